@@ -1,0 +1,45 @@
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+
+.PHONY: help install lock proto fmt check test sim up bench
+
+help:  ## this menu
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+install: .venv/installed  ## a virtual environment from the hash-pinned lock
+
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+lock: install  ## resolve requirements.lock anew
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-emit-index-url --extra dev pyproject.toml -o requirements.lock
+
+proto: install  ## regenerate the stubs
+	$(BIN)/python tools/generate_proto.py
+
+fmt: install  ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix-only --quiet .
+
+check: install  ## formatting, lint, types, walls, stubs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/generate_proto.py --check
+
+test: install  ## everything that needs no cluster
+	$(BIN)/pytest -q
+
+up: install  ## three nodes, a gateway and the assistant on this machine, with demo data
+	$(BIN)/inventory up --demo
+
+SEEDS ?= 500
+SEED ?= 0
+sim: install  ## seeded clusters: SEEDS=n of them from SEED=first on
+	$(BIN)/python -m rafttest --seeds $(SEEDS) --first $(SEED)

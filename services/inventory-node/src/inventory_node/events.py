@@ -1,0 +1,166 @@
+"""What happens to a node. `Node.handle` takes one at a time and returns without waiting."""
+
+from dataclasses import dataclass
+
+from inventory.raft.v1 import forward_pb2
+from inventory_node.ports import SnapshotHeader
+from raft.messages import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The configured interval has passed once."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerMessages:
+    """Messages of one frame, from a member of this cluster, addressed to this one."""
+
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOpened:
+    """A gateway's stream began; the node pushes its view of the leadership at once."""
+
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionClosed:
+    """A gateway's stream ended; nobody waits for its answers."""
+
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """A frame of a gateway's stream."""
+
+    session: int
+    request: forward_pb2.ForwardRequest
+
+
+@dataclass(frozen=True, slots=True)
+class DiskDone:
+    """A job of the log's disk is done and synced as far as its operations said."""
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
+class DiskFailed:
+    """A job failed; what it wrote may or may not be there. The node stops."""
+
+    ticket: int
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flushed:
+    """A transaction of the store is durable."""
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFailed:
+    """The store could not write, or found itself damaged. The node stops."""
+
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answered question: exactly one of the two is not empty."""
+
+    ticket: int
+    response: bytes  # the serialized response message
+    error: bytes  # a serialized google.rpc.Status
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Questions answered from one read transaction."""
+
+    answers: tuple[Answer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """The content hash of the state at an applied index."""
+
+    ticket: int
+    index: int
+    sha256: str  # hexadecimal
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A snapshot file is ready to be sent."""
+
+    ticket: int
+    header: SnapshotHeader
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotSent:
+    """The stream of a snapshot to a peer ended, well or not."""
+
+    peer: int
+    index: int
+    installed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkReceived:
+    """A chunk of a snapshot, its CRC already checked; the next comes after `Staged` was handled."""
+
+    sender: int
+    term: int
+    header: SnapshotHeader
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A chunk is stored. `problem` is not empty when the whole was refused."""
+
+    ticket: int
+    complete: bool
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """The store serves the staged snapshot from here on."""
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequested:
+    """SIGTERM: flush, sync, then report `Node.stopped`."""
+
+
+Event = (
+    Tick
+    | PeerMessages
+    | SessionOpened
+    | SessionClosed
+    | Forwarded
+    | DiskDone
+    | DiskFailed
+    | Flushed
+    | StoreFailed
+    | Answered
+    | Hashed
+    | Copied
+    | SnapshotSent
+    | ChunkReceived
+    | Staged
+    | Installed
+    | StopRequested
+)

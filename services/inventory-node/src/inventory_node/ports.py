@@ -1,0 +1,158 @@
+"""What the node may ask of the world. Adapters live in `runtime/` and in `tests/sim`.
+
+Nothing here blocks and nothing here raises for the world's sake: what takes time finishes as an
+event (`events.py`) that the adapter hands back to `Node.handle`, in the same order in which jobs of
+one kind were given.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from inventory.raft.v1 import forward_pb2
+from inventory_node.machine.changes import Changes
+from raft.messages import Message, SnapshotMeta
+
+
+@dataclass(frozen=True, slots=True)
+class CreateFile:
+    """Create `name`, which must not exist, as `size` zero bytes on disk; its content is synced."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class WriteAt:
+    """Write `data` at `offset` of an existing file."""
+
+    name: str
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SyncFile:
+    """fdatasync: everything written to `name` before survives a crash."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SyncFolder:
+    """fsync of the folder itself: creations, renames and removals before it survive a crash."""
+
+
+@dataclass(frozen=True, slots=True)
+class RenameFile:
+    """Rename within the folder, replacing what stands there."""
+
+    name: str
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveFile:
+    """Remove a file; one that is not there is no error."""
+
+    name: str
+
+
+DiskOperation = CreateFile | WriteAt | SyncFile | SyncFolder | RenameFile | RemoveFile
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotHeader:
+    """What a snapshot file must turn out to be."""
+
+    meta: SnapshotMeta
+    size: int  # bytes
+    sha256: bytes
+
+
+class Disk(Protocol):
+    """One folder of plain files: the log's. Names have no slash."""
+
+    def names(self) -> list[str]:
+        """List the files, sorted. At start only."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """Return a whole file. At start only."""
+        ...
+
+    def run(self, operations: Sequence[DiskOperation], ticket: int) -> None:
+        """Do these in order, off the loop; then `DiskDone(ticket)` or `DiskFailed(ticket, …)`."""
+        ...
+
+
+class Store(Protocol):
+    """The durable state: SQLite behind one writer thread and one reader thread.
+
+    The blocking reads of `machine.shelf.Shelf` (points by key, on the loop) are part of it too.
+    """
+
+    def flush(self, changes: Changes, ticket: int) -> None:
+        """Write all of `changes` in one synced transaction; then `Flushed(ticket)`."""
+        ...
+
+    def ask(self, questions: Sequence[tuple[int, forward_pb2.Question]]) -> None:
+        """Answer (ticket, question)s from one read transaction; then `Answered` for all."""
+        ...
+
+    def hash(self, ticket: int) -> None:
+        """Hash the state as flushed; then `Hashed(ticket, index, sha256)`.
+
+        The read transaction is pinned before this returns, so later flushes do not show in it.
+        """
+        ...
+
+    def copy(self, ticket: int) -> None:
+        """Copy the flushed state to a staged file; then `Copied(ticket, copy)`."""
+        ...
+
+    def stage(self, header: SnapshotHeader, offset: int, data: bytes, ticket: int) -> None:
+        """Add a chunk to the incoming snapshot; offset 0 begins anew; then `Staged(ticket, …)`.
+
+        The chunk that reaches `header.size` ends it: the file is synced and verified first.
+        """
+        ...
+
+    def install(self, meta: SnapshotMeta, ticket: int) -> None:
+        """Switch to the staged snapshot (a directory of its own); then `Installed(ticket)`.
+
+        Asked for only after the log holds a synced record that names `meta`; the old state goes.
+        """
+        ...
+
+
+class Transport(Protocol):
+    """Ways out of the process. Losing what is sent is allowed, delivering it twice is not news."""
+
+    def send(self, messages: Sequence[Message]) -> None:
+        """Hand messages to the streams of their recipients; drop them where one is down."""
+        ...
+
+    def reply(self, session: int, response: forward_pb2.ForwardResponse) -> None:
+        """Answer on a gateway's stream; nothing happens when the session is gone."""
+        ...
+
+    def send_snapshot(self, peer: int, term: int, header: SnapshotHeader, path: str) -> None:
+        """Stream a copied file to a peer, then remove it; then `SnapshotSent(peer, index, installed=…)`."""
+        ...
+
+
+class Clock(Protocol):
+    """Wall-clock time."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970; may jump, also backwards."""
+        ...
+
+
+class Random(Protocol):
+    """The only source of chance."""
+
+    def below(self, bound: int) -> int:
+        """Return an integer from 0 to bound - 1."""
+        ...
