@@ -3,13 +3,19 @@
 from dataclasses import dataclass
 
 from inventory.raft.v1 import forward_pb2
-from inventory_node.ports import SnapshotHeader
 from raft.messages import Message
+
+from inventory_node.ports import SnapshotHeader
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
     """The configured interval has passed once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """Work is left from earlier events (`Node.busy`); given behind the events that wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,22 +151,19 @@ class StopRequested:
     """SIGTERM: flush, sync, then report `Node.stopped`."""
 
 
+# The end of what the node began.
+Completion = DiskDone | DiskFailed | Flushed | StoreFailed | Answered | Hashed
+SnapshotCompletion = Copied | SnapshotSent | Staged | Installed
+
 Event = (
     Tick
+    | Continue
     | PeerMessages
     | SessionOpened
     | SessionClosed
     | Forwarded
-    | DiskDone
-    | DiskFailed
-    | Flushed
-    | StoreFailed
-    | Answered
-    | Hashed
-    | Copied
-    | SnapshotSent
     | ChunkReceived
-    | Staged
-    | Installed
     | StopRequested
+    | Completion
+    | SnapshotCompletion
 )

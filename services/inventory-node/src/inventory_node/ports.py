@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from inventory.raft.v1 import forward_pb2
-from inventory_node.machine.changes import Changes
 from raft.messages import Message, SnapshotMeta
+
+from inventory_node.machine.changes import Changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,20 @@ class Transport(Protocol):
         ...
 
     def send_snapshot(self, peer: int, term: int, header: SnapshotHeader, path: str) -> None:
-        """Stream a copied file to a peer, then remove it; then `SnapshotSent(peer, index, installed=…)`."""
+        """Stream a copied file to a peer and remove it; then `SnapshotSent(peer, index, …)`.
+
+        The log stays pinned until then, so a stream that does not move has to end by itself.
+        """
+        ...
+
+    def answer_chunk(
+        self, peer: int, index: int, taken: int, *, installed: bool, problem: str
+    ) -> None:
+        """Tell the sender of the incoming snapshot at `index` how it stands.
+
+        Every `ChunkReceived` is answered once: with `taken` bytes stored the next chunk may come;
+        the last chunk is answered with `installed`; a `problem` that is not empty ends the stream.
+        """
         ...
 
 

@@ -1,0 +1,81 @@
+"""How long orders stop when the leader dies: SIGKILL to the next acknowledged order.
+
+Four customers order one at a time without pause while the leader is killed again and again; each
+time `inventory up` starts it anew, and the next kill waits until three members have caught up. The
+time runs from just before the kill to the first order that was sent after it and acknowledged.
+"""
+
+import asyncio
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+from chaos.up import Up, kill
+
+from inventory_client import AsyncInventory
+
+GOAL_SECONDS = 1.0  # the median
+CUSTOMERS = 4
+
+
+async def order_always(inventory: AsyncInventory, acknowledged: list[tuple[float, float]]) -> None:
+    """Order without end; keep when each acknowledged order was sent and answered."""
+    while True:
+        sent = time.perf_counter()
+        await inventory.order_item(1, 1)
+        acknowledged.append((sent, time.perf_counter()))
+
+
+async def gap(up: Up, acknowledged: list[tuple[float, float]]) -> float:
+    """Kill the leader once; return the seconds until the next acknowledged order."""
+    leader = await asyncio.to_thread(up.leader)
+    await asyncio.sleep(0.5)
+    killed = time.perf_counter()
+    kill(leader.pid)
+    while True:
+        await asyncio.sleep(0.05)
+        after = [answered for sent, answered in acknowledged if sent > killed]
+        if after:
+            break
+    await asyncio.to_thread(up.wait_until_whole, besides={leader.pid})
+    acknowledged.clear()
+    return min(after) - killed
+
+
+async def measure(up: Up, kills: int) -> list[float]:
+    """Order all the while and kill the leader `kills` times."""
+    async with AsyncInventory(up.address, timeout=30) as customer:
+        await customer.login("Gayathri", "password1")
+        acknowledged: list[tuple[float, float]] = []
+        tasks = [
+            asyncio.create_task(order_always(customer, acknowledged)) for _ in range(CUSTOMERS)
+        ]
+        gaps = []
+        for number in range(kills):
+            gaps.append(await gap(up, acknowledged))
+            typer.echo(f"kill {number + 1} of {kills}: {gaps[-1] * 1_000:.0f} ms", err=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return gaps
+
+
+def main(kills: Annotated[int, typer.Option(help="How often the leader dies.")] = 20) -> None:
+    """Measure failover time on this machine."""
+    with tempfile.TemporaryDirectory(prefix="inventory-bench-") as folder:
+        with Up(Path(folder) / "data") as up:
+            up.watcher.adjust_stock(1, 10**8)
+            gaps = uvloop.run(measure(up, kills))
+    typer.echo(
+        f"failover of {kills}: median {statistics.median(gaps):.3f} s (goal {GOAL_SECONDS:.3f}), "
+        f"min {min(gaps):.3f}, max {max(gaps):.3f}, load {os.getloadavg()[0]:.1f}"
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)

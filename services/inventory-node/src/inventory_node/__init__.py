@@ -1,0 +1,29 @@
+"""One member of the cluster: a synchronous node behind ports, and the adapters around it.
+
+The rooms, from the bottom:
+
+- `ports`, `events`: what the node may ask of the world, and what happens to it.
+- `machine`: the replicated state, pure; `wal`: the log on disk, a planner of disk operations.
+- `core` and the parts it is made of: `journal` (one disk job at a time), `proposals` (commands and
+  their waiters), `applying`, `reading` (quorum rounds), `flushing` (the database, and how much log
+  is kept), `snapshots`, `stamps`, `answers`. `settings` and `codec` serve them all.
+- `runtime`: asyncio, threads, SQLite and gRPC behind the ports. `__main__` wires it.
+
+What whoever drives a `core.Node` owes it:
+
+1. `wal.recover` first, and a machine over a store that was opened at the recovered `installed`
+   index. The node runs `recovered.repair` itself, as its first disk job.
+2. Every event from one thread, one at a time. `Tick` at the configured interval. While `busy`, a
+   `Continue` behind the events that wait already; so heartbeats are answered between turns.
+3. Every job given to a port ends in its event, once, also when it fails.
+4. Messages of `PeerMessages` are from members of this cluster (the cluster id was compared) and
+   addressed to this member.
+5. `Halted` ends the process with its message and a status that is not 0. The node is not used
+   after it.
+6. `campaign_allowed` is False until every listed member has bootstrapped.
+7. `StopRequested`, then events until `stopped`, then the process ends. A member that stops hears
+   neither ticks nor peers, so it neither votes nor leads on.
+
+Caveats: followers answer neither questions nor proposals, they name the leader. A leader that stops
+does not hand over: its peers elect after their timeout. Membership is fixed.
+"""

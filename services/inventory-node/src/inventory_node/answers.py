@@ -1,0 +1,110 @@
+"""What goes back to gateways: gathered over one turn, then one frame a session, or few."""
+
+from typing import NamedTuple, assert_never
+
+from google.rpc import status_pb2
+from inventory.raft.v1 import forward_pb2
+
+from inventory_node.machine import Administered, Applied, Kept, Refused
+from inventory_node.ports import Transport
+
+FRAME_BYTES_MAX = 1 << 20  # well under gRPC's 4 MiB, with one answer of up to 3 MiB on top
+
+
+class Asker(NamedTuple):
+    """Who waits: a request of a gateway's session."""
+
+    session: int
+    request: int
+
+
+class Answers:
+    """The replies of one turn, and each session's view of the leadership.
+
+    - A session learns the leadership when it opens, and once for every change.
+    - Nothing is kept for a session that closed.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        """Start with no session, in term 0."""
+        self._transport = transport
+        self._sessions: set[int] = set()
+        self._frames: dict[int, forward_pb2.ForwardResponse] = {}
+        self._frame_bytes: dict[int, int] = {}
+        self._leadership = forward_pb2.Leadership()
+
+    def open(self, session: int) -> None:
+        """Greet a session with the leadership as it is."""
+        self._sessions.add(session)
+        self._frame(session).leadership.CopyFrom(self._leadership)
+
+    def close(self, session: int) -> None:
+        """Forget a session."""
+        self._sessions.discard(session)
+        self._frames.pop(session, None)
+        self._frame_bytes.pop(session, None)
+
+    def announce(self, term: int, leader: str) -> None:
+        """Tell every session, unless neither term nor leader changed."""
+        leadership = forward_pb2.Leadership(term=term, leader=leader)
+        if leadership == self._leadership:
+            return
+        self._leadership = leadership
+        for session in sorted(self._sessions):
+            self._frame(session).leadership.CopyFrom(leadership)
+
+    def applied(self, asker: Asker, outcome: Applied) -> None:
+        """Answer a proposal with what applying it came to."""
+        match outcome:
+            case Kept():
+                frame = self._frame_for(asker, len(outcome.outcome))
+                frame.replies.add(id=asker.request, outcome=outcome.outcome)
+            case Administered():
+                frame = self._frame_for(asker, len(outcome.outcome))
+                frame.replies.add(id=asker.request, administration=outcome.outcome)
+            case Refused():
+                self.refuse_raw(asker, outcome.status)
+            case _:
+                assert_never(outcome)
+
+    def answer(self, asker: Asker, response: bytes) -> None:
+        """Answer a question with its serialized response message."""
+        frame = self._frame_for(asker, len(response))
+        frame.replies.add(id=asker.request, answer=response)
+
+    def refuse(self, asker: Asker, status: status_pb2.Status) -> None:
+        """Answer with a final refusal."""
+        frame = self._frame_for(asker, status.ByteSize())
+        frame.replies.add(id=asker.request, error=status)
+
+    def refuse_raw(self, asker: Asker, status: bytes) -> None:
+        """Answer with a final refusal, a serialized google.rpc.Status."""
+        self.refuse(asker, status_pb2.Status.FromString(status))
+
+    def retry(self, asker: Asker, retry: forward_pb2.Retry.ValueType) -> None:
+        """Send the asker away, to ask again or elsewhere."""
+        self._frame_for(asker, 0).replies.add(id=asker.request, retry=retry)
+
+    def send(self) -> None:
+        """Hand out the frames of this turn."""
+        if not self._frames:
+            return
+        frames, self._frames = self._frames, {}
+        self._frame_bytes.clear()
+        for session, frame in frames.items():
+            self._transport.reply(session, frame)
+
+    def _frame_for(self, asker: Asker, size: int) -> forward_pb2.ForwardResponse:
+        """Return the frame that takes a reply of `size` bytes; a full one leaves first."""
+        session = asker.session
+        if session not in self._sessions:
+            return forward_pb2.ForwardResponse()
+        filled = self._frame_bytes.get(session, 0)
+        if filled and filled + size > FRAME_BYTES_MAX:
+            self._transport.reply(session, self._frames.pop(session))
+            filled = 0
+        self._frame_bytes[session] = filled + size
+        return self._frame(session)
+
+    def _frame(self, session: int) -> forward_pb2.ForwardResponse:
+        return self._frames.setdefault(session, forward_pb2.ForwardResponse())

@@ -1,0 +1,81 @@
+"""Committed entries on their way into the state machine, a bounded number a turn."""
+
+from collections import deque
+from collections.abc import Iterable
+
+from raft.messages import Entry
+
+from inventory_node.flushing import Flushing, LogTail
+from inventory_node.machine import Administered, InvariantViolation, Machine
+from inventory_node.proposals import Proposals
+from inventory_node.settings import Halted, NodeSettings
+
+
+class Applying:
+    """Applies what is committed, in the order of the log.
+
+    - Entries are applied without a gap, each once.
+    - Nothing is applied while a checkpoint waits to be taken, or a snapshot to replace the state.
+    """
+
+    def __init__(
+        self,
+        settings: NodeSettings,
+        machine: Machine,
+        proposals: Proposals,
+        flushing: Flushing,
+        tail: LogTail,
+    ) -> None:
+        """Start with nothing committed."""
+        self._settings = settings
+        self._machine = machine
+        self._proposals = proposals
+        self._flushing = flushing
+        self._tail = tail
+        self._committed: deque[Entry] = deque()
+        self.held = False  # by a snapshot that waits to replace the state
+
+    @property
+    def busy(self) -> bool:
+        """Whether another turn would apply something."""
+        return bool(self._committed) and not self.held and not self._flushing.blocks_apply
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Queue committed entries."""
+        self._committed.extend(entries)
+
+    def hold(self) -> None:
+        """Drop what a snapshot covers and wait for it."""
+        self._committed.clear()
+        self.held = True
+
+    def turn(self) -> Entry | None:
+        """Apply what one turn may; return the last entry applied, None when there was none."""
+        entry = None
+        commands = 0
+        while self.busy and commands < self._settings.apply_commands_per_turn_max:
+            entry = self._committed.popleft()
+            commands += max(1, self._apply(entry))
+        return entry
+
+    def _apply(self, entry: Entry) -> int:
+        """Apply one entry; return the number of its commands."""
+        if entry.index != self._machine.applied_index + 1:
+            raise Halted(
+                f"entry {entry.index} is committed but the state is at "
+                f"{self._machine.applied_index}: the log has a gap; restore this member from a peer"
+            )
+        try:
+            outcomes = self._machine.apply(entry)
+        except InvariantViolation as violation:
+            raise Halted(
+                f"applying entry {entry.index} broke an invariant: {violation}; going on would "
+                "fork the replicas"
+            ) from violation
+        self._proposals.applied(entry, outcomes)
+        self._tail.applied(entry)
+        self._flushing.applied(len(outcomes))
+        if any(isinstance(outcome, Administered) and outcome.checkpoint for outcome in outcomes):
+            self._flushing.checkpoint()
+            self._flushing.start()
+        return len(outcomes)

@@ -1,0 +1,159 @@
+"""Messages and configurations as bytes, and back.
+
+What arrives is not trusted to be well formed: a message of no known kind, an entry of no known
+kind, or an id of 0 raises `CodecError`, and the caller drops the frame. `InstallSnapshot` has no
+wire form: a snapshot travels in chunks, and its recipient makes the message.
+"""
+
+from typing import assert_never
+
+from google.protobuf.message import DecodeError
+from inventory.raft.v1 import log_pb2, peer_pb2
+from raft.messages import (
+    AppendReply,
+    AppendRequest,
+    Configuration,
+    Entry,
+    EntryKind,
+    Heartbeat,
+    HeartbeatReply,
+    InstallSnapshot,
+    Message,
+    PreVoteReply,
+    PreVoteRequest,
+    VoteReply,
+    VoteRequest,
+)
+
+
+class CodecError(Exception):
+    """Bytes that are not what they should be, or a message that has no wire form."""
+
+
+def encode_configuration(configuration: Configuration) -> bytes:
+    """Return the payload of a configuration entry; equal configurations give equal bytes."""
+    return log_pb2.Configuration(
+        voters=sorted(configuration.voters), learners=sorted(configuration.learners)
+    ).SerializeToString(deterministic=True)
+
+
+def decode_configuration(payload: bytes) -> Configuration:
+    """Read what `encode_configuration` wrote; raise CodecError on anything else."""
+    try:
+        read = log_pb2.Configuration.FromString(payload)
+    except DecodeError as error:
+        raise CodecError(f"not a configuration: {error}") from error
+    configuration = Configuration(frozenset(read.voters), frozenset(read.learners))
+    if not configuration.voters or 0 in configuration.voters | configuration.learners:
+        raise CodecError("a configuration needs a voter, and no member has the id 0")
+    return configuration
+
+
+def message_to_wire(message: Message) -> peer_pb2.Message:
+    """Return the wire form; raise CodecError for InstallSnapshot, which has none."""
+    wire = peer_pb2.Message(sender=message.sender, recipient=message.recipient, term=message.term)
+    match message:
+        case AppendRequest():
+            _write_append_request(wire.append_request, message)
+        case AppendReply():
+            wire.append_reply.accepted = message.accepted
+            wire.append_reply.index = message.index
+            wire.append_reply.conflict_index = message.conflict_index
+            wire.append_reply.conflict_term = message.conflict_term
+        case Heartbeat():
+            wire.heartbeat.commit = message.commit
+            wire.heartbeat.context = message.context
+        case HeartbeatReply():
+            wire.heartbeat_reply.SetInParent()
+            wire.heartbeat_reply.context = message.context
+        case PreVoteRequest():
+            _write_vote_request(wire.pre_vote_request, message)
+        case VoteRequest():
+            _write_vote_request(wire.vote_request, message)
+        case PreVoteReply():
+            wire.pre_vote_reply.SetInParent()
+            wire.pre_vote_reply.granted = message.granted
+        case VoteReply():
+            wire.vote_reply.SetInParent()
+            wire.vote_reply.granted = message.granted
+        case InstallSnapshot():
+            raise CodecError("a snapshot travels in chunks, not as a message")
+        case _:
+            assert_never(message)
+    return wire
+
+
+def message_from_wire(wire: peer_pb2.Message) -> Message:  # noqa: C901, PLR0911 - an arm a kind
+    """Read a peer's message; raise CodecError when it is none."""
+    sender, recipient, term = wire.sender, wire.recipient, wire.term
+    if not sender or not recipient:
+        raise CodecError("a message without a sender or a recipient")
+    match wire.WhichOneof("kind"):
+        case "append_request":
+            return _read_append_request(wire)
+        case "append_reply":
+            reply = wire.append_reply
+            return AppendReply(
+                sender,
+                recipient,
+                term,
+                accepted=reply.accepted,
+                index=reply.index,
+                conflict_index=reply.conflict_index,
+                conflict_term=reply.conflict_term,
+            )
+        case "heartbeat":
+            beat = wire.heartbeat
+            return Heartbeat(sender, recipient, term, beat.commit, beat.context)
+        case "heartbeat_reply":
+            return HeartbeatReply(sender, recipient, term, wire.heartbeat_reply.context)
+        case "pre_vote_request":
+            ask = wire.pre_vote_request
+            return PreVoteRequest(sender, recipient, term, ask.last_index, ask.last_term)
+        case "vote_request":
+            ask = wire.vote_request
+            return VoteRequest(sender, recipient, term, ask.last_index, ask.last_term)
+        case "pre_vote_reply":
+            return PreVoteReply(sender, recipient, term, granted=wire.pre_vote_reply.granted)
+        case "vote_reply":
+            return VoteReply(sender, recipient, term, granted=wire.vote_reply.granted)
+        case None:
+            raise CodecError("a message of no known kind")
+
+
+def _write_vote_request(wire: peer_pb2.VoteRequest, message: PreVoteRequest | VoteRequest) -> None:
+    wire.SetInParent()
+    wire.last_index = message.last_index
+    wire.last_term = message.last_term
+
+
+def _write_append_request(wire: peer_pb2.AppendRequest, message: AppendRequest) -> None:
+    wire.SetInParent()
+    wire.previous_index = message.previous_index
+    wire.previous_term = message.previous_term
+    wire.commit = message.commit
+    for entry in message.entries:
+        wire.entries.add(index=entry.index, term=entry.term, kind=entry.kind, payload=entry.payload)
+
+
+def _read_append_request(wire: peer_pb2.Message) -> AppendRequest:
+    request = wire.append_request
+    try:
+        entries = tuple(
+            Entry(entry.index, entry.term, EntryKind(entry.kind), entry.payload)
+            for entry in request.entries
+        )
+    except ValueError as error:
+        raise CodecError(f"an entry of no known kind: {error}") from error
+    for position, entry in enumerate(entries, start=request.previous_index + 1):
+        if entry.index != position:
+            raise CodecError(f"entry {entry.index} stands where {position} belongs")
+    return AppendRequest(
+        wire.sender,
+        wire.recipient,
+        wire.term,
+        request.previous_index,
+        request.previous_term,
+        request.commit,
+        entries,
+    )

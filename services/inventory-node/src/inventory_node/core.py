@@ -1,0 +1,360 @@
+"""The node: synchronous, complete, and without an adapter in sight.
+
+`Node.handle` takes one event and returns without waiting; what it wants of the world goes out
+through the ports and comes back as events. Consensus says what is owed (`raft.ready`), and
+`Node._discharge` is the one place where that is handed to disk, transport and machine.
+"""
+
+from collections.abc import Sequence
+from typing import assert_never
+
+from inventory.raft.v1 import forward_pb2
+from inventory.v1 import cluster_pb2
+from raft import RawNode, Restored, Settings
+from raft.messages import Message
+from raft.ready import Leadership, Ready, Role
+
+from inventory_node import events
+from inventory_node.answers import Answers
+from inventory_node.applying import Applying
+from inventory_node.flushing import Flushing, LogTail
+from inventory_node.journal import Journal
+from inventory_node.machine import Machine
+from inventory_node.proposals import Proposals
+from inventory_node.reading import Reading
+from inventory_node.settings import Halted, NodeSettings, Ports
+from inventory_node.snapshots import Incoming, Outgoing
+from inventory_node.stamps import Stamps
+from inventory_node.wal import Recovered
+
+__all__ = ["Halted", "Node", "NodeSettings", "Ports"]
+
+_ROLES = {
+    Role.FOLLOWER: cluster_pb2.MEMBER_ROLE_FOLLOWER,
+    Role.PRE_CANDIDATE: cluster_pb2.MEMBER_ROLE_PRE_CANDIDATE,
+    Role.CANDIDATE: cluster_pb2.MEMBER_ROLE_CANDIDATE,
+    Role.LEADER: cluster_pb2.MEMBER_ROLE_LEADER,
+}
+
+
+class Node:
+    """One member: events in, effects through the ports out.
+
+    - No outcome leaves before the entry is synced on a majority, committed and applied here.
+    - Nothing that waits for a sync leaves before it.
+    - One call does a bounded amount of work; `busy` says that more is left.
+    """
+
+    def __init__(
+        self, settings: NodeSettings, ports: Ports, recovered: Recovered, machine: Machine
+    ) -> None:
+        """Take over what recovery found; its repair is the first job of the disk.
+
+        Raises Halted when log and state do not belong together.
+        """
+        _check_fit(recovered, machine)
+        self._settings = settings
+        self._ports = ports
+        self._machine = machine
+        self._raft = _consensus(settings, ports, recovered, machine)
+        self._journal = Journal(recovered.log, ports.disk, recovered.repair)
+        self._answers = Answers(ports.transport)
+        self._stamps = Stamps(ports.clock, machine.stamp_ms, recovered.entries)
+        self._proposals = Proposals(settings, self._answers, self._stamps)
+        self._flushing = Flushing(settings, machine, ports.store)
+        applied = (entry for entry in recovered.entries if entry.index <= machine.applied_index)
+        self._tail = LogTail(settings, applied)
+        self._applying = Applying(settings, machine, self._proposals, self._flushing, self._tail)
+        self._reading = Reading(settings, self._answers, machine, ports.store)
+        self._outgoing = Outgoing(ports.store, ports.transport)
+        self._incoming = Incoming(settings.member_id, ports.store, ports.transport)
+        self._state_hash = cluster_pb2.StateHash()
+        self._initialized_in_term = 0  # the term in which this leader proposed Initialize
+        self._stopping = False
+
+    @property
+    def campaign_allowed(self) -> bool:
+        """Whether this member may vote and campaign; the bootstrap opens it."""
+        return self._raft.campaign_allowed
+
+    @campaign_allowed.setter
+    def campaign_allowed(self, allowed: bool) -> None:
+        self._raft.campaign_allowed = allowed
+
+    @property
+    def busy(self) -> bool:
+        """Whether work is left that `handle(Continue())` would do."""
+        return self._applying.busy and not self._stopping
+
+    @property
+    def stopped(self) -> bool:
+        """Whether StopRequested came and everything applied and written since is durable."""
+        return (
+            self._stopping
+            and self._journal.idle
+            and self._flushing.idle
+            and not self._incoming.switching
+            and self._flushing.is_durable
+        )
+
+    def handle(self, event: events.Event) -> None:
+        """Take one event, bounded in work; raise Halted when the process must end."""
+        match event:
+            case events.Tick() | events.PeerMessages() | events.ChunkReceived():
+                if self._journal.repaired and not self._stopping:
+                    self._hear(event)
+            case events.Forwarded():
+                self._take(event)
+            case events.SessionOpened():
+                self._answers.open(event.session)
+            case events.SessionClosed():
+                self._answers.close(event.session)
+            case events.Continue():
+                pass
+            case events.StopRequested():
+                self._stop()
+            case events.Copied() | events.SnapshotSent() | events.Staged() | events.Installed():
+                self._finish_snapshot(event)
+            case _:
+                self._finish(event)
+        self._settle()
+
+    def view(self) -> cluster_pb2.Member:
+        """Return the member as it sees itself; pid, version and address are the runtime's."""
+        raft = self._raft
+        return cluster_pb2.Member(
+            name=self._settings.name,
+            id=self._settings.member_id,
+            reachable=True,
+            role=_ROLES[raft.role],
+            term=raft.term,
+            leader=self._settings.members.get(raft.leader, ""),
+            commit_index=raft.commit_index,
+            applied_index=self._machine.applied_index,
+            durable_index=self._flushing.durable_index,
+            first_log_index=raft.first_index,
+            last_log_index=raft.last_index,
+            state_hash=self._state_hash if self._state_hash.index else None,
+        )
+
+    def _hear(self, event: events.Tick | events.PeerMessages | events.ChunkReceived) -> None:
+        """Take what a member that is stopping, or still mending its log, does not listen to."""
+        match event:
+            case events.Tick():
+                self._raft.tick()
+                self._flushing.tick()
+                self._journal.tick()
+            case events.PeerMessages():
+                for message in event.messages:
+                    self._raft.step(message)
+            case events.ChunkReceived():
+                self._incoming.chunk(event, self._raft.term, self._raft.commit_index)
+            case _:
+                assert_never(event)
+
+    def _take(self, event: events.Forwarded) -> None:
+        """Take a gateway's frame, or send it on to the leader."""
+        session, request = event.session, event.request
+        if self._raft.role is Role.LEADER and not self._stopping:
+            self._proposals.offer(session, request.proposals)
+            self._reading.offer(session, request.questions)
+        else:
+            self._proposals.decline(session, request.proposals, forward_pb2.RETRY_NOT_LEADER)
+            self._reading.decline(session, request.questions, forward_pb2.RETRY_NOT_LEADER)
+
+    def _finish(self, event: events.Completion) -> None:
+        """Take the end of something that this node began at its disk or its store."""
+        match event:
+            case events.DiskDone():
+                self._synced(event.ticket)
+            case events.Flushed():
+                if self._flushing.finished(event.ticket):
+                    self._became_durable()
+            case events.Answered():
+                self._reading.answered(event.answers)
+            case events.Hashed():
+                self._state_hash = cluster_pb2.StateHash(index=event.index, sha256=event.sha256)
+            case events.DiskFailed():
+                raise Halted(
+                    f"the log's disk failed: {event.problem}; what the job wrote may or may not "
+                    "be there, so the process ends and recovers at its next start"
+                )
+            case events.StoreFailed():
+                raise Halted(f"the database failed: {event.problem}")
+            case _:
+                assert_never(event)
+
+    def _finish_snapshot(self, event: events.SnapshotCompletion) -> None:
+        """Take the end of a step of a snapshot."""
+        match event:
+            case events.Copied():
+                self._outgoing.copied(event)
+            case events.SnapshotSent():
+                self._outgoing.sent(event, self._raft)
+            case events.Staged():
+                self._decide(event)
+            case events.Installed():
+                self._replaced(event.ticket)
+            case _:
+                assert_never(event)
+
+    def _settle(self) -> None:
+        """Do what the event made possible, once, and let the answers leave."""
+        self._advance()
+        if not self._stopping:
+            self._apply()
+            self._advance()
+        self._answers.send()
+        self._flushing.start()
+        self._reading.flushed(self._flushing.flushed_index)
+        self._incoming.start(store_idle=self._flushing.idle)
+        self._outgoing.start(self._raft.term, self._flushing.durable_index)
+
+    def _advance(self) -> None:
+        """Propose and ask what waits, and discharge until consensus owes nothing."""
+        if self._raft.role is Role.LEADER:
+            if self._journal.idle:
+                self._proposals.propose(self._raft)
+            self._reading.begin(self._raft)
+        while (ready := self._raft.ready()) is not None:
+            self._discharge(ready)
+        self._journal.start()
+
+    def _discharge(self, ready: Ready) -> None:
+        """Hand the obligations of `ready` to disk, transport and machine, in their order."""
+        if ready.install is not None:
+            self._applying.hold()
+            self._flushing.held = True
+            self._incoming.accepted(ready.install)
+        free = self._journal.take(ready)
+        self._stamps.note(ready.entries)
+        self._send(ready.at_once + free)
+        self._applying.add(ready.committed)
+        self._reading.confirmed(ready.reads)
+        self._reading.dropped(ready.dropped_reads)
+        self._outgoing.wanted(ready.snapshots)
+        if ready.leadership is not None:
+            self._lead_changed(ready.leadership)
+
+    def _synced(self, ticket: int) -> None:
+        """Let go what waited for the sync of a batch."""
+        batch = self._journal.done(ticket)
+        if batch is None:
+            return
+        if batch.mark is not None:
+            self._raft.persisted(batch.mark)
+        self._send(batch.messages)
+        if batch.install is not None:
+            self._incoming.recorded()
+
+    def _send(self, messages: Sequence[Message]) -> None:
+        if messages:
+            self._ports.transport.send(messages)
+
+    def _lead_changed(self, leadership: Leadership) -> None:
+        """Tell gateways who leads, and send away who waits for a lead that is over."""
+        leads = leadership.role is Role.LEADER
+        self._answers.announce(leadership.term, self._settings.members.get(leadership.leader, ""))
+        self._proposals.leadership_changed(leadership.term if leads else 0)
+        if not leads:
+            self._reading.leadership_lost()
+            self._outgoing.leadership_lost()
+
+    def _apply(self) -> None:
+        """Apply one turn's worth of what is committed."""
+        entry = self._applying.turn()
+        if entry is not None:
+            self._raft.applied(entry.index)
+            if entry.term == self._raft.term and self._raft.role is Role.LEADER:
+                self._initialize(entry.term)
+        self._reading.applied(self._flushing)
+
+    def _initialize(self, term: int) -> None:
+        """Propose the first state, once a term, when this term's view of the log shows none."""
+        if (
+            self._settings.initialize
+            and not self._machine.initialized
+            and self._initialized_in_term != term
+        ):
+            self._initialized_in_term = term
+            self._proposals.offer_own(self._settings.initialize)
+
+    def _became_durable(self) -> None:
+        """Give up the part of the log that the database has made superfluous."""
+        index = self._tail.give_up(self._flushing.durable_index, self._outgoing.pinned_index)
+        if index:
+            self._raft.compact(index)
+            self._journal.cut(index)
+
+    def _decide(self, event: events.Staged) -> None:
+        """Let consensus decide on a snapshot that is complete."""
+        message = self._incoming.staged(event)
+        if message is not None and not self._stopping:
+            self._raft.step(message)
+            self._advance()
+            self._incoming.decided()
+
+    def _replaced(self, ticket: int) -> None:
+        """Go on from the state that a snapshot brought."""
+        meta = self._incoming.installed(ticket)
+        if meta is None:
+            return
+        self._machine.reload()
+        if self._machine.applied_index != meta.index:
+            raise Halted(
+                f"the snapshot at index {meta.index} holds the state at "
+                f"{self._machine.applied_index}: it is damaged; remove this member's data"
+            )
+        self._stamps.note_ms(self._machine.stamp_ms)
+        self._flushing.replaced()
+        self._tail.replaced()
+        self._applying.held = False
+        self._raft.applied(meta.index)
+
+    def _stop(self) -> None:
+        """Fall silent, send everybody away, and make durable what is applied."""
+        self._stopping = True
+        self._proposals.leadership_changed(0)
+        self._reading.leadership_lost()
+        self._flushing.ask(self._machine.applied_index)
+
+
+def _check_fit(recovered: Recovered, machine: Machine) -> None:
+    """Refuse a state that the log neither reaches down nor up to."""
+    last_index = recovered.entries[-1].index if recovered.entries else recovered.base_index
+    if machine.applied_index < recovered.base_index:
+        raise Halted(
+            f"the database is at index {machine.applied_index} and the log begins after "
+            f"{recovered.base_index}: entries between are gone; remove this member's data and let "
+            "it join anew"
+        )
+    if machine.applied_index > last_index:
+        raise Halted(
+            f"the database is at index {machine.applied_index} and the log ends at {last_index}: "
+            "the log is not the one that this database was made from"
+        )
+
+
+def _consensus(
+    settings: NodeSettings, ports: Ports, recovered: Recovered, machine: Machine
+) -> RawNode:
+    return RawNode(
+        Settings(
+            id=settings.member_id,
+            election_timeout_ticks_min=settings.election_timeout_ticks_min,
+            election_timeout_ticks_max=settings.election_timeout_ticks_max,
+            heartbeat_ticks=settings.heartbeat_ticks,
+            entries_per_append_max=settings.entries_per_append_max,
+            bytes_per_append_max=settings.bytes_per_append_max,
+            appends_in_flight_max=settings.appends_in_flight_max,
+            random=ports.random.below,
+        ),
+        Restored(
+            hard_state=recovered.hard_state,
+            configuration=recovered.configuration,
+            base_index=recovered.base_index,
+            base_term=recovered.base_term,
+            entries=recovered.entries,
+            applied_index=machine.applied_index,
+        ),
+    )

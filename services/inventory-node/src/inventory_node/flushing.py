@@ -1,0 +1,161 @@
+"""When the state is written to the database, and when the log may forget what the database holds.
+
+Apply changes memory; a flush writes everything changed since the last one in one transaction. It
+is due by count, by age, or because someone waits for it: a query, a checkpoint, the end of the
+process.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+
+from raft.messages import Entry
+
+from inventory_node.machine import Machine
+from inventory_node.ports import Store
+from inventory_node.settings import NodeSettings
+
+
+class Flushing:
+    """Decides on flushes and knows what is durable.
+
+    - At most one flush is outstanding.
+    - `durable_index` is the applied index of the last flush that is durable, never more.
+    - The state is hashed at exactly the index of a checkpoint: nothing is applied between the
+      checkpoint and the take of its changes, nothing is flushed between its flush and the pin.
+    - Nothing is flushed while a snapshot waits to replace the state.
+    """
+
+    def __init__(self, settings: NodeSettings, machine: Machine, store: Store) -> None:
+        """Begin with a state that is as durable as it is applied."""
+        self._settings = settings
+        self._machine = machine
+        self._store = store
+        self.durable_index = machine.applied_index
+        self._commands = 0  # applied and not taken
+        self._age_ticks = 0  # of the oldest of them
+        self._asked_index = 0
+        self._ticket = 0
+        self._taking_index: int | None = None  # the outstanding flush's
+        self._checkpoint_waits = False
+        self._hash_due = False
+        self.held = False  # by a snapshot that waits to replace the state
+
+    @property
+    def idle(self) -> bool:
+        """Whether no flush is outstanding."""
+        return self._taking_index is None
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether all that is applied is flushed."""
+        return not self._commands and self.idle
+
+    @property
+    def flushed_index(self) -> int:
+        """The index up to which a question to the store sees everything."""
+        return self._machine.applied_index if self.is_durable else self.durable_index
+
+    @property
+    def blocks_apply(self) -> bool:
+        """Whether a checkpoint waits to be taken exactly where it stands."""
+        return self._checkpoint_waits
+
+    def applied(self, commands: int) -> None:
+        """Count an applied entry; one without commands counts as one."""
+        self._commands += max(1, commands)
+
+    def ask(self, index: int) -> None:
+        """Ask for everything up to `index` to become durable soon."""
+        self._asked_index = max(self._asked_index, index)
+
+    def checkpoint(self) -> None:
+        """Hash the state where it stands."""
+        self._checkpoint_waits = True
+
+    def tick(self) -> None:
+        """Let what is not flushed age."""
+        if self._commands:
+            self._age_ticks += 1
+
+    def start(self) -> None:
+        """Begin a flush when one is due and none is outstanding."""
+        if self.held or not self.idle or not self._due():
+            return
+        changes = self._machine.take_changes()
+        self._hash_due, self._checkpoint_waits = self._checkpoint_waits, False
+        self._commands = self._age_ticks = 0
+        if changes is None:
+            self._hash()
+            return
+        self._ticket += 1
+        self._taking_index = self._machine.applied_index
+        self._store.flush(changes, self._ticket)
+
+    def finished(self, ticket: int) -> bool:
+        """Note that the outstanding flush is durable; False when `ticket` names another."""
+        if self._taking_index is None or ticket != self._ticket:
+            return False
+        self._machine.flushed()
+        self.durable_index, self._taking_index = self._taking_index, None
+        self._hash()
+        return True
+
+    def replaced(self) -> None:
+        """Begin anew with a state that came as a snapshot."""
+        self.durable_index = self._machine.applied_index
+        self._commands = self._age_ticks = 0
+        self._checkpoint_waits = self._hash_due = self.held = False
+
+    def _due(self) -> bool:
+        return (
+            self._checkpoint_waits
+            or self._commands >= self._settings.flush_commands_max
+            or self._age_ticks >= self._settings.flush_age_ticks_max
+            or (self._commands > 0 and self._asked_index > self.durable_index)
+        )
+
+    def _hash(self) -> None:
+        if self._hash_due:
+            self._hash_due = False
+            self._store.hash(self._ticket)
+
+
+class LogTail:
+    """How much of the log is kept below the applied index, for followers that are slow.
+
+    - Nothing above the durable index is given up, so a restart finds every entry that it replays.
+    - Nothing above the pin is given up, so a peer can follow on from the snapshot sent to it.
+    """
+
+    def __init__(self, settings: NodeSettings, entries: Iterable[Entry]) -> None:
+        """Begin with the applied entries that the log still holds, oldest first."""
+        self._settings = settings
+        self._kept: deque[tuple[int, int]] = deque()  # index, payload bytes
+        self._bytes = 0
+        for entry in entries:
+            self.applied(entry)
+
+    def applied(self, entry: Entry) -> None:
+        """See the next applied entry."""
+        self._kept.append((entry.index, len(entry.payload)))
+        self._bytes += len(entry.payload)
+
+    def replaced(self) -> None:
+        """Forget all: a snapshot took the log's place."""
+        self._kept.clear()
+        self._bytes = 0
+
+    def give_up(self, durable_index: int, pinned_index: int | None) -> int:
+        """Return up to where the log may be compacted; 0 when nothing is to go."""
+        limit = durable_index if pinned_index is None else min(durable_index, pinned_index)
+        index = 0
+        while self._kept and self._kept[0][0] <= limit and self._is_long():
+            index, size = self._kept.popleft()
+            self._bytes -= size
+        return index
+
+    def _is_long(self) -> bool:
+        return (
+            len(self._kept) > self._settings.log_tail_entries
+            or self._bytes > self._settings.log_tail_bytes
+        )

@@ -1,0 +1,122 @@
+"""The log's disk: one job at a time, and what came meanwhile is the next job.
+
+That is the whole of group commit: no timer gathers anything, the previous sync does.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from raft.messages import Entry, HardState, Message, SnapshotMeta
+from raft.ready import Mark, Ready
+
+from inventory_node.ports import Disk, DiskOperation
+from inventory_node.wal import Log
+
+
+@dataclass(slots=True)
+class Batch:
+    """Obligations of one or more Readies that one sync fulfils; empty for upkeep of the log."""
+
+    hard_state: HardState | None = None
+    install: SnapshotMeta | None = None
+    entries: list[Entry] = field(default_factory=list)
+    mark: Mark | None = None
+    messages: list[Message] = field(default_factory=list)
+
+    def add(self, ready: Ready) -> None:
+        """Put a later Ready, one without a snapshot unless this batch is empty, on top."""
+        self.hard_state = ready.hard_state or self.hard_state
+        self.install = ready.install or self.install
+        if ready.entries:
+            self._replace_from(ready.entries[0].index)
+            self.entries += ready.entries
+        self.mark = ready.mark or self.mark
+        self.messages += ready.after_sync
+
+    def _replace_from(self, index: int) -> None:
+        """Leave out what a later entry at `index` replaces (Raft §5.3) and was never written."""
+        if self.entries and self.entries[-1].index >= index:
+            del self.entries[max(0, index - self.entries[0].index) :]
+
+
+class Journal:
+    """Hands batches to the disk, in order.
+
+    - At most one job is outstanding; so a batch is written only after the previous sync.
+    - A message that waits for a sync leaves with its batch or later, never before.
+    - A mark is returned only when its batch is synced.
+    - What recovery read counts as synced only once `repaired`: it may have been in memory alone.
+    """
+
+    def __init__(self, log: Log, disk: Disk, repair: Sequence[DiskOperation]) -> None:
+        """Begin with what recovery found to be mended; everything else queues behind it."""
+        self._log = log
+        self._disk = disk
+        self._queue: deque[Batch] = deque()
+        self._outstanding: Batch | None = None
+        self._ticket = 0
+        self._cut_index = 0  # asked for and not yet planned
+        self.repaired = not repair
+        self.job_ticks = 0  # age of the outstanding job
+        if repair:
+            self._run(Batch(), repair)
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything taken is synced."""
+        return self._outstanding is None and not self._queue
+
+    def take(self, ready: Ready) -> tuple[Message, ...]:
+        """Take over the durable part of a Ready; return messages that wait for nothing any more."""
+        if ready.hard_state is None and ready.install is None and not ready.entries:
+            return self._take_messages(ready)
+        if not self._queue or ready.install is not None:
+            self._queue.append(Batch())
+        self._queue[-1].add(ready)
+        return ()
+
+    def _take_messages(self, ready: Ready) -> tuple[Message, ...]:
+        newest = self._queue[-1] if self._queue else self._outstanding
+        if newest is None:
+            return ready.after_sync
+        newest.messages += ready.after_sync
+        newest.mark = ready.mark or newest.mark
+        return ()
+
+    def cut(self, index: int) -> None:
+        """Let segments wholly below `index` go; the caller's state is durable that far."""
+        self._cut_index = max(self._cut_index, index)
+
+    def start(self) -> None:
+        """Give the disk its next job when it has none."""
+        if self._outstanding is not None:
+            return
+        if self._cut_index:
+            operations = self._log.cut(self._cut_index)
+            self._cut_index = 0
+            if operations:
+                self._run(Batch(), operations)
+                return
+        if self._queue:
+            batch = self._queue.popleft()
+            self._run(batch, self._log.append(batch.hard_state, batch.install, batch.entries))
+
+    def _run(self, batch: Batch, operations: Sequence[DiskOperation]) -> None:
+        self._ticket += 1
+        self._outstanding = batch
+        self.job_ticks = 0
+        self._disk.run(operations, self._ticket)
+
+    def done(self, ticket: int) -> Batch | None:
+        """Return the batch that is synced; None for a job that is not the outstanding one."""
+        if self._outstanding is None or ticket != self._ticket:
+            return None
+        batch, self._outstanding = self._outstanding, None
+        self.repaired = True
+        return batch
+
+    def tick(self) -> None:
+        """Let the outstanding job age."""
+        if self._outstanding is not None:
+            self.job_ticks += 1

@@ -1,0 +1,183 @@
+"""From gateways' commands to entries of the log, and from applied entries back to who waits."""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from google.protobuf.message import DecodeError
+from google.rpc import status_pb2
+from inventory.raft.v1 import forward_pb2, log_pb2, raw_pb2
+from raft import Accepted, RawNode
+from raft.messages import Entry
+from wire import bounds
+from wire.errors import Reason, refusal
+
+from inventory_node.answers import Answers, Asker
+from inventory_node.machine import Applied
+from inventory_node.settings import Halted, NodeSettings
+from inventory_node.stamps import Stamps
+
+RULES_VERSION = 1
+
+
+class Waiting(NamedTuple):
+    """A command that is checked and not yet proposed."""
+
+    asker: Asker | None  # None: the node's own
+    command: bytes
+
+
+class Proposed(NamedTuple):
+    """An entry of this leader that is not applied yet."""
+
+    term: int
+    askers: tuple[Asker | None, ...]  # one for each command, in order
+
+
+class Proposals:
+    """A leader's queue of commands and its waiters.
+
+    - A waiter succeeds only when the entry of its own (index, term) is applied here.
+    - Every offered command is answered exactly once.
+    - Commands waiting, bytes waiting and entries in flight are bounded.
+    - Commands are proposed in the order in which they came.
+    """
+
+    def __init__(self, settings: NodeSettings, answers: Answers, stamps: Stamps) -> None:
+        """Start empty, as a follower does."""
+        self._settings = settings
+        self._answers = answers
+        self._stamps = stamps
+        self._waiting: deque[Waiting] = deque()
+        self._waiting_bytes = 0
+        self._proposed: dict[int, Proposed] = {}
+
+    def offer(self, session: int, proposals: Iterable[forward_pb2.Proposal]) -> None:
+        """Check and queue the commands of a frame; answer at once those that cannot be."""
+        for proposal in proposals:
+            asker = Asker(session, proposal.id)
+            command = proposal.command
+            if self._is_full(len(command)):
+                self._answers.retry(asker, forward_pb2.RETRY_OVERLOADED)
+                continue
+            problem = self._check(command)
+            if problem is not None:
+                self._answers.refuse(asker, problem)
+                continue
+            self._queue(Waiting(asker, command))
+
+    def offer_own(self, administration: bytes) -> None:
+        """Queue an Administration of the cluster itself (user 0), for nobody."""
+        command = raw_pb2.RawCommand(administration=administration)
+        self._queue(Waiting(None, command.SerializeToString()))
+
+    def decline(
+        self,
+        session: int,
+        proposals: Iterable[forward_pb2.Proposal],
+        retry: forward_pb2.Retry.ValueType,
+    ) -> None:
+        """Send the commands of a frame away."""
+        for proposal in proposals:
+            self._answers.retry(Asker(session, proposal.id), retry)
+
+    def propose(self, raft: RawNode) -> None:
+        """Propose what waits, as few entries as bounds allow."""
+        room = self._settings.batches_in_flight_max - len(self._proposed)
+        batches: list[list[Waiting]] = []
+        while self._waiting and len(batches) < room:
+            batches.append(self._next_batch())
+        if not batches:
+            return
+        stamp_ms = self._stamps.next_ms()
+        accepted = raft.propose([_payload(stamp_ms, batch) for batch in batches])
+        if not isinstance(accepted, Accepted):
+            for batch in batches:
+                self._retry((waiting.asker for waiting in batch), forward_pb2.RETRY_NOT_LEADER)
+            return
+        for index, batch in enumerate(batches, start=accepted.first_index):
+            askers = tuple(waiting.asker for waiting in batch)
+            self._proposed[index] = Proposed(accepted.term, askers)
+
+    def applied(self, entry: Entry, outcomes: Sequence[Applied]) -> None:
+        """Answer who waits for `entry`: with its outcomes, or as unknown when it is another's."""
+        proposed = self._proposed.pop(entry.index, None)
+        if proposed is None:
+            return
+        if proposed.term != entry.term:
+            self._retry(proposed.askers, forward_pb2.RETRY_UNKNOWN)
+            return
+        if len(outcomes) != len(proposed.askers):
+            raise Halted(
+                f"entry {entry.index} holds {len(proposed.askers)} commands and came to "
+                f"{len(outcomes)} outcomes: the state machine of this build is broken"
+            )
+        for asker, outcome in zip(proposed.askers, outcomes, strict=True):
+            if asker is not None:
+                self._answers.applied(asker, outcome)
+
+    def leadership_changed(self, own_term: int) -> None:
+        """Fail what another term's leadership has taken over; `own_term` is 0 without the lead."""
+        for index, proposed in list(self._proposed.items()):
+            if proposed.term != own_term:
+                del self._proposed[index]
+                self._retry(proposed.askers, forward_pb2.RETRY_UNKNOWN)
+        if not own_term:
+            self._retry((item.asker for item in self._waiting), forward_pb2.RETRY_NOT_LEADER)
+            self._waiting.clear()
+            self._waiting_bytes = 0
+
+    def _queue(self, waiting: Waiting) -> None:
+        self._waiting.append(waiting)
+        self._waiting_bytes += len(waiting.command)
+
+    def _is_full(self, size: int) -> bool:
+        return (
+            len(self._waiting) >= self._settings.commands_waiting_max
+            or self._waiting_bytes + size > self._settings.bytes_waiting_max
+        )
+
+    def _check(self, command: bytes) -> status_pb2.Status | None:
+        """Return why a command may not enter the log; None when it may."""
+        if len(command) > self._settings.batch_bytes_max:
+            return _malformed(f"is over {self._settings.batch_bytes_max} bytes long")
+        try:
+            parsed = log_pb2.Command.FromString(command)
+        except DecodeError:
+            return _malformed("cannot be parsed")
+        match parsed.WhichOneof("kind"):
+            case "mutation":
+                return bounds.check_mutation(parsed.mutation)
+            case "administration":
+                return bounds.check_administration(parsed.administration)
+            case None:
+                return _malformed("holds neither a mutation nor an administration")
+
+    def _next_batch(self) -> list[Waiting]:
+        """Take the commands of one entry from the front; one command always fits."""
+        count, size = 0, 0
+        for waiting in islice(self._waiting, self._settings.batch_commands_max):
+            if count and size + len(waiting.command) > self._settings.batch_bytes_max:
+                break
+            count += 1
+            size += len(waiting.command)
+        self._waiting_bytes -= size
+        return [self._waiting.popleft() for _ in range(count)]
+
+    def _retry(self, askers: Iterable[Asker | None], retry: forward_pb2.Retry.ValueType) -> None:
+        for asker in askers:
+            if asker is not None:
+                self._answers.retry(asker, retry)
+
+
+def _payload(stamp_ms: int, batch: Sequence[Waiting]) -> bytes:
+    return raw_pb2.RawBatch(
+        stamp_ms=stamp_ms,
+        rules_version=RULES_VERSION,
+        commands=[waiting.command for waiting in batch],
+    ).SerializeToString()
+
+
+def _malformed(problem: str) -> status_pb2.Status:
+    return refusal(Reason.INVALID_FIELD, f"The command {problem}; send it anew.", field="command")

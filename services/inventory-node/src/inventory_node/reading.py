@@ -1,0 +1,165 @@
+"""Linearizable reads: one quorum round for all questions that wait (dissertation §6.4).
+
+A question joins a round only when the round begins after it, so the index that the quorum confirms
+covers every write that was acknowledged before the question was asked. Reads by id are answered
+from the machine once it has applied that far; what needs the database waits, together, for a flush
+that covers the index.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from inventory.raft.v1 import forward_pb2
+from raft import RawNode
+from raft.ready import ReadState
+from wire import bounds
+
+from inventory_node.answers import Answers, Asker
+from inventory_node.events import Answer
+from inventory_node.flushing import Flushing
+from inventory_node.machine import Kept, Machine
+from inventory_node.ports import Store
+from inventory_node.settings import NodeSettings
+
+
+class Asked(NamedTuple):
+    """A question and who waits for its answer."""
+
+    asker: Asker
+    question: forward_pb2.Question
+
+
+class Confirmed(NamedTuple):
+    """Questions that may be answered from any state at `index` or later."""
+
+    index: int
+    questions: list[Asked]
+
+
+class Reading:
+    """Questions on their way from the gateway to an answer.
+
+    - A question is answered only from a state at or past the index that a quorum confirmed in a
+      round begun after the question came.
+    - One round is outstanding at most; its context is used once.
+    - Every offered question is answered exactly once, and their number is bounded.
+    """
+
+    def __init__(
+        self, settings: NodeSettings, answers: Answers, machine: Machine, store: Store
+    ) -> None:
+        """Start with no question."""
+        self._settings = settings
+        self._answers = answers
+        self._machine = machine
+        self._store = store
+        self._waiting: list[Asked] = []
+        self._round: list[Asked] | None = None
+        self._context = 0
+        self._confirmed: deque[Confirmed] = deque()
+        self._for_flush: deque[Confirmed] = deque()
+        self._in_store: dict[int, Asker] = {}
+        self._ticket = 0
+        self._open = 0  # questions taken and not answered
+
+    def offer(self, session: int, questions: Iterable[forward_pb2.Question]) -> None:
+        """Check and queue the questions of a frame; answer at once those that cannot be."""
+        for question in questions:
+            asker = Asker(session, question.id)
+            if self._open >= self._settings.questions_waiting_max:
+                self._answers.retry(asker, forward_pb2.RETRY_OVERLOADED)
+                continue
+            problem = bounds.check_query(question.query)
+            if problem is not None:
+                self._answers.refuse(asker, problem)
+                continue
+            self._open += 1
+            self._waiting.append(Asked(asker, question))
+
+    def decline(
+        self,
+        session: int,
+        questions: Iterable[forward_pb2.Question],
+        retry: forward_pb2.Retry.ValueType,
+    ) -> None:
+        """Send the questions of a frame away."""
+        for question in questions:
+            self._answers.retry(Asker(session, question.id), retry)
+
+    def begin(self, raft: RawNode) -> None:
+        """Begin a round for all questions that wait, when none is outstanding."""
+        if not self._waiting or self._round is not None:
+            return
+        if raft.read(self._context + 1):
+            self._context += 1
+            self._round, self._waiting = self._waiting, []
+
+    def confirmed(self, reads: Iterable[ReadState]) -> None:
+        """Take the index that a quorum confirmed."""
+        for read in reads:
+            if read.context == self._context and self._round is not None:
+                self._confirmed.append(Confirmed(read.index, self._round))
+                self._round = None
+
+    def dropped(self, contexts: Iterable[int]) -> None:
+        """Send away the questions of a round that leadership did not outlive."""
+        if self._context in contexts and self._round is not None:
+            self._send_away(self._round)
+            self._round = None
+
+    def leadership_lost(self) -> None:
+        """Send away what no quorum has confirmed; confirmed questions keep their answer."""
+        self._send_away(self._waiting)
+        self._waiting = []
+        if self._round is not None:
+            self._send_away(self._round)
+            self._round = None
+
+    def applied(self, flushing: Flushing) -> None:
+        """Answer what the machine has come far enough for."""
+        while self._confirmed and self._confirmed[0].index <= self._machine.applied_index:
+            index, questions = self._confirmed.popleft()
+            for_store = [asked for asked in questions if not self._answer_from_memory(asked)]
+            if for_store:
+                self._for_flush.append(Confirmed(index, for_store))
+                flushing.ask(index)
+
+    def flushed(self, flushed_index: int) -> None:
+        """Ask the store, in one transaction, what its state at `flushed_index` can answer."""
+        batch: list[tuple[int, forward_pb2.Question]] = []
+        while self._for_flush and self._for_flush[0].index <= flushed_index:
+            for asker, question in self._for_flush.popleft().questions:
+                self._ticket += 1
+                self._in_store[self._ticket] = asker
+                batch.append((self._ticket, question))
+        if batch:
+            self._store.ask(batch)
+
+    def answered(self, answers: Iterable[Answer]) -> None:
+        """Pass on what the store said."""
+        for answer in answers:
+            asker = self._in_store.pop(answer.ticket, None)
+            if asker is None:
+                continue
+            self._open -= 1
+            if answer.error:
+                self._answers.refuse_raw(asker, answer.error)
+            else:
+                self._answers.answer(asker, answer.response)
+
+    def _answer_from_memory(self, asked: Asked) -> bool:
+        answer = self._machine.answer(asked.question)
+        if answer is None:
+            return False
+        self._open -= 1
+        if isinstance(answer, Kept):
+            self._answers.answer(asked.asker, answer.outcome)
+        else:
+            self._answers.refuse_raw(asked.asker, answer.status)
+        return True
+
+    def _send_away(self, questions: list[Asked]) -> None:
+        self._open -= len(questions)
+        for asked in questions:
+            self._answers.retry(asked.asker, forward_pb2.RETRY_NOT_LEADER)

@@ -1,0 +1,62 @@
+"""What a node is told at its start, and what it may lean on. Nothing here changes later."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from inventory_node.ports import Clock, Disk, Random, Store, Transport
+
+
+class Halted(Exception):  # noqa: N818 - the end of the process, by design, is its name
+    """The node must end: going on could lose or fork what was acknowledged. Says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSettings:
+    """One member's identity, timings in ticks and bounds."""
+
+    name: str
+    member_id: int
+    cluster_id: str
+    members: Mapping[int, str]  # every member's name by its id, this one among them
+    initialize: bytes = b""  # a serialized Administration, proposed while there is no state
+
+    election_timeout_ticks_min: int = 12
+    election_timeout_ticks_max: int = 24
+    heartbeat_ticks: int = 2
+    entries_per_append_max: int = 64
+    bytes_per_append_max: int = 1 << 20
+    appends_in_flight_max: int = 64
+
+    batch_commands_max: int = 512  # of one entry
+    batch_bytes_max: int = 256 << 10
+    batches_in_flight_max: int = 8  # entries proposed and not applied
+    commands_waiting_max: int = 16_384  # not yet proposed; past it: RETRY_OVERLOADED
+    bytes_waiting_max: int = 16 << 20
+    questions_waiting_max: int = 16_384
+
+    apply_commands_per_turn_max: int = 1_024
+    flush_commands_max: int = 8_192  # applied and not flushed
+    flush_age_ticks_max: int = 40
+    log_tail_entries: int = 4_096  # kept below the durable index for slow followers
+    log_tail_bytes: int = 32 << 20
+    disk_hung_ticks: int = 200  # a leader whose disk job takes longer hands over
+
+    def __post_init__(self) -> None:
+        """Refuse what would only fail later and less clearly."""
+        if self.members.get(self.member_id) != self.name:
+            raise ValueError(f"{self.name!r} is not member {self.member_id} of the given members")
+        if not 0 < self.heartbeat_ticks < self.election_timeout_ticks_min:
+            raise ValueError("heartbeat_ticks must be positive and below the election timeout")
+        if self.election_timeout_ticks_min >= self.election_timeout_ticks_max:
+            raise ValueError("the election timeout needs a range to be drawn from")
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The adapters of one node."""
+
+    disk: Disk
+    store: Store
+    transport: Transport
+    clock: Clock
+    random: Random

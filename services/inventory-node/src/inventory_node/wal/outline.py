@@ -1,0 +1,116 @@
+"""What a log holds, without the payloads: enough to write the next record and the next header."""
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from typing import TypeVar
+
+from raft.messages import Configuration, Entry, HardState, SnapshotMeta
+
+T = TypeVar("T")
+
+
+class Outline:
+    """Positions, terms and configurations of the log as its records leave it.
+
+    - Entries go from `base_index` + 1 to `last_index` without a gap.
+    - The runs of equal terms, and the configurations, ascend by index; the first of each stands
+      at or below `base_index`, so that every position from there on has both.
+    """
+
+    def __init__(
+        self,
+        position: tuple[int, int],
+        configuration: Configuration,
+        hard_state: HardState,
+        installed: SnapshotMeta | None,
+    ) -> None:
+        """Begin after `position`, an (index, term), where `configuration` holds."""
+        self.hard_state = hard_state
+        self.installed = installed
+        self._begin(position, configuration)
+
+    def _begin(self, position: tuple[int, int], configuration: Configuration) -> None:
+        self.base_index = self.last_index = position[0]
+        self._runs = [position]  # (first index, term)
+        self._configurations = [(position[0], configuration)]
+
+    def term_at(self, index: int) -> int:
+        """Return the term of the entry at `index`, from base_index to last_index."""
+        self._check(index)
+        return self._runs[bisect_right(self._runs, index, key=_first) - 1][1]
+
+    def configuration_at(self, index: int) -> Configuration:
+        """Return the newest configuration at or before `index`, from base_index to last_index."""
+        self._check(index)
+        place = bisect_right(self._configurations, index, key=_first) - 1
+        return self._configurations[place][1]
+
+    @property
+    def last_term(self) -> int:
+        """Return the term of the last entry, or of the base when there is none."""
+        return self._runs[-1][1]
+
+    @property
+    def configuration(self) -> Configuration:
+        """Return the newest configuration."""
+        return self._configurations[-1][1]
+
+    def add(self, entry: Entry, configuration: Configuration | None) -> None:
+        """Put an entry after the last; `configuration` when it is one."""
+        if entry.index != self.last_index + 1:
+            raise ValueError(f"entry {entry.index} does not follow {self.last_index}")
+        if entry.term < self.last_term:
+            raise ValueError(f"entry {entry.index} goes back to term {entry.term}")
+        self.last_index = entry.index
+        if entry.term != self.last_term:
+            self._runs.append((entry.index, entry.term))
+        if configuration is not None:
+            self._configurations.append((entry.index, configuration))
+
+    def reset(self, position: tuple[int, int], configuration: Configuration) -> None:
+        """End the log at `position`; at or below the base, it begins there.
+
+        A log that is read from a later segment on begins with what the earlier ones ended with,
+        part of which may have been replaced since: then the base goes back.
+        """
+        index = position[0]
+        if index <= self.base_index:
+            self._begin(position, configuration)
+            return
+        self._check(index)
+        if (self.term_at(index), self.configuration_at(index)) != (position[1], configuration):
+            raise ValueError(f"the log ends at {index} with another term or configuration")
+        self.last_index = index
+        self._runs = _up_to(self._runs, index)
+        self._configurations = _up_to(self._configurations, index)
+
+    def install(self, meta: SnapshotMeta) -> None:
+        """Replace everything by a snapshot."""
+        self.installed = meta
+        self._begin((meta.index, meta.term), meta.configuration)
+
+    def forget(self, index: int) -> None:
+        """Let the base rise to `index`, or as far as the log goes."""
+        index = min(index, self.last_index)
+        if index <= self.base_index:
+            return
+        self._runs = [(index, self.term_at(index)), *_above(self._runs, index)]
+        kept = _above(self._configurations, index)
+        self._configurations = [(index, self.configuration_at(index)), *kept]
+        self.base_index = index
+
+    def _check(self, index: int) -> None:
+        if not self.base_index <= index <= self.last_index:
+            raise ValueError(f"{index} is not within {self.base_index}..{self.last_index}")
+
+
+def _first(pair: tuple[int, object]) -> int:
+    return pair[0]
+
+
+def _up_to(pairs: Iterable[tuple[int, T]], index: int) -> list[tuple[int, T]]:
+    return [pair for pair in pairs if pair[0] <= index]
+
+
+def _above(pairs: Iterable[tuple[int, T]], index: int) -> list[tuple[int, T]]:
+    return [pair for pair in pairs if pair[0] > index]

@@ -1,0 +1,66 @@
+"""Compares what the clients of a run saw with the state that the cluster ended in."""
+
+import json
+import time
+from collections import Counter
+from pathlib import Path
+
+from chaos.up import SETTLE_SECONDS_MAX, NotSettled, Up
+from chaos.workload import Tally
+from inventory_client import Inventory
+
+
+def moved(history: Path) -> Counter[int]:
+    """Sum what the acknowledged operations of a history took from each item (negative: added).
+
+    A mutation that was attempted several times counts once, by its request id.
+    """
+    taken: Counter[int] = Counter()
+    seen: set[str] = set()
+    for text in history.read_text().splitlines():
+        line = json.loads(text)
+        if line["ok"] is not True or line["kind"] == "get" or line["request_id"] in seen:
+            continue
+        seen.add(line["request_id"])
+        match line["kind"]:
+            case "order":
+                taken[line["item"]] += line["quantity"]
+            case "place_order":
+                for part in line["lines"]:
+                    taken[part["item"]] += part["quantity"]
+            case "adjust":
+                taken[line["item"]] -= line["delta"]
+    return taken
+
+
+def check_orders(watcher: Inventory, tally: Tally, before: set[int]) -> None:
+    """Every acknowledged order is there once, and no order is there that nobody placed."""
+    listed = [order.id for order in watcher.orders() if order.id not in before]
+    assert len(listed) == len(set(listed))
+    assert set(listed) == set(tally.orders)
+
+
+def check_stock(watcher: Inventory, history: Path, started_with: dict[int, int]) -> None:
+    """Stock is what it was, less what was acknowledged; nothing is in doubt any more."""
+    taken = moved(history)
+    on_hand = {item: watcher.get_item(item).quantity for item in started_with}
+    assert on_hand == {item: start - taken[item] for item, start in started_with.items()}
+    assert all(quantity >= 0 for quantity in on_hand.values())
+
+
+def check_hashes(up: Up) -> str:
+    """Members hash the same state at the same index; return the hash."""
+    index = up.watcher.checkpoint()
+    deadline = time.monotonic() + SETTLE_SECONDS_MAX
+    while time.monotonic() < deadline:
+        members = [member for member in up.watcher.get_status().members if member.reachable]
+        hashes = {
+            member.name: member.state_hash
+            for member in members
+            if member.state_hash is not None and member.state_hash.index >= index
+        }
+        if len(hashes) == 3:
+            assert len({(one.index, one.sha256) for one in hashes.values()}) == 1, hashes
+            return next(iter(hashes.values())).sha256
+        time.sleep(0.1)
+    raise NotSettled("a member did not hash its state")

@@ -1,0 +1,166 @@
+"""A disk that forgets: 512-byte sectors that are durable only once synced, crashes in between.
+
+Jobs wait until the world runs them, an operation at a time, so that a crash can come between any
+two. A crash keeps any subset of the sectors written since the last sync of their file, and any
+first few of the folder's changes since its last sync: metadata of the usual file systems is
+journalled in order.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from inventory_node.ports import (
+    CreateFile,
+    DiskOperation,
+    RemoveFile,
+    RenameFile,
+    SyncFile,
+    SyncFolder,
+    WriteAt,
+)
+
+SECTOR_BYTES = 512
+
+
+@dataclass(slots=True)
+class Inode:
+    """A file's content: as programs see it, and as the platter holds it."""
+
+    seen: bytearray
+    durable: bytearray
+    unsynced: set[int] = field(default_factory=set)  # sectors
+
+
+@dataclass(slots=True)
+class Job:
+    """Operations given by one `run`, and how many of them are done."""
+
+    operations: tuple[DiskOperation, ...]
+    ticket: int
+    done: int = 0
+
+
+class SimDisk:
+    """The `Disk` port over memory.
+
+    - Nothing happens to the files before `step` or `drain`.
+    - What was synced survives every crash.
+    """
+
+    def __init__(self, done: Callable[[int], None]) -> None:
+        """`done(ticket)` is called by `step` when a job's last operation is done."""
+        self._done = done
+        self._folder: dict[str, Inode] = {}
+        self._durable_folder: dict[str, Inode] = {}
+        self._folder_changes: list[DiskOperation] = []
+        self._created: dict[str, Inode] = {}
+        self._jobs: deque[Job] = deque()
+
+    def names(self) -> list[str]:
+        """List the files, sorted."""
+        return sorted(self._folder)
+
+    def read(self, name: str) -> bytes:
+        """Return a whole file."""
+        return bytes(self._folder[name].seen)
+
+    def run(self, operations: Sequence[DiskOperation], ticket: int) -> None:
+        """Queue a job."""
+        self._jobs.append(Job(tuple(operations), ticket))
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job waits or is under way."""
+        return bool(self._jobs)
+
+    def step(self) -> DiskOperation | None:
+        """Do the next operation of the oldest job; return it, None when there is nothing to do."""
+        if not self._jobs:
+            return None
+        job = self._jobs[0]
+        operation = None
+        if job.done < len(job.operations):
+            operation = job.operations[job.done]
+            self._do(operation)
+            job.done += 1
+        if job.done >= len(job.operations):
+            self._jobs.popleft()
+            self._done(job.ticket)
+        return operation
+
+    def drain(self) -> None:
+        """Do everything that waits."""
+        while self._jobs:
+            self.step()
+
+    def _do(self, operation: DiskOperation) -> None:
+        match operation:
+            case WriteAt():
+                self._write(operation)
+            case SyncFile():
+                self._sync(self._folder[operation.name])
+            case SyncFolder():
+                self._durable_folder = dict(self._folder)
+                self._folder_changes.clear()
+                self._created.clear()
+            case CreateFile():
+                if operation.name in self._folder:
+                    raise FileExistsError(operation.name)
+                inode = Inode(bytearray(operation.size), bytearray(operation.size))
+                self._created[operation.name] = inode
+                self._change_folder(operation)
+            case RenameFile() | RemoveFile():
+                self._change_folder(operation)
+
+    def _change_folder(self, operation: DiskOperation) -> None:
+        self._folder_changes.append(operation)
+        self._apply(self._folder, operation)
+
+    def _apply(self, folder: dict[str, Inode], operation: DiskOperation) -> None:
+        match operation:
+            case CreateFile():
+                folder[operation.name] = self._created[operation.name]
+            case RenameFile():
+                folder[operation.to] = folder.pop(operation.name)
+            case RemoveFile():
+                folder.pop(operation.name, None)
+            case WriteAt() | SyncFile() | SyncFolder():
+                raise ValueError(f"{operation} does not change the folder")
+
+    def _write(self, operation: WriteAt) -> None:
+        inode = self._folder[operation.name]
+        end = operation.offset + len(operation.data)
+        if end > len(inode.seen):
+            raise ValueError(f"{operation.name}: a write up to {end} of {len(inode.seen)} bytes")
+        inode.seen[operation.offset : end] = operation.data
+        first = operation.offset // SECTOR_BYTES
+        inode.unsynced.update(range(first, -(-end // SECTOR_BYTES)))
+
+    def _sync(self, inode: Inode) -> None:
+        for sector in inode.unsynced:
+            at = slice(sector * SECTOR_BYTES, (sector + 1) * SECTOR_BYTES)
+            inode.durable[at] = inode.seen[at]
+        inode.unsynced.clear()
+
+    def crash(self, random: Random) -> None:
+        """Lose power: keep any subset of what was not synced; jobs are forgotten."""
+        self._jobs.clear()
+        kept = random.randrange(len(self._folder_changes) + 1)
+        folder = dict(self._durable_folder)
+        for change in self._folder_changes[:kept]:
+            self._apply(folder, change)
+        for name in sorted(folder):
+            inode = folder[name]
+            inode.unsynced = {s for s in sorted(inode.unsynced) if random.getrandbits(1)}
+            self._sync(inode)
+            inode.seen[:] = inode.durable
+        self._folder = folder
+        self._durable_folder = dict(folder)
+        self._folder_changes.clear()
+        self._created.clear()
+
+    def damage(self, name: str, data: bytes) -> None:
+        """Put other bytes in a file's place, durable at once; for tests of damage."""
+        self._folder[name] = self._durable_folder[name] = Inode(bytearray(data), bytearray(data))
