@@ -107,4 +107,7 @@ class Answers:
         return self._frame(session)
 
     def _frame(self, session: int) -> forward_pb2.ForwardResponse:
-        return self._frames.setdefault(session, forward_pb2.ForwardResponse())
+        frame = self._frames.get(session)
+        if frame is None:
+            frame = self._frames[session] = forward_pb2.ForwardResponse()
+        return frame

@@ -7,6 +7,7 @@ from raft.messages import Entry
 
 from inventory_node.flushing import Flushing, LogTail
 from inventory_node.machine import Administered, InvariantViolation, Machine
+from inventory_node.ports import Observer
 from inventory_node.proposals import Proposals
 from inventory_node.settings import Halted, NodeSettings
 
@@ -21,6 +22,7 @@ class Applying:
     def __init__(
         self,
         settings: NodeSettings,
+        observer: Observer,
         machine: Machine,
         proposals: Proposals,
         flushing: Flushing,
@@ -28,6 +30,7 @@ class Applying:
     ) -> None:
         """Start with nothing committed."""
         self._settings = settings
+        self._observer = observer
         self._machine = machine
         self._proposals = proposals
         self._flushing = flushing
@@ -75,6 +78,7 @@ class Applying:
         self._proposals.applied(entry, outcomes)
         self._tail.applied(entry)
         self._flushing.applied(len(outcomes))
+        self._observer.applied(entry, outcomes)
         if any(isinstance(outcome, Administered) and outcome.checkpoint for outcome in outcomes):
             self._flushing.checkpoint()
             self._flushing.start()

@@ -64,7 +64,9 @@ class Node:
         self._flushing = Flushing(settings, machine, ports.store)
         applied = (entry for entry in recovered.entries if entry.index <= machine.applied_index)
         self._tail = LogTail(settings, applied)
-        self._applying = Applying(settings, machine, self._proposals, self._flushing, self._tail)
+        self._applying = Applying(
+            settings, ports.observer, machine, self._proposals, self._flushing, self._tail
+        )
         self._reading = Reading(settings, self._answers, machine, ports.store)
         self._outgoing = Outgoing(ports.store, ports.transport)
         self._incoming = Incoming(settings.member_id, ports.store, ports.transport)
@@ -254,6 +256,7 @@ class Node:
     def _lead_changed(self, leadership: Leadership) -> None:
         """Tell gateways who leads, and send away who waits for a lead that is over."""
         leads = leadership.role is Role.LEADER
+        self._ports.observer.lead_changed(leadership)
         self._answers.announce(leadership.term, self._settings.members.get(leadership.leader, ""))
         self._proposals.leadership_changed(leadership.term if leads else 0)
         if not leads:

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from inventory.raft.v1 import forward_pb2
-from raft.messages import Message, SnapshotMeta
+from raft.messages import Entry, Message, SnapshotMeta
+from raft.ready import Leadership
 
+from inventory_node.machine import Applied
 from inventory_node.machine.changes import Changes
 
 
@@ -153,6 +155,18 @@ class Transport(Protocol):
         Every `ChunkReceived` is answered once: with `taken` bytes stored the next chunk may come;
         the last chunk is answered with `installed`; a `problem` that is not empty ends the stream.
         """
+        ...
+
+
+class Observer(Protocol):
+    """Who writes logs and counts. Changes nothing and does not fail."""
+
+    def applied(self, entry: Entry, outcomes: Sequence[Applied]) -> None:
+        """See an entry that was applied, and one outcome for each of its commands."""
+        ...
+
+    def lead_changed(self, leadership: Leadership) -> None:
+        """See this member's view of the leadership change."""
         ...
 
 

@@ -31,9 +31,9 @@ class Asked(NamedTuple):
 
 
 class Confirmed(NamedTuple):
-    """Questions that may be answered from any state at `index` or later."""
+    """Questions that may be answered from any state at `read_index` or later."""
 
-    index: int
+    read_index: int
     questions: list[Asked]
 
 
@@ -118,7 +118,7 @@ class Reading:
 
     def applied(self, flushing: Flushing) -> None:
         """Answer what the machine has come far enough for."""
-        while self._confirmed and self._confirmed[0].index <= self._machine.applied_index:
+        while self._confirmed and self._confirmed[0].read_index <= self._machine.applied_index:
             index, questions = self._confirmed.popleft()
             for_store = [asked for asked in questions if not self._answer_from_memory(asked)]
             if for_store:
@@ -128,7 +128,7 @@ class Reading:
     def flushed(self, flushed_index: int) -> None:
         """Ask the store, in one transaction, what its state at `flushed_index` can answer."""
         batch: list[tuple[int, forward_pb2.Question]] = []
-        while self._for_flush and self._for_flush[0].index <= flushed_index:
+        while self._for_flush and self._for_flush[0].read_index <= flushed_index:
             for asker, question in self._for_flush.popleft().questions:
                 self._ticket += 1
                 self._in_store[self._ticket] = asker

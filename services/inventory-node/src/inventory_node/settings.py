@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from inventory_node.ports import Clock, Disk, Random, Store, Transport
+from inventory_node.ports import Clock, Disk, Observer, Random, Store, Transport
 
 
 class Halted(Exception):  # noqa: N818 - the end of the process, by design, is its name
@@ -60,3 +60,4 @@ class Ports:
     transport: Transport
     clock: Clock
     random: Random
+    observer: Observer

@@ -144,6 +144,10 @@ class SimDisk:
             inode.durable[at] = inode.seen[at]
         inode.unsynced.clear()
 
+    def kill(self) -> None:
+        """End the process and not the machine: what was written stays, as unsynced as it was."""
+        self._jobs.clear()
+
     def crash(self, random: Random) -> None:
         """Lose power: keep any subset of what was not synced; jobs are forgotten."""
         self._jobs.clear()

@@ -94,14 +94,11 @@ def sectors_for(content_bytes: int) -> int:
 def to_sectors(content: bytes) -> bytes:
     """Lay content out as a block: padded, cut into sectors, each with its trailer."""
     count = sectors_for(len(content))
-    padded = content.ljust(count * CONTENT_BYTES, b"\0")
-    if count == 1:
-        return padded + TRAILER_FIRST
-    pieces = [
-        padded[at : at + CONTENT_BYTES] for at in range(CONTENT_BYTES, len(padded), CONTENT_BYTES)
-    ]
-    pieces.append(b"")
-    return padded[:CONTENT_BYTES] + TRAILER_FIRST + TRAILER_LATER.join(pieces)
+    end = count * CONTENT_BYTES
+    padded = content.ljust(end, b"\0")
+    later = [padded[at : at + CONTENT_BYTES] for at in range(CONTENT_BYTES, end, CONTENT_BYTES)]
+    first = padded[:CONTENT_BYTES] + TRAILER_FIRST
+    return first + TRAILER_LATER.join([*later, b""])
 
 
 def from_sectors(sectors: bytes) -> bytes:

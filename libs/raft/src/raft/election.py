@@ -1,0 +1,157 @@
+"""Leader election: pre-vote, vote, and who is still followed (Raft §5.2, §5.4.1; diss. §9.6)."""
+
+from raft import quorum, replication
+from raft.messages import PreVoteReply, PreVoteRequest, VoteReply, VoteRequest
+from raft.progress import Progress
+from raft.ready import Role
+from raft.state import State
+
+
+def tick(state: State) -> None:
+    """Let time pass for a member that does not lead; campaign when the leader is silent."""
+    state.elapsed_ticks += 1
+    if state.elapsed_ticks < state.timeout_ticks:
+        return
+    if state.campaign_allowed and state.is_voter:
+        ask_before_campaign(state)
+    else:
+        state.draw_timeout()
+
+
+def check_quorum(state: State) -> None:
+    """Step down when no majority was heard from in an election timeout (dissertation §6.2)."""
+    active = [peer for peer, progress in state.progress.items() if progress.is_active]
+    if quorum.reached(state.configuration.voters, [state.id, *active]):
+        for progress in state.progress.values():
+            progress.is_active = False
+    else:
+        state.follow(state.term, 0)
+
+
+def ask_before_campaign(state: State) -> None:
+    """Ask whether an election could be won, without a new term (dissertation §9.6)."""
+    state.draw_timeout()
+    state.role = Role.PRE_CANDIDATE
+    state.leader = 0
+    state.votes = {state.id: True}
+    for peer in voting_peers(state):
+        state.at_once.append(
+            PreVoteRequest(
+                sender=state.id,
+                recipient=peer,
+                term=state.term + 1,
+                last_index=state.log.last_index,
+                last_term=state.log.last_term,
+            )
+        )
+    count(state)
+
+
+def campaign(state: State) -> None:
+    """Enter a new term and stand for it; the requests leave when term and vote are synced."""
+    state.draw_timeout()
+    state.role = Role.CANDIDATE
+    state.leader = 0
+    state.set_hard_state(state.term + 1, state.id)
+    state.votes = {state.id: True}
+    for peer in voting_peers(state):
+        state.after_sync.append(
+            VoteRequest(
+                sender=state.id,
+                recipient=peer,
+                term=state.term,
+                last_index=state.log.last_index,
+                last_term=state.log.last_term,
+            )
+        )
+    count(state)
+
+
+def lead(state: State) -> None:
+    """Take office: know nothing of the followers, and begin with an empty entry (§5.4.2, §8)."""
+    state.role = Role.LEADER
+    state.leader = state.id
+    state.votes.clear()
+    state.elapsed_ticks = state.heartbeat_elapsed_ticks = 0
+    next_index = state.log.last_index + 1
+    state.progress = {
+        peer: Progress(next_index, state.settings.appends_in_flight_max) for peer in state.peers
+    }
+    replication.append_noop(state)
+
+
+def voting_peers(state: State) -> list[int]:
+    """Return the other voters, in order of id."""
+    return [peer for peer in state.peers if peer in state.configuration.voters]
+
+
+def hears_a_leader(state: State) -> bool:
+    """Tell whether a leader was heard within the shortest timeout: then nobody is voted for.
+
+    A member that was cut off or removed cannot disturb a working cluster (dissertation §4.2.3).
+    """
+    return state.leader != 0 and state.elapsed_ticks < state.settings.election_timeout_ticks_min
+
+
+def pre_vote_requested(state: State, message: PreVoteRequest) -> None:
+    """Say whether a vote would be given; nothing changes, nothing is promised."""
+    granted = (
+        state.campaign_allowed
+        and message.term > state.term
+        and not hears_a_leader(state)
+        and state.log.is_up_to_date(message.last_index, message.last_term)
+    )
+    state.at_once.append(
+        PreVoteReply(
+            sender=state.id,
+            recipient=message.sender,
+            term=message.term if granted else state.term,
+            granted=granted,
+        )
+    )
+
+
+def vote_requested(state: State, message: VoteRequest) -> None:
+    """Vote once a term, first come, first served, for a log that is up to date (Raft §5.2)."""
+    granted = (
+        state.campaign_allowed
+        and message.term == state.term
+        and state.hard_state.vote in (0, message.sender)
+        and state.leader in (0, message.sender)
+        and state.log.is_up_to_date(message.last_index, message.last_term)
+    )
+    if granted:
+        state.set_hard_state(state.term, message.sender)
+        state.draw_timeout()
+    state.after_sync.append(
+        VoteReply(sender=state.id, recipient=message.sender, term=state.term, granted=granted)
+    )
+
+
+def pre_vote_replied(state: State, message: PreVoteReply) -> None:
+    """Count an answer to the question that is open."""
+    asked = state.term + 1 if message.granted else state.term
+    if state.role is Role.PRE_CANDIDATE and message.term == asked:
+        state.votes[message.sender] = message.granted
+        count(state)
+
+
+def vote_replied(state: State, message: VoteReply) -> None:
+    """Count a vote of this term."""
+    if state.role is Role.CANDIDATE and message.term == state.term:
+        state.votes[message.sender] = message.granted
+        count(state)
+
+
+def count(state: State) -> None:
+    """Go on with a majority; give up when one is out of reach."""
+    voters = state.configuration.voters
+    granted = [sender for sender, vote in state.votes.items() if vote]
+    refused = [sender for sender, vote in state.votes.items() if not vote]
+    if quorum.reached(voters, granted):
+        if state.role is Role.PRE_CANDIDATE:
+            campaign(state)
+        else:
+            lead(state)
+    elif quorum.lost(voters, refused):
+        state.follow(state.term, 0)

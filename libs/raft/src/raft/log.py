@@ -1,0 +1,128 @@
+"""The log of one member: what is held, handed out to be written, and synced."""
+
+from collections.abc import Sequence
+
+from raft.errors import InvariantViolation
+from raft.messages import Entry
+
+
+class Log:
+    """Entries after a base; the base is the last one that was cut off, or 0 before the first.
+
+    - Indexes have no gap: the entry at position i of the list is `base_index + 1 + i`.
+    - Terms never fall from one entry to the next.
+    - `synced_index` <= `handed_index` <= `last_index`.
+    - Nothing at or below `base_index` is ever appended, replaced or returned.
+    """
+
+    __slots__ = ("_entries", "base_index", "base_term", "handed_index", "synced_index")
+
+    def __init__(self, base_index: int, base_term: int, entries: Sequence[Entry]) -> None:
+        """Take what recovery found: all of it is synced."""
+        self.base_index = base_index
+        self.base_term = base_term
+        self._entries: list[Entry] = []
+        self.handed_index = self.synced_index = base_index
+        self.append(entries)
+        self.handed_index = self.synced_index = self.last_index
+
+    @property
+    def first_index(self) -> int:
+        """Return the first index that is held, or the next one when none is."""
+        return self.base_index + 1
+
+    @property
+    def last_index(self) -> int:
+        """Return the last index that is held, or the base."""
+        return self.base_index + len(self._entries)
+
+    @property
+    def last_term(self) -> int:
+        """Return the term of the last entry, or of the base."""
+        return self._entries[-1].term if self._entries else self.base_term
+
+    def term_at(self, index: int) -> int | None:
+        """Return the term at an index, the base included; None where nothing is held."""
+        position = index - self.base_index - 1
+        if position == -1:
+            return self.base_term
+        if 0 <= position < len(self._entries):
+            return self._entries[position].term
+        return None
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        """Add entries behind the last; raise InvariantViolation on a gap or a falling term."""
+        index, term = self.last_index, self.last_term
+        for entry in entries:
+            if entry.index != index + 1 or entry.term < term:
+                raise InvariantViolation(
+                    f"entry {entry.index} of term {entry.term} cannot follow {index} of {term}"
+                )
+            index, term = entry.index, entry.term
+        self._entries.extend(entries)
+
+    def truncate(self, index: int) -> None:
+        """Drop the entry at `index` and everything behind it."""
+        if index <= self.base_index:
+            raise InvariantViolation(f"entry {index} is cut off and cannot be replaced")
+        del self._entries[index - self.base_index - 1 :]
+        self.handed_index = min(self.handed_index, index - 1)
+        self.synced_index = min(self.synced_index, index - 1)
+
+    def compact(self, index: int) -> None:
+        """Cut off everything up to `index`, which becomes the base."""
+        term = self.term_at(index)
+        if term is None or index > self.synced_index:
+            raise InvariantViolation(f"the log cannot be cut at {index}: it is not synced there")
+        del self._entries[: index - self.base_index]
+        self.base_index, self.base_term = index, term
+
+    def replace(self, index: int, term: int) -> None:
+        """Hold nothing but a base: a snapshot took the place of everything (Raft §7)."""
+        self._entries.clear()
+        self.base_index, self.base_term = index, term
+        self.handed_index = self.synced_index = index
+
+    def slice(self, first: int, last: int) -> tuple[Entry, ...]:
+        """Return the entries from `first` to `last`, both included."""
+        if first <= self.base_index:
+            raise InvariantViolation(f"entry {first} is cut off and cannot be read")
+        base = self.base_index + 1
+        return tuple(self._entries[first - base : last + 1 - base])
+
+    def page(self, first: int, count_max: int, bytes_max: int) -> tuple[Entry, ...]:
+        """Return entries from `first` on: at most so many, so many bytes, but always one."""
+        entries = self.slice(first, min(self.last_index, first + count_max - 1))
+        size = 0
+        for position, entry in enumerate(entries):
+            size += len(entry.payload)
+            if size > bytes_max and position:
+                return entries[:position]
+        return entries
+
+    def hand_out(self) -> tuple[Entry, ...]:
+        """Return what was not handed out before."""
+        entries = self.slice(self.handed_index + 1, self.last_index)
+        self.handed_index = self.last_index
+        return entries
+
+    def first_of_term_at(self, index: int) -> int:
+        """Return the first held index with the same term as the one at `index`."""
+        term = self.term_at(index)
+        while index > self.first_index and self.term_at(index - 1) == term:
+            index -= 1
+        return index
+
+    def last_up_to_term(self, term: int, index: int) -> int:
+        """Return the last index, `index` at most, whose term is not above `term`.
+
+        The base when there is none.
+        """
+        index = min(index, self.last_index)
+        while index > self.base_index and (self.term_at(index) or 0) > term:
+            index -= 1
+        return index
+
+    def is_up_to_date(self, last_index: int, last_term: int) -> bool:
+        """Tell whether a log that ends so holds at least as much as this one (Raft §5.4.1)."""
+        return (last_term, last_index) >= (self.last_term, self.last_index)

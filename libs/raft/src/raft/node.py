@@ -1,0 +1,348 @@
+"""The façade: messages and ticks in, obligations out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from raft import election, reads, replication
+from raft.errors import InvariantViolation
+from raft.log import Log
+from raft.messages import (
+    AppendReply,
+    AppendRequest,
+    Configuration,
+    Entry,
+    EntryKind,
+    HardState,
+    Heartbeat,
+    HeartbeatReply,
+    InstallSnapshot,
+    Message,
+    PreVoteReply,
+    PreVoteRequest,
+    VoteReply,
+    VoteRequest,
+)
+from raft.ready import Leadership, Mark, Ready, Role
+from raft.state import Restored, Settings, State
+
+COMMITTED_BYTES_MAX = 4 << 20  # handed out by one Ready
+FROM_LEADER = AppendRequest | Heartbeat | InstallSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Entries are in the leader's log; whether they stay there is known when they are applied."""
+
+    first_index: int
+    term: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotLeader:
+    """Nothing was proposed."""
+
+    leader: int  # a member id, 0 for unknown
+
+
+class RawNode:
+    """One member of a cluster, without a clock, a disk or a network of its own.
+
+    - Every message passes one check of its term before its own rule sees it (Raft §5.1).
+    - Nothing is handed out twice; obligations come in the order of Ready's fields.
+    - An entry is handed out as committed only when this member's own disk has it.
+    """
+
+    def __init__(self, settings: Settings, restored: Restored) -> None:
+        """Go on from what is on disk; raise InvariantViolation when it does not fit together."""
+        log = Log(restored.base_index, restored.base_term, restored.entries)
+        if not restored.base_index <= restored.applied_index <= log.last_index:
+            raise InvariantViolation(
+                f"applied index {restored.applied_index} lies outside the log, "
+                f"{restored.base_index} to {log.last_index}"
+            )
+        if log.last_term > restored.hard_state.term:
+            raise InvariantViolation(
+                f"the log ends in term {log.last_term}, past the term {restored.hard_state.term}"
+            )
+        self._state = State(
+            settings=settings,
+            log=log,
+            configuration=restored.configuration,
+            hard_state=restored.hard_state,
+            commit_index=restored.applied_index,
+            handed_commit_index=restored.applied_index,
+            applied_index=restored.applied_index,
+        )
+        self._handed_hard_state = restored.hard_state
+        self._handed_leadership = Leadership(Role.FOLLOWER, restored.hard_state.term, 0)
+        self._state.draw_timeout()
+
+    def step(self, message: Message) -> None:  # noqa: C901 - the one switch over messages
+        """Take one message; messages for others and of strangers are ignored."""
+        state = self._state
+        if message.recipient != state.id or not self._passes_term(message):
+            return
+        match message:
+            case PreVoteRequest():
+                election.pre_vote_requested(state, message)
+            case PreVoteReply():
+                election.pre_vote_replied(state, message)
+            case VoteRequest():
+                election.vote_requested(state, message)
+            case VoteReply():
+                election.vote_replied(state, message)
+            case AppendRequest():
+                self._hear_leader(message)
+                replication.append_requested(state, message)
+            case AppendReply():
+                replication.append_replied(state, message)
+            case Heartbeat():
+                self._hear_leader(message)
+                replication.heartbeat_received(state, message)
+            case HeartbeatReply():
+                replication.heartbeat_replied(state, message)
+                reads.heartbeat_replied(state, message)
+            case InstallSnapshot():
+                self._hear_leader(message)
+                replication.snapshot_received(state, message)
+            case _:
+                assert_never(message)
+
+    def _passes_term(self, message: Message) -> bool:
+        """Apply the rule of terms (Raft §5.1); tell whether the message is of this term."""
+        state = self._state
+        match message:
+            case PreVoteRequest():
+                return True  # its term is only asked about
+            case PreVoteReply() if message.granted:
+                return True  # its term is the one that was asked about
+            case VoteRequest() if message.term > state.term and election.hears_a_leader(state):
+                return False  # dissertation §4.2.3: a leader that is heard is not deposed
+        if message.term > state.term:
+            leader = message.sender if isinstance(message, FROM_LEADER) else 0
+            state.follow(message.term, leader)
+            return True
+        if message.term < state.term:
+            self._answer_outdated(message)
+            return False
+        return True
+
+    def _answer_outdated(self, message: Message) -> None:
+        """Tell a leader or a candidate of an older term about this one (dissertation §9.6)."""
+        state = self._state
+        if isinstance(message, FROM_LEADER):
+            state.after_sync.append(
+                AppendReply(state.id, message.sender, state.term, accepted=False, index=0)
+            )
+        elif isinstance(message, VoteRequest):
+            state.after_sync.append(VoteReply(state.id, message.sender, state.term, granted=False))
+
+    def _hear_leader(self, message: FROM_LEADER) -> None:
+        """Follow the one leader of this term (Raft §5.2)."""
+        state = self._state
+        if state.role is Role.LEADER:
+            raise InvariantViolation(
+                f"members {state.id} and {message.sender} both lead term {state.term}"
+            )
+        if state.role is not Role.FOLLOWER or state.leader != message.sender:
+            state.follow(message.term, message.sender)
+        state.elapsed_ticks = 0
+
+    def tick(self) -> None:
+        """Let one tick pass."""
+        state = self._state
+        if state.role is not Role.LEADER:
+            election.tick(state)
+            return
+        state.heartbeat_elapsed_ticks += 1
+        state.elapsed_ticks += 1
+        if state.elapsed_ticks >= state.settings.election_timeout_ticks_min:
+            state.elapsed_ticks = 0
+            election.check_quorum(state)
+        if (
+            state.role is Role.LEADER
+            and state.heartbeat_elapsed_ticks >= state.settings.heartbeat_ticks
+        ):
+            replication.beat(state)
+
+    def propose(
+        self, payloads: Sequence[bytes], kind: EntryKind = EntryKind.COMMAND
+    ) -> Accepted | NotLeader:
+        """Put one entry for each payload into the log of a leader."""
+        state = self._state
+        if state.role is not Role.LEADER:
+            return NotLeader(state.leader)
+        first_index = state.log.last_index + 1
+        entries = tuple(
+            Entry(index, state.term, kind, payload)
+            for index, payload in enumerate(payloads, first_index)
+        )
+        replication.append_own(state, entries)
+        return Accepted(first_index, state.term)
+
+    def read(self, context: int) -> bool:
+        """Begin a read round; `context` comes back in Ready, as confirmed or as dropped.
+
+        False: this member does not lead, or has not committed in its term yet; nothing began.
+        """
+        return reads.begin(self._state, context)
+
+    def step_down(self) -> None:
+        """Give up the lead, for instance because the own disk hangs."""
+        if self._state.role is Role.LEADER:
+            self._state.follow(self._state.term, 0)
+
+    def persisted(self, mark: Mark) -> None:
+        """Learn that everything up to `mark` is synced.
+
+        Ignored where the index has another term by then: what was synced has been replaced.
+        """
+        state = self._state
+        if mark.hard_state == state.hard_state:
+            state.hard_state_synced = True
+        if mark.index > state.log.handed_index or state.log.term_at(mark.index) != mark.term:
+            return
+        if mark.index > state.log.synced_index:
+            state.log.synced_index = mark.index
+            if state.role is Role.LEADER:
+                replication.advance_commit(state)
+
+    def applied(self, index: int) -> None:
+        """Learn that everything up to `index` is applied."""
+        if index > self._state.handed_commit_index:
+            raise InvariantViolation(f"entry {index} was applied before it was handed out")
+        self._state.applied_index = max(self._state.applied_index, index)
+
+    def compact(self, index: int) -> None:
+        """Forget the log up to `index`, which is applied and durable in the caller's state."""
+        if index > self._state.applied_index:
+            raise InvariantViolation(f"the log cannot be cut at {index}: it is not applied there")
+        if index > self._state.log.base_index:
+            self._state.log.compact(index)
+
+    def snapshot_sent(self, peer: int, index: int, *, installed: bool) -> None:
+        """Learn how the stream of a snapshot to `peer` ended."""
+        replication.snapshot_sent(self._state, peer, index, installed=installed)
+
+    def ready(self) -> Ready | None:
+        """Return what is owed since the last call; None when nothing is."""
+        state = self._state
+        leadership = Leadership(state.role, state.term, state.leader)
+        commits = state.commit_index > state.handed_commit_index and self._can_commit()
+        if not (
+            state.at_once
+            or state.after_sync
+            or state.log.last_index > state.log.handed_index
+            or state.hard_state != self._handed_hard_state
+            or commits
+            or state.install
+            or state.reads
+            or state.dropped_reads
+            or state.snapshots
+            or leadership != self._handed_leadership
+        ):
+            return None
+        return self._take_ready(leadership)
+
+    def _can_commit(self) -> bool:
+        return self._state.log.synced_index > self._state.handed_commit_index
+
+    def _take_ready(self, leadership: Leadership) -> Ready:
+        state = self._state
+        hard_state = None if state.hard_state == self._handed_hard_state else state.hard_state
+        self._handed_hard_state = state.hard_state
+        entries = state.log.hand_out()
+        install, state.install = state.install, None
+        ready = Ready(
+            hard_state=hard_state,
+            install=install,
+            entries=entries,
+            mark=self._mark() if entries or hard_state or install else None,
+            at_once=tuple(state.at_once),
+            after_sync=tuple(state.after_sync),
+            committed=self._hand_out_committed(),
+            reads=tuple(state.reads),
+            dropped_reads=tuple(state.dropped_reads),
+            snapshots=tuple(state.snapshots),
+            leadership=None if leadership == self._handed_leadership else leadership,
+        )
+        self._handed_leadership = leadership
+        for outbox in (state.at_once, state.after_sync, state.reads):
+            outbox.clear()
+        state.dropped_reads.clear()
+        state.snapshots.clear()
+        return ready
+
+    def _mark(self) -> Mark:
+        log = self._state.log
+        return Mark(log.handed_index, log.last_term, self._state.hard_state)
+
+    def _hand_out_committed(self) -> tuple[Entry, ...]:
+        state = self._state
+        last = min(state.commit_index, state.log.synced_index)
+        first = state.handed_commit_index + 1
+        if last < first:
+            return ()
+        entries = state.log.page(first, last - first + 1, COMMITTED_BYTES_MAX)
+        state.handed_commit_index = entries[-1].index
+        return entries
+
+    @property
+    def id(self) -> int:
+        """The id of this member."""
+        return self._state.id
+
+    @property
+    def role(self) -> Role:
+        """What this member takes itself for."""
+        return self._state.role
+
+    @property
+    def term(self) -> int:
+        """The current term."""
+        return self._state.term
+
+    @property
+    def leader(self) -> int:
+        """The leader's id, 0 for unknown."""
+        return self._state.leader
+
+    @property
+    def commit_index(self) -> int:
+        """The last index known to be committed."""
+        return self._state.commit_index
+
+    @property
+    def applied_index(self) -> int:
+        """The last index that the caller has applied."""
+        return self._state.applied_index
+
+    @property
+    def first_index(self) -> int:
+        """The first index that the log holds."""
+        return self._state.log.first_index
+
+    @property
+    def last_index(self) -> int:
+        """The last index of the log."""
+        return self._state.log.last_index
+
+    @property
+    def hard_state(self) -> HardState:
+        """Term and vote, synced or not."""
+        return self._state.hard_state
+
+    @property
+    def configuration(self) -> Configuration:
+        """Who takes part."""
+        return self._state.configuration
+
+    @property
+    def campaign_allowed(self) -> bool:
+        """Whether this member may campaign and vote."""
+        return self._state.campaign_allowed
+
+    @campaign_allowed.setter
+    def campaign_allowed(self, allowed: bool) -> None:
+        self._state.campaign_allowed = allowed

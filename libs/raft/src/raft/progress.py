@@ -1,0 +1,80 @@
+"""What a leader knows of one follower."""
+
+import enum
+from collections import deque
+
+
+class Pace(enum.Enum):
+    """How a leader sends to a follower."""
+
+    PROBE = "probe"  # one append at a time, until the logs are known to meet
+    REPLICATE = "replicate"  # one append after the other, without waiting
+    SNAPSHOT = "snapshot"  # nothing: the log does not reach back far enough
+
+
+class Progress:
+    """One follower's log, as far as replies have told.
+
+    - `match` < `next`: the follower holds everything up to `match`, `next` is sent next.
+    - In PROBE one append is under way at most, in REPLICATE `in_flight_max`, in SNAPSHOT none.
+    """
+
+    __slots__ = ("in_flight", "in_flight_max", "is_active", "is_paused", "match", "next", "pace")
+
+    def __init__(self, next_index: int, in_flight_max: int) -> None:
+        """Begin to probe at `next_index`."""
+        self.match = 0
+        self.next = next_index
+        self.pace = Pace.PROBE
+        self.is_paused = False  # in PROBE: an append is under way
+        self.is_active = True  # heard from since the last check of the quorum
+        self.in_flight: deque[int] = deque()  # in REPLICATE: last indexes of appends under way
+        self.in_flight_max = in_flight_max
+
+    @property
+    def may_send(self) -> bool:
+        """Whether another append may leave."""
+        match self.pace:
+            case Pace.PROBE:
+                return not self.is_paused
+            case Pace.REPLICATE:
+                return len(self.in_flight) < self.in_flight_max
+            case Pace.SNAPSHOT:
+                return False
+
+    def sent(self, last_index: int, count: int) -> None:
+        """Note an append of `count` entries that ends at `last_index`."""
+        if self.pace is Pace.PROBE:
+            self.is_paused = True
+        elif count:
+            self.next = last_index + 1
+            self.in_flight.append(last_index)
+
+    def accepted(self, index: int) -> bool:
+        """Note that the follower holds up to `index`; tell whether that is more than was known."""
+        while self.in_flight and self.in_flight[0] <= index:
+            self.in_flight.popleft()
+        self.is_paused = False
+        self.next = max(self.next, index + 1)
+        if index <= self.match:
+            return False
+        self.match = index
+        return True
+
+    def probe(self, next_index: int) -> None:
+        """Go back to one append at a time, from `next_index` on."""
+        self.pace = Pace.PROBE
+        self.next = max(next_index, self.match + 1)
+        self.is_paused = False
+        self.in_flight.clear()
+
+    def replicate(self) -> None:
+        """Stop waiting for replies."""
+        self.pace = Pace.REPLICATE
+        self.next = self.match + 1
+        self.in_flight.clear()
+
+    def wait_for_snapshot(self) -> None:
+        """Send nothing until a snapshot has arrived, or has failed to."""
+        self.pace = Pace.SNAPSHOT
+        self.in_flight.clear()

@@ -1,0 +1,152 @@
+"""Everything one member knows, and the two outboxes for what it says."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from raft.errors import InvariantViolation
+from raft.log import Log
+from raft.messages import Configuration, Entry, HardState, Message, SnapshotMeta
+from raft.progress import Progress
+from raft.ready import ReadState, Role
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One member's identity, timings in ticks, and bounds."""
+
+    id: int
+    election_timeout_ticks_min: int
+    election_timeout_ticks_max: int
+    heartbeat_ticks: int
+    entries_per_append_max: int
+    bytes_per_append_max: int
+    appends_in_flight_max: int
+    random: Callable[[int], int]  # an integer from 0 to its argument - 1
+
+    def __post_init__(self) -> None:
+        """Refuse timings that cannot work (Raft §5.6: heartbeats well within the timeout)."""
+        if self.id <= 0:
+            raise ValueError("a member's id is positive: 0 means nobody")
+        if not 0 < self.heartbeat_ticks < self.election_timeout_ticks_min:
+            raise ValueError("heartbeat_ticks must be positive and below the election timeout")
+        if self.election_timeout_ticks_min >= self.election_timeout_ticks_max:
+            raise ValueError("the election timeout needs a range to be drawn from")
+        if min(self.entries_per_append_max, self.appends_in_flight_max) < 1:
+            raise ValueError("a bound below 1 sends nothing")
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What recovery found on disk; a new member restores zeros and its first configuration."""
+
+    hard_state: HardState
+    configuration: Configuration
+    base_index: int
+    base_term: int
+    entries: Sequence[Entry]
+    applied_index: int
+
+
+@dataclass(slots=True)
+class ReadRound:
+    """Reads that one quorum of heartbeat replies confirms (dissertation §6.4)."""
+
+    number: int
+    context: int
+    index: int  # the commit index when the round began
+    heard: set[int]
+
+
+@dataclass(slots=True)
+class State:
+    """One member.
+
+    - `applied_index` <= `handed_commit_index` <= `commit_index` <= `log.last_index`.
+    - `term` and `commit_index` never fall; `vote` changes only from 0 or with the term.
+    - `progress` and `rounds` are empty unless this member leads.
+    """
+
+    settings: Settings
+    log: Log
+    configuration: Configuration
+    hard_state: HardState
+    commit_index: int
+    handed_commit_index: int
+    applied_index: int
+    role: Role = Role.FOLLOWER
+    leader: int = 0
+    votes: dict[int, bool] = field(default_factory=dict)  # by sender: a set, never a count
+    progress: dict[int, Progress] = field(default_factory=dict)  # by peer
+    rounds: list[ReadRound] = field(default_factory=list)
+    round_number: int = 0
+    elapsed_ticks: int = 0  # since the leader was heard, or the last campaign began
+    heartbeat_elapsed_ticks: int = 0
+    timeout_ticks: int = 0
+    campaign_allowed: bool = True
+    hard_state_synced: bool = True
+
+    at_once: list[Message] = field(default_factory=list)
+    after_sync: list[Message] = field(default_factory=list)
+    reads: list[ReadState] = field(default_factory=list)
+    dropped_reads: list[int] = field(default_factory=list)
+    snapshots: list[int] = field(default_factory=list)
+    install: SnapshotMeta | None = None
+
+    @property
+    def id(self) -> int:
+        """Return this member's id."""
+        return self.settings.id
+
+    @property
+    def term(self) -> int:
+        """Return the current term."""
+        return self.hard_state.term
+
+    @property
+    def is_voter(self) -> bool:
+        """Whether this member may vote and campaign."""
+        return self.id in self.configuration.voters
+
+    @property
+    def peers(self) -> list[int]:
+        """Return everybody else, in order of id."""
+        return sorted((self.configuration.voters | self.configuration.learners) - {self.id})
+
+    def set_hard_state(self, term: int, vote: int) -> None:
+        """Enter a term or cast a vote; it is owed to the disk from here on."""
+        before = self.hard_state
+        if term < before.term or (term == before.term and before.vote not in (0, vote)):
+            raise InvariantViolation(f"term {term}, vote {vote} cannot follow {before}")
+        if (term, vote) != (before.term, before.vote):
+            self.hard_state = HardState(term, vote)
+            self.hard_state_synced = False
+
+    def draw_timeout(self) -> None:
+        """Begin to wait for a leader anew, for a random time (Raft §5.2)."""
+        low, high = (
+            self.settings.election_timeout_ticks_min,
+            self.settings.election_timeout_ticks_max,
+        )
+        self.elapsed_ticks = 0
+        self.timeout_ticks = low + self.settings.random(high - low + 1)
+
+    def follow(self, term: int, leader: int) -> None:
+        """Become a follower in `term`, of `leader` where one is known (Raft §5.1)."""
+        if term > self.term:
+            self.set_hard_state(term, 0)
+        if self.role is Role.LEADER or self.role is not Role.FOLLOWER or self.leader != leader:
+            self.draw_timeout()
+        self.role = Role.FOLLOWER
+        self.leader = leader
+        self.votes.clear()
+        self.progress.clear()
+        self.dropped_reads.extend(one.context for one in self.rounds)
+        self.rounds.clear()
+
+    def commit(self, index: int) -> None:
+        """Raise the commit index; lower ones say nothing new."""
+        if index > self.log.last_index:
+            raise InvariantViolation(
+                f"entry {index} is committed but this log ends at {self.log.last_index}"
+            )
+        self.commit_index = max(self.commit_index, index)

@@ -1,0 +1,126 @@
+"""Linearizable reads, with every heartbeat let go by hand."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from inventory.raft.v1 import forward_pb2
+from inventory.v1 import inventory_pb2
+from inventory_node.core import NodeSettings
+from sim.hands import Hands, Member, get_all_items, get_item, order
+
+
+def quantity(member: Member, number: int) -> int:
+    """Read the answer to a `get_item`."""
+    answer = member.replies()[number].answer
+    return inventory_pb2.GetItemResponse.FromString(answer).item.quantity
+
+
+class TestAQuorumComesFirst:
+    """No question is answered from a state that may have been overtaken."""
+
+    def test_a_question_waits_for_the_round(self, tmp_path: Path) -> None:
+        """Without its followers a leader says nothing; with one it answers."""
+        hands = Hands(tmp_path)
+        leader = hands.elect(1)
+        hands.open()
+        hands[2].cut_off = hands[3].cut_off = True
+        leader.ask(questions=[get_item(1)])
+        hands.settle()
+        assert leader.replies() == {}
+        hands[3].cut_off = False
+        hands.pass_time(2, 1)
+        assert quantity(leader, 1) == 100
+
+    def test_a_leader_that_was_paused_does_not_answer_from_the_past(self, tmp_path: Path) -> None:
+        """Stopped while others elected and wrote, it takes itself for the leader at first."""
+        hands = Hands(tmp_path)
+        old = hands.elect(1)
+        hands.open()
+        old.cut_off = True
+        new = hands.elect(2)
+        new.ask(order("a", quantity=40))
+        hands.settle()
+        old.cut_off = False
+        assert old.leads
+        old.ask(questions=[get_item(1)])
+        assert old.replies() == {}
+        hands.settle()
+        assert old.replies()[1].retry == forward_pb2.RETRY_NOT_LEADER
+        new.ask(questions=[get_item(2)])
+        hands.settle()
+        assert quantity(new, 2) == 60
+
+    def test_a_question_does_not_join_a_round_that_has_begun(self, tmp_path: Path) -> None:
+        """Replies on their way prove nothing about the time after they were sent."""
+        hands = Hands(tmp_path)
+        leader = hands.elect(1)
+        hands.open()
+        leader.ask(questions=[get_item(1)])
+        leader.ask(questions=[get_item(2)])
+        hands.deliver()
+        hands.deliver()
+        assert set(leader.replies()) == {1}
+        hands.settle()
+        assert set(leader.replies()) == {1, 2}
+
+    def test_a_read_after_a_write_sees_it(self, tmp_path: Path) -> None:
+        """Also when both come in one frame's time and the write is not applied yet."""
+        hands = Hands(tmp_path)
+        leader = hands.elect(1)
+        hands.open()
+        leader.ask(order("a", quantity=5))
+        hands.settle()
+        leader.ask(questions=[get_item(2)])
+        hands.settle()
+        assert quantity(leader, 2) == 95
+
+
+class TestQueries:
+    """What needs the database waits for a flush that covers the index, together."""
+
+    def test_queries_wait_for_one_flush_and_see_what_was_written(self, tmp_path: Path) -> None:
+        """The flush begins because they ask for it."""
+        hands = Hands(tmp_path)
+        leader = hands.elect(1)
+        hands.open()
+        leader.ask(order("a", quantity=5))
+        hands.settle()
+        leader.store_held = True
+        leader.ask(questions=[get_all_items(2), get_all_items(3)])
+        hands.settle()
+        assert set(leader.replies()) == {1}
+        leader.store_held = False
+        hands.settle()
+        for number in (2, 3):
+            answer = inventory_pb2.GetAllItemsResponse.FromString(leader.replies()[number].answer)
+            assert [item.quantity for item in answer.items] == [95]
+            assert answer.revision == leader.node.view().applied_index
+
+    def test_a_query_of_a_flushed_state_needs_no_flush(self, tmp_path: Path) -> None:
+        """Nothing was applied in between."""
+        hands = Hands(tmp_path)
+        leader = hands.elect(1)
+        hands.open()
+        leader.ask(questions=[get_all_items(1)])
+        hands.settle()
+        flushes = leader.store.flushes
+        leader.ask(questions=[get_all_items(2)])
+        hands.settle()
+        assert set(leader.replies()) == {1, 2}
+        assert leader.store.flushes == flushes
+
+    def test_past_the_bound_a_question_is_sent_away(self, tmp_path: Path) -> None:
+        """The queue of questions has an end, and empties again."""
+
+        def small(settings: NodeSettings) -> NodeSettings:
+            return replace(settings, questions_waiting_max=2)
+
+        hands = Hands(tmp_path, change=small)
+        leader = hands.elect(1)
+        hands.open()
+        leader.ask(questions=[get_item(1), get_all_items(2), get_item(3)])
+        hands.settle()
+        assert leader.replies()[3].retry == forward_pb2.RETRY_OVERLOADED
+        leader.ask(questions=[get_item(4), get_all_items(5)])
+        hands.settle()
+        assert {4, 5} <= {n for n, reply in leader.replies().items() if reply.answer}

@@ -1,0 +1,187 @@
+"""A member that is behind the log gets the state itself, chunk by chunk."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from inventory_node.core import Halted, NodeSettings
+from inventory_node.events import ChunkReceived, SnapshotSent
+from sim.hands import Hands, Member, order
+
+CHUNK_BYTES = 8_192
+
+
+def busy(settings: NodeSettings) -> NodeSettings:
+    """Flush often and keep little, so that a member is soon behind the log."""
+    return replace(settings, flush_commands_max=4, log_tail_entries=4)
+
+
+def behind(folder: Path) -> Hands:
+    """Return members of which 3 has missed so much that only a snapshot helps; 1 leads."""
+    hands = Hands(folder, change=busy)
+    leader = hands.elect(1)
+    hands.open()
+    hands[3].cut_off = True
+    for number in range(1, 41):
+        leader.ask(order(f"r{number}"), first_id=number)
+        hands.settle()
+    hands[3].cut_off = False
+    hands.pass_time(8, 1)
+    return hands
+
+
+def chunks(leader: Member) -> list[ChunkReceived]:
+    """Cut the stream that the leader began into the chunks that its peer is to get."""
+    _, term, header, path = leader.transport.streams[-1]
+    data = Path(path).read_bytes()
+    return [
+        ChunkReceived(1, term, header, offset, data[offset : offset + CHUNK_BYTES])
+        for offset in range(0, len(data), CHUNK_BYTES)
+    ]
+
+
+def stream(hands: Hands, parts: list[ChunkReceived]) -> None:
+    """Give member 3 the chunks one by one, each after the one before was answered."""
+    for part in parts:
+        hands[3].handle(part)
+        hands.settle()
+
+
+class TestTheWay:
+    """From the leader's copy to the follower's state."""
+
+    def test_a_member_behind_the_log_is_brought_up(self, tmp_path: Path) -> None:
+        """And follows the log from there on."""
+        hands = behind(tmp_path)
+        leader, late = hands[1], hands[3]
+        assert [stream[0] for stream in leader.transport.streams] == [3]
+        stream(hands, chunks(leader))
+        _, index, _, installed, problem = late.transport.chunk_answers[-1]
+        assert (installed, problem) == (True, "")
+        leader.handle(SnapshotSent(3, index, installed=True))
+        hands.pass_time(4, 1)
+        assert late.node.view().applied_index == leader.node.view().applied_index
+        leader.ask(order("after"), first_id=100)
+        hands.settle()
+        assert late.node.view().applied_index == leader.node.view().applied_index
+
+    def test_the_log_is_pinned_while_a_snapshot_is_under_way(self, tmp_path: Path) -> None:
+        """What follows the snapshot stays until its stream has ended."""
+        hands = behind(tmp_path)
+        leader = hands[1]
+        index = leader.transport.streams[-1][2].meta.index
+        for number in range(100, 140):
+            leader.ask(order(f"r{number}"), first_id=number)
+            hands.settle()
+        assert leader.node.view().first_log_index <= index + 1
+        leader.handle(SnapshotSent(3, index, installed=False))
+        for number in range(140, 150):
+            leader.ask(order(f"r{number}"), first_id=number)
+            hands.settle()
+        assert leader.node.view().first_log_index > index + 1
+
+    def test_the_store_switches_only_after_the_record_is_synced(self, tmp_path: Path) -> None:
+        """A crash before the sync must find the old state whole."""
+        hands = behind(tmp_path)
+        late = hands[3]
+        *first, last = chunks(hands[1])
+        stream(hands, first)
+        late.disk_held = True
+        late.handle(last)
+        hands.settle()
+        assert not late.store.jobs
+        assert not late.transport.chunk_answers[-1][3]
+        before = late.node.view().applied_index
+        late.disk_held = False
+        hands.settle()
+        assert late.transport.chunk_answers[-1][3]
+        assert late.node.view().applied_index > before
+
+    def test_a_crash_between_record_and_switch_is_finished_at_the_start(
+        self, tmp_path: Path
+    ) -> None:
+        """The log names the snapshot, so the store opens it."""
+        hands = behind(tmp_path)
+        late = hands[3]
+        *first, last = chunks(hands[1])
+        stream(hands, first)
+        late.handle(last)
+        while not late.disk.busy:
+            late.inbox.extend(late.store.finish())
+            late.handle(late.inbox.popleft())
+        late.disk.drain()
+        late.crash()
+        late.start()
+        assert late.node.view().applied_index == last.header.meta.index
+        hands.pass_time(4, 1)
+        assert late.node.view().applied_index == hands[1].node.view().applied_index
+
+    def test_a_crash_before_the_record_finds_the_old_state(self, tmp_path: Path) -> None:
+        """What was staged is left over, and another stream replaces it."""
+        hands = behind(tmp_path)
+        late = hands[3]
+        before = late.node.view().durable_index
+        *first, last = chunks(hands[1])
+        stream(hands, first)
+        late.disk_held = True
+        late.handle(last)
+        hands.settle()
+        late.crash()
+        late.disk_held = False
+        late.start()
+        assert late.node.view().applied_index == before
+        stream(hands, [*first, last])
+        assert late.node.view().applied_index >= last.header.meta.index
+
+
+class TestRefusals:
+    """Chunks that cannot be staged are answered, and change nothing."""
+
+    def answer(self, hands: Hands, chunk: ChunkReceived) -> str:
+        """Return the problem that a chunk is answered with."""
+        hands[3].handle(chunk)
+        hands.settle()
+        return hands[3].transport.chunk_answers[-1][4]
+
+    def test_a_chunk_of_an_old_term(self, tmp_path: Path) -> None:
+        """Its sender does not lead any more."""
+        hands = behind(tmp_path)
+        part = chunks(hands[1])[0]
+        assert "term" in self.answer(hands, replace(part, term=part.term - 1))
+
+    def test_a_chunk_that_does_not_follow(self, tmp_path: Path) -> None:
+        """A stream begins at its beginning and has no gaps."""
+        hands = behind(tmp_path)
+        parts = chunks(hands[1])
+        assert "offset 0" in self.answer(hands, parts[1])
+        assert self.answer(hands, parts[0]) == ""
+        assert "offset 0" in self.answer(hands, parts[2])
+
+    def test_a_snapshot_of_what_is_committed_already(self, tmp_path: Path) -> None:
+        """It would take the state back."""
+        hands = behind(tmp_path)
+        part = chunks(hands[1])[0]
+        hands[2].handle(part)
+        assert "already" in hands[2].transport.chunk_answers[-1][4]
+
+    def test_a_second_chunk_before_the_first_is_stored(self, tmp_path: Path) -> None:
+        """Two streams at once would mix."""
+        hands = behind(tmp_path)
+        part = chunks(hands[1])[0]
+        hands[3].store_held = True
+        hands[3].handle(part)
+        assert "one stream at a time" in self.answer(hands, part)
+
+
+def test_a_state_that_the_log_does_not_reach_halts(tmp_path: Path) -> None:
+    """A lost log, or one of another member, beside the database."""
+    hands = Hands(tmp_path, change=busy)
+    leader = hands.elect(1)
+    hands.open()
+    for number in range(1, 41):
+        leader.ask(order(f"r{number}"), first_id=number)
+        hands.settle()
+    leader.crash()
+    leader.wipe_log()
+    with pytest.raises(Halted, match="database"):
+        leader.start()

@@ -1,0 +1,329 @@
+"""From a gateway's frame to its answer, with every sync and message let go by hand."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from inventory.raft.v1 import forward_pb2, raw_pb2
+from inventory.v1 import inventory_pb2
+from inventory_node.core import Halted, NodeSettings
+from inventory_node.events import DiskFailed, StopRequested, StoreFailed, Tick
+from raft.messages import AppendRequest, Entry, EntryKind
+from sim.hands import Hands, Member, get_item, order
+
+
+def ordered(reply: forward_pb2.Reply) -> inventory_pb2.OrderItemResponse:
+    """Read the outcome of an order that was taken."""
+    assert reply.WhichOneof("result") == "outcome", reply
+    outcome = inventory_pb2.Outcome.FromString(reply.outcome)
+    assert outcome.WhichOneof("result") == "order_item", outcome
+    return outcome.order_item
+
+
+def on_hand(hands: Hands, member: Member, number: int = 99) -> int:
+    """Read item 1 at the leader."""
+    member.ask(questions=[get_item(number)])
+    hands.settle()
+    return inventory_pb2.GetItemResponse.FromString(member.replies()[number].answer).item.quantity
+
+
+def commands_sent(member: Member) -> list[int]:
+    """Count the commands of each entry that waits to be delivered to member 2."""
+    return [
+        len(raw_pb2.RawBatch.FromString(entry.payload).commands)
+        for message in member.transport.messages
+        if isinstance(message, AppendRequest) and message.recipient == 2
+        for entry in message.entries
+    ]
+
+
+class TestNoOutcomeBeforeAMajorityHasSynced:
+    """The one promise that the whole system rests on."""
+
+    def test_followers_that_have_not_synced_do_not_count(self, tmp_path: Path) -> None:
+        """With both followers' syncs held there is no answer; with one of them done there is."""
+        hands = Hands(tmp_path)
+        leader = hands.elect(1)
+        hands.open()
+        hands[2].disk_held = hands[3].disk_held = True
+        leader.ask(order("a"))
+        hands.settle()
+        assert leader.replies() == {}
+        hands[3].disk_held = False
+        hands.settle()
+        assert ordered(leader.replies()[1]).on_hand_after == 99
+
+    def test_a_leader_answers_only_what_its_own_log_has_synced(self, tmp_path: Path) -> None:
+        """Two synced followers are a majority, but the leader applies only its own synced log."""
+        hands = Hands(tmp_path)
+        leader = hands.elect(1)
+        hands.open()
+        leader.disk_held = True
+        leader.ask(order("a"))
+        hands.settle()
+        assert leader.replies() == {}
+        leader.disk_held = False
+        hands.settle()
+        assert ordered(leader.replies()[1]).on_hand_after == 99
+
+    def test_an_answered_order_survives_the_loss_of_power_everywhere(self, tmp_path: Path) -> None:
+        """Nothing was flushed: the logs alone bring it back."""
+        hands = Hands(tmp_path)
+        leader = hands.elect(1)
+        hands.open()
+        leader.ask(order("a", quantity=7))
+        hands.settle()
+        assert ordered(leader.replies()[1]).on_hand_after == 93
+        for member in hands.members.values():
+            member.crash()
+        for member in hands.members.values():
+            member.start()
+        leader = hands.elect(2)
+        hands.open()
+        assert on_hand(hands, leader) == 93
+
+
+class TestWaiters:
+    """A waiter succeeds only when the entry of its own (index, term) is applied."""
+
+    def test_a_lost_lead_makes_the_outcome_unknown(self, tmp_path: Path) -> None:
+        """Also when the entry was never to survive: the gateway asks again with the same id."""
+        hands = Hands(tmp_path)
+        old = hands.elect(1)
+        hands.open()
+        old.cut_off = True
+        old.ask(order("a", quantity=2))
+        hands.settle()
+        new = hands.elect(2)
+        assert old.replies() == {}
+        old.cut_off = False
+        hands.pass_time(4)
+        assert old.replies()[1].retry == forward_pb2.RETRY_UNKNOWN
+        new.ask(order("a", quantity=2))
+        hands.settle()
+        assert ordered(new.replies()[1]).on_hand_after == 98
+
+    def test_a_request_repeated_to_the_next_leader_is_applied_once(self, tmp_path: Path) -> None:
+        """The first leader's entry did survive; the retry is answered from the log's memory."""
+        hands = Hands(tmp_path)
+        old = hands.elect(1)
+        hands.open()
+        old.disk_held = True
+        old.ask(order("a", quantity=2))
+        hands.settle()
+        old.cut_off = True
+        new = hands.elect(2)
+        new.ask(order("a", quantity=2))
+        hands.settle()
+        assert ordered(new.replies()[1]).on_hand_after == 98
+        assert on_hand(hands, new) == 98
+
+    def test_a_follower_sends_to_the_leader_at_once(self, tmp_path: Path) -> None:
+        """Nothing was proposed, and the gateway may ask elsewhere without a doubt."""
+        hands = Hands(tmp_path)
+        hands.elect(1)
+        hands.open()
+        hands[2].ask(order("a"), questions=[get_item(2)])
+        replies = hands[2].replies()
+        assert [replies[1].retry, replies[2].retry] == [forward_pb2.RETRY_NOT_LEADER] * 2
+
+    def test_commands_not_yet_proposed_are_told_so(self, tmp_path: Path) -> None:
+        """What waits behind a sync when the lead is lost was never in any log."""
+        hands = Hands(tmp_path)
+        old = hands.elect(1)
+        hands.open()
+        old.disk_held = old.cut_off = True
+        old.ask(order("a"))
+        old.ask(order("b"), first_id=2)
+        hands.elect(2)
+        old.cut_off = False
+        hands.pass_time(4)
+        assert old.replies()[1].retry == forward_pb2.RETRY_UNKNOWN
+        assert old.replies()[2].retry == forward_pb2.RETRY_NOT_LEADER
+
+
+class TestBatches:
+    """The sync gathers, no timer does, and every queue has an end."""
+
+    def test_what_comes_during_a_sync_is_one_entry(self, tmp_path: Path) -> None:
+        """The first command leaves at once; the next three share the entry after it."""
+        hands = Hands(tmp_path)
+        leader = hands.elect(1)
+        hands.open()
+        leader.disk_held = True
+        for number in range(1, 5):
+            leader.ask(order(f"r{number}"), first_id=number)
+        assert commands_sent(leader) == [1]
+        leader.transport.messages.clear()
+        leader.disk_held = False
+        leader.work()
+        assert commands_sent(leader) == [3]
+
+    def test_an_entry_is_bounded_in_commands_and_bytes(self, tmp_path: Path) -> None:
+        """A frame over the bounds becomes several entries."""
+        command_bytes = len(order("r1").SerializeToString())
+
+        def small(settings: NodeSettings) -> NodeSettings:
+            return replace(settings, batch_commands_max=3, batch_bytes_max=2 * command_bytes)
+
+        hands = Hands(tmp_path, change=small)
+        leader = hands.elect(1)
+        hands.open()
+        leader.ask(*(order(f"r{number}") for number in range(5)))
+        assert commands_sent(leader) == [2, 2, 1]
+
+    def test_past_the_bound_of_the_queue_a_command_is_sent_away(self, tmp_path: Path) -> None:
+        """Nothing was proposed, so the gateway may send it again after a while."""
+
+        def small(settings: NodeSettings) -> NodeSettings:
+            return replace(settings, commands_waiting_max=2)
+
+        hands = Hands(tmp_path, change=small)
+        leader = hands.elect(1)
+        hands.open()
+        leader.ask(*(order(f"r{number}") for number in range(4)))
+        hands.settle()
+        replies = leader.replies()
+        assert [reply for reply in replies if replies[reply].HasField("retry")] == [3, 4]
+        assert replies[4].retry == forward_pb2.RETRY_OVERLOADED
+        assert ordered(replies[2]).on_hand_after == 98
+
+    def test_a_command_out_of_bounds_never_enters_the_log(self, tmp_path: Path) -> None:
+        """The refusal is final; those around it go through."""
+        hands = Hands(tmp_path)
+        leader = hands.elect(1)
+        hands.open()
+        before = leader.node.view().last_log_index
+        leader.ask(order("a", quantity=0))
+        hands.settle()
+        assert leader.replies()[1].HasField("error")
+        assert leader.node.view().last_log_index == before
+
+    def test_a_turn_applies_a_bounded_number_of_commands(self, tmp_path: Path) -> None:
+        """A burst of committed entries does not hold up the heartbeat behind it."""
+
+        def small(settings: NodeSettings) -> NodeSettings:
+            return replace(settings, apply_commands_per_turn_max=4, batch_commands_max=4)
+
+        hands = Hands(tmp_path, change=small)
+        leader = hands.elect(1)
+        hands.open()
+        leader.disk_held = True
+        leader.ask(*(order(f"r{number}") for number in range(12)))
+        hands.settle()
+        leader.disk_held = False
+        leader.disk.drain()
+        leader.node.handle(leader.inbox.popleft())
+        assert leader.node.busy
+        assert len(leader.replies()) == 4
+        leader.handle(Tick())
+        assert not leader.node.busy
+        assert len(leader.replies()) == 12
+
+
+class TestStamps:
+    """Log time never goes back."""
+
+    def stamps(self, member: Member) -> list[int]:
+        """Read the stamps of the commands in a member's log."""
+        return [
+            raw_pb2.RawBatch.FromString(entry.payload).stamp_ms
+            for entry in member.log_entries()
+            if entry.kind is EntryKind.COMMAND
+        ]
+
+    def test_a_leader_whose_clock_goes_back_repeats_its_last_stamp(self, tmp_path: Path) -> None:
+        """Time stands still until the clock has caught up."""
+        hands = Hands(tmp_path)
+        leader = hands.elect(1)
+        hands.open()
+        for number, ms in enumerate((5_000, 4_000, 6_000), start=1):
+            leader.clock.ms = 1_700_000_000_000 + ms
+            leader.ask(order(f"r{number}"), first_id=number)
+            hands.settle()
+        assert [stamp - 1_700_000_000_000 for stamp in self.stamps(leader)[-3:]] == [
+            5_000,
+            5_000,
+            6_000,
+        ]
+
+    def test_a_leader_whose_clock_is_behind_the_log_goes_on_from_the_log(
+        self, tmp_path: Path
+    ) -> None:
+        """Its predecessor's stamps bind it, applied or not."""
+        hands = Hands(tmp_path)
+        old = hands.elect(1)
+        hands.open()
+        old.clock.ms += 60_000
+        old.ask(order("a"))
+        hands.settle()
+        old.cut_off = True
+        new = hands.elect(2)
+        new.ask(order("b"))
+        hands.settle()
+        assert self.stamps(new)[-1] == old.clock.ms
+
+
+class TestLeadership:
+    """Gateways follow what members push."""
+
+    def leaderships(self, member: Member) -> list[tuple[int, str]]:
+        """Read what was pushed so far."""
+        return [
+            (frame.leadership.term, frame.leadership.leader)
+            for _, frame in member.transport.frames
+            if frame.HasField("leadership")
+        ]
+
+    def test_a_session_is_greeted_and_told_of_changes_alone(self, tmp_path: Path) -> None:
+        """Nobody is known at first; the same news is not told twice."""
+        hands = Hands(tmp_path)
+        hands.open()
+        assert self.leaderships(hands[3]) == [(0, "")]
+        hands.elect(1)
+        hands.pass_time(6)
+        term = hands[1].node.view().term
+        assert self.leaderships(hands[3])[-1] == (term, "node-1")
+        assert len(set(self.leaderships(hands[3]))) == len(self.leaderships(hands[3]))
+
+
+class TestTheEnd:
+    """Stopping makes durable what is applied; a failure ends the process."""
+
+    def test_stopping_flushes_and_then_reports(self, tmp_path: Path) -> None:
+        """Who waits is sent away first."""
+        hands = Hands(tmp_path)
+        leader = hands.elect(1)
+        hands.open()
+        leader.ask(order("a"))
+        hands.settle()
+        leader.store_held = True
+        leader.ask(order("b"), first_id=2)
+        leader.handle(StopRequested())
+        assert leader.replies()[2].retry == forward_pb2.RETRY_UNKNOWN
+        hands.settle()
+        assert not leader.node.stopped
+        leader.store_held = False
+        hands.settle()
+        assert leader.node.stopped
+        assert leader.node.view().durable_index == leader.node.view().applied_index
+
+    @pytest.mark.parametrize(
+        "event", [DiskFailed(1, "input/output error"), StoreFailed("disk image is malformed")]
+    )
+    def test_a_failed_disk_or_database_halts(
+        self, tmp_path: Path, event: DiskFailed | StoreFailed
+    ) -> None:
+        """A second sync after a failed one proves nothing."""
+        hands = Hands(tmp_path, count=1)
+        with pytest.raises(Halted, match=event.problem):
+            hands[1].handle(event)
+
+    def test_a_gap_between_log_and_state_halts(self, tmp_path: Path) -> None:
+        """Applying around a hole would fork the replicas."""
+        hands = Hands(tmp_path, count=1)
+        hands.elect(1)
+        gap = Entry(hands[1].node.view().applied_index + 2, 1, EntryKind.NOOP, b"")
+        hands[1].node._applying.add([gap])
+        with pytest.raises(Halted, match="gap"):
+            hands[1].handle(Tick())

@@ -1,0 +1,129 @@
+"""The log's disk on real files."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+from inventory_node.events import DiskDone, DiskFailed
+from inventory_node.ports import (
+    CreateFile,
+    RemoveFile,
+    RenameFile,
+    SyncFile,
+    SyncFolder,
+    WriteAt,
+)
+from inventory_node.runtime import disk as disk_module
+from inventory_node.runtime.disk import ThreadedDisk
+from inventory_node.wal import Identity, recover
+from raft.messages import Configuration, Entry, EntryKind, HardState
+
+Events = SimpleQueue[DiskDone | DiskFailed]
+
+
+@pytest.fixture
+def events() -> Events:
+    """Return what the disk emits."""
+    return SimpleQueue()
+
+
+@pytest.fixture
+def disk(tmp_path: Path, events: Events) -> Iterator[ThreadedDisk]:
+    """Return a disk on a folder that it has to make."""
+    disk = ThreadedDisk(tmp_path / "wal", events.put)
+    yield disk
+    disk.close()
+
+
+def test_operations_are_done_in_order(disk: ThreadedDisk, events: Events) -> None:
+    """Files are made, written, renamed and removed; one event ends each job."""
+    disk.run(
+        [
+            CreateFile("a", 2048),
+            WriteAt("a", 512, b"x" * 512),
+            SyncFile("a"),
+            RenameFile("a", "b"),
+            SyncFolder(),
+            WriteAt("b", 1024, b"y"),
+            SyncFile("b"),
+        ],
+        1,
+    )
+    assert events.get() == DiskDone(1)
+    assert disk.names() == ["b"]
+    assert disk.read("b") == bytes(512) + b"x" * 512 + b"y" + bytes(1023)
+    disk.run([RemoveFile("b"), RemoveFile("never there"), SyncFolder()], 2)
+    assert events.get() == DiskDone(2)
+    assert disk.names() == []
+
+
+def test_jobs_finish_in_the_order_in_which_they_were_given(
+    disk: ThreadedDisk, events: Events
+) -> None:
+    """An empty job is a job."""
+    for ticket in range(5):
+        disk.run([], ticket)
+    assert [events.get() for _ in range(5)] == [DiskDone(ticket) for ticket in range(5)]
+
+
+def test_after_a_failure_nothing_is_written(
+    disk: ThreadedDisk, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failed sync may have dropped what it did not write; a later one proves nothing."""
+    disk.run([CreateFile("a", 512)], 1)
+    assert events.get() == DiskDone(1)
+
+    def fail(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(disk_module, "_sync_data", fail)
+    disk.run([WriteAt("a", 0, b"x"), SyncFile("a")], 2)
+    failed = events.get()
+    assert isinstance(failed, DiskFailed)
+    assert "Input/output error" in failed.problem
+    monkeypatch.undo()
+    disk.run([WriteAt("a", 0, b"z"), SyncFile("a")], 3)
+    assert isinstance(events.get(), DiskFailed)
+    assert disk.read("a")[:1] == b"x"
+
+
+def test_a_file_that_does_not_fit_is_not_left_behind(
+    disk: ThreadedDisk, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk is met when a segment is made, before anything is written to it."""
+
+    def full(_file: int, _data: bytes, _offset: int) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    disk.run([CreateFile("a", 512)], 1)
+    failed = events.get()
+    assert isinstance(failed, DiskFailed)
+    assert "No space left" in failed.problem
+    assert disk.names() == []
+
+
+def test_a_log_lives_on_it(tmp_path: Path, events: Events) -> None:
+    """Bootstrap, appends over several segments, a cut, and a second start."""
+    disk = ThreadedDisk(tmp_path, events.put)
+    log = recover(disk, segment_bytes=4096).log
+    identity = Identity("cluster", 1, "node-0")
+    plans = [log.bootstrap(identity, Configuration(frozenset({1})))]
+    for index in range(1, 40):
+        entry = Entry(index, 1, EntryKind.COMMAND, b"%d" % index * 100)
+        plans.append(log.append(HardState(1, 1), None, [entry]))
+    plans.append(log.cut(30))
+    for ticket, plan in enumerate(plans):
+        disk.run(plan, ticket)
+        assert events.get() == DiskDone(ticket)
+    disk.close()
+    again = ThreadedDisk(tmp_path, events.put)
+    recovered = recover(again, segment_bytes=4096)
+    assert recovered.identity == identity
+    assert recovered.entries[-1].index == 39
+    assert 0 < recovered.base_index < 30
+    again.run(recovered.repair, 100)
+    assert events.get() == DiskDone(100)
+    again.close()

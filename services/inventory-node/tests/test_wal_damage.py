@@ -1,0 +1,156 @@
+"""A log cut at every byte and with every byte flipped: refused, or nothing acknowledged is gone."""
+
+from collections.abc import Callable, Iterator
+from random import Random
+
+import pytest
+from inventory_node.ports import DiskOperation, SyncFile, WriteAt
+from inventory_node.wal import Identity, LogDamaged, LogForeign, Recovered, recover
+from raft.messages import Configuration, Entry, EntryKind, HardState
+from sim.disk import SimDisk
+
+SEGMENT_BYTES = 6144
+IDENTITY = Identity("cluster", 7, "node-0")
+VOTERS = Configuration(frozenset({7, 8, 9}))
+
+
+def entry(index: int, term: int = 1, size: int = 40) -> Entry:
+    """Return a command entry whose payload says its index; zeros fill it."""
+    return Entry(index, term, EntryKind.COMMAND, b"%d" % index + bytes(size))
+
+
+def small_log() -> tuple[SimDisk, list[Recovered]]:
+    """Return the disk of a log of one segment, and what it held after each batch."""
+    disk = SimDisk(lambda _: None)
+    log = recover(disk, segment_bytes=SEGMENT_BYTES).log
+    plans: list[Callable[[], tuple[DiskOperation, ...]]] = [
+        lambda: log.bootstrap(IDENTITY, VOTERS),
+        lambda: log.append(HardState(1, 8), None, [entry(1)]),
+        lambda: log.append(None, None, [entry(2), entry(3, size=1200)]),
+        lambda: log.append(HardState(2, 0), None, [entry(3, term=2, size=700)]),
+    ]
+    held = []
+    for plan in plans:
+        disk.run(plan(), 1)
+        disk.drain()
+        held.append(recover(disk, segment_bytes=SEGMENT_BYTES))
+    return disk, held
+
+
+def contents(recovered: Recovered) -> tuple[object, ...]:
+    """Return what a recovery says, the plan of repair and the handle left out."""
+    return (
+        recovered.identity,
+        recovered.hard_state,
+        recovered.base_index,
+        recovered.base_term,
+        recovered.configuration,
+        recovered.entries,
+        recovered.installed,
+    )
+
+
+def damaged(data: bytes) -> SimDisk:
+    """Return a disk with one segment of these bytes."""
+    disk = SimDisk(lambda _: None)
+    disk.damage("log-00000000000000000001.wal", data)
+    return disk
+
+
+@pytest.mark.slow
+def test_a_log_cut_at_any_byte_is_refused() -> None:
+    """Segments have their full size from the start, so a short one has lost something."""
+    disk, _ = small_log()
+    data = disk.read("log-00000000000000000001.wal")
+    for length in range(len(data)):
+        with pytest.raises(LogDamaged, match="rebuild this member"):
+            recover(damaged(data[:length]), segment_bytes=SEGMENT_BYTES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flip", [0x01, 0xFF, "zero"])
+def test_a_flipped_byte_is_refused(flip: int | str) -> None:
+    """Also in the space not written yet, and also where a byte turns to zero."""
+    disk, _ = small_log()
+    data = disk.read("log-00000000000000000001.wal")
+    for at in range(len(data)):
+        changed = bytearray(data)
+        changed[at] = 0 if isinstance(flip, str) else changed[at] ^ flip
+        if changed == data:
+            continue
+        with pytest.raises((LogDamaged, LogForeign)):
+            recover(damaged(bytes(changed)), segment_bytes=SEGMENT_BYTES)
+
+
+def sectors_of_last_batch() -> tuple[bytes, int, int, list[Recovered]]:
+    """Return a segment's bytes, where its last batch begins, its sectors, and the recoveries."""
+    disk, held = small_log()
+    log = held[-1].log
+    write, sync = log.append(HardState(3, 9), None, [entry(4, term=3, size=1300)])
+    assert isinstance(write, WriteAt)
+    assert isinstance(sync, SyncFile)
+    disk.run((write, sync), 1)
+    disk.drain()
+    held.append(recover(disk, segment_bytes=SEGMENT_BYTES))
+    data = disk.read("log-00000000000000000001.wal")
+    return data, write.offset, len(write.data) // 512, held
+
+
+def subsets(count: int) -> Iterator[int]:
+    """Yield every set of sectors as a bit mask, the whole set left out."""
+    yield from range((1 << count) - 1)
+
+
+def test_a_batch_that_misses_any_of_its_sectors_is_cut_and_the_log_goes_on() -> None:
+    """Every subset of the last batch's sectors opens as the log before it, and takes appends."""
+    data, at, count, held = sectors_of_last_batch()
+    assert count == 3
+    for kept in subsets(count):
+        torn = bytearray(data)
+        for sector in range(count):
+            if not kept >> sector & 1:
+                torn[at + 512 * sector : at + 512 * (sector + 1)] = bytes(512)
+        disk = damaged(bytes(torn))
+        recovered = recover(disk, segment_bytes=SEGMENT_BYTES)
+        assert contents(recovered) == contents(held[-2])
+        disk.run(recovered.repair, 1)
+        disk.run(recovered.log.append(None, None, [entry(4, term=2)]), 2)
+        disk.drain()
+        again = recover(disk, segment_bytes=SEGMENT_BYTES)
+        assert again.entries == (*recovered.entries, entry(4, term=2))
+
+
+def test_a_repair_that_is_cut_short_can_be_made_again() -> None:
+    """A crash in the middle of zeroing a torn batch leaves a torn batch."""
+    data, at, _, held = sectors_of_last_batch()
+    torn = bytearray(data)
+    torn[at + 512 : at + 1024] = bytes(512)
+    for seed in range(20):
+        disk = damaged(bytes(torn))
+        disk.run(recover(disk, segment_bytes=SEGMENT_BYTES).repair, 1)
+        disk.step()
+        disk.crash(Random(seed))
+        assert contents(recover(disk, segment_bytes=SEGMENT_BYTES)) == contents(held[-2])
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_a_missing_sector_before_the_last_batch_is_refused(batch: int) -> None:
+    """A batch that another one follows was synced whole; a hole in it is damage."""
+    data, _, _, _ = sectors_of_last_batch()
+    starts = [at for at in range(0, len(data), 512) if data[at + 510] == 0xB7]
+    assert len(starts) == 5
+    for at in range(starts[batch], starts[batch + 1], 512):
+        changed = data[:at] + bytes(512) + data[at + 512 :]
+        with pytest.raises(LogDamaged):
+            recover(damaged(changed), segment_bytes=SEGMENT_BYTES)
+
+
+def test_remains_that_no_torn_batch_leaves_are_refused() -> None:
+    """Past the sectors that the batch's own record counts, nothing may stand."""
+    data, at, count, _ = sectors_of_last_batch()
+    torn = bytearray(data)
+    torn[at + 512 : at + 1024] = bytes(512)
+    after = at + 512 * count
+    torn[after : after + 512] = data[at + 1024 : at + 1536]
+    with pytest.raises(LogDamaged, match="no torn batch"):
+        recover(damaged(bytes(torn)), segment_bytes=SEGMENT_BYTES)

@@ -1,0 +1,83 @@
+"""The bytes of the log are those of docs/disk-format.md."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from inventory_node.wal import Identity, recover
+from inventory_node.wal.format import (
+    FormatError,
+    Record,
+    RecordType,
+    batch_sectors,
+    decode_batch,
+    decode_header,
+    encode_batch,
+    from_sectors,
+    to_sectors,
+    trailers_hold,
+)
+from raft.messages import Configuration, Entry, EntryKind, HardState
+from sim.disk import SimDisk
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "disk-format.md"
+
+
+def documented_example() -> bytes:
+    """Return the segment whose rows the document prints."""
+    rows = re.findall(
+        r"^([0-9a-f]{4})  ((?:[0-9a-f]{2} ?){16})$", DOCUMENT.read_text(), re.MULTILINE
+    )
+    data = bytearray(2048)
+    for at, row in rows:
+        data[int(at, 16) : int(at, 16) + 16] = bytes.fromhex(row)
+    return bytes(data)
+
+
+def test_the_documented_example_is_what_is_written() -> None:
+    """A change of the bytes is a change of the document, and of the version."""
+    disk = SimDisk(lambda _: None)
+    log = recover(disk, segment_bytes=2048).log
+    voters = Configuration(frozenset({7, 8, 9}))
+    disk.run(log.bootstrap(Identity("c1", 7, "node-0"), voters), 1)
+    entries = [Entry(1, 1, EntryKind.NOOP, b""), Entry(2, 1, EntryKind.COMMAND, b"order")]
+    disk.run(log.append(HardState(1, 8), None, entries), 2)
+    disk.drain()
+    assert disk.read("log-00000000000000000001.wal") == documented_example()
+
+
+def test_the_document_says_what_is_read() -> None:
+    """The example opens as the document explains it."""
+    disk = SimDisk(lambda _: None)
+    disk.damage("log-00000000000000000001.wal", documented_example())
+    recovered = recover(disk, segment_bytes=2048)
+    assert recovered.identity == Identity("c1", 7, "node-0")
+    assert recovered.hard_state == HardState(1, 8)
+    assert recovered.entries[1] == Entry(2, 1, EntryKind.COMMAND, b"order")
+
+
+@given(st.binary(min_size=1, max_size=2000))
+def test_a_block_carries_any_content_and_never_an_empty_sector(content: bytes) -> None:
+    """What went in comes out, padded with zeros."""
+    sectors = to_sectors(content)
+    assert len(sectors) % 512 == 0
+    assert trailers_hold(sectors)
+    assert all(any(sectors[at : at + 512]) for at in range(0, len(sectors), 512))
+    assert from_sectors(sectors).rstrip(b"\0") == content.rstrip(b"\0")
+
+
+@given(st.lists(st.binary(max_size=700), max_size=5), st.integers(1, 2**63))
+def test_a_batch_carries_any_records(payloads: list[bytes], number: int) -> None:
+    """Records come back in order."""
+    records = [Record(RecordType.ENTRY, 1, i, number, p) for i, p in enumerate(payloads)]
+    sectors = encode_batch(number, records)
+    assert len(sectors) == batch_sectors(records) * 512
+    assert decode_batch(sectors) == records
+
+
+def test_a_file_that_is_no_segment_is_named_as_such() -> None:
+    """Somebody else's file under our name."""
+    with pytest.raises(FormatError, match="does not begin like"):
+        decode_header("x", b"SQLite format 3\0" + bytes(4096))
