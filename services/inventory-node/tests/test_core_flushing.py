@@ -91,7 +91,7 @@ class TestFlushes:
         hands.open()
         leader.store_held = True
         fill(hands, leader, 1, 20)
-        assert len(leader.store.jobs) == 1
+        assert leader.store.jobs == 1
         leader.store_held = False
         hands.settle()
         assert leader.node.view().durable_index == leader.node.view().applied_index
@@ -126,6 +126,7 @@ class TestFlushes:
         leader.store_held = False
         assert leader.node.view().applied_index < applied
         hands.elect(2)
+        hands.pass_time(4)
         assert leader.node.view().applied_index > applied
         assert leader.node.view().commit_index == hands[2].node.view().commit_index
 
@@ -151,6 +152,7 @@ class TestCheckpoints:
         leader.ask(self.checkpoint(), first_id=100)
         leader.ask(order("after"), first_id=101)
         hands.settle()
+        hands.pass_time(4)
         hands[3].store_held = False
         hands.settle()
         outcome = log_pb2.AdministrationOutcome.FromString(leader.replies()[100].administration)
@@ -158,4 +160,5 @@ class TestCheckpoints:
         assert [found.index for found in hashes] == [outcome.checkpoint_index] * 3
         assert len({found.sha256 for found in hashes}) == 1
         fill(hands, leader, 200, 1)
+        hands.pass_time(4)
         assert hands[3].node.view().applied_index == leader.node.view().applied_index

@@ -58,7 +58,6 @@ class TestAQuorumComesFirst:
         leader.ask(questions=[get_item(1)])
         leader.ask(questions=[get_item(2)])
         hands.deliver()
-        hands.deliver()
         assert set(leader.replies()) == {1}
         hands.settle()
         assert set(leader.replies()) == {1, 2}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from inventory_node.core import Halted, NodeSettings
-from inventory_node.events import ChunkReceived, SnapshotSent
+from inventory_node.events import ChunkReceived, SnapshotSent, StopRequested
 from sim.hands import Hands, Member, order
 
 CHUNK_BYTES = 8_192
@@ -62,7 +62,7 @@ class TestTheWay:
         hands.pass_time(4, 1)
         assert late.node.view().applied_index == leader.node.view().applied_index
         leader.ask(order("after"), first_id=100)
-        hands.settle()
+        hands.pass_time(4)
         assert late.node.view().applied_index == leader.node.view().applied_index
 
     def test_the_log_is_pinned_while_a_snapshot_is_under_way(self, tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ class TestTheWay:
         late.disk_held = True
         late.handle(last)
         hands.settle()
-        assert not late.store.jobs
+        assert late.store.jobs == 0
         assert not late.transport.chunk_answers[-1][3]
         before = late.node.view().applied_index
         late.disk_held = False
@@ -107,12 +107,19 @@ class TestTheWay:
         stream(hands, first)
         late.handle(last)
         while not late.disk.busy:
-            late.inbox.extend(late.store.finish())
-            late.handle(late.inbox.popleft())
+            done = late.store.step()
+            assert done is not None
+            late.handle(done)
         late.disk.drain()
         late.crash()
         late.start()
         assert late.node.view().applied_index == last.header.meta.index
+        hands[1].handle(SnapshotSent(3, last.header.meta.index, installed=False))
+        hands.pass_time(4, 1)
+        again = chunks(hands[1])[0]
+        stream(hands, [again])
+        assert late.transport.chunk_answers[-1][3:] == (True, "")
+        hands[1].handle(SnapshotSent(3, again.header.meta.index, installed=True))
         hands.pass_time(4, 1)
         assert late.node.view().applied_index == hands[1].node.view().applied_index
 
@@ -129,6 +136,7 @@ class TestTheWay:
         late.crash()
         late.disk_held = False
         late.start()
+        hands.settle()
         assert late.node.view().applied_index == before
         stream(hands, [*first, last])
         assert late.node.view().applied_index >= last.header.meta.index
@@ -158,11 +166,19 @@ class TestRefusals:
         assert "offset 0" in self.answer(hands, parts[2])
 
     def test_a_snapshot_of_what_is_committed_already(self, tmp_path: Path) -> None:
-        """It would take the state back."""
+        """It would take the state back; the sender may go on as if it had been installed."""
         hands = behind(tmp_path)
         part = chunks(hands[1])[0]
+        before = hands[2].node.view()
         hands[2].handle(part)
-        assert "already" in hands[2].transport.chunk_answers[-1][4]
+        assert hands[2].transport.chunk_answers[-1][3:] == (True, "")
+        assert hands[2].node.view() == before
+
+    def test_a_chunk_for_a_member_that_stops(self, tmp_path: Path) -> None:
+        """Its sender learns it at once, and does not wait."""
+        hands = behind(tmp_path)
+        hands[3].handle(StopRequested())
+        assert "stop" in self.answer(hands, chunks(hands[1])[0])
 
     def test_a_second_chunk_before_the_first_is_stored(self, tmp_path: Path) -> None:
         """Two streams at once would mix."""

@@ -319,6 +319,27 @@ class TestTheEnd:
         with pytest.raises(Halted, match=event.problem):
             hands[1].handle(event)
 
+    def test_a_leader_whose_disk_hangs_gives_up_the_lead(self, tmp_path: Path) -> None:
+        """The others elect one whose disk works."""
+
+        def small(settings: NodeSettings) -> NodeSettings:
+            return replace(settings, disk_hung_ticks=10)
+
+        hands = Hands(tmp_path, change=small)
+        leader = hands.elect(1)
+        hands.open()
+        leader.disk_held = True
+        leader.ask(order("a"))
+        hands.pass_time(10, 1)
+        assert leader.leads
+        hands.pass_time(2, 1)
+        assert not leader.leads
+        assert leader.replies()[1].retry == forward_pb2.RETRY_UNKNOWN
+        new = hands.elect(2)
+        new.ask(order("a"))
+        hands.settle()
+        assert ordered(new.replies()[1]).on_hand_after == 99
+
     def test_a_gap_between_log_and_state_halts(self, tmp_path: Path) -> None:
         """Applying around a hole would fork the replicas."""
         hands = Hands(tmp_path, count=1)

@@ -210,6 +210,9 @@ def nudge(state: State, peer: int, progress: Progress) -> None:
     """Send an empty append behind everything under way: a loss shows as its refusal."""
     previous_term = state.log.term_at(progress.next - 1)
     if previous_term is None:
+        # The log was cut past what is under way, so nothing it holds can follow on from there.
+        progress.wait_for_snapshot()
+        state.snapshots.append(peer)
         return
     state.at_once.append(
         AppendRequest(

@@ -15,7 +15,8 @@ What whoever drives a `core.Node` owes it:
    index. The node runs `recovered.repair` itself, as its first disk job.
 2. Every event from one thread, one at a time. `Tick` at the configured interval. While `busy`, a
    `Continue` behind the events that wait already; so heartbeats are answered between turns.
-3. Every job given to a port ends in its event, once, also when it fails.
+3. Every job given to a port ends in its event, once, also when it fails. A stream of a snapshot
+   that does not move ends by itself: the log is pinned until `SnapshotSent`.
 4. Messages of `PeerMessages` are from members of this cluster (the cluster id was compared) and
    addressed to this member.
 5. `Halted` ends the process with its message and a status that is not 0. The node is not used
@@ -24,6 +25,11 @@ What whoever drives a `core.Node` owes it:
 7. `StopRequested`, then events until `stopped`, then the process ends. A member that stops hears
    neither ticks nor peers, so it neither votes nor leads on.
 
+What it may rely on: every proposal and question of a `Forwarded` is answered exactly once while
+its session is open; every `ChunkReceived` is answered by `answer_chunk`, once.
+
 Caveats: followers answer neither questions nor proposals, they name the leader. A leader that stops
-does not hand over: its peers elect after their timeout. Membership is fixed.
+does not hand over: its peers elect after their timeout. A follower learns of a commit with the next
+append or heartbeat, so at rest its state is a heartbeat behind. Membership is fixed. Time that went
+ahead with one leader's clock stays ahead: no member is asked for its clock.
 """

@@ -25,13 +25,13 @@ class Answers:
     - Nothing is kept for a session that closed.
     """
 
-    def __init__(self, transport: Transport) -> None:
-        """Start with no session, in term 0."""
+    def __init__(self, transport: Transport, term: int) -> None:
+        """Start with no session, in `term`, with nobody known to lead."""
         self._transport = transport
         self._sessions: set[int] = set()
         self._frames: dict[int, forward_pb2.ForwardResponse] = {}
         self._frame_bytes: dict[int, int] = {}
-        self._leadership = forward_pb2.Leadership()
+        self._leadership = forward_pb2.Leadership(term=term)
 
     def open(self, session: int) -> None:
         """Greet a session with the leadership as it is."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from raft.messages import Entry
 
-from inventory_node.flushing import Flushing, LogTail
+from inventory_node.flushing import Flushing
 from inventory_node.machine import Administered, InvariantViolation, Machine
 from inventory_node.ports import Observer
 from inventory_node.proposals import Proposals
@@ -26,7 +26,6 @@ class Applying:
         machine: Machine,
         proposals: Proposals,
         flushing: Flushing,
-        tail: LogTail,
     ) -> None:
         """Start with nothing committed."""
         self._settings = settings
@@ -34,7 +33,6 @@ class Applying:
         self._machine = machine
         self._proposals = proposals
         self._flushing = flushing
-        self._tail = tail
         self._committed: deque[Entry] = deque()
         self.held = False  # by a snapshot that waits to replace the state
 
@@ -76,8 +74,7 @@ class Applying:
                 "fork the replicas"
             ) from violation
         self._proposals.applied(entry, outcomes)
-        self._tail.applied(entry)
-        self._flushing.applied(len(outcomes))
+        self._flushing.applied(entry, len(outcomes))
         self._observer.applied(entry, outcomes)
         if any(isinstance(outcome, Administered) and outcome.checkpoint for outcome in outcomes):
             self._flushing.checkpoint()

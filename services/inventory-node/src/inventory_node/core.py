@@ -10,7 +10,7 @@ from typing import assert_never
 
 from inventory.raft.v1 import forward_pb2
 from inventory.v1 import cluster_pb2
-from raft import RawNode, Restored, Settings
+from raft import InvariantViolation, RawNode, Restored, Settings
 from raft.messages import Message
 from raft.ready import Leadership, Ready, Role
 
@@ -58,14 +58,14 @@ class Node:
         self._machine = machine
         self._raft = _consensus(settings, ports, recovered, machine)
         self._journal = Journal(recovered.log, ports.disk, recovered.repair)
-        self._answers = Answers(ports.transport)
+        self._answers = Answers(ports.transport, self._raft.term)
         self._stamps = Stamps(ports.clock, machine.stamp_ms, recovered.entries)
         self._proposals = Proposals(settings, self._answers, self._stamps)
-        self._flushing = Flushing(settings, machine, ports.store)
         applied = (entry for entry in recovered.entries if entry.index <= machine.applied_index)
-        self._tail = LogTail(settings, applied)
+        tail = LogTail(settings, applied)
+        self._flushing = Flushing(settings, machine, ports.store, tail)
         self._applying = Applying(
-            settings, ports.observer, machine, self._proposals, self._flushing, self._tail
+            settings, ports.observer, machine, self._proposals, self._flushing
         )
         self._reading = Reading(settings, self._answers, machine, ports.store)
         self._outgoing = Outgoing(ports.store, ports.transport)
@@ -101,25 +101,13 @@ class Node:
 
     def handle(self, event: events.Event) -> None:
         """Take one event, bounded in work; raise Halted when the process must end."""
-        match event:
-            case events.Tick() | events.PeerMessages() | events.ChunkReceived():
-                if self._journal.repaired and not self._stopping:
-                    self._hear(event)
-            case events.Forwarded():
-                self._take(event)
-            case events.SessionOpened():
-                self._answers.open(event.session)
-            case events.SessionClosed():
-                self._answers.close(event.session)
-            case events.Continue():
-                pass
-            case events.StopRequested():
-                self._stop()
-            case events.Copied() | events.SnapshotSent() | events.Staged() | events.Installed():
-                self._finish_snapshot(event)
-            case _:
-                self._finish(event)
-        self._settle()
+        try:
+            self._take(event)
+            self._settle()
+        except InvariantViolation as violation:
+            raise Halted(
+                f"consensus broke an invariant: {violation}; going on would fork the replicas"
+            ) from violation
 
     def view(self) -> cluster_pb2.Member:
         """Return the member as it sees itself; pid, version and address are the runtime's."""
@@ -139,22 +127,56 @@ class Node:
             state_hash=self._state_hash if self._state_hash.index else None,
         )
 
-    def _hear(self, event: events.Tick | events.PeerMessages | events.ChunkReceived) -> None:
-        """Take what a member that is stopping, or still mending its log, does not listen to."""
+    def _take(self, event: events.Event) -> None:
+        """Pass an event on to the part that it concerns."""
         match event:
+            case events.Tick() | events.PeerMessages() | events.ChunkReceived():
+                self._hear(event)
+            case events.Forwarded():
+                self._admit(event)
+            case events.SessionOpened():
+                self._answers.open(event.session)
+            case events.SessionClosed():
+                self._answers.close(event.session)
+            case events.Continue():
+                pass
+            case events.StopRequested():
+                self._stop()
+            case events.Copied() | events.SnapshotSent() | events.Staged() | events.Installed():
+                self._finish_snapshot(event)
+            case _:
+                self._finish(event)
+
+    @property
+    def _is_deaf(self) -> bool:
+        """Whether time and peers count for nothing: the log is being mended, or it is the end."""
+        return self._stopping or not self._journal.repaired
+
+    def _hear(self, event: events.Tick | events.PeerMessages | events.ChunkReceived) -> None:
+        """Let time pass, or listen to a peer."""
+        match event:
+            case events.ChunkReceived():
+                problem = "this member is starting or stopping" if self._is_deaf else ""
+                self._incoming.chunk(event, self._raft.term, self._raft.commit_index, problem)
+            case _ if self._is_deaf:
+                pass
             case events.Tick():
                 self._raft.tick()
                 self._flushing.tick()
                 self._journal.tick()
+                self._watch_disk()
             case events.PeerMessages():
                 for message in event.messages:
                     self._raft.step(message)
-            case events.ChunkReceived():
-                self._incoming.chunk(event, self._raft.term, self._raft.commit_index)
             case _:
                 assert_never(event)
 
-    def _take(self, event: events.Forwarded) -> None:
+    def _watch_disk(self) -> None:
+        """Give up the lead when the own disk hangs: its followers' disks may not."""
+        if self._journal.job_ticks > self._settings.disk_hung_ticks:
+            self._raft.step_down()
+
+    def _admit(self, event: events.Forwarded) -> None:
         """Take a gateway's frame, or send it on to the leader."""
         session, request = event.session, event.request
         if self._raft.role is Role.LEADER and not self._stopping:
@@ -190,7 +212,7 @@ class Node:
         """Take the end of a step of a snapshot."""
         match event:
             case events.Copied():
-                self._outgoing.copied(event)
+                self._outgoing.copied(event, self._raft.configuration)
             case events.SnapshotSent():
                 self._outgoing.sent(event, self._raft)
             case events.Staged():
@@ -284,7 +306,7 @@ class Node:
 
     def _became_durable(self) -> None:
         """Give up the part of the log that the database has made superfluous."""
-        index = self._tail.give_up(self._flushing.durable_index, self._outgoing.pinned_index)
+        index = self._flushing.give_up(self._outgoing.pinned_index)
         if index:
             self._raft.compact(index)
             self._journal.cut(index)
@@ -295,7 +317,7 @@ class Node:
         if message is not None and not self._stopping:
             self._raft.step(message)
             self._advance()
-            self._incoming.decided()
+            self._incoming.decided(self._raft.commit_index)
 
     def _replaced(self, ticket: int) -> None:
         """Go on from the state that a snapshot brought."""
@@ -310,7 +332,6 @@ class Node:
             )
         self._stamps.note_ms(self._machine.stamp_ms)
         self._flushing.replaced()
-        self._tail.replaced()
         self._applying.held = False
         self._raft.applied(meta.index)
 
@@ -341,23 +362,28 @@ def _check_fit(recovered: Recovered, machine: Machine) -> None:
 def _consensus(
     settings: NodeSettings, ports: Ports, recovered: Recovered, machine: Machine
 ) -> RawNode:
-    return RawNode(
-        Settings(
-            id=settings.member_id,
-            election_timeout_ticks_min=settings.election_timeout_ticks_min,
-            election_timeout_ticks_max=settings.election_timeout_ticks_max,
-            heartbeat_ticks=settings.heartbeat_ticks,
-            entries_per_append_max=settings.entries_per_append_max,
-            bytes_per_append_max=settings.bytes_per_append_max,
-            appends_in_flight_max=settings.appends_in_flight_max,
-            random=ports.random.below,
-        ),
-        Restored(
-            hard_state=recovered.hard_state,
-            configuration=recovered.configuration,
-            base_index=recovered.base_index,
-            base_term=recovered.base_term,
-            entries=recovered.entries,
-            applied_index=machine.applied_index,
-        ),
+    bounds = Settings(
+        id=settings.member_id,
+        election_timeout_ticks_min=settings.election_timeout_ticks_min,
+        election_timeout_ticks_max=settings.election_timeout_ticks_max,
+        heartbeat_ticks=settings.heartbeat_ticks,
+        entries_per_append_max=settings.entries_per_append_max,
+        bytes_per_append_max=settings.bytes_per_append_max,
+        appends_in_flight_max=settings.appends_in_flight_max,
+        random=ports.random.below,
     )
+    restored = Restored(
+        hard_state=recovered.hard_state,
+        configuration=recovered.configuration,
+        base_index=recovered.base_index,
+        base_term=recovered.base_term,
+        entries=recovered.entries,
+        applied_index=machine.applied_index,
+    )
+    try:
+        return RawNode(bounds, restored)
+    except InvariantViolation as violation:
+        raise Halted(
+            f"the log does not fit together: {violation}; remove this member's data and let it "
+            "join anew"
+        ) from violation

@@ -15,111 +15,6 @@ from inventory_node.ports import Store
 from inventory_node.settings import NodeSettings
 
 
-class Flushing:
-    """Decides on flushes and knows what is durable.
-
-    - At most one flush is outstanding.
-    - `durable_index` is the applied index of the last flush that is durable, never more.
-    - The state is hashed at exactly the index of a checkpoint: nothing is applied between the
-      checkpoint and the take of its changes, nothing is flushed between its flush and the pin.
-    - Nothing is flushed while a snapshot waits to replace the state.
-    """
-
-    def __init__(self, settings: NodeSettings, machine: Machine, store: Store) -> None:
-        """Begin with a state that is as durable as it is applied."""
-        self._settings = settings
-        self._machine = machine
-        self._store = store
-        self.durable_index = machine.applied_index
-        self._commands = 0  # applied and not taken
-        self._age_ticks = 0  # of the oldest of them
-        self._asked_index = 0
-        self._ticket = 0
-        self._taking_index: int | None = None  # the outstanding flush's
-        self._checkpoint_waits = False
-        self._hash_due = False
-        self.held = False  # by a snapshot that waits to replace the state
-
-    @property
-    def idle(self) -> bool:
-        """Whether no flush is outstanding."""
-        return self._taking_index is None
-
-    @property
-    def is_durable(self) -> bool:
-        """Whether all that is applied is flushed."""
-        return not self._commands and self.idle
-
-    @property
-    def flushed_index(self) -> int:
-        """The index up to which a question to the store sees everything."""
-        return self._machine.applied_index if self.is_durable else self.durable_index
-
-    @property
-    def blocks_apply(self) -> bool:
-        """Whether a checkpoint waits to be taken exactly where it stands."""
-        return self._checkpoint_waits
-
-    def applied(self, commands: int) -> None:
-        """Count an applied entry; one without commands counts as one."""
-        self._commands += max(1, commands)
-
-    def ask(self, index: int) -> None:
-        """Ask for everything up to `index` to become durable soon."""
-        self._asked_index = max(self._asked_index, index)
-
-    def checkpoint(self) -> None:
-        """Hash the state where it stands."""
-        self._checkpoint_waits = True
-
-    def tick(self) -> None:
-        """Let what is not flushed age."""
-        if self._commands:
-            self._age_ticks += 1
-
-    def start(self) -> None:
-        """Begin a flush when one is due and none is outstanding."""
-        if self.held or not self.idle or not self._due():
-            return
-        changes = self._machine.take_changes()
-        self._hash_due, self._checkpoint_waits = self._checkpoint_waits, False
-        self._commands = self._age_ticks = 0
-        if changes is None:
-            self._hash()
-            return
-        self._ticket += 1
-        self._taking_index = self._machine.applied_index
-        self._store.flush(changes, self._ticket)
-
-    def finished(self, ticket: int) -> bool:
-        """Note that the outstanding flush is durable; False when `ticket` names another."""
-        if self._taking_index is None or ticket != self._ticket:
-            return False
-        self._machine.flushed()
-        self.durable_index, self._taking_index = self._taking_index, None
-        self._hash()
-        return True
-
-    def replaced(self) -> None:
-        """Begin anew with a state that came as a snapshot."""
-        self.durable_index = self._machine.applied_index
-        self._commands = self._age_ticks = 0
-        self._checkpoint_waits = self._hash_due = self.held = False
-
-    def _due(self) -> bool:
-        return (
-            self._checkpoint_waits
-            or self._commands >= self._settings.flush_commands_max
-            or self._age_ticks >= self._settings.flush_age_ticks_max
-            or (self._commands > 0 and self._asked_index > self.durable_index)
-        )
-
-    def _hash(self) -> None:
-        if self._hash_due:
-            self._hash_due = False
-            self._store.hash(self._ticket)
-
-
 class LogTail:
     """How much of the log is kept below the applied index, for followers that are slow.
 
@@ -159,3 +54,117 @@ class LogTail:
             len(self._kept) > self._settings.log_tail_entries
             or self._bytes > self._settings.log_tail_bytes
         )
+
+
+class Flushing:
+    """Decides on flushes and knows what is durable.
+
+    - At most one flush is outstanding.
+    - `durable_index` is the applied index of the last flush that is durable, never more.
+    - The state is hashed at exactly the index of a checkpoint: nothing is applied between the
+      checkpoint and the take of its changes, nothing is flushed between its flush and the pin.
+    - Nothing is flushed while a snapshot waits to replace the state.
+    """
+
+    def __init__(
+        self, settings: NodeSettings, machine: Machine, store: Store, tail: LogTail
+    ) -> None:
+        """Begin with a state that is as durable as it is applied."""
+        self._settings = settings
+        self._tail = tail
+        self._machine = machine
+        self._store = store
+        self.durable_index = machine.applied_index
+        self._commands = 0  # applied and not taken
+        self._age_ticks = 0  # of the oldest of them
+        self._asked_index = 0
+        self._ticket = 0
+        self._taking_index: int | None = None  # the outstanding flush's
+        self._checkpoint_waits = False
+        self._hash_due = False
+        self.held = False  # by a snapshot that waits to replace the state
+
+    @property
+    def idle(self) -> bool:
+        """Whether no flush is outstanding."""
+        return self._taking_index is None
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether all that is applied is flushed."""
+        return not self._commands and self.idle
+
+    @property
+    def flushed_index(self) -> int:
+        """The index up to which a question to the store sees everything."""
+        return self._machine.applied_index if self.is_durable else self.durable_index
+
+    @property
+    def blocks_apply(self) -> bool:
+        """Whether a checkpoint waits to be taken exactly where it stands."""
+        return self._checkpoint_waits
+
+    def applied(self, entry: Entry, commands: int) -> None:
+        """Count an applied entry; one without commands counts as one."""
+        self._commands += max(1, commands)
+        self._tail.applied(entry)
+
+    def ask(self, index: int) -> None:
+        """Ask for everything up to `index` to become durable soon."""
+        self._asked_index = max(self._asked_index, index)
+
+    def checkpoint(self) -> None:
+        """Hash the state where it stands."""
+        self._checkpoint_waits = True
+
+    def tick(self) -> None:
+        """Let what is not flushed age."""
+        if self._commands:
+            self._age_ticks += 1
+
+    def start(self) -> None:
+        """Begin a flush when one is due and none is outstanding."""
+        if self.held or not self.idle or not self._due():
+            return
+        changes = self._machine.take_changes()
+        self._hash_due, self._checkpoint_waits = self._checkpoint_waits, False
+        self._commands = self._age_ticks = 0
+        if changes is None:
+            self._hash()
+            return
+        self._ticket += 1
+        self._taking_index = self._machine.applied_index
+        self._store.flush(changes, self._ticket)
+
+    def finished(self, ticket: int) -> bool:
+        """Note that the outstanding flush is durable; False when `ticket` names another."""
+        if self._taking_index is None or ticket != self._ticket:
+            return False
+        self._machine.flushed()
+        self.durable_index, self._taking_index = self._taking_index, None
+        self._hash()
+        return True
+
+    def give_up(self, pinned_index: int | None) -> int:
+        """Return up to where the log may be compacted; 0 when nothing is to go."""
+        return self._tail.give_up(self.durable_index, pinned_index)
+
+    def replaced(self) -> None:
+        """Begin anew with a state that came as a snapshot."""
+        self._tail.replaced()
+        self.durable_index = self._machine.applied_index
+        self._commands = self._age_ticks = 0
+        self._checkpoint_waits = self._hash_due = self.held = False
+
+    def _due(self) -> bool:
+        return (
+            self._checkpoint_waits
+            or self._commands >= self._settings.flush_commands_max
+            or self._age_ticks >= self._settings.flush_age_ticks_max
+            or (self._commands > 0 and self._asked_index > self.durable_index)
+        )
+
+    def _hash(self) -> None:
+        if self._hash_due:
+            self._hash_due = False
+            self._store.hash(self._ticket)

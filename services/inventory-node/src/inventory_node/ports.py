@@ -111,7 +111,7 @@ class Store(Protocol):
         ...
 
     def copy(self, ticket: int) -> None:
-        """Copy the flushed state to a staged file; then `Copied(ticket, copy)`."""
+        """Copy the flushed state to a file; then `Copied`, whose header names no members."""
         ...
 
     def stage(self, header: SnapshotHeader, offset: int, data: bytes, ticket: int) -> None:
@@ -153,7 +153,8 @@ class Transport(Protocol):
         """Tell the sender of the incoming snapshot at `index` how it stands.
 
         Every `ChunkReceived` is answered once: with `taken` bytes stored the next chunk may come;
-        the last chunk is answered with `installed`; a `problem` that is not empty ends the stream.
+        `installed` ends the stream, mostly after the last chunk, but any time when this member has
+        no need of it; a `problem` that is not empty ends the stream too.
         """
         ...
 

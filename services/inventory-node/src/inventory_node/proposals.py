@@ -11,14 +11,12 @@ from inventory.raft.v1 import forward_pb2, log_pb2, raw_pb2
 from raft import Accepted, RawNode
 from raft.messages import Entry
 from wire import bounds
-from wire.errors import Reason, refusal
+from wire.errors import invalid_field
 
 from inventory_node.answers import Answers, Asker
-from inventory_node.machine import Applied
+from inventory_node.machine import RULES_VERSION, Applied
 from inventory_node.settings import Halted, NodeSettings
 from inventory_node.stamps import Stamps
-
-RULES_VERSION = 1
 
 
 class Waiting(NamedTuple):
@@ -141,18 +139,18 @@ class Proposals:
     def _check(self, command: bytes) -> status_pb2.Status | None:
         """Return why a command may not enter the log; None when it may."""
         if len(command) > self._settings.batch_bytes_max:
-            return _malformed(f"is over {self._settings.batch_bytes_max} bytes long")
+            return invalid_field("command", f"is over {self._settings.batch_bytes_max} bytes long")
         try:
             parsed = log_pb2.Command.FromString(command)
         except DecodeError:
-            return _malformed("cannot be parsed")
+            return invalid_field("command", "cannot be parsed")
         match parsed.WhichOneof("kind"):
             case "mutation":
                 return bounds.check_mutation(parsed.mutation)
             case "administration":
                 return bounds.check_administration(parsed.administration)
             case None:
-                return _malformed("holds neither a mutation nor an administration")
+                return invalid_field("command", "holds neither a mutation nor an administration")
 
     def _next_batch(self) -> list[Waiting]:
         """Take the commands of one entry from the front; one command always fits."""
@@ -177,7 +175,3 @@ def _payload(stamp_ms: int, batch: Sequence[Waiting]) -> bytes:
         rules_version=RULES_VERSION,
         commands=[waiting.command for waiting in batch],
     ).SerializeToString()
-
-
-def _malformed(problem: str) -> status_pb2.Status:
-    return refusal(Reason.INVALID_FIELD, f"The command {problem}; send it anew.", field="command")

@@ -7,9 +7,10 @@ A crash between record and switch is finished at the next start, by the record.
 
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import replace
 
 from raft import RawNode
-from raft.messages import InstallSnapshot, SnapshotMeta
+from raft.messages import Configuration, InstallSnapshot, SnapshotMeta
 
 from inventory_node.events import ChunkReceived, Copied, SnapshotSent, Staged
 from inventory_node.ports import SnapshotHeader, Store, Transport
@@ -51,10 +52,15 @@ class Outgoing:
             self._ticket += 1
             self._store.copy(self._ticket)
 
-    def copied(self, event: Copied) -> None:
-        """Stream a copy. The term is the one of the lead that asked, so a lead since lost shows."""
+    def copied(self, event: Copied, configuration: Configuration) -> None:
+        """Stream a copy, with the members that the database knows nothing of.
+
+        The term is the one of the lead that asked, so that a lead lost since is noticed.
+        """
         if self._peer is not None and event.ticket == self._ticket:
-            self._transport.send_snapshot(self._peer, self._term, event.header, event.path)
+            meta = replace(event.header.meta, configuration=configuration)
+            header = replace(event.header, meta=meta)
+            self._transport.send_snapshot(self._peer, self._term, header, event.path)
 
     def sent(self, event: SnapshotSent, raft: RawNode) -> None:
         """Tell consensus how the stream ended."""
@@ -97,12 +103,18 @@ class Incoming:
         """Whether the store has been asked to switch and has not said that it did."""
         return self._switching
 
-    def chunk(self, event: ChunkReceived, term: int, commit_index: int) -> None:
-        """Stage a chunk, or say why not."""
-        problem = self._refusal(event, term, commit_index)
-        if problem:
-            index = event.header.meta.index
-            self._transport.answer_chunk(event.sender, index, 0, installed=False, problem=problem)
+    def chunk(self, event: ChunkReceived, term: int, commit_index: int, problem: str) -> None:
+        """Stage a chunk, or say why not; a `problem` of the caller's comes first.
+
+        What this member has committed already counts as installed: a leader that missed the answer
+        to an earlier stream would send the same again for ever.
+        """
+        problem = problem or self._refusal(event, term)
+        index = event.header.meta.index
+        if problem or index <= commit_index:
+            self._transport.answer_chunk(
+                event.sender, index, 0, installed=not problem, problem=problem
+            )
             return
         if event.offset == 0:
             self._taken = 0
@@ -125,10 +137,14 @@ class Incoming:
             return None
         return InstallSnapshot(self._sender, self._member_id, self._term, self._header.meta)
 
-    def decided(self) -> None:
-        """Answer the last chunk when consensus had no use for the snapshot."""
-        if self._meta is None:
-            self._answer(problem="this member does not need the snapshot any more")
+    def decided(self, commit_index: int) -> None:
+        """Answer the last chunk when consensus did not take the snapshot."""
+        if self._meta is not None or self._header is None:
+            return
+        if self._header.meta.index <= commit_index:
+            self._answer(installed=True)
+        else:
+            self._answer(problem=f"term {self._term} is over")
 
     def accepted(self, meta: SnapshotMeta) -> None:
         """Consensus took the snapshot; the log is recording it."""
@@ -155,7 +171,7 @@ class Incoming:
         self._answer(installed=True)
         return meta
 
-    def _refusal(self, event: ChunkReceived, term: int, commit_index: int) -> str:
+    def _refusal(self, event: ChunkReceived, term: int) -> str:
         """Say why a chunk cannot be staged; empty when it can."""
         if event.term < term:
             return f"term {event.term} is over: this member is in term {term}"
@@ -163,8 +179,6 @@ class Incoming:
             return f"the snapshot at index {self._meta.index} is being installed"
         if self._staging_bytes:
             return "another chunk is being stored: one stream at a time, and in order"
-        if event.header.meta.index <= commit_index:
-            return f"this member has committed up to {commit_index} already"
         same = event.sender == self._sender and event.header == self._header
         follows = event.offset == 0 or (same and event.offset == self._taken)
         if not follows or not event.data:

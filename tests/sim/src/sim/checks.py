@@ -1,8 +1,14 @@
 """What must hold, whatever happens: looked at after every event, and once more at the end."""
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
 from crc32c import crc32c
+from inventory_node.machine import Administered, Applied, Kept
 from raft.messages import Entry
 from raft.ready import Role
+
+from sim.clients import Operation
 
 
 class SafetyViolation(Exception):  # noqa: N818 - what was found is its name
@@ -13,44 +19,93 @@ class Checks:
     """Safety, kept incrementally (Raft Figure 3).
 
     - Election safety: at most one leader in a term.
-    - State machine safety: no two members apply different entries at an index.
-    - A member applies without a gap.
-    - A leader never commits less than what was committed before it (leader completeness).
+    - State machine safety: no two members apply different entries at an index, and they come to
+      the same outcomes.
+    - Leader completeness: whoever leads holds everything that was ever applied.
+    - A member applies no entry twice in one life of its process.
     """
 
     def __init__(self) -> None:
         """Start with nothing seen."""
         self.leaders: dict[int, int] = {}  # by term
-        self.applied: dict[int, tuple[int, int, int]] = {}  # by index: term, kind, checksum
+        self.applied: dict[int, tuple[int, ...]] = {}  # by index: term, kind, two checksums
+        self.last_index = 0  # the last that was applied anywhere
         self._position: dict[int, int] = {}  # the last index applied, by member
 
     def started(self, member: int, applied_index: int) -> None:
         """See where a member goes on from."""
         self._position[member] = applied_index
 
-    def entry(self, member: int, entry: Entry) -> None:
-        """See an entry that a member applies."""
-        if entry.index != self._position[member] + 1:
+    def entry(self, member: int, entry: Entry, outcomes: Sequence[Applied]) -> None:
+        """See an entry that a member applied."""
+        if entry.index <= self._position[member]:
             raise SafetyViolation(
                 f"member {member} applies {entry.index} after {self._position[member]}"
             )
         self._position[member] = entry.index
-        found = (entry.term, entry.kind, crc32c(entry.payload))
+        self.last_index = max(self.last_index, entry.index)
+        found = (entry.term, entry.kind, crc32c(entry.payload), checksum(outcomes))
         known = self.applied.setdefault(entry.index, found)
         if known != found:
             raise SafetyViolation(
-                f"member {member} applies another entry at {entry.index}: {found}, not {known}"
+                f"member {member} applies another entry at {entry.index}, or to another end: "
+                f"{found}, not {known}"
             )
 
     def member(self, member: int, role: Role, term: int, last_index: int) -> None:
         """See what a member takes itself for."""
         if role is not Role.LEADER:
             return
-        leader = self.leaders.setdefault(term, member)
-        if leader != member:
-            raise SafetyViolation(f"members {leader} and {member} both lead term {term}")
-        if last_index < len(self.applied) and last_index < max(self.applied):
-            raise SafetyViolation(
-                f"member {member} leads term {term} with a log up to {last_index}, "
-                f"and {max(self.applied)} was applied"
-            )
+        known = self.leaders.get(term)
+        if known is None:
+            self.leaders[term] = member
+            if last_index < self.last_index:
+                raise SafetyViolation(
+                    f"member {member} leads term {term} with a log up to {last_index}, "
+                    f"and {self.last_index} was applied"
+                )
+        elif known != member:
+            raise SafetyViolation(f"members {known} and {member} both lead term {term}")
+
+
+def checksum(outcomes: Sequence[Applied]) -> int:
+    """Return a checksum over the bytes of all outcomes."""
+    check = 0
+    for outcome in outcomes:
+        data = outcome.outcome if isinstance(outcome, Kept | Administered) else outcome.status
+        check = crc32c(data, check)
+    return check
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a member's database says at the end."""
+
+    on_hand: Mapping[int, int]  # by item
+    orders: tuple[tuple[int, int, int], ...]  # id, item and quantity, one for each line
+
+
+def check_history(history: Iterable[Operation], start: Mapping[int, int], state: State) -> None:
+    """Compare what clients were told with what is there; every outcome must be known.
+
+    - Every acknowledged order is there once, and there is no other.
+    - Stock is what it was at the start, less what was ordered, plus what was restocked.
+    """
+    expected: list[tuple[int, int, int]] = []
+    on_hand = dict(start)
+    for operation in history:
+        if operation.return_us is None:
+            raise SafetyViolation(f"the outcome of {operation.request_id} is not known")
+        if not operation.acknowledged:
+            continue
+        change = -operation.quantity if operation.is_order else operation.quantity
+        on_hand[operation.item_id] += change
+        if operation.is_order:
+            expected.append((operation.order_id, operation.item_id, operation.quantity))
+    if sorted(expected) != sorted(state.orders):
+        lost = set(expected) - set(state.orders)
+        doubled = [line for line in set(state.orders) if state.orders.count(line) > 1]
+        unknown = set(state.orders) - set(expected)
+        raise SafetyViolation(f"orders lost: {lost}; not acknowledged: {unknown}; twice: {doubled}")
+    if on_hand != dict(state.on_hand):
+        raise SafetyViolation(f"stock is {dict(state.on_hand)} and should be {on_hand}")

@@ -30,9 +30,7 @@ class Fault:
     member: int
 
 
-def draw_faults(
-    random: Random, *, first_us: int, last_us: int, members: int
-) -> tuple[Fault, ...]:
+def draw_faults(random: Random, *, first_us: int, last_us: int, members: int) -> tuple[Fault, ...]:
     """Return faults that follow each other with a rest between, the last over at `last_us`."""
     faults: list[Fault] = []
     at = first_us + random.randrange(300_000)

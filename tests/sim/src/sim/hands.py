@@ -28,8 +28,9 @@ from inventory_node.machine import Applied, Machine
 from inventory_node.ports import SnapshotHeader
 from raft.messages import Configuration, Entry, Message
 from raft.ready import Leadership
+
 from sim.disk import SimDisk
-from sim.store import HandStore
+from sim.store import SimStore
 
 GATEWAY = 7  # the session that a test speaks on unless it says otherwise
 CUSTOMER = 1  # the user id of the first state's customer
@@ -153,7 +154,7 @@ class Member:
         """Start the process on what the disk and the database hold."""
         recovered = wal.recover(self.disk, segment_bytes=SEGMENT_BYTES)
         installed = recovered.installed.index if recovered.installed else 0
-        self.store = HandStore(self.folder, installed)
+        self.store = SimStore(self.folder, installed)
         self.observer = HandObserver()
         ports = Ports(
             self.disk,
@@ -216,8 +217,8 @@ class Member:
         """Let go what is not held: disk, store, inbox; return whether there was any."""
         if not self.disk_held and self.disk.busy:
             self.disk.drain()
-        if not self.store_held:
-            self.inbox.extend(self.store.finish())
+        while not self.store_held and (done := self.store.step()) is not None:
+            self.inbox.append(done)
         if not self.inbox:
             return False
         while self.inbox:
@@ -269,8 +270,15 @@ class Hands:
         return arrived
 
     def elect(self, number: int) -> Member:
-        """Tick one member until it leads and has initialized the state; return it."""
+        """Tick one member until it leads and has initialized the state; return it.
+
+        The others that are not cut off hear nobody for the shortest election timeout first, since
+        who hears a leader votes for nobody (dissertation §4.2.3). Call it while nobody leads them.
+        """
         member = self.members[number]
+        for other in self.members.values():
+            for _ in range(0 if other.cut_off else member.settings.election_timeout_ticks_min):
+                other.handle(Tick())
         for _ in range(2 * member.settings.election_timeout_ticks_max):
             if member.leads:
                 break

@@ -7,6 +7,7 @@ lose nothing until they break, as gRPC streams do.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 
 from sim.timeline import Timeline
@@ -121,7 +122,7 @@ class Link:
     def break_after(self, delay_us: int) -> None:
         """Let both ends find out."""
         for end in (self.client, self.server):
-            self._timeline.after(delay_us, lambda end=end: self._close(end))  # type: ignore[misc]  # a default binds the loop's variable
+            self._timeline.after(delay_us, partial(self._close, end))
 
     def _close(self, end: End) -> None:
         if end.open:

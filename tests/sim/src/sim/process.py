@@ -1,22 +1,27 @@
 """A member's process: a whole node on simulated ports, that can be killed, paused and started."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Protocol
 
 from inventory.raft.v1 import forward_pb2, peer_pb2
+from inventory.v1 import inventory_pb2
 from inventory_node import wal
 from inventory_node.codec import message_from_wire, message_to_wire
 from inventory_node.core import Halted, Node, NodeSettings, Ports
-from inventory_node.events import Continue, DiskDone, Event, PeerMessages, Tick
+from inventory_node.events import Answered, Continue, DiskDone, Event, PeerMessages, Tick
 from inventory_node.machine import Applied, Machine
+from inventory_node.machine.changes import Changes
 from inventory_node.ports import DiskOperation, SnapshotHeader, SyncFile
-from raft.messages import Configuration, Entry, Message
+from raft.messages import Configuration, Entry, Message, SnapshotMeta
+from raft.ready import Leadership, Role
+
+from sim.checks import State
 from sim.disk import SimDisk
-from sim.store import SimStore
+from sim.database import SimStore
 from sim.timeline import Timeline
 from sim.trace import Trace, describe
 
@@ -24,6 +29,17 @@ TICK_US = 25_000
 TURN_US = 5  # between an event and the Continue that it makes necessary
 EPOCH_MS = 1_700_000_000_000
 SEGMENT_BYTES = 1 << 14  # small, so that a run rolls and cuts
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkAnswer:
+    """What a member says to the sender of a snapshot's chunk."""
+
+    sender: int  # of the chunk
+    index: int  # of the snapshot
+    taken: int  # bytes
+    installed: bool
+    problem: str
 
 
 class Surroundings(Protocol):
@@ -41,18 +57,22 @@ class Surroundings(Protocol):
         """Bring a frame to the gateway."""
         ...
 
-    def stream_snapshot(self, member: int, peer: int, term: int, header: SnapshotHeader, path: str) -> None:
+    def stream_snapshot(
+        self, member: int, peer: int, term: int, header: SnapshotHeader, path: str
+    ) -> None:
         """Bring a file to a member, in chunks."""
         ...
 
-    def answer_chunk(
-        self, member: int, peer: int, index: int, taken: int, *, installed: bool, problem: str
-    ) -> None:
+    def answer_chunk(self, member: int, answer: ChunkAnswer) -> None:
         """Bring the answer to a chunk to who sent it."""
         ...
 
-    def applied(self, member: int, entry: Entry) -> None:
-        """See an entry that a member is about to apply."""
+    def started(self, member: int, applied_index: int) -> None:
+        """See that a member begins with the state at an index."""
+        ...
+
+    def applied(self, member: int, entry: Entry, outcomes: Sequence[Applied]) -> None:
+        """See an entry that a member applied, and what it came to."""
         ...
 
     def settled(self, member: int) -> None:
@@ -65,20 +85,6 @@ class Life:
     """One run of a member's process; what is under way for an earlier one goes nowhere."""
 
     over: bool = False
-
-
-class WatchedMachine(Machine):
-    """The state machine, with each entry shown to the checks before it is applied."""
-
-    def __init__(self, store: SimStore, watch: Callable[[Entry], None]) -> None:
-        """`watch` is called with every entry that is applied."""
-        super().__init__(store)
-        self._watch = watch
-
-    def apply(self, entry: Entry) -> list[Applied]:
-        """Show the entry, then apply it."""
-        self._watch(entry)
-        return super().apply(entry)
 
 
 class Process:
@@ -117,6 +123,21 @@ class Process:
         """Whether the process runs, paused or not."""
         return not self.life.over
 
+    @property
+    def role(self) -> Role:
+        """Return what the member takes itself for; a process that is gone follows."""
+        return self.node._raft.role if self.node is not None else Role.FOLLOWER
+
+    @property
+    def term(self) -> int:
+        """Return the member's term, 0 without a process."""
+        return self.node._raft.term if self.node is not None else 0
+
+    @property
+    def last_index(self) -> int:
+        """Return the last index of the member's log, 0 without a process."""
+        return self.node._raft.last_index if self.node is not None else 0
+
     def start(self) -> None:
         """Run the node on what disk and database hold."""
         self.life = Life()
@@ -124,9 +145,17 @@ class Process:
         self._note("start")
         recovered = wal.recover(self.disk, segment_bytes=SEGMENT_BYTES)
         installed = recovered.installed.index if recovered.installed else 0
-        self.store = SimStore(self._folder, installed)
-        machine = WatchedMachine(self.store, lambda entry: self.world.applied(self.id, entry))
-        ports = Ports(disk=self, store=StorePort(self), transport=self, clock=self, random=self)
+        self.store = SimStore(self._folder, installed, recovered.configuration)
+        machine = Machine(self.store)
+        self.world.started(self.id, machine.applied_index)
+        ports = Ports(
+            disk=self,
+            store=StorePort(self, self.store),
+            transport=self,
+            observer=self,
+            clock=self,
+            random=self,
+        )
         self.node = Node(self.settings, ports, recovered, machine)
         self.node.campaign_allowed = True
         life = self.life
@@ -191,8 +220,51 @@ class Process:
         life = self.life
         self.world.timeline.after(delay_us, lambda: None if life.over else action())
 
+    def audit(self, user_id: int, items: Iterable[int]) -> State:
+        """Read stock and orders from the database, past the node, as a user who may see them."""
+        on_hand = {}
+        for item in items:
+            question = forward_pb2.Question(user_id=user_id, epoch=1)
+            question.query.get_item.item_id = item
+            got = inventory_pb2.GetItemResponse.FromString(self._ask(question))
+            on_hand[item] = got.item.quantity
+        orders: list[tuple[int, int, int]] = []
+        question = forward_pb2.Question(user_id=user_id, epoch=1)
+        question.query.list_orders.page_size = 100
+        while True:
+            page = inventory_pb2.ListOrdersResponse.FromString(self._ask(question))
+            orders += [
+                (order.id, line.item_id, line.quantity)
+                for order in page.orders
+                for line in order.lines
+            ]
+            if not page.next_page_token:
+                return State(on_hand, tuple(orders))
+            question.query.list_orders.page_token = page.next_page_token
+
+    def _ask(self, question: forward_pb2.Question) -> bytes:
+        if self.store is None:
+            raise RuntimeError(f"{self.settings.name} does not run")
+        self.store.ask([(0, question)])
+        event = self.store.step()
+        while not isinstance(event, Answered):
+            event = self.store.step()
+        if event.answers[0].error:
+            raise RuntimeError(f"{self.settings.name} does not answer: {event}")
+        return event.answers[0].response
+
     def _note(self, text: str) -> None:
         self.world.trace.add(self.world.timeline.now_us, self.settings.name, text)
+
+    # The Observer port.
+
+    def applied(self, entry: Entry, outcomes: Sequence[Applied]) -> None:
+        """Show the checks what was applied."""
+        self.world.applied(self.id, entry, outcomes)
+
+    def lead_changed(self, leadership: Leadership) -> None:
+        """Note who leads."""
+        self._note(describe(leadership))
 
     # The Clock and Random ports.
 
@@ -236,6 +308,16 @@ class Process:
         for ticket in finished:
             self.deliver(DiskDone(ticket))
 
+    def store_job(self) -> None:
+        """See that the store has been given a job; it takes its time."""
+        self._later(self.world.random.randrange(200, 20_000), self._work_store)
+
+    def _work_store(self) -> None:
+        if self.store is not None:
+            event = self.store.step()
+            # Between the end of the work and its event, a crash finds the work done.
+            self._later(self.world.random.randrange(1, 500), lambda: self.deliver(event))
+
     # The Transport port.
 
     def send(self, messages: Sequence[Message]) -> None:
@@ -259,8 +341,48 @@ class Process:
         self, peer: int, index: int, taken: int, *, installed: bool, problem: str
     ) -> None:
         """Answer the sender of a chunk."""
-        self.world.answer_chunk(self.id, peer, index, taken, installed=installed, problem=problem)
+        answer = ChunkAnswer(peer, index, taken, installed, problem)
+        self.world.answer_chunk(self.id, answer)
 
     def hear(self, message: Message) -> None:
         """Take a peer's message."""
         self.deliver(PeerMessages((message,)))
+
+
+class StorePort:
+    """The `Store` port: every job takes its time."""
+
+    def __init__(self, process: Process, store: SimStore) -> None:
+        """Stand before `store`."""
+        self._process = process
+        self._store = store
+
+    def flush(self, changes: Changes, ticket: int) -> None:
+        """Write changes."""
+        self._store.flush(changes, ticket)
+        self._process.store_job()
+
+    def ask(self, questions: Sequence[tuple[int, forward_pb2.Question]]) -> None:
+        """Answer questions."""
+        self._store.ask(questions)
+        self._process.store_job()
+
+    def hash(self, ticket: int) -> None:
+        """Hash the state as flushed."""
+        self._store.hash(ticket)
+        self._process.store_job()
+
+    def copy(self, ticket: int) -> None:
+        """Copy the flushed state."""
+        self._store.copy(ticket)
+        self._process.store_job()
+
+    def stage(self, header: SnapshotHeader, offset: int, data: bytes, ticket: int) -> None:
+        """Add a chunk."""
+        self._store.stage(header, offset, data, ticket)
+        self._process.store_job()
+
+    def install(self, meta: SnapshotMeta, ticket: int) -> None:
+        """Switch to the staged snapshot."""
+        self._store.install(meta, ticket)
+        self._process.store_job()

@@ -1,8 +1,9 @@
-"""The `Store` port over the real database, whose jobs are done when the world says so.
+"""The `Store` port over the real database, without threads: jobs are done when the world says so.
 
-A crash is the loss of the jobs that were not let go: each job is one transaction, or one file.
+Each job is one transaction or one file, so a crash is the loss of the jobs that were not let go.
 """
 
+import hashlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,10 +11,142 @@ from pathlib import Path
 from inventory.raft.v1 import forward_pb2
 from inventory_node.events import Answered, Copied, Event, Flushed, Hashed, Installed, Staged
 from inventory_node.machine.changes import Changes
+from inventory_node.machine.shelf import Header, Item, Remembered, User
 from inventory_node.ports import SnapshotHeader
-from inventory_node.runtime.sqlite import Database
-from raft.messages import SnapshotMeta
+from inventory_node.runtime.sqlite import Database, Pinned, verify
+from raft.messages import Configuration, SnapshotMeta
+
+STATE = "state.db"
+STAGED = "staged.db"
 
 
 class SimStore:
-    """One member's database in a folder."""
+    """One member's database, below a folder of its own; `Store` and `Shelf`.
+
+    - Jobs are done in the order in which they were given.
+    - A staged snapshot is served only after `install`, or when a start names its index.
+    """
+
+    def __init__(self, folder: Path, installed_index: int) -> None:
+        """Open the state that the log names; finish a switch that a crash cut short."""
+        self._folder = folder
+        self._jobs: deque[Callable[[], Event]] = deque()
+        self.flushes = 0  # begun since the start
+        path = self._path(installed_index)
+        if installed_index and not path.exists():
+            self._switch(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._database = Database(path)
+
+    @property
+    def jobs(self) -> int:
+        """How many jobs wait."""
+        return len(self._jobs)
+
+    def step(self) -> Event | None:
+        """Do the oldest job; return its event, None when nothing waits."""
+        return self._jobs.popleft()() if self._jobs else None
+
+    def close(self) -> None:
+        """End the process: what waits is lost."""
+        self._jobs.clear()
+        self._database.close()
+
+    def _path(self, index: int) -> Path:
+        return self._folder / f"state-{index:020}" / STATE
+
+    def _switch(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        (self._folder / STAGED).rename(path)
+
+    def flush(self, changes: Changes, ticket: int) -> None:
+        """See `Store.flush`."""
+        self.flushes += 1
+
+        def job() -> Event:
+            self._database.flush(changes)
+            return Flushed(ticket)
+
+        self._jobs.append(job)
+
+    def ask(self, questions: Sequence[tuple[int, forward_pb2.Question]]) -> None:
+        """See `Store.ask`."""
+        self._jobs.append(lambda: Answered(self._database.ask(questions)))
+
+    def hash(self, ticket: int) -> None:
+        """See `Store.hash`."""
+        pinned = self._database.pin()
+        self._jobs.append(lambda: _hashed(ticket, pinned))
+
+    def copy(self, ticket: int) -> None:
+        """See `Store.copy`."""
+        pinned = self._database.pin()
+        self._jobs.append(lambda: _copied(ticket, pinned, self._folder / f"copy-{ticket}.db"))
+
+    def stage(self, header: SnapshotHeader, offset: int, data: bytes, ticket: int) -> None:
+        """See `Store.stage`."""
+
+        def job() -> Event:
+            path = self._folder / STAGED
+            kept = path.read_bytes()[:offset] if offset else b""
+            path.write_bytes(kept + data)
+            if offset + len(data) < header.size:
+                return Staged(ticket, complete=False, problem="")
+            if hashlib.sha256(kept + data).digest() != header.sha256:
+                return Staged(ticket, complete=False, problem="its hash differs")
+            problem = verify(path, header.meta.index)
+            return Staged(ticket, complete=not problem, problem=problem)
+
+        self._jobs.append(job)
+
+    def install(self, meta: SnapshotMeta, ticket: int) -> None:
+        """See `Store.install`."""
+
+        def job() -> Event:
+            path = self._path(meta.index)
+            self._switch(path)
+            self._database.close()
+            self._database = Database(path)
+            return Installed(ticket)
+
+        self._jobs.append(job)
+
+    def header(self) -> Header:
+        """See `Shelf.header`."""
+        return self._database.header()
+
+    def item(self, item_id: int) -> Item | None:
+        """See `Shelf.item`."""
+        return self._database.item(item_id)
+
+    def user(self, user_id: int) -> User | None:
+        """See `Shelf.user`."""
+        return self._database.user(user_id)
+
+    def user_by_name(self, name: str) -> User | None:
+        """See `Shelf.user_by_name`."""
+        return self._database.user_by_name(name)
+
+    def request(self, bucket: int, user_id: int, request_id: str) -> Remembered | None:
+        """See `Shelf.request`."""
+        return self._database.request(bucket, user_id, request_id)
+
+    def buckets(self) -> dict[int, int]:
+        """See `Shelf.buckets`."""
+        return self._database.buckets()
+
+
+def _hashed(ticket: int, pinned: Pinned) -> Event:
+    found = Hashed(ticket, pinned.header.applied_index, pinned.sha256())
+    pinned.close()
+    return found
+
+
+def _copied(ticket: int, pinned: Pinned, path: Path) -> Event:
+    pinned.copy(path)
+    header = pinned.header
+    pinned.close()
+    data = path.read_bytes()
+    meta = SnapshotMeta(header.applied_index, header.applied_term, Configuration(frozenset()))
+    digest = hashlib.sha256(data).digest()
+    return Copied(ticket, SnapshotHeader(meta, len(data), digest), str(path))

@@ -7,8 +7,9 @@ from typing import Protocol
 
 from inventory_node.events import ChunkReceived, SnapshotSent
 from inventory_node.ports import SnapshotHeader
+
 from sim.network import Network
-from sim.process import Process
+from sim.process import ChunkAnswer, Process
 from sim.timeline import Timeline
 
 CHUNK_BYTES = 1 << 14
@@ -65,24 +66,22 @@ class SnapshotStreams:
             if stream.sender == member:
                 stream.over = True
 
-    def answer(
-        self, member: int, sender: int, index: int, taken: int, *, installed: bool, problem: str
-    ) -> None:
+    def answer(self, member: int, answer: ChunkAnswer) -> None:
         """Bring a recipient's answer to the sender of the stream."""
-        stream = self._streams.get((sender, member))
-        if stream is None or stream.header.meta.index != index:
+        stream = self._streams.get((answer.sender, member))
+        if stream is None or stream.header.meta.index != answer.index:
             return
 
         def arrive() -> None:
             if stream.over:
                 return
-            if installed or problem:
-                self._end(stream, installed=installed)
-            elif taken > stream.offset:
-                stream.offset = taken
+            if answer.installed or answer.problem:
+                self._end(stream, installed=answer.installed)
+            elif answer.taken > stream.offset:
+                stream.offset = answer.taken
                 self._send(stream)
 
-        self._carry(member, sender, arrive)
+        self._carry(member, answer.sender, arrive)
 
     def _send(self, stream: Stream) -> None:
         stream.progress += 1

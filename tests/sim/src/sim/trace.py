@@ -14,7 +14,7 @@ class Trace:
     - The digest depends on every line and on their order.
     """
 
-    def __init__(self, *, keep: int | None = 2_000) -> None:
+    def __init__(self, *, keep: int | None) -> None:
         """Keep the last `keep` lines, all when it is None."""
         self.lines: deque[str] = deque(maxlen=keep)
         self.count = 0

@@ -1,0 +1,10 @@
+"""What every process says in the same way.
+
+- `errors`: the one list of reasons, with the gRPC code and the sentence of each; refusals are
+  `google.rpc.Status` values with one `ErrorInfo` (AIP-193).
+- `bounds`: what a message may hold. The gateway checks it, and the leader again.
+- `money`: `google.type.Money` to integer minor units and back. No float on the way.
+- `channels`: gRPC options, and refusals in and out of gRPC.
+
+The generated stubs are beside this package, under `inventory`.
+"""

@@ -1,0 +1,318 @@
+"""What a message may hold. Nothing out of bounds enters the log.
+
+Each check returns None, or a refusal that names the field. They look at the message alone; what
+depends on the state (is there enough?) is decided where it is applied.
+"""
+
+import unicodedata
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
+
+from google.rpc import status_pb2
+from google.type import money_pb2
+from inventory.raft.v1 import forward_pb2, log_pb2
+from inventory.v1 import auth_pb2, inventory_pb2
+
+from wire.errors import invalid_field
+
+REQUEST_ID_BYTES_MAX = 64
+NAME_CHARACTERS_MAX = 200
+DESCRIPTION_CHARACTERS_MAX = 2_000
+PRICE_MINOR_MAX = 10**12
+QUANTITY_MAX = 10**9
+LINES_MAX = 100
+USERNAME_CHARACTERS_MAX = 64
+PASSWORD_BYTES_MIN = 8
+PASSWORD_BYTES_MAX = 256
+QUESTION_CHARACTERS_MAX = 500
+PAGE_TOKEN_BYTES_MAX = 512
+ORDER_BY_CHARACTERS_MAX = 64
+HASH_CHARACTERS_MAX = 512
+CURRENCY_CODE_CHARACTERS = 3
+CURRENCY_DIGITS_MAX = 4
+UPDATABLE = ("name", "description", "price")
+
+Problem: TypeAlias = status_pb2.Status | None
+
+
+def _first(problems: Iterable[Problem]) -> Problem:
+    return next((problem for problem in problems if problem is not None), None)
+
+
+def _request_id(request_id: str) -> Problem:
+    if not 1 <= len(request_id.encode()) <= REQUEST_ID_BYTES_MAX:
+        return invalid_field("request_id", f"must have 1 to {REQUEST_ID_BYTES_MAX} bytes")
+    return None
+
+
+def _id(field: str, value: int) -> Problem:
+    return None if value > 0 else invalid_field(field, "must be positive")
+
+
+def _text(field: str, text: str, least: int, most: int) -> Problem:
+    if not least <= len(text) <= most:
+        return invalid_field(field, f"must have {least} to {most} characters")
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        return invalid_field(field, "must not hold control characters")
+    return None
+
+
+def _description(text: str) -> Problem:
+    most = DESCRIPTION_CHARACTERS_MAX
+    if len(text) > most:
+        return invalid_field("description", f"must have up to {most} characters")
+    return None
+
+
+def _quantity(field: str, value: int, least: int = 0) -> Problem:
+    if not least <= value <= QUANTITY_MAX:
+        return invalid_field(field, f"must be {least} to {QUANTITY_MAX}")
+    return None
+
+
+def _price(money: money_pb2.Money) -> Problem:
+    if money.units < 0 or money.nanos < 0:
+        return invalid_field("price", "must not be negative")
+    if money.units > PRICE_MINOR_MAX or money.nanos >= 10**9:
+        return invalid_field("price", f"must be at most {PRICE_MINOR_MAX} minor units")
+    return None
+
+
+def _add_item(request: inventory_pb2.AddItemRequest) -> Problem:
+    return _first(
+        (
+            _text("name", request.name, 1, NAME_CHARACTERS_MAX),
+            _description(request.description),
+            _price(request.price),
+            _quantity("quantity", request.quantity),
+        )
+    )
+
+
+def updated_fields(request: inventory_pb2.UpdateItemRequest) -> tuple[str, ...]:
+    """Return which fields an update changes, in the order of UPDATABLE (AIP-134).
+
+    Without a mask: those that the item sets.
+    """
+    if request.HasField("update_mask"):
+        return tuple(field for field in UPDATABLE if field in request.update_mask.paths)
+    item = request.item
+    given = {
+        "name": bool(item.name),
+        "description": bool(item.description),
+        "price": item.HasField("price"),
+    }
+    return tuple(field for field in UPDATABLE if given[field])
+
+
+def _update_item(request: inventory_pb2.UpdateItemRequest) -> Problem:
+    unknown = [path for path in request.update_mask.paths if path not in UPDATABLE]
+    if unknown:
+        return invalid_field("update_mask", f"names {unknown[0]!r}; it may name {UPDATABLE}")
+    fields = updated_fields(request)
+    if not fields:
+        return invalid_field("update_mask", "and the item name nothing to change")
+    return _first(
+        (
+            _id("item.id", request.item.id),
+            _text("name", request.item.name, 1, NAME_CHARACTERS_MAX) if "name" in fields else None,
+            _description(request.item.description),
+            _price(request.item.price),
+        )
+    )
+
+
+def _delete_item(request: inventory_pb2.DeleteItemRequest) -> Problem:
+    return _id("item_id", request.item_id)
+
+
+def _adjust_stock(request: inventory_pb2.AdjustStockRequest) -> Problem:
+    problem = _id("item_id", request.item_id)
+    if problem is None and not 1 <= abs(request.delta) <= QUANTITY_MAX:
+        return invalid_field("delta", f"must be 1 to {QUANTITY_MAX} up or down")
+    return problem
+
+
+def _set_stock(request: inventory_pb2.SetStockRequest) -> Problem:
+    return _first(
+        (
+            _id("item_id", request.item_id),
+            _quantity("quantity", request.quantity),
+            _quantity("expected_quantity", request.expected_quantity),
+        )
+    )
+
+
+def _order_item(request: inventory_pb2.OrderItemRequest) -> Problem:
+    if request.item_id > 0 and 0 < request.quantity <= QUANTITY_MAX:
+        return None
+    return _id("item_id", request.item_id) or _quantity("quantity", request.quantity, 1)
+
+
+def _place_order(request: inventory_pb2.PlaceOrderRequest) -> Problem:
+    if not 1 <= len(request.lines) <= LINES_MAX:
+        return invalid_field("lines", f"must be 1 to {LINES_MAX}")
+    items = [line.item_id for line in request.lines]
+    if len(set(items)) < len(items):
+        return invalid_field("lines", "must name each item once")
+    return _first(
+        _id("lines.item_id", line.item_id) or _quantity("lines.quantity", line.quantity, 1)
+        for line in request.lines
+    )
+
+
+_MUTATIONS: dict[str, Callable[..., Problem]] = {
+    "add_item": _add_item,
+    "update_item": _update_item,
+    "delete_item": _delete_item,
+    "adjust_stock": _adjust_stock,
+    "set_stock": _set_stock,
+    "order_item": _order_item,
+    "place_order": _place_order,
+}
+
+
+def check_mutation(mutation: inventory_pb2.Mutation) -> Problem:
+    """Return what is wrong with a mutation, or None."""
+    kind = mutation.WhichOneof("operation")
+    if kind is None:
+        return invalid_field("mutation", "holds no operation that is known here")
+    operation = getattr(mutation, kind)
+    return _request_id(operation.request_id) or _MUTATIONS[kind](operation)
+
+
+def _new_user(user: log_pb2.NewUser) -> Problem:
+    return (
+        _text("username", user.name, 1, USERNAME_CHARACTERS_MAX)
+        or _role(user.role)
+        or _text("password_hash", user.password_hash, 1, HASH_CHARACTERS_MAX)
+    )
+
+
+def _role(role: int) -> Problem:
+    if role not in auth_pb2.Role.values() or role == auth_pb2.ROLE_UNSPECIFIED:
+        return invalid_field("role", "must be customer, producer, admin or machine")
+    return None
+
+
+def check_administration(  # noqa: PLR0911 - one return a kind
+    administration: log_pb2.Administration,
+) -> Problem:
+    """Return what is wrong with an administration, or None."""
+    problem = _request_id(administration.request_id)
+    if problem is not None:
+        return problem
+    match administration.WhichOneof("operation"):
+        case "initialize":
+            return _initialize(administration.initialize)
+        case "create_user":
+            return _new_user(administration.create_user.user)
+        case "set_password":
+            request = administration.set_password
+            return _id("user_id", request.user_id) or _text(
+                "password_hash", request.password_hash, 1, HASH_CHARACTERS_MAX
+            )
+        case "disable_user":
+            return _id("user_id", administration.disable_user.user_id)
+        case "checkpoint":
+            return None
+        case None:
+            return invalid_field("administration", "holds no operation that is known here")
+
+
+def _initialize(initialize: log_pb2.Initialize) -> Problem:
+    currency = initialize.currency
+    if (
+        len(currency.code) != CURRENCY_CODE_CHARACTERS
+        or not currency.code.isascii()
+        or not currency.code.isupper()
+    ):
+        return invalid_field("currency", "must be an ISO 4217 code such as USD")
+    if currency.minor_digits > CURRENCY_DIGITS_MAX:
+        return invalid_field("currency", f"has at most {CURRENCY_DIGITS_MAX} decimals")
+    return _first(
+        [
+            _text("cluster_id", initialize.cluster_id, 1, REQUEST_ID_BYTES_MAX),
+            *(_new_user(user) for user in initialize.users),
+            *(_add_item(item) for item in initialize.items),
+        ]
+    )
+
+
+def check_create_user(request: auth_pb2.CreateUserRequest) -> Problem:
+    """Return what is wrong with a request for a user, or None."""
+    return (
+        _request_id(request.request_id)
+        or _text("username", request.username, 1, USERNAME_CHARACTERS_MAX)
+        or _role(request.role)
+        or _password(request.password, PASSWORD_BYTES_MIN)
+    )
+
+
+def check_set_password(request: auth_pb2.SetPasswordRequest) -> Problem:
+    """Return what is wrong with a request for another password, or None."""
+    return (
+        _request_id(request.request_id)
+        or _id("user_id", request.user_id)
+        or _password(request.password, PASSWORD_BYTES_MIN)
+    )
+
+
+def check_login(request: auth_pb2.LoginRequest) -> Problem:
+    """Return what is wrong with a login, or None."""
+    return _text("username", request.username, 1, USERNAME_CHARACTERS_MAX) or _password(
+        request.password, 1
+    )
+
+
+def _password(password: str, least: int) -> Problem:
+    if not least <= len(password.encode()) <= PASSWORD_BYTES_MAX:
+        return invalid_field("password", f"must have {least} to {PASSWORD_BYTES_MAX} bytes")
+    return None
+
+
+def check_query(query: forward_pb2.Query) -> Problem:  # noqa: PLR0911 - one return a kind
+    """Return what is wrong with a query, or None."""
+    kind = query.WhichOneof("query")
+    if kind is None:
+        return invalid_field("query", "holds no query that is known here")
+    request = getattr(query, kind)
+    match kind:
+        case "get_item" | "get_item_stats":
+            return _id("item_id", request.item_id)
+        case "get_order":
+            return _id("order_id", request.order_id)
+        case "get_all_items" | "list_item_stats":
+            return _page(request) or _order_by(request.order_by)
+        case "list_orders" | "list_users":
+            return _page(request)
+        case "get_inventory_stats":
+            return _quantity("low_stock_threshold", request.low_stock_threshold)
+        case "get_credential":
+            return _text("username", request.username, 1, USERNAME_CHARACTERS_MAX)
+        case "get_current_user":
+            return None
+
+
+def _page(
+    request: inventory_pb2.GetAllItemsRequest
+    | inventory_pb2.ListItemStatsRequest
+    | inventory_pb2.ListOrdersRequest
+    | auth_pb2.ListUsersRequest,
+) -> Problem:
+    if request.page_size < 0:
+        return invalid_field("page_size", "must not be negative")
+    if len(request.page_token) > PAGE_TOKEN_BYTES_MAX:
+        return invalid_field("page_token", f"must have up to {PAGE_TOKEN_BYTES_MAX} bytes")
+    return None
+
+
+def _order_by(order_by: str) -> Problem:
+    if len(order_by) > ORDER_BY_CHARACTERS_MAX:
+        return invalid_field("order_by", f"must have up to {ORDER_BY_CHARACTERS_MAX} characters")
+    return None
+
+
+def check_question(text: str) -> Problem:
+    """Return what is wrong with a question in plain language, or None."""
+    return _text("question", text.replace("\n", " "), 1, QUESTION_CHARACTERS_MAX)

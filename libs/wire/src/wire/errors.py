@@ -1,0 +1,314 @@
+"""Refusals: one list of reasons, and for each the code and the sentence it is told in.
+
+A refusal is a value, `google.rpc.Status`, with one `google.rpc.ErrorInfo`: a stable reason, the
+domain "inventory", and details as strings. The sentence says what happened, to what, and what to
+do; programs read the reason and the details (AIP-193).
+"""
+
+import enum
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+DOMAIN = "inventory"
+
+
+class Reason(enum.StrEnum):
+    """Why a request was refused; a client may rely on these names."""
+
+    ITEM_NOT_FOUND = "ITEM_NOT_FOUND"
+    ORDER_NOT_FOUND = "ORDER_NOT_FOUND"
+    USER_NOT_FOUND = "USER_NOT_FOUND"
+    ITEM_DELETED = "ITEM_DELETED"
+    INSUFFICIENT_STOCK = "INSUFFICIENT_STOCK"
+    QUANTITY_CHANGED = "QUANTITY_CHANGED"
+    QUANTITY_TOO_LARGE = "QUANTITY_TOO_LARGE"
+    TOTAL_TOO_LARGE = "TOTAL_TOO_LARGE"
+    CURRENCY_MISMATCH = "CURRENCY_MISMATCH"
+    PRICE_NOT_REPRESENTABLE = "PRICE_NOT_REPRESENTABLE"
+    REQUEST_ID_REUSED = "REQUEST_ID_REUSED"
+    REQUEST_ID_EXPIRED = "REQUEST_ID_EXPIRED"
+    REQUEST_ID_IN_FUTURE = "REQUEST_ID_IN_FUTURE"
+    USER_EXISTS = "USER_EXISTS"
+    INVALID_FIELD = "INVALID_FIELD"
+    INVALID_PAGE_TOKEN = "INVALID_PAGE_TOKEN"  # noqa: S105 - a reason, not a secret
+    INVALID_CREDENTIALS = "INVALID_CREDENTIALS"
+    TOKEN_INVALID = "TOKEN_INVALID"  # noqa: S105 - a reason, not a secret
+    ROLE_NOT_ALLOWED = "ROLE_NOT_ALLOWED"
+    LAST_ADMIN = "LAST_ADMIN"
+    NOT_INITIALIZED = "NOT_INITIALIZED"
+    NO_QUORUM = "NO_QUORUM"
+    OVERLOADED = "OVERLOADED"
+    DEADLINE = "DEADLINE"
+
+
+CODES: Mapping[Reason, int] = MappingProxyType(
+    {
+        Reason.ITEM_NOT_FOUND: code_pb2.NOT_FOUND,
+        Reason.ORDER_NOT_FOUND: code_pb2.NOT_FOUND,
+        Reason.USER_NOT_FOUND: code_pb2.NOT_FOUND,
+        Reason.ITEM_DELETED: code_pb2.FAILED_PRECONDITION,
+        Reason.INSUFFICIENT_STOCK: code_pb2.FAILED_PRECONDITION,
+        Reason.QUANTITY_CHANGED: code_pb2.ABORTED,
+        Reason.QUANTITY_TOO_LARGE: code_pb2.FAILED_PRECONDITION,
+        Reason.TOTAL_TOO_LARGE: code_pb2.FAILED_PRECONDITION,
+        Reason.CURRENCY_MISMATCH: code_pb2.INVALID_ARGUMENT,
+        Reason.PRICE_NOT_REPRESENTABLE: code_pb2.INVALID_ARGUMENT,
+        Reason.REQUEST_ID_REUSED: code_pb2.INVALID_ARGUMENT,
+        Reason.REQUEST_ID_EXPIRED: code_pb2.FAILED_PRECONDITION,
+        Reason.REQUEST_ID_IN_FUTURE: code_pb2.INVALID_ARGUMENT,
+        Reason.USER_EXISTS: code_pb2.ALREADY_EXISTS,
+        Reason.INVALID_FIELD: code_pb2.INVALID_ARGUMENT,
+        Reason.INVALID_PAGE_TOKEN: code_pb2.INVALID_ARGUMENT,
+        Reason.INVALID_CREDENTIALS: code_pb2.UNAUTHENTICATED,
+        Reason.TOKEN_INVALID: code_pb2.UNAUTHENTICATED,
+        Reason.ROLE_NOT_ALLOWED: code_pb2.PERMISSION_DENIED,
+        Reason.LAST_ADMIN: code_pb2.FAILED_PRECONDITION,
+        Reason.NOT_INITIALIZED: code_pb2.UNAVAILABLE,
+        Reason.NO_QUORUM: code_pb2.UNAVAILABLE,
+        Reason.OVERLOADED: code_pb2.RESOURCE_EXHAUSTED,
+        Reason.DEADLINE: code_pb2.DEADLINE_EXCEEDED,
+    }
+)
+
+
+def refusal(reason: Reason, message: str, **details: str | int) -> status_pb2.Status:
+    """Make a refusal; the status details are one ErrorInfo."""
+    info = error_details_pb2.ErrorInfo(
+        reason=reason,
+        domain=DOMAIN,
+        metadata={name: str(value) for name, value in details.items()},
+    )
+    status = status_pb2.Status(code=CODES[reason], message=message)
+    status.details.add().Pack(info)
+    return status
+
+
+def _info_of(status: status_pb2.Status) -> error_details_pb2.ErrorInfo | None:
+    info = error_details_pb2.ErrorInfo()
+    for detail in status.details:
+        if detail.Unpack(info) and info.domain == DOMAIN:
+            return info
+    return None
+
+
+def reason_of(status: status_pb2.Status) -> Reason | None:
+    """Return the reason of a refusal; None for a status of other origin or a later version."""
+    info = _info_of(status)
+    return Reason(info.reason) if info is not None and info.reason in Reason else None
+
+
+def details_of(status: status_pb2.Status) -> dict[str, str]:
+    """Return the details of a refusal, by name."""
+    info = _info_of(status)
+    return dict(info.metadata) if info is not None else {}
+
+
+def item_not_found(item_id: int) -> status_pb2.Status:
+    """Say that no item has the id."""
+    return refusal(
+        Reason.ITEM_NOT_FOUND,
+        f"There is no item {item_id}; list the items to see which there are.",
+        item_id=item_id,
+    )
+
+
+def order_not_found(order_id: int) -> status_pb2.Status:
+    """Say that no order has the id, or it is another user's."""
+    return refusal(
+        Reason.ORDER_NOT_FOUND,
+        f"There is no order {order_id} of yours; list your orders to see which there are.",
+        order_id=order_id,
+    )
+
+
+def user_not_found(user_id: int) -> status_pb2.Status:
+    """Say that no user has the id."""
+    return refusal(
+        Reason.USER_NOT_FOUND,
+        f"There is no user {user_id}; list the users to see which there are.",
+        user_id=user_id,
+    )
+
+
+def item_deleted(item_id: int) -> status_pb2.Status:
+    """Say that the item is archived."""
+    return refusal(
+        Reason.ITEM_DELETED,
+        f"Item {item_id} is deleted; add it anew under another id.",
+        item_id=item_id,
+    )
+
+
+def insufficient_stock(item_id: int, requested: int, available: int) -> status_pb2.Status:
+    """Say that there is less on hand than was asked for."""
+    return refusal(
+        Reason.INSUFFICIENT_STOCK,
+        f"Item {item_id} has {available} on hand and {requested} were requested; "
+        f"ask for {available} or fewer.",
+        item_id=item_id,
+        requested=requested,
+        available=available,
+    )
+
+
+def quantity_changed(item_id: int, expected: int, actual: int) -> status_pb2.Status:
+    """Say that a compare and set compared unequal."""
+    return refusal(
+        Reason.QUANTITY_CHANGED,
+        f"Item {item_id} has {actual} on hand, not {expected}; read it again and decide anew.",
+        item_id=item_id,
+        expected=expected,
+        actual=actual,
+    )
+
+
+def quantity_too_large(item_id: int, quantity: int, most: int) -> status_pb2.Status:
+    """Say that the stock would exceed what an item can hold."""
+    return refusal(
+        Reason.QUANTITY_TOO_LARGE,
+        f"Item {item_id} would have {quantity} on hand, and {most} is the most; add less.",
+        item_id=item_id,
+        quantity=quantity,
+    )
+
+
+def total_too_large() -> status_pb2.Status:
+    """Say that an order's total would exceed what can be counted."""
+    return refusal(
+        Reason.TOTAL_TOO_LARGE,
+        "The order's total is too large to be recorded; order less, in several orders.",
+    )
+
+
+def currency_mismatch(expected: str, actual: str) -> status_pb2.Status:
+    """Say that a price is in another currency than the cluster's."""
+    return refusal(
+        Reason.CURRENCY_MISMATCH,
+        f"The price is in {actual or 'no currency'} and this inventory is kept in {expected}; "
+        f"send it in {expected}.",
+        expected=expected,
+        actual=actual,
+    )
+
+
+def price_not_representable(digits: int) -> status_pb2.Status:
+    """Say that a price is finer than the currency's minor unit."""
+    return refusal(
+        Reason.PRICE_NOT_REPRESENTABLE,
+        f"The price is finer than the currency's minor unit; give at most {digits} decimals.",
+        digits=digits,
+    )
+
+
+def request_id_reused(request_id: str) -> status_pb2.Status:
+    """Say that the id came before with another payload."""
+    return refusal(
+        Reason.REQUEST_ID_REUSED,
+        f"Request id {request_id!r} was used for another request; make a new id for this one.",
+        request_id=request_id,
+    )
+
+
+def request_id_expired(request_id: str) -> status_pb2.Status:
+    """Say that the id is older than the memory of requests."""
+    return refusal(
+        Reason.REQUEST_ID_EXPIRED,
+        f"Request id {request_id!r} is older than the memory of requests, so the outcome is "
+        "unknown; look whether it took effect, and send it with a new id if not.",
+        request_id=request_id,
+    )
+
+
+def request_id_in_future(request_id: str) -> status_pb2.Status:
+    """Say that the id was made by a clock that is ahead."""
+    return refusal(
+        Reason.REQUEST_ID_IN_FUTURE,
+        f"Request id {request_id!r} was made by a clock that is over five minutes ahead; "
+        "correct the clock and send the request with a new id.",
+        request_id=request_id,
+    )
+
+
+def user_exists(username: str) -> status_pb2.Status:
+    """Say that the name is taken, maybe by a disabled user."""
+    return refusal(
+        Reason.USER_EXISTS,
+        f"There is a user {username!r} already, or was; choose another name.",
+        username=username,
+    )
+
+
+def invalid_field(field: str, problem: str) -> status_pb2.Status:
+    """Say that a field is out of its bounds; `problem` continues "the field"."""
+    return refusal(Reason.INVALID_FIELD, f"The field {field} {problem}.", field=field)
+
+
+def invalid_page_token() -> status_pb2.Status:
+    """Say that the token was not made by the same query."""
+    return refusal(
+        Reason.INVALID_PAGE_TOKEN,
+        "The page token does not belong to this query; begin again without one.",
+    )
+
+
+def invalid_credentials() -> status_pb2.Status:
+    """Say that name or password is wrong; which of them is not said."""
+    return refusal(
+        Reason.INVALID_CREDENTIALS,
+        "The user name or the password is wrong; check both and log in again.",
+    )
+
+
+def token_invalid(problem: str) -> status_pb2.Status:
+    """Say that the bearer token does not hold; `problem` continues "the token"."""
+    return refusal(Reason.TOKEN_INVALID, f"The token {problem}; log in again.")
+
+
+def role_not_allowed(role: str, needed: str) -> status_pb2.Status:
+    """Say that the user's role does not allow the call."""
+    return refusal(
+        Reason.ROLE_NOT_ALLOWED,
+        f"The role {role} may not do this; it takes {needed}.",
+        role=role,
+        needed=needed,
+    )
+
+
+def last_admin(user_id: int) -> status_pb2.Status:
+    """Say that nobody would be left to administrate."""
+    return refusal(
+        Reason.LAST_ADMIN,
+        f"User {user_id} is the last admin; create another admin first.",
+        user_id=user_id,
+    )
+
+
+def not_initialized() -> status_pb2.Status:
+    """Say that the cluster's first command has not been applied yet."""
+    return refusal(Reason.NOT_INITIALIZED, "The inventory is being set up; try again in a moment.")
+
+
+def no_quorum() -> status_pb2.Status:
+    """Say that no leader could be reached in time."""
+    return refusal(
+        Reason.NO_QUORUM,
+        "No majority of the inventory's members answers, so the outcome is unknown; "
+        "try again with the same request id.",
+    )
+
+
+def overloaded() -> status_pb2.Status:
+    """Say that a queue is full; nothing was done."""
+    return refusal(
+        Reason.OVERLOADED, "The inventory is overloaded and did nothing; try again a little later."
+    )
+
+
+def deadline() -> status_pb2.Status:
+    """Say that the caller's time is up."""
+    return refusal(
+        Reason.DEADLINE,
+        "The deadline passed before the outcome was known; try again with the same request id.",
+    )

@@ -1,0 +1,66 @@
+"""Money as integers: minor units of one currency, `google.type.Money` on the wire.
+
+`digits` is how many decimals the currency has: 2 for cents, 0 for yen.
+"""
+
+from google.type import money_pb2
+
+NANO_DIGITS = 9
+GROUP_DIGITS = 3
+
+
+class MoneyError(ValueError):
+    """An amount that minor units cannot hold; `args[0]` says why."""
+
+
+def to_minor(money: money_pb2.Money, digits: int) -> int:
+    """Return an amount in minor units; raise MoneyError unless it is whole and well-formed.
+
+    Well-formed: nanos below one unit, and of the sign of the units (google.type.Money).
+    """
+    if not -(10**NANO_DIGITS) < money.nanos < 10**NANO_DIGITS:
+        raise MoneyError("nanos are a whole unit or more")
+    if money.units * money.nanos < 0:
+        raise MoneyError("units and nanos differ in sign")
+    nanos_per_minor = 10 ** (NANO_DIGITS - digits)
+    if money.nanos % nanos_per_minor:
+        raise MoneyError("nanos are not whole minor units")
+    units, nanos = int(money.units), int(money.nanos)
+    return units * 10 ** int(digits) + nanos // nanos_per_minor
+
+
+def from_minor(minor: int, code: str, digits: int) -> money_pb2.Money:
+    """Return an amount for the wire."""
+    units, rest = divmod(abs(minor), 10**digits)
+    sign = -1 if minor < 0 else 1
+    return money_pb2.Money(
+        currency_code=code, units=sign * units, nanos=sign * rest * 10 ** (NANO_DIGITS - digits)
+    )
+
+
+def parse_minor(text: str, digits: int) -> int:
+    """Return "1,299.50" or "1299.5" as minor units; raise MoneyError on anything else.
+
+    Commas stand between groups of three digits, or nowhere.
+    """
+    whole, point, decimals = text.strip().partition(".")
+    groups = whole.split(",")
+    grouped = len(groups) == 1 or (
+        1 <= len(groups[0]) <= GROUP_DIGITS
+        and all(len(group) == GROUP_DIGITS for group in groups[1:])
+    )
+    number = "".join(groups)
+    if not (number.isascii() and number.isdigit() and grouped):
+        raise MoneyError(f"{text!r} is not an amount such as 1,299.50")
+    if point and not (decimals.isascii() and decimals.isdigit()):
+        raise MoneyError(f"{text!r} is not an amount such as 1,299.50")
+    if len(decimals.rstrip("0")) > digits:
+        raise MoneyError(f"{text!r} has more than {digits} decimals")
+    return int(number + decimals[:digits].ljust(digits, "0"))
+
+
+def format_minor(minor: int, digits: int) -> str:
+    """Return minor units as "1,299.50"."""
+    units, rest = divmod(abs(minor), 10**digits)
+    sign = "-" if minor < 0 else ""
+    return f"{sign}{units:,}.{rest:0{digits}d}" if digits else f"{sign}{units:,}"

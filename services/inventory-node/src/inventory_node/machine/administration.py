@@ -1,0 +1,73 @@
+"""The rules of the cluster's own commands: its first state, users, checkpoints."""
+
+from google.rpc import status_pb2
+from inventory.raft.v1 import log_pb2
+from inventory.v1 import auth_pb2
+from wire import errors
+
+from inventory_node.machine import stock, users
+from inventory_node.machine.memory import InvariantViolation, Memory
+from inventory_node.machine.shelf import User
+from inventory_node.machine.stock import Context
+
+AdministrationOutcome = log_pb2.AdministrationOutcome
+
+
+def create_user(
+    memory: Memory, request: log_pb2.CreateUser, context: Context
+) -> AdministrationOutcome | status_pb2.Status:
+    """Keep a new user; ids and names are never used again."""
+    if memory.user_by_name(request.user.name) is not None:
+        return errors.user_exists(request.user.name)
+    user = add_user(memory, request.user, context.stamp_ms)
+    return AdministrationOutcome(user=users.message(user), revision=context.revision)
+
+
+def add_user(memory: Memory, new: log_pb2.NewUser, stamp_ms: int) -> User:
+    """Give a new user the next id."""
+    user = User(memory.next_user_id, new.name, new.role, 1, False, stamp_ms, new.password_hash)  # noqa: FBT003 - disabled, in the order of the record
+    memory.add_user(user)
+    memory.admins += user.role == auth_pb2.ROLE_ADMIN
+    return user
+
+
+def set_password(
+    memory: Memory, request: log_pb2.SetPassword, context: Context
+) -> AdministrationOutcome | status_pb2.Status:
+    """Replace a password and end every token of the user."""
+    user = memory.user(request.user_id)
+    if user is None:
+        return errors.user_not_found(request.user_id)
+    user.password_hash = request.password_hash
+    user.epoch += 1
+    memory.change_user(user)
+    return AdministrationOutcome(user=users.message(user), revision=context.revision)
+
+
+def disable_user(
+    memory: Memory, request: auth_pb2.DisableUserRequest, context: Context
+) -> AdministrationOutcome | status_pb2.Status:
+    """End a user and every token of it; the last admin stays."""
+    user = memory.user(request.user_id)
+    if user is None:
+        return errors.user_not_found(request.user_id)
+    if not user.disabled:
+        if user.role == auth_pb2.ROLE_ADMIN:
+            if memory.admins == 1:
+                return errors.last_admin(user.id)
+            memory.admins -= 1
+        user.disabled = True
+        user.epoch += 1
+        memory.change_user(user)
+    return AdministrationOutcome(user=users.message(user), revision=context.revision)
+
+
+def initialize(memory: Memory, request: log_pb2.Initialize, context: Context) -> None:
+    """Fill an empty state; the context holds the request's own currency."""
+    for new in request.users:
+        if memory.user_by_name(new.name) is None:
+            add_user(memory, new, context.stamp_ms)
+    for item in request.items:
+        outcome = stock.add_item(memory, item, context)
+        if outcome.WhichOneof("result") == "error":
+            raise InvariantViolation(f"the first items hold a bad one: {outcome.error.message}")

@@ -1,0 +1,68 @@
+"""What one flush writes."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from inventory_node.machine.shelf import Header, Item, User
+
+
+class Level(NamedTuple):
+    """What orders and adjustments change of an item; the id comes last, as its statement has it."""
+
+    quantity: int
+    order_count: int
+    units_sold: int
+    revenue_minor: int
+    first_order_ms: int
+    last_order_ms: int
+    item_id: int
+
+
+class Movement(NamedTuple):
+    """One line of the ledger: stock that moved.
+
+    The lines of an order stand together, and the order's id is the id of its first line.
+    """
+
+    id: int
+    order_id: int  # 0: not an order
+    item_id: int
+    user_id: int
+    delta: int
+    on_hand_after: int
+    unit_price_minor: int
+    stamp_ms: int
+
+
+class Request(NamedTuple):
+    """A request that is remembered; `second` is when it is forgotten first."""
+
+    bucket: int  # of the id's own time; 0 when it has none
+    user_id: int
+    request_id: str
+    second: int
+    digest: bytes
+    outcome: bytes
+    administration: bool
+
+
+class Sales(NamedTuple):
+    """What one item sold in one hour, since the last flush."""
+
+    item_id: int
+    hour: int  # since 1970
+    units: int
+
+
+@dataclass(slots=True)
+class Changes:
+    """Everything that apply changed between two takes, in the order of the log."""
+
+    header: Header
+    items: list[Item] = field(default_factory=list)
+    levels: list[Level] = field(default_factory=list)  # of items that are not among `items`
+    users: list[User] = field(default_factory=list)
+    movements: list[Movement] = field(default_factory=list)
+    sales: list[Sales] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
+    buckets: dict[int, int] = field(default_factory=dict)  # second: how many it holds

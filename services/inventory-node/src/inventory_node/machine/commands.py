@@ -1,0 +1,300 @@
+"""One entry after the other: who asked before, who may ask, what comes of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+from google.rpc import status_pb2
+from inventory.raft.v1 import forward_pb2, log_pb2, raw_pb2
+from inventory.v1 import auth_pb2, inventory_pb2
+from raft.messages import Entry, EntryKind
+from wire import errors
+
+from inventory_node.machine import administration, orders, requests, stock, users
+from inventory_node.machine.changes import Changes
+from inventory_node.machine.memory import InvariantViolation, Memory
+from inventory_node.machine.requests import Requests
+from inventory_node.machine.shelf import Header, Remembered, Shelf
+from inventory_node.machine.stock import Context
+
+RULES_VERSION = 1  # the newest rules that this build applies
+DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The outcome of a mutation, or the answer to a question: a serialized message."""
+
+    outcome: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Administered:
+    """A serialized AdministrationOutcome; `checkpoint`: hash the state exactly here."""
+
+    outcome: bytes
+    checkpoint: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A serialized google.rpc.Status that is not remembered."""
+
+    status: bytes
+
+
+Applied = Kept | Administered | Refused
+
+_RULES: dict[str, Callable[[Memory, Any, Context], inventory_pb2.Outcome]] = {
+    "add_item": stock.add_item,
+    "update_item": stock.update_item,
+    "delete_item": stock.delete_item,
+    "adjust_stock": stock.adjust_stock,
+    "set_stock": stock.set_stock,
+    "order_item": orders.order_item,
+    "place_order": orders.place_order,
+}
+
+
+class Machine:
+    """The state after the entries that were applied.
+
+    - Entries are applied without a gap; time never goes back.
+    - The same entries give the same state, the same outcomes and the same changes, wherever the
+      flushes fall.
+    - A level is never below zero.
+    """
+
+    def __init__(self, shelf: Shelf) -> None:
+        """Go on from what the shelf holds."""
+        self._shelf = shelf
+        self.reload()
+
+    def reload(self) -> None:
+        """Forget what is in memory and go on from the shelf: a snapshot replaced it."""
+        self._memory = Memory(self._shelf)
+        header = self._memory.header
+        self._requests = Requests(self._shelf, header.request_floor)
+        self._applied_index = header.applied_index
+        self._applied_term = header.applied_term
+        self._taken_index = header.applied_index
+        self._stamp_ms = header.stamp_ms
+        self._cluster_id = header.cluster_id
+        self._context = Context(header.currency, header.digits)
+
+    @property
+    def applied_index(self) -> int:
+        """The index of the last entry applied."""
+        return self._applied_index
+
+    @property
+    def applied_term(self) -> int:
+        """The term of the last entry applied."""
+        return self._applied_term
+
+    @property
+    def stamp_ms(self) -> int:
+        """The log's time: the stamp of the last command entry."""
+        return self._stamp_ms
+
+    @property
+    def cluster_id(self) -> str:
+        """The cluster's id, empty before its first command."""
+        return self._cluster_id
+
+    @property
+    def initialized(self) -> bool:
+        """Whether the cluster's first command has been applied."""
+        return bool(self._cluster_id)
+
+    def apply(self, entry: Entry) -> list[Applied]:
+        """Apply an entry; return one outcome for each of its commands, none for other kinds."""
+        if entry.index != self._applied_index + 1 or entry.term < self._applied_term:
+            raise InvariantViolation(
+                f"entry {entry.index} of term {entry.term} cannot follow "
+                f"{self._applied_index} of {self._applied_term}"
+            )
+        self._applied_index, self._applied_term = entry.index, entry.term
+        if entry.kind is not EntryKind.COMMAND:
+            return []
+        batch = raw_pb2.RawBatch.FromString(entry.payload)
+        if batch.rules_version > RULES_VERSION:
+            raise InvariantViolation(
+                f"entry {entry.index} asks for rules {batch.rules_version} and this build has "
+                f"{RULES_VERSION}: install the version that the other members run"
+            )
+        if batch.stamp_ms < self._stamp_ms:
+            raise InvariantViolation(f"entry {entry.index} turns time back")
+        self._stamp_ms = self._context.stamp_ms = batch.stamp_ms
+        self._context.revision = entry.index
+        self._requests.forget(batch.stamp_ms)
+        return [self._command(raw_pb2.RawCommand.FromString(one)) for one in batch.commands]
+
+    def _command(self, command: raw_pb2.RawCommand) -> Applied:
+        if command.HasField("mutation"):
+            return self._mutation(command.user_id, command.epoch, command.mutation)
+        return self._administration(command.user_id, command.epoch, command.administration)
+
+    def _mutation(self, user_id: int, epoch: int, raw: bytes) -> Applied:
+        mutation = inventory_pb2.Mutation.FromString(raw)
+        kind = mutation.WhichOneof("operation")
+        if kind is None:
+            return _refused(errors.invalid_field("mutation", "holds no operation known here"))
+        request = getattr(mutation, kind)
+        bucket = requests.bucket_of(request.request_id)
+        known = self._known(bucket, user_id, request.request_id, raw)
+        if known is not None:
+            return known
+        refused = users.check_mutation(self._memory, user_id, epoch, kind)
+        if refused is None and not self._cluster_id:
+            refused = errors.not_initialized()
+        if refused is not None:
+            return _refused(refused)
+        self._context.user_id = user_id
+        outcome = _RULES[kind](self._memory, request, self._context).SerializeToString()
+        record = Remembered(_digest(raw), outcome, administration=False)
+        self._requests.remember(bucket, user_id, request.request_id, record, self._stamp_ms)
+        return Kept(outcome)
+
+    def _known(self, bucket: int, user_id: int, request_id: str, raw: bytes) -> Applied | None:
+        """Answer from the memory of requests; None for a request that is new."""
+        found = self._requests.find(bucket, user_id, request_id)
+        if found is not None:
+            if found.digest != _digest(raw):
+                return _refused(errors.request_id_reused(request_id))
+            return Administered(found.outcome) if found.administration else Kept(found.outcome)
+        if bucket and bucket <= self._requests.floor:
+            return _refused(errors.request_id_expired(request_id))
+        if bucket > self._stamp_ms // 1_000 + requests.AHEAD_SECONDS_MAX:
+            return _refused(errors.request_id_in_future(request_id))
+        return None
+
+    def _administration(self, user_id: int, epoch: int, raw: bytes) -> Applied:
+        request = log_pb2.Administration.FromString(raw)
+        if request.WhichOneof("operation") == "initialize":
+            return self._initialize(user_id, request.initialize)
+        bucket = requests.bucket_of(request.request_id)
+        known = self._known(bucket, user_id, request.request_id, raw)
+        if known is not None:
+            return known
+        own_id = request.set_password.user_id if request.HasField("set_password") else 0
+        refused = users.check_administration(self._memory, user_id, epoch, own_id)
+        if refused is not None:
+            return _refused(refused)
+        self._context.user_id = user_id
+        outcome = self._administer(request)
+        if isinstance(outcome, status_pb2.Status):
+            return _refused(outcome)
+        kept = outcome.SerializeToString()
+        record = Remembered(_digest(raw), kept, administration=True)
+        self._requests.remember(bucket, user_id, request.request_id, record, self._stamp_ms)
+        return Administered(kept, checkpoint=request.HasField("checkpoint"))
+
+    def _administer(
+        self, request: log_pb2.Administration
+    ) -> log_pb2.AdministrationOutcome | status_pb2.Status:
+        match request.WhichOneof("operation"):
+            case "create_user":
+                return administration.create_user(self._memory, request.create_user, self._context)
+            case "set_password":
+                return administration.set_password(
+                    self._memory, request.set_password, self._context
+                )
+            case "disable_user":
+                return administration.disable_user(
+                    self._memory, request.disable_user, self._context
+                )
+            case "checkpoint":
+                return log_pb2.AdministrationOutcome(
+                    checkpoint_index=self._applied_index, revision=self._applied_index
+                )
+            case _:
+                return errors.invalid_field("administration", "holds no operation known here")
+
+    def _initialize(self, user_id: int, request: log_pb2.Initialize) -> Applied:
+        if user_id != users.CLUSTER:
+            return _refused(errors.role_not_allowed("user", "the cluster itself"))
+        first = not self._cluster_id
+        if first:
+            self._cluster_id = request.cluster_id
+            self._context.currency = request.currency.code
+            self._context.digits = request.currency.minor_digits
+            self._context.user_id = users.CLUSTER
+            administration.initialize(self._memory, request, self._context)
+        outcome = log_pb2.AdministrationOutcome(initialized=first, revision=self._applied_index)
+        return Administered(outcome.SerializeToString())
+
+    def take_changes(self) -> Changes | None:
+        """Return everything since the last take, None when nothing was applied since."""
+        if self._applied_index == self._taken_index:
+            return None
+        memory = self._memory
+        changes = Changes(
+            Header(
+                self._applied_index,
+                self._applied_term,
+                self._stamp_ms,
+                self._cluster_id,
+                self._context.currency,
+                self._context.digits,
+                memory.next_item_id,
+                memory.next_user_id,
+                memory.next_ledger_id,
+                memory.admins,
+                self._requests.floor,
+                self._requests.total,
+            )
+        )
+        memory.take(changes)
+        self._requests.take(changes)
+        self._taken_index = self._applied_index
+        return changes
+
+    def flushed(self) -> None:
+        """Learn that the oldest taken changes are durable."""
+        self._memory.flushed()
+        self._requests.flushed()
+
+    def answer(self, question: forward_pb2.Question) -> Kept | Refused | None:
+        """Answer a question by id from memory; None for one that takes a query."""
+        kind = question.query.WhichOneof("query")
+        if kind == "get_credential":
+            return self._credential(question)
+        if kind not in ("get_item", "get_current_user"):
+            return None
+        user = self._memory.user(question.user_id)
+        refused = users.check_query(user, question.epoch, kind)
+        if refused is not None or user is None:
+            return _refused(refused or errors.token_invalid("names nobody"))
+        if kind == "get_current_user":
+            response = auth_pb2.GetCurrentUserResponse(
+                user=users.message(user), revision=self._applied_index
+            )
+            return Kept(response.SerializeToString())
+        item_id = question.query.get_item.item_id
+        item = self._memory.item(item_id)
+        if item is None:
+            return _refused(errors.item_not_found(item_id))
+        shown = stock.message(item, self._context.currency, self._context.digits)
+        found = inventory_pb2.GetItemResponse(item=shown, revision=self._applied_index)
+        return Kept(found.SerializeToString())
+
+    def _credential(self, question: forward_pb2.Question) -> Kept | Refused:
+        if question.user_id != users.CLUSTER:
+            return _refused(errors.role_not_allowed("user", "the gateway itself"))
+        user = self._memory.user_by_name(question.query.get_credential.username)
+        if user is None or user.disabled:
+            return Kept(forward_pb2.Credential().SerializeToString())
+        credential = forward_pb2.Credential(
+            user=users.message(user), epoch=user.epoch, password_hash=user.password_hash
+        )
+        return Kept(credential.SerializeToString())
+
+
+def _digest(raw: bytes) -> bytes:
+    return blake2b(raw, digest_size=DIGEST_BYTES).digest()
+
+
+def _refused(status: status_pb2.Status) -> Refused:
+    return Refused(status.SerializeToString())

@@ -1,0 +1,177 @@
+"""What is hot: the records that apply works on, loaded on first use and flushed behind.
+
+A record that was changed stays until a flush made it durable; a clean one may be let go at any
+flush, since the shelf has it.
+"""
+
+from inventory_node.machine.changes import Changes, Level, Movement, Sales
+from inventory_node.machine.shelf import Header, Item, Shelf, User
+
+ITEMS_MAX = 100_000  # kept after a flush
+HOUR_MS = 3_600_000
+
+
+class InvariantViolation(Exception):  # noqa: N818 - it names the fact, and nobody handles it
+    """Something that the rules exclude has happened: going on would fork the replicas."""
+
+
+class Memory:
+    """Items, users and the ledger's tail.
+
+    - A record in memory is newer than the shelf's, or equal to it.
+    - What is changed and not flushed is in memory.
+    """
+
+    def __init__(self, shelf: Shelf) -> None:
+        """Start with nothing but the users that are asked for."""
+        self._shelf = shelf
+        self.header: Header = shelf.header()
+        self.next_item_id = self.header.next_item_id
+        self.next_user_id = self.header.next_user_id
+        self.next_ledger_id = self.header.next_ledger_id
+        self.admins = self.header.admins
+        self._items: dict[int, Item] = {}
+        self._users: dict[int, User] = {}
+        self._ids_by_name: dict[str, int] = {}
+        self._changed_items: dict[int, Item] = {}
+        self._described: dict[int, Item] = {}  # those changed in more than their level
+        self._changed_users: dict[int, User] = {}
+        self._taken: list[dict[int, Item]] = []  # changed, and on their way to the database
+        self._movements: list[Movement] = []
+        self._sales: dict[tuple[int, int], int] = {}
+
+    def item(self, item_id: int) -> Item | None:
+        """Return an item to read."""
+        item = self._items.get(item_id)
+        if item is None:
+            item = self._shelf.item(item_id)
+            if item is not None:
+                self._items[item_id] = item
+        return item
+
+    def add_item(self, item: Item) -> None:
+        """Keep a new item."""
+        self._items[item.id] = item
+        self._changed_items[item.id] = self._described[item.id] = item
+        self.next_item_id = item.id + 1
+
+    def change(self, item: Item) -> None:
+        """Note that the description of an item of this memory was changed in place."""
+        self._changed_items[item.id] = self._described[item.id] = item
+
+    def user(self, user_id: int) -> User | None:
+        """Return a user to read."""
+        user = self._users.get(user_id)
+        if user is None:
+            user = self._shelf.user(user_id)
+            if user is not None:
+                self._keep_user(user)
+        return user
+
+    def user_by_name(self, name: str) -> User | None:
+        """Return a user to read; names are unique, disabled users' too."""
+        user_id = self._ids_by_name.get(name)
+        if user_id is not None:
+            return self._users[user_id]
+        user = self._shelf.user_by_name(name)
+        if user is not None:
+            self._keep_user(user)
+        return user
+
+    def _keep_user(self, user: User) -> None:
+        self._users[user.id] = user
+        self._ids_by_name[user.name] = user.id
+
+    def add_user(self, user: User) -> None:
+        """Keep a new user."""
+        self._keep_user(user)
+        self._changed_users[user.id] = user
+        self.next_user_id = user.id + 1
+
+    def change_user(self, user: User) -> None:
+        """Note that a user of this memory was changed in place."""
+        self._changed_users[user.id] = user
+
+    def move(self, item: Item, user_id: int, delta: int, order_id: int, stamp_ms: int) -> None:
+        """Change an item's level and write the ledger; raise on a level below zero."""
+        item.quantity += delta
+        if item.quantity < 0:
+            raise InvariantViolation(f"item {item.id} would have {item.quantity} on hand")
+        self._changed_items[item.id] = item
+        self._movements.append(
+            Movement(
+                self.next_ledger_id,
+                order_id,
+                item.id,
+                user_id,
+                delta,
+                item.quantity,
+                item.price_minor if order_id else 0,
+                stamp_ms,
+            )
+        )
+        self.next_ledger_id += 1
+
+    def sell(self, item: Item, units: int, revenue_minor: int, stamp_ms: int) -> None:
+        """Count what an order line sold."""
+        item.order_count += 1
+        item.units_sold += units
+        item.revenue_minor += revenue_minor
+        item.first_order_ms = item.first_order_ms or stamp_ms
+        item.last_order_ms = stamp_ms
+        key = (item.id, stamp_ms // HOUR_MS)
+        self._sales[key] = self._sales.get(key, 0) + units
+
+    def take(self, changes: Changes) -> None:
+        """Move what changed into `changes`; records are copied, apply goes on with its own."""
+        changes.items = [_copy(item) for item in self._described.values()]
+        changes.levels = [
+            Level(
+                item.quantity,
+                item.order_count,
+                item.units_sold,
+                item.revenue_minor,
+                item.first_order_ms,
+                item.last_order_ms,
+                item.id,
+            )
+            for item in self._changed_items.values()
+            if item.id not in self._described
+        ]
+        changes.users = [
+            User(u.id, u.name, u.role, u.epoch, u.disabled, u.create_ms, u.password_hash)
+            for u in self._changed_users.values()
+        ]
+        changes.movements = self._movements
+        changes.sales = [Sales(item, hour, n) for (item, hour), n in self._sales.items()]
+        self._taken.append(self._changed_items)
+        self._changed_items, self._described, self._changed_users = {}, {}, {}
+        self._movements, self._sales = [], {}
+
+    def flushed(self) -> None:
+        """Let clean items go when there are many; the oldest take is durable."""
+        self._taken.pop(0)
+        surplus = len(self._items) - ITEMS_MAX
+        if surplus <= 0:
+            return
+        for item_id in list(self._items)[: 2 * surplus]:
+            if item_id not in self._changed_items and not any(item_id in t for t in self._taken):
+                del self._items[item_id]
+
+
+def _copy(item: Item) -> Item:
+    return Item(
+        item.id,
+        item.name,
+        item.description,
+        item.price_minor,
+        item.quantity,
+        item.create_ms,
+        item.update_ms,
+        item.delete_ms,
+        item.order_count,
+        item.units_sold,
+        item.revenue_minor,
+        item.first_order_ms,
+        item.last_order_ms,
+    )

@@ -1,0 +1,73 @@
+"""The rules of orders: check and take are one step, and an order is all of its lines or none."""
+
+from inventory.v1 import inventory_pb2
+from wire import errors, money
+
+from inventory_node.machine.memory import Memory
+from inventory_node.machine.shelf import Item
+from inventory_node.machine.stock import Context, Outcome, find
+
+TOTAL_MINOR_MAX = 10**18
+
+
+def order_item(
+    memory: Memory, request: inventory_pb2.OrderItemRequest, context: Context
+) -> inventory_pb2.Outcome:
+    """Take one item."""
+    item = find(memory, request.item_id)
+    if not isinstance(item, Item):
+        return item
+    quantity = request.quantity
+    if item.quantity < quantity:
+        return Outcome(error=errors.insufficient_stock(item.id, quantity, item.quantity))
+    total = item.price_minor * quantity
+    if item.revenue_minor + total > TOTAL_MINOR_MAX:
+        return Outcome(error=errors.total_too_large())
+    order_id = memory.next_ledger_id
+    memory.move(item, context.user_id, -quantity, order_id, context.stamp_ms)
+    memory.sell(item, quantity, total, context.stamp_ms)
+    return Outcome(
+        order_item=inventory_pb2.OrderItemResponse(
+            order_id=order_id,
+            on_hand_after=item.quantity,
+            total=money.from_minor(total, context.currency, context.digits),
+            revision=context.revision,
+        )
+    )
+
+
+def place_order(
+    memory: Memory, request: inventory_pb2.PlaceOrderRequest, context: Context
+) -> inventory_pb2.Outcome:
+    """Take several items, or none of them."""
+    items: list[Item] = []
+    total = 0
+    for line in request.lines:
+        item = find(memory, line.item_id)
+        if not isinstance(item, Item):
+            return item
+        if item.quantity < line.quantity:
+            refused = errors.insufficient_stock(item.id, line.quantity, item.quantity)
+            return Outcome(error=refused)
+        total += item.price_minor * line.quantity
+        if item.revenue_minor + total > TOTAL_MINOR_MAX:
+            return Outcome(error=errors.total_too_large())
+        items.append(item)
+    order = inventory_pb2.Order(
+        id=memory.next_ledger_id,
+        user_id=context.user_id,
+        total=money.from_minor(total, context.currency, context.digits),
+    )
+    order.create_time.FromMilliseconds(context.stamp_ms)
+    for item, line in zip(items, request.lines, strict=True):
+        memory.move(item, context.user_id, -line.quantity, order.id, context.stamp_ms)
+        memory.sell(item, line.quantity, item.price_minor * line.quantity, context.stamp_ms)
+        order.lines.add(
+            item_id=item.id,
+            quantity=line.quantity,
+            unit_price=money.from_minor(item.price_minor, context.currency, context.digits),
+            on_hand_after=item.quantity,
+        )
+    return Outcome(
+        place_order=inventory_pb2.PlaceOrderResponse(order=order, revision=context.revision)
+    )

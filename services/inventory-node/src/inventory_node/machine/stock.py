@@ -1,0 +1,173 @@
+"""The rules of items and their levels."""
+
+from google.type import money_pb2
+from inventory.v1 import inventory_pb2
+from wire import bounds, errors, money
+
+from inventory_node.machine.memory import Memory
+from inventory_node.machine.shelf import Item
+
+Outcome = inventory_pb2.Outcome
+
+
+class Context:
+    """What a rule may know of the entry that it is applied from."""
+
+    __slots__ = ("currency", "digits", "revision", "stamp_ms", "user_id")
+
+    def __init__(self, currency: str, digits: int) -> None:
+        """Hold the cluster's currency; the rest is set for each command."""
+        self.currency = currency
+        self.digits = digits
+        self.revision = 0  # the entry's index
+        self.stamp_ms = 0
+        self.user_id = 0
+
+
+def price_minor(
+    price: money_pb2.Money,
+    context: Context,
+) -> int | inventory_pb2.Outcome:
+    """Return a price in minor units, or the refusal of one that the currency cannot hold."""
+    if price.currency_code != context.currency and (price.units or price.nanos):
+        refused = errors.currency_mismatch(context.currency, price.currency_code)
+        return Outcome(error=refused)
+    try:
+        minor = money.to_minor(price, context.digits)
+    except money.MoneyError:
+        return Outcome(error=errors.price_not_representable(context.digits))
+    if minor > bounds.PRICE_MINOR_MAX:
+        problem = f"must be at most {bounds.PRICE_MINOR_MAX} minor units"
+        return Outcome(error=errors.invalid_field("price", problem))
+    return minor
+
+
+def message(item: Item, currency: str, digits: int) -> inventory_pb2.Item:
+    """Return an item for the wire."""
+    shown = inventory_pb2.Item(
+        id=item.id,
+        name=item.name,
+        description=item.description,
+        price=money.from_minor(item.price_minor, currency, digits),
+        quantity=item.quantity,
+    )
+    shown.create_time.FromMilliseconds(item.create_ms)
+    shown.update_time.FromMilliseconds(item.update_ms)
+    if item.delete_ms:
+        shown.delete_time.FromMilliseconds(item.delete_ms)
+    return shown
+
+
+def find(memory: Memory, item_id: int) -> Item | inventory_pb2.Outcome:
+    """Return an item that can be worked on, or the refusal."""
+    item = memory.item(item_id)
+    if item is None:
+        return Outcome(error=errors.item_not_found(item_id))
+    if item.delete_ms:
+        return Outcome(error=errors.item_deleted(item_id))
+    return item
+
+
+def add_item(
+    memory: Memory, request: inventory_pb2.AddItemRequest, context: Context
+) -> inventory_pb2.Outcome:
+    """Keep a new item; its first level is a movement like any other."""
+    minor = price_minor(request.price, context)
+    if not isinstance(minor, int):
+        return minor
+    item = Item(
+        memory.next_item_id,
+        request.name,
+        request.description,
+        minor,
+        0,
+        context.stamp_ms,
+        context.stamp_ms,
+    )
+    memory.add_item(item)
+    if request.quantity:
+        memory.move(item, context.user_id, request.quantity, 0, context.stamp_ms)
+    shown = message(item, context.currency, context.digits)
+    return Outcome(add_item=inventory_pb2.AddItemResponse(item=shown, revision=context.revision))
+
+
+def update_item(
+    memory: Memory, request: inventory_pb2.UpdateItemRequest, context: Context
+) -> inventory_pb2.Outcome:
+    """Change what the mask names; never a quantity."""
+    item = find(memory, request.item.id)
+    if not isinstance(item, Item):
+        return item
+    fields = bounds.updated_fields(request)
+    if "price" in fields:
+        minor = price_minor(request.item.price, context)
+        if not isinstance(minor, int):
+            return minor
+        item.price_minor = minor
+    if "name" in fields:
+        item.name = request.item.name
+    if "description" in fields:
+        item.description = request.item.description
+    item.update_ms = context.stamp_ms
+    memory.change(item)
+    shown = message(item, context.currency, context.digits)
+    return Outcome(
+        update_item=inventory_pb2.UpdateItemResponse(item=shown, revision=context.revision)
+    )
+
+
+def delete_item(
+    memory: Memory, request: inventory_pb2.DeleteItemRequest, context: Context
+) -> inventory_pb2.Outcome:
+    """Archive an item."""
+    item = find(memory, request.item_id)
+    if not isinstance(item, Item):
+        return item
+    item.delete_ms = item.update_ms = context.stamp_ms
+    memory.change(item)
+    shown = message(item, context.currency, context.digits)
+    return Outcome(
+        delete_item=inventory_pb2.DeleteItemResponse(item=shown, revision=context.revision)
+    )
+
+
+def adjust_stock(
+    memory: Memory, request: inventory_pb2.AdjustStockRequest, context: Context
+) -> inventory_pb2.Outcome:
+    """Add to what is on hand, or take from it."""
+    item = find(memory, request.item_id)
+    if not isinstance(item, Item):
+        return item
+    after = item.quantity + request.delta
+    if after < 0:
+        refused = errors.insufficient_stock(item.id, -request.delta, item.quantity)
+        return Outcome(error=refused)
+    if after > bounds.QUANTITY_MAX:
+        refused = errors.quantity_too_large(item.id, after, bounds.QUANTITY_MAX)
+        return Outcome(error=refused)
+    memory.move(item, context.user_id, request.delta, 0, context.stamp_ms)
+    return Outcome(
+        adjust_stock=inventory_pb2.AdjustStockResponse(
+            item_id=item.id, on_hand_after=item.quantity, revision=context.revision
+        )
+    )
+
+
+def set_stock(
+    memory: Memory, request: inventory_pb2.SetStockRequest, context: Context
+) -> inventory_pb2.Outcome:
+    """Set the count, if it still is what the caller saw."""
+    item = find(memory, request.item_id)
+    if not isinstance(item, Item):
+        return item
+    if request.HasField("expected_quantity") and request.expected_quantity != item.quantity:
+        refused = errors.quantity_changed(item.id, request.expected_quantity, item.quantity)
+        return Outcome(error=refused)
+    if request.quantity != item.quantity:
+        delta = request.quantity - item.quantity
+        memory.move(item, context.user_id, delta, 0, context.stamp_ms)
+    return Outcome(
+        set_stock=inventory_pb2.SetStockResponse(
+            item_id=item.id, on_hand_after=item.quantity, revision=context.revision
+        )
+    )

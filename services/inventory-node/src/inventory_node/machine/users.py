@@ -1,0 +1,104 @@
+"""Who may do what: roles and epochs, looked up in the replicated users, never in a request."""
+
+from google.rpc import status_pb2
+from inventory.v1 import auth_pb2
+from wire import errors
+
+from inventory_node.machine.memory import Memory
+from inventory_node.machine.shelf import User
+
+CUSTOMERS = frozenset({auth_pb2.ROLE_CUSTOMER, auth_pb2.ROLE_ADMIN})
+PRODUCERS = frozenset({auth_pb2.ROLE_PRODUCER, auth_pb2.ROLE_ADMIN})
+ADMINS = frozenset({auth_pb2.ROLE_ADMIN})
+KEEPERS = frozenset({auth_pb2.ROLE_PRODUCER, auth_pb2.ROLE_ADMIN, auth_pb2.ROLE_MACHINE})
+EVERYBODY = frozenset(auth_pb2.Role.values()) - {auth_pb2.ROLE_UNSPECIFIED}
+
+CLUSTER = 0  # the user id of the cluster itself
+
+_MUTATIONS = {
+    "add_item": PRODUCERS,
+    "update_item": PRODUCERS,
+    "delete_item": PRODUCERS,
+    "adjust_stock": PRODUCERS,
+    "set_stock": PRODUCERS,
+    "order_item": CUSTOMERS,
+    "place_order": CUSTOMERS,
+}
+_QUERIES = {
+    "get_all_items": EVERYBODY,
+    "get_item": EVERYBODY,
+    "get_order": EVERYBODY,
+    "list_orders": EVERYBODY,
+    "get_item_stats": KEEPERS,
+    "list_item_stats": KEEPERS,
+    "get_inventory_stats": KEEPERS,
+    "get_current_user": EVERYBODY,
+    "list_users": ADMINS,
+    "get_credential": frozenset[int](),
+}
+
+
+def check_token(user: User | None, epoch: int) -> status_pb2.Status | None:
+    """Return why a token does not hold any more, or None."""
+    if user is None:
+        return errors.token_invalid("names a user who is not there")
+    if user.disabled:
+        return errors.token_invalid("belongs to a user who is disabled")
+    if user.epoch != epoch:
+        return errors.token_invalid("was ended by a change of the password")
+    return None
+
+
+def check_role(user: User, allowed: frozenset[int]) -> status_pb2.Status | None:
+    """Return why a role does not suffice, or None."""
+    if user.role in allowed:
+        return None
+    needed = " or ".join(role_name(role) for role in sorted(allowed)) or "the gateway itself"
+    return errors.role_not_allowed(role_name(user.role), needed)
+
+
+def role_name(role: int) -> str:
+    """Return "customer" for ROLE_CUSTOMER."""
+    return auth_pb2.Role.Name(auth_pb2.Role.ValueType(role)).removeprefix("ROLE_").lower()
+
+
+def check_mutation(memory: Memory, user_id: int, epoch: int, kind: str) -> status_pb2.Status | None:
+    """Return why a user may not make a mutation, or None."""
+    user = memory.user(user_id)
+    problem = check_token(user, epoch)
+    if problem is not None or user is None:
+        return problem
+    return None if user.role in _MUTATIONS[kind] else check_role(user, _MUTATIONS[kind])
+
+
+def check_query(user: User | None, epoch: int, kind: str) -> status_pb2.Status | None:
+    """Return why a user may not ask, or None; the cluster itself is not asked here."""
+    problem = check_token(user, epoch)
+    if problem is not None or user is None:
+        return problem
+    return check_role(user, _QUERIES[kind])
+
+
+def check_administration(
+    memory: Memory, user_id: int, epoch: int, own_id: int
+) -> status_pb2.Status | None:
+    """Return why a user may not administrate, or None; `own_id` is whom it concerns, or 0."""
+    if user_id == CLUSTER:
+        return None
+    user = memory.user(user_id)
+    problem = check_token(user, epoch)
+    if problem is not None or user is None:
+        return problem
+    return None if own_id == user_id else check_role(user, ADMINS)
+
+
+def message(user: User) -> auth_pb2.User:
+    """Return a user for the wire."""
+    shown = auth_pb2.User(
+        id=user.id,
+        name=user.name,
+        role=auth_pb2.Role.ValueType(user.role),
+        disabled=user.disabled,
+    )
+    shown.create_time.FromMilliseconds(user.create_ms)
+    return shown

@@ -1,0 +1,344 @@
+"""Questions that take a query, answered from one read transaction.
+
+Pages are cut by key, not by count (AIP-158): a page token holds the last row's sort key and a
+fingerprint of the question, so that a token of another question is refused, and pages stay right
+while rows come and go.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+from google.protobuf.message import Message
+from google.rpc import status_pb2
+from google.type import money_pb2
+from inventory.raft.v1 import forward_pb2
+from inventory.v1 import auth_pb2, inventory_pb2
+from wire import errors, money
+
+from inventory_node.machine import stock, users
+from inventory_node.machine.memory import HOUR_MS
+from inventory_node.machine.shelf import Header, Item, User
+
+PAGE_DEFAULT = 50
+PAGE_MAX = 1_000
+LOW_STOCK_DEFAULT = 10
+HOURS_PER_DAY = 24
+VALUE_UNITS_MAX = 2**63 - 1
+
+Row = tuple[Any, ...]
+Select = Callable[[str, Sequence[object]], list[Row]]
+
+ITEM_COLUMNS = (
+    "id, name, description, price_minor, quantity, create_ms, update_ms, delete_ms, "
+    "order_count, units_sold, revenue_minor, first_order_ms, last_order_ms"
+)
+USER_COLUMNS = "id, name, role, epoch, disabled, create_ms, password_hash"
+_ITEM_ORDERS = {
+    "": "id",
+    "id": "id",
+    "name": "name",
+    "price": "price_minor",
+    "quantity": "quantity",
+}
+_STATS_ORDERS = {"": "id", "item_id": "id", "units_sold": "units_sold", "revenue": "revenue_minor"}
+
+
+class Refusal(Exception):  # noqa: N818 - a value on its way out of a query
+    """A question that is refused."""
+
+    def __init__(self, status: status_pb2.Status) -> None:
+        """Carry the status."""
+        super().__init__(status.message)
+        self.status = status
+
+
+def to_user(row: Row) -> User:
+    """Return a row of USER_COLUMNS as a record."""
+    user_id, name, role, epoch, disabled, create_ms, password_hash = row
+    return User(user_id, name, role, epoch, bool(disabled), create_ms, password_hash)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Where a page begins and how it is sorted."""
+
+    column: str
+    descending: bool
+    size: int
+    after: list[Any] | None  # the sort key of the last row of the page before
+    fingerprint: str
+
+    @property
+    def condition(self) -> str:
+        """The SQL condition for rows behind `after`; two parameters when there is one."""
+        if self.after is None:
+            return "1"
+        return f"({self.column}, id) {'<' if self.descending else '>'} (?, ?)"
+
+    @property
+    def order(self) -> str:
+        """The SQL order."""
+        way = "DESC" if self.descending else "ASC"
+        return f"{self.column} {way}, id {way}"
+
+    def token(self, key: list[Any]) -> str:
+        """Return the token of the page behind a row."""
+        text = json.dumps([self.fingerprint, *key], separators=(",", ":"))
+        return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def page_of(request: Any, columns: dict[str, str], order_by: str) -> Page:  # noqa: ANN401 - any message with pages
+    """Read a request's page; raise Refusal on an order or a token that does not hold."""
+    name, _, way = order_by.strip().partition(" ")
+    if name not in columns or way.strip() not in ("", "asc", "desc"):
+        choices = ", ".join(filter(None, columns))
+        raise Refusal(
+            errors.invalid_field("order_by", f"must be one of {choices}, maybe with desc")
+        )
+    same = type(request)()
+    same.CopyFrom(request)
+    same.ClearField("page_token")
+    same.ClearField("page_size")
+    fingerprint = blake2b(same.SerializeToString(deterministic=True), digest_size=8).hexdigest()
+    size = min(request.page_size or PAGE_DEFAULT, PAGE_MAX)
+    after = _read_token(request.page_token, fingerprint, columns[name])
+    return Page(columns[name], way.strip() == "desc", size, after, fingerprint)
+
+
+def _read_token(token: str, fingerprint: str, column: str) -> list[Any] | None:
+    if not token:
+        return None
+    try:
+        known, *key = json.loads(base64.urlsafe_b64decode(token.encode()))
+    except (ValueError, TypeError, binascii.Error):
+        raise Refusal(errors.invalid_page_token()) from None
+    kind = str if column == "name" else int
+    fits = len(key) == 2 and isinstance(key[0], kind) and isinstance(key[1], int)  # noqa: PLR2004 - sort key and id
+    if known != fingerprint or not fits:
+        raise Refusal(errors.invalid_page_token())
+    return key
+
+
+class Queries:
+    """Answers within one read transaction, whose header says the revision."""
+
+    def __init__(self, select: Select, header: Header) -> None:
+        """Answer from what `select` sees."""
+        self._select = select
+        self._header = header
+
+    def answer(  # noqa: PLR0911 - one return a kind
+        self, question: forward_pb2.Question
+    ) -> Message:
+        """Return the response; raise Refusal."""
+        kind = question.query.WhichOneof("query") or ""
+        rows = self._select(f"SELECT {USER_COLUMNS} FROM users WHERE id = ?", [question.user_id])
+        user = to_user(rows[0]) if rows else None
+        refused = users.check_query(user, question.epoch, kind)
+        if refused is not None or user is None:
+            raise Refusal(refused or errors.token_invalid("names nobody"))
+        request = getattr(question.query, kind)
+        match kind:
+            case "get_all_items":
+                return self._get_all_items(request)
+            case "get_order":
+                return self._get_order(request.order_id, user)
+            case "list_orders":
+                return self._list_orders(request, user)
+            case "get_item_stats":
+                return self._get_item_stats(request.item_id)
+            case "list_item_stats":
+                return self._list_item_stats(request)
+            case "get_inventory_stats":
+                return self._get_inventory_stats(request)
+            case "list_users":
+                return self._list_users(request)
+            case _:
+                raise Refusal(errors.invalid_field("query", "is answered elsewhere"))
+
+    def _money(self, minor: int) -> money_pb2.Money:
+        return money.from_minor(minor, self._header.currency, self._header.digits)
+
+    def _minor(self, field: str, price: money_pb2.Money) -> int:
+        if price.currency_code not in ("", self._header.currency):
+            raise Refusal(errors.currency_mismatch(self._header.currency, price.currency_code))
+        try:
+            return money.to_minor(price, self._header.digits)
+        except money.MoneyError as error:
+            raise Refusal(errors.invalid_field(field, f"does not hold: {error}")) from None
+
+    def _get_all_items(
+        self, request: inventory_pb2.GetAllItemsRequest
+    ) -> inventory_pb2.GetAllItemsResponse:
+        page = page_of(request, _ITEM_ORDERS, request.order_by)
+        conditions, values = self._item_conditions(request.filter)
+        rows = self._select(
+            f"SELECT {ITEM_COLUMNS}, {page.column} FROM items WHERE {conditions} "
+            f"AND {page.condition} ORDER BY {page.order} LIMIT ?",
+            [*values, *(page.after or ()), page.size + 1],
+        )
+        response = inventory_pb2.GetAllItemsResponse(revision=self._header.applied_index)
+        for row in rows[: page.size]:
+            shown = stock.message(Item(*row[:-1]), self._header.currency, self._header.digits)
+            response.items.append(shown)
+        if len(rows) > page.size:
+            last = rows[page.size - 1]
+            response.next_page_token = page.token([last[-1], last[0]])
+        return response
+
+    def _item_conditions(self, wanted: inventory_pb2.ItemFilter) -> tuple[str, list[object]]:
+        conditions, values = ["delete_ms = 0"], list[object]()
+        if wanted.name_contains:
+            conditions.append("instr(lower(name), lower(?)) > 0")
+            values.append(wanted.name_contains)
+        if wanted.HasField("price_min"):
+            conditions.append("price_minor >= ?")
+            values.append(self._minor("price_min", wanted.price_min))
+        if wanted.HasField("price_max"):
+            conditions.append("price_minor <= ?")
+            values.append(self._minor("price_max", wanted.price_max))
+        if wanted.HasField("quantity_min"):
+            conditions.append("quantity >= ?")
+            values.append(wanted.quantity_min)
+        if wanted.HasField("quantity_max"):
+            conditions.append("quantity <= ?")
+            values.append(wanted.quantity_max)
+        return " AND ".join(conditions), values
+
+    def _order(self, order_id: int) -> inventory_pb2.Order | None:
+        rows = self._select(
+            "SELECT item_id, user_id, delta, on_hand_after, unit_price_minor, stamp_ms "
+            "FROM ledger WHERE id >= ? AND id < ? AND order_id = ? ORDER BY id",
+            [order_id, order_id + 100, order_id],
+        )
+        if not rows:
+            return None
+        total = sum(-row[2] * row[4] for row in rows)
+        order = inventory_pb2.Order(id=order_id, user_id=rows[0][1], total=self._money(total))
+        order.create_time.FromMilliseconds(rows[0][5])
+        for item_id, _, delta, after, unit_price, _ in rows:
+            order.lines.add(
+                item_id=item_id,
+                quantity=-delta,
+                unit_price=self._money(unit_price),
+                on_hand_after=after,
+            )
+        return order
+
+    def _get_order(self, order_id: int, user: User) -> inventory_pb2.GetOrderResponse:
+        order = self._order(order_id)
+        is_own = order is not None and order.user_id == user.id
+        if order is None or not (is_own or user.role in users.KEEPERS):
+            raise Refusal(errors.order_not_found(order_id))
+        return inventory_pb2.GetOrderResponse(order=order, revision=self._header.applied_index)
+
+    def _list_orders(
+        self, request: inventory_pb2.ListOrdersRequest, user: User
+    ) -> inventory_pb2.ListOrdersResponse:
+        page = page_of(request, {"": "id"}, "")
+        before = page.after[1] if page.after else 2**62
+        own = "" if user.role in users.KEEPERS else "AND user_id = ?"
+        rows = self._select(
+            f"SELECT id FROM ledger WHERE order_id = id AND id < ? {own} "
+            "ORDER BY id DESC LIMIT ?",
+            [before, *([user.id] if own else []), page.size + 1],
+        )
+        response = inventory_pb2.ListOrdersResponse(revision=self._header.applied_index)
+        for (order_id,) in rows[: page.size]:
+            order = self._order(order_id)
+            if order is not None:
+                response.orders.append(order)
+        if len(rows) > page.size:
+            last = rows[page.size - 1][0]
+            response.next_page_token = page.token([last, last])
+        return response
+
+    def _stats(self, item: Item) -> inventory_pb2.ItemStats:
+        hour = self._header.stamp_ms // HOUR_MS
+        rows = self._select(
+            "SELECT hour, units FROM sales WHERE item_id = ? AND hour > ?",
+            [item.id, hour - 30 * HOURS_PER_DAY],
+        )
+        stats = inventory_pb2.ItemStats(
+            item_id=item.id,
+            item_name=item.name,
+            quantity=item.quantity,
+            order_count=item.order_count,
+            units_sold=item.units_sold,
+            revenue=self._money(item.revenue_minor),
+            units_sold_last_day=sum(n for at, n in rows if at > hour - HOURS_PER_DAY),
+            units_sold_last_7_days=sum(n for at, n in rows if at > hour - 7 * HOURS_PER_DAY),
+            units_sold_last_30_days=sum(n for _, n in rows),
+        )
+        stats.as_of_time.FromMilliseconds(self._header.stamp_ms)
+        stats.create_time.FromMilliseconds(item.create_ms)
+        if item.order_count:
+            stats.first_order_time.FromMilliseconds(item.first_order_ms)
+            stats.last_order_time.FromMilliseconds(item.last_order_ms)
+        return stats
+
+    def _get_item_stats(self, item_id: int) -> inventory_pb2.GetItemStatsResponse:
+        rows = self._select(f"SELECT {ITEM_COLUMNS} FROM items WHERE id = ?", [item_id])
+        if not rows:
+            raise Refusal(errors.item_not_found(item_id))
+        return inventory_pb2.GetItemStatsResponse(
+            stats=self._stats(Item(*rows[0])), revision=self._header.applied_index
+        )
+
+    def _list_item_stats(
+        self, request: inventory_pb2.ListItemStatsRequest
+    ) -> inventory_pb2.ListItemStatsResponse:
+        page = page_of(request, _STATS_ORDERS, request.order_by)
+        rows = self._select(
+            f"SELECT {ITEM_COLUMNS}, {page.column} FROM items WHERE delete_ms = 0 "
+            f"AND {page.condition} ORDER BY {page.order} LIMIT ?",
+            [*(page.after or ()), page.size + 1],
+        )
+        response = inventory_pb2.ListItemStatsResponse(revision=self._header.applied_index)
+        response.stats.extend(self._stats(Item(*row[:-1])) for row in rows[: page.size])
+        if len(rows) > page.size:
+            last = rows[page.size - 1]
+            response.next_page_token = page.token([last[-1], last[0]])
+        return response
+
+    def _get_inventory_stats(
+        self, request: inventory_pb2.GetInventoryStatsRequest
+    ) -> inventory_pb2.GetInventoryStatsResponse:
+        low = request.low_stock_threshold or LOW_STOCK_DEFAULT
+        # Summed here and not by SQL: price times quantity may pass 64 bits.
+        levels = self._select("SELECT price_minor, quantity FROM items WHERE delete_ms = 0", [])
+        value = sum(price * quantity for price, quantity in levels)
+        most = VALUE_UNITS_MAX * 10**self._header.digits
+        orders = self._select("SELECT count(*) FROM ledger WHERE order_id = id", [])
+        sold = self._select("SELECT units_sold, revenue_minor FROM items", [])
+        response = inventory_pb2.GetInventoryStatsResponse(
+            item_count=len(levels),
+            total_quantity=sum(quantity for _, quantity in levels),
+            stock_value=self._money(min(value, most)),
+            low_stock_count=sum(0 < quantity <= low for _, quantity in levels),
+            out_of_stock_count=sum(quantity == 0 for _, quantity in levels),
+            order_count=orders[0][0],
+            units_sold=sum(units for units, _ in sold),
+            revenue=self._money(min(sum(revenue for _, revenue in sold), most)),
+            revision=self._header.applied_index,
+        )
+        response.as_of_time.FromMilliseconds(self._header.stamp_ms)
+        return response
+
+    def _list_users(self, request: auth_pb2.ListUsersRequest) -> auth_pb2.ListUsersResponse:
+        page = page_of(request, {"": "id"}, "")
+        after = page.after[1] if page.after else 0
+        rows = self._select(
+            f"SELECT {USER_COLUMNS} FROM users WHERE id > ? ORDER BY id LIMIT ?",
+            [after, page.size + 1],
+        )
+        response = auth_pb2.ListUsersResponse(revision=self._header.applied_index)
+        response.users.extend(users.message(to_user(row)) for row in rows[: page.size])
+        if len(rows) > page.size:
+            response.next_page_token = page.token([rows[page.size - 1][0]] * 2)
+        return response

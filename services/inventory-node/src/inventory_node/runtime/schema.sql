@@ -1,0 +1,89 @@
+-- The replicated state of one member. Money is in minor units, times in milliseconds since 1970.
+-- Every table is part of the state hash, in the order of its primary key.
+
+CREATE TABLE header (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  applied_index INTEGER NOT NULL,
+  applied_term INTEGER NOT NULL,
+  stamp_ms INTEGER NOT NULL,
+  cluster_id TEXT NOT NULL,
+  currency TEXT NOT NULL,
+  digits INTEGER NOT NULL,
+  next_item_id INTEGER NOT NULL,
+  next_user_id INTEGER NOT NULL,
+  next_ledger_id INTEGER NOT NULL,
+  admins INTEGER NOT NULL,
+  request_floor INTEGER NOT NULL,
+  requests INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE users (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  role INTEGER NOT NULL,
+  epoch INTEGER NOT NULL,
+  disabled INTEGER NOT NULL,
+  create_ms INTEGER NOT NULL,
+  password_hash TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE items (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL,
+  description TEXT NOT NULL,
+  price_minor INTEGER NOT NULL,
+  quantity INTEGER NOT NULL CHECK (quantity >= 0),
+  create_ms INTEGER NOT NULL,
+  update_ms INTEGER NOT NULL,
+  delete_ms INTEGER NOT NULL,
+  order_count INTEGER NOT NULL,
+  units_sold INTEGER NOT NULL,
+  revenue_minor INTEGER NOT NULL,
+  first_order_ms INTEGER NOT NULL,
+  last_order_ms INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX items_by_price ON items (price_minor, id) WHERE delete_ms = 0;
+CREATE INDEX items_by_name ON items (name, id) WHERE delete_ms = 0;
+
+-- Stock that moved. The lines of an order stand together, and its id is that of its first line.
+CREATE TABLE ledger (
+  id INTEGER PRIMARY KEY,
+  order_id INTEGER NOT NULL,
+  item_id INTEGER NOT NULL,
+  user_id INTEGER NOT NULL,
+  delta INTEGER NOT NULL,
+  on_hand_after INTEGER NOT NULL,
+  unit_price_minor INTEGER NOT NULL,
+  stamp_ms INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX orders_by_user ON ledger (user_id, id) WHERE order_id = id;
+
+-- Units sold of an item in each hour since 1970.
+CREATE TABLE sales (
+  item_id INTEGER NOT NULL,
+  hour INTEGER NOT NULL,
+  units INTEGER NOT NULL,
+  PRIMARY KEY (item_id, hour)
+) STRICT, WITHOUT ROWID;
+
+-- What became of requests; bucket is the second in which the id was made, 0 for an id without time.
+CREATE TABLE requests (
+  bucket INTEGER NOT NULL,
+  user_id INTEGER NOT NULL,
+  request_id TEXT NOT NULL,
+  second INTEGER NOT NULL,
+  digest BLOB NOT NULL,
+  outcome BLOB NOT NULL,
+  administration INTEGER NOT NULL,
+  PRIMARY KEY (bucket, user_id, request_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX requests_without_time ON requests (second) WHERE bucket = 0;
+
+-- How many requests each second holds.
+CREATE TABLE request_seconds (
+  second INTEGER PRIMARY KEY,
+  requests INTEGER NOT NULL
+) STRICT;

@@ -1,0 +1,127 @@
+"""The directories of the state: which one counts, and how a snapshot becomes it.
+
+Under the data directory stand `state-<index>/state.db`, where the index is that of the snapshot
+that the state began with (0 for none), and `staging/`, which may be lost at any time. A database is
+never renamed over another one: a write-ahead file left beside it would bring old rows back.
+
+A snapshot arrives in `staging/incoming.db`, is synced and verified there, and waits until the log
+holds a synced record that names it. Only then does it move to a directory of its own; a start that
+finds the record and not the directory finishes the move.
+"""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from inventory_node.ports import SnapshotHeader
+from inventory_node.runtime.sqlite import DatabaseError, verify
+
+FILE = "state.db"
+READ_BYTES = 1 << 20
+
+
+def sync_directory(path: Path) -> None:
+    """Make creations, renames and removals in a directory survive a crash."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def digest_of(path: Path) -> bytes:
+    """Return a file's SHA-256."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while data := file.read(READ_BYTES):
+            digest.update(data)
+    return digest.digest()
+
+
+class StateFolder:
+    """The data directory, as far as the database is concerned.
+
+    - Exactly one `state-*` directory counts: the one that the log's newest record names.
+    - What is verified and synced in staging is what moves.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Work in `folder`, which is there."""
+        self._folder = folder
+        self._staging = folder / "staging"
+        self._incoming = self._staging / "incoming.db"
+
+    def _state(self, index: int) -> Path:
+        return self._folder / f"state-{index:020d}"
+
+    def open(self, installed_index: int) -> Path:
+        """Return the file of the state that counts; finish or remove what a crash left.
+
+        Raises DatabaseError when the snapshot that the log names is not there.
+        """
+        state = self._state(installed_index)
+        if not state.exists() and installed_index:
+            self._move(installed_index)
+        if not state.exists():
+            state.mkdir()
+            sync_directory(self._folder)
+        self.keep_only(installed_index)
+        shutil.rmtree(self._staging, ignore_errors=True)
+        self._staging.mkdir()
+        return state / FILE
+
+    def keep_only(self, index: int) -> None:
+        """Remove every other state."""
+        for other in self._folder.glob("state-*"):
+            if other != self._state(index):
+                shutil.rmtree(other)
+        sync_directory(self._folder)
+
+    def copy_path(self, ticket: int) -> Path:
+        """Return where a copy to be sent may be made."""
+        return self._staging / f"copy-{ticket}.db"
+
+    def stage(self, header: SnapshotHeader, offset: int, data: bytes) -> tuple[bool, str]:
+        """Add a chunk; return whether it was the last, and what is wrong, if anything is."""
+        if offset == 0:
+            self._incoming.unlink(missing_ok=True)
+        with self._incoming.open("ab") as file:
+            if file.tell() != offset:
+                return False, f"a chunk at {offset} does not follow {file.tell()} bytes"
+            file.write(data)
+            if offset + len(data) < header.size:
+                return False, ""
+            file.flush()
+            os.fsync(file.fileno())
+        sync_directory(self._staging)
+        return True, self._verify(header)
+
+    def _verify(self, header: SnapshotHeader) -> str:
+        if self._incoming.stat().st_size != header.size:
+            return f"it has {self._incoming.stat().st_size} bytes, not {header.size}"
+        if digest_of(self._incoming) != header.sha256:
+            return "its checksum differs"
+        return verify(self._incoming, header.meta.index)
+
+    def install(self, index: int) -> Path:
+        """Give the staged snapshot a directory of its own; return its file."""
+        self._move(index)
+        return self._state(index) / FILE
+
+    def _move(self, index: int) -> None:
+        state = self._state(index)
+        partial = state.with_name(f"partial-{index:020d}")
+        if not (partial / FILE).exists():
+            if not self._incoming.exists() or verify(self._incoming, index):
+                raise DatabaseError(
+                    f"the log names a snapshot at {index} that is not in {self._folder}; remove "
+                    "this member's data and let it copy a peer's"
+                )
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            self._incoming.rename(partial / FILE)
+            sync_directory(partial)
+        shutil.rmtree(state, ignore_errors=True)
+        partial.rename(state)
+        sync_directory(self._folder)

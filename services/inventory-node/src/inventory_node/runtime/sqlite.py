@@ -1,0 +1,272 @@
+"""The database of one member: synchronous, whole, and the only place that knows SQLite.
+
+One connection writes (a flush is one transaction), one reads by key for the machine, and each
+larger read has its own, with a read transaction of its own. `journal_mode=WAL, synchronous=FULL`:
+what a flush wrote is synced when it returns.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple
+from importlib import resources
+from pathlib import Path
+
+from inventory.raft.v1 import forward_pb2
+
+from inventory_node.events import Answer
+from inventory_node.machine.changes import Changes
+from inventory_node.machine.shelf import Header, Item, Remembered, User
+from inventory_node.runtime.queries import (
+    ITEM_COLUMNS,
+    USER_COLUMNS,
+    Queries,
+    Refusal,
+    Row,
+    to_user,
+)
+
+APPLICATION_ID = 0x494E5654  # "INVT"
+SCHEMA_VERSION = 1
+HASHED = {  # every table of the state, by its primary key
+    "header": "id",
+    "users": "id",
+    "items": "id",
+    "ledger": "id",
+    "sales": "item_id, hour",
+    "requests": "bucket, user_id, request_id",
+    "request_seconds": "second",
+}
+PAGES_PER_STEP = 256  # of a copy, so that it never holds the interpreter long
+
+
+Error = sqlite3.Error  # what any use of a database may raise
+
+
+class DatabaseError(Exception):
+    """The database cannot be used; the message says which file, and what to do."""
+
+
+def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    mode = "ro" if read_only else "rwc"
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=30,
+    )
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA temp_store=MEMORY")
+    return connection
+
+
+class Database:
+    """The state in one file.
+
+    - A flush is durable, whole, when it returns, and not there at all otherwise.
+    - A read transaction sees one flushed state; its header says which.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open a file, made if it is not there; raise DatabaseError on one that is not ours."""
+        self.path = path
+        try:
+            self._writer = _connect(path)
+            self._prepare()
+        except sqlite3.Error as error:
+            raise DatabaseError(
+                f"the database {path} cannot be opened: {error}; remove this member's data and "
+                "let it copy a peer's"
+            ) from error
+        self._points = _connect(path, read_only=True)
+
+    def _prepare(self) -> None:
+        writer = self._writer
+        writer.execute("PRAGMA journal_mode=WAL")
+        writer.execute("PRAGMA wal_autocheckpoint=4000")
+        found = writer.execute("PRAGMA application_id").fetchone()[0]
+        version = writer.execute("PRAGMA user_version").fetchone()[0]
+        if not found and not version:
+            schema = resources.files(__package__).joinpath("schema.sql").read_text()
+            writer.executescript(
+                f"BEGIN; PRAGMA application_id={APPLICATION_ID}; "
+                f"PRAGMA user_version={SCHEMA_VERSION}; {schema} COMMIT;"
+            )
+        elif (found, version) != (APPLICATION_ID, SCHEMA_VERSION):
+            raise DatabaseError(
+                f"{self.path} is not an inventory database of version {SCHEMA_VERSION}; start the "
+                "program that wrote it"
+            )
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._points.close()
+        self._writer.close()
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """Open a connection with a read transaction that is pinned already."""
+        connection = _connect(self.path, read_only=True)
+        try:
+            connection.execute("BEGIN")
+            connection.execute("SELECT applied_index FROM header").fetchone()
+            yield connection
+        finally:
+            connection.close()
+
+    def flush(self, changes: Changes) -> None:
+        """Write all of it in one transaction and sync it."""
+        self._writer.execute("BEGIN IMMEDIATE")
+        try:
+            self._write(changes)
+        except BaseException:
+            self._writer.execute("ROLLBACK")
+            raise
+        self._writer.execute("COMMIT")
+
+    def _write(self, changes: Changes) -> None:
+        run = self._writer.executemany
+        header = changes.header
+        run(f"REPLACE INTO header VALUES (1{', ?' * 12})", [astuple(header)])
+        run(f"REPLACE INTO items VALUES (?{', ?' * 12})", map(astuple, changes.items))
+        run(
+            "UPDATE items SET quantity = ?, order_count = ?, units_sold = ?, revenue_minor = ?, "
+            "first_order_ms = ?, last_order_ms = ? WHERE id = ?",
+            changes.levels,
+        )
+        run(f"REPLACE INTO users VALUES (?{', ?' * 6})", map(astuple, changes.users))
+        run(f"INSERT INTO ledger VALUES (?{', ?' * 7})", changes.movements)
+        run(
+            "INSERT INTO sales VALUES (?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET units = units + excluded.units",
+            changes.sales,
+        )
+        run(f"INSERT INTO requests VALUES (?{', ?' * 6})", changes.requests)
+        run(
+            "REPLACE INTO request_seconds VALUES (?, ?)",
+            [row for row in changes.buckets.items() if row[1]],
+        )
+        if any(not count for count in changes.buckets.values()):
+            floor = (header.request_floor,)
+            self._writer.execute("DELETE FROM request_seconds WHERE second <= ?", floor)
+            self._writer.execute("DELETE FROM requests WHERE bucket BETWEEN 1 AND ?", floor)
+            self._writer.execute("DELETE FROM requests WHERE bucket = 0 AND second <= ?", floor)
+
+    def header(self) -> Header:
+        """Return the scalars as last flushed."""
+        return _header(self._points)
+
+    def item(self, item_id: int) -> Item | None:
+        """Return an item of its own."""
+        sql = f"SELECT {ITEM_COLUMNS} FROM items WHERE id = ?"
+        row = self._points.execute(sql, (item_id,)).fetchone()
+        return None if row is None else Item(*row)
+
+    def user(self, user_id: int) -> User | None:
+        """Return a user of its own."""
+        return self._user("id", user_id)
+
+    def user_by_name(self, name: str) -> User | None:
+        """Return a user of its own."""
+        return self._user("name", name)
+
+    def _user(self, column: str, key: int | str) -> User | None:
+        sql = f"SELECT {USER_COLUMNS} FROM users WHERE {column} = ?"
+        row = self._points.execute(sql, (key,)).fetchone()
+        return None if row is None else to_user(row)
+
+    def request(self, bucket: int, user_id: int, request_id: str) -> Remembered | None:
+        """Return what became of a request."""
+        row = self._points.execute(
+            "SELECT digest, outcome, administration FROM requests "
+            "WHERE bucket = ? AND user_id = ? AND request_id = ?",
+            (bucket, user_id, request_id),
+        ).fetchone()
+        return None if row is None else Remembered(row[0], row[1], bool(row[2]))
+
+    def buckets(self) -> dict[int, int]:
+        """Return how many requests each second holds, oldest first."""
+        sql = "SELECT second, requests FROM request_seconds ORDER BY second"
+        return dict(self._points.execute(sql))
+
+    def ask(self, questions: Sequence[tuple[int, forward_pb2.Question]]) -> tuple[Answer, ...]:
+        """Answer (ticket, question)s from one read transaction."""
+        with self._reading() as connection:
+
+            def select(sql: str, values: Sequence[object]) -> list[Row]:
+                return connection.execute(sql, values).fetchall()
+
+            queries = Queries(select, _header(connection))
+            return tuple(_answer(queries, ticket, question) for ticket, question in questions)
+
+    def pin(self) -> "Pinned":
+        """Pin the state as it is flushed; later flushes do not show in it."""
+        connection = _connect(self.path, read_only=True)
+        connection.execute("BEGIN")
+        return Pinned(connection, _header(connection))
+
+
+class Pinned:
+    """A read transaction that outlives the flushes after it. Close it."""
+
+    def __init__(self, connection: sqlite3.Connection, header: Header) -> None:
+        """Hold a transaction that has begun to read."""
+        self._connection = connection
+        self.header = header
+
+    def sha256(self) -> str:
+        """Hash every logical row, table after table, each in primary-key order."""
+        digest = hashlib.sha256()
+        for table, key in HASHED.items():
+            digest.update(table.encode())
+            sql = f"SELECT * FROM {table} ORDER BY {key}"
+            for row in self._connection.execute(sql):
+                digest.update(repr(row).encode())
+        return digest.hexdigest()
+
+    def copy(self, path: Path) -> None:
+        """Copy the pinned state into a file of its own, without a write-ahead file beside it."""
+        path.unlink(missing_ok=True)
+        target = sqlite3.connect(path, isolation_level=None)
+        try:
+            self._connection.backup(target, pages=PAGES_PER_STEP)
+            target.execute("PRAGMA journal_mode=DELETE")
+        finally:
+            target.close()
+
+    def close(self) -> None:
+        """End the transaction."""
+        self._connection.close()
+
+
+def verify(path: Path, applied_index: int) -> str:
+    """Return what is wrong with a database file that was received, or an empty string."""
+    try:
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None
+        )
+        try:
+            found = connection.execute("PRAGMA quick_check").fetchone()[0]
+            if found != "ok":
+                return f"its pages are damaged: {found}"
+            index = _header(connection).applied_index
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        return f"it is not a database: {error}"
+    return "" if index == applied_index else f"it holds index {index}, not {applied_index}"
+
+
+def _header(connection: sqlite3.Connection) -> Header:
+    row = connection.execute("SELECT * FROM header").fetchone()
+    return Header() if row is None else Header(*row[1:])
+
+
+def _answer(queries: Queries, ticket: int, question: forward_pb2.Question) -> Answer:
+    try:
+        response = queries.answer(question)
+    except Refusal as refusal:
+        return Answer(ticket, b"", refusal.status.SerializeToString())
+    return Answer(ticket, response.SerializeToString(), b"")

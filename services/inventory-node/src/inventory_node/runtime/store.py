@@ -1,0 +1,180 @@
+"""The store port: the database behind three threads, one for each kind of work.
+
+Flushes, reads, and copies with hashes do not wait for each other. Whatever fails in any of them is
+`StoreFailed`: the node stops and recovers at its next start.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from inventory.raft.v1 import forward_pb2
+from raft.messages import Configuration, SnapshotMeta
+
+from inventory_node import events
+from inventory_node.machine.changes import Changes
+from inventory_node.machine.shelf import Header, Item, Remembered, User
+from inventory_node.ports import SnapshotHeader
+from inventory_node.runtime.snapshot import StateFolder, digest_of
+from inventory_node.runtime.sqlite import Database, DatabaseError, Error, Pinned
+
+Job = Callable[[], events.Event | None]
+
+
+class Worker:
+    """One thread that does jobs of one kind, in order."""
+
+    def __init__(self, name: str, emit: Callable[[events.Event], None]) -> None:
+        """Start the thread."""
+        self._emit = emit
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def do(self, job: Job) -> None:
+        """Queue a job; the event that it returns is emitted."""
+        self._jobs.put(job)
+
+    def close(self) -> None:
+        """Finish what is queued and end the thread."""
+        self._jobs.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                event = job()
+            except (Error, DatabaseError, OSError) as error:
+                event = events.StoreFailed(f"{type(error).__name__}: {error}")
+            if event is not None:
+                self._emit(event)
+
+
+class SqliteStore:
+    """`ports.Store` and `machine.shelf.Shelf` over the state directories of one member.
+
+    - Jobs of one kind end in the order in which they were given.
+    - A pinned state (hash, copy) is the flushed state at the moment of the call.
+    - The database is replaced between reads, never under one.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        installed_index: int,
+        configuration: Configuration,
+        emit: Callable[[events.Event], None],
+    ) -> None:
+        """Open the state that the log names; raise DatabaseError."""
+        self._folder = StateFolder(data_dir)
+        self._configuration = configuration
+        self._emit = emit
+        self._database = Database(self._folder.open(installed_index))
+        self._switch = threading.Lock()  # held by reads, and while the database is replaced
+        self._flusher = Worker("inventory-flush", emit)
+        self._reader = Worker("inventory-read", emit)
+        self._copier = Worker("inventory-copy", emit)
+
+    def close(self) -> None:
+        """Finish what is queued and let the files go."""
+        for worker in (self._flusher, self._reader, self._copier):
+            worker.close()
+        self._database.close()
+
+    def flush(self, changes: Changes, ticket: int) -> None:
+        """Write all of `changes` in one synced transaction."""
+
+        def job() -> events.Event:
+            self._database.flush(changes)
+            return events.Flushed(ticket)
+
+        self._flusher.do(job)
+
+    def ask(self, questions: Sequence[tuple[int, forward_pb2.Question]]) -> None:
+        """Answer from one read transaction."""
+
+        def job() -> events.Event:
+            with self._switch:
+                return events.Answered(self._database.ask(questions))
+
+        self._reader.do(job)
+
+    def hash(self, ticket: int) -> None:
+        """Hash the state as flushed."""
+        self._with_pinned(
+            lambda pinned: events.Hashed(ticket, pinned.header.applied_index, pinned.sha256())
+        )
+
+    def copy(self, ticket: int) -> None:
+        """Copy the flushed state to a file."""
+
+        def work(pinned: Pinned) -> events.Event:
+            path = self._folder.copy_path(ticket)
+            pinned.copy(path)
+            meta = SnapshotMeta(
+                pinned.header.applied_index, pinned.header.applied_term, self._configuration
+            )
+            header = SnapshotHeader(meta, path.stat().st_size, digest_of(path))
+            return events.Copied(ticket, header, str(path))
+
+        self._with_pinned(work)
+
+    def _with_pinned(self, work: Callable[[Pinned], events.Event]) -> None:
+        """Pin the state at once, on the caller's thread; do the work on the copier's."""
+        pinned = self._database.pin()
+
+        def job() -> events.Event:
+            try:
+                return work(pinned)
+            finally:
+                pinned.close()
+
+        self._copier.do(job)
+
+    def stage(self, header: SnapshotHeader, offset: int, data: bytes, ticket: int) -> None:
+        """Add a chunk to the incoming snapshot."""
+
+        def job() -> events.Event:
+            complete, problem = self._folder.stage(header, offset, data)
+            return events.Staged(ticket, complete=complete, problem=problem)
+
+        self._copier.do(job)
+
+    def install(self, meta: SnapshotMeta, ticket: int) -> None:
+        """Switch to the staged snapshot."""
+
+        def job() -> events.Event:
+            replacement = Database(self._folder.install(meta.index))
+            with self._switch:
+                old, self._database = self._database, replacement
+                self._configuration = meta.configuration
+                old.close()
+            self._folder.keep_only(meta.index)
+            return events.Installed(ticket)
+
+        self._flusher.do(job)
+
+    def header(self) -> Header:
+        """See `Shelf`."""
+        return self._database.header()
+
+    def item(self, item_id: int) -> Item | None:
+        """See `Shelf`."""
+        return self._database.item(item_id)
+
+    def user(self, user_id: int) -> User | None:
+        """See `Shelf`."""
+        return self._database.user(user_id)
+
+    def user_by_name(self, name: str) -> User | None:
+        """See `Shelf`."""
+        return self._database.user_by_name(name)
+
+    def request(self, bucket: int, user_id: int, request_id: str) -> Remembered | None:
+        """See `Shelf`."""
+        return self._database.request(bucket, user_id, request_id)
+
+    def buckets(self) -> dict[int, int]:
+        """See `Shelf`."""
+        return self._database.buckets()

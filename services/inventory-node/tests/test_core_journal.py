@@ -1,0 +1,169 @@
+"""Obligations become disk jobs, one at a time, and nothing leaves before its own."""
+
+from dataclasses import replace
+
+import pytest
+from inventory_node import wal
+from inventory_node.journal import Batch, Journal
+from raft.messages import (
+    AppendReply,
+    Configuration,
+    Entry,
+    EntryKind,
+    HardState,
+    Message,
+    SnapshotMeta,
+)
+from raft.ready import Mark, Ready
+from sim.disk import SimDisk
+
+NOTHING = Ready(
+    hard_state=None,
+    install=None,
+    entries=(),
+    mark=None,
+    at_once=(),
+    after_sync=(),
+    committed=(),
+    reads=(),
+    dropped_reads=(),
+    snapshots=(),
+    leadership=None,
+)
+
+
+class World:
+    """A journal on a disk whose jobs are done when a test says so."""
+
+    def __init__(self) -> None:
+        """Bootstrap an empty log."""
+        self.done: list[int] = []
+        self.disk = SimDisk(self.done.append)
+        log = wal.recover(self.disk, segment_bytes=4096).log
+        configuration = Configuration(frozenset({1}))
+        self.disk.run(log.bootstrap(wal.Identity("c", 1, "a"), configuration), 0)
+        self.disk.drain()
+        self.done.clear()
+        self.journal = Journal(log, self.disk, ())
+
+    def finish(self) -> Batch:
+        """Do the outstanding job and return its batch."""
+        self.disk.drain()
+        batch = self.journal.done(self.done.pop())
+        assert batch is not None
+        self.journal.start()
+        return batch
+
+    def written(self) -> list[tuple[int, int]]:
+        """Read index and term of what the log holds."""
+        entries = wal.recover(self.disk, segment_bytes=4096).entries
+        return [(entry.index, entry.term) for entry in entries]
+
+
+@pytest.fixture
+def world() -> World:
+    """Return an empty journal."""
+    return World()
+
+
+def entries(first: int, last: int, term: int = 1) -> tuple[Entry, ...]:
+    """Return commands."""
+    return tuple(Entry(i, term, EntryKind.COMMAND, b"x") for i in range(first, last + 1))
+
+
+def append(first: int, last: int, term: int = 1, messages: tuple[Message, ...] = ()) -> Ready:
+    """Return a Ready with entries."""
+    mark = Mark(last, term, HardState(term, 0))
+    return replace(NOTHING, entries=entries(first, last, term), mark=mark, after_sync=messages)
+
+
+def reply(index: int) -> AppendReply:
+    """Return a message that waits for a sync."""
+    return AppendReply(1, 2, 1, accepted=True, index=index)
+
+
+def test_what_comes_during_a_job_is_the_next_one(world: World) -> None:
+    """Two Readies that wait share one sync, and their last mark speaks for both."""
+    world.journal.take(append(1, 1))
+    world.journal.start()
+    world.journal.take(append(2, 2))
+    world.journal.start()
+    world.journal.take(append(3, 4))
+    world.journal.start()
+    assert world.finish().entries == list(entries(1, 1))
+    batch = world.finish()
+    assert batch.entries == list(entries(2, 4))
+    assert batch.mark == Mark(4, 1, HardState(1, 0))
+    assert world.journal.idle
+
+
+def test_a_message_leaves_with_its_batch_and_not_before(world: World) -> None:
+    """Also one whose own Ready wrote nothing: the Readies before it did."""
+    assert world.journal.take(append(1, 1, messages=(reply(1),))) == ()
+    world.journal.start()
+    assert world.journal.take(replace(NOTHING, after_sync=(reply(2),))) == ()
+    assert world.journal.take(append(2, 2, messages=(reply(3),))) == ()
+    assert world.journal.take(replace(NOTHING, after_sync=(reply(4),))) == ()
+    assert world.finish().messages == [reply(1), reply(2)]
+    assert world.finish().messages == [reply(3), reply(4)]
+    assert world.journal.take(replace(NOTHING, after_sync=(reply(5),))) == (reply(5),)
+
+
+def test_an_entry_replaced_before_it_was_written_is_left_out(world: World) -> None:
+    """The log ends as the last Ready says."""
+    world.journal.take(append(1, 4))
+    world.journal.take(append(3, 3, term=2))
+    world.journal.start()
+    assert world.finish().entries == [*entries(1, 2), *entries(3, 3, term=2)]
+    world.journal.take(append(4, 5, term=2))
+    world.journal.take(append(2, 2, term=3))
+    world.journal.start()
+    world.finish()
+    assert world.written() == [(1, 1), (2, 3)]
+
+
+def test_a_snapshot_begins_a_batch_of_its_own(world: World) -> None:
+    """What came before it is written before it; the entries after it share its sync."""
+    meta = SnapshotMeta(9, 2, Configuration(frozenset({1})))
+    world.journal.take(append(1, 1))
+    world.journal.take(replace(NOTHING, install=meta, mark=Mark(9, 2, HardState(2, 0))))
+    world.journal.take(append(10, 11, term=2))
+    world.journal.start()
+    assert world.finish().install is None
+    assert world.finish().install == meta
+    assert world.written() == [(10, 2), (11, 2)]
+
+
+def test_the_newest_hard_state_is_written(world: World) -> None:
+    """A vote replaces the term's entry without one."""
+    world.journal.take(replace(NOTHING, hard_state=HardState(2, 0)))
+    world.journal.take(replace(NOTHING, hard_state=HardState(2, 3)))
+    world.journal.take(append(1, 1, term=2))
+    world.journal.start()
+    world.finish()
+    assert wal.recover(world.disk, segment_bytes=4096).hard_state == HardState(2, 3)
+
+
+def test_a_cut_is_a_job_like_any_other(world: World) -> None:
+    """It waits for its turn, and the next batch waits for it."""
+    for index in range(1, 40):
+        world.journal.take(append(index, index))
+        world.journal.start()
+        world.finish()
+    before = world.disk.names()
+    world.journal.take(append(40, 40))
+    world.journal.start()
+    world.journal.cut(39)
+    world.journal.take(append(41, 41))
+    assert world.finish().entries == list(entries(40, 40))
+    assert world.finish() == Batch()
+    assert len(world.disk.names()) < len(before)
+    assert world.finish().entries == list(entries(41, 41))
+
+
+def test_the_end_of_another_job_is_ignored(world: World) -> None:
+    """A ticket names one job."""
+    world.journal.take(append(1, 1))
+    world.journal.start()
+    assert world.journal.done(99) is None
+    assert not world.journal.idle

@@ -1,0 +1,158 @@
+"""The stand-ins behave as what they stand for."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import pairwise
+from random import Random
+
+import pytest
+from inventory_node.ports import (
+    CreateFile,
+    DiskOperation,
+    RemoveFile,
+    RenameFile,
+    SyncFile,
+    SyncFolder,
+    WriteAt,
+)
+from sim.disk import SimDisk
+from sim.faults import draw_faults
+from sim.network import End, Link, Network, Weather
+from sim.timeline import Timeline
+from sim.trace import Trace
+
+CALM = Weather(lost_per_mille=0, doubled_per_mille=0)
+
+
+def drained(*operations: DiskOperation) -> SimDisk:
+    """Return a disk on which these were done."""
+    disk = SimDisk(lambda _: None)
+    disk.run(operations, 1)
+    disk.drain()
+    return disk
+
+
+def contents_after_crashes(make: Callable[[], SimDisk]) -> Iterator[dict[str, bytes]]:
+    """Yield what is left of a disk by many different crashes."""
+    for seed in range(40):
+        disk = make()
+        disk.crash(Random(seed))
+        yield {name: disk.read(name) for name in disk.names()}
+
+
+def test_a_crash_keeps_what_was_synced() -> None:
+    """File and folder both."""
+
+    def disk() -> SimDisk:
+        return drained(CreateFile("a", 1024), WriteAt("a", 0, b"x"), SyncFile("a"), SyncFolder())
+
+    assert all(files["a"][:1] == b"x" for files in contents_after_crashes(disk))
+
+
+def test_a_crash_keeps_any_subset_of_unsynced_sectors() -> None:
+    """Each of four, in every combination, sooner or later."""
+
+    def disk() -> SimDisk:
+        return drained(CreateFile("a", 1024), SyncFolder(), WriteAt("a", 0, b"x" * 1024))
+
+    seen = {(f["a"][:1], f["a"][512:513]) for f in contents_after_crashes(disk)}
+    assert seen == {(b"x", b"x"), (b"x", b"\0"), (b"\0", b"x"), (b"\0", b"\0")}
+
+
+def test_a_crash_keeps_the_first_few_changes_of_an_unsynced_folder() -> None:
+    """A file may be there under its old name, its later one, or not at all."""
+
+    def disk() -> SimDisk:
+        return drained(CreateFile("a", 512), RenameFile("a", "b"), RemoveFile("b"))
+
+    assert {tuple(files) for files in contents_after_crashes(disk)} == {(), ("a",), ("b",)}
+
+
+def test_a_killed_process_leaves_what_it_wrote_in_the_page_cache() -> None:
+    """And a power failure after that can still take it."""
+    disk = drained(CreateFile("a", 512), SyncFolder(), WriteAt("a", 0, b"x"))
+    disk.kill()
+    assert disk.read("a")[:1] == b"x"
+
+
+def test_a_file_is_created_once() -> None:
+    """As O_EXCL has it."""
+    disk = drained(CreateFile("a", 512))
+    disk.run([CreateFile("a", 512)], 2)
+    with pytest.raises(FileExistsError):
+        disk.drain()
+
+
+def test_actions_of_one_time_run_as_they_were_given() -> None:
+    """Ties never depend on chance."""
+    timeline = Timeline()
+    ran: list[int] = []
+    for number in range(5):
+        timeline.after(10, partial(ran.append, number))
+    timeline.after(5, lambda: ran.append(-1))
+    timeline.run_until(10)
+    assert ran == [-1, 0, 1, 2, 3, 4]
+    assert timeline.now_us == 10
+
+
+def linked() -> tuple[Timeline, Network, Link, list[str]]:
+    """Return a link, and what happens at its ends."""
+    timeline = Timeline()
+    network = Network(timeline, Random(1), CALM)
+    seen: list[str] = []
+    client = End("client", lambda: seen.append("client closed"))
+    server = End("server", lambda: seen.append("server closed"))
+    return timeline, network, Link(network, timeline, client, server), seen
+
+
+def test_a_link_keeps_order() -> None:
+    """Delays differ, arrivals do not overtake each other."""
+    timeline, _, link, seen = linked()
+    for number in range(20):
+        link.to_server(partial(seen.append, str(number)))
+    timeline.run_until(1_000_000)
+    assert seen == [str(number) for number in range(20)]
+
+
+def test_a_link_breaks_when_a_partition_swallows_something() -> None:
+    """Both ends find out, once, and nothing arrives after that."""
+    timeline, network, link, seen = linked()
+    network.cut(["client"], ["server"])
+    link.to_server(lambda: seen.append("arrived"))
+    timeline.run_until(2_000_000)
+    assert sorted(seen) == ["client closed", "server closed"]
+    network.heal()
+    link.to_server(lambda: seen.append("arrived"))
+    timeline.run_until(3_000_000)
+    assert sorted(seen) == ["client closed", "server closed"]
+
+
+def test_datagrams_are_lost_and_doubled() -> None:
+    """About as often as the weather says."""
+    timeline = Timeline()
+    network = Network(timeline, Random(1), Weather(lost_per_mille=100, doubled_per_mille=100))
+    arrived: list[int] = []
+    for number in range(1000):
+        network.send("a", "b", partial(arrived.append, number))
+    timeline.run_until(1_000_000)
+    assert 850 < len(set(arrived)) < 950
+    assert 50 < len(arrived) - len(set(arrived)) < 150
+
+
+def test_faults_follow_each_other() -> None:
+    """One member is in trouble at a time, so a majority is whole throughout."""
+    for seed in range(50):
+        faults = draw_faults(Random(seed), first_us=1_000_000, last_us=8_000_000, members=3)
+        for before, after in pairwise(faults):
+            assert before.at_us + before.lasts_us < after.at_us
+        assert all(fault.at_us + fault.lasts_us <= 8_000_000 for fault in faults)
+
+
+def test_the_digest_is_of_every_line() -> None:
+    """Also of those that are not kept."""
+    traces = [Trace(keep=1), Trace(keep=1), Trace(keep=1)]
+    for trace, first in zip(traces, "aab", strict=True):
+        trace.add(1, "x", first)
+        trace.add(2, "x", "same")
+    assert traces[0].digest == traces[1].digest != traces[2].digest
+    assert list(traces[0].lines) == list(traces[2].lines)
