@@ -102,7 +102,7 @@ class TestFlushes:
         leader = hands.elect(1)
         hands.open()
         leader.store_held = True
-        fill(hands, leader, 1, 300)
+        fill(hands, leader, 1, 80)
         assert leader.node.view().first_log_index == 1
         segments = leader.disk.names()
         assert len(segments) > 1

@@ -111,20 +111,12 @@ class Node:
 
     def view(self) -> cluster_pb2.Member:
         """Return the member as it sees itself; pid, version and address are the runtime's."""
-        raft = self._raft
-        return cluster_pb2.Member(
-            name=self._settings.name,
-            id=self._settings.member_id,
-            reachable=True,
-            role=_ROLES[raft.role],
-            term=raft.term,
-            leader=self._settings.members.get(raft.leader, ""),
-            commit_index=raft.commit_index,
-            applied_index=self._machine.applied_index,
-            durable_index=self._flushing.durable_index,
-            first_log_index=raft.first_index,
-            last_log_index=raft.last_index,
-            state_hash=self._state_hash if self._state_hash.index else None,
+        return _member(
+            self._settings,
+            self._raft,
+            self._machine,
+            self._flushing.durable_index,
+            self._state_hash,
         )
 
     def _take(self, event: events.Event) -> None:
@@ -225,8 +217,7 @@ class Node:
     def _settle(self) -> None:
         """Do what the event made possible, once, and let the answers leave."""
         self._advance()
-        if not self._stopping:
-            self._apply()
+        if not self._stopping and self._apply():
             self._advance()
         self._answers.send()
         self._flushing.start()
@@ -235,12 +226,17 @@ class Node:
         self._outgoing.start(self._raft.term, self._flushing.durable_index)
 
     def _advance(self) -> None:
-        """Propose and ask what waits, and discharge until consensus owes nothing."""
+        """Propose and ask what waits, and discharge what consensus owes.
+
+        One Ready holds all that is owed, or as many committed entries as fit it: then applying
+        them comes first, and leads here again.
+        """
         if self._raft.role is Role.LEADER:
             if self._journal.idle:
                 self._proposals.propose(self._raft)
             self._reading.begin(self._raft)
-        while (ready := self._raft.ready()) is not None:
+        ready = self._raft.ready()
+        if ready is not None:
             self._discharge(ready)
         self._journal.start()
 
@@ -285,14 +281,15 @@ class Node:
             self._reading.leadership_lost()
             self._outgoing.leadership_lost()
 
-    def _apply(self) -> None:
-        """Apply one turn's worth of what is committed."""
+    def _apply(self) -> bool:
+        """Apply one turn's worth of what is committed; return whether there was any."""
         entry = self._applying.turn()
         if entry is not None:
             self._raft.applied(entry.index)
             if entry.term == self._raft.term and self._raft.role is Role.LEADER:
                 self._initialize(entry.term)
         self._reading.applied(self._flushing)
+        return entry is not None
 
     def _initialize(self, term: int) -> None:
         """Propose the first state, once a term, when this term's view of the log shows none."""
@@ -341,6 +338,29 @@ class Node:
         self._proposals.leadership_changed(0)
         self._reading.leadership_lost()
         self._flushing.ask(self._machine.applied_index)
+
+
+def _member(
+    settings: NodeSettings,
+    raft: RawNode,
+    machine: Machine,
+    durable_index: int,
+    state_hash: cluster_pb2.StateHash,
+) -> cluster_pb2.Member:
+    return cluster_pb2.Member(
+        name=settings.name,
+        id=settings.member_id,
+        reachable=True,
+        role=_ROLES[raft.role],
+        term=raft.term,
+        leader=settings.members.get(raft.leader, ""),
+        commit_index=raft.commit_index,
+        applied_index=machine.applied_index,
+        durable_index=durable_index,
+        first_log_index=raft.first_index,
+        last_log_index=raft.last_index,
+        state_hash=state_hash if state_hash.index else None,
+    )
 
 
 def _check_fit(recovered: Recovered, machine: Machine) -> None:

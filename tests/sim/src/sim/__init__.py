@@ -12,7 +12,7 @@ a test itself says what happens next.
 `python -m sim --seed 7` runs one seed and prints what it came to; `--seeds 100` runs that many from
 there; `--trace` prints every event of one run. The same seed gives the same trace on every machine.
 
-Caveats. One member is in trouble at a time. A crash comes between two operations of the disk, never
+Caveats. One trouble comes at a time. A crash comes between two operations of the disk, never
 within one, but any subset of the sectors written since the last sync may be lost. A database's
 transaction is done whole or not at all: that is SQLite's own promise, and not tested here. Handling
 an event takes no virtual time.

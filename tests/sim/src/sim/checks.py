@@ -30,6 +30,7 @@ class Checks:
         self.leaders: dict[int, int] = {}  # by term
         self.applied: dict[int, tuple[int, ...]] = {}  # by index: term, kind, two checksums
         self.last_index = 0  # the last that was applied anywhere
+        self.commands = 0  # of all members together
         self._position: dict[int, int] = {}  # the last index applied, by member
 
     def started(self, member: int, applied_index: int) -> None:
@@ -44,6 +45,7 @@ class Checks:
             )
         self._position[member] = entry.index
         self.last_index = max(self.last_index, entry.index)
+        self.commands += len(outcomes)
         found = (entry.term, entry.kind, crc32c(entry.payload), checksum(outcomes))
         known = self.applied.setdefault(entry.index, found)
         if known != found:

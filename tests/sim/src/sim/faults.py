@@ -1,6 +1,6 @@
-"""What goes wrong in a run, and when: drawn from the seed, one impaired member at a time.
+"""What goes wrong in a run, and when: drawn from the seed, one trouble at a time.
 
-So a majority with whole disks is there throughout, and a loss is always a bug.
+What was synced is never lost, so a loss is always a bug.
 """
 
 import enum
@@ -9,7 +9,7 @@ from random import Random
 
 
 class FaultKind(enum.Enum):
-    """What can happen to a member."""
+    """What can happen to a member, or to all."""
 
     POWER = "power"  # it loses power: unsynced sectors may be lost
     KILL = "kill"  # its process ends, the machine goes on
@@ -18,6 +18,7 @@ class FaultKind(enum.Enum):
     DEAF = "deaf"  # nothing reaches it
     MUTE = "mute"  # nothing leaves it
     CLOCK = "clock"  # its wall clock jumps, for good
+    BLACKOUT = "blackout"  # every member loses power at once
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Protocol
@@ -21,7 +22,8 @@ from raft.ready import Leadership, Role
 
 from sim.checks import State
 from sim.disk import SimDisk
-from sim.database import SimStore
+from sim.network import Network
+from sim.store import SimStore
 from sim.timeline import Timeline
 from sim.trace import Trace, describe
 
@@ -46,6 +48,7 @@ class Surroundings(Protocol):
     """What a process reaches of the world; `sim.world` is it."""
 
     timeline: Timeline
+    network: Network
     trace: Trace
     random: Random
 
@@ -222,12 +225,8 @@ class Process:
 
     def audit(self, user_id: int, items: Iterable[int]) -> State:
         """Read stock and orders from the database, past the node, as a user who may see them."""
-        on_hand = {}
-        for item in items:
-            question = forward_pb2.Question(user_id=user_id, epoch=1)
-            question.query.get_item.item_id = item
-            got = inventory_pb2.GetItemResponse.FromString(self._ask(question))
-            on_hand[item] = got.item.quantity
+        found = {item: self.store.item(item) for item in items} if self.store else {}
+        on_hand = {key: item.quantity for key, item in found.items() if item is not None}
         orders: list[tuple[int, int, int]] = []
         question = forward_pb2.Question(user_id=user_id, epoch=1)
         question.query.list_orders.page_size = 100
@@ -249,6 +248,8 @@ class Process:
         event = self.store.step()
         while not isinstance(event, Answered):
             event = self.store.step()
+            if event is None:
+                raise RuntimeError(f"{self.settings.name} does not answer")
         if event.answers[0].error:
             raise RuntimeError(f"{self.settings.name} does not answer: {event}")
         return event.answers[0].response
@@ -313,10 +314,10 @@ class Process:
         self._later(self.world.random.randrange(200, 20_000), self._work_store)
 
     def _work_store(self) -> None:
-        if self.store is not None:
-            event = self.store.step()
+        event = self.store.step() if self.store is not None else None
+        if event is not None:
             # Between the end of the work and its event, a crash finds the work done.
-            self._later(self.world.random.randrange(1, 500), lambda: self.deliver(event))
+            self._later(self.world.random.randrange(1, 500), partial(self.deliver, event))
 
     # The Transport port.
 

@@ -1,6 +1,8 @@
 """The `Store` port over the real database, without threads: jobs are done when the world says so.
 
-Each job is one transaction or one file, so a crash is the loss of the jobs that were not let go.
+Each job is one transaction or one file, so a crash is the loss of the jobs that were not let go:
+the database stands as the last flush left it. That SQLite keeps its own promise is not tested here,
+so nothing is synced.
 """
 
 import hashlib
@@ -27,16 +29,21 @@ class SimStore:
     - A staged snapshot is served only after `install`, or when a start names its index.
     """
 
-    def __init__(self, folder: Path, installed_index: int) -> None:
-        """Open the state that the log names; finish a switch that a crash cut short."""
+    def __init__(self, folder: Path, installed_index: int, configuration: Configuration) -> None:
+        """Open the state that the log names; finish a switch that a crash cut short.
+
+        `configuration` is the log's; copies name it.
+        """
         self._folder = folder
+        self._configuration = configuration
+        self._pins: list[Pinned] = []
         self._jobs: deque[Callable[[], Event]] = deque()
         self.flushes = 0  # begun since the start
         path = self._path(installed_index)
         if installed_index and not path.exists():
             self._switch(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._database = Database(path)
+        self._database = _open(path)
 
     @property
     def jobs(self) -> int:
@@ -50,6 +57,9 @@ class SimStore:
     def close(self) -> None:
         """End the process: what waits is lost."""
         self._jobs.clear()
+        for pinned in self._pins:
+            pinned.close()
+        self._pins.clear()
         self._database.close()
 
     def _path(self, index: int) -> Path:
@@ -75,13 +85,39 @@ class SimStore:
 
     def hash(self, ticket: int) -> None:
         """See `Store.hash`."""
-        pinned = self._database.pin()
-        self._jobs.append(lambda: _hashed(ticket, pinned))
+        pinned = self._pin()
+
+        def job() -> Event:
+            found = Hashed(ticket, pinned.header.applied_index, pinned.sha256())
+            self._unpin(pinned)
+            return found
+
+        self._jobs.append(job)
 
     def copy(self, ticket: int) -> None:
         """See `Store.copy`."""
+        pinned = self._pin()
+        path = self._folder / f"copy-{ticket}.db"
+
+        def job() -> Event:
+            pinned.copy(path)
+            data = path.read_bytes()
+            index, term = pinned.header.applied_index, pinned.header.applied_term
+            self._unpin(pinned)
+            meta = SnapshotMeta(index, term, self._configuration)
+            header = SnapshotHeader(meta, len(data), hashlib.sha256(data).digest())
+            return Copied(ticket, header, str(path))
+
+        self._jobs.append(job)
+
+    def _pin(self) -> Pinned:
         pinned = self._database.pin()
-        self._jobs.append(lambda: _copied(ticket, pinned, self._folder / f"copy-{ticket}.db"))
+        self._pins.append(pinned)
+        return pinned
+
+    def _unpin(self, pinned: Pinned) -> None:
+        pinned.close()
+        self._pins.remove(pinned)
 
     def stage(self, header: SnapshotHeader, offset: int, data: bytes, ticket: int) -> None:
         """See `Store.stage`."""
@@ -106,7 +142,7 @@ class SimStore:
             path = self._path(meta.index)
             self._switch(path)
             self._database.close()
-            self._database = Database(path)
+            self._database = _open(path)
             return Installed(ticket)
 
         self._jobs.append(job)
@@ -136,17 +172,7 @@ class SimStore:
         return self._database.buckets()
 
 
-def _hashed(ticket: int, pinned: Pinned) -> Event:
-    found = Hashed(ticket, pinned.header.applied_index, pinned.sha256())
-    pinned.close()
-    return found
-
-
-def _copied(ticket: int, pinned: Pinned, path: Path) -> Event:
-    pinned.copy(path)
-    header = pinned.header
-    pinned.close()
-    data = path.read_bytes()
-    meta = SnapshotMeta(header.applied_index, header.applied_term, Configuration(frozenset()))
-    digest = hashlib.sha256(data).digest()
-    return Copied(ticket, SnapshotHeader(meta, len(data), digest), str(path))
+def _open(path: Path) -> Database:
+    database = Database(path)
+    database._writer.execute("PRAGMA synchronous=OFF")
+    return database

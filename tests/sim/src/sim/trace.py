@@ -34,12 +34,15 @@ class Trace:
 
 
 def describe(event: object) -> str:
-    """Return an event as text that is the same in every run of the same seed."""
+    """Return an event as text that is the same in every run of the same seed.
+
+    Where a file lies depends on the machine, so a path is left out.
+    """
     if isinstance(event, ProtobufMessage):
         data = event.SerializeToString(deterministic=True)
         return f"{type(event).__name__}[{len(data)} {data.hex()}]"
     slots = getattr(event, "__slots__", None)
     if slots is None:
         return repr(event)
-    fields = ", ".join(describe(getattr(event, slot)) for slot in slots)
+    fields = ", ".join(describe(getattr(event, slot)) for slot in slots if slot != "path")
     return f"{type(event).__name__}({fields})"

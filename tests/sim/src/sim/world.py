@@ -106,10 +106,12 @@ class World:
         for process in self.members.values():
             process.start()
         self.gateway.start()
+        # Clients come with tokens, so their users are there before them.
+        self._run_until(lambda: bool(self.checks.commands), "a leader makes the first state")
         for client in self.clients:
             client.start()
         for fault in self.faults:
-            self.timeline.after(fault.at_us, partial(self._begin, fault))
+            self.timeline.after(fault.at_us - self.timeline.now_us, partial(self._begin, fault))
         self.timeline.run_until(self.duration_us)
         self._heal()
         for client in self.clients:
@@ -164,9 +166,10 @@ class World:
         self.trace.add(self.timeline.now_us, "fault", f"{fault.kind.value} {name}")
         match fault.kind:
             case FaultKind.POWER | FaultKind.KILL:
-                process.end(power=fault.kind is FaultKind.POWER)
-                self.streams.forget(member)
-                self.gateway.member_ended(member)
+                self._end(member, power=fault.kind is FaultKind.POWER)
+            case FaultKind.BLACKOUT:
+                for each in self.members:
+                    self._end(each, power=True)
             case FaultKind.PAUSE:
                 process.pause()
             case FaultKind.ISOLATE:
@@ -179,6 +182,11 @@ class World:
             case FaultKind.CLOCK:
                 process.skew_ms += self.random.randrange(-30_000, 30_000)
         self.timeline.after(fault.lasts_us, self._heal)
+
+    def _end(self, member: int, *, power: bool) -> None:
+        self.members[member].end(power=power)
+        self.streams.forget(member)
+        self.gateway.member_ended(member)
 
     def _heal(self) -> None:
         """End every fault."""

@@ -114,6 +114,8 @@ def _read_token(token: str, fingerprint: str, column: str) -> list[Any] | None:
     if not token:
         return None
     try:
+        known: object
+        key: list[Any]
         known, *key = json.loads(base64.urlsafe_b64decode(token.encode()))
     except (ValueError, TypeError, binascii.Error):
         raise Refusal(errors.invalid_page_token()) from None
@@ -244,8 +246,7 @@ class Queries:
         before = page.after[1] if page.after else 2**62
         own = "" if user.role in users.KEEPERS else "AND user_id = ?"
         rows = self._select(
-            f"SELECT id FROM ledger WHERE order_id = id AND id < ? {own} "
-            "ORDER BY id DESC LIMIT ?",
+            f"SELECT id FROM ledger WHERE order_id = id AND id < ? {own} ORDER BY id DESC LIMIT ?",
             [before, *([user.id] if own else []), page.size + 1],
         )
         response = inventory_pb2.ListOrdersResponse(revision=self._header.applied_index)

@@ -63,12 +63,10 @@ class SqliteStore:
         self,
         data_dir: Path,
         installed_index: int,
-        configuration: Configuration,
         emit: Callable[[events.Event], None],
     ) -> None:
         """Open the state that the log names; raise DatabaseError."""
         self._folder = StateFolder(data_dir)
-        self._configuration = configuration
         self._emit = emit
         self._database = Database(self._folder.open(installed_index))
         self._switch = threading.Lock()  # held by reads, and while the database is replaced
@@ -112,9 +110,9 @@ class SqliteStore:
         def work(pinned: Pinned) -> events.Event:
             path = self._folder.copy_path(ticket)
             pinned.copy(path)
-            meta = SnapshotMeta(
-                pinned.header.applied_index, pinned.header.applied_term, self._configuration
-            )
+            # Who takes part is the log's knowledge; the node fills it in.
+            nobody = Configuration(frozenset())
+            meta = SnapshotMeta(pinned.header.applied_index, pinned.header.applied_term, nobody)
             header = SnapshotHeader(meta, path.stat().st_size, digest_of(path))
             return events.Copied(ticket, header, str(path))
 
@@ -148,7 +146,6 @@ class SqliteStore:
             replacement = Database(self._folder.install(meta.index))
             with self._switch:
                 old, self._database = self._database, replacement
-                self._configuration = meta.configuration
                 old.close()
             self._folder.keep_only(meta.index)
             return events.Installed(ticket)

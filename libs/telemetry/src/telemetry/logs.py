@@ -1,0 +1,31 @@
+"""Structured logs on stderr: JSON lines for machines, aligned columns for people."""
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+
+
+def configure(service: str, level: str = "info", form: Literal["json", "console"] = "json") -> None:
+    """Set up logging of a process; each line carries time, level, service and event."""
+    structlog.contextvars.bind_contextvars(service=service)
+    renderer: structlog.types.Processor = (
+        structlog.processors.JSONRenderer()
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[level.upper()]
+        ),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,77 @@
+"""gRPC as this system uses it: options for both ends, and refusals in and out.
+
+The options are facts about C-core that its defaults get wrong for a cluster on one network: it
+resolves names no sooner than every 30 s, backs off to 120 s, shares ports silently, and finds a
+dead peer only by keepalive.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+import grpc
+import grpc.aio
+from google.protobuf.message import DecodeError
+from google.rpc import status_pb2
+
+MESSAGE_BYTES_MAX = 16 << 20
+DETAILS_KEY = "grpc-status-details-bin"
+
+_BOTH = (
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.keepalive_time_ms", 2_000),
+    ("grpc.keepalive_timeout_ms", 2_000),
+    ("grpc.http2.max_pings_without_data", 0),
+)
+CLIENT_OPTIONS = (
+    *_BOTH,
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+)
+SERVER_OPTIONS = (
+    *_BOTH,
+    ("grpc.so_reuseport", 0),
+    ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
+    ("grpc.http2.max_ping_strikes", 0),
+)
+
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+async def abort(
+    context: "grpc.aio.ServicerContext[Any, Any]", status: status_pb2.Status
+) -> NoReturn:
+    """End a call with a refusal: its code, its sentence, and itself as the status details."""
+    context.set_trailing_metadata(((DETAILS_KEY, status.SerializeToString()),))
+    await context.abort(_CODES[status.code], status.message)
+    raise RuntimeError("abort returned")  # for the type checker: it never does
+
+
+def status_of(error: grpc.RpcError) -> status_pb2.Status | None:
+    """Return the refusal that a call ended with; None when it ended otherwise."""
+    trailing = error.trailing_metadata() if hasattr(error, "trailing_metadata") else None
+    for key, value in trailing or ():
+        if key == DETAILS_KEY and isinstance(value, bytes):
+            try:
+                return status_pb2.Status.FromString(value)
+            except DecodeError:
+                return None
+    return None
+
+
+def bearer(metadata: Iterable[tuple[str, str | bytes]] | None) -> str | None:
+    """Return the token of an `authorization: Bearer …` header (RFC 6750), if there is one."""
+    for key, value in metadata or ():
+        if key.lower() == "authorization" and isinstance(value, str):
+            scheme, _, token = value.partition(" ")
+            if scheme.lower() == "bearer" and token:
+                return token.strip()
+    return None
+
+
+def authorization(token: str) -> tuple[tuple[str, str], ...]:
+    """Return the metadata that carries a token."""
+    return (("authorization", f"Bearer {token}"),)

@@ -1,0 +1,337 @@
+"""Runs one member: `python -m inventory_node`, settings from the environment.
+
+Exit status: 0 stopped cleanly on SIGTERM or SIGINT; 2 the settings are nonsense; 3 the data
+directory is in use or cannot be written; 4 log or database are damaged or of another version; 5
+this member may not begin; 6 an address cannot be listened on; 70 the member halted, because going
+on could have lost or forked what was acknowledged.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import gc
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from queue import SimpleQueue
+
+import grpc.aio
+import structlog
+import uvloop
+from grpc_health.v1 import health_pb2_grpc
+from inventory.raft.v1 import forward_pb2_grpc, peer_pb2, peer_pb2_grpc
+from inventory.v1 import cluster_pb2
+from pydantic import ValidationError
+from raft.messages import Configuration
+from telemetry import logs, metrics
+from wire.channels import SERVER_OPTIONS
+
+from inventory_node import bootstrap, events
+from inventory_node.config import Config
+from inventory_node.core import Halted, Node, NodeSettings, Ports
+from inventory_node.machine import Machine
+from inventory_node.runtime.api import Gate, Gateways, PeerApi, member_response
+from inventory_node.runtime.disk import ThreadedDisk
+from inventory_node.runtime.loop import Loop
+from inventory_node.runtime.metrics import Counts, NodeCollector, registry
+from inventory_node.runtime.network import Network
+from inventory_node.runtime.peers import Peer, Peers
+from inventory_node.runtime.probes import Probes
+from inventory_node.runtime.sqlite import DatabaseError
+from inventory_node.runtime.store import SqliteStore
+from inventory_node.runtime.watcher import Watcher
+from inventory_node.wal import Identity, LogDamaged, LogForeign, Recovered, recover
+
+SEGMENT_BYTES = 16 << 20
+BOOTSTRAP_POLL_SECONDS = 0.1
+SHOW_SECONDS = 0.25
+SWITCH_INTERVAL_SECONDS = 0.0001  # or a busy loop keeps the sync thread waiting (measured)
+VERSION = "0.1.0"
+
+_log = structlog.get_logger()
+
+
+class Exit(Exception):  # noqa: N818 - the end, with a status
+    """Ends the process with one clear line."""
+
+    def __init__(self, status: int, message: str) -> None:
+        """Carry the exit status."""
+        super().__init__(message)
+        self.status = status
+
+
+class WallClock:
+    """The `Clock` port."""
+
+    def now_ms(self) -> int:
+        """Return milliseconds since 1970."""
+        return time.time_ns() // 1_000_000
+
+
+class Chance:
+    """The `Random` port."""
+
+    def below(self, bound: int) -> int:
+        """Return an integer from 0 to bound - 1."""
+        return random.randrange(bound)  # noqa: S311 - election jitter, not a secret
+
+
+class Member:
+    """One member from its first byte to its last: identity, server, node."""
+
+    def __init__(self, config: Config) -> None:
+        """Read the key; nothing is opened yet."""
+        self._config = config
+        self._key = _secret(config.cluster_key_file)
+        names = list(config.members)
+        cluster_id = bootstrap.cluster_id_of(self._key.encode(), names)
+        self._ids = {name: bootstrap.member_id_of(cluster_id, name) for name in names}
+        self._identity = Identity(cluster_id, self._ids[config.node_name], config.node_name)
+        self._bootstrapped = False
+        self._term = 0  # known before the node runs
+        self._node: Node | None = None
+        self._ending = False
+
+    def _describe(self) -> peer_pb2.DescribeResponse:
+        term = self._node.view().term if self._node is not None else self._term
+        return peer_pb2.DescribeResponse(
+            cluster_id=self._identity.cluster_id,
+            member_id=self._identity.member_id,
+            bootstrapped=self._bootstrapped,
+            term=term,
+        )
+
+    def view(self) -> cluster_pb2.Member:
+        """Return the member as it sees itself, with what only the process knows."""
+        config = self._config
+        member = cluster_pb2.Member(name=config.node_name, id=self._identity.member_id)
+        if self._node is not None:
+            member = self._node.view()
+        member.address = config.members[config.node_name]
+        member.pid = os.getpid()
+        member.version = VERSION
+        member.reachable = True
+        return member
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT; raise Exit or Halted."""
+        config, identity = self._config, self._identity
+        peers = {
+            self._ids[name]: Peer(name, address, identity.cluster_id, self._key)
+            for name, address in config.members.items()
+            if name != config.node_name
+        }
+        loop = Loop()
+        network_peers = Peers(identity.cluster_id, identity.member_id, peers, loop.post)
+        gate = Gate(self._key)
+        gateways = Gateways(
+            gate, loop.post, lambda: member_response(identity.cluster_id, self.view())
+        )
+        peer_api = PeerApi(gate, identity.cluster_id, identity.member_id, loop.post, self._describe)
+        probes = Probes()
+        server = await _serve(config.node_listen, gateways, peer_api, probes)
+        _end_on_signals(loop, self._stop)
+        tasks = [asyncio.ensure_future(peer.run()) for peer in peers.values()]
+        try:
+            recovered = await self._recovered(network_peers, loop)
+            await self._live(
+                recovered, network_peers, Network(network_peers, gateways, peer_api), loop, probes
+            )
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await server.stop(0.2)
+            await network_peers.close()
+
+    def _stop(self) -> None:
+        self._ending = True
+
+    async def _recovered(self, peers: Peers, loop: Loop) -> Recovered:
+        """Read the log; write its first bytes when this is the first start."""
+        folder = self._config.data_dir / "wal"
+        recovered = _recover(folder, loop)
+        if recovered.identity is None:
+            self._check_no_state()
+            while not bootstrap.may_bootstrap(self._identity, await peers.describe()):
+                if self._ending:
+                    raise Exit(0, "stopped before the first start was complete")
+                await _pause()
+            voters = Configuration(frozenset(self._ids.values()))
+            await _run_now(folder, recovered.log.bootstrap(self._identity, voters), recovered)
+            recovered = _recover(folder, loop)
+            _log.info("bootstrapped", cluster_id=self._identity.cluster_id)
+        if recovered.identity is not None:
+            bootstrap.check_identity(recovered.identity, self._identity, folder)
+        self._bootstrapped = True
+        self._term = recovered.hard_state.term
+        return recovered
+
+    def _check_no_state(self) -> None:
+        if any(self._config.data_dir.glob("state-*/state.db")):
+            raise Exit(
+                4,
+                f"{self._config.data_dir} holds a database and no log: votes may have been lost "
+                "with the log; restore it, or remove all of this member's data",
+            )
+
+    async def _live(
+        self, recovered: Recovered, peers: Peers, network: Network, loop: Loop, probes: Probes
+    ) -> None:
+        """Be a member until the end."""
+        config, identity = self._config, self._identity
+        installed = recovered.installed.index if recovered.installed is not None else 0
+        disk = ThreadedDisk(config.data_dir / "wal", loop.emit)
+        store = SqliteStore(config.data_dir, installed, loop.emit)
+        counts = Counts()
+        settings = NodeSettings(
+            name=identity.name,
+            member_id=identity.member_id,
+            cluster_id=identity.cluster_id,
+            members={member_id: name for name, member_id in self._ids.items()},
+            initialize=bootstrap.initialize_of(config.bootstrap_file, identity.cluster_id),
+        )
+        ports = Ports(disk, store, network, WallClock(), Chance(), Watcher(counts))
+        node = Node(settings, ports, recovered, Machine(store))
+        node.campaign_allowed = False
+        self._node = node
+        if config.metrics_listen:
+            collector = NodeCollector(self.view, counts, lambda: loop.lag_seconds)
+            metrics.serve(config.metrics_listen, registry(collector))
+        gc.collect()
+        gc.freeze()
+        loop.run(node, peers.flush)
+        if self._ending:
+            loop.post(events.StopRequested())
+        watch = asyncio.ensure_future(self._watch(node, peers, probes))
+        try:
+            await asyncio.wait({loop.ended, watch}, return_when=asyncio.FIRST_COMPLETED)
+            if watch.done():
+                await watch
+            await loop.ended
+            disk.close()
+            store.close()
+        finally:
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
+
+    async def _watch(self, node: Node, peers: Peers, probes: Probes) -> None:
+        """Open elections when everybody has bootstrapped, and show how the member is."""
+        await probes.begin()
+        while not bootstrap.is_complete(node.view().term, await peers.describe()):
+            await _pause()
+        node.campaign_allowed = True
+        while True:
+            await probes.show(node.view(), started=True, ending=self._ending)
+            await asyncio.sleep(SHOW_SECONDS)
+
+
+def _secret(path: Path) -> str:
+    try:
+        secret = path.read_text().strip()
+    except OSError as error:
+        raise Exit(2, f"the cluster key cannot be read: {error}") from error
+    if not secret:
+        raise Exit(2, f"the cluster key {path} is empty")
+    return secret
+
+
+async def _pause() -> None:
+    """Wait before peers are asked again: they have no way to say that they changed."""
+    await asyncio.sleep(BOOTSTRAP_POLL_SECONDS)
+
+
+def _recover(folder: Path, loop: Loop) -> Recovered:
+    disk = ThreadedDisk(folder, loop.emit)
+    try:
+        return recover(disk, segment_bytes=SEGMENT_BYTES)
+    finally:
+        disk.close()
+
+
+async def _run_now(folder: Path, operations: Sequence[object], recovered: Recovered) -> None:
+    """Run the first plans of the log and wait for them, before there is a node."""
+    done: SimpleQueue[events.DiskDone | events.DiskFailed] = SimpleQueue()
+    disk = ThreadedDisk(folder, done.put)
+    disk.run((*recovered.repair, *operations), 0)  # type: ignore[arg-type]  # the wal's own plans
+    disk.close()
+    result = done.get()
+    if isinstance(result, events.DiskFailed):
+        raise Exit(3, f"the log cannot be begun: {result.problem}")
+
+
+async def _serve(
+    listen: str, gateways: Gateways, peer_api: PeerApi, probes: Probes
+) -> grpc.aio.Server:
+    server = grpc.aio.server(options=SERVER_OPTIONS)
+    forward_pb2_grpc.add_ForwardServiceServicer_to_server(gateways, server)
+    peer_pb2_grpc.add_PeerServiceServicer_to_server(peer_api, server)
+    health_pb2_grpc.add_HealthServicer_to_server(probes.servicer, server)
+    try:
+        server.add_insecure_port(listen)
+    except RuntimeError as error:
+        raise Exit(6, f"cannot listen on {listen}: is the port taken? ({error})") from error
+    await server.start()
+    return server
+
+
+def _end_on_signals(loop: Loop, stop: object) -> None:
+    def end() -> None:
+        stop()  # type: ignore[operator]  # a bound method
+        loop.post(events.StopRequested())
+
+    running = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        running.add_signal_handler(number, end)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the data directory, so that no other process uses it."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+    except BlockingIOError as error:
+        raise Exit(3, f"the data directory {folder} is in use by another process") from error
+    except PermissionError as error:
+        raise Exit(3, f"the data directory {folder} cannot be written: {error}") from error
+
+
+def main() -> int:
+    """Run the member; return the exit status."""
+    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+    try:
+        config = Config()  # type: ignore[call-arg]  # from the environment
+    except ValidationError as error:
+        for problem in error.errors():
+            name = "INVENTORY_" + "_".join(str(part) for part in problem["loc"]).upper()
+            sys.stderr.write(f"inventory-node: {name.rstrip('_')}: {problem['msg']}\n")
+        return 2
+    logs.configure(config.node_name, config.log_level, config.log_format)
+    try:
+        with _locked(config.data_dir):
+            uvloop.run(Member(config).run())
+    except Exit as end:
+        if end.status:
+            sys.stderr.write(f"inventory-node: {end}\n")
+        return end.status
+    except (LogDamaged, LogForeign, DatabaseError) as error:
+        sys.stderr.write(f"inventory-node: {error}\n")
+        return 4
+    except bootstrap.BootstrapRefused as error:
+        sys.stderr.write(f"inventory-node: {error}\n")
+        return 5
+    except Halted as error:
+        _log.error("halted", reason=str(error))
+        return 70
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

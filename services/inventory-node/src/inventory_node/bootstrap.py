@@ -1,0 +1,133 @@
+"""The first start of a member: who it is, whether it may begin, and the first state.
+
+The cluster's id and its first members' ids derive from the cluster's key and the members' names, so
+that a bootstrap that was cut short goes on where it was. A member bootstraps when every other one
+says that it is empty, or bootstrapped identically and without a term; nobody campaigns or votes
+until every member has. An empty volume beside peers that have a term is refused: it may have voted
+before it was lost.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from inventory.raft.v1 import log_pb2
+from inventory.v1 import auth_pb2
+from wire import bounds, money
+
+from inventory_node.wal import Identity
+
+
+class BootstrapRefused(Exception):  # noqa: N818 - a refusal
+    """Refusal: this member may not begin; the message says why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a peer says of itself."""
+
+    name: str
+    cluster_id: str
+    member_id: int
+    bootstrapped: bool
+    term: int  # 0 until its first election
+
+
+def cluster_id_of(key: bytes, names: Iterable[str]) -> str:
+    """Derive the cluster's id; the key cannot be computed from it."""
+    text = ",".join(sorted(names)).encode()
+    return blake2b(text, key=blake2b(key).digest(), digest_size=16, person=b"cluster").hexdigest()
+
+
+def member_id_of(cluster_id: str, name: str) -> int:
+    """Derive a first member's id, positive and below 2^63."""
+    digest = blake2b(f"{cluster_id}/{name}".encode(), digest_size=8, person=b"member").digest()
+    return (int.from_bytes(digest) & (2**63 - 1)) or 1
+
+
+def may_bootstrap(own: Identity, peers: Iterable[Described | None]) -> bool:
+    """Tell whether an empty member may begin; None stands for a peer that does not answer.
+
+    Raises BootstrapRefused when it never may.
+    """
+    answered = True
+    for peer in peers:
+        if peer is None:
+            answered = False
+            continue
+        if peer.bootstrapped and peer.cluster_id != own.cluster_id:
+            raise BootstrapRefused(
+                f"{peer.name} belongs to another cluster ({peer.cluster_id}, not "
+                f"{own.cluster_id}); check the cluster key and the names of the members"
+            )
+        if peer.term:
+            raise BootstrapRefused(
+                f"this member's volume is empty and {peer.name} is in term {peer.term} already: a "
+                "vote may have been lost with the volume; restore the volume"
+            )
+    return answered
+
+
+def is_complete(own_term: int, peers: Iterable[Described | None]) -> bool:
+    """Tell whether every member has bootstrapped, so that elections may begin."""
+    known = list(peers)
+    if own_term or any(peer is not None and peer.term for peer in known):
+        return True
+    return all(peer is not None and peer.bootstrapped for peer in known)
+
+
+def check_identity(found: Identity, wanted: Identity, folder: Path) -> None:
+    """Refuse a volume that belongs to somebody else."""
+    if found != wanted:
+        raise BootstrapRefused(
+            f"{folder} belongs to member {found.name} of cluster {found.cluster_id}, and this is "
+            f"{wanted.name} of {wanted.cluster_id}; start it on its own volume, with its own key"
+        )
+
+
+def initialize_of(path: Path | None, cluster_id: str) -> bytes:
+    """Return the first command, a serialized Administration, from the bootstrap file.
+
+    The file is JSON: `{"currency": {"code": "USD", "minor_digits": 2}, "users": [{"name": …,
+    "role": "customer", "password_hash": …}], "items": [{"name": …, "description": …, "price":
+    "12.50", "quantity": 3}]}`. Raises BootstrapRefused.
+    """
+    if path is None:
+        return b""
+    try:
+        content = json.loads(path.read_text())
+        command = log_pb2.Administration(request_id="initialize")
+        _fill(command.initialize, content)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BootstrapRefused(
+            f"the bootstrap file {path} cannot be used: {type(error).__name__}: {error}"
+        ) from error
+    command.initialize.cluster_id = cluster_id
+    problem = bounds.check_administration(command)
+    if problem is not None:
+        raise BootstrapRefused(f"the bootstrap file {path} cannot be used: {problem.message}")
+    return command.SerializeToString(deterministic=True)
+
+
+def _fill(initialize: log_pb2.Initialize, content: Mapping[str, Any]) -> None:
+    currency = content["currency"]
+    code, digits = currency["code"], currency["minor_digits"]
+    initialize.currency.code = code
+    initialize.currency.minor_digits = digits
+    for user in content["users"]:
+        initialize.users.add(
+            name=user["name"],
+            role=auth_pb2.Role.Value(f"ROLE_{user['role'].upper()}"),
+            password_hash=user["password_hash"],
+        )
+    for item in content["items"]:
+        minor = money.parse_minor(item["price"], digits)
+        initialize.items.add(
+            name=item["name"],
+            description=item["description"],
+            price=money.from_minor(minor, code, digits),
+            quantity=item["quantity"],
+        )

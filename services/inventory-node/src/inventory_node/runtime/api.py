@@ -1,0 +1,215 @@
+"""What this member serves: peers' messages and snapshots, and gateways' streams.
+
+Every call proves itself with the cluster's key, and every frame of a peer with the cluster's id.
+"""
+
+import asyncio
+import hmac
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import Any, NoReturn, TypeAlias
+
+import crc32c
+import grpc
+import grpc.aio
+from inventory.raft.v1 import (
+    forward_pb2,
+    forward_pb2_grpc,
+    peer_pb2,
+    peer_pb2_grpc,
+)
+from inventory.v1 import cluster_pb2
+from raft.messages import Configuration, SnapshotMeta
+from wire.channels import bearer
+
+from inventory_node import events
+from inventory_node.codec import CodecError, message_from_wire
+from inventory_node.ports import SnapshotHeader
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Post = Callable[[events.Event], None]
+
+
+class Gate:
+    """Who may talk to this member."""
+
+    def __init__(self, key: str) -> None:
+        """Let those in who know the cluster's key."""
+        self._key = key.encode()
+
+    async def check(self, context: Context) -> None:
+        """End the call of anybody else."""
+        token = bearer(context.invocation_metadata()) or ""
+        if not hmac.compare_digest(token.encode(), self._key):
+            await context.abort(
+                grpc.StatusCode.UNAUTHENTICATED, "this is for members and gateways: wrong key"
+            )
+
+
+class Session:
+    """One gateway's stream: frames on their way out."""
+
+    def __init__(self) -> None:
+        """Start with nothing to say."""
+        self._frames: deque[forward_pb2.ForwardResponse] = deque()
+        self._wake = asyncio.Event()
+
+    def reply(self, response: forward_pb2.ForwardResponse) -> None:
+        """Queue a frame."""
+        self._frames.append(response)
+        self._wake.set()
+
+    async def write(self, context: Context) -> None:
+        """Write frames for as long as the stream lasts; the one writer it has."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._frames:
+                await context.write(self._frames.popleft())
+
+
+class Gateways(forward_pb2_grpc.ForwardServiceServicer):
+    """The gateway-facing half of the transport port, and what serves it."""
+
+    def __init__(
+        self, gate: Gate, post: Post, describe: Callable[[], forward_pb2.GetMemberResponse]
+    ) -> None:
+        """Start with no session."""
+        self._gate = gate
+        self._post = post
+        self._describe = describe
+        self._sessions: dict[int, Session] = {}
+        self._last = 0
+
+    def reply(self, session: int, response: forward_pb2.ForwardResponse) -> None:
+        """Answer on a session; nothing happens when it is gone."""
+        stream = self._sessions.get(session)
+        if stream is not None:
+            stream.reply(response)
+
+    async def Forward(  # type: ignore[override]  # writes by the context, not as an iterator
+        self, request_iterator: AsyncIterator[forward_pb2.ForwardRequest], context: Context
+    ) -> None:
+        """Carry all requests of a gateway."""
+        await self._gate.check(context)
+        self._last += 1
+        number, session = self._last, Session()
+        self._sessions[number] = session
+        self._post(events.SessionOpened(number))
+        writer = asyncio.ensure_future(session.write(context))
+        try:
+            async for request in request_iterator:
+                self._post(events.Forwarded(number, request))
+        finally:
+            writer.cancel()
+            del self._sessions[number]
+            self._post(events.SessionClosed(number))
+            await asyncio.gather(writer, return_exceptions=True)
+
+    async def GetMember(
+        self, request: forward_pb2.GetMemberRequest, context: Context
+    ) -> forward_pb2.GetMemberResponse:
+        """Say how this member sees itself."""
+        await self._gate.check(context)
+        return self._describe()
+
+
+class PeerApi(peer_pb2_grpc.PeerServiceServicer):
+    """What other members send."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        cluster_id: str,
+        own_id: int,
+        post: Post,
+        describe: Callable[[], peer_pb2.DescribeResponse],
+    ) -> None:
+        """Take frames for one member of one cluster."""
+        self._gate = gate
+        self._cluster_id = cluster_id
+        self._own_id = own_id
+        self._post = post
+        self._describe = describe
+        self._chunks: dict[tuple[int, int], asyncio.Future[tuple[bool, str]]] = {}
+
+    async def Deliver(
+        self, request_iterator: AsyncIterator[peer_pb2.PeerFrame], context: Context
+    ) -> peer_pb2.DeliverResponse:
+        """Take one peer's messages; a frame that is not for this member ends the stream."""
+        await self._gate.check(context)
+        async for frame in request_iterator:
+            if frame.cluster_id != self._cluster_id:
+                await self._refuse(context, "this is another cluster")
+            try:
+                messages = tuple(message_from_wire(wire) for wire in frame.messages)
+            except CodecError as error:
+                await self._refuse(context, str(error))
+            if any(message.recipient != self._own_id for message in messages):
+                await self._refuse(context, "a message is for another member")
+            if messages:
+                self._post(events.PeerMessages(messages))
+        return peer_pb2.DeliverResponse()
+
+    async def _refuse(self, context: Context, problem: str) -> NoReturn:
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, problem)
+        raise RuntimeError("abort returned")  # for the type checker: it never does
+
+    async def SendSnapshot(
+        self, request_iterator: AsyncIterator[peer_pb2.SnapshotChunk], context: Context
+    ) -> peer_pb2.SendSnapshotResponse:
+        """Take one snapshot; the next chunk is read when the last one is stored."""
+        await self._gate.check(context)
+        async for chunk in request_iterator:
+            if chunk.cluster_id != self._cluster_id or chunk.recipient != self._own_id:
+                return peer_pb2.SendSnapshotResponse(problem="it is for another member")
+            if crc32c.crc32c(chunk.data) != chunk.crc32c:
+                return peer_pb2.SendSnapshotResponse(
+                    problem=f"the chunk at {chunk.offset} is damaged"
+                )
+            installed, problem = await self._take(chunk)
+            if installed or problem:
+                return peer_pb2.SendSnapshotResponse(installed=installed, problem=problem)
+        return peer_pb2.SendSnapshotResponse(problem="the stream ended before the snapshot")
+
+    async def _take(self, chunk: peer_pb2.SnapshotChunk) -> tuple[bool, str]:
+        meta = SnapshotMeta(
+            chunk.meta.index,
+            chunk.meta.term,
+            Configuration(frozenset(chunk.meta.voters), frozenset(chunk.meta.learners)),
+        )
+        header = SnapshotHeader(meta, chunk.meta.size, chunk.meta.sha256)
+        key = (chunk.sender, chunk.meta.index)
+        if key in self._chunks:
+            return False, "another stream of it is under way"
+        answer: asyncio.Future[tuple[bool, str]] = asyncio.get_running_loop().create_future()
+        self._chunks[key] = answer
+        try:
+            self._post(
+                events.ChunkReceived(chunk.sender, chunk.term, header, chunk.offset, chunk.data)
+            )
+            return await answer
+        finally:
+            del self._chunks[key]
+
+    def answer_chunk(
+        self, peer: int, index: int, taken: int, *, installed: bool, problem: str
+    ) -> None:
+        """Answer the chunk that waits."""
+        del taken  # the stream itself says what comes next
+        waiting = self._chunks.get((peer, index))
+        if waiting is not None and not waiting.done():
+            waiting.set_result((installed, problem))
+
+    async def Describe(
+        self, request: peer_pb2.DescribeRequest, context: Context
+    ) -> peer_pb2.DescribeResponse:
+        """Say what this member is, while it starts and after."""
+        del request
+        await self._gate.check(context)
+        return self._describe()
+
+
+def member_response(cluster_id: str, member: cluster_pb2.Member) -> forward_pb2.GetMemberResponse:
+    """Return the answer of `GetMember`."""
+    return forward_pb2.GetMemberResponse(cluster_id=cluster_id, member=member)

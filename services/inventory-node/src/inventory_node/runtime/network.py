@@ -1,0 +1,38 @@
+"""The transport port, made of its two halves: members and gateways."""
+
+from collections.abc import Sequence
+
+from inventory.raft.v1 import forward_pb2
+from raft.messages import Message
+
+from inventory_node.ports import SnapshotHeader
+from inventory_node.runtime.api import Gateways, PeerApi
+from inventory_node.runtime.peers import Peers
+
+
+class Network:
+    """The `Transport` port, made of its two halves."""
+
+    def __init__(self, peers: Peers, gateways: Gateways, peer_api: PeerApi) -> None:
+        """Join them."""
+        self._peers = peers
+        self._gateways = gateways
+        self._peer_api = peer_api
+
+    def send(self, messages: Sequence[Message]) -> None:
+        """See `Transport.send`."""
+        self._peers.send(messages)
+
+    def reply(self, session: int, response: forward_pb2.ForwardResponse) -> None:
+        """See `Transport.reply`."""
+        self._gateways.reply(session, response)
+
+    def send_snapshot(self, peer: int, term: int, header: SnapshotHeader, path: str) -> None:
+        """See `Transport.send_snapshot`."""
+        self._peers.send_snapshot(peer, term, header, path)
+
+    def answer_chunk(
+        self, peer: int, index: int, taken: int, *, installed: bool, problem: str
+    ) -> None:
+        """See `Transport.answer_chunk`."""
+        self._peer_api.answer_chunk(peer, index, taken, installed=installed, problem=problem)
