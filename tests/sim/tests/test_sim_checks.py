@@ -4,8 +4,8 @@ import pytest
 from inventory_node.machine import Kept
 from raft.messages import Entry, EntryKind
 from raft.ready import Role
-from sim.checks import Checks, SafetyViolation, State, check_history
-from sim.clients import Operation
+from sim.checks import Checks, SafetyViolation, State, check_history, check_order
+from sim.clients import Operation, Read
 
 START = {1: 10}
 
@@ -20,6 +20,8 @@ def order(order_id: int, quantity: int = 1, *, refused: str = "") -> Operation:
         is_order=True,
         mutation=b"",
         call_us=1,
+        floor=0,
+        revision=order_id,
         return_us=2,
         order_id=order_id,
         refused=refused,
@@ -46,6 +48,31 @@ def test_a_state_that_does_not_fit_is_found(state: State, problem: str) -> None:
     """An acknowledged order that is gone, one that is there twice, one of nobody, wrong stock."""
     with pytest.raises(SafetyViolation, match=problem):
         check_history([order(1), order(2, 2)], START, state)
+
+
+def test_reads_of_their_revision_pass() -> None:
+    """Before, between and after two orders."""
+    reads = [Read(1, 0, 0, 10), Read(1, 1, 1, 9), Read(1, 1, 7, 7)]
+    check_order([order(1), order(2, 2)], reads, START)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [Read(1, 2, 1, 9), Read(1, 0, 2, 9)],
+    ids=["stale", "of no revision"],
+)
+def test_a_read_that_does_not_fit_is_found(read: Read) -> None:
+    """One that shows less than was known before it, one that shows what never was."""
+    with pytest.raises(SafetyViolation, match="a read of item 1"):
+        check_order([order(1), order(2, 2)], [read], START)
+
+
+def test_a_mutation_before_what_was_known_is_found() -> None:
+    """Real time orders what does not overlap."""
+    late = order(2)
+    late.floor = 5
+    with pytest.raises(SafetyViolation, match="was known when it was asked for"):
+        check_order([late], [], START)
 
 
 def test_an_unknown_outcome_is_found() -> None:

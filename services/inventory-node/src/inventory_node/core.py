@@ -71,7 +71,6 @@ class Node:
         self._outgoing = Outgoing(ports.store, ports.transport)
         self._incoming = Incoming(settings.member_id, ports.store, ports.transport)
         self._state_hash = cluster_pb2.StateHash()
-        self._initialized_in_term = 0  # the term in which this leader proposed Initialize
         self._stopping = False
 
     @property
@@ -94,9 +93,8 @@ class Node:
         return (
             self._stopping
             and self._journal.idle
-            and self._flushing.idle
-            and not self._incoming.switching
             and self._flushing.is_durable
+            and not self._incoming.switching
         )
 
     def handle(self, event: events.Event) -> None:
@@ -286,20 +284,16 @@ class Node:
         entry = self._applying.turn()
         if entry is not None:
             self._raft.applied(entry.index)
-            if entry.term == self._raft.term and self._raft.role is Role.LEADER:
-                self._initialize(entry.term)
-        self._reading.applied(self._flushing)
+            self._initialize(entry.term)
+        if not self._incoming.installing:  # the state below is being replaced
+            self._reading.applied(self._flushing)
         return entry is not None
 
-    def _initialize(self, term: int) -> None:
-        """Propose the first state, once a term, when this term's view of the log shows none."""
-        if (
-            self._settings.initialize
-            and not self._machine.initialized
-            and self._initialized_in_term != term
-        ):
-            self._initialized_in_term = term
-            self._proposals.offer_own(self._settings.initialize)
+    def _initialize(self, applied_term: int) -> None:
+        """Propose the first state, when a leader that has applied an entry of its own sees none."""
+        leads = self._raft.role is Role.LEADER and applied_term == self._raft.term
+        if leads and self._settings.initialize and not self._machine.initialized:
+            self._proposals.offer_own(self._settings.initialize, applied_term)
 
     def _became_durable(self) -> None:
         """Give up the part of the log that the database has made superfluous."""

@@ -50,6 +50,7 @@ class Proposals:
         self._waiting: deque[Waiting] = deque()
         self._waiting_bytes = 0
         self._proposed: dict[int, Proposed] = {}
+        self._own_term = 0  # in which this leader offered a command of its own
 
     def offer(self, session: int, proposals: Iterable[forward_pb2.Proposal]) -> None:
         """Check and queue the commands of a frame; answer at once those that cannot be."""
@@ -65,8 +66,11 @@ class Proposals:
                 continue
             self._queue(Waiting(asker, command))
 
-    def offer_own(self, administration: bytes) -> None:
-        """Queue an Administration of the cluster itself (user 0), for nobody."""
+    def offer_own(self, administration: bytes, term: int) -> None:
+        """Queue an Administration of the cluster itself (user 0), for nobody, once a term."""
+        if self._own_term == term:
+            return
+        self._own_term = term
         command = raw_pb2.RawCommand(administration=administration)
         self._queue(Waiting(None, command.SerializeToString()))
 

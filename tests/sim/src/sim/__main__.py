@@ -15,7 +15,7 @@ def line(summary: Summary) -> str:
     return (
         f"seed {summary.seed}: {summary.digest} after {summary.events} events, "
         f"{summary.entries} entries in {summary.terms} terms, {summary.orders} orders, "
-        f"{summary.operations} operations in {summary.attempts} attempts, "
+        f"{summary.operations} operations in {summary.attempts} attempts, {summary.reads} reads, "
         f"{summary.snapshots} snapshots; faults: {faults or 'none'}"
     )
 

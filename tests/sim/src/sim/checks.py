@@ -8,7 +8,7 @@ from inventory_node.machine import Administered, Applied, Kept
 from raft.messages import Entry
 from raft.ready import Role
 
-from sim.clients import Operation
+from sim.clients import Operation, Read
 
 
 class SafetyViolation(Exception):  # noqa: N818 - what was found is its name
@@ -111,3 +111,32 @@ def check_history(history: Iterable[Operation], start: Mapping[int, int], state:
         raise SafetyViolation(f"orders lost: {lost}; not acknowledged: {unknown}; twice: {doubled}")
     if on_hand != dict(state.on_hand):
         raise SafetyViolation(f"stock is {dict(state.on_hand)} and should be {on_hand}")
+
+
+def check_order(
+    history: Sequence[Operation], reads: Iterable[Read], start: Mapping[int, int]
+) -> None:
+    """Compare revisions with real time: what began later than an answer comes after it.
+
+    - A mutation stands behind everything that any client had been told of before it was called.
+    - A read shows all of that, and exactly the stock of its revision (linearizability).
+    """
+    done = [operation for operation in history if operation.acknowledged]
+    for operation in done:
+        if operation.revision <= operation.floor:
+            raise SafetyViolation(
+                f"{operation.request_id} was done at revision {operation.revision}, and "
+                f"{operation.floor} was known when it was asked for"
+            )
+    for read in reads:
+        changes = [
+            -operation.quantity if operation.is_order else operation.quantity
+            for operation in done
+            if operation.item_id == read.item_id and operation.revision <= read.revision
+        ]
+        quantity = start[read.item_id] + sum(changes)
+        if read.revision < read.floor or read.quantity != quantity:
+            raise SafetyViolation(
+                f"a read of item {read.item_id} shows {read.quantity} at revision {read.revision};"
+                f" it should show {quantity}, at {read.floor} or later"
+            )

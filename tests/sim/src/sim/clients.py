@@ -3,16 +3,16 @@
 What they asked and were told is the history that the checks at the end judge.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
+from typing import Protocol
 
 from google.rpc import status_pb2
 from inventory.v1 import inventory_pb2
 
 from sim.timeline import Timeline
 
-DEADLINE_MS = 1_500  # of one attempt
+DEADLINE_MS = 500  # of one attempt
 REST_US_MAX = 60_000  # between operations
 UNKNOWN_CODES = {4, 14, 8}  # DEADLINE_EXCEEDED, UNAVAILABLE, RESOURCE_EXHAUSTED
 
@@ -28,7 +28,9 @@ class Operation:
     is_order: bool
     mutation: bytes
     call_us: int
+    floor: int  # the newest revision that any client had been told of at the call
     return_us: int | None = None
+    revision: int = 0
     order_id: int = 0  # of an acknowledged order
     on_hand_after: int = 0
     refused: str = ""  # the message of a final refusal
@@ -40,8 +42,42 @@ class Operation:
         return self.return_us is not None and not self.refused
 
 
+@dataclass(slots=True)
+class Read:
+    """A linearizable read that was answered."""
+
+    item_id: int
+    floor: int  # as of Operation
+    revision: int
+    quantity: int
+
+
+class Horizon:
+    """The newest revision that any client was told of: what begins later must show it."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self.revision = 0
+
+    def seen(self, revision: int) -> None:
+        """A client was told of a revision."""
+        self.revision = max(self.revision, revision)
+
+
+class Gateway(Protocol):
+    """Where clients send their requests."""
+
+    def mutate(self, client: "Client", mutation: bytes, deadline_ms: int) -> None:
+        """Have a mutation applied; `client.told` is called with its outcome, or an error."""
+        ...
+
+    def read_item(self, client: "Client", item_id: int, deadline_ms: int) -> None:
+        """Read an item; `client.read` is called with the response, None when there is none."""
+        ...
+
+
 class Client:
-    """Someone who orders, and now and then restocks.
+    """Someone who orders, looks, and now and then restocks.
 
     - One operation at a time; an unknown outcome is asked for again, never given up.
     """
@@ -51,22 +87,28 @@ class Client:
         number: int,
         timeline: Timeline,
         random: Random,
-        ask: Callable[["Client", bytes, int], None],
+        gateway: Gateway,
+        horizon: Horizon,
+        *,
         items: int,
     ) -> None:
-        """`ask(client, mutation, deadline_ms)` sends an attempt; `told` brings its result."""
+        """Item ids go from 1 to `items`; `horizon` is shared by all clients."""
         self.number = number
         self.history: list[Operation] = []
+        self.reads: list[Read] = []
         self.stopping = False
         self._timeline = timeline
         self._random = random
-        self._ask = ask
+        self._gateway = gateway
+        self._horizon = horizon
+        self._reading: tuple[int, int] | None = None  # item and floor of the read under way
         self._items = items
 
     @property
     def idle(self) -> bool:
         """Whether no operation is open."""
-        return not self.history or self.history[-1].return_us is not None
+        answered = not self.history or self.history[-1].return_us is not None
+        return answered and self._reading is None
 
     def start(self) -> None:
         """Begin after a short rest."""
@@ -75,8 +117,15 @@ class Client:
     def _begin(self) -> None:
         if self.stopping:
             return
-        is_order = self._random.randrange(5) != 0
+        choice = self._random.randrange(6)
         item_id = self._random.randrange(1, self._items + 1)
+        if choice == 0:
+            self._reading = item_id, self._horizon.revision
+            self._gateway.read_item(self, item_id, DEADLINE_MS)
+            return
+        self._mutate(item_id, is_order=choice > 1)
+
+    def _mutate(self, item_id: int, *, is_order: bool) -> None:
         quantity = self._random.randrange(1, 4) * (1 if is_order else 10)
         request_id = self._request_id()
         mutation = inventory_pb2.Mutation()
@@ -95,6 +144,7 @@ class Client:
                 is_order=is_order,
                 mutation=mutation.SerializeToString(),
                 call_us=self._timeline.now_us,
+                floor=self._horizon.revision,
             )
         )
         self._attempt()
@@ -102,7 +152,16 @@ class Client:
     def _attempt(self) -> None:
         operation = self.history[-1]
         operation.attempts += 1
-        self._ask(self, operation.mutation, DEADLINE_MS)
+        self._gateway.mutate(self, operation.mutation, DEADLINE_MS)
+
+    def read(self, response: inventory_pb2.GetItemResponse | None) -> None:
+        """Take the answer of a read; one without an answer is given up."""
+        if response is not None and self._reading is not None:
+            item_id, floor = self._reading
+            self.reads.append(Read(item_id, floor, response.revision, response.item.quantity))
+            self._horizon.seen(response.revision)
+        self._reading = None
+        self.start()
 
     def told(self, outcome: bytes, error: status_pb2.Status | None) -> None:
         """Take the result of an attempt: an outcome, or an error that came from no outcome."""
@@ -119,8 +178,11 @@ class Client:
         elif kind == "order_item":
             operation.order_id = read.order_item.order_id
             operation.on_hand_after = read.order_item.on_hand_after
+            operation.revision = read.order_item.revision
         else:
             operation.on_hand_after = read.adjust_stock.on_hand_after
+            operation.revision = read.adjust_stock.revision
+        self._horizon.seen(operation.revision)
         self.start()
 
     def _request_id(self) -> str:

@@ -36,9 +36,9 @@ def draw_faults(random: Random, *, first_us: int, last_us: int, members: int) ->
     faults: list[Fault] = []
     at = first_us + random.randrange(300_000)
     while True:
-        lasts = random.randrange(50_000, 2_500_000)
+        lasts = random.randrange(50_000, 1_800_000)
         if at + lasts > last_us:
             return tuple(faults)
         kind = random.choice(list(FaultKind))
         faults.append(Fault(at, lasts, kind, random.randrange(members + 1)))
-        at += lasts + random.randrange(200_000, 1_200_000)
+        at += lasts + random.randrange(200_000, 900_000)

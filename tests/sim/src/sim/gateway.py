@@ -1,21 +1,20 @@
-"""The gateway's process: its links to the members, and what decides where a request goes."""
+"""The gateway's process: the gateway core that ships, and its links to the members."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
+from gateway.core import Gateway, Settings
 from google.rpc import status_pb2
-from inventory.raft.v1 import forward_pb2, log_pb2
+from inventory.raft.v1 import forward_pb2, raw_pb2
 from inventory.v1 import inventory_pb2
 from inventory_node.events import Forwarded, SessionClosed, SessionOpened
 
+from sim.clients import Client
 from sim.network import KEEPALIVE_US, RECONNECT_US, End, Link
 from sim.process import TICK_US, Process, Surroundings
 from sim.trace import describe
 
-Told = Callable[[bytes, status_pb2.Status | None], None]
 RESET_US = 1_000  # until the end of a killed process shows
-DEADLINE_EXCEEDED = 4
 
 
 @dataclass(slots=True)
@@ -26,34 +25,24 @@ class Session:
     link: Link
 
 
-@dataclass(slots=True)
-class Request:
-    """A mutation that waits for its outcome."""
-
-    command: bytes
-    deadline_us: int
-    told: Told
-    sent_to: int = 0  # the member that has it, 0 for none
-
-
 class GatewayProcess:
     """One gateway.
 
     - At most one link to a member is open; a session's number is never used again.
-    - A request is with one member at a time, and is told once.
     """
 
-    def __init__(self, name: str, world: Surroundings, members: Mapping[int, Process]) -> None:
-        """`start` opens the links."""
+    def __init__(
+        self, name: str, world: Surroundings, members: Mapping[int, Process], user_id: int
+    ) -> None:
+        """`start` opens the links; every client is the user `user_id`."""
+        self._user_id = user_id
         self.name = name
         self.world = world
         self._members = members
+        self._ids = {process.settings.name: member for member, process in members.items()}
+        self._core = Gateway(Settings(members=tuple(self._ids)), self)
         self._sessions: dict[int, Session] = {}  # by member
         self._last_session = 0
-        self._requests: dict[int, Request] = {}
-        self._last_request = 0
-        self._term = 0
-        self._leader = ""
 
     def start(self) -> None:
         """Open links to all members, and keep doing so."""
@@ -61,16 +50,45 @@ class GatewayProcess:
             self._connect(member)
         self._tick()
 
-    def ask_mutation(self, user_id: int, mutation: bytes, deadline_ms: int, told: Told) -> None:
-        """Have a mutation applied; `told` is called with its outcome, or with an error."""
-        self._last_request += 1
-        command = log_pb2.Command(user_id=user_id, epoch=1)
-        command.mutation.CopyFrom(inventory_pb2.Mutation.FromString(mutation))
-        deadline_us = self.world.timeline.now_us + deadline_ms * 1000
-        request = Request(command.SerializeToString(), deadline_us, told)
-        self._requests[self._last_request] = request
-        self._note(f"asked {self._last_request} {mutation.hex()}")
-        self._send(self._last_request, request)
+    def mutate(self, client: Client, mutation: bytes, deadline_ms: int) -> None:
+        """Have a mutation applied; see `sim.clients.Gateway`."""
+        command = raw_pb2.RawCommand(user_id=self._user_id, epoch=1, mutation=mutation)
+        number = 0
+
+        def answered(answer: forward_pb2.Reply | status_pb2.Status) -> None:
+            self._note(f"told {number} {describe(answer)}")
+            if isinstance(answer, status_pb2.Status):
+                client.told(b"", answer)
+            elif answer.WhichOneof("result") == "outcome":
+                client.told(answer.outcome, None)
+            else:
+                client.told(b"", answer.error)
+
+        number = self._core.propose(
+            command.SerializeToString(), self._now_ms + deadline_ms, answered
+        )
+        self._note(f"asked {number} {mutation.hex()}")
+        self._core.pump()
+
+    def read_item(self, client: Client, item_id: int, deadline_ms: int) -> None:
+        """Read an item; see `sim.clients.Gateway`."""
+        question = forward_pb2.Question(user_id=self._user_id, epoch=1)
+        question.query.get_item.item_id = item_id
+
+        def answered(answer: forward_pb2.Reply | status_pb2.Status) -> None:
+            self._note(f"read {describe(answer)}")
+            found = isinstance(answer, forward_pb2.Reply) and answer.WhichOneof("result")
+            if isinstance(answer, forward_pb2.Reply) and found == "answer":
+                client.read(inventory_pb2.GetItemResponse.FromString(answer.answer))
+            else:
+                client.read(None)
+
+        self._core.ask(question, self._now_ms + deadline_ms, answered)
+        self._core.pump()
+
+    @property
+    def _now_ms(self) -> int:
+        return self.world.timeline.now_us // 1000
 
     def frame(self, member: int, session: int, response: forward_pb2.ForwardResponse) -> None:
         """Carry a member's frame over the session's link, if that is still open."""
@@ -107,61 +125,35 @@ class GatewayProcess:
             self._sessions[member] = Session(number, link)
             self._note(f"link to {name} opened")
             link.to_server(lambda: process.deliver(SessionOpened(number)))
+            self._core.link_opened(name)
+            self._core.pump()
         else:
             self.world.timeline.after(RECONNECT_US, lambda: self._connect(member))
 
     def _closed(self, member: int) -> None:
         self._note(f"link to {self._members[member].settings.name} closed")
         del self._sessions[member]
-        for request in self._requests.values():
-            if request.sent_to == member:
-                request.sent_to = 0
+        self._core.link_closed(self._members[member].settings.name)
+        self._core.pump()
         self.world.timeline.after(RECONNECT_US, lambda: self._connect(member))
 
-    # Where requests go.
+    # The gateway's events, and its one port.
 
     def _tick(self) -> None:
-        now = self.world.timeline.now_us
-        for number, request in list(self._requests.items()):
-            if request.deadline_us <= now:
-                self._tell(number, b"", status_pb2.Status(code=DEADLINE_EXCEEDED))
-            elif not request.sent_to:
-                self._send(number, request)
+        self._core.tick(self._now_ms)
         self.world.timeline.after(TICK_US, self._tick)
-
-    def _send(self, number: int, request: Request) -> None:
-        for member, session in self._sessions.items():
-            process = self._members[member]
-            if process.settings.name == self._leader:
-                request.sent_to = member
-                proposal = forward_pb2.Proposal(id=number, command=request.command)
-                frame = Forwarded(session.number, forward_pb2.ForwardRequest(proposals=[proposal]))
-                session.link.to_server(partial(process.deliver, frame))
 
     def _hear(self, member: int, response: forward_pb2.ForwardResponse) -> None:
         self._note(describe(response))
-        seen = response.leadership
-        if seen.term > self._term or (seen.term == self._term and not self._leader):
-            # What the old leader has may be lost with it, so it goes to the new one at once.
-            self._term, self._leader = seen.term, seen.leader
-            for number, request in list(self._requests.items()):
-                self._send(number, request)
-        for reply in response.replies:
-            kind = reply.WhichOneof("result")
-            waiting = self._requests.get(reply.id)
-            if waiting is None:
-                continue
-            if kind == "outcome":
-                self._tell(reply.id, reply.outcome, None)
-            elif kind == "error":
-                self._tell(reply.id, b"", reply.error)
-            elif waiting.sent_to == member:
-                waiting.sent_to = 0
+        self._core.received(self._members[member].settings.name, response)
+        self._core.pump()
 
-    def _tell(self, number: int, outcome: bytes, error: status_pb2.Status | None) -> None:
-        request = self._requests.pop(number)
-        self._note(f"told {number} {outcome.hex() or error}")
-        request.told(outcome, error)
+    def send(self, member: str, request: forward_pb2.ForwardRequest) -> None:
+        """Put a frame on a link; it is lost with the link."""
+        process = self._members[self._ids[member]]
+        session = self._sessions[process.id]
+        event = Forwarded(session.number, request)
+        session.link.to_server(lambda: process.deliver(event))
 
     def _note(self, text: str) -> None:
         self.world.trace.add(self.world.timeline.now_us, self.name, text)

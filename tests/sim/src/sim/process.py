@@ -30,6 +30,7 @@ from sim.trace import Trace, describe
 TICK_US = 25_000
 TURN_US = 5  # between an event and the Continue that it makes necessary
 EPOCH_MS = 1_700_000_000_000
+DISK_US_MAX = (250, 3_000, 30_000)  # of one operation; each member's disk has one of these
 SEGMENT_BYTES = 1 << 14  # small, so that a run rolls and cuts
 
 
@@ -104,6 +105,7 @@ class Process:
         self.life = Life(over=True)
         self.paused = False
         self.skew_ms = 0
+        self._disk_us_max = world.random.choice(DISK_US_MAX)
         self._folder = folder
         self._waiting: deque[Event] = deque()
         self._finished: list[int] = []  # tickets of disk jobs
@@ -295,7 +297,7 @@ class Process:
             self._later(self._disk_us(), self._work_disk)
 
     def _disk_us(self) -> int:
-        return self.world.random.randrange(10, 250)
+        return self.world.random.randrange(10, self._disk_us_max)
 
     def _work_disk(self) -> None:
         operation = self.disk.step()

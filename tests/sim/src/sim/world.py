@@ -21,8 +21,8 @@ from inventory_node.ports import SnapshotHeader
 from raft.messages import Entry, Message
 from raft.ready import Role
 
-from sim.checks import Checks, SafetyViolation, check_history
-from sim.clients import Client
+from sim.checks import Checks, SafetyViolation, check_history, check_order
+from sim.clients import Client, Horizon
 from sim.faults import Fault, FaultKind, draw_faults
 from sim.gateway import GatewayProcess
 from sim.network import Network, Weather
@@ -59,6 +59,7 @@ class Summary:
     operations: int  # answered
     orders: int  # acknowledged
     attempts: int
+    reads: int  # answered
     snapshots: int
     state_hash: str
 
@@ -95,9 +96,10 @@ class World:
             for member, name in MEMBERS.items()
         }
         self.streams = SnapshotStreams(self.timeline, self.network, self.members)
-        self.gateway = GatewayProcess(GATEWAY, self, self.members)
+        self.gateway = GatewayProcess(GATEWAY, self, self.members, ADMIN)
+        horizon = Horizon()
         self.clients = [
-            Client(number, self.timeline, self.random, self._ask, ITEMS)
+            Client(number, self.timeline, self.random, self.gateway, horizon, items=ITEMS)
             for number in range(1, CLIENTS + 1)
         ]
 
@@ -121,6 +123,8 @@ class World:
         history = [operation for client in self.clients for operation in client.history]
         answered = [operation for operation in history if operation.return_us is not None]
         start = dict.fromkeys(range(1, ITEMS + 1), STOCK)
+        reads = [read for client in self.clients for read in client.reads]
+        check_order(history, reads, start)
         for process in self.members.values():
             check_history(history, start, process.audit(ADMIN, start))
         self.close()
@@ -134,6 +138,7 @@ class World:
             operations=len(answered),
             orders=sum(operation.acknowledged and operation.is_order for operation in answered),
             attempts=sum(operation.attempts for operation in history),
+            reads=len(reads),
             snapshots=self.streams.installed,
             state_hash=state_hash,
         )
@@ -152,9 +157,6 @@ class World:
             if process.node is not None and process.role is Role.LEADER
         ]
         return self.members[max(leaders)[1]] if leaders else None
-
-    def _ask(self, client: Client, mutation: bytes, deadline_ms: int) -> None:
-        self.gateway.ask_mutation(ADMIN, mutation, deadline_ms, client.told)
 
     # Faults.
 

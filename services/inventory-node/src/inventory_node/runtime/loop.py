@@ -91,6 +91,10 @@ class Loop:
         except Halted as halted:
             self.ended.set_exception(halted)
             return
+        except Exception as error:
+            # Half an event was handled: nothing may be built on that.
+            self.ended.set_exception(error)
+            raise
         self._send()
         if node.stopped:
             self.ended.set_result(None)

@@ -1,0 +1,142 @@
+"""Tokens and passwords.
+
+A token (JWT, RFC 7519) carries a user's id and epoch; what the user may, and whether the epoch
+still holds, is decided where a command is applied. Passwords are argon2id (RFC 9106), checked and
+made here, in threads of their own, so that they never reach the log.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
+from typing import TypeVar
+
+import argon2
+import jwt
+from argon2.low_level import Type, hash_secret
+
+Done = TypeVar("Done")
+
+ALGORITHM = "HS256"
+TOKEN_SECONDS = 12 * 3_600
+KNOWN_TOKENS_MAX = 10_000
+HASHES_AT_ONCE_MAX = 2
+HASHES_WAITING_MAX = 64
+KIB_PER_HASH = 19_456  # OWASP's argon2id: 19 MiB, two passes, one lane
+PASSES_PER_HASH = 2
+SALT_BYTES = 16
+HASH_BYTES = 32
+
+
+class TokenRefused(Exception):  # noqa: N818 - a refusal
+    """A token that does not hold; `args[0]` continues "the token"."""
+
+
+class Busy(Exception):  # noqa: N818 - a refusal
+    """Too many passwords wait to be checked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Whom a token speaks for."""
+
+    user_id: int
+    epoch: int
+    expires: int  # seconds since 1970
+
+
+class Tokens:
+    """Makes tokens, and remembers those it has verified, so that a hot client costs one lookup."""
+
+    def __init__(self, key: str) -> None:
+        """Sign with the gateways' shared key."""
+        self._key = key
+        self._known: OrderedDict[str, Principal] = OrderedDict()
+
+    def make(self, user_id: int, epoch: int, name: str) -> tuple[str, int]:
+        """Return a token and when it expires, in seconds since 1970."""
+        issued = int(time.time())
+        expires = issued + TOKEN_SECONDS
+        claims = {"sub": str(user_id), "epoch": epoch, "name": name, "iat": issued, "exp": expires}
+        return jwt.encode(claims, self._key, algorithm=ALGORITHM), expires
+
+    def read(self, token: str | None) -> Principal:
+        """Return whom a token speaks for; raise TokenRefused."""
+        if token is None:
+            raise TokenRefused("is missing")
+        known = self._known.get(token)
+        if known is None:
+            known = self._verify(token)
+            self._known[token] = known
+            if len(self._known) > KNOWN_TOKENS_MAX:
+                self._known.popitem(last=False)
+        if known.expires <= time.time():
+            raise TokenRefused("has expired")
+        return known
+
+    def _verify(self, token: str) -> Principal:
+        try:
+            claims = jwt.decode(
+                token,
+                self._key,
+                algorithms=[ALGORITHM],
+                options={"require": ["sub", "exp"]},
+            )
+            return Principal(int(claims["sub"]), int(claims["epoch"]), int(claims["exp"]))
+        except jwt.ExpiredSignatureError:
+            raise TokenRefused("has expired") from None
+        except (jwt.InvalidTokenError, KeyError, ValueError, TypeError):
+            raise TokenRefused("is not one of this inventory") from None
+
+
+class Passwords:
+    """argon2id in a few threads of its own; what waits is bounded."""
+
+    def __init__(self, key: str) -> None:
+        """Derive salts under the gateways' shared key."""
+        self._key = blake2b(key.encode()).digest()
+        self._hasher = argon2.PasswordHasher(
+            time_cost=PASSES_PER_HASH, memory_cost=KIB_PER_HASH, parallelism=1
+        )
+        self._threads = ThreadPoolExecutor(HASHES_AT_ONCE_MAX, thread_name_prefix="password-hash")
+        self._waiting = 0
+        self._nobody = self._hash("nobody", b"nobody's salt 16")
+
+    def close(self) -> None:
+        """End the threads."""
+        self._threads.shutdown()
+
+    async def check(self, password_hash: str, password: str) -> bool:
+        """Tell whether a password is right; an empty hash takes as long and is never right."""
+        return await self._run(partial(self._check, password_hash, password))
+
+    async def hash(self, password: str, request_id: str, whom: str) -> str:
+        """Hash a password; the same request gives the same hash, so that a retry is the same."""
+        text = f"{request_id}\0{whom}".encode()
+        salt = blake2b(text, key=self._key, digest_size=SALT_BYTES).digest()
+        return await self._run(partial(self._hash, password, salt))
+
+    async def _run(self, work: Callable[[], Done]) -> Done:
+        if self._waiting >= HASHES_WAITING_MAX:
+            raise Busy
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        finally:
+            self._waiting -= 1
+
+    def _check(self, password_hash: str, password: str) -> bool:
+        try:
+            right = self._hasher.verify(password_hash or self._nobody, password)
+        except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
+            return False
+        return right and bool(password_hash)
+
+    def _hash(self, password: str, salt: bytes) -> str:
+        return hash_secret(
+            password.encode(), salt, PASSES_PER_HASH, KIB_PER_HASH, 1, HASH_BYTES, Type.ID
+        ).decode()

@@ -1,0 +1,275 @@
+"""Where a request goes, and when it goes there again. Synchronous: nothing here waits.
+
+Every member pushes its view of the leadership over its link; the highest term wins. Whatever is
+unanswered moves at once to a new leader, since the socket of a stopped one still accepts bytes.
+What queues while frames are under way leaves as one frame: batches come by themselves.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from google.rpc import status_pb2
+from inventory.raft.v1 import forward_pb2
+from wire import errors
+
+Answer: TypeAlias = forward_pb2.Reply | status_pb2.Status
+Told = Callable[[Answer], None]  # a Reply with a final result, or why there is none
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Bounds of one gateway."""
+
+    members: tuple[str, ...]
+    frames_in_flight_max: int = 2  # with proposals that are not answered
+    frame_requests_max: int = 512
+    frame_bytes_max: int = 256 << 10
+    waiting_max: int = 65_536
+    overloaded_pause_ms: int = 50
+
+
+class Links(Protocol):
+    """The streams to the members."""
+
+    def send(self, member: str, request: forward_pb2.ForwardRequest) -> None:
+        """Put a frame on an open link; it may get lost with the link."""
+        ...
+
+
+class Frame:
+    """A frame whose proposals are not all answered."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, left: int) -> None:
+        """Count the proposals down."""
+        self.left = left
+
+
+class Request:
+    """One request, from its arrival to its one answer."""
+
+    __slots__ = ("command", "deadline_ms", "frame", "id", "member", "question", "told")
+
+    def __init__(
+        self,
+        number: int,
+        command: bytes | None,
+        question: forward_pb2.Question | None,
+        deadline_ms: int,
+        told: Told,
+    ) -> None:
+        """Hold either a command's bytes or a question."""
+        self.id = number
+        self.command = command
+        self.question = question
+        self.deadline_ms = deadline_ms
+        self.told = told
+        self.member = ""  # who has it; empty while it waits
+        self.frame: Frame | None = None
+
+
+class Gateway:
+    """Requests on their way to the leader and back.
+
+    - Every request is told exactly once, by its deadline at the latest, unless it is cancelled.
+    - A request is with one member at a time; a retry is the same bytes under the same number.
+    - The term of the followed leader never falls.
+    - Requests are bounded; past the bound they are refused at once, as OVERLOADED.
+    """
+
+    def __init__(self, settings: Settings, links: Links) -> None:
+        """Start knowing no leader."""
+        self._settings = settings
+        self._links = links
+        self._open: set[str] = set()
+        self._requests: dict[int, Request] = {}
+        self._waiting: deque[Request] = deque()
+        self._paused: deque[tuple[int, Request]] = deque()  # until when
+        self._deadlines: list[tuple[int, int]] = []  # a heap of (deadline, number)
+        self._frames = 0  # in flight to the leader
+        self._last = 0
+        self._term = 0
+        self._leader = ""
+        self._now_ms = 0
+        self.retries = 0
+
+    @property
+    def leader(self) -> str:
+        """The leader that is followed; empty while none is known."""
+        return self._leader
+
+    @property
+    def term(self) -> int:
+        """The term of the followed leader."""
+        return self._term
+
+    @property
+    def pending(self) -> int:
+        """How many requests are not answered."""
+        return len(self._requests)
+
+    def propose(self, command: bytes, deadline_ms: int, told: Told) -> int:
+        """Take a serialized RawCommand; return its number. `told` may be called at once."""
+        return self._take(command, None, deadline_ms, told)
+
+    def ask(self, question: forward_pb2.Question, deadline_ms: int, told: Told) -> int:
+        """Take a question, whose id is set here; return its number."""
+        return self._take(None, question, deadline_ms, told)
+
+    def _take(
+        self,
+        command: bytes | None,
+        question: forward_pb2.Question | None,
+        deadline_ms: int,
+        told: Told,
+    ) -> int:
+        self._last += 1
+        number = self._last
+        if len(self._requests) >= self._settings.waiting_max:
+            told(errors.overloaded())
+            return number
+        if question is not None:
+            question.id = number
+        request = Request(number, command, question, deadline_ms, told)
+        self._requests[number] = request
+        heapq.heappush(self._deadlines, (deadline_ms, number))
+        self._waiting.append(request)
+        return number
+
+    def cancel(self, number: int) -> None:
+        """Forget a request whose caller has gone; what was sent may still be applied."""
+        request = self._requests.pop(number, None)
+        if request is not None:
+            self._leave_frame(request)
+
+    def link_opened(self, member: str) -> None:
+        """Note that frames can be sent to a member; its greeting says what it knows."""
+        self._open.add(member)
+
+    def link_closed(self, member: str) -> None:
+        """Take back what the member had: nobody knows how far it came."""
+        self._open.discard(member)
+        self._take_back(member)
+
+    def received(self, member: str, response: forward_pb2.ForwardResponse) -> None:
+        """Take a member's frame."""
+        for reply in response.replies:
+            request = self._requests.get(reply.id)
+            if request is None:
+                continue
+            if reply.WhichOneof("result") == "retry":
+                if request.member == member:
+                    self._retry(request, reply.retry)
+            else:
+                self._finish(request, reply)
+        if response.HasField("leadership"):
+            self._lead(response.leadership.term, response.leadership.leader)
+
+    def tick(self, now_ms: int) -> None:
+        """Let time pass: end what is past its deadline, and try again what paused."""
+        self._now_ms = now_ms
+        while self._deadlines and self._deadlines[0][0] <= now_ms:
+            request = self._requests.get(heapq.heappop(self._deadlines)[1])
+            if request is not None:
+                status = errors.deadline() if self._reachable else errors.no_quorum()
+                self._finish(request, status)
+        while self._paused and self._paused[0][0] <= now_ms:
+            self._waiting.append(self._paused.popleft()[1])
+        self.pump()
+
+    @property
+    def _reachable(self) -> bool:
+        return bool(self._leader) and self._leader in self._open
+
+    def pump(self) -> None:
+        """Send what waits, as few frames as bounds allow. Call it after each run of events."""
+        while self._waiting and self._reachable:
+            if self._frames >= self._settings.frames_in_flight_max and self._only_commands():
+                return
+            self._send_frame()
+
+    def _only_commands(self) -> bool:
+        """Drop what was answered meanwhile; tell whether the next to go is a command."""
+        while self._waiting and self._waiting[0].id not in self._requests:
+            self._waiting.popleft()
+        return not self._waiting or self._waiting[0].command is not None
+
+    def _send_frame(self) -> None:
+        settings, leader = self._settings, self._leader
+        room = self._frames < settings.frames_in_flight_max
+        frame = Frame(0)
+        message = forward_pb2.ForwardRequest()
+        size = count = 0
+        held: list[Request] = []
+        while (
+            self._waiting
+            and count < settings.frame_requests_max
+            and size < settings.frame_bytes_max
+        ):
+            request = self._waiting.popleft()
+            if request.id not in self._requests:
+                continue
+            if request.question is not None:
+                message.questions.append(request.question)
+            elif room and request.command is not None:
+                message.proposals.add(id=request.id, command=request.command)
+                size += len(request.command)
+                frame.left += 1
+                request.frame = frame
+            else:
+                held.append(request)
+                continue
+            count += 1
+            request.member = leader
+        self._waiting.extendleft(reversed(held))
+        if not count:
+            return
+        self._frames += bool(frame.left)
+        self._links.send(leader, message)
+
+    def _finish(self, request: Request, answer: Answer) -> None:
+        del self._requests[request.id]
+        self._leave_frame(request)
+        request.told(answer)
+
+    def _leave_frame(self, request: Request) -> None:
+        frame, request.frame = request.frame, None
+        if frame is not None:
+            frame.left -= 1
+            if not frame.left:
+                self._frames -= 1
+
+    def _retry(self, request: Request, why: forward_pb2.Retry.ValueType) -> None:
+        self.retries += 1
+        member, request.member = request.member, ""
+        self._leave_frame(request)
+        if why == forward_pb2.RETRY_OVERLOADED:
+            until_ms = self._now_ms + self._settings.overloaded_pause_ms
+            self._paused.append((until_ms, request))
+            return
+        if why == forward_pb2.RETRY_NOT_LEADER and member == self._leader:
+            # It knows better; whoever leads will say so, in a later term.
+            self._leader = ""
+        self._waiting.append(request)
+
+    def _lead(self, term: int, leader: str) -> None:
+        """Follow the highest term; within one, a leader that is named."""
+        if term < self._term or (term == self._term and (self._leader or not leader)):
+            return
+        self._term, self._leader = term, leader
+        for member in self._settings.members:
+            if member != leader:
+                self._take_back(member)
+
+    def _take_back(self, member: str) -> None:
+        """Queue again, in the order of arrival and before all others, what a member has."""
+        theirs = [request for request in self._requests.values() if request.member == member]
+        self.retries += len(theirs)
+        for request in theirs:
+            request.member = ""
+            self._leave_frame(request)
+        self._waiting.extendleft(reversed(theirs))

@@ -1,0 +1,1 @@
+"""The gateway's sockets: clients on one side, members on the other."""

@@ -1,0 +1,256 @@
+"""What clients call. Mutations pass as the bytes they came in, and their outcomes go back so."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeAlias, TypeVar
+
+import grpc
+import grpc.aio
+from google.protobuf.message import DecodeError, Message
+from inventory.raft.v1 import forward_pb2, log_pb2, raw_pb2
+from inventory.v1 import auth_pb2, cluster_pb2, inventory_pb2
+from wire import bounds, errors
+from wire.channels import abort, bearer
+
+from gateway.auth import Busy, Passwords, Principal, TokenRefused, Tokens
+from gateway.limits import Tries
+from gateway.runtime.driver import Driver, Refused, deadline_ms, malformed, now_ms
+from gateway.runtime.links import MemberLinks
+from gateway.runtime.status import status_of
+from gateway.runtime.submit import Submission
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Parsed = TypeVar("Parsed", bound=Message)
+Behavior = Callable[[bytes, Context], Awaitable[bytes]]
+
+MUTATIONS = {
+    "AddItem": "add_item",
+    "UpdateItem": "update_item",
+    "DeleteItem": "delete_item",
+    "AdjustStock": "adjust_stock",
+    "SetStock": "set_stock",
+    "OrderItem": "order_item",
+    "PlaceOrder": "place_order",
+}
+QUERIES: dict[str, tuple[str, type[Message]]] = {
+    "GetAllItems": ("get_all_items", inventory_pb2.GetAllItemsRequest),
+    "GetItem": ("get_item", inventory_pb2.GetItemRequest),
+    "GetOrder": ("get_order", inventory_pb2.GetOrderRequest),
+    "ListOrders": ("list_orders", inventory_pb2.ListOrdersRequest),
+    "GetItemStats": ("get_item_stats", inventory_pb2.GetItemStatsRequest),
+    "ListItemStats": ("list_item_stats", inventory_pb2.ListItemStatsRequest),
+    "GetInventoryStats": ("get_inventory_stats", inventory_pb2.GetInventoryStatsRequest),
+}
+USER_QUERIES: dict[str, tuple[str, type[Message]]] = {
+    "GetCurrentUser": ("get_current_user", auth_pb2.GetCurrentUserRequest),
+    "ListUsers": ("list_users", auth_pb2.ListUsersRequest),
+}
+INVENTORY = "inventory.v1.InventoryService"
+AUTH = "inventory.v1.AuthService"
+CLUSTER = "inventory.v1.ClusterService"
+ASSISTANT = "inventory.v1.AssistantService"
+
+
+def parse(kind: type[Parsed], raw: bytes) -> Parsed:
+    """Read a client's message; raise Refused."""
+    try:
+        return kind.FromString(raw)
+    except DecodeError:
+        raise malformed() from None
+
+
+class Api:
+    """The clients' services, as raw handlers.
+
+    - A mutation's bytes reach the log as they came; an outcome's bytes come back as they are kept.
+    - Every call ends in a response or in one refusal with its status details.
+    """
+
+    def __init__(
+        self, driver: Driver, links: MemberLinks, tokens: Tokens, passwords: Passwords
+    ) -> None:
+        """Serve what these can do."""
+        self._driver = driver
+        self._links = links
+        self._tokens = tokens
+        self._passwords = passwords
+        self._tries = Tries()
+
+    def handlers(self) -> list[grpc.GenericRpcHandler]:
+        """Return everything but the assistant, for a server."""
+        inventory = {name: _unary(self._mutation(kind)) for name, kind in MUTATIONS.items()}
+        inventory |= {name: _unary(self._query(*kind)) for name, kind in QUERIES.items()}
+        inventory["Submit"] = grpc.stream_stream_rpc_method_handler(self._submit)
+        auth = {name: _unary(self._query(*kind)) for name, kind in USER_QUERIES.items()}
+        auth["Login"] = _unary(self._login)
+        auth["CreateUser"] = _unary(self._create_user)
+        auth["SetPassword"] = _unary(self._set_password)
+        auth["DisableUser"] = _unary(self._disable_user)
+        cluster = {
+            "GetStatus": _unary(self._get_status),
+            "Checkpoint": _unary(self._checkpoint),
+        }
+        return [
+            grpc.method_handlers_generic_handler(service, methods)
+            for service, methods in ((INVENTORY, inventory), (AUTH, auth), (CLUSTER, cluster))
+        ]
+
+    def _principal(self, context: Context) -> Principal:
+        """Return whom the call speaks for; raise Refused."""
+        try:
+            return self._tokens.read(bearer(context.invocation_metadata()))
+        except TokenRefused as refused:
+            raise Refused(errors.token_invalid(str(refused))) from None
+
+    def _mutation(self, kind: str) -> Behavior:
+        async def behavior(raw: bytes, context: Context) -> bytes:
+            principal = self._principal(context)
+            mutation = raw_pb2.RawMutation(**{kind: raw}).SerializeToString()
+            problem = bounds.check_mutation(parse(inventory_pb2.Mutation, mutation))
+            if problem is not None:
+                raise Refused(problem)
+            command = raw_pb2.RawCommand(
+                user_id=principal.user_id, epoch=principal.epoch, mutation=mutation
+            )
+            reply = await self._driver.command(
+                command.SerializeToString(), deadline_ms(context.time_remaining())
+            )
+            outcome = raw_pb2.RawOutcome.FromString(reply.outcome)
+            if outcome.HasField("error"):
+                raise Refused(inventory_pb2.Outcome.FromString(reply.outcome).error)
+            answer: bytes = getattr(outcome, kind)
+            return answer
+
+        return behavior
+
+    def _query(self, kind: str, message: type[Message]) -> Behavior:
+        async def behavior(raw: bytes, context: Context) -> bytes:
+            principal = self._principal(context)
+            query = forward_pb2.Query()
+            getattr(query, kind).CopyFrom(parse(message, raw))
+            getattr(query, kind).SetInParent()
+            problem = bounds.check_query(query)
+            if problem is not None:
+                raise Refused(problem)
+            question = forward_pb2.Question(
+                user_id=principal.user_id, epoch=principal.epoch, query=query
+            )
+            reply = await self._driver.question(question, deadline_ms(context.time_remaining()))
+            return reply.answer
+
+        return behavior
+
+    async def _submit(self, requests: AsyncIterator[bytes], context: Context) -> None:
+        try:
+            principal = self._principal(context)
+            await Submission(self._driver, principal).run(requests, context)
+        except Refused as refused:
+            await abort(context, refused.status)
+
+    async def _login(self, raw: bytes, context: Context) -> bytes:
+        request = parse(auth_pb2.LoginRequest, raw)
+        problem = bounds.check_login(request)
+        if problem is not None:
+            raise Refused(problem)
+        if not self._tries.may_try(request.username, now_ms()):
+            raise Refused(errors.overloaded())
+        query = forward_pb2.Query()
+        query.get_credential.username = request.username
+        reply = await self._driver.question(
+            forward_pb2.Question(query=query), deadline_ms(context.time_remaining())
+        )
+        credential = forward_pb2.Credential.FromString(reply.answer)
+        try:
+            right = await self._passwords.check(credential.password_hash, request.password)
+        except Busy:
+            raise Refused(errors.overloaded()) from None
+        if not right:
+            self._tries.failed(request.username, now_ms())
+            raise Refused(errors.invalid_credentials())
+        user = credential.user
+        token, expires = self._tokens.make(user.id, credential.epoch, user.name)
+        response = auth_pb2.LoginResponse(token=token, user=user)
+        response.expire_time.FromSeconds(expires)
+        return response.SerializeToString()
+
+    async def _create_user(self, raw: bytes, context: Context) -> bytes:
+        request = parse(auth_pb2.CreateUserRequest, raw)
+        problem = bounds.check_create_user(request)
+        if problem is not None:
+            raise Refused(problem)
+        administration = log_pb2.Administration(request_id=request.request_id)
+        new = administration.create_user.user
+        new.name, new.role = request.username, request.role
+        new.password_hash = await self._hash(request.password, request.request_id, new.name)
+        outcome = await self._administer(administration, context)
+        response = auth_pb2.CreateUserResponse(user=outcome.user, revision=outcome.revision)
+        return response.SerializeToString()
+
+    async def _set_password(self, raw: bytes, context: Context) -> bytes:
+        request = parse(auth_pb2.SetPasswordRequest, raw)
+        problem = bounds.check_set_password(request)
+        if problem is not None:
+            raise Refused(problem)
+        administration = log_pb2.Administration(request_id=request.request_id)
+        administration.set_password.user_id = request.user_id
+        administration.set_password.password_hash = await self._hash(
+            request.password, request.request_id, str(request.user_id)
+        )
+        outcome = await self._administer(administration, context)
+        response = auth_pb2.SetPasswordResponse(user=outcome.user, revision=outcome.revision)
+        return response.SerializeToString()
+
+    async def _hash(self, password: str, request_id: str, whom: str) -> str:
+        try:
+            return await self._passwords.hash(password, request_id, whom)
+        except Busy:
+            raise Refused(errors.overloaded()) from None
+
+    async def _disable_user(self, raw: bytes, context: Context) -> bytes:
+        request = parse(auth_pb2.DisableUserRequest, raw)
+        administration = log_pb2.Administration(request_id=request.request_id, disable_user=request)
+        outcome = await self._administer(administration, context)
+        response = auth_pb2.DisableUserResponse(user=outcome.user, revision=outcome.revision)
+        return response.SerializeToString()
+
+    async def _checkpoint(self, raw: bytes, context: Context) -> bytes:
+        request = parse(cluster_pb2.CheckpointRequest, raw)
+        administration = log_pb2.Administration(
+            request_id=request.request_id, checkpoint=log_pb2.Checkpoint()
+        )
+        outcome = await self._administer(administration, context)
+        response = cluster_pb2.CheckpointResponse(index=outcome.checkpoint_index)
+        return response.SerializeToString()
+
+    async def _administer(
+        self, administration: log_pb2.Administration, context: Context
+    ) -> log_pb2.AdministrationOutcome:
+        principal = self._principal(context)
+        problem = bounds.check_administration(administration)
+        if problem is not None:
+            raise Refused(problem)
+        command = raw_pb2.RawCommand(
+            user_id=principal.user_id,
+            epoch=principal.epoch,
+            administration=administration.SerializeToString(deterministic=True),
+        )
+        reply = await self._driver.command(
+            command.SerializeToString(), deadline_ms(context.time_remaining())
+        )
+        return log_pb2.AdministrationOutcome.FromString(reply.administration)
+
+    async def _get_status(self, raw: bytes, context: Context) -> bytes:
+        parse(cluster_pb2.GetStatusRequest, raw)
+        self._principal(context)
+        return (await status_of(self._links)).SerializeToString()
+
+
+def _unary(behavior: Behavior) -> grpc.RpcMethodHandler[bytes, bytes]:
+    """Make a handler of raw bytes whose refusals become gRPC statuses."""
+
+    async def handle(raw: bytes, context: Context) -> bytes:
+        try:
+            return await behavior(raw, context)
+        except Refused as refused:
+            await abort(context, refused.status)
+
+    return grpc.unary_unary_rpc_method_handler(handle)

@@ -1,0 +1,109 @@
+"""Drives the core: requests in from clients' calls, one pump a turn, ticks for deadlines."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from google.rpc import status_pb2
+from inventory.raft.v1 import forward_pb2
+from wire import errors
+
+from gateway.core import Answer, Gateway, Told
+
+TICK_SECONDS = 0.01
+TIMEOUT_DEFAULT_MS = 5_000
+# Answered this much before the caller gives up, so that the reason still arrives.
+MARGIN_MS = 50
+
+
+def now_ms() -> int:
+    """Return milliseconds on the monotonic clock."""
+    return time.monotonic_ns() // 1_000_000
+
+
+def deadline_ms(seconds_left: float | None) -> int:
+    """Return when a call must be answered, given the time that its caller has left."""
+    left_ms = TIMEOUT_DEFAULT_MS if seconds_left is None else int(seconds_left * 1_000)
+    return now_ms() + max(1, min(left_ms, 10 * TIMEOUT_DEFAULT_MS) - MARGIN_MS)
+
+
+class Refused(Exception):  # noqa: N818 - a value on its way to the caller
+    """A request that ended in a refusal."""
+
+    def __init__(self, status: status_pb2.Status) -> None:
+        """Carry the status."""
+        super().__init__(status.message)
+        self.status = status
+
+
+class Driver:
+    """The core on an event loop.
+
+    - The core is pumped once a turn, however many requests the turn brought.
+    """
+
+    def __init__(self, core: Gateway) -> None:
+        """Drive `core` on the running loop."""
+        self.core = core
+        self._loop = asyncio.get_running_loop()
+        self._scheduled = False
+        self._ticking: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Begin to tick."""
+        self.core.tick(now_ms())
+        self._ticking = self._loop.call_later(TICK_SECONDS, self.start)
+
+    def stop(self) -> None:
+        """Stop ticking."""
+        if self._ticking is not None:
+            self._ticking.cancel()
+
+    def ran(self) -> None:
+        """Pump at the end of this turn."""
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._scheduled = False
+        self.core.pump()
+
+    def propose(self, command: bytes, deadline: int, told: Told) -> int:
+        """Take a command whose answer is told."""
+        number = self.core.propose(command, deadline, told)
+        self.ran()
+        return number
+
+    async def command(self, command: bytes, deadline: int) -> forward_pb2.Reply:
+        """Take a command and wait for its reply; raise Refused."""
+        return await self._wait(lambda told: self.core.propose(command, deadline, told))
+
+    async def question(self, question: forward_pb2.Question, deadline: int) -> forward_pb2.Reply:
+        """Ask and wait for the reply; raise Refused."""
+        return await self._wait(lambda told: self.core.ask(question, deadline, told))
+
+    async def _wait(self, begin: Callable[[Told], int]) -> forward_pb2.Reply:
+        future: asyncio.Future[Answer] = self._loop.create_future()
+
+        def told(answer: Answer) -> None:
+            if not future.done():
+                future.set_result(answer)
+
+        number = begin(told)
+        self.ran()
+        try:
+            answer = await future
+        except asyncio.CancelledError:
+            self.core.cancel(number)
+            raise
+        if isinstance(answer, status_pb2.Status):
+            raise Refused(answer)
+        if answer.HasField("error"):
+            raise Refused(answer.error)
+        return answer
+
+
+def malformed() -> Refused:
+    """Return the refusal of bytes that are no message."""
+    return Refused(errors.invalid_field("request", "cannot be parsed"))

@@ -1,0 +1,107 @@
+"""A stream to every member, kept open: requests go out, replies and leadership come back."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import grpc.aio
+import structlog
+from inventory.raft.v1 import forward_pb2, forward_pb2_grpc
+from wire.channels import CLIENT_OPTIONS, authorization
+
+from gateway.core import Gateway
+
+RECONNECT_SECONDS = 0.1
+ASK_SECONDS_MAX = 1.0
+CONNECT_SECONDS_MAX = 2.0
+
+_log = structlog.get_logger()
+
+
+class Link:
+    """One member's stream: a queue, the task that empties it, and the one that listens."""
+
+    def __init__(self, name: str, address: str, key: str) -> None:
+        """Open a channel; nothing is sent before `run`."""
+        self.name = name
+        self.address = address
+        self._metadata = authorization(key)
+        self._channel = grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS)
+        self.stub = forward_pb2_grpc.ForwardServiceStub(self._channel)
+        self._frames: deque[forward_pb2.ForwardRequest] = deque()
+        self._wake = asyncio.Event()
+
+    def send(self, frame: forward_pb2.ForwardRequest) -> None:
+        """Queue a frame; the gateway bounds how many there are."""
+        self._frames.append(frame)
+        self._wake.set()
+
+    async def run(self, core: Gateway, ran: Callable[[], None]) -> None:
+        """Keep the stream open, for ever; `ran` follows every run of events."""
+        while True:
+            try:
+                await asyncio.wait_for(self._channel.channel_ready(), CONNECT_SECONDS_MAX)
+                await self._stream(core, ran)
+            except (grpc.aio.AioRpcError, TimeoutError) as error:
+                _log.debug("link_failed", member=self.name, error=str(error))
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _stream(self, core: Gateway, ran: Callable[[], None]) -> None:
+        self._frames.clear()
+        call = self.stub.Forward(metadata=self._metadata)
+        writer = asyncio.ensure_future(self._write(call))
+        opened = False
+        try:
+            async for response in call:
+                if not opened:
+                    opened = True
+                    core.link_opened(self.name)
+                    _log.info("link_opened", member=self.name)
+                core.received(self.name, response)
+                ran()
+        finally:
+            writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
+            call.cancel()
+            if opened:
+                core.link_closed(self.name)
+                ran()
+                _log.info("link_closed", member=self.name)
+
+    async def _write(self, call: Any) -> None:  # noqa: ANN401 - grpc.aio gives the call no public type
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._frames:
+                await call.write(self._frames.popleft())
+
+    async def member(self) -> forward_pb2.GetMemberResponse | None:
+        """Ask the member how it sees itself; None when it does not answer in time."""
+        try:
+            return await self.stub.GetMember(
+                forward_pb2.GetMemberRequest(), metadata=self._metadata, timeout=ASK_SECONDS_MAX
+            )
+        except grpc.aio.AioRpcError:
+            return None
+
+    async def close(self) -> None:
+        """End the channel."""
+        await self._channel.close()
+
+
+class MemberLinks:
+    """The `Links` port: a link to each member."""
+
+    def __init__(self, members: Mapping[str, str], key: str) -> None:
+        """Open the channels."""
+        self.links = {name: Link(name, address, key) for name, address in members.items()}
+
+    def send(self, member: str, request: forward_pb2.ForwardRequest) -> None:
+        """See `Links.send`."""
+        self.links[member].send(request)
+
+    async def close(self) -> None:
+        """End the channels."""
+        for link in self.links.values():
+            await link.close()

@@ -1,0 +1,119 @@
+"""Mutations in bulk over one stream: each with its own outcome, in any order."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any, TypeAlias
+
+import grpc.aio  # noqa: TC002 - named by a string
+from google.protobuf.message import DecodeError
+from google.rpc import status_pb2
+from inventory.raft.v1 import forward_pb2, raw_pb2
+from inventory.v1 import inventory_pb2
+from wire import bounds, errors
+
+from gateway.auth import Principal
+from gateway.core import Answer
+from gateway.runtime.driver import TIMEOUT_DEFAULT_MS, Driver, now_ms
+
+IN_FLIGHT_MAX = 4_096
+RESULTS_PER_FRAME_MAX = 512
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+
+class Submission:
+    """One client's stream.
+
+    - Every submission gets one result, with its correlation id.
+    - At IN_FLIGHT_MAX unanswered ones nothing more is read.
+    """
+
+    def __init__(self, driver: Driver, principal: Principal) -> None:
+        """Speak for one user."""
+        self._driver = driver
+        self._user_id = principal.user_id
+        self._epoch = principal.epoch
+        self._in_flight: dict[int, int] = {}  # correlation id: the core's number
+        self._results: deque[tuple[int, bytes]] = deque()
+        self._has_results = asyncio.Event()
+        self._has_room = asyncio.Event()
+        self._has_room.set()
+        self._all_read = False
+
+    async def run(self, requests: AsyncIterator[bytes], context: Context) -> None:
+        """Read to the end and answer everything."""
+        writer = asyncio.ensure_future(self._write(context))
+        try:
+            async for raw in requests:
+                self._read(raw)
+                await self._has_room.wait()
+            self._all_read = True
+            self._has_results.set()
+            await writer
+        finally:
+            writer.cancel()
+            for number in self._in_flight.values():
+                self._driver.core.cancel(number)
+            await asyncio.gather(writer, return_exceptions=True)
+
+    def _read(self, raw: bytes) -> None:
+        request = raw_pb2.RawSubmitRequest.FromString(raw)
+        now = now_ms()
+        for submission in request.submissions:
+            correlation_id = submission.correlation_id
+            problem = self._problem(correlation_id, submission.mutation)
+            if problem is not None:
+                self._refuse(correlation_id, problem)
+                continue
+            timeout_ms = TIMEOUT_DEFAULT_MS
+            if submission.HasField("timeout"):
+                timeout_ms = submission.timeout.ToMilliseconds()
+            command = raw_pb2.RawCommand(
+                user_id=self._user_id, epoch=self._epoch, mutation=submission.mutation
+            ).SerializeToString()
+            self._in_flight[correlation_id] = 0
+            number = self._driver.propose(
+                command, now + timeout_ms, partial(self._told, correlation_id)
+            )
+            if correlation_id in self._in_flight:
+                self._in_flight[correlation_id] = number
+        if len(self._in_flight) >= IN_FLIGHT_MAX:
+            self._has_room.clear()
+
+    def _problem(self, correlation_id: int, raw: bytes) -> status_pb2.Status | None:
+        if correlation_id in self._in_flight:
+            return errors.invalid_field("correlation_id", "is in flight already")
+        try:
+            return bounds.check_mutation(inventory_pb2.Mutation.FromString(raw))
+        except DecodeError:
+            return errors.invalid_field("mutation", "cannot be parsed")
+
+    def _refuse(self, correlation_id: int, status: status_pb2.Status) -> None:
+        outcome = inventory_pb2.Outcome(error=status).SerializeToString()
+        self._results.append((correlation_id, outcome))
+        self._has_results.set()
+
+    def _told(self, correlation_id: int, answer: Answer) -> None:
+        self._in_flight.pop(correlation_id, None)
+        if len(self._in_flight) < IN_FLIGHT_MAX:
+            self._has_room.set()
+        if isinstance(answer, forward_pb2.Reply):
+            if answer.HasField("outcome"):
+                self._results.append((correlation_id, answer.outcome))
+                self._has_results.set()
+                return
+            answer = answer.error
+        self._refuse(correlation_id, answer)
+
+    async def _write(self, context: Context) -> None:
+        while not (self._all_read and not self._in_flight and not self._results):
+            await self._has_results.wait()
+            self._has_results.clear()
+            while self._results:
+                frame = raw_pb2.RawSubmitResponse()
+                for _ in range(min(len(self._results), RESULTS_PER_FRAME_MAX)):
+                    correlation_id, outcome = self._results.popleft()
+                    frame.results.add(correlation_id=correlation_id, outcome=outcome)
+                await context.write(frame.SerializeToString())
