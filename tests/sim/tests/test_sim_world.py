@@ -32,6 +32,8 @@ def test_a_crash_and_a_partition_run_twice_to_the_same_trace(tmp_path: Path) -> 
     assert first == second
     assert first.terms >= 3
     assert first.orders > 50
+    assert first.attempts > first.operations  # some had to be asked for again
+    assert first.reads > 10
 
 
 @pytest.mark.slow

@@ -9,8 +9,21 @@ NANO_DIGITS = 9
 GROUP_DIGITS = 3
 
 
+WITHOUT_DECIMALS = frozenset(
+    ["BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"]
+)
+WITH_THREE_DECIMALS = frozenset(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"])
+
+
 class MoneyError(ValueError):
     """An amount that minor units cannot hold; `args[0]` says why."""
+
+
+def digits_of(code: str) -> int:
+    """Return how many decimals a currency has (ISO 4217)."""
+    if code in WITHOUT_DECIMALS:
+        return 0
+    return 3 if code in WITH_THREE_DECIMALS else 2
 
 
 def to_minor(money: money_pb2.Money, digits: int) -> int:

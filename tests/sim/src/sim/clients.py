@@ -53,14 +53,18 @@ class Read:
 
 
 class Horizon:
-    """The newest revision that any client was told of: what begins later must show it."""
+    """What clients share: the items, and the newest revision that any of them was told of.
 
-    def __init__(self) -> None:
-        """Start with none."""
+    What begins later must show that revision.
+    """
+
+    def __init__(self, items: int) -> None:
+        """Start with no revision; item ids go from 1 to `items`."""
+        self.items = items
         self.revision = 0
 
     def seen(self, revision: int) -> None:
-        """A client was told of a revision."""
+        """Note that a client was told of a revision."""
         self.revision = max(self.revision, revision)
 
 
@@ -89,10 +93,8 @@ class Client:
         random: Random,
         gateway: Gateway,
         horizon: Horizon,
-        *,
-        items: int,
     ) -> None:
-        """Item ids go from 1 to `items`; `horizon` is shared by all clients."""
+        """`start` begins; `horizon` is shared by all clients."""
         self.number = number
         self.history: list[Operation] = []
         self.reads: list[Read] = []
@@ -102,7 +104,6 @@ class Client:
         self._gateway = gateway
         self._horizon = horizon
         self._reading: tuple[int, int] | None = None  # item and floor of the read under way
-        self._items = items
 
     @property
     def idle(self) -> bool:
@@ -118,7 +119,7 @@ class Client:
         if self.stopping:
             return
         choice = self._random.randrange(6)
-        item_id = self._random.randrange(1, self._items + 1)
+        item_id = self._random.randrange(1, self._horizon.items + 1)
         if choice == 0:
             self._reading = item_id, self._horizon.revision
             self._gateway.read_item(self, item_id, DEADLINE_MS)

@@ -15,6 +15,7 @@ class FaultKind(enum.Enum):
     KILL = "kill"  # its process ends, the machine goes on
     PAUSE = "pause"  # SIGSTOP, then SIGCONT
     ISOLATE = "isolate"  # nothing reaches it, nothing leaves it
+    APART = "apart"  # as ISOLATE, but the gateway still reaches it
     DEAF = "deaf"  # nothing reaches it
     MUTE = "mute"  # nothing leaves it
     CLOCK = "clock"  # its wall clock jumps, for good

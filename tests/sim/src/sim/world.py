@@ -97,9 +97,9 @@ class World:
         }
         self.streams = SnapshotStreams(self.timeline, self.network, self.members)
         self.gateway = GatewayProcess(GATEWAY, self, self.members, ADMIN)
-        horizon = Horizon()
+        horizon = Horizon(ITEMS)
         self.clients = [
-            Client(number, self.timeline, self.random, self.gateway, horizon, items=ITEMS)
+            Client(number, self.timeline, self.random, self.gateway, horizon)
             for number in range(1, CLIENTS + 1)
         ]
 
@@ -164,7 +164,8 @@ class World:
         leader = self.leader()
         member = fault.member or (leader.id if leader else 1)
         process, name = self.members[member], MEMBERS[member]
-        others = [*(other for other in MEMBERS.values() if other != name), GATEWAY]
+        peers = [other for other in MEMBERS.values() if other != name]
+        others = [*peers, GATEWAY]
         self.trace.add(self.timeline.now_us, "fault", f"{fault.kind.value} {name}")
         match fault.kind:
             case FaultKind.POWER | FaultKind.KILL:
@@ -177,6 +178,9 @@ class World:
             case FaultKind.ISOLATE:
                 self.network.cut([name], others)
                 self.network.cut(others, [name])
+            case FaultKind.APART:
+                self.network.cut([name], peers)
+                self.network.cut(peers, [name])
             case FaultKind.DEAF:
                 self.network.cut(others, [name])
             case FaultKind.MUTE:

@@ -244,7 +244,7 @@ class Api:
         return (await status_of(self._links)).SerializeToString()
 
 
-def _unary(behavior: Behavior) -> grpc.RpcMethodHandler[bytes, bytes]:
+def _unary(behavior: Behavior) -> "grpc.RpcMethodHandler[bytes, bytes]":
     """Make a handler of raw bytes whose refusals become gRPC statuses."""
 
     async def handle(raw: bytes, context: Context) -> bytes:

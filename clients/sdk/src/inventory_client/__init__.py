@@ -1,0 +1,75 @@
+"""The inventory from Python: `AsyncInventory` for asyncio, `Inventory` for everything else.
+
+    async with AsyncInventory("127.0.0.1:50051") as inventory:
+        await inventory.login("Gayathri", "password1")
+        placed = await inventory.order_item(1, 2)
+        print(placed.order_id, placed.on_hand_after, placed.total)
+
+Both have the same methods. Each mutation gets its request id once, and keeps it through every
+retry; retries go on until the call's timeout (5 s unless told otherwise). Mutations that are made
+concurrently share one stream and are batched on their way, without the caller's doing.
+
+What ends a call otherwise is an `InventoryError`:
+
+- `Refused`: the inventory said no; `reason` and `details` say why, and nothing changed.
+- `Unauthenticated`, `NotAllowed`: kinds of Refused; log in again, or as somebody else.
+- `Unavailable`: a read got no answer in time.
+- `OutcomeUnknown`: a mutation got no answer in time, and may or may not have taken effect. Call
+  again with `request_id=error.request_id`: it is applied once, however often it is sent.
+
+Money is whole minor units (`Money("USD", 1250)` is 12.50), quantities are integers. Times are aware
+datetimes. `revision` is the log position that an answer speaks of.
+
+Caveats: an `AsyncInventory` belongs to the loop it was opened on. gRPC does not survive a fork: open
+one in each process.
+"""
+
+from inventory_client.aio import AsyncInventory
+from inventory_client.blocking import Inventory
+from inventory_client.errors import (
+    InventoryError,
+    NotAllowed,
+    OutcomeUnknown,
+    Refused,
+    Unauthenticated,
+    Unavailable,
+)
+from inventory_client.models import (
+    Adjusted,
+    Answer,
+    InventoryStats,
+    Item,
+    ItemStats,
+    Member,
+    Money,
+    Order,
+    OrderLine,
+    Placed,
+    StateHash,
+    Status,
+    User,
+)
+
+__all__ = [
+    "Adjusted",
+    "Answer",
+    "AsyncInventory",
+    "Inventory",
+    "InventoryError",
+    "InventoryStats",
+    "Item",
+    "ItemStats",
+    "Member",
+    "Money",
+    "NotAllowed",
+    "Order",
+    "OrderLine",
+    "OutcomeUnknown",
+    "Placed",
+    "Refused",
+    "StateHash",
+    "Status",
+    "Unauthenticated",
+    "Unavailable",
+    "User",
+]

@@ -1,0 +1,440 @@
+"""The asyncio client."""
+
+from collections.abc import AsyncIterator, Iterable
+from types import TracebackType
+from typing import Self
+
+import grpc.aio
+import uuid_utils
+from google.protobuf.field_mask_pb2 import FieldMask
+from inventory.v1 import assistant_pb2, auth_pb2, cluster_pb2, inventory_pb2
+from wire.channels import CLIENT_OPTIONS
+
+from inventory_client.calls import Caller
+from inventory_client.models import (
+    Adjusted,
+    Answer,
+    InventoryStats,
+    Item,
+    ItemStats,
+    Money,
+    Order,
+    Placed,
+    Status,
+    User,
+)
+from inventory_client.stream import SubmitStream
+
+ADDRESS_DEFAULT = "127.0.0.1:50051"
+TIMEOUT_SECONDS_DEFAULT = 5.0
+PAGE_SIZE = 500
+
+_INVENTORY = "/inventory.v1.InventoryService/"
+_AUTH = "/inventory.v1.AuthService/"
+_CLUSTER = "/inventory.v1.ClusterService/"
+_ASSISTANT = "/inventory.v1.AssistantService/"
+_METHODS = {
+    "add_item": "AddItem",
+    "update_item": "UpdateItem",
+    "delete_item": "DeleteItem",
+    "adjust_stock": "AdjustStock",
+    "set_stock": "SetStock",
+    "order_item": "OrderItem",
+    "place_order": "PlaceOrder",
+}
+
+
+def new_request_id() -> str:
+    """Make a request id: a UUIDv7 (RFC 9562), so that its age can be told."""
+    return str(uuid_utils.uuid7())
+
+
+class AsyncInventory:
+    """One user's connection to an inventory; use it as an async context manager.
+
+    Methods raise `InventoryError`. Mutations take `request_id` to try an unknown outcome again;
+    without one they make their own.
+    """
+
+    def __init__(
+        self,
+        address: str = ADDRESS_DEFAULT,
+        token: str | None = None,
+        timeout: float = TIMEOUT_SECONDS_DEFAULT,
+        *,
+        unary: bool = False,
+    ) -> None:
+        """Connect to a gateway at host:port.
+
+        `timeout`: seconds that a call may take, retries included. `unary`: one gRPC call for each
+        mutation, instead of the shared stream.
+        """
+        self._channel = grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS)
+        self._caller = Caller(self._channel, token)
+        self._stream = SubmitStream(self._caller)
+        self._timeout = timeout
+        self._unary = unary
+
+    async def __aenter__(self) -> Self:
+        """Return the client itself; it connects on first use."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close."""
+        await self.close()
+
+    async def close(self) -> None:
+        """End the connection; mutations under way end as OutcomeUnknown."""
+        await self._stream.close()
+        await self._channel.close()
+
+    @property
+    def token(self) -> str | None:
+        """The bearer token in use, None before a login."""
+        return self._caller.token
+
+    async def login(self, username: str, password: str) -> User:
+        """Log in; later calls speak for this user."""
+        request = auth_pb2.LoginRequest(username=username, password=password)
+        response = await self._caller.call(
+            _AUTH + "Login", request, auth_pb2.LoginResponse, self._timeout
+        )
+        self._caller.token = response.token
+        self._stream.restart()
+        return User.from_wire(response.user)
+
+    async def whoami(self) -> User:
+        """Return the user that the token speaks for."""
+        response = await self._caller.call(
+            _AUTH + "GetCurrentUser",
+            auth_pb2.GetCurrentUserRequest(),
+            auth_pb2.GetCurrentUserResponse,
+            self._timeout,
+        )
+        return User.from_wire(response.user)
+
+    async def create_user(
+        self, username: str, password: str, role: str, request_id: str | None = None
+    ) -> User:
+        """Create a user (admins)."""
+        request = auth_pb2.CreateUserRequest(
+            request_id=request_id or new_request_id(),
+            username=username,
+            password=password,
+            role=auth_pb2.Role.Value(f"ROLE_{role.upper()}"),
+        )
+        response = await self._caller.call(
+            _AUTH + "CreateUser",
+            request,
+            auth_pb2.CreateUserResponse,
+            self._timeout,
+            request.request_id,
+        )
+        return User.from_wire(response.user)
+
+    async def set_password(
+        self, user_id: int, password: str, request_id: str | None = None
+    ) -> User:
+        """Set a password (admins, and each user its own); ends every token of the user."""
+        request = auth_pb2.SetPasswordRequest(
+            request_id=request_id or new_request_id(), user_id=user_id, password=password
+        )
+        response = await self._caller.call(
+            _AUTH + "SetPassword",
+            request,
+            auth_pb2.SetPasswordResponse,
+            self._timeout,
+            request.request_id,
+        )
+        return User.from_wire(response.user)
+
+    async def disable_user(self, user_id: int, request_id: str | None = None) -> User:
+        """Disable a user for good (admins)."""
+        request = auth_pb2.DisableUserRequest(
+            request_id=request_id or new_request_id(), user_id=user_id
+        )
+        response = await self._caller.call(
+            _AUTH + "DisableUser",
+            request,
+            auth_pb2.DisableUserResponse,
+            self._timeout,
+            request.request_id,
+        )
+        return User.from_wire(response.user)
+
+    async def users(self) -> AsyncIterator[User]:
+        """Yield every user (admins)."""
+        request = auth_pb2.ListUsersRequest(page_size=PAGE_SIZE)
+        while True:
+            response = await self._caller.call(
+                _AUTH + "ListUsers", request, auth_pb2.ListUsersResponse, self._timeout
+            )
+            for user in response.users:
+                yield User.from_wire(user)
+            if not response.next_page_token:
+                return
+            request.page_token = response.next_page_token
+
+    async def items(
+        self,
+        *,
+        name_contains: str = "",
+        price_min: Money | None = None,
+        price_max: Money | None = None,
+        quantity_min: int | None = None,
+        quantity_max: int | None = None,
+        order_by: str = "",
+    ) -> AsyncIterator[Item]:
+        """Yield items that are not deleted, page after page; `order_by` such as "price desc"."""
+        wanted = inventory_pb2.ItemFilter(
+            name_contains=name_contains, quantity_min=quantity_min, quantity_max=quantity_max
+        )
+        if price_min is not None:
+            wanted.price_min.CopyFrom(price_min.to_wire())
+        if price_max is not None:
+            wanted.price_max.CopyFrom(price_max.to_wire())
+        request = inventory_pb2.GetAllItemsRequest(
+            page_size=PAGE_SIZE, filter=wanted, order_by=order_by
+        )
+        while True:
+            response = await self._caller.call(
+                _INVENTORY + "GetAllItems",
+                request,
+                inventory_pb2.GetAllItemsResponse,
+                self._timeout,
+            )
+            for item in response.items:
+                yield Item.from_wire(item)
+            if not response.next_page_token:
+                return
+            request.page_token = response.next_page_token
+
+    async def get_item(self, item_id: int) -> Item:
+        """Return an item; a deleted one has its `delete_time`."""
+        response = await self._caller.call(
+            _INVENTORY + "GetItem",
+            inventory_pb2.GetItemRequest(item_id=item_id),
+            inventory_pb2.GetItemResponse,
+            self._timeout,
+        )
+        return Item.from_wire(response.item)
+
+    async def add_item(
+        self,
+        name: str,
+        description: str,
+        price: Money,
+        quantity: int,
+        request_id: str | None = None,
+    ) -> Item:
+        """Add an item (producers, admins)."""
+        request = inventory_pb2.AddItemRequest(
+            request_id=request_id or new_request_id(),
+            name=name,
+            description=description,
+            price=price.to_wire(),
+            quantity=quantity,
+        )
+        outcome = await self._mutate("add_item", request)
+        return Item.from_wire(outcome.add_item.item)
+
+    async def update_item(
+        self,
+        item_id: int,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        price: Money | None = None,
+        request_id: str | None = None,
+    ) -> Item:
+        """Change what is given of an item (producers, admins)."""
+        given = {"name": name, "description": description, "price": price}
+        paths = [field for field, value in given.items() if value is not None]
+        item = inventory_pb2.Item(id=item_id, name=name or "", description=description or "")
+        if price is not None:
+            item.price.CopyFrom(price.to_wire())
+        request = inventory_pb2.UpdateItemRequest(
+            request_id=request_id or new_request_id(), item=item, update_mask=FieldMask(paths=paths)
+        )
+        outcome = await self._mutate("update_item", request)
+        return Item.from_wire(outcome.update_item.item)
+
+    async def delete_item(self, item_id: int, request_id: str | None = None) -> Item:
+        """Archive an item (producers, admins)."""
+        request = inventory_pb2.DeleteItemRequest(
+            request_id=request_id or new_request_id(), item_id=item_id
+        )
+        outcome = await self._mutate("delete_item", request)
+        return Item.from_wire(outcome.delete_item.item)
+
+    async def adjust_stock(
+        self, item_id: int, delta: int, request_id: str | None = None
+    ) -> Adjusted:
+        """Add to what is on hand, or take from it (producers, admins)."""
+        request = inventory_pb2.AdjustStockRequest(
+            request_id=request_id or new_request_id(), item_id=item_id, delta=delta
+        )
+        done = (await self._mutate("adjust_stock", request)).adjust_stock
+        return Adjusted(done.item_id, done.on_hand_after, done.revision)
+
+    async def set_stock(
+        self,
+        item_id: int,
+        quantity: int,
+        expected_quantity: int | None = None,
+        request_id: str | None = None,
+    ) -> Adjusted:
+        """Set the count, if it still is `expected_quantity` where given (producers, admins)."""
+        request = inventory_pb2.SetStockRequest(
+            request_id=request_id or new_request_id(),
+            item_id=item_id,
+            quantity=quantity,
+            expected_quantity=expected_quantity,
+        )
+        done = (await self._mutate("set_stock", request)).set_stock
+        return Adjusted(done.item_id, done.on_hand_after, done.revision)
+
+    async def order_item(
+        self, item_id: int, quantity: int, request_id: str | None = None
+    ) -> Placed:
+        """Order some of one item (customers, admins)."""
+        request = inventory_pb2.OrderItemRequest(
+            request_id=request_id or new_request_id(), item_id=item_id, quantity=quantity
+        )
+        return Placed.from_wire((await self._mutate("order_item", request)).order_item)
+
+    async def place_order(
+        self, lines: Iterable[tuple[int, int]], request_id: str | None = None
+    ) -> Order:
+        """Order (item id, quantity)s, all of them or none (customers, admins)."""
+        request = inventory_pb2.PlaceOrderRequest(request_id=request_id or new_request_id())
+        for item_id, quantity in lines:
+            request.lines.add(item_id=item_id, quantity=quantity)
+        return Order.from_wire((await self._mutate("place_order", request)).place_order.order)
+
+    async def get_order(self, order_id: int) -> Order:
+        """Return an order of one's own; producers and admins see all."""
+        response = await self._caller.call(
+            _INVENTORY + "GetOrder",
+            inventory_pb2.GetOrderRequest(order_id=order_id),
+            inventory_pb2.GetOrderResponse,
+            self._timeout,
+        )
+        return Order.from_wire(response.order)
+
+    async def orders(self) -> AsyncIterator[Order]:
+        """Yield one's own orders, newest first; producers and admins see all."""
+        request = inventory_pb2.ListOrdersRequest(page_size=PAGE_SIZE)
+        while True:
+            response = await self._caller.call(
+                _INVENTORY + "ListOrders",
+                request,
+                inventory_pb2.ListOrdersResponse,
+                self._timeout,
+            )
+            for order in response.orders:
+                yield Order.from_wire(order)
+            if not response.next_page_token:
+                return
+            request.page_token = response.next_page_token
+
+    async def item_stats(self, item_id: int) -> ItemStats:
+        """Return what one item sold (producers, admins, machines)."""
+        response = await self._caller.call(
+            _INVENTORY + "GetItemStats",
+            inventory_pb2.GetItemStatsRequest(item_id=item_id),
+            inventory_pb2.GetItemStatsResponse,
+            self._timeout,
+        )
+        return ItemStats.from_wire(response.stats)
+
+    async def all_item_stats(self, order_by: str = "") -> AsyncIterator[ItemStats]:
+        """Yield what each item sold; `order_by` such as "units_sold desc"."""
+        request = inventory_pb2.ListItemStatsRequest(page_size=PAGE_SIZE, order_by=order_by)
+        while True:
+            response = await self._caller.call(
+                _INVENTORY + "ListItemStats",
+                request,
+                inventory_pb2.ListItemStatsResponse,
+                self._timeout,
+            )
+            for stats in response.stats:
+                yield ItemStats.from_wire(stats)
+            if not response.next_page_token:
+                return
+            request.page_token = response.next_page_token
+
+    async def stats(self, low_stock_threshold: int = 0) -> InventoryStats:
+        """Return totals over all items (producers, admins, machines)."""
+        response = await self._caller.call(
+            _INVENTORY + "GetInventoryStats",
+            inventory_pb2.GetInventoryStatsRequest(low_stock_threshold=low_stock_threshold),
+            inventory_pb2.GetInventoryStatsResponse,
+            self._timeout,
+        )
+        return InventoryStats.from_wire(response)
+
+    async def get_status(self) -> Status:
+        """Return the cluster as its members see themselves; works without a quorum."""
+        response = await self._caller.call(
+            _CLUSTER + "GetStatus",
+            cluster_pb2.GetStatusRequest(),
+            cluster_pb2.GetStatusResponse,
+            self._timeout,
+        )
+        return Status.from_wire(response)
+
+    async def checkpoint(self, request_id: str | None = None) -> int:
+        """Have every member hash its state at one index; return the index (admins)."""
+        request = cluster_pb2.CheckpointRequest(request_id=request_id or new_request_id())
+        response = await self._caller.call(
+            _CLUSTER + "Checkpoint",
+            request,
+            cluster_pb2.CheckpointResponse,
+            self._timeout,
+            request.request_id,
+        )
+        return response.index
+
+    async def ask(self, question: str) -> Answer:
+        """Ask the assistant in plain language."""
+        response = await self._caller.call(
+            _ASSISTANT + "GetPrediction",
+            assistant_pb2.GetPredictionRequest(question=question),
+            assistant_pb2.GetPredictionResponse,
+            self._timeout,
+        )
+        return Answer.from_wire(response)
+
+    async def _mutate(
+        self,
+        kind: str,
+        request: inventory_pb2.AddItemRequest
+        | inventory_pb2.UpdateItemRequest
+        | inventory_pb2.DeleteItemRequest
+        | inventory_pb2.AdjustStockRequest
+        | inventory_pb2.SetStockRequest
+        | inventory_pb2.OrderItemRequest
+        | inventory_pb2.PlaceOrderRequest,
+    ) -> inventory_pb2.Outcome:
+        """Send a mutation by the way that was chosen; its bytes are made once."""
+        if not self._unary:
+            mutation = inventory_pb2.Mutation(**{kind: request})  # type: ignore[arg-type]  # by name
+            raw = mutation.SerializeToString()
+            return await self._stream.submit(raw, request.request_id, self._timeout)
+        outcome = inventory_pb2.Outcome()
+        result = getattr(outcome, kind)
+        response = await self._caller.call(
+            _INVENTORY + _METHODS[kind],
+            request,
+            type(result),
+            self._timeout,
+            request.request_id,
+        )
+        result.CopyFrom(response)
+        return outcome

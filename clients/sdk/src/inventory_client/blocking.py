@@ -1,0 +1,230 @@
+"""The same client without asyncio: one loop in a thread of its own, and calls that wait for it."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from inventory_client.aio import ADDRESS_DEFAULT, TIMEOUT_SECONDS_DEFAULT, AsyncInventory
+from inventory_client.models import (
+    Adjusted,
+    Answer,
+    InventoryStats,
+    Item,
+    ItemStats,
+    Money,
+    Order,
+    Placed,
+    Status,
+    User,
+)
+
+Result = TypeVar("Result")
+
+
+class Inventory:
+    """One user's connection to an inventory; use it as a context manager, from any thread.
+
+    The methods are those of `AsyncInventory`.
+    """
+
+    def __init__(
+        self,
+        address: str = ADDRESS_DEFAULT,
+        token: str | None = None,
+        timeout: float = TIMEOUT_SECONDS_DEFAULT,
+        *,
+        unary: bool = False,
+    ) -> None:
+        """See `AsyncInventory`."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="inventory-client", daemon=True
+        )
+        self._thread.start()
+        self._inventory = self._wait(_open(address, token, timeout, unary=unary))
+
+    def __enter__(self) -> Self:
+        """Return the client itself; it connects on first use."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()
+
+    def close(self) -> None:
+        """See `AsyncInventory.close`."""
+        if self._loop.is_closed():
+            return
+        self._wait(self._inventory.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _wait(self, work: Coroutine[Any, Any, Result]) -> Result:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def _iterate(self, source: AsyncIterator[Result]) -> Iterator[Result]:
+        async def following() -> Result:
+            return await anext(source)
+
+        while True:
+            try:
+                yield self._wait(following())
+            except StopAsyncIteration:
+                return
+
+    @property
+    def token(self) -> str | None:
+        """See `AsyncInventory.token`."""
+        return self._inventory.token
+
+    def login(self, username: str, password: str) -> User:
+        """See `AsyncInventory.login`."""
+        return self._wait(self._inventory.login(username, password))
+
+    def whoami(self) -> User:
+        """See `AsyncInventory.whoami`."""
+        return self._wait(self._inventory.whoami())
+
+    def create_user(
+        self, username: str, password: str, role: str, request_id: str | None = None
+    ) -> User:
+        """See `AsyncInventory.create_user`."""
+        return self._wait(self._inventory.create_user(username, password, role, request_id))
+
+    def set_password(self, user_id: int, password: str, request_id: str | None = None) -> User:
+        """See `AsyncInventory.set_password`."""
+        return self._wait(self._inventory.set_password(user_id, password, request_id))
+
+    def disable_user(self, user_id: int, request_id: str | None = None) -> User:
+        """See `AsyncInventory.disable_user`."""
+        return self._wait(self._inventory.disable_user(user_id, request_id))
+
+    def users(self) -> Iterator[User]:
+        """See `AsyncInventory.users`."""
+        return self._iterate(self._inventory.users())
+
+    def items(
+        self,
+        *,
+        name_contains: str = "",
+        price_min: Money | None = None,
+        price_max: Money | None = None,
+        quantity_min: int | None = None,
+        quantity_max: int | None = None,
+        order_by: str = "",
+    ) -> Iterator[Item]:
+        """See `AsyncInventory.items`."""
+        return self._iterate(
+            self._inventory.items(
+                name_contains=name_contains,
+                price_min=price_min,
+                price_max=price_max,
+                quantity_min=quantity_min,
+                quantity_max=quantity_max,
+                order_by=order_by,
+            )
+        )
+
+    def get_item(self, item_id: int) -> Item:
+        """See `AsyncInventory.get_item`."""
+        return self._wait(self._inventory.get_item(item_id))
+
+    def add_item(
+        self,
+        name: str,
+        description: str,
+        price: Money,
+        quantity: int,
+        request_id: str | None = None,
+    ) -> Item:
+        """See `AsyncInventory.add_item`."""
+        return self._wait(self._inventory.add_item(name, description, price, quantity, request_id))
+
+    def update_item(
+        self,
+        item_id: int,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        price: Money | None = None,
+        request_id: str | None = None,
+    ) -> Item:
+        """See `AsyncInventory.update_item`."""
+        return self._wait(
+            self._inventory.update_item(
+                item_id, name=name, description=description, price=price, request_id=request_id
+            )
+        )
+
+    def delete_item(self, item_id: int, request_id: str | None = None) -> Item:
+        """See `AsyncInventory.delete_item`."""
+        return self._wait(self._inventory.delete_item(item_id, request_id))
+
+    def adjust_stock(self, item_id: int, delta: int, request_id: str | None = None) -> Adjusted:
+        """See `AsyncInventory.adjust_stock`."""
+        return self._wait(self._inventory.adjust_stock(item_id, delta, request_id))
+
+    def set_stock(
+        self,
+        item_id: int,
+        quantity: int,
+        expected_quantity: int | None = None,
+        request_id: str | None = None,
+    ) -> Adjusted:
+        """See `AsyncInventory.set_stock`."""
+        return self._wait(
+            self._inventory.set_stock(item_id, quantity, expected_quantity, request_id)
+        )
+
+    def order_item(self, item_id: int, quantity: int, request_id: str | None = None) -> Placed:
+        """See `AsyncInventory.order_item`."""
+        return self._wait(self._inventory.order_item(item_id, quantity, request_id))
+
+    def place_order(self, lines: Iterable[tuple[int, int]], request_id: str | None = None) -> Order:
+        """See `AsyncInventory.place_order`."""
+        return self._wait(self._inventory.place_order(lines, request_id))
+
+    def get_order(self, order_id: int) -> Order:
+        """See `AsyncInventory.get_order`."""
+        return self._wait(self._inventory.get_order(order_id))
+
+    def orders(self) -> Iterator[Order]:
+        """See `AsyncInventory.orders`."""
+        return self._iterate(self._inventory.orders())
+
+    def item_stats(self, item_id: int) -> ItemStats:
+        """See `AsyncInventory.item_stats`."""
+        return self._wait(self._inventory.item_stats(item_id))
+
+    def all_item_stats(self, order_by: str = "") -> Iterator[ItemStats]:
+        """See `AsyncInventory.all_item_stats`."""
+        return self._iterate(self._inventory.all_item_stats(order_by))
+
+    def stats(self, low_stock_threshold: int = 0) -> InventoryStats:
+        """See `AsyncInventory.stats`."""
+        return self._wait(self._inventory.stats(low_stock_threshold))
+
+    def get_status(self) -> Status:
+        """See `AsyncInventory.get_status`."""
+        return self._wait(self._inventory.get_status())
+
+    def checkpoint(self, request_id: str | None = None) -> int:
+        """See `AsyncInventory.checkpoint`."""
+        return self._wait(self._inventory.checkpoint(request_id))
+
+    def ask(self, question: str) -> Answer:
+        """See `AsyncInventory.ask`."""
+        return self._wait(self._inventory.ask(question))
+
+
+async def _open(address: str, token: str | None, timeout: float, *, unary: bool) -> AsyncInventory:
+    """Make the client on the loop that it belongs to."""
+    return AsyncInventory(address, token, timeout, unary=unary)

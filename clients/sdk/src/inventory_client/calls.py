@@ -1,0 +1,83 @@
+"""Unary calls that are tried again while that can help."""
+
+import asyncio
+import random
+import time
+from typing import TypeVar
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+from google.rpc import status_pb2
+from wire.channels import authorization, status_of
+
+from inventory_client.errors import RETRIED_CODES, error_of
+
+BACKOFF_SECONDS_MIN = 0.02
+BACKOFF_SECONDS_MAX = 0.5
+
+Response = TypeVar("Response", bound=Message)
+
+
+def status_from(error: grpc.aio.AioRpcError) -> status_pb2.Status:
+    """Return the refusal that a call ended with, or one made of its code."""
+    status = status_of(error)
+    if status is not None:
+        return status
+    code: int = error.code().value[0]
+    return status_pb2.Status(code=code, message=error.details() or error.code().name)
+
+
+def backoff_seconds(attempt: int) -> float:
+    """Return how long to wait before another attempt: exponential, with full jitter."""
+    most = min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS_MIN * 2**attempt)
+    return random.uniform(0, most)  # noqa: S311 - jitter, not a secret
+
+
+class Caller:
+    """Calls one channel as one user."""
+
+    def __init__(self, channel: grpc.aio.Channel, token: str | None) -> None:
+        """Call as whom `token` speaks for; None: nobody yet."""
+        self._channel = channel
+        self.token = token
+
+    async def call(
+        self,
+        method: str,
+        request: bytes | Message,
+        response: type[Response],
+        timeout: float,
+        request_id: str | None = None,
+    ) -> Response:
+        """Call until there is a final answer or the time is up; raise InventoryError.
+
+        `request` keeps its bytes through all attempts. `timeout` is in seconds.
+        """
+        raw = request if isinstance(request, bytes) else request.SerializeToString()
+        multicallable: grpc.aio.UnaryUnaryMultiCallable[bytes, Response]
+        multicallable = self._channel.unary_unary(method, response_deserializer=response.FromString)
+        give_up = time.monotonic() + timeout
+        attempt = 0
+        while True:
+            left = give_up - time.monotonic()
+            try:
+                return await multicallable(raw, timeout=left, metadata=self.metadata)
+            except grpc.aio.AioRpcError as error:
+                status = status_from(error)
+            pause = backoff_seconds(attempt)
+            if status.code not in RETRIED_CODES or time.monotonic() + pause >= give_up:
+                raise error_of(status, request_id)
+            attempt += 1
+            await asyncio.sleep(pause)
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """What a call carries to say whom it speaks for."""
+        return authorization(self.token) if self.token else ()
+
+    def stream(self, method: str) -> grpc.aio.StreamStreamCall[bytes, bytes]:
+        """Open a stream of raw frames."""
+        multicallable: grpc.aio.StreamStreamMultiCallable[bytes, bytes]
+        multicallable = self._channel.stream_stream(method)
+        return multicallable(metadata=self.metadata)

@@ -1,0 +1,288 @@
+"""What calls return: frozen records, with whole numbers for money and quantities."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Self
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.type import money_pb2
+from inventory.v1 import assistant_pb2, auth_pb2, cluster_pb2, inventory_pb2
+from wire import money
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An amount in whole minor units: `Money("USD", 1250)` is 12.50 dollars."""
+
+    currency: str
+    minor: int
+
+    @classmethod
+    def parse(cls, currency: str, text: str) -> Self:
+        """Read "1,250.00"; raise ValueError on anything else."""
+        return cls(currency, money.parse_minor(text, money.digits_of(currency)))
+
+    @classmethod
+    def from_wire(cls, wire: money_pb2.Money) -> Self:
+        """Read a `google.type.Money`."""
+        code = wire.currency_code
+        return cls(code, money.to_minor(wire, money.digits_of(code)))
+
+    def to_wire(self) -> money_pb2.Money:
+        """Return a `google.type.Money`."""
+        return money.from_minor(self.minor, self.currency, money.digits_of(self.currency))
+
+    def __str__(self) -> str:
+        """Return "USD 1,250.00"."""
+        return f"{self.currency} {self.amount}"
+
+    @property
+    def amount(self) -> str:
+        """The amount without its currency, such as "1,250.00"."""
+        return money.format_minor(self.minor, money.digits_of(self.currency))
+
+
+def _time(wire: Timestamp) -> datetime:
+    return wire.ToDatetime(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An item and its level."""
+
+    id: int
+    name: str
+    description: str
+    price: Money
+    quantity: int
+    create_time: datetime
+    update_time: datetime
+    delete_time: datetime | None  # None unless it is deleted
+
+    @classmethod
+    def from_wire(cls, wire: inventory_pb2.Item) -> Self:
+        """Read an item."""
+        return cls(
+            wire.id,
+            wire.name,
+            wire.description,
+            Money.from_wire(wire.price),
+            wire.quantity,
+            _time(wire.create_time),
+            _time(wire.update_time),
+            _time(wire.delete_time) if wire.HasField("delete_time") else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Adjusted:
+    """A level that was changed."""
+
+    item_id: int
+    on_hand_after: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An order of one item."""
+
+    order_id: int
+    on_hand_after: int
+    total: Money
+    revision: int
+
+    @classmethod
+    def from_wire(cls, wire: inventory_pb2.OrderItemResponse) -> Self:
+        """Read the response to OrderItem."""
+        total = Money.from_wire(wire.total)
+        return cls(wire.order_id, wire.on_hand_after, total, wire.revision)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderLine:
+    """One line of an order."""
+
+    item_id: int
+    quantity: int
+    unit_price: Money
+    on_hand_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order with its lines."""
+
+    id: int
+    user_id: int
+    lines: tuple[OrderLine, ...]
+    total: Money
+    create_time: datetime
+
+    @classmethod
+    def from_wire(cls, wire: inventory_pb2.Order) -> Self:
+        """Read an order."""
+        lines = tuple(
+            OrderLine(
+                line.item_id, line.quantity, Money.from_wire(line.unit_price), line.on_hand_after
+            )
+            for line in wire.lines
+        )
+        total = Money.from_wire(wire.total)
+        return cls(wire.id, wire.user_id, lines, total, _time(wire.create_time))
+
+
+@dataclass(frozen=True, slots=True)
+class ItemStats:
+    """What one item sold."""
+
+    item_id: int
+    item_name: str
+    quantity: int
+    order_count: int
+    units_sold: int
+    revenue: Money
+    units_sold_last_day: int
+    units_sold_last_7_days: int
+    units_sold_last_30_days: int
+
+    @classmethod
+    def from_wire(cls, wire: inventory_pb2.ItemStats) -> Self:
+        """Read one item's statistics."""
+        return cls(
+            wire.item_id,
+            wire.item_name,
+            wire.quantity,
+            wire.order_count,
+            wire.units_sold,
+            Money.from_wire(wire.revenue),
+            wire.units_sold_last_day,
+            wire.units_sold_last_7_days,
+            wire.units_sold_last_30_days,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class InventoryStats:
+    """Totals over all items, of one revision."""
+
+    item_count: int
+    total_quantity: int
+    stock_value: Money
+    low_stock_count: int
+    out_of_stock_count: int
+    order_count: int
+    units_sold: int
+    revenue: Money
+    revision: int
+
+    @classmethod
+    def from_wire(cls, wire: inventory_pb2.GetInventoryStatsResponse) -> Self:
+        """Read the totals."""
+        return cls(
+            wire.item_count,
+            wire.total_quantity,
+            Money.from_wire(wire.stock_value),
+            wire.low_stock_count,
+            wire.out_of_stock_count,
+            wire.order_count,
+            wire.units_sold,
+            Money.from_wire(wire.revenue),
+            wire.revision,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who may do what."""
+
+    id: int
+    name: str
+    role: str  # customer, producer, admin or machine
+    disabled: bool
+    create_time: datetime
+
+    @classmethod
+    def from_wire(cls, wire: auth_pb2.User) -> Self:
+        """Read a user."""
+        role = auth_pb2.Role.Name(wire.role).removeprefix("ROLE_").lower()
+        return cls(wire.id, wire.name, role, wire.disabled, _time(wire.create_time))
+
+
+@dataclass(frozen=True, slots=True)
+class StateHash:
+    """A member's hash of its state at a checkpoint; members that agree have equal ones."""
+
+    index: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member as it sees itself; of one that is not reachable only name and address are known."""
+
+    name: str
+    address: str
+    reachable: bool
+    role: str  # follower, pre_candidate, candidate, leader; empty when not reachable
+    term: int
+    leader: str
+    commit_index: int
+    applied_index: int
+    durable_index: int
+    pid: int
+    version: str
+    state_hash: StateHash | None
+
+    @classmethod
+    def from_wire(cls, wire: cluster_pb2.Member) -> Self:
+        """Read a member."""
+        role = cluster_pb2.MemberRole.Name(wire.role).removeprefix("MEMBER_ROLE_").lower()
+        found = wire.state_hash
+        return cls(
+            wire.name,
+            wire.address,
+            wire.reachable,
+            role if wire.reachable else "",
+            wire.term,
+            wire.leader,
+            wire.commit_index,
+            wire.applied_index,
+            wire.durable_index,
+            wire.pid,
+            wire.version,
+            StateHash(found.index, found.sha256) if wire.HasField("state_hash") else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The cluster behind the gateway."""
+
+    cluster_id: str
+    leader: str  # a member's name, empty when none leads
+    members: tuple[Member, ...]
+
+    @classmethod
+    def from_wire(cls, wire: cluster_pb2.GetStatusResponse) -> Self:
+        """Read the response to GetStatus."""
+        members = tuple(Member.from_wire(member) for member in wire.members)
+        return cls(wire.cluster_id, wire.leader, members)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The assistant's answer."""
+
+    text: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    query: str  # the question as it was understood
+    revision: int
+    understood: bool
+
+    @classmethod
+    def from_wire(cls, wire: assistant_pb2.GetPredictionResponse) -> Self:
+        """Read the response to GetPrediction."""
+        rows = tuple(tuple(row.cells) for row in wire.rows)
+        return cls(wire.text, tuple(wire.columns), rows, wire.query, wire.revision, wire.understood)

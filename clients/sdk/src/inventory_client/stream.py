@@ -1,0 +1,195 @@
+"""All concurrent mutations of one client over one stream, in batches that form by themselves.
+
+Whatever is queued while the last frame was being written leaves as the next one. When the stream
+breaks, another is opened and everything unanswered is sent again, the same bytes under the same
+request ids: the log applies each once.
+"""
+
+import asyncio
+import heapq
+import time
+from collections import deque
+
+import grpc.aio
+from google.rpc import code_pb2, status_pb2
+from inventory.raft.v1 import raw_pb2
+from inventory.v1 import inventory_pb2
+
+from inventory_client.calls import Caller, backoff_seconds, status_from
+from inventory_client.errors import RETRIED_CODES, error_of
+
+METHOD = "/inventory.v1.InventoryService/Submit"
+FRAME_MAX = 512
+SWEEP_SECONDS = 0.05
+GRACE_SECONDS = 0.2  # the gateway knows why a deadline passed: its word is waited for
+
+
+class Waiting:
+    """One mutation that is not answered."""
+
+    __slots__ = ("attempt", "future", "give_up", "number", "raw", "request_id")
+
+    def __init__(
+        self,
+        number: int,
+        raw: bytes,
+        request_id: str,
+        give_up: float,
+        future: asyncio.Future[inventory_pb2.Outcome],
+    ) -> None:
+        """Hold the serialized mutation; `give_up` is on the monotonic clock."""
+        self.number = number
+        self.raw = raw
+        self.request_id = request_id
+        self.give_up = give_up
+        self.future = future
+        self.attempt = 0
+
+
+class SubmitStream:
+    """One stream, opened on first use.
+
+    - Every mutation ends once: with its outcome, or as unknown when its time is up.
+    - One task writes, one reads; a broken stream is replaced, and nothing is lost with it.
+    """
+
+    def __init__(self, caller: Caller) -> None:
+        """Open nothing yet."""
+        self._caller = caller
+        self._waiting: dict[int, Waiting] = {}
+        self._queue: deque[Waiting] = deque()
+        self._deadlines: list[tuple[float, int]] = []
+        self._wake = asyncio.Event()
+        self._last = 0
+        self._task: asyncio.Task[None] | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    async def submit(self, raw: bytes, request_id: str, timeout: float) -> inventory_pb2.Outcome:
+        """Send a serialized Mutation; return its outcome, or raise OutcomeUnknown."""
+        loop = asyncio.get_running_loop()
+        if self._task is None:
+            self._task = loop.create_task(self._run())
+            self._sweep()
+        self._last += 1
+        give_up = time.monotonic() + timeout
+        waiting = Waiting(self._last, raw, request_id, give_up, loop.create_future())
+        self._waiting[waiting.number] = waiting
+        heapq.heappush(self._deadlines, (give_up + GRACE_SECONDS, waiting.number))
+        self._queue.append(waiting)
+        self._wake.set()
+        try:
+            return await waiting.future
+        finally:
+            self._waiting.pop(waiting.number, None)
+
+    async def close(self) -> None:
+        """End the stream; whoever waits is told that the outcome is unknown."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        for waiting in list(self._waiting.values()):
+            self._unknown(waiting, "The client was closed before the outcome was known.")
+
+    def restart(self) -> None:
+        """Open another stream, for instance as another user."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+            if self._sweeper is not None:
+                self._sweeper.cancel()
+
+    def _sweep(self) -> None:
+        now = time.monotonic()
+        while self._deadlines and self._deadlines[0][0] <= now:
+            waiting = self._waiting.get(heapq.heappop(self._deadlines)[1])
+            if waiting is not None:
+                self._unknown(waiting, "No answer came in time.")
+        self._sweeper = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
+
+    def _unknown(self, waiting: Waiting, why: str) -> None:
+        status = status_pb2.Status(
+            code=code_pb2.DEADLINE_EXCEEDED,
+            message=f"{why} The outcome is unknown; send it again with the same request id.",
+        )
+        if not waiting.future.done():
+            waiting.future.set_exception(error_of(status, waiting.request_id))
+
+    async def _run(self) -> None:
+        attempt = 0
+        while True:
+            call = self._caller.stream(METHOD)
+            writer = asyncio.ensure_future(self._write(call))
+            try:
+                async for raw in call:
+                    attempt = 0
+                    self._read(raw)
+                status = status_pb2.Status(code=code_pb2.UNAVAILABLE, message="the stream ended")
+            except grpc.aio.AioRpcError as error:
+                status = status_from(error)
+            finally:
+                writer.cancel()
+                await asyncio.gather(writer, return_exceptions=True)
+                call.cancel()
+            if status.code not in RETRIED_CODES | {code_pb2.CANCELLED, code_pb2.UNKNOWN}:
+                self._fail_all(status)
+            await asyncio.sleep(backoff_seconds(attempt))
+            attempt += 1
+            self._queue = deque(self._waiting.values())
+            if self._queue:
+                self._wake.set()
+            else:
+                await self._wake.wait()
+
+    def _fail_all(self, status: status_pb2.Status) -> None:
+        """End everybody's wait: the stream itself was refused, for instance its token."""
+        for waiting in list(self._waiting.values()):
+            if not waiting.future.done():
+                waiting.future.set_exception(error_of(status, waiting.request_id))
+            self._waiting.pop(waiting.number, None)
+
+    async def _write(self, call: grpc.aio.StreamStreamCall[bytes, bytes]) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue:
+                await call.write(self._frame())
+
+    def _frame(self) -> bytes:
+        frame = raw_pb2.RawSubmitRequest()
+        now = time.monotonic()
+        for _ in range(min(len(self._queue), FRAME_MAX)):
+            waiting = self._queue.popleft()
+            if waiting.number not in self._waiting:
+                continue
+            submission = frame.submissions.add(correlation_id=waiting.number, mutation=waiting.raw)
+            left_ms = max(1, int((waiting.give_up - now) * 1_000))
+            submission.timeout.FromMilliseconds(left_ms)
+        return frame.SerializeToString()
+
+    def _read(self, raw: bytes) -> None:
+        for result in raw_pb2.RawSubmitResponse.FromString(raw).results:
+            waiting = self._waiting.get(result.correlation_id)
+            if waiting is None or waiting.future.done():
+                continue
+            outcome = inventory_pb2.Outcome.FromString(result.outcome)
+            if outcome.HasField("error"):
+                self._refused(waiting, outcome)
+            else:
+                waiting.future.set_result(outcome)
+
+    def _refused(self, waiting: Waiting, outcome: inventory_pb2.Outcome) -> None:
+        """Try again what may yet work in the time that is left; end the rest."""
+        pause = backoff_seconds(waiting.attempt)
+        again = outcome.error.code in RETRIED_CODES
+        if not again or time.monotonic() + pause >= waiting.give_up:
+            waiting.future.set_exception(error_of(outcome.error, waiting.request_id))
+            return
+        waiting.attempt += 1
+        asyncio.get_running_loop().call_later(pause, self._again, waiting)
+
+    def _again(self, waiting: Waiting) -> None:
+        if waiting.number in self._waiting:
+            self._queue.append(waiting)
+            self._wake.set()
