@@ -69,6 +69,7 @@ class SubmitStream:
         loop = asyncio.get_running_loop()
         if self._task is None:
             self._task = loop.create_task(self._run())
+            self._task.add_done_callback(self._ended)
             self._sweep()
         self._last += 1
         give_up = time.monotonic() + timeout
@@ -99,6 +100,15 @@ class SubmitStream:
             self._task = None
             if self._sweeper is not None:
                 self._sweeper.cancel()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Hand a fault of the stream itself to everybody who waits, instead of hiding it."""
+        fault = None if task.cancelled() else task.exception()
+        if fault is not None:
+            self._task = None
+            for waiting in self._waiting.values():
+                if not waiting.future.done():
+                    waiting.future.set_exception(fault)
 
     def _sweep(self) -> None:
         now = time.monotonic()

@@ -5,7 +5,6 @@ resolves names no sooner than every 30 s, backs off to 120 s, shares ports silen
 dead peer only by keepalive.
 """
 
-from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import grpc
@@ -62,7 +61,7 @@ def status_of(error: grpc.RpcError) -> status_pb2.Status | None:
     return None
 
 
-def bearer(metadata: Iterable[tuple[str, str | bytes]] | None) -> str | None:
+def bearer(metadata: Any) -> str | None:  # noqa: ANN401 - grpc's own pairs
     """Return the token of an `authorization: Bearer …` header (RFC 6750), if there is one."""
     for key, value in metadata or ():
         if key.lower() == "authorization" and isinstance(value, str):

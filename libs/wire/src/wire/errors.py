@@ -96,7 +96,9 @@ def _info_of(status: status_pb2.Status) -> error_details_pb2.ErrorInfo | None:
 def reason_of(status: status_pb2.Status) -> Reason | None:
     """Return the reason of a refusal; None for a status of other origin or a later version."""
     info = _info_of(status)
-    return Reason(info.reason) if info is not None and info.reason in Reason else None
+    if info is None or info.reason not in Reason.__members__:
+        return None
+    return Reason(info.reason)
 
 
 def details_of(status: status_pb2.Status) -> dict[str, str]:

@@ -10,7 +10,24 @@ GROUP_DIGITS = 3
 
 
 WITHOUT_DECIMALS = frozenset(
-    ["BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"]
+    [
+        "BIF",
+        "CLP",
+        "DJF",
+        "GNF",
+        "ISK",
+        "JPY",
+        "KMF",
+        "KRW",
+        "PYG",
+        "RWF",
+        "UGX",
+        "VND",
+        "VUV",
+        "XAF",
+        "XOF",
+        "XPF",
+    ]
 )
 WITH_THREE_DECIMALS = frozenset(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"])
 
@@ -39,7 +56,8 @@ def to_minor(money: money_pb2.Money, digits: int) -> int:
     if money.nanos % nanos_per_minor:
         raise MoneyError("nanos are not whole minor units")
     units, nanos = int(money.units), int(money.nanos)
-    return units * 10 ** int(digits) + nanos // nanos_per_minor
+    minor: int = units * 10**digits + nanos // nanos_per_minor
+    return minor
 
 
 def from_minor(minor: int, code: str, digits: int) -> money_pb2.Money:

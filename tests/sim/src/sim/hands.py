@@ -154,7 +154,7 @@ class Member:
         """Start the process on what the disk and the database hold."""
         recovered = wal.recover(self.disk, segment_bytes=SEGMENT_BYTES)
         installed = recovered.installed.index if recovered.installed else 0
-        self.store = SimStore(self.folder, installed, recovered.configuration)
+        self.store = SimStore(self.folder, installed)
         self.observer = HandObserver()
         ports = Ports(
             self.disk,

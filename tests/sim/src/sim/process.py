@@ -150,7 +150,7 @@ class Process:
         self._note("start")
         recovered = wal.recover(self.disk, segment_bytes=SEGMENT_BYTES)
         installed = recovered.installed.index if recovered.installed else 0
-        self.store = SimStore(self._folder, installed, recovered.configuration)
+        self.store = SimStore(self._folder, installed)
         machine = Machine(self.store)
         self.world.started(self.id, machine.applied_index)
         ports = Ports(

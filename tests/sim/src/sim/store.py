@@ -29,13 +29,9 @@ class SimStore:
     - A staged snapshot is served only after `install`, or when a start names its index.
     """
 
-    def __init__(self, folder: Path, installed_index: int, configuration: Configuration) -> None:
-        """Open the state that the log names; finish a switch that a crash cut short.
-
-        `configuration` is the log's; copies name it.
-        """
+    def __init__(self, folder: Path, installed_index: int) -> None:
+        """Open the state that the log names; finish a switch that a crash cut short."""
         self._folder = folder
-        self._configuration = configuration
         self._pins: list[Pinned] = []
         self._jobs: deque[Callable[[], Event]] = deque()
         self.flushes = 0  # begun since the start
@@ -104,7 +100,7 @@ class SimStore:
             data = path.read_bytes()
             index, term = pinned.header.applied_index, pinned.header.applied_term
             self._unpin(pinned)
-            meta = SnapshotMeta(index, term, self._configuration)
+            meta = SnapshotMeta(index, term, Configuration(frozenset()))  # the node names it
             header = SnapshotHeader(meta, len(data), hashlib.sha256(data).digest())
             return Copied(ticket, header, str(path))
 

@@ -1,0 +1,122 @@
+"""`inventory up`."""
+
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from inventory_client import Status
+
+from inventory_cli.up.layout import MEMBERS, Layout, UpError, environments, is_free
+from inventory_cli.up.processes import Child, Children
+from inventory_cli.up.view import LineView, LiveView, Watcher
+
+TURN_SECONDS = 0.2
+READY_SECONDS_MAX = 60.0
+
+
+def up(
+    *,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Begin with demo users and items (first start only).")
+    ] = False,
+    port: Annotated[
+        int, typer.Option(envvar="INVENTORY_UP_PORT", help="The gateway's.", min=1, max=65_535)
+    ] = 50_051,
+    data: Annotated[
+        Path, typer.Option(envvar="INVENTORY_UP_DATA", help="Where everything is kept.")
+    ] = Path(".inventory"),
+    restart: Annotated[
+        bool, typer.Option(help="Start a process that died again, after 3 s.")
+    ] = True,
+    currency: Annotated[
+        str, typer.Option(help="ISO 4217; of everything in it (first start only).")
+    ] = "USD",
+) -> None:
+    """Run three nodes, the gateway and the assistant on this machine, until Ctrl-C."""
+    layout = Layout(data.absolute())
+    try:
+        lock = layout.lock()
+        with lock:
+            children = _prepare(layout, port, currency, demo=demo, restart=restart)
+            _run(layout, port, children)
+    except UpError as error:
+        typer.echo(f"inventory up: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+def _prepare(layout: Layout, port: int, currency: str, *, demo: bool, restart: bool) -> Children:
+    if not is_free(port):
+        raise UpError(f"port {port} is taken; give another one with --port")
+    try:
+        layout.prepare(currency, demo=demo)
+        settings = environments(layout, port, layout.ports())
+    except OSError as error:
+        raise UpError(f"the data directory {layout.data} cannot be written: {error}") from error
+    children = [
+        Child(name, settings[name], layout.run / f"{name}.log")
+        for name in (*MEMBERS, "gateway", "assistant")
+    ]
+    return Children(children, restart=restart)
+
+
+def _run(layout: Layout, port: int, children: Children) -> None:
+    """Run until a signal ends it."""
+    stopped = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        stopped.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    address = f"127.0.0.1:{port}"
+    watcher = Watcher(address, layout.secret("health.key"))
+    heading = f"inventory at {address}, data in {layout.data}"
+    view = LiveView(children, heading) if sys.stdout.isatty() else LineView(children, heading)
+    children.start()
+    watcher.start()
+    try:
+        _watch(layout, address, children, watcher, view, stopped)
+    finally:
+        view.close()
+        watcher.stop()
+        children.stop()
+        for child in children.children:
+            (layout.run / f"{child.name}.pid").unlink(missing_ok=True)
+        typer.echo("stopped", err=True)
+
+
+def _watch(
+    layout: Layout,
+    address: str,
+    children: Children,
+    watcher: Watcher,
+    view: LiveView | LineView,
+    stopped: threading.Event,
+) -> None:
+    """Show what happens; say once that it is ready, and give up when it never is."""
+    began = time.monotonic()
+    ready = False
+    while not stopped.wait(TURN_SECONDS):
+        children.watch()
+        for child in children.children:
+            (layout.run / f"{child.name}.pid").write_text(f"{child.pid}\n")
+        if not ready:
+            ready = _is_ready(watcher.status)
+            if ready:
+                view.say(f"ready: try `inventory --address {address} login Gayathri`")
+            elif time.monotonic() - began > READY_SECONDS_MAX:
+                words = "; ".join(f"{c.name}: {c.last_words()}" for c in children.children)
+                raise UpError(f"nobody leads after {READY_SECONDS_MAX:.0f} s: {words}")
+        view.draw(watcher.status)
+
+
+def _is_ready(status: Status | None) -> bool:
+    return status is not None and all(
+        member.reachable and member.leader for member in status.members
+    )

@@ -1,0 +1,201 @@
+"""Where things lie below the data directory, and what the first start makes there.
+
+DATA/keys holds secrets, each in a file of mode 0600: `cluster.key` (members and gateway),
+`token.key` (signs tokens), `admin.password`, and the keys of the machine users `health` and
+`metrics`. DATA/bootstrap.json is the first state. DATA/node-N is one member's own. DATA/run holds
+logs, and the ports that were chosen once.
+"""
+
+import fcntl
+import json
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import argon2
+from wire.money import digits_of
+
+MEMBERS = ("node-0", "node-1", "node-2")
+MACHINES = ("health", "metrics")
+KIB_PER_HASH = 19_456
+PASSES_PER_HASH = 2
+
+DEMO_USERS = (
+    ("Gayathri", "password1", "customer"),
+    ("Sarthak", "password2", "producer"),
+    ("Sushma", "password3", "customer"),
+)
+DEMO_ITEMS = (
+    ("Laptop", "14 inch, 16 GB of memory, 512 GB SSD", "899.00", 25),
+    ("Smartphone", "6.1 inch display, 128 GB", "599.00", 40),
+    ("Wireless Mouse", "Bluetooth, two buttons and a wheel", "24.99", 150),
+    ("Headphones", "Over the ear, noise cancelling", "149.50", 60),
+    ("Keyboard", "Mechanical, 87 keys", "79.90", 8),
+)
+
+
+class UpError(Exception):
+    """Why the system cannot be started, in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The data directory."""
+
+    data: Path
+
+    @property
+    def keys(self) -> Path:
+        """Secrets."""
+        return self.data / "keys"
+
+    @property
+    def run(self) -> Path:
+        """Logs and ports."""
+        return self.data / "run"
+
+    @property
+    def bootstrap(self) -> Path:
+        """The first state."""
+        return self.data / "bootstrap.json"
+
+    def secret(self, name: str) -> str:
+        """Return a secret."""
+        return (self.keys / name).read_text().strip()
+
+    def lock(self) -> TextIO:
+        """Hold the directory until the returned file is closed; raise UpError."""
+        try:
+            self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = (self.data / "lock").open("w")
+        except OSError as error:
+            raise UpError(f"the data directory {self.data} cannot be written: {error}") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise UpError(
+                f"the data directory {self.data} is in use: another `inventory up` runs on it"
+            ) from None
+        return lock
+
+    def prepare(self, currency: str, *, demo: bool) -> bool:
+        """Make what is missing; tell whether this was the first start."""
+        for folder in (self.keys, self.run):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        first = not self.bootstrap.exists()
+        if first:
+            self._make_keys()
+            content = json.dumps(self._first_state(currency, demo=demo), indent=2)
+            write_private(self.bootstrap, content)
+        return first
+
+    def _make_keys(self) -> None:
+        names = ["cluster.key", "token.key", "admin.password"]
+        for name in names + [f"{machine}.key" for machine in MACHINES]:
+            if not (self.keys / name).exists():
+                write_private(self.keys / name, secrets.token_urlsafe(32) + "\n")
+
+    def _first_state(self, currency: str, *, demo: bool) -> dict[str, object]:
+        users = list(DEMO_USERS) if demo else []
+        users.append(("admin", self.secret("admin.password"), "admin"))
+        users += [(name, self.secret(f"{name}.key"), "machine") for name in MACHINES]
+        hasher = argon2.PasswordHasher(
+            time_cost=PASSES_PER_HASH, memory_cost=KIB_PER_HASH, parallelism=1
+        )
+        items = DEMO_ITEMS if demo else ()
+        return {
+            "currency": {"code": currency, "minor_digits": digits_of(currency)},
+            "users": [
+                {"name": name, "role": role, "password_hash": hasher.hash(password)}
+                for name, password, role in users
+            ],
+            "items": [
+                {
+                    "name": name,
+                    "description": description,
+                    "price": price if digits_of(currency) else price.partition(".")[0],
+                    "quantity": quantity,
+                }
+                for name, description, price, quantity in items
+            ],
+        }
+
+    def ports(self) -> dict[str, int]:
+        """Return the ports behind the gateway; chosen once, so that members find each other."""
+        path = self.run / "ports.json"
+        wanted = (*MEMBERS, "assistant")
+        if path.exists():
+            kept: dict[str, int] = json.loads(path.read_text())
+            if all(is_free(kept[name]) for name in wanted):
+                return kept
+        chosen = dict(zip(wanted, free_ports(len(wanted)), strict=True))
+        path.write_text(json.dumps(chosen))
+        return chosen
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner reads, whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return loopback ports that nobody listens on at this moment."""
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+def is_free(port: int) -> bool:
+    """Tell whether nobody listens on a loopback port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def environments(layout: Layout, port: int, ports: Mapping[str, int]) -> dict[str, dict[str, str]]:
+    """Return the settings of every process, by its name."""
+    members = ",".join(f"{name}=127.0.0.1:{ports[name]}" for name in MEMBERS)
+    cluster_key = str(layout.keys / "cluster.key")
+    made = {
+        name: {
+            "INVENTORY_NODE_NAME": name,
+            "INVENTORY_NODE_LISTEN": f"127.0.0.1:{ports[name]}",
+            "INVENTORY_NODE_MEMBERS": members,
+            "INVENTORY_DATA_DIR": str(layout.data / name),
+            "INVENTORY_CLUSTER_KEY_FILE": cluster_key,
+            "INVENTORY_BOOTSTRAP_FILE": str(layout.bootstrap),
+        }
+        for name in MEMBERS
+    }
+    made["gateway"] = {
+        "INVENTORY_GATEWAY_LISTEN": f"127.0.0.1:{port}",
+        "INVENTORY_GATEWAY_MEMBERS": members,
+        "INVENTORY_CLUSTER_KEY_FILE": cluster_key,
+        "INVENTORY_TOKEN_KEY_FILE": str(layout.keys / "token.key"),
+        "INVENTORY_GATEWAY_ASSISTANT": f"127.0.0.1:{ports['assistant']}",
+    }
+    made["assistant"] = {
+        "INVENTORY_ASSISTANT_LISTEN": f"127.0.0.1:{ports['assistant']}",
+        "INVENTORY_ASSISTANT_GATEWAY": f"127.0.0.1:{port}",
+    }
+    return made
