@@ -16,7 +16,6 @@ from typing import Annotated
 import typer
 import uvloop
 from chaos.up import Up, kill
-
 from inventory_client import AsyncInventory
 
 GOAL_SECONDS = 1.0  # the median

@@ -17,10 +17,9 @@ from typing import Annotated
 import typer
 import uvloop
 from chaos.up import Up
+from inventory_client import AsyncInventory, Inventory, Money
 from rich.console import Console
 from rich.table import Table
-
-from inventory_client import AsyncInventory, Inventory, Money
 
 LEVELS = (1, 16, 64, 256, 2048)
 GOALS = {("unary", 64): 2_000, ("sdk", 256): 13_000}  # orders a second
@@ -87,9 +86,7 @@ def stock_up(up: Up) -> list[int]:
     with Inventory(up.address) as keeper:
         keeper.login("Sarthak", "password2")
         price = Money("USD", 199)
-        return [
-            keeper.add_item(f"Item {number}", "", price, STOCK).id for number in range(ITEMS)
-        ]
+        return [keeper.add_item(f"Item {number}", "", price, STOCK).id for number in range(ITEMS)]
 
 
 def show(results: list[Measured]) -> None:

@@ -14,9 +14,8 @@ from pathlib import Path
 import pytest
 from chaos import verdict, workload
 from chaos.up import Up, kill
-from linearizability import check_file
-
 from inventory_client import Inventory, Money
+from linearizability import check_file
 
 CUSTOMERS = [("Gayathri", "password1"), ("Sushma", "password3")] * 4
 KEEPER = ("Sarthak", "password2")
@@ -56,9 +55,7 @@ def judge(up: Up, tmp_path: Path, faults: Callable[[], Awaitable[None]]) -> work
     async def scenario() -> None:
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            group.create_task(
-                workload.run(up.address, CUSTOMERS[:7], KEEPER, shop, recorder, stop)
-            )
+            group.create_task(workload.run(up.address, CUSTOMERS[:7], KEEPER, shop, recorder, stop))
             await asyncio.sleep(WORK_SECONDS)
             try:
                 await faults()

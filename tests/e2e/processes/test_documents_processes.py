@@ -87,4 +87,6 @@ def test_a_document(document: Path, up: Up, tmp_path: Path) -> None:
     if not lines:
         return
     login = "echo password1 | .venv/bin/inventory login Gayathri --password-stdin"
-    run(up, tmp_path, ["bash", "-x"], script(["alias inventory=.venv/bin/inventory", login, *lines]))
+    run(
+        up, tmp_path, ["bash", "-x"], script(["alias inventory=.venv/bin/inventory", login, *lines])
+    )

@@ -120,9 +120,7 @@ class Up:
         """Return the members that answer."""
         status = self.watcher.get_status()
         return [
-            Member(
-                name=member.name, role=member.role, pid=member.pid, applied=member.applied_index
-            )
+            Member(name=member.name, role=member.role, pid=member.pid, applied=member.applied_index)
             for member in status.members
             if member.reachable
         ]

@@ -5,9 +5,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from inventory_client import Inventory
+
 from chaos.up import SETTLE_SECONDS_MAX, NotSettled, Up
 from chaos.workload import Tally
-from inventory_client import Inventory
 
 
 def moved(history: Path) -> Counter[int]:

@@ -18,7 +18,15 @@ from typing import TextIO
 
 import uuid_utils
 
-from inventory_client import AsyncInventory, OutcomeUnknown, Refused
+from inventory_client import (
+    Adjusted,
+    AsyncInventory,
+    Item,
+    Order,
+    Placed,
+    Refused,
+    Unavailable,
+)
 
 DEADLINE_SECONDS = 5
 RESOLVE_SECONDS_MAX = 60
@@ -156,7 +164,124 @@ class Client:
         except Refused as refusal:
             ok, seen = False, {"reason": refusal.reason}
             tally.refused += 1
-        except OutcomeUnknown as unknown:
+        except Unavailable as unknown:
+            tally.unknown.append(str(unknown))
+        else:
+            ok, seen = True, observed(result)
+            if request_id is None:
+                tally.reads += 1
+            else:
+                tally.acknowledged += 1
+                if "order_id" in seen:
+                    tally.orders[int(str(seen.pop("order_id")))] = request_id
+        return_ns = time.monotonic_ns()
+        tally.slowest_ns = max(tally.slowest_ns, return_ns - call_ns)
+        self._recorder.write(
+            line
+            | {"call_ns": call_ns, "return_ns": None if ok is None else return_ns}
+            | {"request_id": request_id, "ok": ok, "reason": None}
+            | seen
+        )
+        return ok is not None
+
+
+def observed(result: object) -> dict[str, object]:
+    """Pick what the history keeps of a response."""
+    match result:
+        case Placed():
+            return {"order_id": result.order_id, "on_hand_after": result.on_hand_after}
+        case Adjusted():
+            return {"on_hand_after": result.on_hand_after}
+        case Item():
+            return {"on_hand_after": result.quantity}
+        case Order():
+            lines = [
+                {
+                    "item": line.item_id,
+                    "quantity": line.quantity,
+                    "on_hand_after": line.on_hand_after,
+                }
+                for line in result.lines
+            ]
+            return {"order_id": result.id, "lines": lines}
+        case _:
+            raise TypeError(f"{result!r} is no response of this workload")
+
+
+async def run(self, stop: asyncio.Event, *, keeper: bool) -> None:
+        """Work until `stop` is set, then finish the operation in hand."""
+        choices = [self._read, self._adjust] if keeper else [self._read, self._order, self._order]
+        while not stop.is_set():
+            await self._random.choice(choices)()
+            await asyncio.sleep(self._random.random() * PAUSE_SECONDS_MAX)
+
+    async def _read(self) -> None:
+        item = self._random.choice(self._shop.items)
+        line: dict[str, object] = {"client": self._number, "kind": "get", "item": item}
+        await self._attempt(line, lambda: self._inventory.get_item(item), None)
+
+    async def _adjust(self) -> None:
+        item, delta = self._random.choice(self._shop.items[:2]), self._random.choice([-2, 1, 3])
+        line: dict[str, object] = {
+            "client": self._number, "kind": "adjust", "item": item, "delta": delta,
+        }  # fmt: skip
+        request_id = str(uuid_utils.uuid7())
+        await self._mutate(
+            line,
+            lambda: self._inventory.adjust_stock(item, delta, request_id=request_id),
+            request_id,
+        )
+
+    async def _order(self) -> None:
+        request_id = str(uuid_utils.uuid7())
+        quantity = self._random.randint(1, 3)
+        if self._random.random() < 0.25:  # noqa: PLR2004  # a quarter orders the pair
+            lines = [(item, quantity) for item in self._shop.pair]
+            line: dict[str, object] = {
+                "client": self._number, "kind": "place_order",
+                "lines": [{"item": item, "quantity": count} for item, count in lines],
+            }  # fmt: skip
+            await self._mutate(
+                line,
+                lambda: self._inventory.place_order(lines, request_id=request_id),
+                request_id,
+            )
+            return
+        item = self._random.choice(self._shop.items[:2])
+        line = {"client": self._number, "kind": "order", "item": item, "quantity": quantity}
+        await self._mutate(
+            line,
+            lambda: self._inventory.order_item(item, quantity, request_id=request_id),
+            request_id,
+        )
+
+    async def _mutate(
+        self,
+        line: dict[str, object],
+        call: Callable[[], Awaitable[object]],
+        request_id: str,
+    ) -> None:
+        """Attempt a mutation until its outcome is known."""
+        give_up = time.monotonic() + RESOLVE_SECONDS_MAX
+        while not await self._attempt(line, call, request_id):
+            if time.monotonic() > give_up:
+                self._recorder.tally.unresolved.append(request_id)
+                return
+
+    async def _attempt(
+        self, line: dict[str, object], call: Callable[[], Awaitable[object]], request_id: str | None
+    ) -> bool:
+        """Call once and write what came of it; tell whether the outcome is known."""
+        tally = self._recorder.tally
+        call_ns = time.monotonic_ns()
+        ok: bool | None = None
+        seen: dict[str, object] = {}
+        try:
+            result = await call()
+        except Refused as refusal:
+            ok, seen = False, {"reason": refusal.reason}
+            tally.refused += 1
+        except Unavailable as unknown:
             tally.unknown.append(str(unknown))
         else:
             ok, seen = True, observed(result)

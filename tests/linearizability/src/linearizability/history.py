@@ -1,0 +1,111 @@
+"""From JSON lines to operations."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+NEVER_NS = 2**63
+
+
+class Contradiction(Exception):  # noqa: N818 - it names what was found
+    """Two attempts of one request were answered differently: it was applied twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation: what was asked, when, and what came back.
+
+    `changes` are (item, delta) for mutations; a read has none and names its item in `seen`. `seen`
+    are (item, level after it) as the answer told them. `ok` is None for an unknown outcome.
+    `exactly` is set for a count that was set outright, with what was expected, if anything.
+    """
+
+    client: int
+    kind: str
+    call_ns: int
+    return_ns: int  # NEVER_NS for an unknown outcome
+    ok: bool | None
+    changes: tuple[tuple[int, int], ...]
+    seen: tuple[tuple[int, int], ...]
+    request_id: str | None
+    exactly: tuple[int, int | None] | None = None
+    reason: str | None = None
+
+    @property
+    def items(self) -> tuple[int, ...]:
+        """Every item that it touches."""
+        touched = [item for item, _ in self.changes] + [item for item, _ in self.seen]
+        return tuple(dict.fromkeys(touched))
+
+
+def parse(line: str) -> Operation:
+    """Read one attempt; raise ValueError or KeyError on a line that is none."""
+    told: dict[str, Any] = json.loads(line)
+    changes: tuple[tuple[int, int], ...]
+    seen: tuple[tuple[int, int], ...] = ()
+    exactly = None
+    after = told.get("on_hand_after")
+    match told["kind"]:
+        case "get":
+            changes = ()
+        case "order":
+            changes = ((told["item"], -told["quantity"]),)
+        case "adjust":
+            changes = ((told["item"], told["delta"]),)
+        case "set":
+            changes = ((told["item"], 0),)
+            exactly = (told["quantity"], told.get("expected"))
+        case "place_order":
+            changes = tuple((one["item"], -one["quantity"]) for one in told["lines"])
+            seen = tuple(
+                (one["item"], one["on_hand_after"])
+                for one in told["lines"]
+                if one.get("on_hand_after") is not None
+            )
+        case other:
+            raise ValueError(f"{other!r} is no kind of operation")
+    if after is not None and "item" in told:
+        seen = ((told["item"], after),)
+    return Operation(
+        client=told["client"],
+        kind=told["kind"],
+        call_ns=told["call_ns"],
+        return_ns=NEVER_NS if told["ok"] is None else told["return_ns"],
+        ok=told["ok"],
+        changes=changes,
+        seen=seen,
+        request_id=told.get("request_id"),
+        exactly=exactly,
+        reason=told.get("reason"),
+    )
+
+
+def merge(attempts: Iterable[Operation]) -> list[Operation]:
+    """Make one operation of all attempts with one request id, in the order of their calls.
+
+    It lasts from the first call to the first answer. Reads without an answer say nothing and go.
+    """
+    merged: dict[object, Operation] = {}
+    for number, attempt in enumerate(sorted(attempts, key=lambda one: one.call_ns)):
+        if attempt.request_id is None:
+            if attempt.ok is not None:
+                merged[number] = attempt
+            continue
+        key = (attempt.client, attempt.request_id)
+        before = merged.get(key)
+        if before is None:
+            merged[key] = attempt
+        elif before.ok is None:
+            merged[key] = replace(attempt, call_ns=before.call_ns)
+        elif attempt.ok is not None:
+            if (before.ok, before.seen) != (attempt.ok, attempt.seen):
+                raise Contradiction(f"{before} was answered again as {attempt}")
+            earlier = min(before.return_ns, attempt.return_ns)
+            merged[key] = replace(before, return_ns=earlier)
+    return list(merged.values())
+
+
+def read(lines: Iterable[str]) -> list[Operation]:
+    """Read a history."""
+    return merge(parse(line) for line in lines if line.strip())

@@ -1,0 +1,47 @@
+"""What an operation does to the levels of its items, and what it must have seen."""
+
+from collections.abc import Mapping
+
+from linearizability.history import Operation
+
+State = tuple[int, ...]  # levels, in the order of the partition's items
+
+
+def step(operation: Operation, state: State, places: Mapping[int, int]) -> State | None:
+    """Return the levels after an operation; None where it cannot have happened.
+
+    `places` are the items' positions in the state.
+    """
+    if operation.kind == "get":
+        fits = operation.ok and all(state[places[item]] == level for item, level in operation.seen)
+        return state if fits else None
+    after = _applied(operation, state, places)
+    if operation.ok is False:
+        return state if after is None else None
+    if after is None:
+        return None
+    if any(after[places[item]] != level for item, level in operation.seen):
+        return None
+    return after
+
+
+def _applied(operation: Operation, state: State, places: Mapping[int, int]) -> State | None:
+    """Return the levels after a mutation; None where the rules refuse it."""
+    levels = list(state)
+    if operation.exactly is not None:
+        [(item, _)] = operation.changes
+        quantity, expected = operation.exactly
+        if expected is not None and levels[places[item]] != expected:
+            return None
+        levels[places[item]] = quantity
+        return tuple(levels)
+    for item, delta in operation.changes:
+        levels[places[item]] += delta
+        if levels[places[item]] < 0:
+            return None
+    return tuple(levels)
+
+
+def is_passive(operation: Operation) -> bool:
+    """Tell whether an operation leaves the levels as they are: it may go first wherever it fits."""
+    return operation.kind == "get" or operation.ok is False
