@@ -112,14 +112,16 @@ def main(
     level: Annotated[list[int] | None, typer.Option(help="In flight; five by default.")] = None,
 ) -> None:
     """Measure orders a second on this machine."""
-    with tempfile.TemporaryDirectory(prefix="inventory-bench-") as folder:
-        with Up(Path(folder) / "data") as up:
-            items = stock_up(up)
-            results = [
-                uvloop.run(measure(up.address, items, one_way, in_flight, seconds))
-                for one_way in way or ["unary", "sdk"]
-                for in_flight in level or LEVELS
-            ]
+    with (
+        tempfile.TemporaryDirectory(prefix="inventory-bench-") as folder,
+        Up(Path(folder) / "data") as up,
+    ):
+        items = stock_up(up)
+        results = [
+            uvloop.run(measure(up.address, items, one_way, in_flight, seconds))
+            for one_way in way or ["unary", "sdk"]
+            for in_flight in level or LEVELS
+        ]
     show(results)
 
 

@@ -36,7 +36,7 @@ def script(lines: list[str]) -> str:
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """The system, from the README's own first command."""
+    """Run the system by the README's own first command."""
     with Up(tmp_path_factory.mktemp("documents") / "data", SETUP[0].split()) as running:
         yield running
 

@@ -14,6 +14,7 @@ import grpc.aio
 from google.rpc import code_pb2, status_pb2
 from inventory.raft.v1 import raw_pb2
 from inventory.v1 import inventory_pb2
+from wire.outbox import Outbox
 
 from inventory_client.calls import Caller, backoff_seconds, status_from
 from inventory_client.errors import RETRIED_CODES, error_of
@@ -59,7 +60,8 @@ class SubmitStream:
         self._waiting: dict[int, Waiting] = {}
         self._queue: deque[Waiting] = deque()
         self._deadlines: list[tuple[float, int]] = []
-        self._wake = asyncio.Event()
+        self._outbox = Outbox(self._frame)
+        self._has_work = asyncio.Event()
         self._last = 0
         self._task: asyncio.Task[None] | None = None
         self._sweeper: asyncio.TimerHandle | None = None
@@ -77,7 +79,8 @@ class SubmitStream:
         self._waiting[waiting.number] = waiting
         heapq.heappush(self._deadlines, (give_up + GRACE_SECONDS, waiting.number))
         self._queue.append(waiting)
-        self._wake.set()
+        self._has_work.set()
+        self._outbox.wake()
         try:
             return await waiting.future
         finally:
@@ -130,7 +133,7 @@ class SubmitStream:
         attempt = 0
         while True:
             call = self._caller.stream(METHOD)
-            writer = asyncio.ensure_future(self._write(call))
+            writer = asyncio.ensure_future(self._outbox.write_to(call))
             try:
                 async for raw in call:
                     attempt = 0
@@ -138,6 +141,10 @@ class SubmitStream:
                 status = status_pb2.Status(code=code_pb2.UNAVAILABLE, message="the stream ended")
             except grpc.aio.AioRpcError as error:
                 status = status_from(error)
+            except asyncio.CancelledError:
+                if asyncio.current_task().cancelling():  # type: ignore[union-attr]  # there is one here
+                    raise
+                status = status_pb2.Status(code=code_pb2.UNAVAILABLE, message="a write failed")
             finally:
                 writer.cancel()
                 await asyncio.gather(writer, return_exceptions=True)
@@ -147,10 +154,10 @@ class SubmitStream:
             await asyncio.sleep(backoff_seconds(attempt))
             attempt += 1
             self._queue = deque(self._waiting.values())
-            if self._queue:
-                self._wake.set()
-            else:
-                await self._wake.wait()
+            self._has_work.clear()
+            if not self._queue:
+                await self._has_work.wait()
+            self._outbox.wake()
 
     def _fail_all(self, status: status_pb2.Status) -> None:
         """End everybody's wait: the stream itself was refused, for instance its token."""
@@ -159,14 +166,9 @@ class SubmitStream:
                 waiting.future.set_exception(error_of(status, waiting.request_id))
             self._waiting.pop(waiting.number, None)
 
-    async def _write(self, call: grpc.aio.StreamStreamCall[bytes, bytes]) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._queue:
-                await call.write(self._frame())
-
-    def _frame(self) -> bytes:
+    def _frame(self) -> bytes | None:
+        if not self._queue:
+            return None
         frame = raw_pb2.RawSubmitRequest()
         now = time.monotonic()
         for _ in range(min(len(self._queue), FRAME_MAX)):
@@ -202,4 +204,4 @@ class SubmitStream:
     def _again(self, waiting: Waiting) -> None:
         if waiting.number in self._waiting:
             self._queue.append(waiting)
-            self._wake.set()
+            self._outbox.wake()

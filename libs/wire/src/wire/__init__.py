@@ -4,7 +4,7 @@
   `google.rpc.Status` values with one `ErrorInfo` (AIP-193).
 - `bounds`: what a message may hold. The gateway checks it, and the leader again.
 - `money`: `google.type.Money` to integer minor units and back. No float on the way.
-- `channels`: gRPC options, and refusals in and out of gRPC.
+- `channels`: gRPC options, and refusals in and out of gRPC. `outbox`: the writer of a stream.
 
 The generated stubs are beside this package, under `inventory`.
 """

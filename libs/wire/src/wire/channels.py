@@ -61,7 +61,7 @@ def status_of(error: grpc.RpcError) -> status_pb2.Status | None:
     return None
 
 
-def bearer(metadata: Any) -> str | None:  # noqa: ANN401 - grpc's own pairs
+def bearer(metadata: Any) -> str | None:  # noqa: ANN401 - grpc.aio's own pairs
     """Return the token of an `authorization: Bearer …` header (RFC 6750), if there is one."""
     for key, value in metadata or ():
         if key.lower() == "authorization" and isinstance(value, str):

@@ -74,14 +74,17 @@ CODES: Mapping[Reason, int] = MappingProxyType(
 
 
 def refusal(reason: Reason, message: str, **details: str | int) -> status_pb2.Status:
-    """Make a refusal; the status details are one ErrorInfo."""
+    """Make a refusal; the status details are one ErrorInfo.
+
+    The same refusal has the same bytes in every process: members keep it as an outcome.
+    """
     info = error_details_pb2.ErrorInfo(
         reason=reason,
         domain=DOMAIN,
         metadata={name: str(value) for name, value in details.items()},
     )
     status = status_pb2.Status(code=CODES[reason], message=message)
-    status.details.add().Pack(info)
+    status.details.add().Pack(info, deterministic=True)  # a map is in no order of its own
     return status
 
 

@@ -18,6 +18,7 @@ from grpc_reflection.v1alpha import reflection
 from pydantic import ValidationError
 from telemetry import logs, metrics
 from wire.channels import SERVER_OPTIONS
+from wire.tasks import until_first
 
 from gateway.auth import Passwords, Tokens
 from gateway.config import Config
@@ -69,7 +70,6 @@ async def _run(config: Config) -> None:
     if config.metrics_listen:
         metrics.serve(config.metrics_listen, registry(core))
     driver.start()
-    tasks = [asyncio.ensure_future(link.run(core, driver.ran)) for link in links.links.values()]
     _log.info("serving", address=config.gateway_listen)
     gc.collect()
     gc.freeze()
@@ -77,16 +77,23 @@ async def _run(config: Config) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    await stopped.wait()
-    await probes.enter_graceful_shutdown()
-    await server.stop(DRAIN_SECONDS)
+    await until_first(
+        _drained(stopped, probes, server),
+        *(link.run(core, driver.ran) for link in links.links.values()),
+    )
     driver.stop()
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
     await links.close()
     await assistant.close()
     passwords.close()
+
+
+async def _drained(
+    stopped: asyncio.Event, probes: health.aio.HealthServicer, server: grpc.aio.Server
+) -> None:
+    """Wait for the signal; then send clients elsewhere and let the calls under way end."""
+    await stopped.wait()
+    await probes.enter_graceful_shutdown()
+    await server.stop(DRAIN_SECONDS)
 
 
 def _server(

@@ -29,6 +29,7 @@ from pydantic import ValidationError
 from raft.messages import Configuration
 from telemetry import logs, metrics
 from wire.channels import SERVER_OPTIONS
+from wire.tasks import until_first
 
 from inventory_node import bootstrap, events
 from inventory_node.config import Config
@@ -49,6 +50,7 @@ from inventory_node.wal import Identity, LogDamaged, LogForeign, Recovered, reco
 SEGMENT_BYTES = 16 << 20
 BOOTSTRAP_POLL_SECONDS = 0.1
 SHOW_SECONDS = 0.25
+STOP_SECONDS = 0.2  # that calls under way are given
 SWITCH_INTERVAL_SECONDS = 0.0001  # or a busy loop keeps the sync thread waiting (measured)
 VERSION = "0.1.0"
 
@@ -135,17 +137,14 @@ class Member:
         probes = Probes()
         server = await _serve(config.node_listen, gateways, peer_api, probes)
         _end_on_signals(loop, self._stop)
-        tasks = [asyncio.ensure_future(peer.run()) for peer in peers.values()]
+        network = Network(network_peers, gateways, peer_api)
         try:
-            recovered = await self._recovered(network_peers, loop)
-            await self._live(
-                recovered, network_peers, Network(network_peers, gateways, peer_api), loop, probes
+            await until_first(
+                self._live(network_peers, network, loop, probes),
+                *(peer.run() for peer in peers.values()),
             )
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await server.stop(0.2)
+            await server.stop(STOP_SECONDS)
             await network_peers.close()
 
     def _stop(self) -> None:
@@ -179,11 +178,10 @@ class Member:
                 "with the log; restore it, or remove all of this member's data",
             )
 
-    async def _live(
-        self, recovered: Recovered, peers: Peers, network: Network, loop: Loop, probes: Probes
-    ) -> None:
+    async def _live(self, peers: Peers, network: Network, loop: Loop, probes: Probes) -> None:
         """Be a member until the end."""
         config, identity = self._config, self._identity
+        recovered = await self._recovered(peers, loop)
         installed = recovered.installed.index if recovered.installed is not None else 0
         disk = ThreadedDisk(config.data_dir / "wal", loop.emit)
         store = SqliteStore(config.data_dir, installed, loop.emit)
@@ -207,17 +205,11 @@ class Member:
         loop.run(node, peers.flush)
         if self._ending:
             loop.post(events.StopRequested())
-        watch = asyncio.ensure_future(self._watch(node, peers, probes))
         try:
-            await asyncio.wait({loop.ended, watch}, return_when=asyncio.FIRST_COMPLETED)
-            if watch.done():
-                await watch
-            await loop.ended
+            await until_first(loop.ended, self._watch(node, peers, probes))
+        finally:
             disk.close()
             store.close()
-        finally:
-            watch.cancel()
-            await asyncio.gather(watch, return_exceptions=True)
 
     async def _watch(self, node: Node, peers: Peers, probes: Probes) -> None:
         """Open elections when everybody has bootstrapped, and show how the member is."""

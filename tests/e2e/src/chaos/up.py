@@ -21,7 +21,7 @@ SETTLE_SECONDS_MAX = 60
 POLL_SECONDS = 0.1
 
 
-class NotSettled(Exception):
+class NotSettled(Exception):  # noqa: N818 - it says what is the case
     """The cluster did not reach the expected state in a time that no busy machine needs."""
 
 

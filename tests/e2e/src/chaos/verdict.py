@@ -31,6 +31,8 @@ def moved(history: Path) -> Counter[int]:
                     taken[part["item"]] += part["quantity"]
             case "adjust":
                 taken[line["item"]] -= line["delta"]
+            case other:
+                raise ValueError(f"{other!r} is no kind of operation")
     return taken
 
 

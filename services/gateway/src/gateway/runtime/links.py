@@ -3,12 +3,12 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import grpc.aio
 import structlog
 from inventory.raft.v1 import forward_pb2, forward_pb2_grpc
 from wire.channels import CLIENT_OPTIONS, authorization
+from wire.outbox import Outbox
 
 from gateway.core import Gateway
 
@@ -30,12 +30,12 @@ class Link:
         self._channel = grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS)
         self.stub = forward_pb2_grpc.ForwardServiceStub(self._channel)
         self._frames: deque[forward_pb2.ForwardRequest] = deque()
-        self._wake = asyncio.Event()
+        self._outbox = Outbox(self._frame)
 
     def send(self, frame: forward_pb2.ForwardRequest) -> None:
         """Queue a frame; the gateway bounds how many there are."""
         self._frames.append(frame)
-        self._wake.set()
+        self._outbox.wake()
 
     async def run(self, core: Gateway, ran: Callable[[], None]) -> None:
         """Keep the stream open, for ever; `ran` follows every run of events."""
@@ -45,12 +45,16 @@ class Link:
                 await self._stream(core, ran)
             except (grpc.aio.AioRpcError, TimeoutError) as error:
                 _log.debug("link_failed", member=self.name, error=str(error))
+            except asyncio.CancelledError:
+                if asyncio.current_task().cancelling():  # type: ignore[union-attr]  # there is one here
+                    raise
+                _log.debug("link_failed", member=self.name, error="a write failed")
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _stream(self, core: Gateway, ran: Callable[[], None]) -> None:
         self._frames.clear()
         call = self.stub.Forward(metadata=self._metadata)
-        writer = asyncio.ensure_future(self._write(call))
+        writer = asyncio.ensure_future(self._outbox.write_to(call))
         opened = False
         try:
             async for response in call:
@@ -69,12 +73,8 @@ class Link:
                 ran()
                 _log.info("link_closed", member=self.name)
 
-    async def _write(self, call: Any) -> None:  # noqa: ANN401 - grpc.aio gives the call no public type
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._frames:
-                await call.write(self._frames.popleft())
+    def _frame(self) -> forward_pb2.ForwardRequest | None:
+        return self._frames.popleft() if self._frames else None
 
     async def member(self) -> forward_pb2.GetMemberResponse | None:
         """Ask the member how it sees itself; None when it does not answer in time."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from inventory_node.machine.shelf import Header, Item, User
+from inventory_node.machine.shelf import Header, Item, Remembered, User
 
 
 class Level(NamedTuple):
@@ -34,18 +34,6 @@ class Movement(NamedTuple):
     stamp_ms: int
 
 
-class Request(NamedTuple):
-    """A request that is remembered; `second` is when it is forgotten first."""
-
-    bucket: int  # of the id's own time; 0 when it has none
-    user_id: int
-    request_id: str
-    second: int
-    digest: bytes
-    outcome: bytes
-    administration: bool
-
-
 class Sales(NamedTuple):
     """What one item sold in one hour, since the last flush."""
 
@@ -64,5 +52,5 @@ class Changes:
     users: list[User] = field(default_factory=list)
     movements: list[Movement] = field(default_factory=list)
     sales: list[Sales] = field(default_factory=list)
-    requests: list[Request] = field(default_factory=list)
-    buckets: dict[int, int] = field(default_factory=dict)  # second: how many it holds
+    requests: list[Remembered] = field(default_factory=list)
+    buckets: dict[int, int] = field(default_factory=dict)  # second: how many it holds, 0: forgotten

@@ -10,12 +10,12 @@ brought them, and hold only while they are kept.
 import heapq
 import re
 
-from inventory_node.machine.changes import Changes, Request
+from inventory_node.machine.changes import Changes
 from inventory_node.machine.shelf import Remembered, Shelf
 
 KEPT_SECONDS = 24 * 3_600
 KEPT_MAX = 1_000_000
-RESIDENT_MAX = 200_000  # kept in memory after a flush
+RESIDENT_MAX = 200_000  # kept in memory after a flush, of either kind
 AHEAD_SECONDS_MAX = 300
 FORGOTTEN_PER_ENTRY_MAX = 1_024  # seconds
 
@@ -35,9 +35,10 @@ class Requests:
     """What is remembered, by (user, request id).
 
     - A key is remembered once, with one digest.
-    - `floor` never falls; no second at or below it is remembered.
+    - `floor` never falls; no second at or below it is remembered, whatever the shelf still holds.
     - Memory holds all of a second at or above `_resident_from`, so there a miss needs no look at
       the shelf.
+    - What is not durable is in memory.
     """
 
     def __init__(self, shelf: Shelf, floor: int) -> None:
@@ -49,10 +50,14 @@ class Requests:
         self._seconds = sorted(self._counts)  # a heap of the counts' keys
         self._resident_from = max(self._counts, default=0) + 1
         self._timed: dict[int, dict[Key, Remembered]] = {}
-        self._named: dict[Key, tuple[int, Remembered]] = {}  # with the second they go
+        self._timed_total = 0
+        self._named: dict[Key, Remembered] = {}
+        self._named_seconds: dict[int, list[Key]] = {}
         self._has_named = bool(self._counts)  # whether the shelf may hold such
-        self._fresh: list[Request] = []
-        self._changed_counts: dict[int, int] = {}
+        self._fresh: list[Remembered] = []
+        self._taken: list[list[Remembered]] = []  # on their way to the database
+        self._changed: dict[int, None] = {}  # seconds whose count did
+        self._forgotten: list[int] = []
 
     def find(self, bucket: int, user_id: int, request_id: str) -> Remembered | None:
         """Return what became of a request, None when it is not remembered."""
@@ -63,81 +68,99 @@ class Requests:
             if found is not None or bucket >= self._resident_from or bucket <= self.floor:
                 return found
             return self._shelf.request(bucket, user_id, request_id)
-        named = self._named.get(key)
-        if named is not None:
-            return named[1]
-        if not self._has_named:
-            return None
-        return self._shelf.request(0, user_id, request_id)
+        found = self._named.get(key)
+        if found is None and self._has_named:
+            found = self._shelf.request(0, user_id, request_id)
+        # The shelf forgets at the next flush, memory at once: the floor makes them the same.
+        return found if found is not None and found.second > self.floor else None
 
-    def remember(
-        self, bucket: int, user_id: int, request_id: str, record: Remembered, stamp_ms: int
-    ) -> None:
-        """Keep what became of a request."""
-        key = (user_id, request_id)
-        second = bucket or stamp_ms // 1_000
-        if bucket:
-            self._timed.setdefault(bucket, {})[key] = record
+    def second_of(self, bucket: int, stamp_ms: int) -> int:
+        """Return the second that a request of an entry of `stamp_ms` is remembered with."""
+        return bucket or max(stamp_ms // 1_000, self.floor + 1)
+
+    def remember(self, record: Remembered) -> None:
+        """Keep what became of a request that `find` does not find."""
+        second = record.second
+        key = (record.user_id, record.request_id)
+        if record.bucket:
+            self._timed_total += 1
+            try:
+                self._timed[second][key] = record
+            except KeyError:
+                self._timed[second] = {key: record}
         else:
-            self._named[key] = (second, record)
-        self._fresh.append(
-            Request(
-                bucket,
-                user_id,
-                request_id,
-                second,
-                record.digest,
-                record.outcome,
-                record.administration,
-            )
-        )
-        self._count(second)
-
-    def _count(self, second: int) -> None:
-        if second not in self._counts:
-            heapq.heappush(self._seconds, second)
-        self._counts[second] = self._changed_counts[second] = self._counts.get(second, 0) + 1
+            self._named[key] = record
+            self._named_seconds.setdefault(second, []).append(key)
+        self._fresh.append(record)
         self.total += 1
+        self._changed[second] = None
+        try:
+            self._counts[second] += 1
+        except KeyError:
+            self._counts[second] = 1
+            heapq.heappush(self._seconds, second)
 
     def forget(self, stamp_ms: int) -> None:
         """Forget the oldest seconds that are over the limits; a bounded number at a time."""
-        if self.total <= KEPT_MAX and self.floor >= stamp_ms // 1_000 - KEPT_SECONDS - 1:
-            return
         limit = stamp_ms // 1_000 - KEPT_SECONDS
+        if self.total <= KEPT_MAX and self.floor >= limit - 1:
+            return
         for _ in range(FORGOTTEN_PER_ENTRY_MAX):
             if not self._seconds or (self.total <= KEPT_MAX and self._seconds[0] >= limit):
                 break
-            oldest = heapq.heappop(self._seconds)
-            self.total -= self._counts.pop(oldest)
-            self._changed_counts[oldest] = 0
-            self._timed.pop(oldest, None)
-            self.floor = max(self.floor, oldest)
+            self._forget_second(heapq.heappop(self._seconds))
         else:
             return
-        self._forget_named()
         if self.total <= KEPT_MAX:
             self.floor = max(self.floor, limit - 1)
 
-    def _forget_named(self) -> None:
-        for key, (second, _) in list(self._named.items()):
-            if second <= self.floor:
+    def _forget_second(self, second: int) -> None:
+        self.total -= self._counts.pop(second)
+        self.floor = second
+        self._forgotten.append(second)
+        self._changed.pop(second, None)
+        self._timed_total -= len(self._timed.pop(second, ()))
+        for key in self._named_seconds.pop(second, ()):
+            record = self._named.get(key)
+            if record is not None and record.second == second:
                 del self._named[key]
 
     def take(self, changes: Changes) -> None:
         """Move what is to be written into `changes`."""
-        changes.requests, self._fresh = self._fresh, []
-        changes.buckets, self._changed_counts = self._changed_counts, {}
+        fresh = self._fresh
+        if self._forgotten:
+            fresh = [record for record in fresh if record.second > self.floor]
+        changes.requests = fresh
+        changes.buckets = dict.fromkeys(self._forgotten, 0)
+        changes.buckets.update((second, self._counts[second]) for second in self._changed)
+        self._taken.append(fresh)
+        self._fresh, self._changed, self._forgotten = [], {}, []
 
     def flushed(self) -> None:
         """Let the oldest seconds go from memory when there are many; the shelf has them."""
         self._has_named = self._has_named or bool(self._named)
-        resident = sum(len(second) for second in self._timed.values())
-        fresh = {request.bucket for request in self._fresh}
-        for bucket in sorted(self._timed):
-            if resident <= RESIDENT_MAX or bucket in fresh:
-                break
-            resident -= len(self._timed.pop(bucket))
-            self._resident_from = max(self._resident_from, bucket + 1)
+        del self._taken[0]
+        if self._timed_total > RESIDENT_MAX:
+            self._shed_timed()
         if len(self._named) > RESIDENT_MAX:
-            unflushed = {(request.user_id, request.request_id) for request in self._fresh}
-            self._named = {key: kept for key, kept in self._named.items() if key in unflushed}
+            self._shed_named()
+
+    def _not_durable(self) -> list[Remembered]:
+        return [record for records in (*self._taken, self._fresh) for record in records]
+
+    def _shed_timed(self) -> None:
+        """Let a quarter go, so that this is rare."""
+        kept = {record.second for record in self._not_durable()}
+        for second in sorted(self._timed):
+            if self._timed_total <= RESIDENT_MAX // 4 * 3 or second in kept:
+                break
+            self._timed_total -= len(self._timed.pop(second))
+            self._resident_from = max(self._resident_from, second + 1)
+
+    def _shed_named(self) -> None:
+        self._named, self._named_seconds = {}, {}
+        for record in self._not_durable():
+            if not record.bucket and record.second > self.floor:
+                key = (record.user_id, record.request_id)
+                self._named[key] = record
+                self._named_seconds.setdefault(record.second, []).append(key)

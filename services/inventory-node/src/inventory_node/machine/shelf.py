@@ -1,7 +1,7 @@
 """What is kept: the records of the state, and point reads of those that are not in memory."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,7 @@ class Header:
     admins: int = 0  # users that are admins and not disabled
     request_floor: int = 0  # the newest bucket of request ids that was forgotten
     requests: int = 0  # how many are remembered
+    orders: int = 0  # how many were placed
 
 
 @dataclass(slots=True)
@@ -54,10 +55,13 @@ class User:
     password_hash: str
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
+class Remembered(NamedTuple):
     """What became of a request."""
 
+    bucket: int  # the second in which its id was made; 0 when the id does not tell
+    user_id: int
+    request_id: str
+    second: int  # it goes with all others of this second
     digest: bytes  # of the mutation's bytes
     outcome: bytes  # as it was returned
     administration: bool  # an AdministrationOutcome, not an Outcome

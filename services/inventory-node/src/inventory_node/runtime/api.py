@@ -21,6 +21,7 @@ from inventory.raft.v1 import (
 from inventory.v1 import cluster_pb2
 from raft.messages import Configuration, SnapshotMeta
 from wire.channels import bearer
+from wire.outbox import BROKEN
 
 from inventory_node import events
 from inventory_node.codec import CodecError, message_from_wire
@@ -65,7 +66,10 @@ class Session:
             await self._wake.wait()
             self._wake.clear()
             while self._frames:
-                await context.write(self._frames.popleft())
+                try:
+                    await context.write(self._frames.popleft())
+                except BROKEN:
+                    return  # the reading side ends too, and with it the session
 
 
 class Gateways(forward_pb2_grpc.ForwardServiceServicer):

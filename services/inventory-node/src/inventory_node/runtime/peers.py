@@ -8,7 +8,6 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import crc32c
 import grpc
@@ -17,6 +16,7 @@ import structlog
 from inventory.raft.v1 import peer_pb2, peer_pb2_grpc
 from raft.messages import Message
 from wire.channels import CLIENT_OPTIONS, authorization
+from wire.outbox import Outbox
 
 from inventory_node import events
 from inventory_node.bootstrap import Described
@@ -44,7 +44,7 @@ class Peer:
         self._channel = grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS)
         self.stub = peer_pb2_grpc.PeerServiceStub(self._channel)
         self._waiting: deque[Message] = deque()
-        self._wake = asyncio.Event()
+        self._outbox = Outbox(self._frame)
         self._up = False
 
     def queue(self, message: Message) -> None:
@@ -55,7 +55,7 @@ class Peer:
     def flush(self) -> None:
         """Let the queued messages go."""
         if self._waiting:
-            self._wake.set()
+            self._outbox.wake()
 
     async def run(self) -> None:
         """Keep a stream open, for ever."""
@@ -63,12 +63,19 @@ class Peer:
             try:
                 await self._stream()
             except grpc.aio.AioRpcError as error:
-                if self._up:
-                    _log.info("peer_lost", peer=self.name, reason=error.details())
+                self._lost(error.details() or error.code().name)
+            except asyncio.CancelledError:
+                if not self._up or asyncio.current_task().cancelling():  # type: ignore[union-attr]  # there is one here
+                    raise
+                self._lost("a write failed")
             finally:
                 self._up = False
                 self._waiting.clear()
             await asyncio.sleep(RECONNECT_SECONDS)
+
+    def _lost(self, reason: str) -> None:
+        if self._up:
+            _log.info("peer_lost", peer=self.name, reason=reason)
 
     async def _stream(self) -> None:
         await self._channel.channel_ready()
@@ -76,28 +83,18 @@ class Peer:
         await call.write(peer_pb2.PeerFrame(cluster_id=self._cluster_id))
         self._up = True
         _log.info("peer_found", peer=self.name)
-        writer = asyncio.ensure_future(self._write(call))
-        # The call ends only when the peer does; without this a quiet stream would not notice.
-        ended = asyncio.ensure_future(call)
+        writer = asyncio.ensure_future(self._outbox.write_to(call))
         try:
-            await asyncio.wait({writer, ended}, return_when=asyncio.FIRST_COMPLETED)
-            if writer.done():
-                await writer
-            await ended
+            # Ends only when the peer ends it, or a write failed: the answer has nothing to say.
+            await call
         finally:
-            for task in (writer, ended):
-                task.cancel()
-            await asyncio.gather(writer, ended, return_exceptions=True)
+            writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
             call.cancel()
 
-    async def _write(self, call: Any) -> None:  # noqa: ANN401 - grpc.aio gives the call no public type
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._waiting:
-                await call.write(self._frame())
-
-    def _frame(self) -> peer_pb2.PeerFrame:
+    def _frame(self) -> peer_pb2.PeerFrame | None:
+        if not self._waiting:
+            return None
         frame = peer_pb2.PeerFrame(cluster_id=self._cluster_id)
         size = 0
         while self._waiting and size < FRAME_BYTES_MAX:

@@ -1,0 +1,17 @@
+"""Works that belong together: when one ends, however it ends, all end."""
+
+import asyncio
+from collections.abc import Awaitable
+
+
+async def until_first(*works: Awaitable[object]) -> None:
+    """Run all until the first ends; cancel and await the others; raise what that one raised."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()

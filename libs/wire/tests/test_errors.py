@@ -1,0 +1,72 @@
+"""Refusals are told in one way, and read back from it."""
+
+import inspect
+
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+
+from wire import errors
+from wire.errors import CODES, Reason, details_of, reason_of, refusal
+
+EXAMPLES: dict[str, object] = {
+    "item_id": 3, "order_id": 4, "user_id": 5, "requested": 9, "available": 2, "expected": "USD",
+    "actual": "EUR", "quantity": 7, "most": 6, "digits": 2, "request_id": "a", "username": "Ann",
+    "field": "name", "problem": "is bad", "role": "customer", "needed": "admin",
+}  # fmt: skip
+
+
+def told() -> list[status_pb2.Status]:
+    """Return one refusal of each kind."""
+    makers = [
+        maker
+        for _, maker in inspect.getmembers(errors, inspect.isfunction)
+        if inspect.signature(maker).return_annotation is status_pb2.Status
+        and maker is not refusal
+    ]
+    return [
+        maker(**{name: EXAMPLES[name] for name in inspect.signature(maker).parameters})
+        for maker in makers
+    ]
+
+
+def test_every_reason_has_a_code_and_a_sentence() -> None:
+    """The list is whole: no reason without a maker, no maker without a reason."""
+    assert set(CODES) == set(Reason)
+    assert {reason_of(status) for status in told()} == set(Reason)
+
+
+@pytest.mark.parametrize("status", told(), ids=lambda status: str(reason_of(status)))
+def test_a_refusal_is_read_back(status: status_pb2.Status) -> None:
+    """Reason, code and details survive the wire; the sentence says something and ends."""
+    again = status_pb2.Status.FromString(status.SerializeToString())
+    reason = reason_of(again)
+    assert reason is not None
+    assert again.code == CODES[reason]
+    assert again.message.endswith(".")
+    assert len(again.message.split()) > 3
+
+
+def test_insufficient_stock_says_requested_and_available() -> None:
+    """A program can tell how much there would be."""
+    status = errors.insufficient_stock(3, 9, 2)
+    assert details_of(status) == {"item_id": "3", "requested": "9", "available": "2"}
+
+
+def test_refusals_are_the_same_bytes_in_every_process() -> None:
+    """They are replicated state; a map's order on the wire differs by process unless told not to."""
+    status = errors.insufficient_stock(3, 9, 2)
+    info = error_details_pb2.ErrorInfo()
+    assert status.details[0].Unpack(info)
+    assert status.details[0].value == info.SerializeToString(deterministic=True)
+
+
+def test_a_status_of_other_origin_has_no_reason() -> None:
+    """Another domain's reasons, and a later version's, are not mistaken for ours."""
+    assert reason_of(status_pb2.Status(code=14)) is None
+    other = status_pb2.Status(code=5)
+    other.details.add().Pack(error_details_pb2.ErrorInfo(reason="GONE", domain="elsewhere"))
+    assert reason_of(other) is None
+    later = status_pb2.Status(code=5)
+    later.details.add().Pack(error_details_pb2.ErrorInfo(reason="LATER", domain="inventory"))
+    assert reason_of(later) is None
+    assert details_of(later) == {}
