@@ -7,7 +7,6 @@ text), logout, exit.
 
 import re
 import sys
-from collections.abc import Callable
 
 import typer
 from inventory_client import Inventory, InventoryError, Item, Money
@@ -46,7 +45,7 @@ class Shell:
         self._inventory = inventory
         self._last: int | None = None  # the item that was looked at last
         self._currency = "USD"
-        self._commands: dict[str, Callable[[], None]] = {
+        self._commands = {
             "get_all": self._get_all,
             "get_item": self._get_item,
             "restock": self._restock,

@@ -20,8 +20,8 @@ What ends a call otherwise is an `InventoryError`:
 Money is whole minor units (`Money("USD", 1250)` is 12.50), quantities are integers. Times are aware
 datetimes. `revision` is the log position that an answer speaks of.
 
-Caveats: an `AsyncInventory` belongs to the loop it was opened on. gRPC does not survive a fork: open
-one in each process.
+Caveats: an `AsyncInventory` belongs to the loop it was opened on. gRPC does not survive a fork:
+open one in each process.
 """
 
 from inventory_client.aio import AsyncInventory

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import grpc.aio
 import uuid_utils
@@ -44,17 +44,28 @@ _METHODS = {
 }
 
 
+Paged = (
+    auth_pb2.ListUsersRequest
+    | inventory_pb2.GetAllItemsRequest
+    | inventory_pb2.ListOrdersRequest
+    | inventory_pb2.ListItemStatsRequest
+)
+PageType = TypeVar(
+    "PageType",
+    auth_pb2.ListUsersResponse,
+    inventory_pb2.GetAllItemsResponse,
+    inventory_pb2.ListOrdersResponse,
+    inventory_pb2.ListItemStatsResponse,
+)
+
+
 def new_request_id() -> str:
     """Make a request id: a UUIDv7 (RFC 9562), so that its age can be told."""
     return str(uuid_utils.uuid7())
 
 
-class AsyncInventory:
-    """One user's connection to an inventory; use it as an async context manager.
-
-    Methods raise `InventoryError`. Mutations take `request_id` to try an unknown outcome again;
-    without one they make their own.
-    """
+class Connection:
+    """A channel, whom it speaks for, and the ways to call."""
 
     def __init__(
         self,
@@ -75,19 +86,6 @@ class AsyncInventory:
         self._timeout = timeout
         self._unary = unary
 
-    async def __aenter__(self) -> Self:
-        """Return the client itself; it connects on first use."""
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close."""
-        await self.close()
-
     async def close(self) -> None:
         """End the connection; mutations under way end as OutcomeUnknown."""
         await self._stream.close()
@@ -97,6 +95,50 @@ class AsyncInventory:
     def token(self) -> str | None:
         """The bearer token in use, None before a login."""
         return self._caller.token
+
+    async def _pages(
+        self, method: str, request: Paged, response: type[PageType]
+    ) -> AsyncIterator[PageType]:
+        """Yield page after page (AIP-158)."""
+        request.page_size = PAGE_SIZE
+        while True:
+            page = await self._caller.call(method, request, response, self._timeout)
+            yield page
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                return
+
+    async def _mutate(
+        self,
+        kind: str,
+        request: inventory_pb2.AddItemRequest
+        | inventory_pb2.UpdateItemRequest
+        | inventory_pb2.DeleteItemRequest
+        | inventory_pb2.AdjustStockRequest
+        | inventory_pb2.SetStockRequest
+        | inventory_pb2.OrderItemRequest
+        | inventory_pb2.PlaceOrderRequest,
+    ) -> inventory_pb2.Outcome:
+        """Send a mutation by the way that was chosen; its bytes are made once."""
+        if not self._unary:
+            mutation = inventory_pb2.Mutation(**{kind: request})  # type: ignore[arg-type]  # by name
+            raw = mutation.SerializeToString()
+            return await self._stream.submit(raw, request.request_id, self._timeout)
+        outcome = inventory_pb2.Outcome()
+        result = getattr(outcome, kind)
+        response = await self._caller.call(
+            _INVENTORY + _METHODS[kind],
+            request,
+            type(result),
+            self._timeout,
+            request.request_id,
+        )
+        result.CopyFrom(response)
+        return outcome
+
+
+class Accounts(Connection):
+    """Users, and who one is."""
 
     async def login(self, username: str, password: str) -> User:
         """Log in; later calls speak for this user."""
@@ -169,16 +211,14 @@ class AsyncInventory:
 
     async def users(self) -> AsyncIterator[User]:
         """Yield every user (admins)."""
-        request = auth_pb2.ListUsersRequest(page_size=PAGE_SIZE)
-        while True:
-            response = await self._caller.call(
-                _AUTH + "ListUsers", request, auth_pb2.ListUsersResponse, self._timeout
-            )
-            for user in response.users:
+        request = auth_pb2.ListUsersRequest()
+        async for page in self._pages(_AUTH + "ListUsers", request, auth_pb2.ListUsersResponse):
+            for user in page.users:
                 yield User.from_wire(user)
-            if not response.next_page_token:
-                return
-            request.page_token = response.next_page_token
+
+
+class Items(Connection):
+    """Items and their stock."""
 
     async def items(
         self,
@@ -198,21 +238,12 @@ class AsyncInventory:
             wanted.price_min.CopyFrom(price_min.to_wire())
         if price_max is not None:
             wanted.price_max.CopyFrom(price_max.to_wire())
-        request = inventory_pb2.GetAllItemsRequest(
-            page_size=PAGE_SIZE, filter=wanted, order_by=order_by
-        )
-        while True:
-            response = await self._caller.call(
-                _INVENTORY + "GetAllItems",
-                request,
-                inventory_pb2.GetAllItemsResponse,
-                self._timeout,
-            )
-            for item in response.items:
+        request = inventory_pb2.GetAllItemsRequest(filter=wanted, order_by=order_by)
+        async for page in self._pages(
+            _INVENTORY + "GetAllItems", request, inventory_pb2.GetAllItemsResponse
+        ):
+            for item in page.items:
                 yield Item.from_wire(item)
-            if not response.next_page_token:
-                return
-            request.page_token = response.next_page_token
 
     async def get_item(self, item_id: int) -> Item:
         """Return an item; a deleted one has its `delete_time`."""
@@ -299,6 +330,10 @@ class AsyncInventory:
         done = (await self._mutate("set_stock", request)).set_stock
         return Adjusted(done.item_id, done.on_hand_after, done.revision)
 
+
+class Orders(Connection):
+    """Orders, and what was sold."""
+
     async def order_item(
         self, item_id: int, quantity: int, request_id: str | None = None
     ) -> Placed:
@@ -329,19 +364,12 @@ class AsyncInventory:
 
     async def orders(self) -> AsyncIterator[Order]:
         """Yield one's own orders, newest first; producers and admins see all."""
-        request = inventory_pb2.ListOrdersRequest(page_size=PAGE_SIZE)
-        while True:
-            response = await self._caller.call(
-                _INVENTORY + "ListOrders",
-                request,
-                inventory_pb2.ListOrdersResponse,
-                self._timeout,
-            )
-            for order in response.orders:
+        request = inventory_pb2.ListOrdersRequest()
+        async for page in self._pages(
+            _INVENTORY + "ListOrders", request, inventory_pb2.ListOrdersResponse
+        ):
+            for order in page.orders:
                 yield Order.from_wire(order)
-            if not response.next_page_token:
-                return
-            request.page_token = response.next_page_token
 
     async def item_stats(self, item_id: int) -> ItemStats:
         """Return what one item sold (producers, admins, machines)."""
@@ -355,19 +383,12 @@ class AsyncInventory:
 
     async def all_item_stats(self, order_by: str = "") -> AsyncIterator[ItemStats]:
         """Yield what each item sold; `order_by` such as "units_sold desc"."""
-        request = inventory_pb2.ListItemStatsRequest(page_size=PAGE_SIZE, order_by=order_by)
-        while True:
-            response = await self._caller.call(
-                _INVENTORY + "ListItemStats",
-                request,
-                inventory_pb2.ListItemStatsResponse,
-                self._timeout,
-            )
-            for stats in response.stats:
+        request = inventory_pb2.ListItemStatsRequest(order_by=order_by)
+        async for page in self._pages(
+            _INVENTORY + "ListItemStats", request, inventory_pb2.ListItemStatsResponse
+        ):
+            for stats in page.stats:
                 yield ItemStats.from_wire(stats)
-            if not response.next_page_token:
-                return
-            request.page_token = response.next_page_token
 
     async def stats(self, low_stock_threshold: int = 0) -> InventoryStats:
         """Return totals over all items (producers, admins, machines)."""
@@ -378,6 +399,10 @@ class AsyncInventory:
             self._timeout,
         )
         return InventoryStats.from_wire(response)
+
+
+class Cluster(Connection):
+    """The cluster itself, and the assistant."""
 
     async def get_status(self) -> Status:
         """Return the cluster as its members see themselves; works without a quorum."""
@@ -411,30 +436,23 @@ class AsyncInventory:
         )
         return Answer.from_wire(response)
 
-    async def _mutate(
+
+class AsyncInventory(Accounts, Items, Orders, Cluster):
+    """One user's connection to an inventory; use it as an async context manager.
+
+    Methods raise `InventoryError`. Mutations take `request_id` to try an unknown outcome again;
+    without one they make their own.
+    """
+
+    async def __aenter__(self) -> Self:
+        """Return the client itself; it connects on first use."""
+        return self
+
+    async def __aexit__(
         self,
-        kind: str,
-        request: inventory_pb2.AddItemRequest
-        | inventory_pb2.UpdateItemRequest
-        | inventory_pb2.DeleteItemRequest
-        | inventory_pb2.AdjustStockRequest
-        | inventory_pb2.SetStockRequest
-        | inventory_pb2.OrderItemRequest
-        | inventory_pb2.PlaceOrderRequest,
-    ) -> inventory_pb2.Outcome:
-        """Send a mutation by the way that was chosen; its bytes are made once."""
-        if not self._unary:
-            mutation = inventory_pb2.Mutation(**{kind: request})  # type: ignore[arg-type]  # by name
-            raw = mutation.SerializeToString()
-            return await self._stream.submit(raw, request.request_id, self._timeout)
-        outcome = inventory_pb2.Outcome()
-        result = getattr(outcome, kind)
-        response = await self._caller.call(
-            _INVENTORY + _METHODS[kind],
-            request,
-            type(result),
-            self._timeout,
-            request.request_id,
-        )
-        result.CopyFrom(response)
-        return outcome
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close."""
+        await self.close()

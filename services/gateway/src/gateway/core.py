@@ -7,7 +7,7 @@ What queues while frames are under way leaves as one frame: batches come by them
 
 import heapq
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -57,7 +57,7 @@ class Request:
     def __init__(
         self,
         number: int,
-        command: bytes | None,
+        command: bytes,
         question: forward_pb2.Question | None,
         deadline_ms: int,
         told: Told,
@@ -87,7 +87,8 @@ class Gateway:
         self._links = links
         self._open: set[str] = set()
         self._requests: dict[int, Request] = {}
-        self._waiting: deque[Request] = deque()
+        self._commands: deque[Request] = deque()
+        self._questions: deque[Request] = deque()
         self._paused: deque[tuple[int, Request]] = deque()  # until when
         self._deadlines: list[tuple[int, int]] = []  # a heap of (deadline, number)
         self._frames = 0  # in flight to the leader
@@ -118,11 +119,11 @@ class Gateway:
 
     def ask(self, question: forward_pb2.Question, deadline_ms: int, told: Told) -> int:
         """Take a question, whose id is set here; return its number."""
-        return self._take(None, question, deadline_ms, told)
+        return self._take(b"", question, deadline_ms, told)
 
     def _take(
         self,
-        command: bytes | None,
+        command: bytes,
         question: forward_pb2.Question | None,
         deadline_ms: int,
         told: Told,
@@ -137,7 +138,7 @@ class Gateway:
         request = Request(number, command, question, deadline_ms, told)
         self._requests[number] = request
         heapq.heappush(self._deadlines, (deadline_ms, number))
-        self._waiting.append(request)
+        self._queue(request)
         return number
 
     def cancel(self, number: int) -> None:
@@ -178,7 +179,7 @@ class Gateway:
                 status = errors.deadline() if self._reachable else errors.no_quorum()
                 self._finish(request, status)
         while self._paused and self._paused[0][0] <= now_ms:
-            self._waiting.append(self._paused.popleft()[1])
+            self._queue(self._paused.popleft()[1])
         self.pump()
 
     @property
@@ -187,49 +188,42 @@ class Gateway:
 
     def pump(self) -> None:
         """Send what waits, as few frames as bounds allow. Call it after each run of events."""
-        while self._waiting and self._reachable:
-            if self._frames >= self._settings.frames_in_flight_max and self._only_commands():
-                return
+        while self._reachable and (self._questions or (self._commands and self._has_room)):
             self._send_frame()
 
-    def _only_commands(self) -> bool:
-        """Drop what was answered meanwhile; tell whether the next to go is a command."""
-        while self._waiting and self._waiting[0].id not in self._requests:
-            self._waiting.popleft()
-        return not self._waiting or self._waiting[0].command is not None
+    @property
+    def _has_room(self) -> bool:
+        return self._frames < self._settings.frames_in_flight_max
 
     def _send_frame(self) -> None:
-        settings, leader = self._settings, self._leader
-        room = self._frames < settings.frames_in_flight_max
-        frame = Frame(0)
+        """Send one frame: questions first, they wait for nobody; commands if the window has room."""
+        most = self._settings.frame_requests_max
         message = forward_pb2.ForwardRequest()
-        size = count = 0
-        held: list[Request] = []
-        while (
-            self._waiting
-            and count < settings.frame_requests_max
-            and size < settings.frame_bytes_max
-        ):
-            request = self._waiting.popleft()
-            if request.id not in self._requests:
-                continue
-            if request.question is not None:
-                message.questions.append(request.question)
-            elif room and request.command is not None:
+        for request in self._next(self._questions, most):
+            message.questions.append(request.question)
+        if self._has_room:
+            frame = Frame(0)
+            for request in self._next(self._commands, most - len(message.questions)):
                 message.proposals.add(id=request.id, command=request.command)
-                size += len(request.command)
                 frame.left += 1
                 request.frame = frame
-            else:
-                held.append(request)
-                continue
-            count += 1
-            request.member = leader
-        self._waiting.extendleft(reversed(held))
-        if not count:
-            return
-        self._frames += bool(frame.left)
-        self._links.send(leader, message)
+            self._frames += bool(frame.left)
+        if message.proposals or message.questions:
+            self._links.send(self._leader, message)
+
+    def _next(self, waiting: deque[Request], count: int) -> Iterator[Request]:
+        """Take from the front what is not answered meanwhile, within the bounds of a frame."""
+        size = 0
+        while waiting and count > 0 and size < self._settings.frame_bytes_max:
+            request = waiting.popleft()
+            if request.id in self._requests:
+                request.member = self._leader
+                size += len(request.command)
+                count -= 1
+                yield request
+
+    def _queue(self, request: Request) -> None:
+        (self._commands if request.question is None else self._questions).append(request)
 
     def _finish(self, request: Request, answer: Answer) -> None:
         del self._requests[request.id]
@@ -254,7 +248,7 @@ class Gateway:
         if why == forward_pb2.RETRY_NOT_LEADER and member == self._leader:
             # It knows better; whoever leads will say so, in a later term.
             self._leader = ""
-        self._waiting.append(request)
+        self._queue(request)
 
     def _lead(self, term: int, leader: str) -> None:
         """Follow the highest term; within one, a leader that is named."""
@@ -269,7 +263,7 @@ class Gateway:
         """Queue again, in the order of arrival and before all others, what a member has."""
         theirs = [request for request in self._requests.values() if request.member == member]
         self.retries += len(theirs)
-        for request in theirs:
+        for request in reversed(theirs):
             request.member = ""
             self._leave_frame(request)
-        self._waiting.extendleft(reversed(theirs))
+            (self._commands if request.question is None else self._questions).appendleft(request)

@@ -1,0 +1,251 @@
+"""Where requests go, with links that only remember what was sent."""
+
+from gateway.core import Answer, Gateway, Settings
+from google.rpc import status_pb2
+from inventory.raft.v1 import forward_pb2
+from wire.errors import Reason, reason_of
+
+NAMES = ("node-0", "node-1", "node-2")
+
+
+class Links:
+    """Remembers frames."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.sent: list[tuple[str, forward_pb2.ForwardRequest]] = []
+
+    def send(self, member: str, request: forward_pb2.ForwardRequest) -> None:
+        """Keep a frame."""
+        self.sent.append((member, request))
+
+    def take(self) -> list[tuple[str, list[bytes]]]:
+        """Return and forget the frames, as member and commands."""
+        sent, self.sent = self.sent, []
+        return [(to, [one.command for one in frame.proposals]) for to, frame in sent]
+
+
+class Bench:
+    """A gateway, its links, and what callers were told."""
+
+    def __init__(self, **bounds: int) -> None:
+        """Open links to all members; nobody leads yet."""
+        self.links = Links()
+        self.core = Gateway(Settings(NAMES, **bounds), self.links)
+        self.told: dict[bytes, list[Answer]] = {}
+        self.core.tick(0)
+        for name in NAMES:
+            self.core.link_opened(name)
+
+    def lead(self, term: int, leader: str, says: str = "node-1") -> None:
+        """Have a member push its view."""
+        leadership = forward_pb2.Leadership(term=term, leader=leader)
+        self.core.received(says, forward_pb2.ForwardResponse(leadership=leadership))
+        self.core.pump()
+
+    def propose(self, command: bytes, deadline_ms: int = 5_000) -> int:
+        """Take a command."""
+        self.told[command] = []
+        number = self.core.propose(command, deadline_ms, self.told[command].append)
+        self.core.pump()
+        return number
+
+    def reply(self, member: str, number: int, **result: object) -> None:
+        """Have a member answer one request."""
+        reply = forward_pb2.Reply(id=number, **result)  # type: ignore[arg-type]  # by name
+        self.core.received(member, forward_pb2.ForwardResponse(replies=[reply]))
+        self.core.pump()
+
+    def outcome(self, command: bytes) -> bytes:
+        """Return the one outcome that a caller was told."""
+        [answer] = self.told[command]
+        assert isinstance(answer, forward_pb2.Reply)
+        return answer.outcome
+
+    def reason(self, command: bytes) -> Reason | None:
+        """Return the one refusal that a caller was told."""
+        [answer] = self.told[command]
+        assert isinstance(answer, status_pb2.Status)
+        return reason_of(answer)
+
+
+def test_a_command_waits_for_a_leader_and_goes_there() -> None:
+    """The bytes are sent as they came; the outcome's come back so."""
+    bench = Bench()
+    number = bench.propose(b"one")
+    assert bench.links.take() == []
+    bench.lead(1, "node-0")
+    assert bench.links.take() == [("node-0", [b"one"])]
+    bench.reply("node-0", number, outcome=b"done")
+    assert bench.outcome(b"one") == b"done"
+    assert bench.core.pending == 0
+
+
+def test_what_queues_behind_the_window_leaves_as_one_frame() -> None:
+    """Two frames under way; the rest gathers and goes together, in order."""
+    bench = Bench()
+    bench.lead(1, "node-0")
+    numbers = [bench.propose(b"%d" % n) for n in range(6)]
+    assert bench.links.take() == [("node-0", [b"0"]), ("node-0", [b"1"])]
+    bench.reply("node-0", numbers[0], outcome=b"x")
+    assert bench.links.take() == [("node-0", [b"2", b"3", b"4", b"5"])]
+
+
+def test_a_frame_is_bounded_by_count_and_by_bytes() -> None:
+    """No frame holds more than it may."""
+    bench = Bench(frame_requests_max=2, frames_in_flight_max=9)
+    for n in range(5):
+        bench.propose(b"%d" % n)
+    bench.lead(1, "node-0")
+    assert [len(commands) for _, commands in bench.links.take()] == [2, 2, 1]
+    bench = Bench(frame_bytes_max=3, frames_in_flight_max=9)
+    for n in range(3):
+        bench.propose(b"%d%d" % (n, n))
+    bench.lead(1, "node-0")
+    assert [len(commands) for _, commands in bench.links.take()] == [2, 1]
+
+
+def test_a_later_term_moves_everything_unanswered_at_once() -> None:
+    """The stopped leader's socket still accepts bytes; the new one gets the same, in order."""
+    bench = Bench()
+    bench.lead(1, "node-0")
+    numbers = [bench.propose(b"%d" % n) for n in range(3)]
+    bench.links.take()
+    bench.lead(2, "node-2", says="node-2")
+    assert bench.links.take() == [("node-2", [b"0", b"1", b"2"])]
+    bench.reply("node-2", numbers[0], outcome=b"x")
+    bench.reply("node-0", numbers[0], outcome=b"late")
+    assert bench.outcome(b"0") == b"x"
+
+
+def test_an_earlier_term_is_not_followed() -> None:
+    """A member that was away pushes an old view when it comes back."""
+    bench = Bench()
+    bench.lead(5, "node-0")
+    bench.lead(4, "node-1")
+    bench.lead(5, "", says="node-2")
+    assert (bench.core.term, bench.core.leader) == (5, "node-0")
+
+
+def test_a_final_answer_of_a_left_leader_counts() -> None:
+    """It applied the entry, so the outcome is the one that any retry would find."""
+    bench = Bench()
+    bench.lead(1, "node-0")
+    number = bench.propose(b"one")
+    bench.lead(2, "node-1")
+    bench.reply("node-0", number, outcome=b"done")
+    assert bench.outcome(b"one") == b"done"
+
+
+def test_a_retry_of_a_left_leader_does_not() -> None:
+    """The request is with another member by then."""
+    bench = Bench()
+    bench.lead(1, "node-0")
+    number = bench.propose(b"one")
+    bench.lead(2, "node-1")
+    bench.links.take()
+    bench.reply("node-0", number, retry=forward_pb2.RETRY_UNKNOWN)
+    assert bench.links.take() == []
+
+
+def test_an_unknown_fate_is_sent_again() -> None:
+    """The same bytes: the log's memory of requests makes it harmless."""
+    bench = Bench()
+    bench.lead(1, "node-0")
+    number = bench.propose(b"one")
+    bench.links.take()
+    bench.reply("node-0", number, retry=forward_pb2.RETRY_UNKNOWN)
+    assert bench.links.take() == [("node-0", [b"one"])]
+
+
+def test_a_member_that_does_not_lead_is_not_asked_again() -> None:
+    """Until a later term says who leads, requests wait."""
+    bench = Bench()
+    bench.lead(1, "node-0")
+    number = bench.propose(b"one")
+    bench.links.take()
+    bench.reply("node-0", number, retry=forward_pb2.RETRY_NOT_LEADER)
+    assert bench.links.take() == []
+    bench.lead(2, "node-1")
+    assert bench.links.take() == [("node-1", [b"one"])]
+
+
+def test_an_overloaded_leader_is_given_a_pause() -> None:
+    """The request goes again later, not at once."""
+    bench = Bench(overloaded_pause_ms=50)
+    bench.lead(1, "node-0")
+    number = bench.propose(b"one")
+    bench.links.take()
+    bench.reply("node-0", number, retry=forward_pb2.RETRY_OVERLOADED)
+    bench.core.tick(49)
+    assert bench.links.take() == []
+    bench.core.tick(50)
+    assert bench.links.take() == [("node-0", [b"one"])]
+
+
+def test_a_link_that_closes_gives_back_what_it_had() -> None:
+    """It is sent again when the leader's link is back."""
+    bench = Bench()
+    bench.lead(1, "node-0")
+    bench.propose(b"one")
+    bench.links.take()
+    bench.core.link_closed("node-0")
+    bench.core.pump()
+    assert bench.links.take() == []
+    bench.core.link_opened("node-0")
+    bench.core.pump()
+    assert bench.links.take() == [("node-0", [b"one"])]
+
+
+def test_without_a_leader_the_deadline_says_no_quorum() -> None:
+    """With one, it says that the time was up."""
+    bench = Bench()
+    bench.propose(b"one", deadline_ms=100)
+    bench.core.tick(99)
+    assert bench.told[b"one"] == []
+    bench.core.tick(100)
+    assert bench.reason(b"one") is Reason.NO_QUORUM
+    bench.lead(1, "node-0")
+    number = bench.propose(b"two", deadline_ms=200)
+    bench.core.tick(200)
+    assert bench.reason(b"two") is Reason.DEADLINE
+    bench.reply("node-0", number, outcome=b"late")
+    assert len(bench.told[b"two"]) == 1
+
+
+def test_a_cancelled_request_is_told_nothing_and_frees_the_window() -> None:
+    """Its caller is gone."""
+    bench = Bench(frames_in_flight_max=1)
+    bench.lead(1, "node-0")
+    number = bench.propose(b"one")
+    bench.propose(b"two")
+    bench.links.take()
+    bench.core.cancel(number)
+    bench.core.pump()
+    assert bench.links.take() == [("node-0", [b"two"])]
+    assert bench.told[b"one"] == []
+
+
+def test_past_its_bound_the_gateway_refuses_at_once() -> None:
+    """Nothing queues without end."""
+    bench = Bench(waiting_max=1)
+    bench.propose(b"one")
+    bench.propose(b"two")
+    assert bench.reason(b"two") is Reason.OVERLOADED
+
+
+def test_questions_pass_a_full_window() -> None:
+    """A read does not wait for the commands that do."""
+    bench = Bench(frames_in_flight_max=1)
+    bench.lead(1, "node-0")
+    bench.propose(b"one")
+    bench.propose(b"two")
+    bench.links.take()
+    told: list[Answer] = []
+    number = bench.core.ask(forward_pb2.Question(user_id=1), 5_000, told.append)
+    bench.core.pump()
+    [(to, frame)] = bench.links.sent
+    assert (to, [question.id for question in frame.questions]) == ("node-0", [number])
+    assert not frame.proposals
+    bench.reply("node-0", number, answer=b"seen")
+    assert [one.answer for one in told if isinstance(one, forward_pb2.Reply)] == [b"seen"]
