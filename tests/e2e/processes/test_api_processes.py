@@ -1,0 +1,255 @@
+"""The API as clients meet it: a real gateway before three real members."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+from chaos.up import Up
+from google.protobuf.message import Message
+from google.rpc import status_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from inventory.v1 import auth_pb2, auth_pb2_grpc, inventory_pb2, inventory_pb2_grpc
+from inventory_client import Inventory, Money, NotAllowed, Refused, Unauthenticated
+from inventory_client.aio import new_request_id
+from wire.channels import authorization, status_of
+from wire.errors import details_of, reason_of
+
+WRONG = "not the password"
+
+pytestmark = pytest.mark.slow
+
+SERVICES = ("AuthService", "InventoryService", "ClusterService", "AssistantService")
+
+
+@pytest.fixture
+def customer(system: Up) -> Iterator[Inventory]:
+    """Gayathri of the demo."""
+    with Inventory(system.address) as inventory:
+        inventory.login("Gayathri", "password1")
+        yield inventory
+
+
+@pytest.fixture
+def producer(system: Up) -> Iterator[Inventory]:
+    """Sarthak of the demo."""
+    with Inventory(system.address) as inventory:
+        inventory.login("Sarthak", "password2")
+        yield inventory
+
+
+@pytest.fixture
+def channel(system: Up) -> Iterator[grpc.Channel]:
+    """Open a bare channel, for what a client library would not send."""
+    with grpc.insecure_channel(system.address) as bare:
+        yield bare
+
+
+def refused(call: Any, *arguments: Any, **options: Any) -> status_pb2.Status:  # noqa: ANN401 - any call
+    """Return the refusal that a call ends with."""
+    with pytest.raises(grpc.RpcError) as caught:
+        call(*arguments, **options)
+    status = status_of(caught.value)
+    assert status is not None, caught.value
+    return status
+
+
+def test_reflection_and_health_are_served(channel: grpc.Channel) -> None:
+    """Tools find the services, and probes are answered, without a token."""
+    stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
+    request = reflection_pb2.ServerReflectionRequest(list_services="")
+    [response] = stub.ServerReflectionInfo(iter([request]))
+    names = {service.name for service in response.list_services_response.service}
+    assert {f"inventory.v1.{name}" for name in SERVICES} <= names
+    health: Any = health_pb2_grpc.HealthStub(channel)
+    for name in ("", "inventory.v1.InventoryService"):
+        answer = health.Check(health_pb2.HealthCheckRequest(service=name))
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_without_a_token_nothing_is_said(channel: grpc.Channel) -> None:
+    """Missing, malformed, and signed by somebody else."""
+    stub = inventory_pb2_grpc.InventoryServiceStub(channel)
+    request = inventory_pb2.GetItemRequest(item_id=1)
+    assert reason_of(refused(stub.GetItem, request)) == "TOKEN_INVALID"
+    for token in ("nonsense", "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIiwiZXhwIjo5OTk5OTk5OTk5fQ."):
+        status = refused(stub.GetItem, request, metadata=authorization(token))
+        assert reason_of(status) == "TOKEN_INVALID"
+
+
+def test_a_wrong_password_and_an_unknown_name_read_alike(channel: grpc.Channel) -> None:
+    """Nobody learns which names there are."""
+    stub = auth_pb2_grpc.AuthServiceStub(channel)
+    wrong = refused(stub.Login, auth_pb2.LoginRequest(username="Sushma", password=WRONG))
+    unknown = refused(stub.Login, auth_pb2.LoginRequest(username="Nobody", password=WRONG))
+    assert reason_of(wrong) == reason_of(unknown) == "INVALID_CREDENTIALS"
+    assert wrong.message == unknown.message
+
+
+@pytest.mark.parametrize(
+    ("method", "request_", "field"),
+    [
+        ("OrderItem", inventory_pb2.OrderItemRequest(item_id=1, quantity=1), "request_id"),
+        ("OrderItem", inventory_pb2.OrderItemRequest(request_id="a", quantity=1), "item_id"),
+        ("OrderItem", inventory_pb2.OrderItemRequest(request_id="a", item_id=1), "quantity"),
+        ("AdjustStock", inventory_pb2.AdjustStockRequest(request_id="a", item_id=1), "delta"),
+        ("PlaceOrder", inventory_pb2.PlaceOrderRequest(request_id="a"), "lines"),
+        ("AddItem", inventory_pb2.AddItemRequest(request_id="a"), "name"),
+        ("GetAllItems", inventory_pb2.GetAllItemsRequest(order_by="colour"), "order_by"),
+        ("GetAllItems", inventory_pb2.GetAllItemsRequest(page_size=-1), "page_size"),
+    ],
+)
+def test_what_is_out_of_bounds_is_refused(
+    customer: Inventory, channel: grpc.Channel, method: str, request_: Message, field: str
+) -> None:
+    """INVALID_ARGUMENT, and which field."""
+    call = getattr(inventory_pb2_grpc.InventoryServiceStub(channel), method)
+    status = refused(call, request_, metadata=authorization(customer.token or ""))
+    assert reason_of(status) == "INVALID_FIELD"
+    assert details_of(status)["field"] == field
+
+
+def test_roles_are_looked_up_where_it_is_decided(customer: Inventory, producer: Inventory) -> None:
+    """A customer keeps no items, a producer orders none, and neither keeps users."""
+    with pytest.raises(NotAllowed):
+        customer.add_item("Gold", "", Money("USD", 1), 1)
+    with pytest.raises(NotAllowed):
+        producer.order_item(1, 1)
+    with pytest.raises(NotAllowed):
+        list(producer.users())
+    with pytest.raises(NotAllowed):
+        customer.stats()
+    assert producer.stats().item_count >= 5
+
+
+def test_a_request_id_orders_once(system: Up, customer: Inventory, producer: Inventory) -> None:
+    """A retry gets the first outcome; the same id for something else is refused."""
+    item = producer.add_item("Once", "", Money("USD", 100), 10).id
+    request_id = new_request_id()
+    first = customer.order_item(item, 2, request_id)
+    assert customer.order_item(item, 2, request_id) == first
+    assert customer.get_item(item).quantity == 8
+    with pytest.raises(Refused) as caught:
+        customer.order_item(item, 3, request_id)
+    assert caught.value.reason == "REQUEST_ID_REUSED"
+    with Inventory(system.address, customer.token, unary=True) as unary:
+        assert unary.order_item(item, 2, request_id) == first
+
+
+def test_an_unknown_field_survives_the_way(customer: Inventory, channel: grpc.Channel) -> None:
+    """A later client's field reaches the log as it came: with it, the bytes are another request."""
+    call: Any = channel.unary_unary("/inventory.v1.InventoryService/OrderItem")
+    known = inventory_pb2.OrderItemRequest(
+        request_id=new_request_id(), item_id=3, quantity=1
+    ).SerializeToString()
+    unknown_field = b"\xfa\x01\x03new"  # number 31, length-delimited
+    metadata = authorization(customer.token or "")
+    first = call(known + unknown_field, metadata=metadata)
+    assert call(known + unknown_field, metadata=metadata) == first
+    assert reason_of(refused(call, known, metadata=metadata)) == "REQUEST_ID_REUSED"
+
+
+def test_an_order_of_several_lines_is_all_or_nothing(
+    customer: Inventory, producer: Inventory
+) -> None:
+    """One line that cannot be filled leaves the others alone."""
+    full = producer.add_item("Full", "", Money("USD", 100), 5).id
+    empty = producer.add_item("Empty", "", Money("USD", 100), 0).id
+    with pytest.raises(Refused) as caught:
+        customer.place_order([(full, 1), (empty, 1)])
+    assert caught.value.details == {
+        "item_id": str(empty),
+        "requested": "1",
+        "available": "0",
+    }
+    assert customer.get_item(full).quantity == 5
+    order = customer.place_order([(full, 2)])
+    assert customer.get_order(order.id) == order
+    assert order.total == Money("USD", 200)
+
+
+def test_compare_and_set_compares(producer: Inventory) -> None:
+    """The count is set only if it still is what was seen."""
+    item = producer.add_item("Counted", "", Money("USD", 100), 5).id
+    assert producer.set_stock(item, 7, expected_quantity=5).on_hand_after == 7
+    with pytest.raises(Refused) as caught:
+        producer.set_stock(item, 9, expected_quantity=5)
+    assert caught.value.reason == "QUANTITY_CHANGED"
+    assert caught.value.details["actual"] == "7"
+
+
+def test_an_item_is_changed_by_a_mask_and_archived(
+    customer: Inventory, producer: Inventory
+) -> None:
+    """Only what is named changes; a deleted item is found and cannot be ordered."""
+    item = producer.add_item("Old", "words", Money("USD", 100), 5)
+    changed = producer.update_item(item.id, name="New")
+    assert (changed.name, changed.description, changed.price) == ("New", "words", item.price)
+    assert producer.delete_item(item.id).delete_time is not None
+    assert customer.get_item(item.id).delete_time is not None
+    assert item.id not in [one.id for one in customer.items(name_contains="New")]
+    with pytest.raises(Refused) as caught:
+        customer.order_item(item.id, 1)
+    assert caught.value.reason == "ITEM_DELETED"
+
+
+def test_pages_hold_everything_once(producer: Inventory, channel: grpc.Channel) -> None:
+    """Two by two, in the order asked for; a token of another question is refused."""
+    for number in range(5):
+        producer.add_item(f"Paged {number}", "", Money("USD", 100 * number), number)
+    stub = inventory_pb2_grpc.InventoryServiceStub(channel)
+    metadata = authorization(producer.token or "")
+    request = inventory_pb2.GetAllItemsRequest(page_size=2, order_by="price desc")
+    request.filter.name_contains = "PAGED"
+    names: list[str] = []
+    while True:
+        page = stub.GetAllItems(request, metadata=metadata)
+        names += [item.name for item in page.items]
+        if not page.next_page_token:
+            break
+        request.page_token = page.next_page_token
+    assert names == [f"Paged {number}" for number in (4, 3, 2, 1, 0)]
+    request.order_by = "name"
+    assert reason_of(refused(stub.GetAllItems, request, metadata=metadata)) == "INVALID_PAGE_TOKEN"
+
+
+def test_users_are_kept_and_end(system: Up) -> None:
+    """Created once, also on a retry; another password and disabling end their tokens."""
+    admin = system.watcher
+    request_id = new_request_id()
+    made = admin.create_user("Temp", "password9", "customer", request_id)
+    assert admin.create_user("Temp", "password9", "customer", request_id) == made
+    with pytest.raises(Refused) as caught:
+        admin.create_user("Temp", "password9", "customer")
+    assert caught.value.reason == "USER_EXISTS"
+    with Inventory(system.address) as temp:
+        temp.login("Temp", "password9")
+        assert temp.whoami().id == made.id
+        admin.set_password(made.id, "password10")
+        with pytest.raises(Unauthenticated):
+            temp.whoami()
+        temp.login("Temp", "password10")
+        admin.disable_user(made.id)
+        with pytest.raises(Unauthenticated):
+            temp.whoami()
+        with pytest.raises(Unauthenticated):
+            temp.login("Temp", "password10")
+
+
+def test_the_last_admin_stays(system: Up) -> None:
+    """Somebody must be able to administrate."""
+    admin = system.watcher
+    with pytest.raises(Refused) as caught:
+        admin.disable_user(admin.whoami().id)
+    assert caught.value.reason == "LAST_ADMIN"
+
+
+def test_members_answer_to_the_cluster_key_alone(system: Up) -> None:
+    """A client's token is no key to a member."""
+    [address, *_] = [member.address for member in system.watcher.get_status().members]
+    with grpc.insecure_channel(address) as bare:
+        call: Any = bare.unary_unary("/inventory.raft.v1.ForwardService/GetMember")
+        with pytest.raises(grpc.RpcError) as caught:
+            call(b"", metadata=authorization(system.watcher.token or ""))
+    assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
