@@ -1,0 +1,73 @@
+"""Runs the assistant: `python -m assistant`, settings from the environment.
+
+Exit status: 0 stopped cleanly on SIGTERM or SIGINT; 2 the settings are nonsense; 6 an address
+cannot be listened on.
+"""
+
+import asyncio
+import signal
+import sys
+
+import grpc.aio
+import structlog
+import uvloop
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from inventory.v1 import assistant_pb2_grpc
+from pydantic import ValidationError
+from telemetry import logs
+from wire.channels import CLIENT_OPTIONS, SERVER_OPTIONS
+
+from assistant.api import AssistantApi
+from assistant.config import Config
+
+DRAIN_SECONDS = 1.0
+SERVICE = "inventory.v1.AssistantService"
+
+_log = structlog.get_logger()
+
+
+async def _run(config: Config) -> int:
+    """Serve until SIGTERM or SIGINT."""
+    channel = grpc.aio.insecure_channel(config.assistant_gateway, options=CLIENT_OPTIONS)
+    server = grpc.aio.server(options=SERVER_OPTIONS)
+    assistant_pb2_grpc.add_AssistantServiceServicer_to_server(AssistantApi(channel), server)
+    probes = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(probes, server)
+    names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server)
+    for name in ("", SERVICE):
+        await probes.set(name, health_pb2.HealthCheckResponse.SERVING)
+    try:
+        server.add_insecure_port(config.assistant_listen)
+    except RuntimeError as error:
+        sys.stderr.write(f"assistant: cannot listen on {config.assistant_listen}: {error}\n")
+        return 6
+    await server.start()
+    _log.info("serving", address=config.assistant_listen)
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    await stopped.wait()
+    await probes.enter_graceful_shutdown()
+    await server.stop(DRAIN_SECONDS)
+    await channel.close()
+    return 0
+
+
+def main() -> int:
+    """Run the assistant; return the exit status."""
+    try:
+        config = Config()  # type: ignore[call-arg]  # from the environment
+    except ValidationError as error:
+        for problem in error.errors():
+            name = "INVENTORY_" + "_".join(str(part) for part in problem["loc"]).upper()
+            sys.stderr.write(f"assistant: {name.rstrip('_')}: {problem['msg']}\n")
+        return 2
+    logs.configure("assistant", config.log_level, config.log_format)
+    return uvloop.run(_run(config))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,224 @@
+"""One answer a kind of query: calls in, text and rows out."""
+
+from typing import assert_never
+
+from inventory.v1 import inventory_pb2
+
+from assistant.calls import Shop
+from assistant.query import (
+    CountItems,
+    Forecast,
+    Help,
+    ListItems,
+    LowStock,
+    Overview,
+    Profit,
+    Query,
+    Restock,
+    Sales,
+    ShowItem,
+    Suggest,
+)
+from assistant.rendering import Rendered, amount, examples, items, plural
+
+COVER_DAYS = 30  # a suggested restock lasts so long at the current rate
+RESTOCK_MIN = 20  # suggested for an item that has not sold
+LOW = 10
+CRITICAL = 5
+WEEK_DAYS = 7
+MONTH_DAYS = 30
+
+
+async def answer(query: Query, shop: Shop) -> Rendered:  # noqa: C901, PLR0911 - an arm a kind
+    """Answer a query."""
+    match query:
+        case ListItems():
+            return await _list(query, shop)
+        case CountItems():
+            return await _count(shop)
+        case ShowItem():
+            return await _show(query, shop)
+        case Forecast():
+            return await _forecast(query, shop)
+        case Overview():
+            return await _overview(shop)
+        case LowStock():
+            return await _low(query, shop)
+        case Restock():
+            return await _restock(shop)
+        case Sales():
+            return await _sales(query, shop)
+        case Profit():
+            return await _profit(query, shop)
+        case Suggest():
+            return await _suggest(query, shop)
+        case Help():
+            return Rendered(examples())
+        case _:
+            assert_never(query)
+
+
+async def _list(query: ListItems, shop: Shop) -> Rendered:
+    currency, digits = await shop.currency(), await shop.digits()
+    step = 1 if query.strictly else 0
+    wanted = inventory_pb2.ItemFilter(
+        name_contains=query.name, quantity_min=query.quantity_min, quantity_max=query.quantity_max
+    )
+    if query.price_min is not None:
+        minor = query.price_min.minor(currency, digits) + step
+        wanted.price_min.CopyFrom(await shop.money(minor))
+    if query.price_max is not None:
+        minor = query.price_max.minor(currency, digits) - step
+        if minor < 0:
+            return Rendered("No item fits.")
+        wanted.price_max.CopyFrom(await shop.money(minor))
+    found = await shop.items(wanted, query.order_by, query.limit)
+    if not found:
+        return Rendered("No item fits.")
+    if len(found) > query.limit:
+        shown = found[: query.limit]
+        if query.order_by.startswith("price") and query.limit == 1:
+            return items(shown, f"{shown[0].name} at {amount(shown[0].price)}.")
+        return items(shown, f"The first {plural(query.limit, 'item')}; there are more.")
+    return items(found, f"{plural(len(found), 'item')}.")
+
+
+async def _count(shop: Shop) -> Rendered:
+    found = await shop.items()
+    return Rendered(f"There are {plural(len(found), 'item')}.")
+
+
+async def _show(query: ShowItem, shop: Shop) -> Rendered:
+    item = await shop.item(query.item)
+    gone = " It is deleted." if item.HasField("delete_time") else ""
+    if query.what == "price":
+        return items([item], f"{item.name} costs {amount(item.price)}.{gone}")
+    if query.what == "stock":
+        return items([item], f"{item.name}: {item.quantity:,} on hand.{gone}")
+    text = f"{item.name} costs {amount(item.price)}, {item.quantity:,} on hand.{gone}"
+    return items([item], text)
+
+
+def days_left(stats: inventory_pb2.ItemStats) -> tuple[int, str] | None:
+    """Return the full days that the stock lasts, rounded down, and what that rests on."""
+    for sold, days in (
+        (stats.units_sold_last_7_days, WEEK_DAYS),
+        (stats.units_sold_last_30_days, MONTH_DAYS),
+    ):
+        if sold:
+            return stats.quantity * days // sold, f"{plural(sold, 'unit')} sold in {days} days"
+    return None
+
+
+async def _forecast(query: Forecast, shop: Shop) -> Rendered:
+    item = await shop.item(query.item)
+    stats = await shop.stats(item.id)
+    if not stats.quantity:
+        return Rendered(f"{item.name} is out of stock already.")
+    left = days_left(stats)
+    if left is None:
+        return Rendered(
+            f"{item.name}: {stats.quantity:,} on hand and none sold in the last 30 days, so no end "
+            "can be told."
+        )
+    days, why = left
+    return Rendered(
+        f"{item.name} is out of stock in about {plural(days, 'day')}: "
+        f"{stats.quantity:,} on hand, {why}."
+    )
+
+
+async def _overview(shop: Shop) -> Rendered:
+    totals = await shop.totals(LOW)
+    rows = (
+        ("items", f"{totals.item_count:,}"),
+        ("units on hand", f"{totals.total_quantity:,}"),
+        ("stock value", amount(totals.stock_value)),
+        ("low on stock", f"{totals.low_stock_count:,}"),
+        ("out of stock", f"{totals.out_of_stock_count:,}"),
+        ("orders", f"{totals.order_count:,}"),
+        ("units sold", f"{totals.units_sold:,}"),
+        ("revenue", amount(totals.revenue)),
+    )
+    text = f"{plural(totals.item_count, 'item')}, stock worth {amount(totals.stock_value)}."
+    return Rendered(text, ("what", "value"), rows)
+
+
+async def _low(query: LowStock, shop: Shop) -> Rendered:
+    least = 0 if query.kind in ("out", "critical") else 1
+    wanted = inventory_pb2.ItemFilter(quantity_min=least, quantity_max=query.threshold)
+    found = await shop.items(wanted, "quantity")
+    what = {
+        "low": f"low on stock ({query.threshold} or fewer)",
+        "critical": f"critical ({query.threshold} or fewer, or none)",
+        "out": "out of stock",
+    }[query.kind]
+    if not found:
+        return Rendered(f"No item is {what}.")
+    verb = "is" if len(found) == 1 else "are"
+    return items(found, f"{plural(len(found), 'item')} {verb} {what}.")
+
+
+async def _restock(shop: Shop) -> Rendered:
+    wanted = inventory_pb2.ItemFilter(quantity_max=LOW)
+    rows = []
+    for item in await shop.items(wanted, "quantity", 20):
+        stats = await shop.stats(item.id)
+        month = stats.units_sold_last_30_days
+        suggested = max(month * COVER_DAYS // MONTH_DAYS, RESTOCK_MIN) - item.quantity
+        rows.append((str(item.id), item.name, f"{item.quantity:,}", f"{suggested:,}"))
+    if not rows:
+        return Rendered(f"Nothing needs restocking: every item has more than {LOW} on hand.")
+    text = f"{plural(len(rows), 'item')} to restock; enough for {COVER_DAYS} days."
+    return Rendered(text, ("id", "name", "on hand", "suggested"), tuple(rows))
+
+
+async def _sales(query: Sales, shop: Shop) -> Rendered:
+    if query.item is not None:
+        item = await shop.item(query.item)
+        stats = await shop.stats(item.id)
+        return Rendered(
+            f"{item.name}: {plural(stats.units_sold, 'unit')} sold in "
+            f"{plural(stats.order_count, 'order')}, revenue {amount(stats.revenue)}."
+        )
+    order = "units_sold" if query.worst else "units_sold desc"
+    found = await shop.all_stats(order, query.limit)
+    totals = await shop.totals(LOW)
+    rows = tuple(
+        (str(one.item_id), one.item_name, f"{one.units_sold:,}", amount(one.revenue))
+        for one in found
+    )
+    text = f"{plural(totals.units_sold, 'unit')} sold, revenue {amount(totals.revenue)}."
+    return Rendered(text, ("id", "name", "units sold", "revenue"), rows)
+
+
+async def _profit(query: Profit, shop: Shop) -> Rendered:
+    unknown = "Profit is not known: costs are not recorded here."
+    if query.item is not None:
+        item = await shop.item(query.item)
+        stats = await shop.stats(item.id)
+        return Rendered(f"{unknown} The revenue of {item.name} is {amount(stats.revenue)}.")
+    totals = await shop.totals(LOW)
+    return Rendered(f"{unknown} The revenue is {amount(totals.revenue)}.")
+
+
+async def _suggest(query: Suggest, shop: Shop) -> Rendered:
+    if query.kind == "popular":
+        best = [
+            one for one in await shop.all_stats("units_sold desc", query.limit) if one.units_sold
+        ]
+        if not best:
+            return Rendered("Nothing has been sold yet, so nothing is popular.")
+        rows = tuple((str(one.item_id), one.item_name, f"{one.units_sold:,}") for one in best)
+        return Rendered("The most popular items.", ("id", "name", "units sold"), rows)
+    available = inventory_pb2.ItemFilter(quantity_min=1)
+    order = {"cheap": "price", "expensive": "price desc", "any": "quantity desc"}[query.kind]
+    found = (await shop.items(available, order, query.limit))[: query.limit]
+    if not found:
+        return Rendered("Nothing is in stock at the moment.")
+    text = {
+        "cheap": "The cheapest items in stock.",
+        "expensive": "The finest items in stock.",
+        "any": "Items that are well in stock.",
+    }[query.kind]
+    return items(found, text)

@@ -1,0 +1,68 @@
+"""The service: stages in their order, and refusals of the inventory turned into answers."""
+
+from typing import Any, TypeAlias
+
+import grpc
+import grpc.aio
+from inventory.v1 import assistant_pb2, assistant_pb2_grpc, inventory_pb2_grpc
+from wire import bounds
+from wire.channels import abort, status_of
+
+from assistant.answers import answer
+from assistant.calls import Shop
+from assistant.entities import Unresolved
+from assistant.intent import understand
+from assistant.literals import LiteralError
+from assistant.normalise import normalise
+from assistant.query import describe
+from assistant.rendering import Rendered, candidates, not_understood
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+
+class AssistantApi(assistant_pb2_grpc.AssistantServiceServicer):
+    """Answers as whoever asks."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        """Ask the gateway behind `channel`."""
+        self._stub: Any = inventory_pb2_grpc.InventoryServiceStub(channel)
+
+    async def GetPrediction(
+        self, request: assistant_pb2.GetPredictionRequest, context: Context
+    ) -> assistant_pb2.GetPredictionResponse:
+        """Answer a question."""
+        problem = bounds.check_question(request.question)
+        if problem is not None:
+            await abort(context, problem)
+        metadata = [
+            (key, str(value))
+            for key, value in context.invocation_metadata() or ()
+            if key == "authorization"
+        ]
+        try:
+            return await predict(request.question, Shop(self._stub, metadata))
+        except grpc.aio.AioRpcError as error:
+            status = status_of(error)
+            if status is not None:
+                await abort(context, status)
+            await context.abort(error.code(), error.details() or "the inventory does not answer")
+            raise
+
+
+async def predict(question: str, shop: Shop) -> assistant_pb2.GetPredictionResponse:
+    """Pass a question through all stages."""
+    query = understand(normalise(question))
+    if query is None:
+        return not_understood().response("", 0, understood=False)
+    understood = describe(query)
+    try:
+        rendered = await answer(query, shop)
+    except Unresolved as unresolved:
+        rendered = candidates(str(unresolved), unresolved.candidates)
+    except LiteralError as error:
+        rendered = Rendered(f"That cannot be meant so: {error}.")
+    except grpc.aio.AioRpcError as error:
+        if error.code() is not grpc.StatusCode.PERMISSION_DENIED:
+            raise
+        rendered = Rendered("Sales figures are for producers and admins; ask about items instead.")
+    return rendered.response(understood, shop.revision)

@@ -1,0 +1,93 @@
+"""Which item is meant: by its id, or by words of its name in the catalogue as the caller sees it.
+
+A name is matched whole, then as part of a name, then without a plural's ending, then with a typing
+error or two. Where several items fit equally well the user is asked; nothing is guessed.
+"""
+
+from collections.abc import Callable, Sequence
+
+from inventory.v1 import inventory_pb2
+
+from assistant.query import Reference
+
+SHORT_WORD = 4
+LONG_WORD = 8
+
+Find = Callable[[str], Sequence[inventory_pb2.Item]]  # items whose names contain a text
+
+
+class Unresolved(Exception):  # noqa: N818 - what is the case
+    """No item, or several; `candidates` are to be chosen from."""
+
+    def __init__(self, message: str, candidates: Sequence[inventory_pb2.Item] = ()) -> None:
+        """Carry the candidates."""
+        super().__init__(message)
+        self.candidates = candidates
+
+
+def spellings(words: str) -> list[str]:
+    """Return a name as it was written, and without a plural's ending."""
+    written = [words]
+    if words.endswith("ies"):
+        written.append(words[:-3] + "y")
+    if words.endswith("es"):
+        written.append(words[:-2])
+    if words.endswith("s") and not words.endswith("ss"):
+        written.append(words[:-1])
+    return written
+
+
+def choose(words: str, found: Sequence[inventory_pb2.Item]) -> inventory_pb2.Item | None:
+    """Return the one item that a name means; None for none; raise Unresolved for several."""
+    exact = [item for item in found if item.name.lower() in spellings(words)]
+    if len(exact) == 1:
+        return exact[0]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise Unresolved(f'Several items fit "{words}"; which one do you mean?', found)
+    return None
+
+
+def by_typing_error(
+    words: str, catalogue: Sequence[inventory_pb2.Item]
+) -> inventory_pb2.Item | None:
+    """Return the one item whose name, or a word of it, is a typing error away."""
+    allowed = errors_allowed(words)
+    near = [
+        item
+        for item in catalogue
+        if any(
+            distance(words, candidate) <= allowed
+            for candidate in [item.name.lower(), *item.name.lower().split()]
+        )
+    ]
+    return choose(words, near) if allowed else None
+
+
+def errors_allowed(words: str) -> int:
+    """Return how many typing errors a word of this length may have."""
+    if len(words) < SHORT_WORD:
+        return 0
+    return 1 if len(words) < LONG_WORD else 2
+
+
+def distance(one: str, other: str) -> int:
+    """Return the number of letters to insert, delete, replace or swap (Damerau and Levenshtein)."""
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for place, letter in enumerate(one, start=1):
+        following = [place]
+        for at, its in enumerate(other, start=1):
+            best = min(row[at] + 1, following[at - 1] + 1, row[at - 1] + (letter != its))
+            swapped = place > 1 and at > 1 and letter == other[at - 2] and one[place - 2] == its
+            if swapped:
+                best = min(best, before[at - 2] + 1)
+            following.append(best)
+        before, row = row, following
+    return row[-1]
+
+
+def named(reference: Reference) -> str:
+    """Return how to speak of an item that is not there."""
+    return f"item {reference.item_id}" if reference.item_id is not None else f'"{reference.words}"'

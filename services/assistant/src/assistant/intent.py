@@ -1,0 +1,204 @@
+"""Which kind of question it is, by its words. The first rule that matches decides.
+
+A number behind "top", "first" or "best" is a count; only "item 3", "id 3" or "#3" is an id. What no
+rule matches is not understood.
+"""
+
+import re
+from collections.abc import Callable
+
+from assistant.literals import amounts, quoted, whole
+from assistant.query import (
+    CountItems,
+    Forecast,
+    Help,
+    ListItems,
+    LowStock,
+    Overview,
+    Profit,
+    Query,
+    Reference,
+    Restock,
+    Sales,
+    ShowItem,
+    Suggest,
+)
+
+LOW_DEFAULT = 10
+CRITICAL_DEFAULT = 5
+LIMIT_DEFAULT = 5
+LIMIT_MAX = 100
+
+_ID = re.compile(r"(?:\b(?:item|product|id|no|number)\s*(?:id|number|no)?\s*#?|#)\s*(\d[\d,]*)\b")
+_COUNT = re.compile(
+    r"\b(?:top|first|best|worst|show me|suggest|recommend|cheapest|priciest|bottom)\s+(?:me\s+)?"
+    r"(?:the\s+)?(\d+)\b|\b(\d+)\s+(?:\w+\s+)?(?:items?|products?|things?|sellers?|cheapest|best)\b"
+)
+_UNDER = r"(?:under|below|less than|cheaper than|lower than|<)"
+_AT_MOST = r"(?:at most|up to|no more than|max(?:imum)?(?: of)?|within|<=)"
+_OVER = r"(?:over|above|more than|dearer than|pricier than|higher than|>)"
+_AT_LEAST = r"(?:at least|from|no less than|min(?:imum)?(?: of)?|starting at|>=)"
+_STOP = frozenset(
+    ["a", "about", "all", "an", "and", "any", "are", "available", "be", "by", "can", "check", "costs", "cost", "count", "current", "could", "days", "do", "does", "for", "forecast", "from", "get", "give", "have", "hand", "has", "how", "i", "id", "in", "information", "info", "inventory", "is", "it", "item", "items", "last", "left", "level", "list", "long", "look", "many", "me", "much", "my", "need", "now", "of", "on", "one", "our", "out", "over", "please", "price", "priced", "product", "products", "quantity", "remaining", "report", "revenue", "run", "runs", "sale", "sales", "see", "sell", "selling", "sold", "sells", "show", "some", "stats", "statistics", "stock", "stocked", "supply", "tell", "than", "that", "the", "there", "this", "till", "to", "units", "until", "up", "us", "want", "was", "we", "what", "when", "which", "will", "with", "would", "you", "your", "find", "search", "profit", "earned", "earn", "make", "made", "details", "detail", "before", "lasts", "last", "does", "till", "gone", "empty"]
+)  # fmt: skip
+
+
+def understand(text: str) -> Query | None:
+    """Return what a normalised question asks; None when it is not understood."""
+    for pattern, make in _RULES:
+        if pattern.search(text):
+            query = make(text)
+            if query is not None:
+                return query
+    return None
+
+
+def reference(text: str) -> Reference | None:
+    """Return the item that a text names: by id, in quotes, or by the words that are left."""
+    match = _ID.search(text)
+    if match:
+        return Reference(item_id=whole(match[1]))
+    name = quoted(text)
+    if name is not None:
+        return Reference(words=name)
+    words = [word for word in re.findall(r"[\w\-&]+", text) if word not in _STOP]
+    return Reference(words=" ".join(words)) if words else None
+
+
+def limit(text: str, default: int) -> int:
+    """Return how many are asked for."""
+    match = _COUNT.search(text)
+    if match is None or _ID.search(text):
+        return default
+    return max(1, min(int(match[1] or match[2]), LIMIT_MAX))
+
+
+def _prices(text: str) -> Query | None:
+    between = re.search(r"\bbetween\b(.+)\band\b(.+)|\bfrom\b(.+)\bto\b(.+)", text)
+    if between:
+        low, high = (part for part in between.groups() if part)
+        first, second = amounts(low), amounts(high)
+        if first and second:
+            return ListItems(price_min=first[-1], price_max=second[0], order_by="price")
+    bounds: dict[str, object] = {}
+    strictly = False
+    for field, word, strict in (
+        ("price_max", _UNDER, True),
+        ("price_max", _AT_MOST, False),
+        ("price_min", _OVER, True),
+        ("price_min", _AT_LEAST, False),
+    ):
+        match = re.search(rf"(?<!\w){word}\s+((?:[$€£¥₹]\s?)?\d.*)", text)
+        if match and field not in bounds:
+            found = amounts(match[1])
+            if found:
+                bounds[field] = found[0]
+                strictly = strictly or strict
+    if not bounds:
+        return None
+    return ListItems(strictly=strictly, order_by="price", **bounds)  # type: ignore[arg-type]  # by name
+
+
+def _levels(text: str) -> Query | None:
+    fewer = re.search(
+        rf"(?:fewer than|less than|{_UNDER})\s+(\d[\d,]*)\s+(?:in stock|left|on hand|units)", text
+    )
+    if fewer:
+        return ListItems(quantity_max=whole(fewer[1]) - 1, order_by="quantity")
+    more = re.search(rf"(?:more than|{_OVER})\s+(\d[\d,]*)\s+(?:in stock|left|on hand|units)", text)
+    if more:
+        return ListItems(quantity_min=whole(more[1]) + 1, order_by="quantity desc")
+    return None
+
+
+def _threshold(kind: str, default: int) -> Callable[[str], Query | None]:
+    def make(text: str) -> Query | None:
+        match = re.search(r"(?:under|below|less than|fewer than|threshold)\s+(\d[\d,]*)", text)
+        return LowStock(kind, whole(match[1]) if match else default)
+
+    return make
+
+
+def _show(what: str) -> Callable[[str], Query | None]:
+    def make(text: str) -> Query | None:
+        found = reference(text)
+        return ShowItem(found, what) if found is not None else None
+
+    return make
+
+
+def _forecast(text: str) -> Query | None:
+    found = reference(text)
+    return Forecast(found) if found is not None else None
+
+
+def _sales(text: str) -> Query | None:
+    worst = re.search(r"\b(?:worst|least|slow\w*|bottom)\b", text) is not None
+    ranked = re.sub(r"\b(?:top|best|worst|most|least|popular|overall|total|slow\w*|bottom|sellers?|"
+                    r"ranking|so far|best-sell\w*|sellings?|figures?|overview|today|week)\b|\d+", " ", text)  # fmt: skip
+    found = Reference(item_id=whole(m[1])) if (m := _ID.search(text)) else reference(ranked)
+    return Sales(found, limit(text, LIMIT_DEFAULT), worst)
+
+
+def _profit(text: str) -> Query | None:
+    trimmed = re.sub(
+        r"\b(?:total|overall|margin|margins|profits|profitable|most|far|so)\b", " ", text
+    )
+    return Profit(Reference(item_id=whole(m[1])) if (m := _ID.search(text)) else reference(trimmed))
+
+
+def _suggest(text: str) -> Query | None:
+    kind = "any"
+    if re.search(r"\b(?:cheap\w*|inexpensive|affordable|budget|bargains?)\b", text):
+        kind = "cheap"
+    elif re.search(r"\b(?:expensive|premium|luxury|high-end|dear)\b", text):
+        kind = "expensive"
+    elif re.search(r"\b(?:popular|best\w*|top|trending)\b", text):
+        kind = "popular"
+    return Suggest(kind, limit(text, 3))
+
+
+def _search(text: str) -> Query | None:
+    found = reference(
+        re.sub(r"\b(?:like|called|named|containing|contain|contains|similar)\b", " ", text)
+    )
+    return ListItems(name=found.words, order_by="name") if found and found.words else None
+
+
+def _rule(
+    pattern: str, make: Callable[[str], Query | None]
+) -> tuple[re.Pattern[str], Callable[[str], Query | None]]:
+    return re.compile(pattern), make
+
+
+_RULES = (
+    _rule(r"^(?:help|what can (?:i|you)|how do i use|commands?|examples?)\b", lambda _: Help()),
+    _rule(r"\b(?:profit\w*|margins?|earn\w*)\b", _profit),
+    _rule(r"\b(?:how (?:many days|long)|when)\b.*\b(?:out of stock|run out|runs out|last|lasts|sold out|empty|gone|stock)\b|"
+          r"\b(?:forecast|predict\w*|days until|days left)\b", _forecast),
+    _rule(r"\b(?:restock|reorder|order anew|replenish|buy in)\b", lambda _: Restock()),
+    _rule(r"\b(?:critical\w*|urgent\w*)\b", _threshold("critical", CRITICAL_DEFAULT)),
+    _rule(r"^(?!.*\b(?:item|id)\s*#?\d).*\b(?:out of stock|sold out|unavailable|no stock|zero stock)\b", lambda _: LowStock("out", 0)),
+    _rule(r"\b(?:low (?:on |in )?stock|stock is low|low inventory|running low|low items|low stock|almost out|nearly out)\b",
+          _threshold("low", LOW_DEFAULT)),
+    _rule(r"\b(?:suggest\w*|recommend\w*|advise|should i buy|what to buy|ideas?)\b", _suggest),
+    _rule(r"\b(?:overview|summary|summari[sz]e|dashboard|how (?:is|are) (?:the |our )?(?:inventory|business|things|shop))\b|"
+          r"\b(?:stock|inventory) (?:value|worth)\b|\bworth of\b", lambda _: Overview()),
+    _rule(r"\b(?:in stock|left|on hand|units)\b", _levels),
+    _rule(r"\b(?:sales|sold|sell\w*|sellers?|revenue|popular|best-sell\w*)\b", _sales),
+    _rule(r"\d", _prices),
+    _rule(r"\b(?:cheapest|least expensive|lowest price\w*)\b",
+          lambda text: ListItems(order_by="price", limit=limit(text, 1))),
+    _rule(r"\b(?:most expensive|priciest|dearest|highest price\w*)\b",
+          lambda text: ListItems(order_by="price desc", limit=limit(text, 1))),
+    _rule(r"\bhow many (?:different )?(?:items|products|articles)\b(?! \w+ (?:of|left))|\b(?:count|number of) (?:the )?(?:items|products)\b",
+          lambda _: CountItems()),
+    _rule(r"\b(?:price|cost|costs|how much (?:is|for|does))\b", _show("price")),
+    _rule(r"\b(?:how many|stock of|stock for|quantity|level of|left of|available)\b", _show("stock")),
+    _rule(r"^(?:show|list|get|display|give|view|see|what)?\s*(?:me\s+|us\s+)?(?:all|every\w*|the|your|our)?\s*(?:of\s+)?(?:the\s+)?"
+          r"(?:items?|products?|catalogue|catalog|everything|inventory|articles)"
+          r"(?: (?:are there|do you have|you have|there are|please|is there|we have|available))*$", lambda _: ListItems()),
+    _rule(r"\b(?:top|first)\s+\d+\s+(?:items|products)\b", lambda text: ListItems(limit=limit(text, LIMIT_DEFAULT))),
+    _rule(r"\b(?:search|find|look for|looking for|do you have|have you got|is there|any)\b", _search),
+    _rule(r"^(?:check|show|get|display|view|see|tell me about|what is|info|information|details|describe|item|about|#)", _show("all")),
+)  # fmt: skip

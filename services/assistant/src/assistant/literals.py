@@ -1,0 +1,64 @@
+"""Numbers, amounts and quoted names. Everything is an integer: amounts are minor units."""
+
+import re
+from dataclasses import dataclass
+
+from wire.money import MoneyError, parse_minor
+
+_SYMBOLS = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR"}
+_NAMES = {
+    "dollars": "USD", "dollar": "USD", "bucks": "USD", "usd": "USD", "euros": "EUR",
+    "euro": "EUR", "eur": "EUR", "pounds": "GBP", "gbp": "GBP", "yen": "JPY", "jpy": "JPY",
+    "rupees": "INR", "inr": "INR",
+}  # fmt: skip
+_AMOUNT = re.compile(
+    r"(?P<symbol>[$€£¥₹])?\s?(?P<number>\d+(?:,\d{3})*(?:\.\d+)?)(?P<thousands>k\b)?"
+    r"(?:\s?(?P<name>" + "|".join(_NAMES) + r")\b)?"
+)
+_QUOTED = re.compile(r'"([^"]+)"')
+
+
+class LiteralError(ValueError):
+    """A number that cannot be meant so; `args[0]` says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """An amount of money as it was written."""
+
+    text: str  # the number, without its currency
+    currency: str  # empty: not said
+    thousands: bool = False
+
+    def minor(self, currency: str, digits: int) -> int:
+        """Return minor units of the inventory's currency; raise LiteralError."""
+        if self.currency not in ("", currency):
+            raise LiteralError(f"prices here are in {currency}, not in {self.currency}")
+        try:
+            minor = parse_minor(self.text, digits)
+        except MoneyError as error:
+            raise LiteralError(str(error)) from None
+        return minor * 1_000 if self.thousands else minor
+
+
+def amounts(text: str) -> list[Amount]:
+    """Return the amounts in a normalised text, in their order."""
+    found = []
+    for match in _AMOUNT.finditer(text):
+        currency = _SYMBOLS.get(match["symbol"] or "", "") or _NAMES.get(match["name"] or "", "")
+        found.append(Amount(match["number"], currency, bool(match["thousands"])))
+    return found
+
+
+def whole(text: str) -> int:
+    """Return a whole number such as "1,500"; raise LiteralError."""
+    digits = text.replace(",", "")
+    if not digits.isdigit():
+        raise LiteralError(f"{text!r} is not a whole number")
+    return int(digits)
+
+
+def quoted(text: str) -> str | None:
+    """Return the first quoted name."""
+    match = _QUOTED.search(text)
+    return match[1] if match else None

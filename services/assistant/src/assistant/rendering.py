@@ -1,0 +1,74 @@
+"""Answers as text and rows. Amounts are written with their currency, counts with commas."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from google.type import money_pb2
+from inventory.v1 import assistant_pb2, inventory_pb2
+from wire.money import digits_of, format_minor, to_minor
+
+EXAMPLES = (
+    "show items under 500",
+    "check item 2",
+    "how many days until item 2 is out of stock",
+    "low stock",
+    "suggest me cheap items",
+    "top 3 items by sales",
+)
+ITEM_COLUMNS = ("id", "name", "price", "quantity")
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """An answer before it goes out."""
+
+    text: str
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+
+    def response(
+        self, query: str, revision: int, *, understood: bool = True
+    ) -> assistant_pb2.GetPredictionResponse:
+        """Return the answer for the wire."""
+        return assistant_pb2.GetPredictionResponse(
+            text=self.text,
+            columns=self.columns,
+            rows=[assistant_pb2.AnswerRow(cells=cells) for cells in self.rows],
+            query=query,
+            revision=revision,
+            understood=understood,
+        )
+
+
+def amount(price: money_pb2.Money) -> str:
+    """Return "USD 1,250.00"."""
+    digits = digits_of(price.currency_code)
+    return f"{price.currency_code} {format_minor(to_minor(price, digits), digits)}"
+
+
+def items(found: Iterable[inventory_pb2.Item], text: str) -> Rendered:
+    """Return items as rows."""
+    rows = tuple(
+        (str(item.id), item.name, amount(item.price), f"{item.quantity:,}") for item in found
+    )
+    return Rendered(text, ITEM_COLUMNS if rows else (), rows)
+
+
+def plural(count: int, word: str) -> str:
+    """Return "1 item" or "3 items"."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def examples() -> str:
+    """Return what can be asked, as one sentence."""
+    return "You can ask: " + "; ".join(f'"{one}"' for one in EXAMPLES) + "."
+
+
+def not_understood() -> Rendered:
+    """Say so, with examples."""
+    return Rendered("I did not understand the question. " + examples())
+
+
+def candidates(message: str, found: Sequence[inventory_pb2.Item]) -> Rendered:
+    """Ask back."""
+    return items(found, message)
