@@ -22,7 +22,6 @@ from inventory_node.runtime.sqlite import Database
 from raft.messages import Entry, EntryKind
 from rich.console import Console
 from rich.table import Table
-
 from wire import money
 
 BATCH = 256  # orders an entry
@@ -47,9 +46,7 @@ def first_entry(items: int) -> Entry:
 
 def entry_of(index: int, commands: list[log_pb2.Command]) -> Entry:
     """Return an entry of the log, stamped with this machine's time."""
-    batch = log_pb2.Batch(
-        stamp_ms=time.time_ns() // 1_000_000, rules_version=1, commands=commands
-    )
+    batch = log_pb2.Batch(stamp_ms=time.time_ns() // 1_000_000, rules_version=1, commands=commands)
     return Entry(index, 1, EntryKind.COMMAND, batch.SerializeToString())
 
 

@@ -20,8 +20,7 @@ def told() -> list[status_pb2.Status]:
     makers = [
         maker
         for _, maker in inspect.getmembers(errors, inspect.isfunction)
-        if inspect.signature(maker).return_annotation is status_pb2.Status
-        and maker is not refusal
+        if inspect.signature(maker).return_annotation is status_pb2.Status and maker is not refusal
     ]
     return [
         maker(**{name: EXAMPLES[name] for name in inspect.signature(maker).parameters})

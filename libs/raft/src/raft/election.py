@@ -53,7 +53,7 @@ def campaign(state: State) -> None:
     state.role = Role.CANDIDATE
     state.leader = 0
     state.set_hard_state(state.term + 1, state.id)
-    state.votes = {state.id: True}
+    state.votes = {}
     for peer in voting_peers(state):
         state.after_sync.append(
             VoteRequest(
@@ -64,7 +64,13 @@ def campaign(state: State) -> None:
                 last_term=state.log.last_term,
             )
         )
-    count(state)
+
+
+def own_vote_synced(state: State) -> None:
+    """Count the own vote: a term that a crash can undo must not have a leader (Raft §5.2)."""
+    if state.role is Role.CANDIDATE and state.hard_state.vote == state.id:
+        state.votes[state.id] = True
+        count(state)
 
 
 def lead(state: State) -> None:

@@ -6,6 +6,7 @@ from typing import assert_never
 
 from raft import election, reads, replication
 from raft.errors import InvariantViolation
+from raft.handout import Handout
 from raft.log import Log
 from raft.messages import (
     AppendReply,
@@ -23,10 +24,9 @@ from raft.messages import (
     VoteReply,
     VoteRequest,
 )
-from raft.ready import Leadership, Mark, Ready, Role
+from raft.ready import Mark, Ready, Role
 from raft.state import Restored, Settings, State
 
-COMMITTED_BYTES_MAX = 4 << 20  # handed out by one Ready
 FROM_LEADER = AppendRequest | Heartbeat | InstallSnapshot
 
 
@@ -49,8 +49,8 @@ class RawNode:
     """One member of a cluster, without a clock, a disk or a network of its own.
 
     - Every message passes one check of its term before its own rule sees it (Raft §5.1).
-    - Nothing is handed out twice; obligations come in the order of Ready's fields.
-    - An entry is handed out as committed only when this member's own disk has it.
+    - A candidate counts its own vote, and a leader its own entries, when `persisted` says so.
+    - Obligations come in the order of Ready's fields; see `Handout`.
     """
 
     def __init__(self, settings: Settings, restored: Restored) -> None:
@@ -74,12 +74,11 @@ class RawNode:
             handed_commit_index=restored.applied_index,
             applied_index=restored.applied_index,
         )
-        self._handed_hard_state = restored.hard_state
-        self._handed_leadership = Leadership(Role.FOLLOWER, restored.hard_state.term, 0)
+        self._handout = Handout(self._state)
         self._state.draw_timeout()
 
     def step(self, message: Message) -> None:  # noqa: C901 - the one switch over messages
-        """Take one message; messages for others and of strangers are ignored."""
+        """Take one message; those for others are ignored, and strangers never count."""
         state = self._state
         if message.recipient != state.id or not self._passes_term(message):
             return
@@ -199,8 +198,9 @@ class RawNode:
         Ignored where the index has another term by then: what was synced has been replaced.
         """
         state = self._state
-        if mark.hard_state == state.hard_state:
+        if mark.hard_state == state.hard_state and not state.hard_state_synced:
             state.hard_state_synced = True
+            election.own_vote_synced(state)
         if mark.index > state.log.handed_index or state.log.term_at(mark.index) != mark.term:
             return
         if mark.index > state.log.synced_index:
@@ -227,66 +227,7 @@ class RawNode:
 
     def ready(self) -> Ready | None:
         """Return what is owed since the last call; None when nothing is."""
-        state = self._state
-        leadership = Leadership(state.role, state.term, state.leader)
-        commits = state.commit_index > state.handed_commit_index and self._can_commit()
-        if not (
-            state.at_once
-            or state.after_sync
-            or state.log.last_index > state.log.handed_index
-            or state.hard_state != self._handed_hard_state
-            or commits
-            or state.install
-            or state.reads
-            or state.dropped_reads
-            or state.snapshots
-            or leadership != self._handed_leadership
-        ):
-            return None
-        return self._take_ready(leadership)
-
-    def _can_commit(self) -> bool:
-        return self._state.log.synced_index > self._state.handed_commit_index
-
-    def _take_ready(self, leadership: Leadership) -> Ready:
-        state = self._state
-        hard_state = None if state.hard_state == self._handed_hard_state else state.hard_state
-        self._handed_hard_state = state.hard_state
-        entries = state.log.hand_out()
-        install, state.install = state.install, None
-        ready = Ready(
-            hard_state=hard_state,
-            install=install,
-            entries=entries,
-            mark=self._mark() if entries or hard_state or install else None,
-            at_once=tuple(state.at_once),
-            after_sync=tuple(state.after_sync),
-            committed=self._hand_out_committed(),
-            reads=tuple(state.reads),
-            dropped_reads=tuple(state.dropped_reads),
-            snapshots=tuple(state.snapshots),
-            leadership=None if leadership == self._handed_leadership else leadership,
-        )
-        self._handed_leadership = leadership
-        for outbox in (state.at_once, state.after_sync, state.reads):
-            outbox.clear()
-        state.dropped_reads.clear()
-        state.snapshots.clear()
-        return ready
-
-    def _mark(self) -> Mark:
-        log = self._state.log
-        return Mark(log.handed_index, log.last_term, self._state.hard_state)
-
-    def _hand_out_committed(self) -> tuple[Entry, ...]:
-        state = self._state
-        last = min(state.commit_index, state.log.synced_index)
-        first = state.handed_commit_index + 1
-        if last < first:
-            return ()
-        entries = state.log.page(first, last - first + 1, COMMITTED_BYTES_MAX)
-        state.handed_commit_index = entries[-1].index
-        return entries
+        return self._handout.take()
 
     @property
     def id(self) -> int:
@@ -327,6 +268,10 @@ class RawNode:
     def last_index(self) -> int:
         """The last index of the log."""
         return self._state.log.last_index
+
+    def term_at(self, index: int) -> int | None:
+        """Return the term at an index of the log or its base; None where nothing is held."""
+        return self._state.log.term_at(index)
 
     @property
     def hard_state(self) -> HardState:

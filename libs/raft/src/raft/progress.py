@@ -54,10 +54,12 @@ class Progress:
         """Note that the follower holds up to `index`; tell whether that is more than was known."""
         while self.in_flight and self.in_flight[0] <= index:
             self.in_flight.popleft()
-        self.is_paused = False
         self.next = max(self.next, index + 1)
         if index <= self.match:
+            # A late or doubled reply sets nothing off: else each copy would send another probe,
+            # whose reply would do the same.
             return False
+        self.is_paused = False
         self.match = index
         return True
 

@@ -139,10 +139,8 @@ def append_replied(state: State, message: AppendReply) -> None:
 
 def append_refused(state: State, progress: Progress, message: AppendReply) -> None:
     """Look further back, skipping what the hint rules out; old refusals say nothing."""
-    is_old = (
-        message.index <= progress.match
-        if progress.pace is Pace.REPLICATE
-        else message.index != progress.next - 1
+    is_old = message.index <= progress.match or (
+        progress.pace is Pace.PROBE and message.index != progress.next - 1
     )
     if is_old or progress.pace is Pace.SNAPSHOT:
         return

@@ -282,7 +282,14 @@ def check_query(query: forward_pb2.Query) -> Problem:  # noqa: PLR0911 - one ret
             return _id("item_id", request.item_id)
         case "get_order":
             return _id("order_id", request.order_id)
-        case "get_all_items" | "list_item_stats":
+        case "get_all_items":
+            part = request.filter.name_contains
+            return (
+                _page(request)
+                or _order_by(request.order_by)
+                or _text("filter.name_contains", part, 0, NAME_CHARACTERS_MAX)
+            )
+        case "list_item_stats":
             return _page(request) or _order_by(request.order_by)
         case "list_orders" | "list_users":
             return _page(request)

@@ -62,11 +62,16 @@ def to_minor(money: money_pb2.Money, digits: int) -> int:
 
 def from_minor(minor: int, code: str, digits: int) -> money_pb2.Money:
     """Return an amount for the wire."""
+    money = money_pb2.Money(currency_code=code)
+    fill(money, minor, digits)
+    return money
+
+
+def fill(money: money_pb2.Money, minor: int, digits: int) -> None:
+    """Set units and nanos, both, to an amount."""
     units, rest = divmod(abs(minor), 10**digits)
-    sign = -1 if minor < 0 else 1
-    return money_pb2.Money(
-        currency_code=code, units=sign * units, nanos=sign * rest * 10 ** (NANO_DIGITS - digits)
-    )
+    nanos = rest * 10 ** (NANO_DIGITS - digits)
+    money.units, money.nanos = (units, nanos) if minor >= 0 else (-units, -nanos)
 
 
 def parse_minor(text: str, digits: int) -> int:

@@ -196,11 +196,12 @@ class Gateway:
         return self._frames < self._settings.frames_in_flight_max
 
     def _send_frame(self) -> None:
-        """Send one frame: questions first, they wait for nobody; commands if the window has room."""
+        """Send one frame: questions, which wait for nobody, and commands if there is room."""
         most = self._settings.frame_requests_max
         message = forward_pb2.ForwardRequest()
         for request in self._next(self._questions, most):
-            message.questions.append(request.question)
+            if request.question is not None:
+                message.questions.append(request.question)
         if self._has_room:
             frame = Frame(0)
             for request in self._next(self._commands, most - len(message.questions)):

@@ -142,8 +142,9 @@ class Machine:
         if kind is None:
             return _refused(errors.invalid_field("mutation", "holds no operation known here"))
         request = getattr(mutation, kind)
-        bucket = requests.bucket_of(request.request_id)
-        known = self._known(bucket, user_id, request.request_id, raw)
+        request_id = request.request_id
+        bucket = requests.bucket_of(request_id)
+        known = self._known(bucket, user_id, request_id, raw)
         if known is not None:
             return known
         refused = users.check_mutation(self._memory, user_id, epoch, kind)
@@ -153,9 +154,24 @@ class Machine:
             return _refused(refused)
         self._context.user_id = user_id
         outcome = _RULES[kind](self._memory, request, self._context).SerializeToString()
-        record = Remembered(_digest(raw), outcome, administration=False)
-        self._requests.remember(bucket, user_id, request.request_id, record, self._stamp_ms)
+        self._remember(bucket, user_id, request_id, raw, outcome, administration=False)
         return Kept(outcome)
+
+    def _remember(  # noqa: PLR0913 - the parts of one record
+        self,
+        bucket: int,
+        user_id: int,
+        request_id: str,
+        raw: bytes,
+        outcome: bytes,
+        *,
+        administration: bool,
+    ) -> None:
+        second = self._requests.second_of(bucket, self._stamp_ms)
+        digest = _digest(raw)
+        self._requests.remember(
+            Remembered(bucket, user_id, request_id, second, digest, outcome, administration)
+        )
 
     def _known(self, bucket: int, user_id: int, request_id: str, raw: bytes) -> Applied | None:
         """Answer from the memory of requests; None for a request that is new."""
@@ -187,8 +203,7 @@ class Machine:
         if isinstance(outcome, status_pb2.Status):
             return _refused(outcome)
         kept = outcome.SerializeToString()
-        record = Remembered(_digest(raw), kept, administration=True)
-        self._requests.remember(bucket, user_id, request.request_id, record, self._stamp_ms)
+        self._remember(bucket, user_id, request.request_id, raw, kept, administration=True)
         return Administered(kept, checkpoint=request.HasField("checkpoint"))
 
     def _administer(
@@ -218,8 +233,7 @@ class Machine:
         first = not self._cluster_id
         if first:
             self._cluster_id = request.cluster_id
-            self._context.currency = request.currency.code
-            self._context.digits = request.currency.minor_digits
+            self._context.use_currency(request.currency.code, request.currency.minor_digits)
             self._context.user_id = users.CLUSTER
             administration.initialize(self._memory, request, self._context)
         outcome = log_pb2.AdministrationOutcome(initialized=first, revision=self._applied_index)
@@ -244,6 +258,7 @@ class Machine:
                 memory.admins,
                 self._requests.floor,
                 self._requests.total,
+                memory.orders,
             )
         )
         memory.take(changes)
@@ -272,6 +287,7 @@ class Machine:
                 user=users.message(user), revision=self._applied_index
             )
             return Kept(response.SerializeToString())
+        self._memory.before_reading()
         item_id = question.query.get_item.item_id
         item = self._memory.item(item_id)
         if item is None:

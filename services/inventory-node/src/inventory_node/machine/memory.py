@@ -7,7 +7,8 @@ flush, since the shelf has it.
 from inventory_node.machine.changes import Changes, Level, Movement, Sales
 from inventory_node.machine.shelf import Header, Item, Shelf, User
 
-ITEMS_MAX = 100_000  # kept after a flush
+ITEMS_MAX = 100_000  # kept after a flush; reads alone may double them
+USERS_MAX = 100_000
 HOUR_MS = 3_600_000
 
 
@@ -20,6 +21,7 @@ class Memory:
 
     - A record in memory is newer than the shelf's, or equal to it.
     - What is changed and not flushed is in memory.
+    - A record stays the same object while a command is applied.
     """
 
     def __init__(self, shelf: Shelf) -> None:
@@ -30,20 +32,22 @@ class Memory:
         self.next_user_id = self.header.next_user_id
         self.next_ledger_id = self.header.next_ledger_id
         self.admins = self.header.admins
+        self.orders = self.header.orders
         self._items: dict[int, Item] = {}
         self._users: dict[int, User] = {}
         self._ids_by_name: dict[str, int] = {}
         self._changed_items: dict[int, Item] = {}
         self._described: dict[int, Item] = {}  # those changed in more than their level
         self._changed_users: dict[int, User] = {}
-        self._taken: list[dict[int, Item]] = []  # changed, and on their way to the database
+        # Changed, and on their way to the database.
+        self._taken: list[tuple[dict[int, Item], dict[int, User]]] = []
         self._movements: list[Movement] = []
         self._sales: dict[tuple[int, int], int] = {}
 
     def item(self, item_id: int) -> Item | None:
         """Return an item to read."""
         item = self._items.get(item_id)
-        if item is None:
+        if item is None and 0 < item_id < self.next_item_id:
             item = self._shelf.item(item_id)
             if item is not None:
                 self._items[item_id] = item
@@ -62,7 +66,7 @@ class Memory:
     def user(self, user_id: int) -> User | None:
         """Return a user to read."""
         user = self._users.get(user_id)
-        if user is None:
+        if user is None and 0 < user_id < self.next_user_id:
             user = self._shelf.user(user_id)
             if user is not None:
                 self._keep_user(user)
@@ -144,18 +148,37 @@ class Memory:
         ]
         changes.movements = self._movements
         changes.sales = [Sales(item, hour, n) for (item, hour), n in self._sales.items()]
-        self._taken.append(self._changed_items)
+        self._taken.append((self._changed_items, self._changed_users))
         self._changed_items, self._described, self._changed_users = {}, {}, {}
         self._movements, self._sales = [], {}
 
     def flushed(self) -> None:
-        """Let clean items go when there are many; the oldest take is durable."""
-        self._taken.pop(0)
-        surplus = len(self._items) - ITEMS_MAX
+        """Let clean records go when there are many; the oldest take is durable."""
+        del self._taken[0]
+        self._shed_items(ITEMS_MAX)
+        if len(self._users) > USERS_MAX:
+            self._users, self._ids_by_name = {}, {}
+            for _, users in self._taken:
+                self._keep_users(users)
+            self._keep_users(self._changed_users)
+
+    def before_reading(self) -> None:
+        """Let clean items go that reads have brought in; never while a command is applied."""
+        if len(self._items) > 2 * ITEMS_MAX:
+            self._shed_items(ITEMS_MAX)
+
+    def _keep_users(self, users: dict[int, User]) -> None:
+        for user in users.values():
+            self._keep_user(user)
+
+    def _shed_items(self, most: int) -> None:
+        """Let the clean items go that came first."""
+        surplus = len(self._items) - most
         if surplus <= 0:
             return
         for item_id in list(self._items)[: 2 * surplus]:
-            if item_id not in self._changed_items and not any(item_id in t for t in self._taken):
+            dirty = item_id in self._changed_items or any(item_id in t for t, _ in self._taken)
+            if not dirty:
                 del self._items[item_id]
 
 

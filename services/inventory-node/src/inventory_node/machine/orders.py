@@ -13,7 +13,7 @@ TOTAL_MINOR_MAX = 10**18
 def order_item(
     memory: Memory, request: inventory_pb2.OrderItemRequest, context: Context
 ) -> inventory_pb2.Outcome:
-    """Take one item."""
+    """Take one item; the outcome is `context.ordered`, good until the next order."""
     item = find(memory, request.item_id)
     if not isinstance(item, Item):
         return item
@@ -24,16 +24,15 @@ def order_item(
     if item.revenue_minor + total > TOTAL_MINOR_MAX:
         return Outcome(error=errors.total_too_large())
     order_id = memory.next_ledger_id
+    memory.orders += 1
     memory.move(item, context.user_id, -quantity, order_id, context.stamp_ms)
     memory.sell(item, quantity, total, context.stamp_ms)
-    return Outcome(
-        order_item=inventory_pb2.OrderItemResponse(
-            order_id=order_id,
-            on_hand_after=item.quantity,
-            total=money.from_minor(total, context.currency, context.digits),
-            revision=context.revision,
-        )
-    )
+    response = context.ordered_response
+    response.order_id = order_id
+    response.on_hand_after = item.quantity
+    response.revision = context.revision
+    money.fill(context.ordered_total, total, context.digits)
+    return context.ordered
 
 
 def place_order(
@@ -59,6 +58,7 @@ def place_order(
         total=money.from_minor(total, context.currency, context.digits),
     )
     order.create_time.FromMilliseconds(context.stamp_ms)
+    memory.orders += 1
     for item, line in zip(items, request.lines, strict=True):
         memory.move(item, context.user_id, -line.quantity, order.id, context.stamp_ms)
         memory.sell(item, line.quantity, item.price_minor * line.quantity, context.stamp_ms)

@@ -152,8 +152,10 @@ class Requests:
         """Let a quarter go, so that this is rare."""
         kept = {record.second for record in self._not_durable()}
         for second in sorted(self._timed):
-            if self._timed_total <= RESIDENT_MAX // 4 * 3 or second in kept:
+            if self._timed_total <= RESIDENT_MAX // 4 * 3:
                 break
+            if second in kept:
+                continue
             self._timed_total -= len(self._timed.pop(second))
             self._resident_from = max(self._resident_from, second + 1)
 

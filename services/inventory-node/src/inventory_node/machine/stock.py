@@ -13,15 +13,34 @@ Outcome = inventory_pb2.Outcome
 class Context:
     """What a rule may know of the entry that it is applied from."""
 
-    __slots__ = ("currency", "digits", "revision", "stamp_ms", "user_id")
+    __slots__ = (
+        "currency",
+        "digits",
+        "ordered",
+        "ordered_response",
+        "ordered_total",
+        "revision",
+        "stamp_ms",
+        "user_id",
+    )
 
     def __init__(self, currency: str, digits: int) -> None:
         """Hold the cluster's currency; the rest is set for each command."""
-        self.currency = currency
-        self.digits = digits
+        self.use_currency(currency, digits)
         self.revision = 0  # the entry's index
         self.stamp_ms = 0
         self.user_id = 0
+
+    def use_currency(self, currency: str, digits: int) -> None:
+        """Set the cluster's currency."""
+        self.currency = currency
+        self.digits = digits
+        # Of an order of one item; filled in anew for each, since making one costs as much as all
+        # the rest of the order.
+        self.ordered = Outcome(order_item=inventory_pb2.OrderItemResponse())
+        self.ordered_response = self.ordered.order_item
+        self.ordered_total = self.ordered_response.total
+        self.ordered_total.currency_code = currency
 
 
 def price_minor(
@@ -29,7 +48,8 @@ def price_minor(
     context: Context,
 ) -> int | inventory_pb2.Outcome:
     """Return a price in minor units, or the refusal of one that the currency cannot hold."""
-    if price.currency_code != context.currency and (price.units or price.nanos):
+    given = price.currency_code or price.units or price.nanos
+    if given and price.currency_code != context.currency:
         refused = errors.currency_mismatch(context.currency, price.currency_code)
         return Outcome(error=refused)
     try:

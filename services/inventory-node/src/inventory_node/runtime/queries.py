@@ -28,7 +28,13 @@ PAGE_DEFAULT = 50
 PAGE_MAX = 1_000
 LOW_STOCK_DEFAULT = 10
 HOURS_PER_DAY = 24
-VALUE_UNITS_MAX = 2**63 - 1
+LINES_MAX = 100
+INTEGER_MAX = 2**63 - 1  # of SQLite, and of the wire
+# Products and sums that may pass 64 bits are taken in parts; each part's sum stays below 2**63 for
+# nine million items.
+PRICE_PART = 10**6
+QUANTITY_PART = 10**3
+REVENUE_PART = 10**9
 
 Row = tuple[Any, ...]
 Select = Callable[[str, Sequence[object]], list[Row]]
@@ -104,7 +110,8 @@ def page_of(request: Any, columns: dict[str, str], order_by: str) -> Page:  # no
     same.CopyFrom(request)
     same.ClearField("page_token")
     same.ClearField("page_size")
-    fingerprint = blake2b(same.SerializeToString(deterministic=True), digest_size=8).hexdigest()
+    question = same.DESCRIPTOR.full_name.encode() + same.SerializeToString(deterministic=True)
+    fingerprint = blake2b(question, digest_size=8).hexdigest()
     size = min(request.page_size or PAGE_DEFAULT, PAGE_MAX)
     after = _read_token(request.page_token, fingerprint, columns[name])
     return Page(columns[name], way.strip() == "desc", size, after, fingerprint)
@@ -119,11 +126,17 @@ def _read_token(token: str, fingerprint: str, column: str) -> list[Any] | None:
         known, *key = json.loads(base64.urlsafe_b64decode(token.encode()))
     except (ValueError, TypeError, binascii.Error):
         raise Refusal(errors.invalid_page_token()) from None
-    kind = str if column == "name" else int
-    fits = len(key) == 2 and isinstance(key[0], kind) and isinstance(key[1], int)  # noqa: PLR2004 - sort key and id
+    fits = len(key) == 2 and _is_key(key[0], column) and _is_key(key[1], "id")  # noqa: PLR2004 - sort key and id
     if known != fingerprint or not fits:
         raise Refusal(errors.invalid_page_token())
     return key
+
+
+def _is_key(value: object, column: str) -> bool:
+    """Tell whether SQLite can compare a value with a column; a token is the caller's bytes."""
+    if column == "name":
+        return isinstance(value, str) and not any("\ud800" <= one <= "\udfff" for one in value)
+    return type(value) is int and 0 <= value <= INTEGER_MAX
 
 
 class Queries:
@@ -170,9 +183,10 @@ class Queries:
         if price.currency_code not in ("", self._header.currency):
             raise Refusal(errors.currency_mismatch(self._header.currency, price.currency_code))
         try:
-            return money.to_minor(price, self._header.digits)
+            minor = money.to_minor(price, self._header.digits)
         except money.MoneyError as error:
             raise Refusal(errors.invalid_field(field, f"does not hold: {error}")) from None
+        return max(-1, min(minor, INTEGER_MAX))  # no price is beyond these
 
     def _get_all_items(
         self, request: inventory_pb2.GetAllItemsRequest
@@ -215,8 +229,8 @@ class Queries:
     def _order(self, order_id: int) -> inventory_pb2.Order | None:
         rows = self._select(
             "SELECT item_id, user_id, delta, on_hand_after, unit_price_minor, stamp_ms "
-            "FROM ledger WHERE id >= ? AND id < ? AND order_id = ? ORDER BY id",
-            [order_id, order_id + 100, order_id],
+            "FROM ledger WHERE id BETWEEN ? AND ? AND order_id = ? ORDER BY id",
+            [order_id, min(order_id + LINES_MAX - 1, INTEGER_MAX), order_id],
         )
         if not rows:
             return None
@@ -261,10 +275,13 @@ class Queries:
 
     def _stats(self, item: Item) -> inventory_pb2.ItemStats:
         hour = self._header.stamp_ms // HOUR_MS
-        rows = self._select(
-            "SELECT hour, units FROM sales WHERE item_id = ? AND hour > ?",
-            [item.id, hour - 30 * HOURS_PER_DAY],
-        )
+        day, week, month = (hour - days * HOURS_PER_DAY for days in (1, 7, 30))
+        last_day, last_week, last_month = self._select(
+            "SELECT coalesce(sum(units) FILTER (WHERE hour > ?), 0), "
+            "coalesce(sum(units) FILTER (WHERE hour > ?), 0), coalesce(sum(units), 0) "
+            "FROM sales WHERE item_id = ? AND hour > ?",
+            [day, week, item.id, month],
+        )[0]
         stats = inventory_pb2.ItemStats(
             item_id=item.id,
             item_name=item.name,
@@ -272,9 +289,9 @@ class Queries:
             order_count=item.order_count,
             units_sold=item.units_sold,
             revenue=self._money(item.revenue_minor),
-            units_sold_last_day=sum(n for at, n in rows if at > hour - HOURS_PER_DAY),
-            units_sold_last_7_days=sum(n for at, n in rows if at > hour - 7 * HOURS_PER_DAY),
-            units_sold_last_30_days=sum(n for _, n in rows),
+            units_sold_last_day=last_day,
+            units_sold_last_7_days=last_week,
+            units_sold_last_30_days=last_month,
         )
         stats.as_of_time.FromMilliseconds(self._header.stamp_ms)
         stats.create_time.FromMilliseconds(item.create_ms)
@@ -311,21 +328,34 @@ class Queries:
         self, request: inventory_pb2.GetInventoryStatsRequest
     ) -> inventory_pb2.GetInventoryStatsResponse:
         low = request.low_stock_threshold or LOW_STOCK_DEFAULT
-        # Summed here and not by SQL: price times quantity may pass 64 bits.
-        levels = self._select("SELECT price_minor, quantity FROM items WHERE delete_ms = 0", [])
-        value = sum(price * quantity for price, quantity in levels)
-        most = VALUE_UNITS_MAX * 10**self._header.digits
-        orders = self._select("SELECT count(*) FROM ledger WHERE order_id = id", [])
-        sold = self._select("SELECT units_sold, revenue_minor FROM items", [])
+        count, quantity, few, none, high, price_high, quantity_high, rest = self._select(
+            "SELECT count(*), coalesce(sum(quantity), 0), "
+            "count(*) FILTER (WHERE quantity BETWEEN 1 AND ?1), "
+            "count(*) FILTER (WHERE quantity = 0), "
+            "coalesce(sum((price_minor / ?2) * (quantity / ?3)), 0), "
+            "coalesce(sum((price_minor / ?2) * (quantity % ?3)), 0), "
+            "coalesce(sum((price_minor % ?2) * (quantity / ?3)), 0), "
+            "coalesce(sum((price_minor % ?2) * (quantity % ?3)), 0) "
+            "FROM items WHERE delete_ms = 0",
+            [low, PRICE_PART, QUANTITY_PART],
+        )[0]
+        value = (high * QUANTITY_PART + price_high) * PRICE_PART
+        value += quantity_high * QUANTITY_PART + rest
+        units, revenue_high, revenue_rest = self._select(
+            "SELECT coalesce(sum(units_sold), 0), coalesce(sum(revenue_minor / ?1), 0), "
+            "coalesce(sum(revenue_minor % ?1), 0) FROM items",
+            [REVENUE_PART],
+        )[0]
+        most = INTEGER_MAX * 10**self._header.digits
         response = inventory_pb2.GetInventoryStatsResponse(
-            item_count=len(levels),
-            total_quantity=sum(quantity for _, quantity in levels),
+            item_count=count,
+            total_quantity=quantity,
             stock_value=self._money(min(value, most)),
-            low_stock_count=sum(0 < quantity <= low for _, quantity in levels),
-            out_of_stock_count=sum(quantity == 0 for _, quantity in levels),
-            order_count=orders[0][0],
-            units_sold=sum(units for units, _ in sold),
-            revenue=self._money(min(sum(revenue for _, revenue in sold), most)),
+            low_stock_count=few,
+            out_of_stock_count=none,
+            order_count=self._header.orders,
+            units_sold=units,
+            revenue=self._money(min(revenue_high * REVENUE_PART + revenue_rest, most)),
             revision=self._header.applied_index,
         )
         response.as_of_time.FromMilliseconds(self._header.stamp_ms)

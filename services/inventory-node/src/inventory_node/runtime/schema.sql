@@ -14,7 +14,8 @@ CREATE TABLE header (
   next_ledger_id INTEGER NOT NULL,
   admins INTEGER NOT NULL,
   request_floor INTEGER NOT NULL,
-  requests INTEGER NOT NULL
+  requests INTEGER NOT NULL,
+  orders INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE users (

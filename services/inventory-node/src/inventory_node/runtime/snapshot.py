@@ -69,6 +69,7 @@ class StateFolder:
         self.keep_only(installed_index)
         shutil.rmtree(self._staging, ignore_errors=True)
         self._staging.mkdir()
+        sync_directory(self._folder)
         return state / FILE
 
     def keep_only(self, index: int) -> None:

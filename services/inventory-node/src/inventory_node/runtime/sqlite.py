@@ -1,16 +1,17 @@
 """The database of one member: synchronous, whole, and the only place that knows SQLite.
 
-One connection writes (a flush is one transaction), one reads by key for the machine, and each
-larger read has its own, with a read transaction of its own. `journal_mode=WAL, synchronous=FULL`:
+One connection writes (a flush is one transaction), one reads by key for the machine, one answers
+questions, each batch in one read transaction, and each hash or copy has its own.
+`journal_mode=WAL, synchronous=FULL`:
 what a flush wrote is synced when it returns.
 """
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import astuple
+from collections.abc import Sequence
+from dataclasses import fields
 from importlib import resources
+from operator import attrgetter
 from pathlib import Path
 
 from inventory.raft.v1 import forward_pb2
@@ -38,6 +39,10 @@ HASHED = {  # every table of the state, by its primary key
     "requests": "bucket, user_id, request_id",
     "request_seconds": "second",
 }
+# Rows of the records; the columns of their tables have the order of their fields.
+_HEADER, _ITEM, _USER = (
+    attrgetter(*(field.name for field in fields(record))) for record in (Header, Item, User)
+)
 PAGES_PER_STEP = 256  # of a copy, so that it never holds the interpreter long
 
 
@@ -81,6 +86,7 @@ class Database:
                 "let it copy a peer's"
             ) from error
         self._points = _connect(path, read_only=True)
+        self._questions = _connect(path, read_only=True)
 
     def _prepare(self) -> None:
         writer = self._writer
@@ -103,18 +109,8 @@ class Database:
     def close(self) -> None:
         """Let the file go."""
         self._points.close()
+        self._questions.close()
         self._writer.close()
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        """Open a connection with a read transaction that is pinned already."""
-        connection = _connect(self.path, read_only=True)
-        try:
-            connection.execute("BEGIN")
-            connection.execute("SELECT applied_index FROM header").fetchone()
-            yield connection
-        finally:
-            connection.close()
 
     def flush(self, changes: Changes) -> None:
         """Write all of it in one transaction and sync it."""
@@ -129,30 +125,31 @@ class Database:
     def _write(self, changes: Changes) -> None:
         run = self._writer.executemany
         header = changes.header
-        run(f"REPLACE INTO header VALUES (1{', ?' * 12})", [astuple(header)])
-        run(f"REPLACE INTO items VALUES (?{', ?' * 12})", map(astuple, changes.items))
+        run(f"REPLACE INTO header VALUES (1{', ?' * 13})", [_HEADER(header)])
+        run(f"REPLACE INTO items VALUES (?{', ?' * 12})", map(_ITEM, changes.items))
         run(
             "UPDATE items SET quantity = ?, order_count = ?, units_sold = ?, revenue_minor = ?, "
             "first_order_ms = ?, last_order_ms = ? WHERE id = ?",
             changes.levels,
         )
-        run(f"REPLACE INTO users VALUES (?{', ?' * 6})", map(astuple, changes.users))
+        run(f"REPLACE INTO users VALUES (?{', ?' * 6})", map(_USER, changes.users))
         run(f"INSERT INTO ledger VALUES (?{', ?' * 7})", changes.movements)
         run(
             "INSERT INTO sales VALUES (?, ?, ?) "
             "ON CONFLICT DO UPDATE SET units = units + excluded.units",
             changes.sales,
         )
+        if any(not count for count in changes.buckets.values()):
+            # First, since an id that was forgotten may have come again.
+            floor = (header.request_floor,)
+            self._writer.execute("DELETE FROM request_seconds WHERE second <= ?", floor)
+            self._writer.execute("DELETE FROM requests WHERE bucket BETWEEN 1 AND ?", floor)
+            self._writer.execute("DELETE FROM requests WHERE bucket = 0 AND second <= ?", floor)
         run(f"INSERT INTO requests VALUES (?{', ?' * 6})", changes.requests)
         run(
             "REPLACE INTO request_seconds VALUES (?, ?)",
             [row for row in changes.buckets.items() if row[1]],
         )
-        if any(not count for count in changes.buckets.values()):
-            floor = (header.request_floor,)
-            self._writer.execute("DELETE FROM request_seconds WHERE second <= ?", floor)
-            self._writer.execute("DELETE FROM requests WHERE bucket BETWEEN 1 AND ?", floor)
-            self._writer.execute("DELETE FROM requests WHERE bucket = 0 AND second <= ?", floor)
 
     def header(self) -> Header:
         """Return the scalars as last flushed."""
@@ -180,11 +177,10 @@ class Database:
     def request(self, bucket: int, user_id: int, request_id: str) -> Remembered | None:
         """Return what became of a request."""
         row = self._points.execute(
-            "SELECT digest, outcome, administration FROM requests "
-            "WHERE bucket = ? AND user_id = ? AND request_id = ?",
+            "SELECT * FROM requests WHERE bucket = ? AND user_id = ? AND request_id = ?",
             (bucket, user_id, request_id),
         ).fetchone()
-        return None if row is None else Remembered(row[0], row[1], bool(row[2]))
+        return None if row is None else Remembered._make((*row[:-1], bool(row[-1])))
 
     def buckets(self) -> dict[int, int]:
         """Return how many requests each second holds, oldest first."""
@@ -193,13 +189,17 @@ class Database:
 
     def ask(self, questions: Sequence[tuple[int, forward_pb2.Question]]) -> tuple[Answer, ...]:
         """Answer (ticket, question)s from one read transaction."""
-        with self._reading() as connection:
+        connection = self._questions
 
-            def select(sql: str, values: Sequence[object]) -> list[Row]:
-                return connection.execute(sql, values).fetchall()
+        def select(sql: str, values: Sequence[object]) -> list[Row]:
+            return connection.execute(sql, values).fetchall()
 
+        connection.execute("BEGIN")
+        try:
             queries = Queries(select, _header(connection))
             return tuple(_answer(queries, ticket, question) for ticket, question in questions)
+        finally:
+            connection.execute("COMMIT")
 
     def pin(self) -> "Pinned":
         """Pin the state as it is flushed; later flushes do not show in it."""
@@ -223,7 +223,7 @@ class Pinned:
             digest.update(table.encode())
             sql = f"SELECT * FROM {table} ORDER BY {key}"
             for row in self._connection.execute(sql):
-                digest.update(repr(row).encode())
+                digest.update(ascii(row).encode())  # what repr shows depends on Python's version
         return digest.hexdigest()
 
     def copy(self, path: Path) -> None:

@@ -1,7 +1,7 @@
 """The store port: the database behind three threads, one for each kind of work.
 
 Flushes, reads, and copies with hashes do not wait for each other. Whatever fails in any of them is
-`StoreFailed`: the node stops and recovers at its next start.
+`StoreFailed`: the node stops and recovers at its next start. A thread never ends in silence.
 """
 
 import queue
@@ -47,6 +47,9 @@ class Worker:
                 event = job()
             except (Error, DatabaseError, OSError) as error:
                 event = events.StoreFailed(f"{type(error).__name__}: {error}")
+            except BaseException as error:
+                self._emit(events.StoreFailed(f"unforeseen {type(error).__name__}: {error}"))
+                raise
             if event is not None:
                 self._emit(event)
 
@@ -69,7 +72,9 @@ class SqliteStore:
         self._folder = StateFolder(data_dir)
         self._emit = emit
         self._database = Database(self._folder.open(installed_index))
-        self._switch = threading.Lock()  # held by reads, and while the database is replaced
+        # Held while the database is replaced; by questions, and by the short reads of the loop.
+        self._asking = threading.Lock()
+        self._reading = threading.Lock()
         self._flusher = Worker("inventory-flush", emit)
         self._reader = Worker("inventory-read", emit)
         self._copier = Worker("inventory-copy", emit)
@@ -93,7 +98,7 @@ class SqliteStore:
         """Answer from one read transaction."""
 
         def job() -> events.Event:
-            with self._switch:
+            with self._asking:
                 return events.Answered(self._database.ask(questions))
 
         self._reader.do(job)
@@ -120,7 +125,8 @@ class SqliteStore:
 
     def _with_pinned(self, work: Callable[[Pinned], events.Event]) -> None:
         """Pin the state at once, on the caller's thread; do the work on the copier's."""
-        pinned = self._database.pin()
+        with self._reading:
+            pinned = self._database.pin()
 
         def job() -> events.Event:
             try:
@@ -144,8 +150,9 @@ class SqliteStore:
 
         def job() -> events.Event:
             replacement = Database(self._folder.install(meta.index))
-            with self._switch:
-                old, self._database = self._database, replacement
+            with self._asking:
+                with self._reading:
+                    old, self._database = self._database, replacement
                 old.close()
             self._folder.keep_only(meta.index)
             return events.Installed(ticket)
@@ -154,24 +161,30 @@ class SqliteStore:
 
     def header(self) -> Header:
         """See `Shelf`."""
-        return self._database.header()
+        with self._reading:
+            return self._database.header()
 
     def item(self, item_id: int) -> Item | None:
         """See `Shelf`."""
-        return self._database.item(item_id)
+        with self._reading:
+            return self._database.item(item_id)
 
     def user(self, user_id: int) -> User | None:
         """See `Shelf`."""
-        return self._database.user(user_id)
+        with self._reading:
+            return self._database.user(user_id)
 
     def user_by_name(self, name: str) -> User | None:
         """See `Shelf`."""
-        return self._database.user_by_name(name)
+        with self._reading:
+            return self._database.user_by_name(name)
 
     def request(self, bucket: int, user_id: int, request_id: str) -> Remembered | None:
         """See `Shelf`."""
-        return self._database.request(bucket, user_id, request_id)
+        with self._reading:
+            return self._database.request(bucket, user_id, request_id)
 
     def buckets(self) -> dict[int, int]:
         """See `Shelf`."""
-        return self._database.buckets()
+        with self._reading:
+            return self._database.buckets()

@@ -1,0 +1,18 @@
+"""A cluster of cores on one thread, where one seed decides everything that happens.
+
+Each seed draws a size (1, 3 or 5), bounds and probabilities, and then some hundred rounds of chaos:
+messages are dropped, doubled, delayed and reordered, links and members are cut off, members are
+paused and crash, disks sync late, logs are cut, snapshots are streamed and lost. Clients propose
+and read all the while. Then everything heals, and the cluster has to get to work again.
+
+The four properties of Raft (Figure 3), and those that a caller relies on, are checked after every
+event; see `Properties`. A failing seed is run again with `make sim SEEDS=1 SEED=…`.
+
+Caveats. A disk keeps a prefix of what was written; torn and damaged writes belong to the tests of
+the log on disk. Members neither join nor leave.
+"""
+
+from rafttest.properties import PropertyViolation
+from rafttest.world import World, run
+
+__all__ = ["PropertyViolation", "World", "run"]

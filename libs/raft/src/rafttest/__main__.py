@@ -1,0 +1,35 @@
+"""Run seeds and say how to run a failing one again: `python -m rafttest --seeds N --first S`."""
+
+import argparse
+import sys
+import traceback
+
+from raft import InvariantViolation
+from rafttest.properties import PropertyViolation
+from rafttest.world import run
+
+PROGRESS_SEEDS = 50
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the seeds; return 0 when all hold, 1 when one does not."""
+    parser = argparse.ArgumentParser(prog="rafttest", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=500, help="how many seeds to run")
+    parser.add_argument("--first", type=int, default=0, help="the first of them")
+    options = parser.parse_args(arguments)
+    failed = entries = 0
+    for count, seed in enumerate(range(options.first, options.first + options.seeds), 1):
+        try:
+            entries += run(seed).properties.commit_index
+        except (InvariantViolation, PropertyViolation) as error:
+            failed += 1
+            traceback.print_exc(limit=-4)
+            print(f"seed {seed}: {error}", file=sys.stderr)  # noqa: T201 - a program's output
+            print(f"run it again with: make sim SEEDS=1 SEED={seed}", file=sys.stderr)  # noqa: T201
+        if count % PROGRESS_SEEDS == 0 or count == options.seeds:
+            print(f"{count} of {options.seeds} seeds, {entries} entries, {failed} failed", flush=True)  # noqa: T201
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""What one member has on disk, and what is on its way there."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from raft import Restored
+from raft.messages import Configuration, Entry, HardState, Message, SnapshotMeta
+from raft.ready import Mark
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A state machine's state: the entries up to `index`, folded into a checksum."""
+
+    index: int
+    term: int
+    checksum: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One Ready's part for the disk, and what waits for its sync."""
+
+    hard_state: HardState | None
+    install: SnapshotMeta | None
+    image: Image | None  # with `install`: the staged state
+    entries: tuple[Entry, ...]
+    mark: Mark | None
+    after_sync: tuple[Message, ...]
+    due: int  # the round in which it is synced, if nothing before it is late
+
+
+class Disk:
+    """Batches are synced in the order in which they were written; a crash keeps a prefix of them.
+
+    - `image.index` >= `base_index`: the log reaches back to the durable state.
+    - What `restored` returns holds nothing that was not synced, or kept by a crash.
+    """
+
+    def __init__(self, configuration: Configuration) -> None:
+        """Begin as an empty member of a cluster."""
+        self.hard_state = HardState(0, 0)
+        self.configuration = configuration
+        self.base_index = self.base_term = 0
+        self.entries: list[Entry] = []
+        self.image = Image(0, 0, 0)
+        self.queue: deque[Batch] = deque()
+
+    @property
+    def last_index(self) -> int:
+        """Return the last index that is synced."""
+        return self.base_index + len(self.entries)
+
+    def holds(self, index: int, term: int) -> bool:
+        """Tell whether the entry is synced, or part of what a synced snapshot covers."""
+        if index <= self.base_index:
+            return True
+        return index <= self.last_index and self.entries[index - self.base_index - 1].term == term
+
+    def sync_first(self) -> Batch:
+        """Make the oldest batch durable."""
+        batch = self.queue.popleft()
+        self._write(batch)
+        return batch
+
+    def crash(self, kept: int) -> None:
+        """Lose what was under way, but for the first `kept` batches, which got there in time."""
+        for _ in range(kept):
+            self._write(self.queue.popleft())
+        self.queue.clear()
+
+    def flush(self, image: Image) -> None:
+        """Make the applied state durable, unless it stands on a snapshot that is not."""
+        if not any(batch.install for batch in self.queue):
+            self.image = image
+
+    def cut(self, index: int) -> None:
+        """Drop the log up to `index`, which the durable state covers."""
+        if index > self.base_index:
+            self.base_term = self.entries[index - self.base_index - 1].term
+            del self.entries[: index - self.base_index]
+            self.base_index = index
+
+    def restored(self) -> Restored:
+        """Return what a member starts from."""
+        return Restored(
+            hard_state=self.hard_state,
+            configuration=self.configuration,
+            base_index=self.base_index,
+            base_term=self.base_term,
+            entries=tuple(self.entries),
+            applied_index=self.image.index,
+        )
+
+    def _write(self, batch: Batch) -> None:
+        if batch.hard_state is not None:
+            self.hard_state = batch.hard_state
+        if batch.install is not None and batch.image is not None:
+            self.configuration = batch.install.configuration
+            self.base_index, self.base_term = batch.install.index, batch.install.term
+            self.entries.clear()
+            self.image = batch.image
+        self._append(batch.entries)
+
+    def _append(self, entries: Sequence[Entry]) -> None:
+        """An entry at index i replaces everything from i on."""
+        if entries:
+            del self.entries[entries[0].index - self.base_index - 1 :]
+            self.entries.extend(entries)

@@ -1,0 +1,249 @@
+"""One member: a core, its disk, its state machine, and the fulfilment of every Ready."""
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from raft import Accepted, RawNode, Settings
+from raft.messages import (
+    AppendReply,
+    Configuration,
+    Entry,
+    EntryKind,
+    InstallSnapshot,
+    Message,
+    SnapshotMeta,
+)
+from raft.ready import Ready, Role
+from rafttest.disk import Batch, Disk, Image
+from rafttest.properties import Properties
+
+
+@dataclass(slots=True)
+class Stream:
+    """A snapshot on its way from a leader to a follower."""
+
+    sender: "Member"
+    life: int  # of the sender: a restarted one has forgotten its streams
+    recipient: int
+    term: int
+    meta: SnapshotMeta
+    image: Image
+    due: int
+    deadline: int
+    arrived: bool = False
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What a member needs of the world."""
+
+    random: Random
+    properties: Properties
+    disks: dict[int, Disk]
+    send: Callable[[Message], None]
+    round: Callable[[], int]
+    streams: list[Stream]
+    sync_rounds_max: int
+
+
+class Member:
+    """Does what the core's manual asks of a caller, as late as it allows."""
+
+    def __init__(self, settings: Settings, disk: Disk, world: Surroundings) -> None:
+        """Start for the first time."""
+        self.settings = settings
+        self.disk = disk
+        self.world = world
+        self.life = 0
+        self.is_paused = False
+        self.staged: dict[tuple[int, int], Image] = {}
+        self.node: RawNode | None = None
+        self.start()
+
+    def start(self) -> None:
+        """Start from what is on disk."""
+        self.life += 1
+        self.is_paused = False
+        self.image = self.disk.image
+        self.unapplied: list[Entry] = []
+        self.proposed: dict[int, int] = {}  # index to term, of entries that a client waits for
+        self.node = RawNode(self.settings, self.disk.restored())
+        self.seen_commit_index = self.node.commit_index
+        self.fulfil()
+
+    def crash(self) -> None:
+        """Stop at once; what was not synced is lost, but for a prefix that got there."""
+        self.node = None
+        self.staged.clear()
+        self.disk.crash(self.world.random.randint(0, len(self.disk.queue)))
+
+    @property
+    def running(self) -> RawNode:
+        """Return the core of a member that is up."""
+        if self.node is None:
+            raise LookupError(f"member {self.settings.id} is down")
+        return self.node
+
+    def step(self, message: Message) -> None:
+        """Take a message."""
+        self.running.step(message)
+        self.fulfil()
+
+    def tick(self) -> None:
+        """Let a tick pass."""
+        self.running.tick()
+        self.fulfil()
+
+    def propose(self, payloads: list[bytes]) -> None:
+        """Propose entries and wait for them."""
+        match self.running.propose(payloads):
+            case Accepted(first_index, term):
+                for index in range(first_index, first_index + len(payloads)):
+                    self.proposed[index] = term
+            case _:
+                pass
+        self.fulfil()
+
+    def read(self, context: int) -> None:
+        """Ask where a read may be answered."""
+        self.world.properties.read_began(context)
+        if not self.running.read(context):
+            self.world.properties.reads.pop(context)
+        self.fulfil()
+
+    def fulfil(self) -> None:
+        """Meet what is owed, and have the outcome judged."""
+        node = self.running
+        while (ready := node.ready()) is not None:
+            self._judge(node, ready)
+            for message in ready.at_once:
+                self._leave(message)
+            self._write(ready)
+            if ready.install is not None:
+                self.unapplied.clear()
+                self.image = self.staged[ready.install.index, ready.install.term]
+                node.applied(self.image.index)
+            self.unapplied.extend(ready.committed)
+            for read in ready.reads:
+                self.world.properties.read_confirmed(read.context, read.index)
+            for context in ready.dropped_reads:
+                self.world.properties.reads.pop(context)
+            for peer in ready.snapshots:
+                self._stream(node, peer)
+
+    def _judge(self, node: RawNode, ready: Ready) -> None:
+        properties = self.world.properties
+        if ready.entries:
+            previous_term = node.term_at(ready.entries[0].index - 1) or 0
+            properties.appended(node.id, previous_term, ready.entries)
+        if node.commit_index > self.seen_commit_index:
+            properties.advanced(node, self.seen_commit_index + 1, self.world.disks)
+            self.seen_commit_index = node.commit_index
+        if node.role is Role.LEADER:
+            properties.led(node)
+
+    def _leave(self, message: Message) -> None:
+        self.world.properties.left(message, self.disk)
+        self.world.send(message)
+
+    def _write(self, ready: Ready) -> None:
+        """Queue what the disk is owed; messages wait for it and for all before it."""
+        if ready.mark is None and not self.disk.queue:
+            for message in ready.after_sync:
+                self._leave(message)
+            return
+        if ready.mark is None and not ready.after_sync:
+            return
+        image = None
+        if ready.install is not None:
+            image = self.staged[ready.install.index, ready.install.term]
+        self.disk.queue.append(
+            Batch(
+                ready.hard_state,
+                ready.install,
+                image,
+                ready.entries,
+                ready.mark,
+                ready.after_sync,
+                self.world.round() + self.world.random.randint(0, self.world.sync_rounds_max),
+            )
+        )
+
+    def sync(self) -> None:
+        """Sync what is due: one sync for all of it, so that the marks come together."""
+        done = []
+        while self.disk.queue and self.disk.queue[0].due <= self.world.round():
+            done.append(self.disk.sync_first())
+            for message in done[-1].after_sync:
+                self._leave(message)
+                if isinstance(message, AppendReply) and message.accepted:
+                    self._installed(message)
+        marks = [batch.mark for batch in done if batch.mark is not None]
+        if marks:
+            # A mark is cumulative: the last of them speaks for all.
+            self.running.persisted(marks[-1])
+            self.fulfil()
+
+    def apply(self, count: int) -> None:
+        """Apply some of what is committed, and answer the clients that wait for it."""
+        properties = self.world.properties
+        entries, self.unapplied = self.unapplied[:count], self.unapplied[count:]
+        for entry in entries:
+            if entry.index != self.image.index + 1:
+                raise LookupError(f"entry {entry.index} handed out after {self.image.index}")
+            checksum = zlib.crc32(b"%d:" % entry.term + entry.payload, self.image.checksum)
+            self.image = Image(entry.index, entry.term, checksum)
+            properties.applied(self.settings.id, self.image)
+            if self.proposed.pop(entry.index, 0) == entry.term and entry.kind is EntryKind.COMMAND:
+                properties.acknowledged(entry.index)
+        if entries:
+            self.running.applied(self.image.index)
+            self.fulfil()
+
+    def flush(self) -> None:
+        """Make the state durable."""
+        self.disk.flush(self.image)
+
+    def compact(self, kept: int) -> None:
+        """Cut the log below the durable state, but for some entries."""
+        index = self.disk.image.index - kept
+        if index > self.disk.base_index:
+            self.running.compact(index)
+            self.disk.cut(index)
+            self.fulfil()
+
+    def _stream(self, node: RawNode, peer: int) -> None:
+        world = self.world
+        due = world.round() + 1 + world.random.randint(0, 8)
+        configuration: Configuration = node.configuration
+        meta = SnapshotMeta(self.image.index, self.image.term, configuration)
+        world.streams.append(
+            Stream(self, self.life, peer, node.term, meta, self.image, due, due + 20)
+        )
+
+    def receive(self, stream: Stream) -> None:
+        """Take the last byte of a snapshot: it is verified and synced in staging."""
+        self.staged[stream.meta.index, stream.meta.term] = stream.image
+        stream.arrived = True
+        self.step(
+            InstallSnapshot(
+                stream.sender.settings.id, self.settings.id, stream.term, stream.meta
+            )
+        )
+
+    def _installed(self, reply: AppendReply) -> None:
+        """End the streams whose snapshot this member holds on disk."""
+        for stream in self.world.streams:
+            is_waiting = stream.arrived and stream.deadline and stream.recipient == reply.sender
+            if is_waiting and reply.index >= stream.meta.index:
+                self.end(stream, installed=True)
+
+    def end(self, stream: Stream, *, installed: bool) -> None:
+        """Tell a stream's sender how it ended, once."""
+        stream.deadline = 0
+        sender = stream.sender
+        if sender.node is not None and sender.life == stream.life:
+            sender.node.snapshot_sent(stream.recipient, stream.meta.index, installed=installed)
+            sender.fulfil()

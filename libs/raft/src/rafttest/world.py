@@ -1,0 +1,235 @@
+"""One seed's world: what happens when, and to whom."""
+
+from dataclasses import dataclass
+from random import Random
+
+from raft import RawNode, Settings
+from raft.messages import Configuration, Message
+from raft.ready import Role
+from rafttest.disk import Disk
+from rafttest.member import Member, Stream, Surroundings
+from rafttest.network import Network, Weather
+from rafttest.properties import Properties, PropertyViolation
+
+CHAOS_ROUNDS = 400
+CALM_ROUNDS_MAX = 1500  # one entry an append and one append under way take their time
+KEPT_ENTRIES_MAX = 8
+UNPAUSE = 0.06  # a round: a pause outlasts elections
+
+
+@dataclass(slots=True)
+class Chances:
+    """Probabilities a round, drawn once a seed."""
+
+    crash: float
+    restart: float
+    partition: float
+    heal: float
+    pause: float
+    strike: float  # at a leader: by a crash, a pause or a partition around it
+    propose: float
+    read: float
+    flush: float
+    compact: float
+
+
+class World:
+    """A cluster, its network, its clients, and the faults that a seed chose."""
+
+    def __init__(self, seed: int) -> None:
+        """Draw a cluster and its fate."""
+        self.random = random = Random(seed)  # noqa: S311 - it is drawn again from the same seed
+        self.properties = Properties()
+        self.round = 0
+        self.number = 0  # of the last payload or read
+        self.network = Network(
+            random,
+            Weather(
+                drop=random.choice((0.0, 0.01, 0.05, 0.15)),
+                double=random.choice((0.0, 0.05, 0.2)),
+                delay_rounds_max=random.choice((1, 2, 4)),
+                straggle=random.choice((0.0, 0.02)),
+            ),
+        )
+        self.chances = Chances(
+            crash=random.choice((0.0, 0.003, 0.01)),
+            restart=random.choice((0.1, 0.3)),
+            partition=random.choice((0.0, 0.01)),
+            heal=random.choice((0.05, 0.1)),
+            pause=random.choice((0.0, 0.003)),
+            strike=random.choice((0.01, 0.05, 0.1)),
+            propose=random.choice((0.1, 0.4, 0.8)),
+            read=random.choice((0.1, 0.5)),
+            flush=random.choice((0.05, 0.3)),
+            compact=random.choice((0.0, 0.02, 0.1)),
+        )
+        self.members = self._found(random.choice((1, 3, 3, 3, 3, 5, 5, 5)))
+
+    def _found(self, size: int) -> list[Member]:
+        """Start a cluster of empty members."""
+        random = self.random
+        ids = range(1, size + 1)
+        configuration = Configuration(frozenset(ids))
+        disks = {member: Disk(configuration) for member in ids}
+        self.surroundings = surroundings = Surroundings(
+            random=random,
+            properties=self.properties,
+            disks=disks,
+            send=self._send,
+            round=lambda: self.round,
+            streams=[],
+            sync_rounds_max=random.choice((0, 1, 3)),
+        )
+        self.streams: list[Stream] = surroundings.streams
+        bounds = (random.choice((1, 3, 16)), random.choice((8, 1 << 20)), random.choice((1, 2, 8)))
+        timeout = random.choice((6, 10))
+        return [
+            Member(
+                Settings(
+                    id=member,
+                    election_timeout_ticks_min=timeout,
+                    election_timeout_ticks_max=2 * timeout,
+                    heartbeat_ticks=max(1, timeout // 5),
+                    entries_per_append_max=bounds[0],
+                    bytes_per_append_max=bounds[1],
+                    appends_in_flight_max=bounds[2],
+                    random=random.randrange,
+                ),
+                disks[member],
+                surroundings,
+            )
+            for member in ids
+        ]
+
+    def _send(self, message: Message) -> None:
+        self.network.send(self.round, message)
+
+    def run(self) -> None:
+        """Live through the chaos, and see that the cluster recovers."""
+        for _ in range(CHAOS_ROUNDS):
+            self.misfortune()
+            self.pass_round()
+        self.recover()
+
+    def pass_round(self) -> None:
+        """Let one round pass: arrivals, clients, disks, state machines, clocks."""
+        self.round += 1
+        for message in self.network.arrivals(self.round):
+            member = self.members[message.recipient - 1]
+            if member.is_paused and member.node is not None:
+                self.network.hold(self.round, message)
+            elif member.node is not None:
+                member.step(message)
+        self._advance_streams()
+        random, chances = self.random, self.chances
+        for member in self.members:
+            if member.node is None or member.is_paused:
+                continue
+            self._client(member, member.node)
+            member.sync()
+            if member.unapplied:
+                member.apply(random.randint(1, 16))
+            if random.random() < chances.flush:
+                member.flush()
+            if random.random() < chances.compact:
+                member.compact(random.randint(0, KEPT_ENTRIES_MAX))
+            if random.random() < 0.95:  # noqa: PLR2004 - clocks run apart
+                member.tick()
+
+    def _client(self, member: Member, node: RawNode) -> None:
+        """Propose to and read from whoever takes itself for the leader."""
+        if node.role is not Role.LEADER:
+            return
+        random, chances = self.random, self.chances
+        if random.random() < chances.propose:
+            payloads = [b"%d" % (self.number + count) for count in range(random.randint(1, 4))]
+            self.number += len(payloads)
+            member.propose(payloads)
+        if random.random() < chances.read:
+            self.number += 1
+            member.read(self.number)
+
+    def _advance_streams(self) -> None:
+        for stream in list(self.streams):
+            recipient = self.members[stream.recipient - 1]
+            is_cut = (stream.sender.settings.id, stream.recipient) in self.network.cut
+            if stream.deadline <= self.round or recipient.node is None or is_cut:
+                if stream.deadline:
+                    stream.sender.end(stream, installed=False)
+            elif stream.due <= self.round and not stream.arrived and not recipient.is_paused:
+                recipient.receive(stream)
+        self.streams[:] = [stream for stream in self.streams if stream.deadline]
+
+    def misfortune(self) -> None:
+        """Let things go wrong, or right again."""
+        random, chances = self.random, self.chances
+        ids = [member.settings.id for member in self.members]
+        if random.random() < chances.partition and len(ids) > 1:
+            self.network.partition(ids)
+        elif random.random() < chances.heal:
+            self.network.heal()
+        for member in self.members:
+            if member.node is None:
+                if random.random() < chances.restart:
+                    member.start()
+            elif member.is_paused:
+                member.is_paused = random.random() >= UNPAUSE
+            elif member.node.role is Role.LEADER and random.random() < chances.strike:
+                self.strike(member)
+            elif random.random() < chances.crash:
+                member.crash()
+            elif random.random() < chances.pause:
+                member.is_paused = True
+
+    def strike(self, leader: Member) -> None:
+        """Take a leader out of its cluster, in one of three ways."""
+        ids = [member.settings.id for member in self.members]
+        match self.random.randrange(3):
+            case 0:
+                leader.crash()
+            case 1:
+                leader.is_paused = True
+            case _:
+                self.network.isolate(leader.settings.id, ids)
+
+    def recover(self) -> None:
+        """Heal everything; raise PropertyViolation unless all members get to the same end."""
+        self.network.heal()
+        self.network.weather = Weather(drop=0.0, double=0.0, delay_rounds_max=1, straggle=0.0)
+        self.surroundings.sync_rounds_max = 0
+        for member in self.members:
+            member.is_paused = False
+            if member.node is None:
+                member.start()
+        self.chances.propose = self.chances.read = 0.0
+        is_last_asked = False
+        for _ in range(CALM_ROUNDS_MAX):
+            self.pass_round()
+            if self._agrees():
+                if is_last_asked:
+                    return
+                self.chances.propose = 1.0
+                self.pass_round()
+                self.chances.propose = 0.0
+                is_last_asked = True
+        states = [
+            (node.id, node.role.value, node.term, node.commit_index, node.last_index)
+            for node in (member.running for member in self.members)
+        ]
+        raise PropertyViolation(f"liveness: no agreement {CALM_ROUNDS_MAX} rounds later: {states}")
+
+    def _agrees(self) -> bool:
+        """Tell whether one member leads, and all have applied all that it has."""
+        nodes = [member.running for member in self.members]
+        leaders = [node for node in nodes if node.role is Role.LEADER]
+        return len(leaders) == 1 and all(
+            node.leader == leaders[0].id and node.applied_index == leaders[0].last_index
+            for node in nodes
+        )
+
+
+def run(seed: int) -> World:
+    """Run one seed to its end; raise PropertyViolation or InvariantViolation where it fails."""
+    world = World(seed)
+    world.run()
+    return world

@@ -1,0 +1,89 @@
+"""Small cores to test on: a leader of three, and a caller whose disk syncs at once."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from raft import RawNode, Restored, Settings
+from raft.messages import AppendReply, Configuration, Entry, HardState, PreVoteReply, VoteReply
+from raft.ready import Ready, Role
+
+
+def make_node(  # noqa: PLR0913 - each part of a disk by name
+    member: int = 1,
+    *,
+    size: int = 3,
+    term: int = 0,
+    vote: int = 0,
+    entries: Sequence[Entry] = (),
+    base: tuple[int, int] = (0, 0),
+    applied: int = 0,
+    learners: frozenset[int] = frozenset(),
+    in_flight_max: int = 4,
+) -> RawNode:
+    """Return a member with election timeout 10, heartbeat 1, and what its disk holds."""
+    settings = Settings(
+        id=member,
+        election_timeout_ticks_min=10,
+        election_timeout_ticks_max=20,
+        heartbeat_ticks=1,
+        entries_per_append_max=8,
+        bytes_per_append_max=1 << 20,
+        appends_in_flight_max=in_flight_max,
+        random=lambda _: 0,
+    )
+    configuration = Configuration(frozenset(range(1, size + 1)), learners)
+    restored = Restored(HardState(term, vote), configuration, *base, entries, applied)
+    return RawNode(settings, restored)
+
+
+def settle_node(node: RawNode) -> list[Ready]:
+    """Fulfil all that is owed, at once, and return it."""
+    readies = []
+    while (ready := node.ready()) is not None:
+        readies.append(ready)
+        if ready.mark is not None:
+            node.persisted(ready.mark)
+        if ready.install is not None:
+            node.applied(ready.install.index)
+        if ready.committed:
+            node.applied(ready.committed[-1].index)
+    return readies
+
+
+def make_leader(node: RawNode) -> RawNode:
+    """Let a member win an election by the vote of member 2, and commit its first entry."""
+    while node.role is Role.FOLLOWER:
+        node.tick()
+    node.step(PreVoteReply(2, node.id, node.term + 1, granted=True))
+    settle_node(node)
+    node.step(VoteReply(2, node.id, node.term, granted=True))
+    settle_node(node)
+    for peer in (2, 3):
+        node.step(AppendReply(peer, node.id, node.term, accepted=True, index=node.last_index))
+    settle_node(node)
+    return node
+
+
+@pytest.fixture
+def make() -> Callable[..., RawNode]:
+    """Make members."""
+    return make_node
+
+
+@pytest.fixture
+def settle() -> Callable[[RawNode], list[Ready]]:
+    """Fulfil all that is owed."""
+    return settle_node
+
+
+@pytest.fixture
+def elect() -> Callable[[RawNode], RawNode]:
+    """Make a member win an election."""
+    return make_leader
+
+
+@pytest.fixture
+def leader() -> RawNode:
+    """Return member 1 of three, leading term 1, its first entry committed and held by all."""
+    return make_leader(make_node())

@@ -1,0 +1,34 @@
+"""Five hundred seeded clusters, each through chaos and back to work."""
+
+import pytest
+
+from rafttest import run
+from rafttest.__main__ import main
+
+CHUNK_SEEDS = 50
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, 500, CHUNK_SEEDS))
+def test_seeds_hold(first: int) -> None:
+    """The safety properties hold after every event, and the cluster recovers."""
+    for seed in range(first, first + CHUNK_SEEDS):
+        try:
+            run(seed)
+        except Exception as error:
+            error.add_note(f"run it again with: make sim SEEDS=1 SEED={seed}")
+            raise
+
+
+def test_a_seed_gives_the_same_run_twice() -> None:
+    """Everything that happens is drawn from the seed."""
+    first, second = run(7), run(7)
+    assert first.round == second.round
+    assert first.properties.entries == second.properties.entries
+    assert first.properties.checksums == second.properties.checksums
+
+
+def test_the_program_counts_seeds(capsys: pytest.CaptureFixture[str]) -> None:
+    """It says how far it is."""
+    assert main(["--seeds", "1", "--first", "7"]) == 0
+    assert "1 of 1 seeds" in capsys.readouterr().out

@@ -1,0 +1,24 @@
+"""A term that a crash can undo has no leader, not even where one vote is enough."""
+
+from collections.abc import Callable
+
+from raft import RawNode
+from raft.messages import AppendRequest
+from raft.ready import Role
+
+
+def test_a_single_voter_leads_when_its_vote_is_synced(make: Callable[..., RawNode]) -> None:
+    """Else its learner could get two different entries of one term and index."""
+    node = make(size=1, learners=frozenset({2}))
+    while node.role is Role.FOLLOWER:
+        node.tick()
+    assert node.role is Role.CANDIDATE
+    ready = node.ready()
+    assert ready is not None
+    assert ready.mark is not None
+    assert not ready.at_once
+    node.persisted(ready.mark)
+    assert node.role is Role.LEADER
+    later = node.ready()
+    assert later is not None
+    assert [type(message) for message in later.at_once] == [AppendRequest]
