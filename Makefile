@@ -43,3 +43,8 @@ SEEDS ?= 500
 SEED ?= 0
 sim: install  ## seeded clusters: SEEDS=n of them from SEED=first on
 	$(BIN)/python -m rafttest --seeds $(SEEDS) --first $(SEED)
+
+bench: install  ## orders a second, and failover time, on this machine
+	$(BIN)/python bench/orders.py
+	$(BIN)/python bench/failover.py
+	$(BIN)/python bench/apply.py

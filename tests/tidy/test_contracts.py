@@ -1,4 +1,4 @@
-"""What two places must say alike: raw twins and their messages, documents and what they document."""
+"""What two places must say alike: raw twins and messages, documents and what they document."""
 
 import re
 import subprocess
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-
 from inventory.raft.v1 import log_pb2, raw_pb2
 from inventory.v1 import inventory_pb2
 

@@ -80,7 +80,9 @@ class FakeGateway:
             "Submit": grpc.stream_stream_rpc_method_handler(self.submit),
             "OrderItem": grpc.unary_unary_rpc_method_handler(self.order_item),
         }
-        login: dict[str, grpc.RpcMethodHandler[Any, Any]] = {"Login": grpc.unary_unary_rpc_method_handler(self.login)}
+        login: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+            "Login": grpc.unary_unary_rpc_method_handler(self.login)
+        }
         server.add_generic_rpc_handlers(
             (
                 grpc.method_handlers_generic_handler("inventory.v1.InventoryService", inventory),

@@ -4,7 +4,6 @@ import inspect
 
 import pytest
 from google.rpc import error_details_pb2, status_pb2
-
 from wire import errors
 from wire.errors import CODES, Reason, details_of, reason_of, refusal
 
@@ -52,7 +51,7 @@ def test_insufficient_stock_says_requested_and_available() -> None:
 
 
 def test_refusals_are_the_same_bytes_in_every_process() -> None:
-    """They are replicated state; a map's order on the wire differs by process unless told not to."""
+    """They are replicated state; by default a map's order on the wire differs by process."""
     status = errors.insufficient_stock(3, 9, 2)
     info = error_details_pb2.ErrorInfo()
     assert status.details[0].Unpack(info)

@@ -7,6 +7,7 @@ text), logout, exit.
 
 import re
 import sys
+from typing import TYPE_CHECKING
 
 import typer
 from inventory_client import Inventory, InventoryError, Item, Money
@@ -14,6 +15,9 @@ from rich.prompt import Prompt
 
 from inventory_cli.output import console, table
 from inventory_cli.session import Connection, explain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HELP = "commands: get_all, get_item, restock, order, delete, llm, logout, exit"
 _QUANTITY = re.compile(r"(=?)(-?\d+)")
@@ -45,7 +49,7 @@ class Shell:
         self._inventory = inventory
         self._last: int | None = None  # the item that was looked at last
         self._currency = "USD"
-        self._commands = {
+        self._commands: dict[str, Callable[[], None]] = {
             "get_all": self._get_all,
             "get_item": self._get_item,
             "restock": self._restock,

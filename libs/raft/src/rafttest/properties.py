@@ -19,6 +19,7 @@ class Properties:
     - Log matching: entries of equal index and term are equal, and so is all before them.
     - Leader completeness: what is committed is in the log of every later leader.
     - State machine safety: what is applied at an index is the same everywhere.
+    - Commit rule: a leader commits by counting what is of its own term (Raft §5.4.2).
     - Durable quorum: what a leader commits is synced on a majority of the voters.
     - Durable promises: a vote or an accepted append leaves when it is on disk, and a member votes
       once a term for ever.
@@ -81,6 +82,11 @@ class Properties:
         if node.role is Role.LEADER:
             term = self.committed.get(last, 0)
             holders = [member for member, disk in disks.items() if disk.holds(last, term)]
+            if term != node.term:
+                raise PropertyViolation(
+                    f"commit rule: member {node.id} leads term {node.term} and commits {last}, "
+                    f"an entry of term {term}, by counting"
+                )
             if not quorum.reached(node.configuration.voters, holders):
                 raise PropertyViolation(
                     f"durable quorum: member {node.id} commits {last}, which {holders} hold"

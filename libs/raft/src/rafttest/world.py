@@ -13,7 +13,7 @@ from rafttest.properties import Properties, PropertyViolation
 
 CHAOS_ROUNDS = 400
 CALM_ROUNDS_MAX = 1500  # one entry an append and one append under way take their time
-KEPT_ENTRIES_MAX = 8
+KEPT_ENTRIES_MAX = 3
 UNPAUSE = 0.06  # a round: a pause outlasts elections
 
 
@@ -60,8 +60,8 @@ class World:
             strike=random.choice((0.01, 0.05, 0.1)),
             propose=random.choice((0.1, 0.4, 0.8)),
             read=random.choice((0.1, 0.5)),
-            flush=random.choice((0.05, 0.3)),
-            compact=random.choice((0.0, 0.02, 0.1)),
+            flush=random.choice((0.1, 0.5)),
+            compact=random.choice((0.0, 0.1, 0.4)),
         )
         self.members = self._found(random.choice((1, 3, 3, 3, 3, 5, 5, 5)))
 
@@ -173,13 +173,19 @@ class World:
                 if random.random() < chances.restart:
                     member.start()
             elif member.is_paused:
-                member.is_paused = random.random() >= UNPAUSE
+                self._wake(member, member.node)
             elif member.node.role is Role.LEADER and random.random() < chances.strike:
                 self.strike(member)
             elif random.random() < chances.crash:
                 member.crash()
             elif random.random() < chances.pause:
                 member.is_paused = True
+
+    def _wake(self, member: Member, node: RawNode) -> None:
+        """Let a paused member go on by chance; clients that waited for it get there first."""
+        if self.random.random() < UNPAUSE:
+            member.is_paused = False
+            self._client(member, node)
 
     def strike(self, leader: Member) -> None:
         """Take a leader out of its cluster, in one of three ways."""

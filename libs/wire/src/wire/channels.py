@@ -51,8 +51,8 @@ async def abort(
 
 def status_of(error: grpc.RpcError) -> status_pb2.Status | None:
     """Return the refusal that a call ended with; None when it ended otherwise."""
-    trailing = error.trailing_metadata() if hasattr(error, "trailing_metadata") else None
-    for key, value in trailing or ():
+    pairs: Any = error.trailing_metadata() if hasattr(error, "trailing_metadata") else None
+    for key, value in pairs or ():
         if key == DETAILS_KEY and isinstance(value, bytes):
             try:
                 return status_pb2.Status.FromString(value)

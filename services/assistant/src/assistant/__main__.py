@@ -21,7 +21,7 @@ from wire.channels import CLIENT_OPTIONS, SERVER_OPTIONS
 from assistant.api import AssistantApi
 from assistant.config import Config
 
-DRAIN_SECONDS = 1.0
+DRAIN_SECONDS = 1
 SERVICE = "inventory.v1.AssistantService"
 
 _log = structlog.get_logger()

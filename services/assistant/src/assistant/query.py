@@ -114,7 +114,7 @@ Query: TypeAlias = (
 )
 
 
-def describe(query: Query) -> str:  # noqa: PLR0911 - one return a kind
+def describe(query: Query) -> str:  # noqa: C901, PLR0911 - an arm a kind
     """Return a query in a fixed form, such as "items price<500 sort=price"."""
     match query:
         case ListItems():

@@ -19,16 +19,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 
-import grpc.aio
 import structlog
 import uvloop
-from grpc_health.v1 import health_pb2_grpc
-from inventory.raft.v1 import forward_pb2_grpc, peer_pb2, peer_pb2_grpc
+from inventory.raft.v1 import peer_pb2
 from inventory.v1 import cluster_pb2
 from pydantic import ValidationError
 from raft.messages import Configuration
 from telemetry import logs, metrics
-from wire.channels import SERVER_OPTIONS
 from wire.tasks import until_first
 
 from inventory_node import bootstrap, events
@@ -42,6 +39,7 @@ from inventory_node.runtime.metrics import Counts, NodeCollector, registry
 from inventory_node.runtime.network import Network
 from inventory_node.runtime.peers import Peer, Peers
 from inventory_node.runtime.probes import Probes
+from inventory_node.runtime.server import AddressTaken, serve
 from inventory_node.runtime.sqlite import DatabaseError
 from inventory_node.runtime.store import SqliteStore
 from inventory_node.runtime.watcher import Watcher
@@ -135,7 +133,7 @@ class Member:
         )
         peer_api = PeerApi(gate, identity.cluster_id, identity.member_id, loop.post, self._describe)
         probes = Probes()
-        server = await _serve(config.node_listen, gateways, peer_api, probes)
+        server = await serve(config.node_listen, gateways, peer_api, probes)
         _end_on_signals(loop, self._stop)
         network = Network(network_peers, gateways, peer_api)
         try:
@@ -256,21 +254,6 @@ async def _run_now(folder: Path, operations: Sequence[object], recovered: Recove
         raise Exit(3, f"the log cannot be begun: {result.problem}")
 
 
-async def _serve(
-    listen: str, gateways: Gateways, peer_api: PeerApi, probes: Probes
-) -> grpc.aio.Server:
-    server = grpc.aio.server(options=SERVER_OPTIONS)
-    forward_pb2_grpc.add_ForwardServiceServicer_to_server(gateways, server)
-    peer_pb2_grpc.add_PeerServiceServicer_to_server(peer_api, server)
-    health_pb2_grpc.add_HealthServicer_to_server(probes.servicer, server)
-    try:
-        server.add_insecure_port(listen)
-    except RuntimeError as error:
-        raise Exit(6, f"cannot listen on {listen}: is the port taken? ({error})") from error
-    await server.start()
-    return server
-
-
 def _end_on_signals(loop: Loop, stop: object) -> None:
     def end() -> None:
         stop()  # type: ignore[operator]  # a bound method
@@ -295,7 +278,7 @@ def _locked(folder: Path) -> Iterator[None]:
         raise Exit(3, f"the data directory {folder} cannot be written: {error}") from error
 
 
-def main() -> int:
+def main() -> int:  # noqa: PLR0911 - an exit status each
     """Run the member; return the exit status."""
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     try:
@@ -316,6 +299,9 @@ def main() -> int:
     except (LogDamaged, LogForeign, DatabaseError) as error:
         sys.stderr.write(f"inventory-node: {error}\n")
         return 4
+    except AddressTaken as error:
+        sys.stderr.write(f"inventory-node: {error}\n")
+        return 6
     except bootstrap.BootstrapRefused as error:
         sys.stderr.write(f"inventory-node: {error}\n")
         return 5

@@ -53,7 +53,7 @@ class Requests:
         self._timed_total = 0
         self._named: dict[Key, Remembered] = {}
         self._named_seconds: dict[int, list[Key]] = {}
-        self._has_named = bool(self._counts)  # whether the shelf may hold such
+        self._shelf_has_named = bool(self._counts)  # whether it may hold such that memory does not
         self._fresh: list[Remembered] = []
         self._taken: list[list[Remembered]] = []  # on their way to the database
         self._changed: dict[int, None] = {}  # seconds whose count did
@@ -69,7 +69,7 @@ class Requests:
                 return found
             return self._shelf.request(bucket, user_id, request_id)
         found = self._named.get(key)
-        if found is None and self._has_named:
+        if found is None and self._shelf_has_named:
             found = self._shelf.request(0, user_id, request_id)
         # The shelf forgets at the next flush, memory at once: the floor makes them the same.
         return found if found is not None and found.second > self.floor else None
@@ -138,7 +138,6 @@ class Requests:
 
     def flushed(self) -> None:
         """Let the oldest seconds go from memory when there are many; the shelf has them."""
-        self._has_named = self._has_named or bool(self._named)
         del self._taken[0]
         if self._timed_total > RESIDENT_MAX:
             self._shed_timed()
@@ -160,6 +159,7 @@ class Requests:
             self._resident_from = max(self._resident_from, second + 1)
 
     def _shed_named(self) -> None:
+        self._shelf_has_named = True
         self._named, self._named_seconds = {}, {}
         for record in self._not_durable():
             if not record.bucket and record.second > self.floor:

@@ -1,0 +1,49 @@
+"""The gateway's gRPC server: the clients' services, health under every name, reflection."""
+
+import asyncio
+
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from wire.channels import SERVER_OPTIONS
+
+from gateway.runtime.api import ASSISTANT, AUTH, CLUSTER, INVENTORY, Api
+from gateway.runtime.assistant import Assistant
+
+DRAIN_SECONDS = 2.0
+SERVICES = (INVENTORY, AUTH, CLUSTER, ASSISTANT)
+
+
+class AddressTaken(Exception):  # noqa: N818 - what is the case
+    """An address cannot be listened on."""
+
+
+class Server:
+    """Listens from its making on, serves from `start` on."""
+
+    def __init__(self, listen: str, api: Api, assistant: Assistant) -> None:
+        """Listen on host:port; raise AddressTaken."""
+        self._server = grpc.aio.server(options=SERVER_OPTIONS)
+        self._server.add_generic_rpc_handlers((*api.handlers(), assistant.handler()))
+        self._probes = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._probes, self._server)
+        names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._server)
+        try:
+            self._server.add_insecure_port(listen)
+        except RuntimeError as error:
+            raise AddressTaken(
+                f"cannot listen on {listen}: is the port taken? ({error})"
+            ) from error
+
+    async def start(self) -> None:
+        """Serve."""
+        for name in ("", *SERVICES):
+            await self._probes.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await self._server.start()
+
+    async def serve_until(self, stopped: asyncio.Event) -> None:
+        """Wait for the end; then send clients elsewhere and let the calls under way finish."""
+        await stopped.wait()
+        await self._probes.enter_graceful_shutdown()
+        await self._server.stop(DRAIN_SECONDS)

@@ -1,0 +1,29 @@
+"""The member's gRPC server."""
+
+import grpc.aio
+from grpc_health.v1 import health_pb2_grpc
+from inventory.raft.v1 import forward_pb2_grpc, peer_pb2_grpc
+from wire.channels import SERVER_OPTIONS
+
+from inventory_node.runtime.api import Gateways, PeerApi
+from inventory_node.runtime.probes import Probes
+
+
+class AddressTaken(Exception):  # noqa: N818 - what is the case
+    """An address cannot be listened on."""
+
+
+async def serve(
+    listen: str, gateways: Gateways, peer_api: PeerApi, probes: Probes
+) -> grpc.aio.Server:
+    """Serve on host:port; raise AddressTaken."""
+    server = grpc.aio.server(options=SERVER_OPTIONS)
+    forward_pb2_grpc.add_ForwardServiceServicer_to_server(gateways, server)
+    peer_pb2_grpc.add_PeerServiceServicer_to_server(peer_api, server)
+    health_pb2_grpc.add_HealthServicer_to_server(probes.servicer, server)
+    try:
+        server.add_insecure_port(listen)
+    except RuntimeError as error:
+        raise AddressTaken(f"cannot listen on {listen}: is the port taken? ({error})") from error
+    await server.start()
+    return server
