@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 import pytest
-
 from raft import RawNode, Restored, Settings
 from raft.messages import AppendReply, Configuration, Entry, HardState, PreVoteReply, VoteReply
 from raft.ready import Ready, Role

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-
 from raft import InvariantViolation, election, quorum, reads, replication
 from raft.log import Log
 from raft.messages import (
@@ -27,7 +26,7 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 
 
 def counts_unsynced_self(patch: pytest.MonkeyPatch) -> None:
-    """A leader counts itself before its own sync."""
+    """Count a leader's entries before its own sync."""
 
     def advance_commit(state: State) -> None:
         held = {peer: progress.match for peer, progress in state.progress.items()}
@@ -40,7 +39,7 @@ def counts_unsynced_self(patch: pytest.MonkeyPatch) -> None:
 
 
 def commits_older_terms_by_counting(patch: pytest.MonkeyPatch) -> None:
-    """Figure 8."""
+    """Commit by counting alone (Raft figure 8)."""
 
     def advance_commit(state: State) -> None:
         held = {peer: progress.match for peer, progress in state.progress.items()}
@@ -51,7 +50,7 @@ def commits_older_terms_by_counting(patch: pytest.MonkeyPatch) -> None:
 
 
 def replies_to_votes_before_the_sync(patch: pytest.MonkeyPatch) -> None:
-    """The vote is promised, not kept."""
+    """Promise a vote that is not kept."""
     rule = election.vote_requested
 
     def vote_requested(state: State, message: VoteRequest) -> None:
@@ -62,7 +61,7 @@ def replies_to_votes_before_the_sync(patch: pytest.MonkeyPatch) -> None:
 
 
 def forgets_its_vote(patch: pytest.MonkeyPatch) -> None:
-    """It votes for whoever asks, as often as asked."""
+    """Vote for whoever asks, as often as asked."""
 
     def vote_requested(state: State, message: VoteRequest) -> None:
         granted = message.term == state.term and state.log.is_up_to_date(
@@ -77,7 +76,7 @@ def forgets_its_vote(patch: pytest.MonkeyPatch) -> None:
 
 
 def votes_for_a_shorter_log(patch: pytest.MonkeyPatch) -> None:
-    """The election restriction is missing (§5.4.1)."""
+    """Vote without the election restriction (§5.4.1)."""
     patch.setattr(Log, "is_up_to_date", lambda *_: True)
 
 
@@ -91,7 +90,7 @@ def keeps_what_conflicts(patch: pytest.MonkeyPatch) -> None:
 
 
 def cuts_without_a_conflict(patch: pytest.MonkeyPatch) -> None:
-    """A late append cuts off what was acknowledged since."""
+    """Let a late append cut off what was acknowledged since."""
 
     def take(state: State, entries: tuple[Entry, ...]) -> None:
         if entries and state.log.term_at(entries[0].index) is not None:
@@ -102,7 +101,7 @@ def cuts_without_a_conflict(patch: pytest.MonkeyPatch) -> None:
 
 
 def reads_without_a_round(patch: pytest.MonkeyPatch) -> None:
-    """A leader trusts that it still is one."""
+    """Trust that a leader still is one."""
 
     def begin(state: State, context: int) -> bool:
         if state.role is not Role.LEADER or state.log.term_at(state.commit_index) != state.term:
@@ -114,7 +113,7 @@ def reads_without_a_round(patch: pytest.MonkeyPatch) -> None:
 
 
 def keeps_the_tail_behind_a_snapshot(patch: pytest.MonkeyPatch) -> None:
-    """What conflicts with a snapshot stays behind it."""
+    """Keep what conflicts with a snapshot behind it."""
 
     def snapshot_received(state: State, message: InstallSnapshot) -> None:
         meta = message.meta
@@ -131,7 +130,7 @@ def keeps_the_tail_behind_a_snapshot(patch: pytest.MonkeyPatch) -> None:
 
 
 def hears_older_terms(patch: pytest.MonkeyPatch) -> None:
-    """An append of an older term is taken like one of this."""
+    """Take an append of an older term like one of this."""
     rule = RawNode.step
 
     def step(self: RawNode, message: Message) -> None:
@@ -143,7 +142,7 @@ def hears_older_terms(patch: pytest.MonkeyPatch) -> None:
 
 
 def acknowledges_before_the_sync(patch: pytest.MonkeyPatch) -> None:
-    """A follower says that it holds what its disk does not."""
+    """Say that a disk holds what it does not."""
     rule = replication.append_requested
 
     def append_requested(state: State, message: AppendRequest) -> None:

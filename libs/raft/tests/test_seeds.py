@@ -1,7 +1,6 @@
 """Five hundred seeded clusters, each through chaos and back to work."""
 
 import pytest
-
 from rafttest import run
 from rafttest.__main__ import main
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from raft import RawNode
 from raft.messages import AppendRequest
-from raft.ready import Role
+from raft.ready import Leadership, Role
 
 
 def test_a_single_voter_leads_when_its_vote_is_synced(make: Callable[..., RawNode]) -> None:
@@ -12,11 +12,11 @@ def test_a_single_voter_leads_when_its_vote_is_synced(make: Callable[..., RawNod
     node = make(size=1, learners=frozenset({2}))
     while node.role is Role.FOLLOWER:
         node.tick()
-    assert node.role is Role.CANDIDATE
     ready = node.ready()
     assert ready is not None
     assert ready.mark is not None
     assert not ready.at_once
+    assert ready.leadership == Leadership(Role.CANDIDATE, 1, 0)
     node.persisted(ready.mark)
     assert node.role is Role.LEADER
     later = node.ready()

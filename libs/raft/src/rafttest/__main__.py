@@ -5,10 +5,17 @@ import sys
 import traceback
 
 from raft import InvariantViolation
+
 from rafttest.properties import PropertyViolation
 from rafttest.world import run
 
 PROGRESS_SEEDS = 50
+
+
+def say(text: str) -> None:
+    """Show a line at once."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,10 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
         except (InvariantViolation, PropertyViolation) as error:
             failed += 1
             traceback.print_exc(limit=-4)
-            print(f"seed {seed}: {error}", file=sys.stderr)  # noqa: T201 - a program's output
-            print(f"run it again with: make sim SEEDS=1 SEED={seed}", file=sys.stderr)  # noqa: T201
+            say(f"seed {seed}: {error}\nrun it again with: make sim SEEDS=1 SEED={seed}")
         if count % PROGRESS_SEEDS == 0 or count == options.seeds:
-            print(f"{count} of {options.seeds} seeds, {entries} entries, {failed} failed", flush=True)  # noqa: T201
+            say(f"{count} of {options.seeds} seeds, {entries} entries, {failed} failed")
     return 1 if failed else 0
 
 

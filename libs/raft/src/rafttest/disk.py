@@ -104,7 +104,7 @@ class Disk:
         self._append(batch.entries)
 
     def _append(self, entries: Sequence[Entry]) -> None:
-        """An entry at index i replaces everything from i on."""
+        """Put entries behind each other; one at index i replaces everything from i on."""
         if entries:
             del self.entries[entries[0].index - self.base_index - 1 :]
             self.entries.extend(entries)

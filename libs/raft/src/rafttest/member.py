@@ -16,6 +16,7 @@ from raft.messages import (
     SnapshotMeta,
 )
 from raft.ready import Ready, Role
+
 from rafttest.disk import Batch, Disk, Image
 from rafttest.properties import Properties
 
@@ -228,9 +229,7 @@ class Member:
         self.staged[stream.meta.index, stream.meta.term] = stream.image
         stream.arrived = True
         self.step(
-            InstallSnapshot(
-                stream.sender.settings.id, self.settings.id, stream.term, stream.meta
-            )
+            InstallSnapshot(stream.sender.settings.id, self.settings.id, stream.term, stream.meta)
         )
 
     def _installed(self, reply: AppendReply) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from raft import RawNode, quorum
 from raft.messages import AppendReply, Entry, Message, VoteReply, VoteRequest
 from raft.ready import Role
+
 from rafttest.disk import Disk, Image
 
 

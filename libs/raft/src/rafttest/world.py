@@ -6,6 +6,7 @@ from random import Random
 from raft import RawNode, Settings
 from raft.messages import Configuration, Message
 from raft.ready import Role
+
 from rafttest.disk import Disk
 from rafttest.member import Member, Stream, Surroundings
 from rafttest.network import Network, Weather

@@ -5,6 +5,7 @@ from typing import assert_never
 from inventory.v1 import inventory_pb2
 
 from assistant.calls import Shop
+from assistant.entities import spellings
 from assistant.query import (
     CountItems,
     Forecast,
@@ -23,6 +24,7 @@ from assistant.rendering import Rendered, amount, examples, items, plural
 
 COVER_DAYS = 30  # a suggested restock lasts so long at the current rate
 RESTOCK_MIN = 20  # suggested for an item that has not sold
+COUNTED_MAX = 10_000  # items; beyond it the answer says so
 LOW = 10
 CRITICAL = 5
 WEEK_DAYS = 7
@@ -72,20 +74,29 @@ async def _list(query: ListItems, shop: Shop) -> Rendered:
         if minor < 0:
             return Rendered("No item fits.")
         wanted.price_max.CopyFrom(await shop.money(minor))
-    found = await shop.items(wanted, query.order_by, query.limit)
+    found: list[inventory_pb2.Item] = []
+    for spelling in spellings(query.name):
+        wanted.name_contains = spelling
+        found = found or await shop.items(wanted, query.order_by, query.limit)
     if not found:
         return Rendered("No item fits.")
     if len(found) > query.limit:
         shown = found[: query.limit]
         if query.order_by.startswith("price") and query.limit == 1:
             return items(shown, f"{shown[0].name} at {amount(shown[0].price)}.")
+        if query.order_by.startswith("price") and not (query.price_min or query.price_max):
+            extreme = "most expensive" if query.order_by.endswith("desc") else "cheapest"
+            return items(shown, f"The {query.limit:,} {extreme} items.")
         return items(shown, f"The first {plural(query.limit, 'item')}; there are more.")
     return items(found, f"{plural(len(found), 'item')}.")
 
 
 async def _count(shop: Shop) -> Rendered:
-    found = await shop.items()
-    return Rendered(f"There are {plural(len(found), 'item')}.")
+    found = await shop.items(limit=COUNTED_MAX)
+    if len(found) > COUNTED_MAX:
+        return Rendered(f"There are more than {plural(COUNTED_MAX, 'item')}.")
+    verb = "is" if len(found) == 1 else "are"
+    return Rendered(f"There {verb} {plural(len(found), 'item')}.")
 
 
 async def _show(query: ShowItem, shop: Shop) -> Rendered:

@@ -64,5 +64,7 @@ async def predict(question: str, shop: Shop) -> assistant_pb2.GetPredictionRespo
     except grpc.aio.AioRpcError as error:
         if error.code() is not grpc.StatusCode.PERMISSION_DENIED:
             raise
-        rendered = Rendered("Sales figures are for producers and admins; ask about items instead.")
+        rendered = Rendered(
+            "Sales and totals are for producers and admins; ask about items and prices instead."
+        )
     return rendered.response(understood, shop.revision)

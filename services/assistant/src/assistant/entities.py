@@ -10,6 +10,7 @@ from inventory.v1 import inventory_pb2
 
 from assistant.query import Reference
 
+_IRREGULAR = {"mice": "mouse", "knives": "knife", "shelves": "shelf", "leaves": "leaf"}
 SHORT_WORD = 4
 LONG_WORD = 8
 
@@ -28,6 +29,9 @@ class Unresolved(Exception):  # noqa: N818 - what is the case
 def spellings(words: str) -> list[str]:
     """Return a name as it was written, and without a plural's ending."""
     written = [words]
+    for plural, singular in _IRREGULAR.items():
+        if words.endswith(plural):
+            written.append(words.removesuffix(plural) + singular)
     if words.endswith("ies"):
         written.append(words[:-3] + "y")
     if words.endswith("es"):

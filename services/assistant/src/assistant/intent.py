@@ -32,14 +32,23 @@ LIMIT_MAX = 100
 _ID = re.compile(r"(?:\b(?:item|product|id|no|number)\s*(?:id|number|no)?\s*#?|#)\s*(\d[\d,]*)\b")
 _COUNT = re.compile(
     r"\b(?:top|first|best|worst|show me|suggest|recommend|cheapest|priciest|bottom)\s+(?:me\s+)?"
-    r"(?:the\s+)?(\d+)\b|\b(\d+)\s+(?:\w+\s+)?(?:items?|products?|things?|sellers?|cheapest|best)\b"
+    r"(?:the\s+)?(\d+)\b|\b(\d+)\s+(?:\w+\s+){0,2}(?:items?|products?|things?|sellers?|cheapest|best)\b"
 )
 _UNDER = r"(?:under|below|less than|cheaper than|lower than|<)"
 _AT_MOST = r"(?:at most|up to|no more than|max(?:imum)?(?: of)?|within|<=)"
 _OVER = r"(?:over|above|more than|dearer than|pricier than|higher than|>)"
 _AT_LEAST = r"(?:at least|from|no less than|min(?:imum)?(?: of)?|starting at|>=)"
 _STOP = frozenset(
-    ["a", "about", "all", "an", "and", "any", "are", "available", "be", "by", "can", "check", "costs", "cost", "count", "current", "could", "days", "do", "does", "for", "forecast", "from", "get", "give", "have", "hand", "has", "how", "i", "id", "in", "information", "info", "inventory", "is", "it", "item", "items", "last", "left", "level", "list", "long", "look", "many", "me", "much", "my", "need", "now", "of", "on", "one", "our", "out", "over", "please", "price", "priced", "product", "products", "quantity", "remaining", "report", "revenue", "run", "runs", "sale", "sales", "see", "sell", "selling", "sold", "sells", "show", "some", "stats", "statistics", "stock", "stocked", "supply", "tell", "than", "that", "the", "there", "this", "till", "to", "units", "until", "up", "us", "want", "was", "we", "what", "when", "which", "will", "with", "would", "you", "your", "find", "search", "profit", "earned", "earn", "make", "made", "details", "detail", "before", "lasts", "last", "does", "till", "gone", "empty"]
+    (
+        "a about all an and any are available be been before by can check cost costs could count "
+        "current days detail details do does earn earned empty find for forecast from get give "
+        "gone hand has have how i id in info information inventory is it item items last lasts "
+        "left level list long look made make many me much my need now of on one our out over "
+        "please price priced product products profit quantity remaining report revenue run runs "
+        "sale sales search see sell selling sells show sold some statistics stats stock stocked "
+        "supply tell than that the there this till to units until up us want was we were what "
+        "when which will with would you your "
+    ).split()
 )  # fmt: skip
 
 
@@ -176,7 +185,7 @@ _RULES = (
     _rule(r"\b(?:profit\w*|margins?|earn\w*)\b", _profit),
     _rule(r"\b(?:how (?:many days|long)|when)\b.*\b(?:out of stock|run out|runs out|last|lasts|sold out|empty|gone|stock)\b|"
           r"\b(?:forecast|predict\w*|days until|days left)\b", _forecast),
-    _rule(r"\b(?:restock|reorder|order anew|replenish|buy in)\b", lambda _: Restock()),
+    _rule(r"\b(?:restock\w*|reorder\w*|order anew|replenish\w*|buy in)\b", lambda _: Restock()),
     _rule(r"\b(?:critical\w*|urgent\w*)\b", _threshold("critical", CRITICAL_DEFAULT)),
     _rule(r"^(?!.*\b(?:item|id)\s*#?\d).*\b(?:out of stock|sold out|unavailable|no stock|zero stock)\b", lambda _: LowStock("out", 0)),
     _rule(r"\b(?:low (?:on |in )?stock|stock is low|low inventory|running low|low items|low stock|almost out|nearly out)\b",
@@ -193,10 +202,10 @@ _RULES = (
           lambda text: ListItems(order_by="price desc", limit=limit(text, 1))),
     _rule(r"\bhow many (?:different )?(?:items|products|articles)\b(?! \w+ (?:of|left))|\b(?:count|number of) (?:the )?(?:items|products)\b",
           lambda _: CountItems()),
-    _rule(r"\b(?:price|cost|costs|how much (?:is|for|does))\b", _show("price")),
+    _rule(r"\b(?:price|cost|costs|how much (?:is|are|for|does|do))\b", _show("price")),
     _rule(r"\b(?:how many|stock of|stock for|quantity|level of|left of|available)\b", _show("stock")),
     _rule(r"^(?:show|list|get|display|give|view|see|what)?\s*(?:me\s+|us\s+)?(?:all|every\w*|the|your|our)?\s*(?:of\s+)?(?:the\s+)?"
-          r"(?:items?|products?|catalogue|catalog|everything|inventory|articles)"
+          r"(?:items?|products?|catalogue|catalog|everything|inventory|articles|all)"
           r"(?: (?:are there|do you have|you have|there are|please|is there|we have|available))*$", lambda _: ListItems()),
     _rule(r"\b(?:top|first)\s+\d+\s+(?:items|products)\b", lambda text: ListItems(limit=limit(text, LIMIT_DEFAULT))),
     _rule(r"\b(?:search|find|look for|looking for|do you have|have you got|is there|any)\b", _search),

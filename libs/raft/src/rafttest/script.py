@@ -1,0 +1,297 @@
+"""A cluster that does what a script says, one command after the other, and tells what happened.
+
+A line `> command` is a command; the lines below it are what came of it. Members tick, sync,
+receive and lose only what a command names, so a transcript shows one behaviour and nothing else.
+Timeouts are 10 ticks for member 1, 11 for member 2 and so on; heartbeats leave every 2.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+
+from raft import Accepted, RawNode, Settings
+from raft.messages import Configuration, Entry, InstallSnapshot, Message, SnapshotMeta
+from raft.ready import Ready
+
+from rafttest.disk import Batch, Disk, Image
+
+SETTLE_ROUNDS_MAX = 100
+
+
+def show(value: object) -> str:
+    """Return a field of a message, shortly."""
+    if isinstance(value, tuple):
+        return "[" + " ".join(show(one) for one in value) + "]"
+    if isinstance(value, Entry):
+        return f"{value.index}/{value.term}" + (
+            f":{value.payload.decode()}" if value.payload else ""
+        )
+    if isinstance(value, SnapshotMeta):
+        return f"{value.index}/{value.term}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def describe(message: Message) -> str:
+    """Return a message as `1 -> 2 VoteRequest term=1 …`."""
+    parts = [
+        f"{field.name}={show(getattr(message, field.name))}"
+        for field in fields(message)
+        if field.name not in ("sender", "recipient")
+    ]
+    return f"{message.sender} -> {message.recipient} {type(message).__name__} {' '.join(parts)}"
+
+
+class Script:
+    """Runs the commands of one script."""
+
+    def __init__(self) -> None:
+        """Begin without a cluster."""
+        self.nodes: dict[int, RawNode] = {}
+        self.disks: dict[int, Disk] = {}
+        self.waiting: list[Message] = []
+        self.images: dict[int, Image] = {}
+        self.cut: set[int] = set()
+        self.lines: list[str] = []
+        self.is_quiet = False
+        self.entries_per_append = 4
+        self.commands: dict[str, Callable[..., None]] = {
+            "cluster": self.cluster,
+            "tick": self.tick,
+            "sync": self.sync,
+            "deliver": self.deliver,
+            "lose": self.lose,
+            "settle": self.settle,
+            "propose": self.propose,
+            "read": self.read,
+            "crash": self.crash,
+            "restart": self.restart,
+            "compact": self.compact,
+            "stream": self.stream,
+            "isolate": self.isolate,
+            "heal": self.heal,
+            "status": self.status,
+            "log": self.log,
+        }
+
+    def run(self, command: str) -> list[str]:
+        """Run one command and return what it shows; raise KeyError for an unknown one."""
+        name, *arguments = command.split()
+        self.lines = []
+        self.commands[name](*arguments)
+        return self.lines or ["nothing"]
+
+    def cluster(self, size: str, entries_per_append: str = "4") -> None:
+        """Start `size` members on empty disks."""
+        self.entries_per_append = int(entries_per_append)
+        ids = range(1, int(size) + 1)
+        for member in ids:
+            self.disks[member] = Disk(Configuration(frozenset(ids)))
+            self._start(member)
+
+    def _start(self, member: int) -> None:
+        settings = Settings(
+            id=member,
+            election_timeout_ticks_min=10,
+            election_timeout_ticks_max=20,
+            heartbeat_ticks=2,
+            entries_per_append_max=self.entries_per_append,
+            bytes_per_append_max=1 << 20,
+            appends_in_flight_max=4,
+            random=lambda bound: min(member - 1, bound - 1),
+        )
+        disk = self.disks[member]
+        self.nodes[member] = RawNode(settings, disk.restored())
+        self.images[member] = disk.image
+        self._fulfil(member)
+
+    def tick(self, member: str, count: str = "1") -> None:
+        """Let ticks pass at one member."""
+        for _ in range(int(count)):
+            self.nodes[int(member)].tick()
+            self._fulfil(int(member))
+
+    def sync(self, *members: str) -> None:
+        """Sync everything that members wrote."""
+        for member in map(int, members):
+            queue = self.disks[member].queue
+            while queue:
+                batch = self.disks[member].sync_first()
+                for message in batch.after_sync:
+                    self._leave(message)
+                if batch.mark is not None:
+                    self.nodes[member].persisted(batch.mark)
+            self._fulfil(member)
+
+    def deliver(self, recipient: str, sender: str = "") -> None:
+        """Deliver what waits for a member, of all or of one sender."""
+        messages = self._take(recipient, sender)
+        for message in messages:
+            self.nodes[int(recipient)].step(message)
+            self._fulfil(int(recipient))
+
+    def lose(self, recipient: str, sender: str = "") -> None:
+        """Lose what waits for a member."""
+        for message in self._take(recipient, sender):
+            self.lines.append(f"lost: {describe(message)}")
+
+    def _take(self, recipient: str, sender: str) -> list[Message]:
+        taken = [
+            message
+            for message in self.waiting
+            if message.recipient == int(recipient) and sender in ("", str(message.sender))
+        ]
+        self.waiting = [message for message in self.waiting if message not in taken]
+        return taken
+
+    def settle(self) -> None:
+        """Sync and deliver until nothing is under way; show who leads and what is applied."""
+        self.is_quiet = True
+        for _ in range(SETTLE_ROUNDS_MAX):
+            if not self.waiting and not any(self.disks[one].queue for one in self.nodes):
+                break
+            for member in sorted(self.nodes):
+                self.sync(str(member))
+                self.deliver(str(member))
+            self.waiting = [one for one in self.waiting if one.recipient in self.nodes]
+        self.is_quiet = False
+
+    def propose(self, member: str, *payloads: str) -> None:
+        """Propose entries."""
+        match self.nodes[int(member)].propose([payload.encode() for payload in payloads]):
+            case Accepted(first_index, term):
+                self.lines.append(f"{member} takes it at {first_index}/{term}")
+            case refused:
+                self.lines.append(f"{member} does not lead, but {refused.leader}")
+        self._fulfil(int(member))
+
+    def read(self, member: str, context: str) -> None:
+        """Begin a read."""
+        began = self.nodes[int(member)].read(int(context))
+        self.lines.append(f"{member} {'begins' if began else 'refuses'} read {context}")
+        self._fulfil(int(member))
+
+    def crash(self, member: str) -> None:
+        """Stop a member; what it wrote without a sync is gone, and so is what waits for it."""
+        del self.nodes[int(member)]
+        self.disks[int(member)].crash(0)
+        self._take(member, "")
+
+    def restart(self, member: str) -> None:
+        """Start a member from its disk."""
+        self._start(int(member))
+        self.status(member)
+
+    def compact(self, member: str, index: str) -> None:
+        """Make the state durable and cut the log."""
+        self.disks[int(member)].flush(self.images[int(member)])
+        self.nodes[int(member)].compact(int(index))
+        self.disks[int(member)].cut(int(index))
+        self.log(member)
+
+    def stream(self, sender: str, recipient: str, outcome: str) -> None:
+        """Bring a snapshot to a member, or fail to: `installed` or `lost`."""
+        leader, image = self.nodes[int(sender)], self.images[int(sender)]
+        is_installed = outcome == "installed"
+        if is_installed:
+            meta = SnapshotMeta(image.index, image.term, leader.configuration)
+            self.images[int(recipient)] = image
+            message = InstallSnapshot(int(sender), int(recipient), leader.term, meta)
+            self.nodes[int(recipient)].step(message)
+            self._fulfil(int(recipient))
+            self.sync(recipient)
+        leader.snapshot_sent(int(recipient), image.index, installed=is_installed)
+        self._fulfil(int(sender))
+
+    def isolate(self, *members: str) -> None:
+        """Cut members off from everybody."""
+        self.cut |= {int(member) for member in members}
+        for member in members:
+            self._take(member, "")
+
+    def heal(self) -> None:
+        """Mend every link."""
+        self.cut.clear()
+
+    def status(self, *members: str) -> None:
+        """Show what members take themselves for."""
+        for member in [int(one) for one in members] or sorted(self.nodes):
+            node = self.nodes[member]
+            self.lines.append(
+                f"{member}: {node.role.value} term={node.term} vote={node.hard_state.vote} "
+                f"leader={node.leader} commit={node.commit_index} last={node.last_index}"
+            )
+
+    def log(self, *members: str) -> None:
+        """Show the terms of members' logs, from the base on."""
+        for member in [int(one) for one in members] or sorted(self.nodes):
+            node = self.nodes[member]
+            indexes = range(node.first_index - 1, node.last_index + 1)
+            terms = " ".join(f"{index}/{node.term_at(index)}" for index in indexes)
+            self.lines.append(f"{member}: {terms}")
+
+    def _tell(self, line: str) -> None:
+        if not self.is_quiet:
+            self.lines.append(line)
+
+    def _leave(self, message: Message) -> None:
+        self._tell(describe(message))
+        if not {message.sender, message.recipient} & self.cut:
+            self.waiting.append(message)
+
+    def _fulfil(self, member: int) -> None:
+        node = self.nodes[member]
+        while (ready := node.ready()) is not None:
+            if ready.leadership is not None:
+                known = ready.leadership
+                self.lines.append(
+                    f"{member} is {known.role.value} in term {known.term}, leader {known.leader}"
+                )
+            for message in ready.at_once:
+                self._leave(message)
+            self._write(member, ready)
+            if ready.install is not None:
+                self.lines.append(f"{member} installs {show(ready.install)}")
+                node.applied(ready.install.index)
+            self._apply(member, ready.committed)
+            for read in ready.reads:
+                self.lines.append(f"{member} answers read {read.context} at {read.index}")
+            for context in ready.dropped_reads:
+                self.lines.append(f"{member} drops read {context}")
+            for peer in ready.snapshots:
+                self.lines.append(f"{member} owes {peer} a snapshot")
+
+    def _write(self, member: int, ready: Ready) -> None:
+        queue = self.disks[member].queue
+        if ready.mark is None and not queue:
+            for message in ready.after_sync:
+                self._leave(message)
+            return
+        if ready.hard_state is not None:
+            self._tell(f"{member} writes term={ready.hard_state.term} vote={ready.hard_state.vote}")
+        if ready.entries:
+            self._tell(f"{member} writes {show(ready.entries)}")
+        for message in ready.after_sync:
+            self._tell(f"waits for the sync: {describe(message)}")
+        image = self.images[member] if ready.install is not None else None
+        parts = (ready.hard_state, ready.install, image, ready.entries, ready.mark)
+        queue.append(Batch(*parts, ready.after_sync, due=0))
+
+    def _apply(self, member: int, committed: Sequence[Entry]) -> None:
+        if committed:
+            self.lines.append(f"{member} applies {show(tuple(committed))}")
+            last = committed[-1]
+            self.images[member] = Image(last.index, last.term, 0)
+            self.nodes[member].applied(last.index)
+
+
+def rerun(text: str) -> str:
+    """Run a script's commands and return the script with what came of them; comments stay."""
+    script = Script()
+    lines: list[str] = []
+    for line in text.splitlines():
+        if line.startswith("#"):
+            lines.append(line)
+        elif line.startswith("> "):
+            if lines:
+                lines.append("")
+            lines += [line, *script.run(line[2:])]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,173 @@
+"""The arithmetic of majorities, the log's bullets and a follower's progress, each by itself."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from raft import InvariantViolation, quorum
+from raft.log import Log
+from raft.messages import Entry, EntryKind
+from raft.progress import Pace, Progress
+
+VOTERS = st.frozensets(st.integers(1, 9), min_size=1, max_size=7)
+TERMS = st.lists(st.integers(1, 4), max_size=12).map(sorted)
+
+
+def entries_of(terms: list[int], first: int = 1) -> list[Entry]:
+    """Return entries of these terms."""
+    return [
+        Entry(index, term, EntryKind.COMMAND, b"%d" % index)
+        for index, term in enumerate(terms, first)
+    ]
+
+
+@given(VOTERS, st.data())
+def test_two_majorities_share_a_voter(voters: frozenset[int], data: st.DataObject) -> None:
+    """Everything rests on it (Raft §5.2)."""
+    some = data.draw(st.frozensets(st.sampled_from(sorted(voters))))
+    if quorum.reached(voters, some):
+        assert not quorum.reached(voters, voters - some)
+        assert not quorum.lost(voters, voters - some)
+    else:
+        assert quorum.lost(voters, voters - some)
+
+
+@given(VOTERS, st.frozensets(st.integers(10, 20), min_size=5))
+def test_strangers_are_no_majority(voters: frozenset[int], strangers: frozenset[int]) -> None:
+    """Only voters count."""
+    assert not quorum.reached(voters, strangers)
+    assert not quorum.lost(voters, strangers)
+
+
+@given(VOTERS, st.dictionaries(st.integers(1, 9), st.integers(0, 50)))
+def test_held_index_is_the_highest_of_a_majority(
+    voters: frozenset[int], held: dict[int, int]
+) -> None:
+    """A majority holds it, and none holds more."""
+    index = quorum.held_index(voters, held)
+    assert quorum.reached(voters, [one for one in voters if held.get(one, 0) >= index])
+    assert not quorum.reached(voters, [one for one in voters if held.get(one, 0) > index])
+
+
+@given(TERMS, st.integers(0, 5), st.data())
+def test_a_log_has_no_gap_and_no_falling_term(
+    terms: list[int], base: int, data: st.DataObject
+) -> None:
+    """Whatever is appended, truncated and compacted."""
+    log = Log(base, 0, entries_of(terms, base + 1))
+    cut = data.draw(st.integers(base, log.last_index))
+    log.compact(cut)
+    if log.last_index > cut:
+        log.truncate(data.draw(st.integers(cut + 1, log.last_index)))
+    log.append(entries_of([5, 5], log.last_index + 1))
+    held = log.slice(log.first_index, log.last_index)
+    assert [entry.index for entry in held] == list(range(cut + 1, log.last_index + 1))
+    assert all(left.term <= right.term for left, right in pairwise(held))
+    assert log.synced_index <= log.handed_index <= log.last_index
+    assert log.hand_out() == held[-2:]
+
+
+def test_a_gap_or_a_falling_term_is_refused() -> None:
+    """Either would fork the replicas."""
+    log = Log(0, 0, entries_of([1, 2]))
+    with pytest.raises(InvariantViolation):
+        log.append(entries_of([2], first=4))
+    with pytest.raises(InvariantViolation):
+        log.append(entries_of([1], first=3))
+
+
+def test_nothing_below_the_base_is_replaced_or_read() -> None:
+    """It is committed, applied and gone."""
+    log = Log(3, 1, entries_of([1, 1], first=4))
+    with pytest.raises(InvariantViolation):
+        log.truncate(3)
+    with pytest.raises(InvariantViolation):
+        log.slice(3, 4)
+    with pytest.raises(InvariantViolation):
+        log.compact(9)
+    assert (log.term_at(3), log.term_at(2), log.term_at(6)) == (1, None, None)
+
+
+def test_a_log_is_not_cut_where_it_is_not_synced() -> None:
+    """What the disk lacks could not be sent again."""
+    log = Log(0, 0, entries_of([1]))
+    log.append(entries_of([1], first=2))
+    with pytest.raises(InvariantViolation):
+        log.compact(2)
+
+
+def test_truncation_takes_back_what_was_handed_out() -> None:
+    """The replacement is handed out and synced anew."""
+    log = Log(0, 0, entries_of([1, 1, 1]))
+    log.truncate(2)
+    assert (log.handed_index, log.synced_index) == (1, 1)
+
+
+@given(TERMS, st.integers(1, 4), st.integers(0, 12))
+def test_hints_are_what_a_search_would_find(terms: list[int], term: int, index: int) -> None:
+    """The fast walk back agrees with the definition."""
+    log = Log(0, 0, entries_of(terms))
+    limit = min(index, len(terms))
+    expected = max((one for one in range(1, limit + 1) if terms[one - 1] <= term), default=0)
+    assert log.last_up_to_term(term, index) == expected
+    if 1 <= index <= len(terms):
+        assert log.first_of_term_at(index) == terms.index(terms[index - 1]) + 1
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=8), st.integers(0, 20))
+def test_a_page_is_bounded_but_never_empty(sizes: list[int], bytes_max: int) -> None:
+    """One entry that is too large travels alone."""
+    log = Log(0, 0, [Entry(i, 1, EntryKind.COMMAND, b"x" * n) for i, n in enumerate(sizes, 1)])
+    page = log.page(1, 5, bytes_max)
+    assert 1 <= len(page) <= 5
+    assert len(page) == 1 or sum(len(entry.payload) for entry in page) <= bytes_max
+
+
+def test_a_probe_waits_for_its_reply() -> None:
+    """One append is under way at most; a late reply does not set off another."""
+    progress = Progress(5, in_flight_max=2)
+    progress.sent(6, 2)
+    assert not progress.may_send
+    assert not progress.accepted(0)
+    assert not progress.may_send
+    assert progress.accepted(6)
+    assert progress.may_send
+
+
+def test_replication_stops_at_its_window() -> None:
+    """No more appends are under way than are allowed; a reply frees all that it covers."""
+    progress = Progress(1, in_flight_max=2)
+    progress.replicate()
+    progress.sent(1, 1)
+    progress.sent(2, 1)
+    assert not progress.may_send
+    progress.accepted(2)
+    assert progress.may_send
+    assert not progress.in_flight
+
+
+@given(st.lists(st.tuples(st.sampled_from(["sent", "accepted", "probe"]), st.integers(0, 9))))
+def test_match_stays_below_next(steps: list[tuple[str, int]]) -> None:
+    """Whatever replies arrive, in whatever order."""
+    progress = Progress(1, in_flight_max=3)
+    for name, index in steps:
+        match name:
+            case "sent" if progress.may_send:
+                progress.sent(progress.next, 1)
+            case "accepted":
+                before = progress.match
+                progress.accepted(index)
+                assert progress.match >= before
+            case "probe":
+                progress.probe(index)
+        assert progress.match < progress.next
+        assert len(progress.in_flight) <= 3
+
+
+def test_a_snapshot_holds_everything_back() -> None:
+    """The log has nothing that would help."""
+    progress = Progress(1, in_flight_max=3)
+    progress.wait_for_snapshot()
+    assert progress.pace is Pace.SNAPSHOT
+    assert not progress.may_send

@@ -1,0 +1,102 @@
+"""The stages by themselves, and the faults of the predecessor that must not come back."""
+
+from typing import Any
+
+import pytest
+
+from assistant.entities import distance, errors_allowed, spellings
+from assistant.intent import understand
+from assistant.literals import Amount, LiteralError, amounts, whole
+from assistant.normalise import normalise
+from assistant.query import Forecast, ListItems, Reference, Sales
+
+
+def test_one_spelling_for_what_means_the_same() -> None:
+    """Case, quotes, contractions, closing punctuation, numbers in words; decimals stay."""
+    assert normalise("What's  the PRICE of item two?!") == "what is the price of item 2"
+    assert normalise("items under 1,500.50.") == "items under 1,500.50"
+    assert normalise("show “Rake”") == 'show "rake"'
+
+
+def test_fifteen_hundred_is_not_one() -> None:
+    """The predecessor read "1,500" as 1."""
+    [amount] = amounts("1,500")
+    assert amount.minor("USD", 2) == 150_000
+    assert whole("1,500") == 1_500
+    query = understand("show items under 1,500")
+    assert isinstance(query, ListItems)
+    assert query.price_max == Amount("1,500", "")
+
+
+def test_top_three_is_a_count() -> None:
+    """The predecessor read "top 3 items" as item 3."""
+    assert understand("top 3 items by sales") == Sales(None, limit=3)
+    query = understand("top 3 items")
+    assert isinstance(query, ListItems)
+    assert query.limit == 3
+
+
+def test_the_forecast_is_reached() -> None:
+    """The predecessor never got there: "out of stock" was taken first."""
+    question = "how many days until item 2 is out of stock"
+    assert understand(question) == Forecast(Reference(item_id=2))
+
+
+def test_prices_are_exact() -> None:
+    """The predecessor kept prices as floats: 0.1 + 0.2 was not 0.3."""
+    assert Amount("0.1", "").minor("USD", 2) + Amount("0.2", "").minor("USD", 2) == 30
+    assert Amount("24.99", "").minor("USD", 2) == 2_499
+
+
+def test_amounts_know_their_currency() -> None:
+    """By sign or by word; another currency than the inventory's is refused."""
+    assert amounts("$500") == [Amount("500", "USD")]
+    assert amounts("between 20 and 30.50 euros") == [Amount("20", ""), Amount("30.50", "EUR")]
+    assert amounts("2k") == [Amount("2", "", thousands=True)]
+    with pytest.raises(LiteralError, match="USD, not in EUR"):
+        Amount("500", "EUR").minor("USD", 2)
+    with pytest.raises(LiteralError, match="decimals"):
+        Amount("2.50", "").minor("JPY", 0)
+
+
+def test_typing_errors_are_counted() -> None:
+    """Insert, delete, replace, swap; short words allow none."""
+    assert distance("keyboard", "keyboard") == 0
+    assert distance("keybord", "keyboard") == 1
+    assert distance("keybaord", "keyboard") == 1
+    assert distance("mouse", "house") == 1
+    assert [errors_allowed(word) for word in ("pot", "rake", "keyboard")] == [0, 1, 2]
+
+
+def test_plurals_are_tried() -> None:
+    """Regular ones, and a few that are not."""
+    assert "rose bush" in spellings("rose bushes")
+    assert "battery" in spellings("batteries")
+    assert "wireless mouse" in spellings("wireless mice")
+    assert spellings("glass") == ["glass"]
+
+
+def test_a_large_catalogue_is_read_page_by_page(asker: Any) -> None:  # noqa: ANN401 - the fixture
+    """More than a page of items: counted whole, shown in part, and said so."""
+    goods = [asker_goods(number) for number in range(2_345)]
+    asker.serve("large", "USD", goods)
+    cheap = asker.ask("large", "customer", "show items under 2")
+    assert cheap.text == "The first 50 items; there are more."
+    listed = asker.ask("large", "customer", "list all items")
+    assert listed.text == "The first 50 items; there are more."
+    assert len(listed.rows) == 50
+    assert asker.ask("large", "customer", "how many items are there").text == (
+        "There are 2,345 items."
+    )
+
+
+def asker_goods(number: int) -> Any:  # noqa: ANN401 - a record of the fixture's module
+    """Return one of many items; the first hundred cost less than two dollars."""
+
+    class Goods:
+        name = f"Part {number:05d}"
+        price_minor = 100 if number < 100 else 500
+        quantity = number
+        orders = sold = week = month = 0
+
+    return Goods()
