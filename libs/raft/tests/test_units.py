@@ -161,6 +161,8 @@ def test_match_stays_below_next(steps: list[tuple[str, int]]) -> None:
                 assert progress.match >= before
             case "probe":
                 progress.probe(index)
+            case _:
+                pass  # nothing may be sent
         assert progress.match < progress.next
         assert len(progress.in_flight) <= 3
 

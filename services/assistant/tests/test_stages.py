@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-
 from assistant.entities import distance, errors_allowed, spellings
 from assistant.intent import understand
 from assistant.literals import Amount, LiteralError, amounts, whole

@@ -114,7 +114,9 @@ def test_a_level_below_nothing_is_refused_by_the_table_too(database: Database) -
     hand = started(database)
     changes = hand.machine.take_changes()
     assert changes is not None
-    changes.items[0].quantity = -1
+    row = list(changes.items[0])
+    row[4] = -1  # the quantity
+    changes.items[0] = tuple(row)
     with pytest.raises(Error, match="CHECK"):
         database.flush(changes)
 

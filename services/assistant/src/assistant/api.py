@@ -51,7 +51,11 @@ class AssistantApi(assistant_pb2_grpc.AssistantServiceServicer):
 
 async def predict(question: str, shop: Shop) -> assistant_pb2.GetPredictionResponse:
     """Pass a question through all stages."""
-    query = understand(normalise(question))
+    try:
+        query = understand(normalise(question))
+    except LiteralError as error:
+        text = f"That cannot be meant so: {error}."
+        return Rendered(text).response("", 0, understood=False)
     if query is None:
         return not_understood().response("", 0, understood=False)
     understood = describe(query)

@@ -16,6 +16,10 @@ def _address(value: str) -> str:
     return value
 
 
+def _optional(value: str) -> str:
+    return _address(value) if value else value
+
+
 class Config(BaseSettings):
     """The assistant's settings; each is `INVENTORY_` and its name in capitals."""
 
@@ -23,5 +27,6 @@ class Config(BaseSettings):
 
     assistant_listen: Annotated[str, AfterValidator(_address)]  # host:port for the gateway
     assistant_gateway: Annotated[str, AfterValidator(_address)]  # host:port of the gateway
+    metrics_listen: Annotated[str, AfterValidator(_optional)] = ""  # host:port; empty: none
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"

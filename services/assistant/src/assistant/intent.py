@@ -38,18 +38,19 @@ _UNDER = r"(?:under|below|less than|cheaper than|lower than|<)"
 _AT_MOST = r"(?:at most|up to|no more than|max(?:imum)?(?: of)?|within|<=)"
 _OVER = r"(?:over|above|more than|dearer than|pricier than|higher than|>)"
 _AT_LEAST = r"(?:at least|from|no less than|min(?:imum)?(?: of)?|starting at|>=)"
+# Words that name no item.
 _STOP = frozenset(
-    (
-        "a about all an and any are available be been before by can check cost costs could count "
-        "current days detail details do does earn earned empty find for forecast from get give "
-        "gone hand has have how i id in info information inventory is it item items last lasts "
-        "left level list long look made make many me much my need now of on one our out over "
-        "please price priced product products profit quantity remaining report revenue run runs "
-        "sale sales search see sell selling sells show sold some statistics stats stock stocked "
-        "supply tell than that the there this till to units until up us want was we were what "
-        "when which will with would you your "
-    ).split()
-)  # fmt: skip
+    """
+    a about all an and any are available be been before by can check cost costs could count
+    current days detail details do does earn earned empty find for forecast from get give gone
+    hand has have how i id in info information inventory is it item items last lasts left level
+    list long look made make many me much my need now of on one our out over please price priced
+    product products profit quantity remaining report revenue run runs sale sales search see
+    sell selling sells show sold some statistics stats stock stocked supply tell than that the
+    there this till to units until up us want was we were what when which will with would you
+    your
+    """.split()  # noqa: SIM905 - it is read as text
+)
 
 
 def understand(text: str) -> Query | None:

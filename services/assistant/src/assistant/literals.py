@@ -18,6 +18,10 @@ _AMOUNT = re.compile(
 _QUOTED = re.compile(r'"([^"]+)"')
 
 
+THOUSAND_DIGITS = 3  # "1.5k" has three decimals more than "1.5"
+NUMBER_MAX = 10**12  # of whole units and of minor units: above every price and quantity
+
+
 class LiteralError(ValueError):
     """A number that cannot be meant so; `args[0]` says why."""
 
@@ -35,10 +39,10 @@ class Amount:
         if self.currency not in ("", currency):
             raise LiteralError(f"prices here are in {currency}, not in {self.currency}")
         try:
-            minor = parse_minor(self.text, digits)
+            minor = parse_minor(self.text, digits + THOUSAND_DIGITS if self.thousands else digits)
         except MoneyError as error:
             raise LiteralError(str(error)) from None
-        return minor * 1_000 if self.thousands else minor
+        return bounded(minor)
 
 
 def amounts(text: str) -> list[Amount]:
@@ -55,7 +59,14 @@ def whole(text: str) -> int:
     digits = text.replace(",", "")
     if not digits.isdigit():
         raise LiteralError(f"{text!r} is not a whole number")
-    return int(digits)
+    return bounded(int(digits))
+
+
+def bounded(number: int) -> int:
+    """Return a number that the inventory can hold; raise LiteralError."""
+    if number > NUMBER_MAX:
+        raise LiteralError(f"{number:,} is more than the inventory can hold")
+    return number
 
 
 def quoted(text: str) -> str | None:

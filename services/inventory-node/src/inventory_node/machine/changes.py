@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from inventory_node.machine.shelf import Header, Item, Remembered, User
+from inventory_node.machine.shelf import Header, Remembered
 
 
 class Level(NamedTuple):
@@ -47,9 +47,9 @@ class Changes:
     """Everything that apply changed between two takes, in the order of the log."""
 
     header: Header
-    items: list[Item] = field(default_factory=list)
+    items: list[tuple[object, ...]] = field(default_factory=list)  # rows: the fields of Item
     levels: list[Level] = field(default_factory=list)  # of items that are not among `items`
-    users: list[User] = field(default_factory=list)
+    users: list[tuple[object, ...]] = field(default_factory=list)  # rows: the fields of User
     movements: list[Movement] = field(default_factory=list)
     sales: list[Sales] = field(default_factory=list)
     requests: list[Remembered] = field(default_factory=list)

@@ -4,12 +4,18 @@ A record that was changed stays until a flush made it durable; a clean one may b
 flush, since the shelf has it.
 """
 
+from dataclasses import fields
+from operator import attrgetter
+
 from inventory_node.machine.changes import Changes, Level, Movement, Sales
 from inventory_node.machine.shelf import Header, Item, Shelf, User
 
 ITEMS_MAX = 100_000  # kept after a flush; reads alone may double them
 USERS_MAX = 100_000
 HOUR_MS = 3_600_000
+
+_item_row = attrgetter(*(field.name for field in fields(Item)))
+_user_row = attrgetter(*(field.name for field in fields(User)))
 
 
 class InvariantViolation(Exception):  # noqa: N818 - it names the fact, and nobody handles it
@@ -127,8 +133,8 @@ class Memory:
         self._sales[key] = self._sales.get(key, 0) + units
 
     def take(self, changes: Changes) -> None:
-        """Move what changed into `changes`; records are copied, apply goes on with its own."""
-        changes.items = [_copy(item) for item in self._described.values()]
+        """Move what changed into `changes`; rows are copies, apply goes on with its records."""
+        changes.items = [_item_row(item) for item in self._described.values()]
         changes.levels = [
             Level(
                 item.quantity,
@@ -142,10 +148,7 @@ class Memory:
             for item in self._changed_items.values()
             if item.id not in self._described
         ]
-        changes.users = [
-            User(u.id, u.name, u.role, u.epoch, u.disabled, u.create_ms, u.password_hash)
-            for u in self._changed_users.values()
-        ]
+        changes.users = [_user_row(user) for user in self._changed_users.values()]
         changes.movements = self._movements
         changes.sales = [Sales(item, hour, n) for (item, hour), n in self._sales.items()]
         self._taken.append((self._changed_items, self._changed_users))
@@ -180,21 +183,3 @@ class Memory:
             dirty = item_id in self._changed_items or any(item_id in t for t, _ in self._taken)
             if not dirty:
                 del self._items[item_id]
-
-
-def _copy(item: Item) -> Item:
-    return Item(
-        item.id,
-        item.name,
-        item.description,
-        item.price_minor,
-        item.quantity,
-        item.create_ms,
-        item.update_ms,
-        item.delete_ms,
-        item.order_count,
-        item.units_sold,
-        item.revenue_minor,
-        item.first_order_ms,
-        item.last_order_ms,
-    )

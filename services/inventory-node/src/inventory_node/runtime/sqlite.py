@@ -9,9 +9,8 @@ what a flush wrote is synced when it returns.
 import hashlib
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import astuple
 from importlib import resources
-from operator import attrgetter
 from pathlib import Path
 
 from inventory.raft.v1 import forward_pb2
@@ -39,10 +38,6 @@ HASHED = {  # every table of the state, by its primary key
     "requests": "bucket, user_id, request_id",
     "request_seconds": "second",
 }
-# Rows of the records; the columns of their tables have the order of their fields.
-_HEADER, _ITEM, _USER = (
-    attrgetter(*(field.name for field in fields(record))) for record in (Header, Item, User)
-)
 PAGES_PER_STEP = 256  # of a copy, so that it never holds the interpreter long
 
 
@@ -125,14 +120,14 @@ class Database:
     def _write(self, changes: Changes) -> None:
         run = self._writer.executemany
         header = changes.header
-        run(f"REPLACE INTO header VALUES (1{', ?' * 13})", [_HEADER(header)])
-        run(f"REPLACE INTO items VALUES (?{', ?' * 12})", map(_ITEM, changes.items))
+        run(f"REPLACE INTO header VALUES (1{', ?' * 13})", [astuple(header)])
+        run(f"REPLACE INTO items VALUES (?{', ?' * 12})", changes.items)
         run(
             "UPDATE items SET quantity = ?, order_count = ?, units_sold = ?, revenue_minor = ?, "
             "first_order_ms = ?, last_order_ms = ? WHERE id = ?",
             changes.levels,
         )
-        run(f"REPLACE INTO users VALUES (?{', ?' * 6})", map(_USER, changes.users))
+        run(f"REPLACE INTO users VALUES (?{', ?' * 6})", changes.users)
         run(f"INSERT INTO ledger VALUES (?{', ?' * 7})", changes.movements)
         run(
             "INSERT INTO sales VALUES (?, ?, ?) "

@@ -1,0 +1,462 @@
+"""One test a sentence: the extended Raft paper, and Ongaro's dissertation where noted."""
+
+from collections.abc import Callable, Iterable
+
+import pytest
+from raft import Accepted, InvariantViolation, NotLeader, RawNode
+from raft.messages import (
+    AppendReply,
+    AppendRequest,
+    Configuration,
+    Entry,
+    EntryKind,
+    HardState,
+    Heartbeat,
+    HeartbeatReply,
+    InstallSnapshot,
+    Message,
+    PreVoteReply,
+    PreVoteRequest,
+    SnapshotMeta,
+    VoteReply,
+    VoteRequest,
+)
+from raft.ready import ReadState, Ready, Role
+
+Make = Callable[..., RawNode]
+Settle = Callable[[RawNode], list[Ready]]
+Elect = Callable[[RawNode], RawNode]
+
+
+def log_of(*terms: int, first: int = 1) -> tuple[Entry, ...]:
+    """Return entries of these terms."""
+    return tuple(
+        Entry(index, term, EntryKind.COMMAND, b"") for index, term in enumerate(terms, first)
+    )
+
+
+def sent(readies: Iterable[Ready]) -> list[Message]:
+    """Return all messages, those that waited for the sync last."""
+    return [message for ready in readies for message in (*ready.at_once, *ready.after_sync)]
+
+
+def applied(readies: Iterable[Ready]) -> list[int]:
+    """Return the indexes that were handed out as committed."""
+    return [entry.index for ready in readies for entry in ready.committed]
+
+
+def tick_out(node: RawNode) -> None:
+    """Let an election timeout pass."""
+    for _ in range(10):
+        node.tick()
+
+
+def stand(node: RawNode, settle: Settle) -> list[Ready]:
+    """Make a member of three a candidate whose vote is synced."""
+    tick_out(node)
+    node.step(PreVoteReply(2, node.id, node.term + 1, granted=True))
+    return settle(node)
+
+
+def append(
+    previous: int, previous_term: int, *terms: int, term: int = 2, commit: int = 0
+) -> Message:
+    """Return an append by member 2 to member 1."""
+    entries = log_of(*terms, first=previous + 1)
+    return AppendRequest(2, 1, term, previous, previous_term, commit, entries)
+
+
+@pytest.mark.parametrize("role", [Role.FOLLOWER, Role.CANDIDATE, Role.LEADER])
+def test_a_higher_term_makes_anybody_a_follower(
+    role: Role, make: Make, settle: Settle, elect: Elect
+) -> None:
+    """§5.1: if one server's term is smaller than the other's, it updates to the larger value."""
+    node = make()
+    if role is Role.CANDIDATE:
+        stand(node, settle)
+    elif role is Role.LEADER:
+        elect(node)
+    assert node.role is role
+    node.step(AppendReply(2, 1, 7, accepted=False, index=0))
+    assert (node.role, node.term) == (Role.FOLLOWER, 7)
+
+
+def test_a_request_of_an_older_term_is_rejected(make: Make, settle: Settle) -> None:
+    """§5.1: a server that receives a request with a stale term number rejects the request."""
+    node = make(term=5)
+    node.step(append(0, 0, 3, term=3))
+    node.step(VoteRequest(3, 1, 4, 9, 9))
+    assert node.last_index == 0
+    assert sent(settle(node)) == [
+        AppendReply(1, 2, 5, accepted=False, index=0),
+        VoteReply(1, 3, 5, granted=False),
+    ]
+
+
+def test_a_member_starts_as_a_follower(make: Make) -> None:
+    """§5.2: when servers start up, they begin as followers."""
+    assert make().role is Role.FOLLOWER
+
+
+def test_heartbeats_keep_a_follower(make: Make) -> None:
+    """§5.2: it remains in follower state as long as it hears from a valid leader."""
+    node = make()
+    for _ in range(5):
+        for _ in range(9):
+            node.tick()
+        node.step(Heartbeat(2, 1, 1, 0, 0))
+    assert node.role is Role.FOLLOWER
+
+
+def test_a_leader_sends_heartbeats(leader: RawNode, settle: Settle) -> None:
+    """§5.2: leaders send periodic heartbeats to all followers."""
+    leader.tick()
+    beats = [one for one in sent(settle(leader)) if isinstance(one, Heartbeat)]
+    assert {one.recipient for one in beats} == {2, 3}
+
+
+def test_a_silent_leader_is_replaced(make: Make, settle: Settle) -> None:
+    """Dissertation §9.6: a candidate first asks whether its log would get it elected."""
+    node = make(term=3)
+    tick_out(node)
+    assert sent(settle(node)) == [PreVoteRequest(1, 2, 4, 0, 0), PreVoteRequest(1, 3, 4, 0, 0)]
+    assert node.term == 3
+
+
+def test_a_candidate_enters_a_term_and_votes_for_itself(make: Make, settle: Settle) -> None:
+    """§5.2: a follower increments its term, votes for itself and issues RequestVote RPCs."""
+    node = make(term=3)
+    (ready,) = [one for one in stand(node, settle) if one.hard_state is not None]
+    assert ready.hard_state == HardState(4, 1)
+    assert ready.after_sync == (VoteRequest(1, 2, 4, 0, 0), VoteRequest(1, 3, 4, 0, 0))
+
+
+def test_a_majority_elects(make: Make, settle: Settle) -> None:
+    """§5.2: a candidate wins if it receives votes from a majority for the same term."""
+    node = make(size=5)
+    tick_out(node)
+    for peer in (2, 3):
+        node.step(PreVoteReply(peer, 1, 1, granted=True))
+    settle(node)
+    roles = []
+    for voter in (2, 2, 3):  # one voter counts once
+        node.step(VoteReply(voter, 1, 1, granted=True))
+        roles.append(node.role)
+    assert roles == [Role.CANDIDATE, Role.CANDIDATE, Role.LEADER]
+
+
+def test_a_candidate_without_a_majority_gives_up(make: Make, settle: Settle) -> None:
+    """§5.2: a candidate that cannot win does not go on to count."""
+    node = make()
+    stand(node, settle)
+    for peer in (2, 3):
+        node.step(VoteReply(peer, 1, 1, granted=False))
+    assert (node.role, node.term) == (Role.FOLLOWER, 1)
+
+
+def test_a_vote_is_given_once_a_term(make: Make, settle: Settle) -> None:
+    """§5.2: each server votes for at most one candidate in a given term, first come."""
+    node = make()
+    node.step(VoteRequest(2, 1, 1, 0, 0))
+    node.step(VoteRequest(3, 1, 1, 0, 0))
+    node.step(VoteRequest(2, 1, 1, 0, 0))
+    votes = [
+        (one.recipient, one.granted) for one in sent(settle(node)) if isinstance(one, VoteReply)
+    ]
+    assert votes == [(2, True), (3, False), (2, True)]
+
+
+def test_a_vote_is_synced_before_it_is_told(make: Make) -> None:
+    """Figure 2: persistent state is updated on stable storage before responding to RPCs."""
+    node = make()
+    node.step(VoteRequest(2, 1, 1, 0, 0))
+    ready = node.ready()
+    assert ready is not None
+    assert ready.hard_state == HardState(1, 2)
+    assert ready.at_once == ()
+    assert ready.after_sync == (VoteReply(1, 2, 1, granted=True),)
+
+
+def test_a_vote_outlives_a_restart(make: Make, settle: Settle) -> None:
+    """Figure 2: votedFor is persistent."""
+    node = make(term=1, vote=2)
+    node.step(VoteRequest(3, 1, 1, 0, 0))
+    assert sent(settle(node)) == [VoteReply(1, 3, 1, granted=False)]
+
+
+def test_a_candidate_follows_the_elected(make: Make, settle: Settle) -> None:
+    """§5.2: if the leader's term is at least the candidate's, it returns to follower state."""
+    node = make()
+    stand(node, settle)
+    node.step(append(0, 0, 1, term=1))
+    assert (node.role, node.leader) == (Role.FOLLOWER, 2)
+
+
+def test_timeouts_are_drawn_from_a_range(make: Make) -> None:
+    """§5.2: election timeouts are chosen randomly from a fixed interval."""
+    node = make()
+    drawn: list[int] = []
+    settings = node._state.settings
+    for bound in range(11):
+        object.__setattr__(settings, "random", lambda _, bound=bound: bound)
+        node._state.draw_timeout()
+        drawn.append(node._state.timeout_ticks)
+    assert drawn == list(range(10, 21))
+
+
+@pytest.mark.parametrize(
+    ("last_index", "last_term", "granted"),
+    [(2, 2, True), (3, 2, True), (1, 3, True), (1, 2, False), (9, 1, False)],
+)
+def test_a_voter_denies_a_log_less_up_to_date(
+    last_index: int,
+    last_term: int,
+    granted: bool,  # noqa: FBT001 - one column of the table above
+    make: Make,
+    settle: Settle,
+) -> None:
+    """§5.4.1: the voter denies its vote if its own log is more up-to-date."""
+    node = make(term=2, entries=log_of(1, 2))
+    node.step(VoteRequest(2, 1, 5, last_index, last_term))
+    assert sent(settle(node)) == [VoteReply(1, 2, 5, granted=granted)]
+
+
+def test_only_a_leader_takes_commands(make: Make) -> None:
+    """§5.1: the leader handles all client requests; a follower redirects."""
+    node = make()
+    node.step(Heartbeat(3, 1, 1, 0, 0))
+    assert node.propose([b"x"]) == NotLeader(3)
+
+
+def test_a_leader_appends_and_replicates_in_parallel(leader: RawNode, settle: Settle) -> None:
+    """§5.3: it appends the command as a new entry, then issues AppendEntries to each server."""
+    assert leader.propose([b"x"]) == Accepted(2, 1)
+    entry = Entry(2, 1, EntryKind.COMMAND, b"x")
+    appends = [one for one in sent(settle(leader)) if isinstance(one, AppendRequest)]
+    assert appends == [AppendRequest(1, peer, 1, 1, 1, 1, (entry,)) for peer in (2, 3)]
+
+
+def test_an_entry_is_committed_by_a_majority(leader: RawNode, settle: Settle) -> None:
+    """§5.3: an entry is committed once the leader has replicated it on a majority."""
+    leader.propose([b"x"])
+    settle(leader)
+    assert leader.commit_index == 1
+    leader.step(AppendReply(3, 1, 1, accepted=True, index=2))
+    assert applied(settle(leader)) == [2]
+
+
+def test_a_leader_counts_itself_when_it_is_synced(leader: RawNode) -> None:
+    """Dissertation §10.2.1: it may write in parallel, and counts itself when that is done."""
+    leader.propose([b"x"])
+    ready = leader.ready()
+    assert ready is not None
+    assert ready.mark is not None
+    leader.step(AppendReply(3, 1, 1, accepted=True, index=2))
+    assert leader.commit_index == 1
+    leader.persisted(ready.mark)
+    assert leader.commit_index == 2
+
+
+def test_preceding_entries_are_committed_with_it(make: Make, elect: Elect) -> None:
+    """§5.3: this also commits all preceding entries, including those of previous leaders."""
+    node = elect(make(term=2, entries=log_of(1, 2)))
+    assert node.commit_index == 3
+    assert node.applied_index == 3
+
+
+def test_a_follower_learns_what_is_committed(make: Make, settle: Settle) -> None:
+    """§5.3: once a follower learns that an entry is committed, it applies it in log order."""
+    node = make()
+    node.step(append(0, 0, 1, 1, 2, commit=2))
+    assert applied(settle(node)) == [1, 2]
+
+
+def test_a_follower_commits_no_further_than_the_append(make: Make) -> None:
+    """Figure 2: commitIndex = min(leaderCommit, index of last new entry)."""
+    node = make(term=1, entries=log_of(1, 1, 1))
+    node.step(append(1, 1, commit=3))
+    assert node.commit_index == 1
+
+
+def test_a_follower_refuses_what_does_not_follow_on(make: Make, settle: Settle) -> None:
+    """§5.3: without an entry of the same index and term it refuses the new entries."""
+    node = make(term=1, entries=log_of(1))
+    node.step(append(2, 1, 2))
+    assert node.last_index == 1
+    reply = AppendReply(1, 2, 2, accepted=False, index=2, conflict_index=2, conflict_term=0)
+    assert sent(settle(node)) == [reply]
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        (1, 1, 1, 4, 4, 5, 5, 6, 6),
+        (1, 1, 1, 4),
+        (1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 6),
+        (1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 7, 7),
+        (1, 1, 1, 4, 4, 4, 4),
+        (1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3),
+    ],
+    ids="abcdef",
+)
+def test_a_leader_forces_its_log_upon_followers(
+    terms: tuple[int, ...], make: Make, settle: Settle, elect: Elect
+) -> None:
+    """§5.3, figure 7: the logs of followers a to f become the leader's."""
+    lead = elect(make(term=7, entries=log_of(1, 1, 1, 4, 4, 5, 5, 6, 6, 6)))
+    other = make(3, term=7, entries=log_of(*terms))
+    waiting: list[Message] = [Heartbeat(1, 3, 8, 0, 0)]
+    lead._state.progress[3].match = 0
+    lead._state.progress[3].probe(11)
+    for _ in range(20):
+        for message in waiting:
+            (other if message.recipient == 3 else lead).step(message)
+        waiting = [one for one in (*sent(settle(lead)), *sent(settle(other))) if one.recipient != 2]
+    held = [other.term_at(index) for index in range(1, other.last_index + 1)]
+    assert held == [1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 8]
+
+
+def test_a_conflict_cuts_off_all_that_follows(make: Make, settle: Settle) -> None:
+    """Figure 2: an entry that conflicts is deleted, and all that follow it."""
+    node = make(term=1, entries=log_of(1, 1, 1))
+    node.step(append(1, 1, 2))
+    settle(node)
+    assert [node.term_at(index) for index in (1, 2, 3)] == [1, 2, None]
+
+
+def test_an_older_append_cuts_nothing(make: Make) -> None:
+    """Figure 2: only if an existing entry conflicts; RPCs may arrive late and twice (§5.5)."""
+    node = make(term=2, entries=log_of(1, 2, 2))
+    node.step(append(0, 0, 1))
+    assert node.last_index == 3
+
+
+def test_committed_entries_are_not_replaced(make: Make, settle: Settle) -> None:
+    """§5.4, figure 3: what is committed stays, whatever an append says."""
+    node = make()
+    node.step(append(0, 0, 1, 1, term=1, commit=2))
+    settle(node)
+    node.step(append(0, 0, 2, 2, 2))
+    assert [node.term_at(index) for index in (1, 2, 3)] == [1, 1, 2]
+
+
+def test_a_commit_beyond_the_log_ends_the_process(make: Make) -> None:
+    """Figure 3: a leader knows what a follower holds; one that is wrong is no leader."""
+    node = make()
+    with pytest.raises(InvariantViolation):
+        node.step(Heartbeat(2, 1, 1, 9, 0))
+
+
+def test_a_leader_never_cuts_its_own_log(leader: RawNode) -> None:
+    """Figure 3: leader append-only; an append of its own term has no honest sender."""
+    with pytest.raises(InvariantViolation):
+        leader.step(append(0, 0, 1, term=1))
+
+
+def test_refusals_skip_a_term(make: Make, settle: Settle) -> None:
+    """§5.3: the follower includes the conflicting term and the first index it stores for it."""
+    node = make(term=3, entries=log_of(1, 3, 3, 3))
+    node.step(append(4, 2, term=4))
+    reply = AppendReply(1, 2, 4, accepted=False, index=4, conflict_index=2, conflict_term=3)
+    assert sent(settle(node)) == [reply]
+
+
+def test_an_older_terms_entry_is_not_counted(make: Make, settle: Settle) -> None:
+    """§5.4.2: never commits log entries from previous terms by counting replicas."""
+    node = make(term=2, entries=log_of(1, 2))
+    stand(node, settle)
+    node.step(VoteReply(2, 1, 3, granted=True))
+    settle(node)
+    node.step(AppendReply(2, 1, 3, accepted=True, index=2))
+    assert node.commit_index == 0
+    node.step(AppendReply(2, 1, 3, accepted=True, index=3))
+    assert node.commit_index == 3
+
+
+def test_a_leader_begins_with_an_empty_entry(make: Make, settle: Settle) -> None:
+    """§8: each leader commits a blank no-op entry at the start of its term."""
+    node = make(term=2, entries=log_of(1, 2))
+    stand(node, settle)
+    node.step(VoteReply(2, 1, 3, granted=True))
+    entries = [entry for ready in settle(node) for entry in ready.entries]
+    assert entries == [Entry(3, 3, EntryKind.NOOP, b"")]
+
+
+def test_lost_appends_are_sent_again(leader: RawNode, settle: Settle) -> None:
+    """§5.3: the leader retries AppendEntries until all followers store all entries."""
+    leader.propose([b"x"])
+    settle(leader)
+    leader.step(HeartbeatReply(3, 1, 1, 0))
+    (nudge,) = sent(settle(leader))
+    assert isinstance(nudge, AppendRequest)
+    leader.step(AppendReply(3, 1, 1, accepted=False, index=nudge.previous_index, conflict_index=2))
+    (again,) = sent(settle(leader))
+    assert isinstance(again, AppendRequest)
+    assert [entry.index for entry in again.entries] == [2]
+
+
+def test_a_snapshot_replaces_a_log_that_is_behind(make: Make, settle: Settle) -> None:
+    """§7: the snapshot contains information not in the log: the entire log is discarded."""
+    node = make(term=1, entries=log_of(1))
+    meta = SnapshotMeta(5, 2, Configuration(frozenset({1, 2, 3})))
+    node.step(InstallSnapshot(2, 1, 2, meta))
+    (ready,) = settle(node)
+    assert ready.install == meta
+    assert (node.first_index, node.last_index, node.commit_index) == (6, 5, 5)
+    assert ready.after_sync == (AppendReply(1, 2, 2, accepted=True, index=5),)
+
+
+def test_a_snapshot_of_a_prefix_keeps_what_follows(make: Make, settle: Settle) -> None:
+    """§7: entries covered are deleted, but entries following the snapshot are retained."""
+    node = make(term=2, entries=log_of(1, 1, 2))
+    meta = SnapshotMeta(2, 1, Configuration(frozenset({1, 2, 3})))
+    node.step(InstallSnapshot(2, 1, 2, meta))
+    assert [ready.install for ready in settle(node)] == [None]
+    assert (node.last_index, node.commit_index) == (3, 2)
+
+
+def test_votes_are_refused_while_a_leader_is_heard(make: Make, settle: Settle) -> None:
+    """Dissertation §4.2.3: within the minimum timeout of hearing a leader, no term changes."""
+    node = make()
+    node.step(Heartbeat(3, 1, 1, 0, 0))
+    settle(node)
+    node.step(VoteRequest(2, 1, 9, 9, 9))
+    node.step(PreVoteRequest(2, 1, 9, 9, 9))
+    assert node.term == 1
+    assert sent(settle(node)) == [PreVoteReply(1, 2, 1, granted=False)]
+
+
+def test_a_leader_without_a_quorum_steps_down(leader: RawNode) -> None:
+    """Dissertation §6.2: if an election timeout elapses without a quorum."""
+    roles = []
+    for _ in range(2):  # members were heard in the first
+        tick_out(leader)
+        roles.append(leader.role)
+    assert roles == [Role.LEADER, Role.FOLLOWER]
+
+
+def test_a_read_waits_for_a_round_of_heartbeats(leader: RawNode, settle: Settle) -> None:
+    """Dissertation §6.4: the leader issues a new round and waits for a majority."""
+    assert leader.read(77)
+    assert [ready.reads for ready in settle(leader)] == [()]
+    leader.step(HeartbeatReply(2, 1, 1, 0))
+    assert all(not ready.reads for ready in settle(leader)), "that reply is of no round"
+    leader.step(HeartbeatReply(2, 1, 1, 1))
+    assert [ready.reads for ready in settle(leader)] == [(ReadState(77, 1),)]
+
+
+def test_a_read_waits_for_an_entry_of_the_term(make: Make, settle: Settle) -> None:
+    """Dissertation §6.4: a leader that has committed nothing of its term does not answer."""
+    node = make()
+    stand(node, settle)
+    node.step(VoteReply(2, 1, 1, granted=True))
+    assert node.role is Role.LEADER
+    assert not node.read(1)
+
+
+def test_reads_are_dropped_with_the_lead(leader: RawNode, settle: Settle) -> None:
+    """Dissertation §6.4: a deposed leader must not answer."""
+    leader.read(77)
+    settle(leader)
+    leader.step_down()
+    assert [ready.dropped_reads for ready in settle(leader)] == [(77,)]

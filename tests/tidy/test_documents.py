@@ -1,0 +1,73 @@
+"""What can be set or watched is written down."""
+
+import re
+from pathlib import Path
+
+import assistant.config
+import gateway.config
+import inventory_node.config
+import pytest
+from gateway.core import Gateway, Settings
+from gateway.runtime.metrics import GatewayCollector
+from inventory.raft.v1 import forward_pb2
+from inventory.v1 import cluster_pb2
+from inventory_node.runtime.metrics import Counts, NodeCollector
+from prometheus_client import CollectorRegistry, generate_latest
+from pydantic_settings import BaseSettings
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = (inventory_node.config.Config, gateway.config.Config, assistant.config.Config)
+
+
+class NoLinks:
+    """Sends nothing."""
+
+    def send(self, member: str, request: forward_pb2.ForwardRequest) -> None:
+        """Drop a frame."""
+
+
+def exported() -> set[str]:
+    """Return the name of every metric that a process of this system serves."""
+    registry = CollectorRegistry()
+    registry.register(NodeCollector(cluster_pb2.Member, Counts(), lambda: 0))
+    registry.register(GatewayCollector(Gateway(Settings(("node-0",)), NoLinks())))
+    text = generate_latest(registry).decode()
+    return {line.split()[0] for line in text.splitlines() if not line.startswith("#")}
+
+
+def test_every_metric_is_documented_and_every_documented_one_is_there() -> None:
+    """docs/metrics.md is the list."""
+    written = set(re.findall(r"`(inventory_\w+)`", (ROOT / "docs" / "metrics.md").read_text()))
+    assert written == exported()
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.__module__)
+def test_every_setting_is_documented(config: type[BaseSettings]) -> None:
+    """docs/configuration.md names each."""
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    for name in config.model_fields:
+        assert f"`INVENTORY_{name.upper()}`" in text, name
+
+
+def test_every_decision_says_why() -> None:
+    """Context, decision, consequences; numbered without a gap."""
+    paths = sorted((ROOT / "docs" / "adr").glob("*.md"))
+    assert [int(path.name[:4]) for path in paths] == list(range(1, len(paths) + 1))
+    for path in paths:
+        text = path.read_text()
+        for heading in ("## Context", "## Decision", "## Consequences"):
+            assert heading in text, f"{path.name} lacks {heading}"
+
+
+def test_every_document_is_reachable_from_the_readme() -> None:
+    """A page that nothing links to is not read."""
+    readme = (ROOT / "README.md").read_text()
+    for path in (ROOT / "docs").glob("*.md"):
+        assert f"docs/{path.name}" in readme, path.name
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    """Relative links name files that are there."""
+    for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / "bench" / "README.md"]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
+            assert (path.parent / target).exists(), f"{path}: {target}"
