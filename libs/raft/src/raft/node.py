@@ -222,7 +222,10 @@ class RawNode:
             self._state.log.compact(index)
 
     def snapshot_sent(self, peer: int, index: int, *, installed: bool) -> None:
-        """Learn how the stream of a snapshot to `peer` ended."""
+        """Learn how the stream of a snapshot to `peer` ended.
+
+        `installed`: the peer has it on disk, synced; it counts as holding all up to `index`.
+        """
         replication.snapshot_sent(self._state, peer, index, installed=installed)
 
     def ready(self) -> Ready | None:

@@ -12,7 +12,7 @@ from rafttest.member import Member, Stream, Surroundings
 from rafttest.network import Network, Weather
 from rafttest.properties import Properties, PropertyViolation
 
-CHAOS_ROUNDS = 400
+CHAOS_ROUNDS = 300
 CALM_ROUNDS_MAX = 1500  # one entry an append and one append under way take their time
 KEPT_ENTRIES_MAX = 3
 UNPAUSE = 0.06  # a round: a pause outlasts elections

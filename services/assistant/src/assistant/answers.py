@@ -26,6 +26,8 @@ COVER_DAYS = 30  # a suggested restock lasts so long at the current rate
 RESTOCK_MIN = 20  # suggested for an item that has not sold
 COUNTED_MAX = 10_000  # items; beyond it the answer says so
 LOW = 10
+SHOWN_MAX = 50  # rows of a level
+RESTOCKED_MAX = 20  # each takes a call of its own
 CRITICAL = 5
 WEEK_DAYS = 7
 MONTH_DAYS = 30
@@ -62,15 +64,14 @@ async def answer(query: Query, shop: Shop) -> Rendered:  # noqa: C901, PLR0911 -
 
 async def _list(query: ListItems, shop: Shop) -> Rendered:
     currency, digits = await shop.currency(), await shop.digits()
-    step = 1 if query.strictly else 0
     wanted = inventory_pb2.ItemFilter(
         name_contains=query.name, quantity_min=query.quantity_min, quantity_max=query.quantity_max
     )
     if query.price_min is not None:
-        minor = query.price_min.minor(currency, digits) + step
+        minor = query.price_min.minor(currency, digits) + query.above
         wanted.price_min.CopyFrom(await shop.money(minor))
     if query.price_max is not None:
-        minor = query.price_max.minor(currency, digits) - step
+        minor = query.price_max.minor(currency, digits) - query.below
         if minor < 0:
             return Rendered("No item fits.")
         wanted.price_max.CopyFrom(await shop.money(minor))
@@ -158,7 +159,7 @@ async def _overview(shop: Shop) -> Rendered:
 async def _low(query: LowStock, shop: Shop) -> Rendered:
     least = 0 if query.kind in ("out", "critical") else 1
     wanted = inventory_pb2.ItemFilter(quantity_min=least, quantity_max=query.threshold)
-    found = await shop.items(wanted, "quantity")
+    found = await shop.items(wanted, "quantity", SHOWN_MAX)
     what = {
         "low": f"low on stock ({query.threshold} or fewer)",
         "critical": f"critical ({query.threshold} or fewer, or none)",
@@ -166,6 +167,9 @@ async def _low(query: LowStock, shop: Shop) -> Rendered:
     }[query.kind]
     if not found:
         return Rendered(f"No item is {what}.")
+    if len(found) > SHOWN_MAX:
+        text = f"The first {plural(SHOWN_MAX, 'item')} of those {what}; there are more."
+        return items(found[:SHOWN_MAX], text)
     verb = "is" if len(found) == 1 else "are"
     return items(found, f"{plural(len(found), 'item')} {verb} {what}.")
 
@@ -173,14 +177,16 @@ async def _low(query: LowStock, shop: Shop) -> Rendered:
 async def _restock(shop: Shop) -> Rendered:
     wanted = inventory_pb2.ItemFilter(quantity_max=LOW)
     rows = []
-    for item in await shop.items(wanted, "quantity", 20):
+    found = await shop.items(wanted, "quantity", RESTOCKED_MAX)
+    for item in found[:RESTOCKED_MAX]:
         stats = await shop.stats(item.id)
         month = stats.units_sold_last_30_days
         suggested = max(month * COVER_DAYS // MONTH_DAYS, RESTOCK_MIN) - item.quantity
         rows.append((str(item.id), item.name, f"{item.quantity:,}", f"{suggested:,}"))
     if not rows:
         return Rendered(f"Nothing needs restocking: every item has more than {LOW} on hand.")
-    text = f"{plural(len(rows), 'item')} to restock; enough for {COVER_DAYS} days."
+    more = "; there are more" if len(found) > RESTOCKED_MAX else ""
+    text = f"{plural(len(rows), 'item')} to restock; enough for {COVER_DAYS} days{more}."
     return Rendered(text, ("id", "name", "on hand", "suggested"), tuple(rows))
 
 

@@ -11,7 +11,7 @@ from wire.money import digits_of, from_minor
 from assistant.entities import Unresolved, by_typing_error, choose, named, spellings
 from assistant.query import Reference
 
-CANDIDATES_MAX = 10
+PAGE_MAX = 999  # one page: a whole name is found among many that hold it
 CATALOGUE_MAX = 1_000  # searched for typing errors
 TIMEOUT_SECONDS = 4
 CURRENCY_DEFAULT = "USD"
@@ -73,7 +73,7 @@ class Shop:
             return await self._by_id(reference.item_id)
         for spelling in spellings(reference.words):
             wanted = inventory_pb2.ItemFilter(name_contains=spelling)
-            found = choose(reference.words, await self.items(wanted, "name", CANDIDATES_MAX))
+            found = choose(reference.words, await self.items(wanted, "name", PAGE_MAX))
             if found is not None:
                 return found
         found = by_typing_error(reference.words, await self.items(order_by="name"))

@@ -11,6 +11,7 @@ from inventory.v1 import inventory_pb2
 from assistant.query import Reference
 
 _IRREGULAR = {"mice": "mouse", "knives": "knife", "shelves": "shelf", "leaves": "leaf"}
+CANDIDATES_MAX = 10
 SHORT_WORD = 4
 LONG_WORD = 8
 
@@ -49,7 +50,9 @@ def choose(words: str, found: Sequence[inventory_pb2.Item]) -> inventory_pb2.Ite
     if len(found) == 1:
         return found[0]
     if found:
-        raise Unresolved(f'Several items fit "{words}"; which one do you mean?', found)
+        raise Unresolved(
+            f'Several items fit "{words}"; which one do you mean?', found[:CANDIDATES_MAX]
+        )
     return None
 
 

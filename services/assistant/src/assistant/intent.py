@@ -6,8 +6,9 @@ rule matches is not understood.
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
-from assistant.literals import amounts, quoted, whole
+from assistant.literals import AMOUNT, amounts, quoted, whole
 from assistant.query import (
     CountItems,
     Forecast,
@@ -42,7 +43,7 @@ _AT_LEAST = r"(?:at least|from|no less than|min(?:imum)?(?: of)?|starting at|>=)
 _STOP = frozenset(
     """
     a about all an and any are available be been before by can check cost costs could count
-    current days detail details do does earn earned empty find for forecast from get give gone
+    current days detail details did do does earn earned empty find for forecast from get give gone
     hand has have how i id in info information inventory is it item items last lasts left level
     list long look made make many me much my need now of on one our out over please price priced
     product products profit quantity remaining report revenue run runs sale sales search see
@@ -53,8 +54,25 @@ _STOP = frozenset(
 )
 
 
+# Orders to change something, and exceptions: to answer half of it would be to guess.
+_NOT_A_QUESTION = re.compile(
+    r"^(?:please |can you |could you |i want to )*"
+    r"(?:delete|remove|add|set|update|change|increase|decrease|cancel|order(?! anew)|buy(?! in))\b"
+    r"|\brestock\b.*\d|\b(?:not|except|excluding|without|other than|neither)\b"
+)
+_FILLER = re.compile(
+    r"\b(?:between|anything|something|everything|things?|goods|stuff|articles?|costing|costs?|prices?|"
+    r"worth|budget|or less|or more|only|cheap\w*|cheapest|expensive|least|most|lowest|highest|pric\w+|"
+    r"dearest|suggest\w*|recommend\w*|advise|ideas?|buy|should|gift\w*|range|top|first|best|under|"
+    r"over|inexpensive|affordable|bargains?|premium|luxury|popular|spend|afford|k)\b"
+)
+
+
 def understand(text: str) -> Query | None:
     """Return what a normalised question asks; None when it is not understood."""
+    ids = {match[1] for match in _ID.finditer(text)}
+    if _NOT_A_QUESTION.search(text) or len(ids) > 1:
+        return None
     for pattern, make in _RULES:
         if pattern.search(text):
             query = make(text)
@@ -85,28 +103,46 @@ def limit(text: str, default: int) -> int:
 
 def _prices(text: str) -> Query | None:
     between = re.search(r"\bbetween\b(.+)\band\b(.+)|\bfrom\b(.+)\bto\b(.+)", text)
+    name = _name(text)
     if between:
         low, high = (part for part in between.groups() if part)
         first, second = amounts(low), amounts(high)
         if first and second:
-            return ListItems(price_min=first[-1], price_max=second[0], order_by="price")
+            return ListItems(price_min=first[-1], price_max=second[0], name=name, order_by="price")
     bounds: dict[str, object] = {}
-    strictly = False
     for field, word, strict in (
-        ("price_max", _UNDER, True),
-        ("price_max", _AT_MOST, False),
-        ("price_min", _OVER, True),
-        ("price_min", _AT_LEAST, False),
+        ("price_max", _UNDER, "below"),
+        ("price_max", _AT_MOST, ""),
+        ("price_min", _OVER, "above"),
+        ("price_min", _AT_LEAST, ""),
     ):
         match = re.search(rf"(?<!\w){word}\s+((?:[$€£¥₹]\s?)?\d.*)", text)
         if match and field not in bounds:
             found = amounts(match[1])
             if found:
                 bounds[field] = found[0]
-                strictly = strictly or strict
+                if strict:
+                    bounds[strict] = True
     if not bounds:
         return None
-    return ListItems(strictly=strictly, order_by="price", **bounds)  # type: ignore[arg-type]  # by name
+    return ListItems(name=name, order_by="price", **bounds)  # type: ignore[arg-type]  # by name
+
+
+def _name(text: str) -> str:
+    """Return the words beside bounds, amounts and counts: part of a name, or nothing."""
+    rest = text
+    for phrase in (_UNDER, _AT_MOST, _OVER, _AT_LEAST):
+        rest = re.sub(rf"(?<!\w){phrase}(?!\w)", " ", rest)
+    rest = AMOUNT.sub(" ", rest)
+    found = reference(_FILLER.sub(" ", rest))
+    return found.words if found else ""
+
+
+def _extreme(order_by: str) -> Callable[[str], Query | None]:
+    def make(text: str) -> Query | None:
+        return ListItems(name=_name(text), order_by=order_by, limit=limit(text, 1))
+
+    return make
 
 
 def _levels(text: str) -> Query | None:
@@ -158,6 +194,9 @@ def _profit(text: str) -> Query | None:
 
 
 def _suggest(text: str) -> Query | None:
+    priced = _prices(text)
+    if isinstance(priced, ListItems):
+        return replace(priced, quantity_min=1, limit=limit(text, 3))
     kind = "any"
     if re.search(r"\b(?:cheap\w*|inexpensive|affordable|budget|bargains?)\b", text):
         kind = "cheap"
@@ -188,6 +227,7 @@ _RULES = (
           r"\b(?:forecast|predict\w*|days until|days left)\b", _forecast),
     _rule(r"\b(?:restock\w*|reorder\w*|order anew|replenish\w*|buy in)\b", lambda _: Restock()),
     _rule(r"\b(?:critical\w*|urgent\w*)\b", _threshold("critical", CRITICAL_DEFAULT)),
+    _rule(r"^(?:is|are) (?:the |a |an )?.+\b(?:in stock|out of stock|sold out|available)\b", _show("stock")),
     _rule(r"^(?!.*\b(?:item|id)\s*#?\d).*\b(?:out of stock|sold out|unavailable|no stock|zero stock)\b", lambda _: LowStock("out", 0)),
     _rule(r"\b(?:low (?:on |in )?stock|stock is low|low inventory|running low|low items|low stock|almost out|nearly out)\b",
           _threshold("low", LOW_DEFAULT)),
@@ -198,9 +238,9 @@ _RULES = (
     _rule(r"\b(?:sales|sold|sell\w*|sellers?|revenue|popular|best-sell\w*)\b", _sales),
     _rule(r"\d", _prices),
     _rule(r"\b(?:cheapest|least expensive|lowest price\w*)\b",
-          lambda text: ListItems(order_by="price", limit=limit(text, 1))),
+          _extreme("price")),
     _rule(r"\b(?:most expensive|priciest|dearest|highest price\w*)\b",
-          lambda text: ListItems(order_by="price desc", limit=limit(text, 1))),
+          _extreme("price desc")),
     _rule(r"\bhow many (?:different )?(?:items|products|articles)\b(?! \w+ (?:of|left))|\b(?:count|number of) (?:the )?(?:items|products)\b",
           lambda _: CountItems()),
     _rule(r"\b(?:price|cost|costs|how much (?:is|are|for|does|do))\b", _show("price")),

@@ -11,7 +11,7 @@ _NAMES = {
     "euro": "EUR", "eur": "EUR", "pounds": "GBP", "gbp": "GBP", "yen": "JPY", "jpy": "JPY",
     "rupees": "INR", "inr": "INR",
 }  # fmt: skip
-_AMOUNT = re.compile(
+AMOUNT = re.compile(
     r"(?P<symbol>[$€£¥₹])?\s?(?P<number>\d+(?:,\d{3})*(?:\.\d+)?)(?P<thousands>k\b)?"
     r"(?:\s?(?P<name>" + "|".join(_NAMES) + r")\b)?"
 )
@@ -48,7 +48,7 @@ class Amount:
 def amounts(text: str) -> list[Amount]:
     """Return the amounts in a normalised text, in their order."""
     found = []
-    for match in _AMOUNT.finditer(text):
+    for match in AMOUNT.finditer(text):
         currency = _SYMBOLS.get(match["symbol"] or "", "") or _NAMES.get(match["name"] or "", "")
         found.append(Amount(match["number"], currency, bool(match["thousands"])))
     return found

@@ -24,7 +24,8 @@ class ListItems:
 
     price_min: Amount | None = None
     price_max: Amount | None = None
-    strictly: bool = False  # bounds are "under" and "over", not "at most" and "at least"
+    above: bool = False  # the lower bound is "over", not "at least"
+    below: bool = False  # the upper bound is "under", not "at most"
     quantity_min: int | None = None
     quantity_max: int | None = None
     name: str = ""
@@ -146,14 +147,13 @@ def describe(query: Query) -> str:  # noqa: C901, PLR0911 - an arm a kind
 
 
 def _describe_list(query: ListItems) -> str:
-    equal = "" if query.strictly else "="
     parts = ["items"]
     if query.name:
         parts.append(f'name~"{query.name}"')
     if query.price_min is not None:
-        parts.append(f"price>{equal}{_shown(query.price_min)}")
+        parts.append(f"price>{'' if query.above else '='}{_shown(query.price_min)}")
     if query.price_max is not None:
-        parts.append(f"price<{equal}{_shown(query.price_max)}")
+        parts.append(f"price<{'' if query.below else '='}{_shown(query.price_max)}")
     if query.quantity_min is not None:
         parts.append(f"quantity>={query.quantity_min}")
     if query.quantity_max is not None:

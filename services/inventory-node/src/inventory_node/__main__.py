@@ -15,7 +15,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -31,7 +31,6 @@ from wire.tasks import until_first
 from inventory_node import bootstrap, events
 from inventory_node.config import Config
 from inventory_node.core import Halted, Node, NodeSettings, Ports
-from inventory_node.machine import Machine
 from inventory_node.runtime.api import Gate, Gateways, PeerApi, member_response
 from inventory_node.runtime.disk import ThreadedDisk
 from inventory_node.runtime.loop import Loop
@@ -41,13 +40,16 @@ from inventory_node.runtime.peers import Peer, Peers
 from inventory_node.runtime.probes import Probes
 from inventory_node.runtime.server import AddressTaken, serve
 from inventory_node.runtime.sqlite import DatabaseError
-from inventory_node.runtime.store import SqliteStore
+from inventory_node.runtime.timing import TimedDisk, TimedMachine, TimedStore
 from inventory_node.runtime.watcher import Watcher
 from inventory_node.wal import Identity, LogDamaged, LogForeign, Recovered, recover
 
 SEGMENT_BYTES = 16 << 20
 BOOTSTRAP_POLL_SECONDS = 0.1
 SHOW_SECONDS = 0.25
+# Full collections are all but off: over a state in use they take hundreds of milliseconds on the
+# loop, and hardly anything in it is a cycle.
+GC_THRESHOLDS = (5_000, 5, 1_000)
 STOP_SECONDS = 0.2  # that calls under way are given
 SWITCH_INTERVAL_SECONDS = 0.0001  # or a busy loop keeps the sync thread waiting (measured)
 VERSION = "0.1.0"
@@ -133,15 +135,14 @@ class Member:
         )
         peer_api = PeerApi(gate, identity.cluster_id, identity.member_id, loop.post, self._describe)
         probes = Probes()
+        await probes.begin()
         server = await serve(config.node_listen, gateways, peer_api, probes)
         _end_on_signals(loop, self._stop)
         network = Network(network_peers, gateways, peer_api)
         try:
-            await until_first(
-                self._live(network_peers, network, loop, probes),
-                *(peer.run() for peer in peers.values()),
-            )
+            await until_first(network_peers.run(), self._live(network_peers, network, loop, probes))
         finally:
+            await probes.end()
             await server.stop(STOP_SECONDS)
             await network_peers.close()
 
@@ -154,10 +155,7 @@ class Member:
         recovered = _recover(folder, loop)
         if recovered.identity is None:
             self._check_no_state()
-            while not bootstrap.may_bootstrap(self._identity, await peers.describe()):
-                if self._ending:
-                    raise Exit(0, "stopped before the first start was complete")
-                await _pause()
+            await self._meet(peers)
             voters = Configuration(frozenset(self._ids.values()))
             await _run_now(folder, recovered.log.bootstrap(self._identity, voters), recovered)
             recovered = _recover(folder, loop)
@@ -167,6 +165,19 @@ class Member:
         self._bootstrapped = True
         self._term = recovered.hard_state.term
         return recovered
+
+    async def _meet(self, peers: Peers) -> None:
+        """Wait until this member may begin; tell for whom it waits, once for each change."""
+        told: list[str] = []
+        while not bootstrap.may_bootstrap(self._identity, described := await peers.describe()):
+            if self._ending:
+                raise Exit(0, "stopped before the first start was complete")
+            names = (name for name in self._config.members if name != self._identity.name)
+            silent = [name for name, peer in zip(names, described, strict=True) if peer is None]
+            if silent != told:
+                told = silent
+                _log.info("waiting_for_members", names=silent)
+            await _pause()
 
     def _check_no_state(self) -> None:
         if any(self._config.data_dir.glob("state-*/state.db")):
@@ -179,27 +190,32 @@ class Member:
     async def _live(self, peers: Peers, network: Network, loop: Loop, probes: Probes) -> None:
         """Be a member until the end."""
         config, identity = self._config, self._identity
+        initialize = bootstrap.initialize_of(config.bootstrap_file, identity.cluster_id)
         recovered = await self._recovered(peers, loop)
         installed = recovered.installed.index if recovered.installed is not None else 0
-        disk = ThreadedDisk(config.data_dir / "wal", loop.emit)
-        store = SqliteStore(config.data_dir, installed, loop.emit)
         counts = Counts()
+        disk = TimedDisk(config.data_dir / "wal", loop.emit, counts.syncs)
+        store = TimedStore(config.data_dir, installed, loop.emit, counts.flushes)
         settings = NodeSettings(
             name=identity.name,
             member_id=identity.member_id,
             cluster_id=identity.cluster_id,
             members={member_id: name for name, member_id in self._ids.items()},
-            initialize=bootstrap.initialize_of(config.bootstrap_file, identity.cluster_id),
+            initialize=initialize,
         )
-        ports = Ports(disk, store, network, WallClock(), Chance(), Watcher(counts))
-        node = Node(settings, ports, recovered, Machine(store))
+        watcher = Watcher(counts, orders=config.log_level == "debug")
+        ports = Ports(disk, store, network, WallClock(), Chance(), watcher)
+        node = Node(settings, ports, recovered, TimedMachine(store, counts.applies))
         node.campaign_allowed = False
         self._node = node
         if config.metrics_listen:
-            collector = NodeCollector(self.view, counts, lambda: loop.lag_seconds)
-            metrics.serve(config.metrics_listen, registry(collector))
+            collector = NodeCollector(
+                self.view, counts, lambda: loop.lag_seconds, lambda: network.traffic(loop)
+            )
+            _serve_metrics(config.metrics_listen, collector)
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
         loop.run(node, peers.flush)
         if self._ending:
             loop.post(events.StopRequested())
@@ -211,12 +227,17 @@ class Member:
 
     async def _watch(self, node: Node, peers: Peers, probes: Probes) -> None:
         """Open elections when everybody has bootstrapped, and show how the member is."""
-        await probes.begin()
-        while not bootstrap.is_complete(node.view().term, await peers.describe()):
+        # With a term of its own this member asks nobody: a peer that hangs need not be waited for.
+        while not node.view().term:
+            described = await peers.describe()
+            for peer in filter(None, described):
+                bootstrap.check_peer(self._identity, peer)
+            if bootstrap.is_complete(0, described):
+                break
             await _pause()
         node.campaign_allowed = True
         while True:
-            await probes.show(node.view(), started=True, ending=self._ending)
+            await probes.show(node.view(), ending=self._ending)
             await asyncio.sleep(SHOW_SECONDS)
 
 
@@ -254,9 +275,16 @@ async def _run_now(folder: Path, operations: Sequence[object], recovered: Recove
         raise Exit(3, f"the log cannot be begun: {result.problem}")
 
 
-def _end_on_signals(loop: Loop, stop: object) -> None:
+def _serve_metrics(listen: str, collector: NodeCollector) -> None:
+    try:
+        metrics.serve(listen, registry(collector))
+    except OSError as error:
+        raise AddressTaken(f"cannot listen on {listen}: is the port taken? ({error})") from error
+
+
+def _end_on_signals(loop: Loop, stop: Callable[[], None]) -> None:
     def end() -> None:
-        stop()  # type: ignore[operator]  # a bound method
+        stop()
         loop.post(events.StopRequested())
 
     running = asyncio.get_running_loop()
@@ -269,13 +297,15 @@ def _locked(folder: Path) -> Iterator[None]:
     """Hold the data directory, so that no other process uses it."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-    except BlockingIOError as error:
-        raise Exit(3, f"the data directory {folder} is in use by another process") from error
-    except PermissionError as error:
+        lock = (folder / "lock").open("w")
+    except OSError as error:
         raise Exit(3, f"the data directory {folder} cannot be written: {error}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Exit(3, f"the data directory {folder} is in use by another process") from error
+        yield
 
 
 def main() -> int:  # noqa: PLR0911 - an exit status each
@@ -285,8 +315,10 @@ def main() -> int:  # noqa: PLR0911 - an exit status each
         config = Config()  # type: ignore[call-arg]  # from the environment
     except ValidationError as error:
         for problem in error.errors():
-            name = "INVENTORY_" + "_".join(str(part) for part in problem["loc"]).upper()
-            sys.stderr.write(f"inventory-node: {name.rstrip('_')}: {problem['msg']}\n")
+            # What concerns several settings names them itself.
+            name = "".join(f"INVENTORY_{str(part).upper()}: " for part in problem["loc"])
+            said = problem["msg"].removeprefix("Value error, ")
+            sys.stderr.write(f"inventory-node: {name}{said}\n")
         return 2
     logs.configure(config.node_name, config.log_level, config.log_format)
     try:

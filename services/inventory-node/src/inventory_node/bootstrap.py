@@ -2,9 +2,9 @@
 
 The cluster's id and its first members' ids derive from the cluster's key and the members' names, so
 that a bootstrap that was cut short goes on where it was. A member bootstraps when every other one
-says that it is empty, or bootstrapped identically and without a term; nobody campaigns or votes
-until every member has. An empty volume beside peers that have a term is refused: it may have voted
-before it was lost.
+says that it is empty, or bootstrapped, as the very member that it is listed as, of the same cluster
+and without a term; nobody campaigns or votes until every member has. An empty volume beside peers
+that have a term is refused: it may have voted before it was lost.
 """
 
 import json
@@ -48,6 +48,23 @@ def member_id_of(cluster_id: str, name: str) -> int:
     return (int.from_bytes(digest) & (2**63 - 1)) or 1
 
 
+def check_peer(own: Identity, peer: Described) -> None:
+    """Refuse a peer that is not the member that it is listed as.
+
+    Also an empty one: given another list, it would begin another cluster beside this one.
+    """
+    if peer.cluster_id != own.cluster_id:
+        raise BootstrapRefused(
+            f"{peer.name} belongs to another cluster ({peer.cluster_id}, not {own.cluster_id}); "
+            "give every member the same cluster key and the same names in INVENTORY_NODE_MEMBERS"
+        )
+    if peer.member_id != member_id_of(own.cluster_id, peer.name):
+        raise BootstrapRefused(
+            f"another member answers at the address of {peer.name}; check the addresses in "
+            "INVENTORY_NODE_MEMBERS"
+        )
+
+
 def may_bootstrap(own: Identity, peers: Iterable[Described | None]) -> bool:
     """Tell whether an empty member may begin; None stands for a peer that does not answer.
 
@@ -58,11 +75,7 @@ def may_bootstrap(own: Identity, peers: Iterable[Described | None]) -> bool:
         if peer is None:
             answered = False
             continue
-        if peer.bootstrapped and peer.cluster_id != own.cluster_id:
-            raise BootstrapRefused(
-                f"{peer.name} belongs to another cluster ({peer.cluster_id}, not "
-                f"{own.cluster_id}); check the cluster key and the names of the members"
-            )
+        check_peer(own, peer)
         if peer.term:
             raise BootstrapRefused(
                 f"this member's volume is empty and {peer.name} is in term {peer.term} already: a "
@@ -72,7 +85,10 @@ def may_bootstrap(own: Identity, peers: Iterable[Described | None]) -> bool:
 
 
 def is_complete(own_term: int, peers: Iterable[Described | None]) -> bool:
-    """Tell whether every member has bootstrapped, so that elections may begin."""
+    """Tell whether every member has bootstrapped, so that elections may begin.
+
+    The peers passed `check_peer`.
+    """
     known = list(peers)
     if own_term or any(peer is not None and peer.term for peer in known):
         return True

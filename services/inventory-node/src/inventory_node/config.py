@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _ADDRESS = re.compile(r"[\w.\-\[\]:]+:\d{1,5}")
@@ -16,13 +16,34 @@ PORT_MAX = 65_535
 
 
 def _address(value: str) -> str:
-    if not _ADDRESS.fullmatch(value) or int(value.rpartition(":")[2]) > PORT_MAX:
+    # Port 0 would be another one at every start, and nobody could be told.
+    if not _ADDRESS.fullmatch(value) or not 0 < int(value.rpartition(":")[2]) <= PORT_MAX:
         raise ValueError(f"{value!r} is not host:port")
     return value
 
 
 def _listen(value: str) -> str:
     return _address(value) if value else value
+
+
+def _members(value: str) -> str:
+    names: set[str] = set()
+    addresses: set[str] = set()
+    for part in value.split(","):
+        name, _, address = part.strip().partition("=")
+        if not _NAME.fullmatch(name) or name in names:
+            raise ValueError(f"{part!r} is not name=host:port with a name of its own")
+        if _address(address) in addresses:
+            raise ValueError(f"{part!r}: another member has this address")
+        names.add(name)
+        addresses.add(address)
+    return value
+
+
+def _folder(value: object) -> object:
+    if value == "":  # pathlib would take it for the current directory
+        raise ValueError("is empty")
+    return value
 
 
 class Config(BaseSettings):
@@ -32,8 +53,10 @@ class Config(BaseSettings):
 
     node_name: str  # this member's name, a DNS label
     node_listen: Annotated[str, AfterValidator(_address)]  # host:port of gRPC
-    node_members: str  # every member: "node-0=127.0.0.1:7400,node-1=…"
-    data_dir: Path  # of this member alone
+    node_members: Annotated[
+        str, AfterValidator(_members)
+    ]  # every member: "node-0=127.0.0.1:7400,node-1=…"
+    data_dir: Annotated[Path, BeforeValidator(_folder)]  # of this member alone
     cluster_key_file: Path  # the secret that members and gateways share
     bootstrap_file: Path | None = None  # the first state: currency, users, items
     metrics_listen: Annotated[str, AfterValidator(_listen)] = ""  # host:port; empty: none
@@ -42,18 +65,14 @@ class Config(BaseSettings):
 
     @model_validator(mode="after")
     def _is_a_member(self) -> Self:
-        members = self.members
-        if self.node_name not in members:
-            raise ValueError(f"node_name {self.node_name!r} is not one of node_members")
+        if self.node_name not in self.members:
+            raise ValueError(
+                f"INVENTORY_NODE_NAME {self.node_name!r} is not one of INVENTORY_NODE_MEMBERS"
+            )
         return self
 
     @property
     def members(self) -> dict[str, str]:
         """Every member's address by its name."""
-        members: dict[str, str] = {}
-        for part in self.node_members.split(","):
-            name, _, address = part.strip().partition("=")
-            if not _NAME.fullmatch(name) or name in members:
-                raise ValueError(f"node_members: {part!r} is not a new name=host:port")
-            members[name] = _address(address)
-        return members
+        parts = (part.strip().partition("=") for part in self.node_members.split(","))
+        return {name: address for name, _, address in parts}

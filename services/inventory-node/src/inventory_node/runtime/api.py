@@ -22,10 +22,14 @@ from inventory.v1 import cluster_pb2
 from raft.messages import Configuration, SnapshotMeta
 from wire.channels import bearer
 from wire.outbox import BROKEN
+from wire.tasks import until_first
 
 from inventory_node import events
 from inventory_node.codec import CodecError, message_from_wire
 from inventory_node.ports import SnapshotHeader
+from inventory_node.runtime.peers import ACCEPTED
+
+FRAMES_WAITING_MAX = 4_096
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Post = Callable[[events.Event], None]
@@ -48,20 +52,36 @@ class Gate:
 
 
 class Session:
-    """One gateway's stream: frames on their way out."""
+    """One gateway's stream: frames on their way out.
+
+    - So many frames wait at most. A gateway that lets more gather does not read: nothing more is
+      kept for it, and its stream ends, so that it asks again for what it still wants.
+    """
 
     def __init__(self) -> None:
         """Start with nothing to say."""
         self._frames: deque[forward_pb2.ForwardResponse] = deque()
         self._wake = asyncio.Event()
+        self._is_over_full = False
+
+    def __len__(self) -> int:
+        """How many frames wait."""
+        return len(self._frames)
 
     def reply(self, response: forward_pb2.ForwardResponse) -> None:
         """Queue a frame."""
+        if len(self._frames) >= FRAMES_WAITING_MAX:
+            self._is_over_full = True
+            return
         self._frames.append(response)
         self._wake.set()
 
     async def write(self, context: Context) -> None:
-        """Write frames for as long as the stream lasts; the one writer it has."""
+        """Write frames until the stream breaks or is over-full; the one writer it has.
+
+        A stream cannot be ended while a write is stuck in it. That one ends when the gateway reads
+        on, or by keepalive when it is gone.
+        """
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -69,7 +89,12 @@ class Session:
                 try:
                     await context.write(self._frames.popleft())
                 except BROKEN:
-                    return  # the reading side ends too, and with it the session
+                    return
+                if self._is_over_full:
+                    await context.abort(
+                        grpc.StatusCode.RESOURCE_EXHAUSTED,
+                        f"{FRAMES_WAITING_MAX} frames of answers were not read",
+                    )
 
 
 class Gateways(forward_pb2_grpc.ForwardServiceServicer):
@@ -84,6 +109,13 @@ class Gateways(forward_pb2_grpc.ForwardServiceServicer):
         self._describe = describe
         self._sessions: dict[int, Session] = {}
         self._last = 0
+        self.proposals = 0
+        self.questions = 0
+
+    @property
+    def waiting_frames(self) -> list[int]:
+        """How many frames wait, for each session."""
+        return [len(session) for session in list(self._sessions.values())]
 
     def reply(self, session: int, response: forward_pb2.ForwardResponse) -> None:
         """Answer on a session; nothing happens when it is gone."""
@@ -100,15 +132,17 @@ class Gateways(forward_pb2_grpc.ForwardServiceServicer):
         number, session = self._last, Session()
         self._sessions[number] = session
         self._post(events.SessionOpened(number))
-        writer = asyncio.ensure_future(session.write(context))
         try:
-            async for request in request_iterator:
-                self._post(events.Forwarded(number, request))
+            await until_first(self._read(number, request_iterator), session.write(context))
         finally:
-            writer.cancel()
             del self._sessions[number]
             self._post(events.SessionClosed(number))
-            await asyncio.gather(writer, return_exceptions=True)
+
+    async def _read(self, number: int, requests: AsyncIterator[forward_pb2.ForwardRequest]) -> None:
+        async for request in requests:
+            self.proposals += len(request.proposals)
+            self.questions += len(request.questions)
+            self._post(events.Forwarded(number, request))
 
     async def GetMember(
         self, request: forward_pb2.GetMemberRequest, context: Context
@@ -140,11 +174,18 @@ class PeerApi(peer_pb2_grpc.PeerServiceServicer):
     async def Deliver(
         self, request_iterator: AsyncIterator[peer_pb2.PeerFrame], context: Context
     ) -> peer_pb2.DeliverResponse:
-        """Take one peer's messages; a frame that is not for this member ends the stream."""
+        """Take one peer's messages; a frame that is not for this member ends the stream.
+
+        The first frame is answered with metadata, so that the peer knows that it may go on.
+        """
         await self._gate.check(context)
+        accepted = False
         async for frame in request_iterator:
             if frame.cluster_id != self._cluster_id:
                 await self._refuse(context, "this is another cluster")
+            if not accepted:
+                accepted = True
+                await context.send_initial_metadata(((ACCEPTED, "1"),))
             try:
                 messages = tuple(message_from_wire(wire) for wire in frame.messages)
             except CodecError as error:
@@ -162,19 +203,27 @@ class PeerApi(peer_pb2_grpc.PeerServiceServicer):
     async def SendSnapshot(
         self, request_iterator: AsyncIterator[peer_pb2.SnapshotChunk], context: Context
     ) -> peer_pb2.SendSnapshotResponse:
-        """Take one snapshot; the next chunk is read when the last one is stored."""
+        """Take one snapshot; the next chunk is read when the last one is stored.
+
+        The answer may stand before the end. Metadata tells the sender, and it is answered when it
+        has stopped: see `Peer.send_snapshot`.
+        """
         await self._gate.check(context)
         async for chunk in request_iterator:
-            if chunk.cluster_id != self._cluster_id or chunk.recipient != self._own_id:
-                return peer_pb2.SendSnapshotResponse(problem="it is for another member")
-            if crc32c.crc32c(chunk.data) != chunk.crc32c:
-                return peer_pb2.SendSnapshotResponse(
-                    problem=f"the chunk at {chunk.offset} is damaged"
-                )
-            installed, problem = await self._take(chunk)
+            installed, problem = await self._check_and_take(chunk)
             if installed or problem:
+                await context.send_initial_metadata(())
+                async for _ in request_iterator:
+                    pass
                 return peer_pb2.SendSnapshotResponse(installed=installed, problem=problem)
         return peer_pb2.SendSnapshotResponse(problem="the stream ended before the snapshot")
+
+    async def _check_and_take(self, chunk: peer_pb2.SnapshotChunk) -> tuple[bool, str]:
+        if chunk.cluster_id != self._cluster_id or chunk.recipient != self._own_id:
+            return False, "it is for another member"
+        if crc32c.crc32c(chunk.data) != chunk.crc32c:
+            return False, f"the chunk at {chunk.offset} is damaged"
+        return await self._take(chunk)
 
     async def _take(self, chunk: peer_pb2.SnapshotChunk) -> tuple[bool, str]:
         meta = SnapshotMeta(

@@ -37,7 +37,12 @@ class Loop:
         self._tick_due = 0.0
         self.ended: asyncio.Future[None] = self._loop.create_future()
         self.lag_seconds = 0.0  # how late the last tick was
-        self.turned = time.monotonic()  # when the last tick was handled
+        self.busy_seconds = 0.0  # that all turns took
+
+    @property
+    def waiting_events(self) -> int:
+        """How many events wait for a turn."""
+        return len(self._queue)
 
     def run(self, node: Node, send: Callable[[], None]) -> None:
         """Begin to handle what has come and what comes; `send` lets a turn's frames go."""
@@ -74,7 +79,6 @@ class Loop:
         late = self._loop.time() - self._tick_due
         missed = min(int(late / TICK_SECONDS), TICKS_AT_ONCE_MAX - 1)
         self.lag_seconds = max(late, 0.0)
-        self.turned = time.monotonic()
         for _ in range(1 + missed):
             self.post(events.Tick())
         self._tick_due = max(self._tick_due + TICK_SECONDS * (1 + missed), self._loop.time())
@@ -85,6 +89,7 @@ class Loop:
         node = self._node
         if node is None or self.ended.done():
             return
+        started = time.perf_counter()
         try:
             for _ in range(min(len(self._queue), EVENTS_PER_TURN_MAX)):
                 node.handle(self._queue.popleft())
@@ -96,6 +101,7 @@ class Loop:
             self.ended.set_exception(error)
             raise
         self._send()
+        self.busy_seconds += time.perf_counter() - started
         if node.stopped:
             self.ended.set_result(None)
         elif node.busy:

@@ -1,23 +1,60 @@
 """What Prometheus reads of one member, gathered when it asks; docs/metrics.md lists all of it."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from inventory.v1 import cluster_pb2
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
 from prometheus_client.registry import Collector
+
+from inventory_node.runtime.timing import Timing
+
+PREFIX = "inventory_node_"
 
 
 class Counts:
     """What is counted as it happens."""
 
-    __slots__ = ("applied_commands", "applied_entries", "elections")
+    __slots__ = (
+        "applied_commands",
+        "applied_entries",
+        "applies",
+        "candidacies",
+        "elections",
+        "flushes",
+        "syncs",
+    )
 
     def __init__(self) -> None:
         """Start at zero."""
         self.applied_entries = 0
         self.applied_commands = 0
         self.elections = 0
+        self.candidacies = 0
+        self.applies = Timing()
+        self.flushes = Timing()
+        self.syncs = Timing()
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What comes, goes and waits, at one moment."""
+
+    loop_queue_events: int = 0
+    loop_busy_seconds: float = 0.0
+    peers_connected: int = 0
+    peer_queue_messages: int = 0
+    peer_dropped_messages: int = 0
+    gateway_sessions: int = 0
+    gateway_queue_frames: int = 0
+    proposals: int = 0
+    questions: int = 0
 
 
 class NodeCollector(Collector):
@@ -28,16 +65,53 @@ class NodeCollector(Collector):
         view: Callable[[], cluster_pb2.Member],
         counts: Counts,
         loop_lag_seconds: Callable[[], float],
+        traffic: Callable[[], Traffic] = Traffic,
     ) -> None:
-        """Ask these at each scrape."""
+        """Ask these at each scrape, on the scraper's thread: they only read."""
         self._view = view
         self._counts = counts
         self._lag = loop_lag_seconds
+        self._traffic = traffic
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics as they are."""
+        counts, traffic = self._counts, self._traffic()
+        yield from self._member()
+        gauges = (
+            ("loop_queue_events", "Events that wait for the loop.", traffic.loop_queue_events),
+            ("peers_connected", "Peers with a stream that they accepted.", traffic.peers_connected),
+            ("peer_queue_messages", "Messages to peers that wait.", traffic.peer_queue_messages),
+            ("gateway_sessions", "Streams of gateways.", traffic.gateway_sessions),
+            ("gateway_queue_frames", "Frames to gateways that wait.", traffic.gateway_queue_frames),
+        )
+        for name, text, value in gauges:
+            yield GaugeMetricFamily(PREFIX + name, text, value=value)
+        counters = (
+            ("applied_entries", "Log entries applied.", counts.applied_entries),
+            ("applied_commands", "Commands applied.", counts.applied_commands),
+            ("leader_changes", "Changes of the leader or term seen.", counts.elections),
+            ("elections", "Elections that this member stood in.", counts.candidacies),
+            ("loop_busy_seconds", "Time that the node's turns took.", traffic.loop_busy_seconds),
+            ("peer_dropped_messages", "Messages not sent.", traffic.peer_dropped_messages),
+            ("proposals", "Commands that gateways sent here.", traffic.proposals),
+            ("questions", "Questions that gateways sent here.", traffic.questions),
+        )
+        for name, text, total in counters:
+            yield CounterMetricFamily(PREFIX + name, text, value=total)
+        timings = (
+            ("apply_seconds", "Applying an entry.", counts.applies),
+            ("flush_seconds", "Flushing to the database.", counts.flushes),
+            ("wal_sync_seconds", "Writing and syncing a batch of the log.", counts.syncs),
+        )
+        for name, text, timing in timings:
+            yield SummaryMetricFamily(
+                PREFIX + name, text, count_value=timing.count, sum_value=timing.seconds
+            )
+
+    def _member(self) -> Iterator[Metric]:
         member = self._view()
         gauges = (
+            ("role", "1 follower, 2 pre-candidate, 3 candidate, 4 leader.", member.role),
             ("leader", "1 while this member leads.", member.role == cluster_pb2.MEMBER_ROLE_LEADER),
             ("term", "The current term.", member.term),
             ("commit_index", "The last index known to be committed.", member.commit_index),
@@ -48,14 +122,7 @@ class NodeCollector(Collector):
             ("loop_lag_seconds", "How late the last tick was handled.", self._lag()),
         )
         for name, text, value in gauges:
-            yield GaugeMetricFamily(f"inventory_node_{name}", text, value=value)
-        counters = (
-            ("applied_entries", "Log entries applied.", self._counts.applied_entries),
-            ("applied_commands", "Commands applied.", self._counts.applied_commands),
-            ("leader_changes", "Changes of the leader or term seen.", self._counts.elections),
-        )
-        for name, text, value in counters:
-            yield CounterMetricFamily(f"inventory_node_{name}", text, value=value)
+            yield GaugeMetricFamily(PREFIX + name, text, value=value)
 
 
 def registry(collector: Collector) -> CollectorRegistry:

@@ -7,6 +7,8 @@ from raft.messages import Message
 
 from inventory_node.ports import SnapshotHeader
 from inventory_node.runtime.api import Gateways, PeerApi
+from inventory_node.runtime.loop import Loop
+from inventory_node.runtime.metrics import Traffic
 from inventory_node.runtime.peers import Peers
 
 
@@ -36,3 +38,18 @@ class Network:
     ) -> None:
         """See `Transport.answer_chunk`."""
         self._peer_api.answer_chunk(peer, index, taken, installed=installed, problem=problem)
+
+    def traffic(self, loop: Loop) -> Traffic:
+        """Return what comes, goes and waits; only reads, so any thread may ask."""
+        frames = self._gateways.waiting_frames
+        return Traffic(
+            loop_queue_events=loop.waiting_events,
+            loop_busy_seconds=loop.busy_seconds,
+            peers_connected=self._peers.connected,
+            peer_queue_messages=self._peers.waiting_messages,
+            peer_dropped_messages=self._peers.dropped_messages,
+            gateway_sessions=len(frames),
+            gateway_queue_frames=sum(frames),
+            proposals=self._gateways.proposals,
+            questions=self._gateways.questions,
+        )

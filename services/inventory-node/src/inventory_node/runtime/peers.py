@@ -5,9 +5,11 @@ in one frame.
 """
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import crc32c
 import grpc
@@ -16,10 +18,11 @@ import structlog
 from inventory.raft.v1 import peer_pb2, peer_pb2_grpc
 from raft.messages import Message
 from wire.channels import CLIENT_OPTIONS, authorization
-from wire.outbox import Outbox
+from wire.outbox import BROKEN, Outbox
+from wire.tasks import until_first
 
 from inventory_node import events
-from inventory_node.bootstrap import Described
+from inventory_node.bootstrap import BootstrapRefused, Described
 from inventory_node.codec import message_to_wire
 from inventory_node.ports import SnapshotHeader
 
@@ -27,14 +30,21 @@ MESSAGES_WAITING_MAX = 1_024
 FRAME_BYTES_MAX = 4 << 20
 CHUNK_BYTES = 1 << 20
 RECONNECT_SECONDS = 0.1
+REFUSED_SECONDS = 1.0  # a wrong key does not get right by asking often
 SNAPSHOT_SECONDS_MAX = 900
 DESCRIBE_SECONDS_MAX = 1.0
+ACCEPTED = "accepted"  # in the answer's metadata: the peer has seen key and cluster
+REFUSALS = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.INVALID_ARGUMENT)
 
 _log = structlog.get_logger()
 
 
 class Peer:
-    """One other member: a queue, and the task that empties it into a stream."""
+    """One other member: a queue, and the task that empties it into a stream.
+
+    - Messages wait only for a stream that the peer has accepted, and only so many.
+    - Each change, found, lost or refused, is logged once.
+    """
 
     def __init__(self, name: str, address: str, cluster_id: str, key: str) -> None:
         """Open a channel; nothing is sent before `run`."""
@@ -45,12 +55,21 @@ class Peer:
         self.stub = peer_pb2_grpc.PeerServiceStub(self._channel)
         self._waiting: deque[Message] = deque()
         self._outbox = Outbox(self._frame)
-        self._up = False
+        self._refusal = ""
+        self.is_up = False
+        self.dropped_messages = 0
+
+    @property
+    def waiting_messages(self) -> int:
+        """How many messages wait for the next frame."""
+        return len(self._waiting)
 
     def queue(self, message: Message) -> None:
         """Take a message for the next frame; drop it when the stream is down or far behind."""
-        if self._up and len(self._waiting) < MESSAGES_WAITING_MAX:
+        if self.is_up and len(self._waiting) < MESSAGES_WAITING_MAX:
             self._waiting.append(message)
+        else:
+            self.dropped_messages += 1
 
     def flush(self) -> None:
         """Let the queued messages go."""
@@ -60,36 +79,42 @@ class Peer:
     async def run(self) -> None:
         """Keep a stream open, for ever."""
         while True:
+            pause = RECONNECT_SECONDS
             try:
                 await self._stream()
-            except grpc.aio.AioRpcError as error:
-                self._lost(error.details() or error.code().name)
-            except asyncio.CancelledError:
-                if not self._up or asyncio.current_task().cancelling():  # type: ignore[union-attr]  # there is one here
-                    raise
-                self._lost("a write failed")
+            except BROKEN as error:
+                pause = self._broken(error)
             finally:
-                self._up = False
+                self.is_up = False
                 self._waiting.clear()
-            await asyncio.sleep(RECONNECT_SECONDS)
+            await asyncio.sleep(pause)
 
-    def _lost(self, reason: str) -> None:
-        if self._up:
+    def _broken(self, error: Exception) -> float:
+        """Log why there is no stream, once; return how long to wait."""
+        reason = reason_of(error)
+        if self.is_up:
             _log.info("peer_lost", peer=self.name, reason=reason)
+        if not isinstance(error, grpc.aio.AioRpcError) or error.code() not in REFUSALS:
+            return RECONNECT_SECONDS
+        if self._refusal != reason:
+            self._refusal = reason
+            _log.warning("peer_refuses", peer=self.name, reason=reason)
+        return REFUSED_SECONDS
 
     async def _stream(self) -> None:
         await self._channel.channel_ready()
         call = self.stub.Deliver(metadata=self._metadata)
-        await call.write(peer_pb2.PeerFrame(cluster_id=self._cluster_id))
-        self._up = True
-        _log.info("peer_found", peer=self.name)
-        writer = asyncio.ensure_future(self._outbox.write_to(call))
         try:
-            # Ends only when the peer ends it, or a write failed: the answer has nothing to say.
-            await call
+            await call.write(peer_pb2.PeerFrame(cluster_id=self._cluster_id))
+            # A refused call has metadata too, but not this: there, the end is on its way.
+            if not any(key == ACCEPTED for key, _ in await call.initial_metadata()):
+                await _raise_end(call)
+            self.is_up = True
+            self._refusal = ""
+            _log.info("peer_found", peer=self.name)
+            # The answer has nothing to say: it comes when the peer ends the stream.
+            await until_first(_raise_end(call), self._outbox.write_to(call))
         finally:
-            writer.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
             call.cancel()
 
     def _frame(self) -> peer_pb2.PeerFrame | None:
@@ -104,24 +129,46 @@ class Peer:
         return frame
 
     async def describe(self, member_id: int) -> Described | None:
-        """Ask what the peer is; None when it does not answer."""
+        """Ask what the peer is; None when it does not answer.
+
+        Raises BootstrapRefused when it does not take this member's key.
+        """
         request = peer_pb2.DescribeRequest(cluster_id=self._cluster_id, member_id=member_id)
         try:
             said = await self.stub.Describe(
                 request, metadata=self._metadata, timeout=DESCRIBE_SECONDS_MAX
             )
-        except grpc.aio.AioRpcError:
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.UNAUTHENTICATED:
+                raise BootstrapRefused(
+                    f"{self.name} has another cluster key; give every member the same one"
+                ) from error
             return None
         return Described(self.name, said.cluster_id, said.member_id, said.bootstrapped, said.term)
 
-    async def send_snapshot(self, chunks: AsyncIterator[peer_pb2.SnapshotChunk]) -> str:
-        """Stream a snapshot; return what went wrong, or an empty string."""
+    async def send_snapshot(self, chunks: Iterator[peer_pb2.SnapshotChunk]) -> str:
+        """Stream a snapshot; return what went wrong, or an empty string.
+
+        A peer may say that it has enough before the end, by its metadata: it answers when nothing
+        more comes. A write after the answer would fail, and take the answer with it.
+        """
+        call = self.stub.SendSnapshot(metadata=self._metadata, timeout=SNAPSHOT_SECONDS_MAX)
+        enough = asyncio.ensure_future(call.initial_metadata())
         try:
-            answer = await self.stub.SendSnapshot(
-                chunks, metadata=self._metadata, timeout=SNAPSHOT_SECONDS_MAX
-            )
-        except grpc.aio.AioRpcError as error:
-            return error.details() or error.code().name
+            for chunk in chunks:
+                await call.write(chunk)
+                if enough.done():
+                    break
+            await call.done_writing()
+            answer = await call
+        except BROKEN as error:
+            return reason_of(error)
+        except OSError as error:
+            return f"the copy cannot be read: {error}"
+        finally:
+            call.cancel()
+            enough.cancel()
+            await asyncio.gather(enough, return_exceptions=True)
         return "" if answer.installed else answer.problem or "it was not installed"
 
     async def close(self) -> None:
@@ -129,8 +176,32 @@ class Peer:
         await self._channel.close()
 
 
+async def _raise_end(call: grpc.aio.Call) -> NoReturn:
+    """Wait for the end of a call, and raise what it ended with.
+
+    Awaiting the call itself would raise CancelledError when a failed write has cancelled it, and
+    that would look as if this task was to end.
+    """
+    raise grpc.aio.AioRpcError(
+        await call.code(),
+        grpc.aio.Metadata(),
+        grpc.aio.Metadata(),
+        details=await call.details(),
+    )
+
+
+def reason_of(error: Exception) -> str:
+    """Return a few words on why a stream broke."""
+    if isinstance(error, grpc.aio.AioRpcError):
+        return error.details() or error.code().name
+    return str(error)
+
+
 class Peers:
-    """The member-facing half of the transport port."""
+    """The member-facing half of the transport port.
+
+    - A snapshot's end is reported once, however it ended, unless the process ends.
+    """
 
     def __init__(
         self,
@@ -144,7 +215,14 @@ class Peers:
         self._own_id = own_id
         self._peers = peers
         self._post = post
-        self._streams: set[asyncio.Task[None]] = set()
+        self._group = asyncio.TaskGroup()
+
+    async def run(self) -> None:
+        """Keep a stream to every peer, and send snapshots, for ever."""
+        async with self._group as group:
+            for peer in self._all():
+                group.create_task(peer.run())
+            await asyncio.Event().wait()  # a lone member has no stream to wait for
 
     def send(self, messages: Sequence[Message]) -> None:
         """Queue messages for their recipients."""
@@ -160,9 +238,7 @@ class Peers:
 
     def send_snapshot(self, peer: int, term: int, header: SnapshotHeader, path: str) -> None:
         """Stream a copied file, then remove it; report the end as an event."""
-        task = asyncio.ensure_future(self._send_snapshot(peer, term, header, Path(path)))
-        self._streams.add(task)
-        task.add_done_callback(self._streams.discard)
+        self._group.create_task(self._send_snapshot(peer, term, header, Path(path)))
 
     async def _send_snapshot(
         self, peer: int, term: int, header: SnapshotHeader, path: Path
@@ -170,13 +246,14 @@ class Peers:
         index, name = header.meta.index, self._peers[peer].name
         _log.info("snapshot_sending", peer=name, index=index, bytes=header.size)
         problem = await self._peers[peer].send_snapshot(self._chunks(peer, term, header, path))
-        path.unlink(missing_ok=True)  # noqa: ASYNC240 - one system call
+        with contextlib.suppress(OSError):  # what is left in staging goes at the next start
+            path.unlink()  # noqa: ASYNC240 - one system call
         _log.info("snapshot_sent", peer=name, index=index, problem=problem)
         self._post(events.SnapshotSent(peer, index, installed=not problem))
 
-    async def _chunks(
+    def _chunks(
         self, peer: int, term: int, header: SnapshotHeader, path: Path
-    ) -> AsyncIterator[peer_pb2.SnapshotChunk]:
+    ) -> Iterator[peer_pb2.SnapshotChunk]:
         meta = peer_pb2.SnapshotMeta(
             index=header.meta.index,
             term=header.meta.term,
@@ -205,13 +282,25 @@ class Peers:
         """Ask every peer what it is."""
         return list(await asyncio.gather(*(peer.describe(self._own_id) for peer in self._all())))
 
+    @property
+    def connected(self) -> int:
+        """How many peers have accepted a stream."""
+        return sum(peer.is_up for peer in self._all())
+
+    @property
+    def waiting_messages(self) -> int:
+        """How many messages wait, to all peers."""
+        return sum(peer.waiting_messages for peer in self._all())
+
+    @property
+    def dropped_messages(self) -> int:
+        """How many messages were not sent, to all peers."""
+        return sum(peer.dropped_messages for peer in self._all())
+
     def _all(self) -> Iterable[Peer]:
         return self._peers.values()
 
     async def close(self) -> None:
-        """End the snapshots under way and the channels."""
-        for task in self._streams:
-            task.cancel()
-        await asyncio.gather(*self._streams, return_exceptions=True)
+        """End the channels."""
         for peer in self._all():
             await peer.close()

@@ -22,15 +22,26 @@ class Probes:
         self.servicer = health.aio.HealthServicer()
 
     async def begin(self) -> None:
-        """Show that the process lives."""
+        """Show that the process lives, before anything is known of the member."""
         for name in ("", "startup", "readiness"):
             await self.servicer.set(name, _NOT_SERVING)
         await self.servicer.set("liveness", _SERVING)
 
-    async def show(self, member: cluster_pb2.Member, *, started: bool, ending: bool) -> None:
-        """Show the member as it is."""
-        behind = member.commit_index - member.applied_index
-        ready = started and not ending and bool(member.leader) and behind <= LAG_ENTRIES_MAX
-        await self.servicer.set("startup", _SERVING if started else _NOT_SERVING)
+    async def show(self, member: cluster_pb2.Member, *, ending: bool) -> None:
+        """Show a member whose log is replayed as it is."""
+        await self.servicer.set("startup", _SERVING)
+        await self._show_ready(ready=not ending and is_ready(member))
+
+    async def end(self) -> None:
+        """Send nobody here any more; the calls under way are finished."""
+        await self._show_ready(ready=False)
+
+    async def _show_ready(self, *, ready: bool) -> None:
         for name in ("", "readiness"):
             await self.servicer.set(name, _SERVING if ready else _NOT_SERVING)
+
+
+def is_ready(member: cluster_pb2.Member) -> bool:
+    """Tell whether a member knows a leader and has caught up with what is committed."""
+    behind = member.commit_index - member.applied_index
+    return bool(member.leader) and behind <= LAG_ENTRIES_MAX

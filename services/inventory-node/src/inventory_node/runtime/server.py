@@ -1,5 +1,7 @@
 """The member's gRPC server."""
 
+import socket
+
 import grpc.aio
 from grpc_health.v1 import health_pb2_grpc
 from inventory.raft.v1 import forward_pb2_grpc, peer_pb2_grpc
@@ -17,6 +19,7 @@ async def serve(
     listen: str, gateways: Gateways, peer_api: PeerApi, probes: Probes
 ) -> grpc.aio.Server:
     """Serve on host:port; raise AddressTaken."""
+    _check_free(listen)
     server = grpc.aio.server(options=SERVER_OPTIONS)
     forward_pb2_grpc.add_ForwardServiceServicer_to_server(gateways, server)
     peer_pb2_grpc.add_PeerServiceServicer_to_server(peer_api, server)
@@ -27,3 +30,16 @@ async def serve(
         raise AddressTaken(f"cannot listen on {listen}: is the port taken? ({error})") from error
     await server.start()
     return server
+
+
+def _check_free(listen: str) -> None:
+    """Raise AddressTaken in the system's words: C-core would write lines of its own on stderr."""
+    host, _, port = listen.rpartition(":")
+    try:
+        found = socket.getaddrinfo(host.strip("[]") or None, int(port), type=socket.SOCK_STREAM)
+        family, kind, protocol, _, address = found[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise AddressTaken(f"cannot listen on {listen}: {error.strerror}") from error

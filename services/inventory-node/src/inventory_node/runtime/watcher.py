@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import structlog
 from inventory.v1 import inventory_pb2
 from raft.messages import Entry, EntryKind
-from raft.ready import Leadership
+from raft.ready import Leadership, Role
 
 from inventory_node.machine import Applied, Kept
 from inventory_node.runtime.metrics import Counts
@@ -13,20 +13,25 @@ from inventory_node.runtime.metrics import Counts
 _log = structlog.get_logger()
 
 LENGTH_DELIMITED = 2  # the wire type of a message field
-# The first byte of an outcome says its kind, so that orders pass without being parsed.
-CATALOGUE = frozenset(
-    bytes([field.number << 3 | LENGTH_DELIMITED])
-    for field in inventory_pb2.Outcome.DESCRIPTOR.fields
-    if field.name in {"add_item", "update_item", "delete_item", "set_stock", "adjust_stock"}
-)
+
+
+def _first_bytes(*kinds: str) -> frozenset[bytes]:
+    """Return what outcomes of these kinds begin with: who skips by that need not parse."""
+    fields = inventory_pb2.Outcome.DESCRIPTOR.fields_by_name
+    return frozenset(bytes([fields[kind].number << 3 | LENGTH_DELIMITED]) for kind in kinds)
+
+
+CATALOGUE = _first_bytes("add_item", "update_item", "delete_item", "set_stock", "adjust_stock")
+ORDERS = _first_bytes("order_item", "place_order")
 
 
 class Watcher:
     """The `Observer` port: counts, and tells of changes of the catalogue and of the lead."""
 
-    def __init__(self, counts: Counts) -> None:
-        """Count into `counts`."""
+    def __init__(self, counts: Counts, *, orders: bool = False) -> None:
+        """Count into `counts`; tell of `orders` too, at level debug."""
         self._counts = counts
+        self._told = CATALOGUE | ORDERS if orders else CATALOGUE
 
     def applied(self, entry: Entry, outcomes: Sequence[Applied]) -> None:
         """Count, and log what changed the catalogue."""
@@ -35,13 +40,13 @@ class Watcher:
         if entry.kind is not EntryKind.COMMAND:
             return
         for outcome in outcomes:
-            # The first byte of an outcome is its kind: orders are let pass without parsing.
-            if isinstance(outcome, Kept) and outcome.outcome[:1] in CATALOGUE:
+            if isinstance(outcome, Kept) and outcome.outcome[:1] in self._told:
                 _tell(inventory_pb2.Outcome.FromString(outcome.outcome))
 
     def lead_changed(self, leadership: Leadership) -> None:
         """Count and log."""
         self._counts.elections += 1
+        self._counts.candidacies += leadership.role is Role.CANDIDATE
         _log.info("leadership", role=leadership.role.value, term=leadership.term)
 
 
@@ -62,5 +67,9 @@ def _tell(outcome: inventory_pb2.Outcome) -> None:
         case "adjust_stock":
             adjusted = outcome.adjust_stock
             _log.info(f"item {adjusted.item_id} has {adjusted.on_hand_after} on hand")
+        case "order_item":
+            _log.debug("ordered", order_id=outcome.order_item.order_id)
+        case "place_order":
+            _log.debug("ordered", order_id=outcome.place_order.order.id)
         case _:
             pass

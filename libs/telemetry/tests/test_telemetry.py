@@ -1,0 +1,44 @@
+"""Logs are lines that programs read; metrics are pages that Prometheus reads."""
+
+import json
+import socket
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+from prometheus_client import CollectorRegistry, Gauge
+from telemetry import metrics
+
+
+@pytest.mark.slow
+def test_a_log_line_is_json_with_its_service() -> None:
+    """Time, level, service, event and what was added; below the level nothing is written."""
+    program = (
+        "import structlog\n"
+        "from telemetry import logs\n"
+        "logs.configure('tester', 'info', 'json')\n"
+        "structlog.get_logger().debug('quiet')\n"
+        "structlog.get_logger().info('happened', where='here')\n"
+    )
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    told = json.loads(line)
+    assert (told["event"], told["service"], told["where"]) == ("happened", "tester", "here")
+    assert told["level"] == "info"
+    assert told["timestamp"].endswith("Z")
+
+
+def test_metrics_are_served() -> None:
+    """On the address that was configured."""
+    registry = CollectorRegistry()
+    Gauge("inventory_test", "A test.", registry=registry).set(3)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    metrics.serve(f"127.0.0.1:{port}", registry)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:
+        assert "inventory_test 3.0" in page.read().decode()

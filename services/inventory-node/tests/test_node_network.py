@@ -1,0 +1,491 @@
+"""Members and gateways over real loopback gRPC."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import crc32c
+import grpc
+import grpc.aio
+import pytest
+from inventory.raft.v1 import forward_pb2, forward_pb2_grpc, peer_pb2, peer_pb2_grpc
+from inventory.v1 import cluster_pb2
+from inventory_node import events
+from inventory_node.bootstrap import BootstrapRefused
+from inventory_node.ports import SnapshotHeader
+from inventory_node.runtime import api as api_module
+from inventory_node.runtime import peers as peers_module
+from inventory_node.runtime.api import Gate, Gateways, PeerApi, Session, member_response
+from inventory_node.runtime.peers import CHUNK_BYTES, MESSAGES_WAITING_MAX, Peer, Peers
+from inventory_node.runtime.probes import Probes
+from inventory_node.runtime.server import AddressTaken, serve
+from raft.messages import Configuration, Heartbeat, Message, SnapshotMeta
+from wire.channels import authorization
+
+CLUSTER = "cluster"
+KEY = "secret"
+OWN, OTHER = 1, 2
+SECONDS_MAX = 20
+META = SnapshotMeta(7, 3, Configuration(frozenset({OWN, OTHER})))
+
+
+class Side:
+    """The serving member: its events, and both halves of its API."""
+
+    def __init__(self) -> None:
+        """Serve nothing yet."""
+        self.events: list[events.Event] = []
+        gate = Gate(KEY)
+        self.peer_api = PeerApi(gate, CLUSTER, OTHER, self.post, self.describe)
+        self.gateways = Gateways(gate, self.post, lambda: member_response(CLUSTER, MEMBER))
+        self.on_chunk: Callable[[events.ChunkReceived], None] = lambda _: None
+        self.address = ""
+
+    def post(self, event: events.Event) -> None:
+        """Keep an event."""
+        self.events.append(event)
+        if isinstance(event, events.ChunkReceived):
+            self.on_chunk(event)
+
+    def describe(self) -> peer_pb2.DescribeResponse:
+        """Say what this member is."""
+        return peer_pb2.DescribeResponse(
+            cluster_id=CLUSTER, member_id=OTHER, bootstrapped=True, term=4
+        )
+
+    def messages(self) -> list[tuple[Message, ...]]:
+        """Return the frames that came."""
+        return [e.messages for e in self.events if isinstance(e, events.PeerMessages)]
+
+
+MEMBER = cluster_pb2.Member(name="b", id=OTHER)
+
+
+@asynccontextmanager
+async def serving(address: str = "127.0.0.1:0") -> AsyncIterator[Side]:
+    """Serve a member, on a free port unless one is given."""
+    side = Side()
+    server = grpc.aio.server()
+    peer_pb2_grpc.add_PeerServiceServicer_to_server(side.peer_api, server)
+    forward_pb2_grpc.add_ForwardServiceServicer_to_server(side.gateways, server)
+    side.address = f"127.0.0.1:{server.add_insecure_port(address)}"
+    await server.start()
+    try:
+        yield side
+    finally:
+        await server.stop(0)
+
+
+@asynccontextmanager
+async def calling(
+    side: Side, cluster: str = CLUSTER, key: str = KEY
+) -> AsyncIterator[tuple[Peers, Peer, list[events.Event]]]:
+    """Call a member from another one."""
+    posted: list[events.Event] = []
+    peer = Peer("b", side.address, cluster, key)
+    peers = Peers(cluster, OWN, {OTHER: peer}, posted.append)
+    running = asyncio.ensure_future(peers.run())
+    try:
+        yield peers, peer, posted
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await peers.close()
+
+
+async def until(what: Callable[[], object]) -> None:
+    """Let things happen until `what` is so."""
+    while not what():  # noqa: ASYNC110 - what is waited for has no event
+        await asyncio.sleep(0)
+
+
+def run(scenario: Callable[[], Awaitable[None]]) -> None:
+    """Run a scenario, bounded."""
+
+    async def bounded() -> None:
+        async with asyncio.timeout(SECONDS_MAX):
+            await scenario()
+
+    asyncio.run(bounded())
+
+
+def beat(commit: int, recipient: int = OTHER) -> Heartbeat:
+    """Return a message that can be told from others."""
+    return Heartbeat(OWN, recipient, 3, commit, 0)
+
+
+class TestMessages:
+    """One stream to each peer."""
+
+    def test_a_turns_messages_are_one_frame_in_their_order(self) -> None:
+        """Frames cost; messages in one do not."""
+
+        async def scenario() -> None:
+            async with serving() as side, calling(side) as (peers, peer, _):
+                await until(lambda: peer.is_up)
+                peers.send([beat(1), beat(2)])
+                peers.send([beat(3)])
+                peers.flush()
+                await until(side.messages)
+                assert side.messages() == [(beat(1), beat(2), beat(3))]
+
+        run(scenario)
+
+    def test_what_cannot_be_sent_is_dropped_and_counted(self) -> None:
+        """Consensus repeats what matters; a queue without a bound would only grow."""
+
+        async def scenario() -> None:
+            async with serving() as side, calling(side) as (peers, peer, _):
+                peers.send([beat(1)])
+                assert (peers.dropped_messages, peers.waiting_messages) == (1, 0)
+                await until(lambda: peer.is_up)
+                peers.send([beat(n) for n in range(MESSAGES_WAITING_MAX + 5)])
+                assert peers.waiting_messages == MESSAGES_WAITING_MAX
+                assert peers.dropped_messages == 6
+                peers.send([beat(1, recipient=99)])  # nobody here
+
+        run(scenario)
+
+    def test_a_peer_that_comes_back_is_found_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """On the same address, without anybody asking for it."""
+        monkeypatch.setattr(peers_module, "RECONNECT_SECONDS", 0)
+
+        async def scenario() -> None:
+            async with serving() as first:
+                caller = calling(first)
+                peers, peer, _ = await caller.__aenter__()
+                await until(lambda: peer.is_up)
+            try:
+                await until(lambda: not peer.is_up)
+                async with serving(first.address) as second:
+                    await until(lambda: peer.is_up)
+                    peers.send([beat(8)])
+                    peers.flush()
+                    await until(second.messages)
+                    assert second.messages() == [(beat(8),)]
+            finally:
+                await caller.__aexit__(None, None, None)
+
+        run(scenario)
+
+    @pytest.mark.parametrize(("cluster", "key"), [("other", KEY), (CLUSTER, "guess")])
+    def test_a_stranger_is_never_up(
+        self, cluster: str, key: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Another cluster's member, or one without the key; it asks again at its leisure."""
+        refused = asyncio.Event()
+        pauses: list[float] = []
+
+        async def scenario() -> None:
+            async with serving() as side, calling(side, cluster, key) as (peers, peer, _):
+                broken = peer._broken
+
+                def note(error: Exception) -> float:
+                    pauses.append(broken(error))
+                    refused.set()
+                    return pauses[-1]
+
+                monkeypatch.setattr(peer, "_broken", note)
+                await refused.wait()
+                assert not peer.is_up
+                peers.send([beat(1)])
+                peers.flush()
+                assert not side.messages()
+                assert pauses == [peers_module.REFUSED_SECONDS]
+
+        run(scenario)
+
+    @pytest.mark.parametrize(
+        "frame",
+        [
+            peer_pb2.PeerFrame(cluster_id="other"),
+            peer_pb2.PeerFrame(cluster_id=CLUSTER, messages=[peer_pb2.Message(sender=1)]),
+            peer_pb2.PeerFrame(
+                cluster_id=CLUSTER,
+                messages=[
+                    peer_pb2.Message(sender=1, recipient=9, heartbeat=peer_pb2.Heartbeat(commit=1))
+                ],
+            ),
+        ],
+        ids=["another cluster", "no message", "another member"],
+    )
+    def test_a_frame_that_is_not_for_this_member_ends_the_stream(
+        self, frame: peer_pb2.PeerFrame
+    ) -> None:
+        """Every frame is looked at, not the first alone."""
+
+        async def scenario() -> None:
+            async with serving() as side, grpc.aio.insecure_channel(side.address) as channel:
+                call = peer_pb2_grpc.PeerServiceStub(channel).Deliver(metadata=authorization(KEY))
+                await call.write(peer_pb2.PeerFrame(cluster_id=CLUSTER))
+                await call.write(frame)
+                assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
+                assert not side.messages()
+
+        run(scenario)
+
+
+class TestDescribe:
+    """What a starting member learns."""
+
+    def test_a_member_says_what_it_is(self) -> None:
+        """Identity, and whether there was an election."""
+
+        async def scenario() -> None:
+            async with serving() as side, calling(side) as (peers, _, _):
+                [said] = await peers.describe()
+                assert said is not None
+                assert (said.name, said.cluster_id, said.member_id) == ("b", CLUSTER, OTHER)
+                assert (said.bootstrapped, said.term) == (True, 4)
+
+        run(scenario)
+
+    def test_a_member_with_another_key_is_no_silence(self) -> None:
+        """Waiting for it would be for ever."""
+
+        async def scenario() -> None:
+            async with serving() as side, calling(side, key="guess") as (peers, _, _):
+                with pytest.raises(BootstrapRefused, match="b has another cluster key"):
+                    await peers.describe()
+
+        run(scenario)
+
+    def test_nobody_there_is_none(self) -> None:
+        """It may come yet."""
+
+        async def scenario() -> None:
+            async with serving() as gone:
+                pass
+            async with calling(gone) as (peers, _, _):
+                assert await peers.describe() == [None]
+
+        run(scenario)
+
+
+class TestSnapshots:
+    """A file, in chunks, one at a time."""
+
+    @staticmethod
+    def file(tmp_path: Path, size: int) -> tuple[SnapshotHeader, Path]:
+        """Make a copy to be sent."""
+        data = bytes(number % 251 for number in range(4096)) * (size // 4096 + 1)
+        path = tmp_path / "copy.db"
+        path.write_bytes(data[:size])
+        return SnapshotHeader(META, size, hashlib.sha256(data[:size]).digest()), path
+
+    def test_the_next_chunk_comes_when_the_last_is_stored(self, tmp_path: Path) -> None:
+        """The receiver sets the pace; the copy is gone when all is done."""
+        header, path = self.file(tmp_path, 2 * CHUNK_BYTES + 100)
+        content = path.read_bytes()
+
+        async def scenario() -> None:
+            async with serving() as side, calling(side) as (peers, _, posted):
+                waiting: list[events.ChunkReceived] = []
+                side.on_chunk = waiting.append
+                await until(lambda: peers.connected)
+                peers.send_snapshot(OTHER, 3, header, str(path))
+                taken = b""
+                while len(taken) < header.size:
+                    await until(lambda: waiting)
+                    [chunk] = waiting
+                    assert (chunk.sender, chunk.term, chunk.header) == (OWN, 3, header)
+                    assert chunk.offset == len(taken)
+                    waiting.clear()
+                    taken += chunk.data
+                    side.peer_api.answer_chunk(
+                        OWN, 7, len(taken), installed=len(taken) == header.size, problem=""
+                    )
+                await until(lambda: posted)
+                assert posted == [events.SnapshotSent(OTHER, 7, installed=True)]
+                assert taken == content
+                assert not path.exists()
+
+        run(scenario)
+
+    @pytest.mark.parametrize("installed", [True, False])
+    def test_an_early_answer_ends_the_stream(self, tmp_path: Path, installed: bool) -> None:  # noqa: FBT001 - a parameter of the test
+        """The receiver has no need of it, or cannot take it."""
+        header, path = self.file(tmp_path, 8 * CHUNK_BYTES)
+
+        async def scenario() -> None:
+            async with serving() as side, calling(side) as (peers, _, posted):
+
+                def answer(chunk: events.ChunkReceived) -> None:
+                    side.peer_api.answer_chunk(
+                        chunk.sender, 7, 0, installed=installed, problem="" if installed else "no"
+                    )
+
+                side.on_chunk = answer
+                await until(lambda: peers.connected)
+                peers.send_snapshot(OTHER, 3, header, str(path))
+                await until(lambda: posted)
+                assert posted == [events.SnapshotSent(OTHER, 7, installed=installed)]
+                assert not path.exists()
+
+        run(scenario)
+
+    def test_an_end_is_reported_when_the_copy_cannot_be_read(self, tmp_path: Path) -> None:
+        """Or the log would be pinned for ever."""
+        header = SnapshotHeader(META, 10, b"")
+
+        async def scenario() -> None:
+            async with serving() as side, calling(side) as (peers, _, posted):
+                await until(lambda: peers.connected)
+                peers.send_snapshot(OTHER, 3, header, str(tmp_path / "never there"))
+                await until(lambda: posted)
+                assert posted == [events.SnapshotSent(OTHER, 7, installed=False)]
+
+        run(scenario)
+
+    def test_an_end_is_reported_when_nobody_is_there(self, tmp_path: Path) -> None:
+        """The copy goes too."""
+        header, path = self.file(tmp_path, 100)
+
+        async def scenario() -> None:
+            async with serving() as gone:
+                pass
+            async with calling(gone) as (peers, _, posted):
+                await asyncio.sleep(0)
+                peers.send_snapshot(OTHER, 3, header, str(path))
+                await until(lambda: posted)
+                assert posted == [events.SnapshotSent(OTHER, 7, installed=False)]
+                assert not path.exists()
+
+        run(scenario)
+
+    @pytest.mark.parametrize(
+        ("change", "problem"),
+        [
+            ({"crc32c": 1}, "damaged"),
+            ({"cluster_id": "other"}, "another member"),
+            ({"recipient": 9}, "another member"),
+        ],
+    )
+    def test_a_chunk_is_checked_before_it_is_posted(
+        self, change: dict[str, object], problem: str
+    ) -> None:
+        """Its bytes, its cluster and its recipient."""
+        chunk = peer_pb2.SnapshotChunk(
+            cluster_id=CLUSTER, sender=OWN, recipient=OTHER, data=b"x", crc32c=crc32c.crc32c(b"x")
+        )
+        for name, value in change.items():
+            setattr(chunk, name, value)
+
+        async def scenario() -> None:
+            async with serving() as side, grpc.aio.insecure_channel(side.address) as channel:
+                stub = peer_pb2_grpc.PeerServiceStub(channel)
+                answer = await stub.SendSnapshot(iter([chunk]), metadata=authorization(KEY))
+                assert problem in answer.problem
+                assert not answer.installed
+                assert not side.events
+
+        run(scenario)
+
+
+class TestGateways:
+    """A session for each gateway's stream."""
+
+    def test_a_session_opens_carries_and_closes(self) -> None:
+        """Replies go to the session that they are for, or nowhere."""
+
+        async def scenario() -> None:
+            async with serving() as side, grpc.aio.insecure_channel(side.address) as channel:
+                stub = forward_pb2_grpc.ForwardServiceStub(channel)
+                call = stub.Forward(metadata=authorization(KEY))
+                request = forward_pb2.ForwardRequest(
+                    proposals=[forward_pb2.Proposal(id=5, command=b"c")]
+                )
+                await call.write(request)
+                await until(lambda: len(side.events) == 2)
+                assert side.events == [events.SessionOpened(1), events.Forwarded(1, request)]
+                assert (side.gateways.proposals, side.gateways.questions) == (1, 0)
+                response = forward_pb2.ForwardResponse(replies=[forward_pb2.Reply(id=5)])
+                side.gateways.reply(99, response)
+                side.gateways.reply(1, response)
+                assert await call.read() == response
+                await call.done_writing()
+                await until(lambda: side.events[-1] == events.SessionClosed(1))
+                assert side.gateways.waiting_frames == []
+
+        run(scenario)
+
+    def test_a_gateway_that_does_not_read_is_cut_off(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """So many frames wait at most, and it learns why its stream ended."""
+        monkeypatch.setattr(api_module, "FRAMES_WAITING_MAX", 3)
+
+        async def scenario() -> None:
+            async with serving() as side, grpc.aio.insecure_channel(side.address) as channel:
+                call = forward_pb2_grpc.ForwardServiceStub(channel).Forward(
+                    metadata=authorization(KEY)
+                )
+                await call.write(forward_pb2.ForwardRequest())
+                await until(lambda: side.events)
+                for _ in range(4):
+                    side.gateways.reply(1, forward_pb2.ForwardResponse())
+                assert side.gateways.waiting_frames == [3]
+                await until(lambda: side.events[-1] == events.SessionClosed(1))
+                assert await call.read() == forward_pb2.ForwardResponse()
+                with pytest.raises(grpc.aio.AioRpcError) as ended:
+                    await call.read()
+                assert ended.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+        run(scenario)
+
+    def test_a_session_waits_for_so_many_frames_at_most(self) -> None:
+        """What comes after is not kept: the stream ends anyway."""
+
+        async def scenario() -> None:
+            session = Session()
+            for _ in range(api_module.FRAMES_WAITING_MAX + 10):
+                session.reply(forward_pb2.ForwardResponse())
+            assert len(session) == api_module.FRAMES_WAITING_MAX
+
+        run(scenario)
+
+    @pytest.mark.parametrize("metadata", [(), authorization("guess"), authorization("")])
+    def test_every_call_proves_itself(self, metadata: tuple[tuple[str, str], ...]) -> None:
+        """Streams too, before anything of them is taken."""
+
+        async def scenario() -> None:
+            async with serving() as side, grpc.aio.insecure_channel(side.address) as channel:
+                forward = forward_pb2_grpc.ForwardServiceStub(channel)
+                peer = peer_pb2_grpc.PeerServiceStub(channel)
+                calls = (
+                    forward.Forward(metadata=metadata),
+                    forward.GetMember(forward_pb2.GetMemberRequest(), metadata=metadata),
+                    peer.Deliver(metadata=metadata),
+                    peer.SendSnapshot(metadata=metadata),
+                    peer.Describe(peer_pb2.DescribeRequest(), metadata=metadata),
+                )
+                for call in calls:
+                    assert await call.code() is grpc.StatusCode.UNAUTHENTICATED
+                assert not side.events
+
+        run(scenario)
+
+    def test_a_member_shows_itself(self) -> None:
+        """What `GetStatus` is made of."""
+
+        async def scenario() -> None:
+            async with serving() as side, grpc.aio.insecure_channel(side.address) as channel:
+                stub = forward_pb2_grpc.ForwardServiceStub(channel)
+                said = await stub.GetMember(
+                    forward_pb2.GetMemberRequest(), metadata=authorization(KEY)
+                )
+                assert said == member_response(CLUSTER, MEMBER)
+
+        run(scenario)
+
+
+def test_a_taken_address_is_an_error() -> None:
+    """C-core alone would share the port in silence."""
+
+    async def scenario() -> None:
+        async with serving() as first:
+            side = Side()
+            with pytest.raises(AddressTaken, match=f"cannot listen on {first.address}"):
+                await serve(first.address, side.gateways, side.peer_api, Probes())
+
+    run(scenario)

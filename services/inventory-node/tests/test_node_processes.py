@@ -1,0 +1,409 @@
+"""Three real node processes on loopback: they elect, replicate, die, come back, and refuse."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from inventory.raft.v1 import forward_pb2, forward_pb2_grpc, log_pb2
+from inventory.v1 import cluster_pb2, inventory_pb2
+from wire.channels import authorization
+
+pytestmark = pytest.mark.slow
+
+NAMES = ("node-0", "node-1", "node-2")
+KEY = "the cluster's secret"
+STOCK = 1_000
+SECONDS_MAX = 60.0
+POLL_SECONDS = 0.05
+FIRST_STATE = {
+    "currency": {"code": "USD", "minor_digits": 2},
+    "users": [{"name": "Ann", "role": "customer", "password_hash": "$argon2id$none"}],
+    "items": [{"name": "Pen", "description": "", "price": "2.50", "quantity": STOCK}],
+}
+
+
+def free_ports(count: int) -> list[int]:
+    """Return loopback ports that nobody listens on at this moment."""
+    probes = [socket.socket() for _ in range(count)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    ports = [int(probe.getsockname()[1]) for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+class Nodes:
+    """A cluster of processes; each on its own folder below `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        """Choose addresses, and write the key and the first state."""
+        self.folder = folder
+        self.addresses = {
+            name: f"127.0.0.1:{port}"
+            for name, port in zip(NAMES, free_ports(len(NAMES)), strict=True)
+        }
+        (folder / "cluster.key").write_text(KEY)
+        (folder / "bootstrap.json").write_text(json.dumps(FIRST_STATE))
+        self.processes: dict[str, subprocess.Popen[str]] = {}
+
+    def __enter__(self) -> Self:
+        """Start nothing yet."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave no process behind."""
+        for process in self.processes.values():
+            process.kill()
+            process.wait()
+
+    def start(self, name: str, **change: str) -> subprocess.Popen[str]:
+        """Start a member; its log goes to a file."""
+        environment = {
+            "INVENTORY_NODE_NAME": name,
+            "INVENTORY_NODE_LISTEN": self.addresses[name],
+            "INVENTORY_NODE_MEMBERS": ",".join(f"{n}={a}" for n, a in self.addresses.items()),
+            "INVENTORY_DATA_DIR": str(self.folder / name),
+            "INVENTORY_CLUSTER_KEY_FILE": str(self.folder / "cluster.key"),
+            "INVENTORY_BOOTSTRAP_FILE": str(self.folder / "bootstrap.json"),
+        }
+        with self.log(name).open("a") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "inventory_node"],
+                env=os.environ | environment | change,
+                stderr=log,
+                text=True,
+            )
+        self.processes[name] = process
+        return process
+
+    def start_all(self) -> None:
+        """Start every member."""
+        for name in NAMES:
+            self.start(name)
+
+    def log(self, name: str) -> Path:
+        """Return where a member's log is."""
+        return self.folder / f"{name}.log"
+
+    def said(self, name: str) -> str:
+        """Return what a member has logged since its first start."""
+        return self.log(name).read_text()
+
+    def kill(self, name: str) -> None:
+        """SIGKILL a member."""
+        process = self.processes[name]
+        process.kill()
+        process.wait()
+
+    def refused(self, name: str, **change: str) -> tuple[int, str]:
+        """Start a member that must end by itself; return its status and its last start's lines."""
+        before = len(self.said(name)) if self.log(name).exists() else 0
+        status = self.start(name, **change).wait(timeout=SECONDS_MAX)
+        return status, self.said(name)[before:]
+
+    def first_to_end(self) -> tuple[int, str]:
+        """Wait until any member has ended; return its status and what it said."""
+        deadline = time.monotonic() + SECONDS_MAX
+        while time.monotonic() < deadline:
+            for name, process in self.processes.items():
+                if process.poll() is not None:
+                    return process.returncode, self.said(name)
+            time.sleep(POLL_SECONDS)
+        raise AssertionError("\n".join(self.said(name) for name in self.processes))
+
+    def view(self, name: str) -> cluster_pb2.Member | None:
+        """Ask a member how it sees itself; None when it does not answer."""
+        with grpc.insecure_channel(self.addresses[name]) as channel:
+            stub = forward_pb2_grpc.ForwardServiceStub(channel)
+            try:
+                return stub.GetMember(
+                    forward_pb2.GetMemberRequest(), metadata=authorization(KEY), timeout=2
+                ).member
+            except grpc.RpcError:
+                return None
+
+    def leader(self, *, besides: str = "") -> str:
+        """Wait until a member leads; return its name."""
+        deadline = time.monotonic() + SECONDS_MAX
+        while time.monotonic() < deadline:
+            for name in NAMES:
+                member = self.view(name) if name != besides else None
+                if member is not None and member.role == cluster_pb2.MEMBER_ROLE_LEADER:
+                    return name
+            time.sleep(POLL_SECONDS)
+        raise AssertionError("\n".join(self.said(name) for name in NAMES))
+
+    def wait_applied(self, name: str, index: int) -> None:
+        """Wait until a member has applied `index`."""
+        deadline = time.monotonic() + SECONDS_MAX
+        while time.monotonic() < deadline:
+            member = self.view(name)
+            if member is not None and member.applied_index >= index:
+                return
+            time.sleep(POLL_SECONDS)
+        raise AssertionError(f"{name} has not applied {index}:\n{self.said(name)}")
+
+    def order(self, request_id: str) -> inventory_pb2.OrderItemResponse:
+        """Order one of the first item; ask again, wherever the leader is, with the same id."""
+        command = log_pb2.Command(user_id=1, epoch=1)
+        order = command.mutation.order_item
+        order.request_id, order.item_id, order.quantity = request_id, 1, 1
+        deadline = time.monotonic() + SECONDS_MAX
+        while time.monotonic() < deadline:
+            outcome = propose(self.addresses[self.leader()], command.SerializeToString())
+            if outcome is not None:
+                assert outcome.WhichOneof("result") == "order_item", outcome
+                return outcome.order_item
+            time.sleep(POLL_SECONDS)
+        raise AssertionError(f"order {request_id} is not answered")
+
+
+def propose(address: str, command: bytes) -> inventory_pb2.Outcome | None:
+    """Send one command on a stream of its own; None: ask again."""
+    answered = threading.Event()
+
+    def requests() -> Iterator[forward_pb2.ForwardRequest]:
+        yield forward_pb2.ForwardRequest(proposals=[forward_pb2.Proposal(id=1, command=command)])
+        answered.wait(SECONDS_MAX)  # a stream that is closed for writing is not answered
+
+    with grpc.insecure_channel(address) as channel:
+        stub = forward_pb2_grpc.ForwardServiceStub(channel)
+        call = stub.Forward(requests(), metadata=authorization(KEY), timeout=5)
+        try:
+            for response in call:
+                for reply in response.replies:
+                    if reply.WhichOneof("result") != "outcome":
+                        return None
+                    return inventory_pb2.Outcome.FromString(reply.outcome)
+        except grpc.RpcError:
+            return None
+        finally:
+            answered.set()
+            call.cancel()
+    return None
+
+
+@pytest.fixture
+def nodes(tmp_path: Path) -> Iterator[Nodes]:
+    """Return a cluster that is not started, and leave none behind."""
+    with Nodes(tmp_path) as cluster:
+        yield cluster
+
+
+def test_an_acknowledged_order_survives_its_leader(nodes: Nodes) -> None:
+    """SIGKILL the leader: another one holds the order, knows its id, and takes the next."""
+    nodes.start_all()
+    first = nodes.order("one")
+    assert first.on_hand_after == STOCK - 1
+    old = nodes.leader()
+    nodes.kill(old)
+    assert nodes.leader(besides=old) != old
+    again = nodes.order("one")
+    assert (again.order_id, again.on_hand_after) == (first.order_id, first.on_hand_after)
+    second = nodes.order("two")
+    assert second.on_hand_after == STOCK - 2
+    assert second.order_id > first.order_id
+    nodes.start(old)
+    leading = nodes.view(nodes.leader())
+    assert leading is not None
+    nodes.wait_applied(old, leading.applied_index)
+
+
+def test_orders_survive_everybody(nodes: Nodes) -> None:
+    """SIGKILL all three at once: their logs hold what was acknowledged."""
+    nodes.start_all()
+    orders = [nodes.order(f"order-{number}") for number in range(10)]
+    for name in NAMES:
+        nodes.processes[name].send_signal(signal.SIGKILL)
+    for name in NAMES:
+        nodes.processes[name].wait()
+    nodes.start_all()
+    for number, order in enumerate(orders):
+        again = nodes.order(f"order-{number}")
+        assert (again.order_id, again.on_hand_after) == (order.order_id, order.on_hand_after)
+    assert nodes.order("another").on_hand_after == STOCK - 11
+
+
+def test_a_stopped_member_ends_with_status_0_and_comes_back(nodes: Nodes) -> None:
+    """SIGTERM: what is applied is durable, and the next start replays nothing."""
+    nodes.start_all()
+    nodes.order("one")
+    leading = nodes.view(nodes.leader())
+    assert leading is not None
+    for name in NAMES:
+        nodes.wait_applied(name, leading.applied_index)
+    for name in NAMES:
+        nodes.processes[name].terminate()
+    assert [nodes.processes[name].wait(timeout=SECONDS_MAX) for name in NAMES] == [0, 0, 0]
+    nodes.start_all()
+    assert nodes.order("two").on_hand_after == STOCK - 2
+
+
+def test_a_stopped_leader_that_wakes_up_follows(nodes: Nodes) -> None:
+    """SIGSTOP for longer than an election: on waking it steps down, and disturbs nobody."""
+    nodes.start_all()
+    nodes.order("one")
+    old = nodes.leader()
+    nodes.processes[old].send_signal(signal.SIGSTOP)
+    leader = nodes.leader(besides=old)
+    elected = nodes.view(leader)
+    nodes.processes[old].send_signal(signal.SIGCONT)
+    second = nodes.order("two")
+    assert second.on_hand_after == STOCK - 2
+    assert elected is not None
+    nodes.wait_applied(old, second.revision)
+    woken, leading = nodes.view(old), nodes.view(leader)
+    assert woken is not None
+    assert leading is not None
+    assert woken.role == cluster_pb2.MEMBER_ROLE_FOLLOWER
+    assert (woken.term, leading.term) == (elected.term, elected.term)
+
+
+def test_nobody_is_elected_before_everybody_has_bootstrapped(nodes: Nodes) -> None:
+    """Two of three are a majority, and still they wait, and say for whom."""
+    nodes.start("node-0")
+    nodes.start("node-1")
+    deadline = time.monotonic() + SECONDS_MAX
+    while not all('"names": ["node-2"]' in nodes.said(name) for name in NAMES[:2]):
+        assert time.monotonic() < deadline, nodes.said("node-0")
+        time.sleep(POLL_SECONDS)
+    assert all(not list((nodes.folder / name / "wal").iterdir()) for name in NAMES[:2])
+    nodes.start("node-2")
+    nodes.order("one")
+
+
+def test_an_empty_volume_beside_peers_with_data_is_refused(nodes: Nodes) -> None:
+    """It may have voted before it was lost."""
+    nodes.start_all()
+    nodes.order("one")
+    nodes.kill("node-1")
+    shutil.rmtree(nodes.folder / "node-1")
+    status, said = nodes.refused("node-1")
+    assert status == 5
+    assert "volume is empty" in said.splitlines()[-1]
+    assert not list((nodes.folder / "node-1" / "wal").iterdir())
+    nodes.order("two")
+
+
+def test_a_data_directory_in_use_is_refused(nodes: Nodes) -> None:
+    """Two processes never share a log."""
+    nodes.start_all()
+    nodes.order("one")
+    with Nodes(nodes.folder) as others:
+        status, said = others.refused("node-0")
+    assert status == 3
+    assert said.count("\n") == 1
+    assert "is in use" in said
+    nodes.order("two")
+
+
+def test_a_taken_port_is_one_line(nodes: Nodes) -> None:
+    """Also where C-core would share it in silence, and also the port of the metrics."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        status, said = nodes.refused("node-0", INVENTORY_NODE_LISTEN=address)
+        assert (status, said.count("\n")) == (6, 1), said
+        assert f"cannot listen on {address}" in said
+        status, said = nodes.refused(
+            "node-0",
+            INVENTORY_NODE_MEMBERS=f"node-0={nodes.addresses['node-0']}",
+            INVENTORY_METRICS_LISTEN=address,
+        )
+        assert status == 6
+        assert f"cannot listen on {address}" in said.splitlines()[-1]
+
+
+@pytest.mark.parametrize("folder", ["cluster.key", "/proc/inventory"])
+def test_a_data_directory_that_cannot_be_written_is_one_line(nodes: Nodes, folder: str) -> None:
+    """A file in its place, or a place where nobody may write."""
+    status, said = nodes.refused("node-0", INVENTORY_DATA_DIR=str(nodes.folder / folder))
+    assert (status, said.count("\n")) == (3, 1), said
+    assert "cannot be written" in said
+
+
+def test_members_with_different_keys_refuse_each_other(nodes: Nodes) -> None:
+    """They do not wait for each other in silence, whoever asks first."""
+    other = nodes.folder / "other.key"
+    other.write_text("another secret")
+    nodes.start("node-0")
+    nodes.start("node-1", INVENTORY_CLUSTER_KEY_FILE=str(other))
+    status, said = nodes.first_to_end()
+    assert status == 5
+    assert "has another cluster key" in said.splitlines()[-1]
+
+
+def test_members_with_different_lists_do_not_begin(nodes: Nodes) -> None:
+    """Each would begin a cluster of its own."""
+    lists = ",".join(f"{name}={nodes.addresses[name]}" for name in NAMES[:2])
+    nodes.start("node-0")
+    nodes.start("node-1", INVENTORY_NODE_MEMBERS=lists)
+    status, said = nodes.first_to_end()
+    assert status == 5
+    assert "belongs to another cluster" in said.splitlines()[-1]
+    assert all(not list((nodes.folder / name / "wal").iterdir()) for name in NAMES[:2])
+
+
+def test_health_and_metrics_show_the_member(nodes: Nodes) -> None:
+    """Three names of gRPC health, and what Prometheus reads."""
+    [port] = free_ports(1)
+    nodes.start("node-0", INVENTORY_METRICS_LISTEN=f"127.0.0.1:{port}")
+    with grpc.insecure_channel(nodes.addresses["node-0"]) as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+
+        def serves(service: str) -> bool:
+            request = health_pb2.HealthCheckRequest(service=service)
+            status = health.Check(  # type: ignore[attr-defined]  # the stubs leave it out
+                request, timeout=SECONDS_MAX, wait_for_ready=True
+            ).status
+            return bool(status == health_pb2.HealthCheckResponse.SERVING)
+
+        assert [serves(name) for name in ("liveness", "startup", "readiness", "")] == [
+            True, False, False, False,
+        ]  # fmt: skip
+        nodes.start("node-1")
+        nodes.start("node-2")
+        nodes.order("one")
+        deadline = time.monotonic() + SECONDS_MAX
+        while not all(serves(name) for name in ("liveness", "startup", "readiness", "")):
+            assert time.monotonic() < deadline, nodes.said("node-0")
+            time.sleep(POLL_SECONDS)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:
+        text = page.read().decode()
+    shown = dict(line.split() for line in text.splitlines() if not line.startswith("#"))
+    assert float(shown["inventory_node_peers_connected"]) == 2
+    for name in ("term", "commit_index", "wal_sync_seconds_count", "loop_busy_seconds_total"):
+        assert float(shown[f"inventory_node_{name}"]) > 0, name
+
+
+def test_a_caller_without_the_key_is_sent_away(nodes: Nodes) -> None:
+    """Members and gateways alone talk to a member."""
+    nodes.start("node-0", INVENTORY_NODE_MEMBERS=f"node-0={nodes.addresses['node-0']}")
+    nodes.leader()
+    with grpc.insecure_channel(nodes.addresses["node-0"]) as channel:
+        stub = forward_pb2_grpc.ForwardServiceStub(channel)
+        for metadata in ((), authorization("guess")):
+            with pytest.raises(grpc.RpcError) as refused:
+                stub.GetMember(forward_pb2.GetMemberRequest(), metadata=metadata, timeout=10)
+            assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED

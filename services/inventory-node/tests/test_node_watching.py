@@ -1,0 +1,220 @@
+"""What a member tells of itself: counts, times, catalogue changes, health."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+from grpc_health.v1 import health_pb2
+from inventory.v1 import cluster_pb2, inventory_pb2
+from inventory_node import events
+from inventory_node.machine import Applied, Kept, Refused
+from inventory_node.ports import SyncFolder
+from inventory_node.runtime.metrics import Counts, NodeCollector, Traffic, registry
+from inventory_node.runtime.probes import LAG_ENTRIES_MAX, Probes
+from inventory_node.runtime.timing import TimedDisk, TimedMachine, TimedStore, Timing
+from inventory_node.runtime.watcher import Watcher
+from prometheus_client import CollectorRegistry
+from raft.messages import Entry, EntryKind
+from raft.ready import Leadership, Role
+from structlog.testing import capture_logs
+
+
+def value(values: CollectorRegistry, name: str) -> float:
+    """Return a metric's value."""
+    found = values.get_sample_value(f"inventory_node_{name}")
+    assert found is not None, name
+    return found
+
+
+class TestMetrics:
+    """Read when they are asked for."""
+
+    def test_the_view_and_the_queues_are_shown_as_they_are(self) -> None:
+        """Each time anew."""
+        member = cluster_pb2.Member(role=cluster_pb2.MEMBER_ROLE_LEADER, term=4, commit_index=9)
+        values = registry(
+            NodeCollector(
+                lambda: member, Counts(), lambda: 0.5, lambda: Traffic(loop_queue_events=3)
+            )
+        )
+        assert (value(values, "leader"), value(values, "role")) == (1, 4)
+        assert (value(values, "commit_index"), value(values, "loop_queue_events")) == (9, 3)
+        assert value(values, "loop_lag_seconds") == 0.5
+        member.role = cluster_pb2.MEMBER_ROLE_FOLLOWER
+        assert (value(values, "leader"), value(values, "role")) == (0, 1)
+
+    def test_times_are_summaries(self) -> None:
+        """How often, and how long altogether."""
+        counts = Counts()
+        counts.syncs.count, counts.syncs.seconds = 4, 2.0
+        values = registry(NodeCollector(cluster_pb2.Member, counts, lambda: 0))
+        assert value(values, "wal_sync_seconds_count") == 4
+        assert value(values, "wal_sync_seconds_sum") == 2.0
+        assert value(values, "flush_seconds_count") == 0
+
+
+class TestTiming:
+    """The real adapters, with a watch on them."""
+
+    def test_each_job_of_the_disk_is_counted(self, tmp_path: Path) -> None:
+        """When it is done; its event goes on."""
+        done: SimpleQueue[events.Event] = SimpleQueue()
+        timing = Timing()
+        disk = TimedDisk(tmp_path / "wal", done.put, timing)
+        disk.run([SyncFolder()], 1)
+        disk.run([SyncFolder()], 2)
+        disk.close()
+        assert [done.get(), done.get()] == [events.DiskDone(1), events.DiskDone(2)]
+        assert timing.count == 2
+        assert timing.seconds > 0
+
+    def test_applied_entries_and_flushes_are_counted(self, tmp_path: Path) -> None:
+        """An entry without commands is one too."""
+        done: SimpleQueue[events.Event] = SimpleQueue()
+        flushes, applies = Timing(), Timing()
+        store = TimedStore(tmp_path, 0, done.put, flushes)
+        machine = TimedMachine(store, applies)
+        assert machine.apply(Entry(1, 1, EntryKind.NOOP, b"")) == []
+        changes = machine.take_changes()
+        assert changes is not None
+        store.flush(changes, 1)
+        assert done.get() == events.Flushed(1)
+        store.close()
+        assert (applies.count, flushes.count) == (1, 1)
+
+
+def kept(outcome: inventory_pb2.Outcome) -> Kept:
+    """Return what applying a mutation came to."""
+    return Kept(outcome.SerializeToString())
+
+
+def told(
+    outcomes: Sequence[Applied],
+    kind: EntryKind = EntryKind.COMMAND,
+    level: str = "info",
+    *,
+    orders: bool = False,
+) -> list[str]:
+    """Return what a watcher logs of one entry at a level."""
+    with capture_logs() as logs:
+        Watcher(Counts(), orders=orders).applied(Entry(1, 1, kind, b""), outcomes)
+    return [line["event"] for line in logs if line["log_level"] == level]
+
+
+class TestWatcher:
+    """Logs what changed the catalogue."""
+
+    def test_changes_of_the_catalogue_are_told(self) -> None:
+        """In the words that each member uses."""
+        added, updated = inventory_pb2.Outcome(), inventory_pb2.Outcome()
+        added.add_item.item.name, added.add_item.item.id = "Book", 6
+        updated.update_item.item.name, updated.update_item.item.id = "Book", 6
+        deleted, counted = inventory_pb2.Outcome(), inventory_pb2.Outcome()
+        deleted.delete_item.item.name, deleted.delete_item.item.id = "Book", 6
+        counted.adjust_stock.item_id, counted.adjust_stock.on_hand_after = 6, 40
+        assert told([kept(outcome) for outcome in (added, updated, deleted, counted)]) == [
+            "added item 'Book', id 6",
+            "updated item 'Book', id 6",
+            "deleted item 'Book', id 6",
+            "item 6 has 40 on hand",
+        ]
+
+    def test_orders_and_refusals_are_not(self) -> None:
+        """There are too many of them."""
+        order, refusal = inventory_pb2.Outcome(), inventory_pb2.Outcome()
+        order.order_item.order_id = 5
+        refusal.error.code = 9
+        assert told([kept(order), kept(refusal), Refused(b"")]) == []
+        assert told([], EntryKind.NOOP) == []
+
+    def test_orders_are_told_at_debug_only(self) -> None:
+        """And not even parsed otherwise."""
+        order, place = inventory_pb2.Outcome(), inventory_pb2.Outcome()
+        order.order_item.order_id, place.place_order.order.id = 5, 6
+        both = [kept(order), kept(place)]
+        assert told(both, orders=True, level="debug") == ["ordered", "ordered"]
+        assert told(both, orders=True) == told(both, level="debug") == []
+
+    def test_candidacies_are_counted_apart(self) -> None:
+        """A change of the leader is not always this member's doing."""
+        counts = Counts()
+        watcher = Watcher(counts)
+        for role in (Role.CANDIDATE, Role.LEADER, Role.FOLLOWER):
+            watcher.lead_changed(Leadership(role, 2, 1))
+        assert (counts.elections, counts.candidacies) == (3, 1)
+
+
+async def health(probes: Probes) -> dict[str, bool]:
+    """Ask the four names."""
+    names = ("", "startup", "liveness", "readiness")
+    answers = {
+        name: await probes.servicer.Check(
+            health_pb2.HealthCheckRequest(service=name),
+            None,  # type: ignore[arg-type]  # a known name needs no context
+        )
+        for name in names
+    }
+    return {
+        name or "whole": answer.status == health_pb2.HealthCheckResponse.SERVING
+        for name, answer in answers.items()
+    }
+
+
+class TestProbes:
+    """gRPC health, as Kubernetes asks for it."""
+
+    def test_a_member_that_waits_for_its_peers_lives(self) -> None:
+        """A restart would not help it."""
+
+        async def scenario() -> None:
+            probes = Probes()
+            await probes.begin()
+            assert await health(probes) == {
+                "whole": False, "startup": False, "liveness": True, "readiness": False,
+            }  # fmt: skip
+
+        asyncio.run(scenario())
+
+    @pytest.mark.parametrize(
+        ("member", "ending", "ready"),
+        [
+            (cluster_pb2.Member(leader="a", commit_index=5, applied_index=5), False, True),
+            (cluster_pb2.Member(leader="a", commit_index=LAG_ENTRIES_MAX), False, True),
+            (cluster_pb2.Member(leader="a", commit_index=LAG_ENTRIES_MAX + 1), False, False),
+            (cluster_pb2.Member(leader=""), False, False),
+            (cluster_pb2.Member(leader="a"), True, False),
+        ],
+        ids=["caught up", "just", "behind", "no leader", "ending"],
+    )
+    def test_readiness_is_to_know_a_leader_and_be_caught_up(
+        self,
+        member: cluster_pb2.Member,
+        ending: bool,  # noqa: FBT001 - a parameter of the test
+        ready: bool,  # noqa: FBT001 - a parameter of the test
+    ) -> None:
+        """Liveness and startup have nothing to do with it."""
+
+        async def scenario() -> None:
+            probes = Probes()
+            await probes.begin()
+            await probes.show(member, ending=ending)
+            assert await health(probes) == {
+                "whole": ready, "startup": True, "liveness": True, "readiness": ready,
+            }  # fmt: skip
+
+        asyncio.run(scenario())
+
+    def test_a_member_that_ends_is_not_ready(self) -> None:
+        """Though it finishes the calls under way."""
+
+        async def scenario() -> None:
+            probes = Probes()
+            await probes.begin()
+            await probes.show(cluster_pb2.Member(leader="a"), ending=False)
+            await probes.end()
+            assert (await health(probes))["readiness"] is False
+            assert (await health(probes))["liveness"] is True
+
+        asyncio.run(scenario())
