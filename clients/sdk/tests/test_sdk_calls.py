@@ -35,6 +35,7 @@ class FakeGateway:
         self.frames: list[int] = []  # submissions in each frame
         self.streams = 0
         self.seen: list[inventory_pb2.Mutation] = []
+        self.cancel_calls = 0  # how many unary calls end as cancelled
         self.break_streams = 0  # how many streams end after their first frame
         self.refuse_streams: status_pb2.Status | None = None
 
@@ -61,6 +62,9 @@ class FakeGateway:
         """Serve the unary call."""
         mutation = inventory_pb2.Mutation(order_item=inventory_pb2.OrderItemRequest.FromString(raw))
         self.seen.append(mutation)
+        if self.cancel_calls:
+            self.cancel_calls -= 1
+            await context.abort(grpc.StatusCode.CANCELLED, "reset")
         outcome = self.answer(mutation)
         if outcome is None or outcome.HasField("error"):
             await abort(context, errors.no_quorum() if outcome is None else outcome.error)
@@ -278,3 +282,19 @@ def test_money_is_whole_minor_units() -> None:
     assert Money.from_wire(Money("USD", 199).to_wire()) == Money("USD", 199)
     with pytest.raises(ValueError, match="decimals"):
         Money.parse("USD", "1.005")
+
+
+def test_a_call_that_the_far_side_cancels_is_tried_again() -> None:
+    """A saturated gateway resets streams; the same bytes are sent again."""
+
+    async def work() -> None:
+        async with (
+            gateway(accepted) as (fake, address),
+            AsyncInventory(address, unary=True) as inventory,
+        ):
+            fake.cancel_calls = 2
+            assert (await inventory.order_item(1, 1)).on_hand_after == 7
+            assert len({one.SerializeToString() for one in fake.seen}) == 1
+            assert len(fake.seen) == 3
+
+    run(work)

@@ -52,7 +52,9 @@ UNKNOWN_CODES = frozenset(
         code_pb2.INTERNAL,
     }
 )
-RETRIED_CODES = frozenset({code_pb2.UNAVAILABLE, code_pb2.RESOURCE_EXHAUSTED})
+# CANCELLED is the far side's doing: a call that the caller ends raises CancelledError instead. A
+# saturated server resets streams so; trying again is safe, as always.
+RETRIED_CODES = frozenset({code_pb2.UNAVAILABLE, code_pb2.RESOURCE_EXHAUSTED, code_pb2.CANCELLED})
 
 
 def error_of(status: status_pb2.Status, request_id: str | None) -> InventoryError:
