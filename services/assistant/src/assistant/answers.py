@@ -5,7 +5,7 @@ from typing import assert_never
 from inventory.v1 import inventory_pb2
 
 from assistant.calls import Shop
-from assistant.entities import spellings
+from assistant.entities import Foreign, spellings
 from assistant.query import (
     CountItems,
     Forecast,
@@ -79,6 +79,8 @@ async def _list(query: ListItems, shop: Shop) -> Rendered:
     for spelling in spellings(query.name):
         wanted.name_contains = spelling
         found = found or await shop.items(wanted, query.order_by, query.limit)
+    if not found and query.name:
+        await _check_name(query.name, shop)
     if not found:
         return Rendered("No item fits.")
     if len(found) > query.limit:
@@ -90,6 +92,14 @@ async def _list(query: ListItems, shop: Shop) -> Rendered:
             return items(shown, f"The {query.limit:,} {extreme} items.")
         return items(shown, f"The first {plural(query.limit, 'item')}; there are more.")
     return items(found, f"{plural(len(found), 'item')}.")
+
+
+async def _check_name(name: str, shop: Shop) -> None:
+    """Raise Foreign for words that stand in no item's name: they may mean anything."""
+    for spelling in spellings(name):
+        if await shop.items(inventory_pb2.ItemFilter(name_contains=spelling), limit=1):
+            return
+    raise Foreign(name)
 
 
 async def _count(shop: Shop) -> Rendered:

@@ -10,8 +10,8 @@ from wire.channels import abort, status_of
 
 from assistant.answers import answer
 from assistant.calls import Shop
-from assistant.entities import Unresolved
-from assistant.intent import understand
+from assistant.entities import Foreign, Unresolved
+from assistant.intent import NotUnderstood, understand
 from assistant.literals import LiteralError
 from assistant.normalise import normalise
 from assistant.query import describe
@@ -56,11 +56,13 @@ async def predict(question: str, shop: Shop) -> assistant_pb2.GetPredictionRespo
     except LiteralError as error:
         text = f"That cannot be meant so: {error}."
         return Rendered(text).response("", 0, understood=False)
-    if query is None:
-        return not_understood().response("", 0, understood=False)
+    if isinstance(query, NotUnderstood):
+        return not_understood(query.words).response("", 0, understood=False)
     understood = describe(query)
     try:
         rendered = await answer(query, shop)
+    except Foreign as foreign:
+        return not_understood([foreign.words]).response("", 0, understood=False)
     except Unresolved as unresolved:
         rendered = candidates(str(unresolved), unresolved.candidates)
     except LiteralError as error:

@@ -8,7 +8,7 @@ from google.type import money_pb2
 from inventory.v1 import inventory_pb2
 from wire.money import digits_of, from_minor
 
-from assistant.entities import Unresolved, by_typing_error, choose, named, spellings
+from assistant.entities import Foreign, Unresolved, by_typing_error, choose, named, spellings
 from assistant.query import Reference
 
 PAGE_MAX = 999  # one page: a whole name is found among many that hold it
@@ -68,14 +68,19 @@ class Shop:
             request.page_token = page.next_page_token
 
     async def item(self, reference: Reference) -> inventory_pb2.Item:
-        """Return the item that is meant; raise Unresolved."""
+        """Return the item that is meant; raise Unresolved, or Foreign if it may be none at all."""
         if reference.item_id is not None:
             return await self._by_id(reference.item_id)
         for spelling in spellings(reference.words):
             wanted = inventory_pb2.ItemFilter(name_contains=spelling)
-            found = choose(reference.words, await self.items(wanted, "name", PAGE_MAX))
+            held = await self.items(wanted, "name", PAGE_MAX)
+            if not reference.is_certain:
+                held = [item for item in held if f" {spelling} " in f" {item.name.lower()} "]
+            found = choose(reference.words, held)
             if found is not None:
                 return found
+        if not reference.is_certain:
+            raise Foreign(reference.words)
         found = by_typing_error(reference.words, await self.items(order_by="name"))
         if found is None:
             raise Unresolved(f"There is no item {named(reference)}.")

@@ -27,6 +27,15 @@ class Unresolved(Exception):  # noqa: N818 - what is the case
         self.candidates = candidates
 
 
+class Foreign(Exception):  # noqa: N818 - what is the case
+    """Words that belong to no item: the question was not about one."""
+
+    def __init__(self, words: str) -> None:
+        """Carry the words."""
+        super().__init__(words)
+        self.words = words
+
+
 def spellings(words: str) -> list[str]:
     """Return a name as it was written, and without a plural's ending."""
     written = [words]

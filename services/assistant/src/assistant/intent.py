@@ -6,9 +6,10 @@ rule matches is not understood.
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from assistant.literals import AMOUNT, amounts, quoted, whole
+from assistant.accounting import unaccounted
+from assistant.literals import AMOUNT, Amount, amounts, quoted, whole
 from assistant.query import (
     CountItems,
     Forecast,
@@ -68,17 +69,25 @@ _FILLER = re.compile(
 )
 
 
-def understand(text: str) -> Query | None:
-    """Return what a normalised question asks; None when it is not understood."""
+@dataclass(frozen=True, slots=True)
+class NotUnderstood:
+    """A question that no query holds all of; `words` are what is too much in it, if known."""
+
+    words: tuple[str, ...] = ()
+
+
+def understand(text: str) -> Query | NotUnderstood:
+    """Return what a normalised question asks."""
     ids = {match[1] for match in _ID.finditer(text)}
     if _NOT_A_QUESTION.search(text) or len(ids) > 1:
-        return None
+        return NotUnderstood()
     for pattern, make in _RULES:
         if pattern.search(text):
             query = make(text)
             if query is not None:
-                return query
-    return None
+                left = unaccounted(text, query)
+                return NotUnderstood(tuple(dict.fromkeys(left))) if left else query
+    return NotUnderstood()
 
 
 def reference(text: str) -> Reference | None:
@@ -108,7 +117,15 @@ def _prices(text: str) -> Query | None:
         low, high = (part for part in between.groups() if part)
         first, second = amounts(low), amounts(high)
         if first and second:
-            return ListItems(price_min=first[-1], price_max=second[0], name=name, order_by="price")
+            least, most = sorted((first[-1], second[0]), key=Amount.size)
+            return ListItems(price_min=least, price_max=most, name=name, order_by="price")
+    exactly = re.search(
+        rf"\b(?:for|at|costing|priced at|cost) (?:exactly )?({AMOUNT.pattern})$", text
+    )
+    if exactly:
+        [price] = amounts(exactly[1])
+        name = _name(text[: exactly.start()])
+        return ListItems(price_min=price, price_max=price, name=name, order_by="price")
     bounds: dict[str, object] = {}
     for field, word, strict in (
         ("price_max", _UNDER, "below"),
@@ -159,8 +176,13 @@ def _levels(text: str) -> Query | None:
 
 def _threshold(kind: str, default: int) -> Callable[[str], Query | None]:
     def make(text: str) -> Query | None:
-        match = re.search(r"(?:under|below|less than|fewer than|threshold)\s+(\d[\d,]*)", text)
-        return LowStock(kind, whole(match[1]) if match else default)
+        match = re.search(
+            r"(?:(under|below|less than|fewer than)|threshold(?: of)?)\s+(\d[\d,]*)", text
+        )
+        if match is None:
+            return LowStock(kind, default)
+        below = match[1] is not None
+        return LowStock(kind, max(whole(match[2]) - below, 0), below)
 
     return make
 
@@ -173,6 +195,12 @@ def _show(what: str) -> Callable[[str], Query | None]:
     return make
 
 
+def _perhaps(text: str) -> Query | None:
+    """Return an item by the words that are there, if it turns out that there is one."""
+    found = reference(text)
+    return ShowItem(replace(found, is_certain=False)) if found is not None else None
+
+
 def _forecast(text: str) -> Query | None:
     found = reference(text)
     return Forecast(found) if found is not None else None
@@ -181,7 +209,7 @@ def _forecast(text: str) -> Query | None:
 def _sales(text: str) -> Query | None:
     worst = re.search(r"\b(?:worst|least|slow\w*|bottom)\b", text) is not None
     ranked = re.sub(r"\b(?:top|best|worst|most|least|popular|overall|total|slow\w*|bottom|sellers?|"
-                    r"ranking|so far|best-sell\w*|sellings?|figures?|overview|today|week)\b|\d+", " ", text)  # fmt: skip
+                    r"ranking|so far|best-sell\w*|sellings?|figures?|overview)\b|\d+", " ", text)  # fmt: skip
     found = Reference(item_id=whole(m[1])) if (m := _ID.search(text)) else reference(ranked)
     return Sales(found, limit(text, LIMIT_DEFAULT), worst)
 
@@ -250,5 +278,6 @@ _RULES = (
           r"(?: (?:are there|do you have|you have|there are|please|is there|we have|available))*$", lambda _: ListItems()),
     _rule(r"\b(?:top|first)\s+\d+\s+(?:items|products)\b", lambda text: ListItems(limit=limit(text, LIMIT_DEFAULT))),
     _rule(r"\b(?:search|find|look for|looking for|do you have|have you got|is there|any)\b", _search),
-    _rule(r"^(?:check|show|get|display|view|see|tell me about|what is|info|information|details|describe|item|about|#)", _show("all")),
+    _rule(r"^(?:check|show|get|display|view|see|tell me about|info|information|details|describe|item|about|#)\b", _show("all")),
+    _rule("", _perhaps),
 )  # fmt: skip

@@ -6,19 +6,20 @@ from dataclasses import dataclass
 from wire.money import MoneyError, parse_minor
 
 _SYMBOLS = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR"}
-_NAMES = {
+NAMES = {
     "dollars": "USD", "dollar": "USD", "bucks": "USD", "usd": "USD", "euros": "EUR",
     "euro": "EUR", "eur": "EUR", "pounds": "GBP", "gbp": "GBP", "yen": "JPY", "jpy": "JPY",
     "rupees": "INR", "inr": "INR",
 }  # fmt: skip
 AMOUNT = re.compile(
     r"(?P<symbol>[$€£¥₹])?\s?(?P<number>\d+(?:,\d{3})*(?:\.\d+)?)(?P<thousands>k\b)?"
-    r"(?:\s?(?P<name>" + "|".join(_NAMES) + r")\b)?"
+    r"(?:\s?(?P<name>" + "|".join(NAMES) + r")\b)?"
 )
 _QUOTED = re.compile(r'"([^"]+)"')
 
 
 THOUSAND_DIGITS = 3  # "1.5k" has three decimals more than "1.5"
+FINEST_DIGITS = 9  # of google.type.Money
 NUMBER_MAX = 10**12  # of whole units and of minor units: above every price and quantity
 
 
@@ -33,6 +34,13 @@ class Amount:
     text: str  # the number, without its currency
     currency: str  # empty: not said
     thousands: bool = False
+
+    def size(self) -> int:
+        """Return a number to compare with another amount's, whatever the currency."""
+        try:
+            return parse_minor(self.text, FINEST_DIGITS + THOUSAND_DIGITS * self.thousands)
+        except MoneyError as error:
+            raise LiteralError(str(error)) from None
 
     def minor(self, currency: str, digits: int) -> int:
         """Return minor units of the inventory's currency; raise LiteralError."""
@@ -49,7 +57,7 @@ def amounts(text: str) -> list[Amount]:
     """Return the amounts in a normalised text, in their order."""
     found = []
     for match in AMOUNT.finditer(text):
-        currency = _SYMBOLS.get(match["symbol"] or "", "") or _NAMES.get(match["name"] or "", "")
+        currency = _SYMBOLS.get(match["symbol"] or "", "") or NAMES.get(match["name"] or "", "")
         found.append(Amount(match["number"], currency, bool(match["thousands"])))
     return found
 

@@ -11,10 +11,15 @@ _CONTRACTIONS = {
     "don't": "do not",
     "isn't": "is not",
 }
-_WORDS = {
-    "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7",
-    "eight": "8", "nine": "9", "ten": "10", "twenty": "20", "hundred": "100",
-}  # fmt: skip
+_UNITS = """
+zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
+sixteen seventeen eighteen nineteen
+""".split()  # noqa: SIM905 - it is read as text
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()  # noqa: SIM905 - likewise
+_SMALL = {word: number for number, word in enumerate(_UNITS)}
+_SMALL |= {word: 10 * number for number, word in enumerate(_TENS, start=2)}
+_TEN = 10  # what follows a word of tens is below it
+_SCALES = {"hundred": 100, "thousand": 1_000, "million": 1_000_000}
 _QUOTES = str.maketrans({"\u201c": '"', "\u201d": '"', "\u2018": "'", "\u2019": "'"})
 
 
@@ -24,5 +29,53 @@ def normalise(question: str) -> str:
     for short, full in _CONTRACTIONS.items():
         text = re.sub(rf"\b{re.escape(short)}(?!\w)", full, text)
     text = re.sub(r"[?!;]+|\.(?!\d)|,(?!\d)|:(?!\d)", " ", text)
-    words = [_WORDS.get(word, word) for word in text.split()]
-    return " ".join(words)
+    text = re.sub(r"(\w)'s\b", r"\1", text)
+    return " ".join(_with_numbers(text.replace("-", " - ").split())).replace(" - ", "-")
+
+
+def _with_numbers(words: list[str]) -> list[str]:
+    """Return words with numbers in digits: "two thousand five hundred" is 2500."""
+    done: list[str] = []
+    at = 0
+    while at < len(words):
+        if words[at] == "a" and words[at + 1 : at + 2] and words[at + 1] in _SCALES:
+            at += 1
+        number, used = _number(words[at:])
+        done.append(words[at] if number is None else str(number))
+        at += max(used, 1)
+    return done
+
+
+def _number(words: list[str]) -> tuple[int | None, int]:
+    """Read the longest number that words begin with; return it and how many words it took.
+
+    A number ends where the next word cannot belong to it: "five six" are two numbers.
+    """
+    whole, part, at = 0, 0, 0
+    room = 1_000  # what is added next is below it
+    if words[0].isdigit() and words[1:2] and words[1] in _SCALES:
+        part, at = int(words[0]), 1
+    while at < len(words):
+        skip = at + (bool(at) and _joins(words[at : at + 3], room))
+        word = words[skip] if skip < len(words) else ""
+        if word in _SCALES and skip == at and (part or not at) and part < _SCALES[word]:
+            part = max(part, 1) * _SCALES[word]
+            room = _SCALES[word]
+            if word != "hundred":
+                if whole and whole < part:
+                    break
+                whole, part = whole + part, 0
+        elif word in _SMALL and _SMALL[word] < room and (_SMALL[word] or not at):
+            part += _SMALL[word]
+            room = _TEN if word in _TENS else 0
+        else:
+            break
+        at = skip + 1
+    return (whole + part, at) if at else (None, 0)
+
+
+def _joins(words: list[str], room: int) -> bool:
+    """Tell "twenty-five" and "a hundred and five" from "between a hundred and five hundred"."""
+    if words[0] == "-":
+        return room == _TEN
+    return words[0] == "and" and room >= _SCALES["hundred"] and words[-1] not in _SCALES

@@ -12,6 +12,7 @@ class Reference:
 
     item_id: int | None = None
     words: str = ""
+    is_certain: bool = True  # the question speaks of an item; if not, it may be about anything
 
     def __str__(self) -> str:
         """Return "item=2" or 'item="mouse"'."""
@@ -63,7 +64,8 @@ class LowStock:
     """Items that are low, critically low, or out."""
 
     kind: str  # low, critical, out
-    threshold: int
+    threshold: int  # the most that is on hand
+    below: bool = False  # it was asked for as "under" one more
 
 
 @dataclass(frozen=True, slots=True)

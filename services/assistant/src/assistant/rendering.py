@@ -64,9 +64,10 @@ def examples() -> str:
     return "You can ask: " + "; ".join(f'"{one}"' for one in EXAMPLES) + "."
 
 
-def not_understood() -> Rendered:
-    """Say so, with examples."""
-    return Rendered("I did not understand the question. " + examples())
+def not_understood(words: Iterable[str] = ()) -> Rendered:
+    """Say so, with the words at fault and examples."""
+    what = " and ".join(f'"{word}"' for word in words) or "the question"
+    return Rendered(f"I did not understand {what}. {examples()}")
 
 
 def candidates(message: str, found: Sequence[inventory_pb2.Item]) -> Rendered:
