@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from chaos.up import COMMAND, Up, free_port, kill
+from inventory_cli.up.layout import is_alive
+from inventory_client import Inventory
 
 pytestmark = pytest.mark.slow
 
@@ -41,6 +43,29 @@ def test_a_taken_port_is_said_in_one_line(tmp_path: Path) -> None:
 def test_a_directory_in_use_is_said_in_one_line(system: Up) -> None:
     """Two supervisors never share one."""
     assert "is in use" in up(system.data, free_port())
+
+
+def test_what_a_killed_supervisor_left_running_is_said_in_one_line(tmp_path: Path) -> None:
+    """Which processes, and what to do; done so, a second start finds the same data."""
+    running = Up(tmp_path / "data")
+    running.start()
+    with Inventory(running.address) as client:
+        client.login("Gayathri", "password1")
+        left = client.order_item(1, 2).on_hand_after
+    running.kill()
+    said = up(running.data, free_port())
+    assert "was killed and left processes running" in said
+    pids = [int(pid) for pid in said.partition("`kill ")[2].partition("`")[0].split()]
+    assert len(pids) == 5
+    for pid in pids:
+        os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + 30
+    while any(is_alive(pid) for pid in pids):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    with running, Inventory(running.address) as client:
+        client.login("Gayathri", "password1")
+        assert client.get_item(1).quantity == left
 
 
 def test_a_directory_that_cannot_be_written_is_said_in_one_line() -> None:

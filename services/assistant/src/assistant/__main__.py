@@ -15,11 +15,12 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from inventory.v1 import assistant_pb2_grpc
 from pydantic import ValidationError
-from telemetry import logs
+from telemetry import logs, metrics
 from wire.channels import CLIENT_OPTIONS, SERVER_OPTIONS
 
 from assistant.api import AssistantApi
 from assistant.config import Config
+from assistant.metrics import Metrics
 
 DRAIN_SECONDS = 1
 SERVICE = "inventory.v1.AssistantService"
@@ -31,7 +32,9 @@ async def _run(config: Config) -> int:
     """Serve until SIGTERM or SIGINT."""
     channel = grpc.aio.insecure_channel(config.assistant_gateway, options=CLIENT_OPTIONS)
     server = grpc.aio.server(options=SERVER_OPTIONS)
-    assistant_pb2_grpc.add_AssistantServiceServicer_to_server(AssistantApi(channel), server)
+    counted = Metrics()
+    api = AssistantApi(channel, counted)
+    assistant_pb2_grpc.add_AssistantServiceServicer_to_server(api, server)
     probes = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(probes, server)
     names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
@@ -42,6 +45,12 @@ async def _run(config: Config) -> int:
         server.add_insecure_port(config.assistant_listen)
     except RuntimeError as error:
         sys.stderr.write(f"assistant: cannot listen on {config.assistant_listen}: {error}\n")
+        return 6
+    try:
+        if config.metrics_listen:
+            metrics.serve(config.metrics_listen, counted.registry)
+    except OSError as error:
+        sys.stderr.write(f"assistant: cannot listen on {config.metrics_listen}: {error}\n")
         return 6
     await server.start()
     _log.info("serving", address=config.assistant_listen)

@@ -1,5 +1,6 @@
 """The service: stages in their order, and refusals of the inventory turned into answers."""
 
+import time
 from typing import Any, TypeAlias
 
 import grpc
@@ -13,6 +14,7 @@ from assistant.calls import Shop
 from assistant.entities import Foreign, Unresolved
 from assistant.intent import NotUnderstood, understand
 from assistant.literals import LiteralError
+from assistant.metrics import Metrics
 from assistant.normalise import normalise
 from assistant.query import describe
 from assistant.rendering import Rendered, candidates, not_understood
@@ -23,14 +25,27 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 class AssistantApi(assistant_pb2_grpc.AssistantServiceServicer):
     """Answers as whoever asks."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        """Ask the gateway behind `channel`."""
+    def __init__(self, channel: grpc.aio.Channel, metrics: Metrics) -> None:
+        """Ask the gateway behind `channel`; count in `metrics`."""
         self._stub: Any = inventory_pb2_grpc.InventoryServiceStub(channel)
+        self._metrics = metrics
 
     async def GetPrediction(
         self, request: assistant_pb2.GetPredictionRequest, context: Context
     ) -> assistant_pb2.GetPredictionResponse:
         """Answer a question."""
+        started = time.perf_counter()
+        result = "refused"
+        try:
+            answer = await self._answer(request, context)
+            result = "answered" if answer.understood else "not_understood"
+        finally:
+            self._metrics.asked(result, time.perf_counter() - started)
+        return answer
+
+    async def _answer(
+        self, request: assistant_pb2.GetPredictionRequest, context: Context
+    ) -> assistant_pb2.GetPredictionResponse:
         problem = bounds.check_question(request.question)
         if problem is not None:
             await abort(context, problem)

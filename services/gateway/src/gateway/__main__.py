@@ -53,9 +53,12 @@ async def _run(config: Config) -> None:
     assistant = Assistant(config.gateway_assistant)
     api = Api(driver, links, Tokens(token_key), passwords)
     server = Server(config.gateway_listen, api, assistant)
-    await server.start()
     if config.metrics_listen:
-        metrics.serve(config.metrics_listen, registry(core))
+        try:
+            metrics.serve(config.metrics_listen, registry(core))
+        except OSError as error:
+            raise AddressTaken(f"cannot listen on {config.metrics_listen}: {error}") from error
+    await server.start()
     driver.start()
     _log.info("serving", address=config.gateway_listen)
     gc.collect()

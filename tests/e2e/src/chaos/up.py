@@ -105,6 +105,16 @@ class Up:
             process.kill()
             raise
 
+    def kill(self) -> None:
+        """SIGKILL the supervisor, and only it."""
+        if self._watcher is not None:
+            self._watcher.close()
+            self._watcher = None
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
     def admin_password(self) -> str:
         """Return the password that the first start generated."""
         return (self.data / "keys" / "admin.password").read_text().strip()

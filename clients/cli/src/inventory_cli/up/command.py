@@ -42,14 +42,16 @@ def up(
     try:
         lock = layout.lock()
         with lock:
-            children = _prepare(layout, port, currency, demo=demo, restart=restart)
+            children = _prepare(layout, lock.fileno(), port, currency, demo=demo, restart=restart)
             _run(layout, port, children)
     except UpError as error:
         typer.echo(f"inventory up: {error}", err=True)
         raise typer.Exit(1) from error
 
 
-def _prepare(layout: Layout, port: int, currency: str, *, demo: bool, restart: bool) -> Children:
+def _prepare(
+    layout: Layout, lock: int, port: int, currency: str, *, demo: bool, restart: bool
+) -> Children:
     if not is_free(port):
         raise UpError(f"port {port} is taken; give another one with --port")
     try:
@@ -58,7 +60,7 @@ def _prepare(layout: Layout, port: int, currency: str, *, demo: bool, restart: b
     except OSError as error:
         raise UpError(f"the data directory {layout.data} cannot be written: {error}") from error
     children = [
-        Child(name, settings[name], layout.run / f"{name}.log")
+        Child(name, settings[name], layout.run / f"{name}.log", lock)
         for name in (*MEMBERS, "gateway", "assistant")
     ]
     return Children(children, restart=restart)

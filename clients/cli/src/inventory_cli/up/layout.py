@@ -68,20 +68,37 @@ class Layout:
         return (self.keys / name).read_text().strip()
 
     def lock(self) -> TextIO:
-        """Hold the directory until the returned file is closed; raise UpError."""
+        """Hold the directory until the returned file is closed, here and in every child.
+
+        Raises UpError when another holds it: an `inventory up`, or what one left running that was
+        killed.
+        """
         try:
             self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = (self.data / "lock").open("w")
+            lock = (self.data / "lock").open("a+")
         except OSError as error:
             raise UpError(f"the data directory {self.data} cannot be written: {error}") from error
+        lock.seek(0)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            lock.close()
-            raise UpError(
-                f"the data directory {self.data} is in use: another `inventory up` runs on it"
-            ) from None
+            with lock:
+                raise UpError(self._in_use(lock.read().strip())) from None
+        lock.truncate()
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
         return lock
+
+    def _in_use(self, owner: str) -> str:
+        """Say who holds the directory; `owner` is the pid in the lock."""
+        if not owner.isdigit() or is_alive(int(owner)):
+            return f"the data directory {self.data} is in use: another `inventory up` runs on it"
+        left = sorted(int(path.read_text()) for path in self.run.glob("*.pid"))
+        pids = " ".join(str(pid) for pid in left if pid and is_alive(pid))
+        return (
+            f"the data directory {self.data} is in use: its `inventory up` was killed and left "
+            f"processes running; end them with `kill {pids}` and start again"
+        )
 
     def prepare(self, currency: str, *, demo: bool) -> bool:
         """Make what is missing; tell whether this was the first start."""
@@ -136,6 +153,17 @@ class Layout:
         chosen = dict(zip(wanted, free_ports(len(wanted)), strict=True))
         path.write_text(json.dumps(chosen))
         return chosen
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process is there, whoever's it is."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def write_private(path: Path, text: str) -> None:

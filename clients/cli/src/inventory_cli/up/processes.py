@@ -21,6 +21,7 @@ class Child:
     name: str
     environment: Mapping[str, str]
     log: Path
+    lock: int  # of the data directory, a descriptor: held for as long as the process is there
     process: subprocess.Popen[bytes] | None = None
     died_at: float | None = None  # on the monotonic clock
     status: int = 0  # how it died: negative for a signal
@@ -37,6 +38,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                pass_fds=(self.lock,),
                 start_new_session=True,
             )
         self.died_at = None

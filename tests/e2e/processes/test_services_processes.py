@@ -1,0 +1,225 @@
+"""The gateway and the assistant as processes of their own: how they start, refuse and end."""
+
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from chaos.up import Up, free_port
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from inventory.v1 import assistant_pb2, assistant_pb2_grpc
+from inventory_client import Inventory, Unavailable
+from wire.channels import authorization
+
+pytestmark = pytest.mark.slow
+SECONDS_MAX = 30
+
+
+class Service:
+    """One process with its settings, and what it wrote."""
+
+    def __init__(self, module: str, settings: Mapping[str, str]) -> None:
+        """Run it."""
+        self.process = subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, "-m", module],
+            env={key: value for key, value in os.environ.items() if "INVENTORY" not in key}
+            | dict(settings),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def ended(self) -> tuple[int, str]:
+        """Wait for its end; return its exit status and its errors."""
+        _, errors = self.process.communicate(timeout=SECONDS_MAX)
+        return self.process.returncode, errors
+
+    def stop(self) -> int:
+        """Send SIGTERM; return the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.communicate(timeout=SECONDS_MAX)
+        return self.process.returncode
+
+
+def health_of(address: str) -> int:
+    """Ask, and wait until somebody answers; return a `HealthCheckResponse.ServingStatus`."""
+    with grpc.insecure_channel(address) as channel:
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        answer = stub.Check(
+            health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=SECONDS_MAX
+        )
+    return int(answer.status)
+
+
+@pytest.fixture
+def gateway_settings(tmp_path: Path) -> dict[str, str]:
+    """Return settings of a gateway whose members are not there."""
+    for name in ("cluster.key", "token.key"):
+        (tmp_path / name).write_text("a secret of this test alone\n")
+    members = ",".join(f"node-{number}=127.0.0.1:{free_port()}" for number in range(3))
+    return {
+        "INVENTORY_GATEWAY_LISTEN": f"127.0.0.1:{free_port()}",
+        "INVENTORY_GATEWAY_MEMBERS": members,
+        "INVENTORY_CLUSTER_KEY_FILE": str(tmp_path / "cluster.key"),
+        "INVENTORY_TOKEN_KEY_FILE": str(tmp_path / "token.key"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("INVENTORY_GATEWAY_LISTEN", "nonsense", "is not host:port"),
+        ("INVENTORY_GATEWAY_LISTEN", "127.0.0.1:99999", "is not host:port"),
+        ("INVENTORY_GATEWAY_MEMBERS", "", "INVENTORY_GATEWAY_MEMBERS"),
+        ("INVENTORY_TOKEN_KEY_FILE", "/nowhere/token.key", "cannot be read"),
+        ("INVENTORY_CLUSTER_KEY_FILE", os.devnull, "is empty"),
+    ],
+)
+def test_a_gateway_refuses_nonsense_in_one_line(
+    gateway_settings: dict[str, str], name: str, value: str, said: str
+) -> None:
+    """Exit status 2, and which setting."""
+    status, errors = Service("gateway", gateway_settings | {name: value}).ended()
+    assert status == 2
+    assert errors.startswith("gateway: ")
+    assert said in errors
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["INVENTORY_GATEWAY_LISTEN", "INVENTORY_METRICS_LISTEN"])
+def test_a_gateway_says_that_an_address_is_taken(
+    system: Up, gateway_settings: dict[str, str], name: str
+) -> None:
+    """Exit status 6."""
+    status, errors = Service("gateway", gateway_settings | {name: system.address}).ended()
+    assert status == 6
+    assert f"cannot listen on {system.address}" in errors.splitlines()[-1]
+
+
+def test_a_gateway_without_members_is_there_and_says_so(gateway_settings: dict[str, str]) -> None:
+    """It serves: a call waits for a leader until its deadline, and is UNAVAILABLE then."""
+    gateway = Service("gateway", gateway_settings)
+    address = gateway_settings["INVENTORY_GATEWAY_LISTEN"]
+    try:
+        assert health_of(address) == health_pb2.HealthCheckResponse.SERVING
+        with Inventory(address, timeout=1) as client, pytest.raises(Unavailable):
+            client.login("Gayathri", "password1")
+    finally:
+        assert gateway.stop() == 0
+
+
+def test_a_gateway_finds_the_leader_by_itself(system: Up, gateway_settings: dict[str, str]) -> None:
+    """A second gateway on the same members, with the same keys."""
+    members = ",".join(
+        f"{member.name}={member.address}" for member in system.watcher.get_status().members
+    )
+    keys = system.data / "keys"
+    own = gateway_settings | {
+        "INVENTORY_GATEWAY_MEMBERS": members,
+        "INVENTORY_CLUSTER_KEY_FILE": str(keys / "cluster.key"),
+        "INVENTORY_TOKEN_KEY_FILE": str(keys / "token.key"),
+    }
+    gateway = Service("gateway", own)
+    address = own["INVENTORY_GATEWAY_LISTEN"]
+    try:
+        with Inventory(address) as client:
+            client.login("Gayathri", "password1")
+            assert client.order_item(1, 1).order_id
+    finally:
+        assert gateway.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("INVENTORY_ASSISTANT_LISTEN", "nonsense"), ("INVENTORY_ASSISTANT_GATEWAY", "host:no")],
+)
+def test_an_assistant_refuses_nonsense_in_one_line(name: str, value: str) -> None:
+    """Exit status 2, and which setting."""
+    settings = {
+        "INVENTORY_ASSISTANT_LISTEN": "127.0.0.1:1",
+        "INVENTORY_ASSISTANT_GATEWAY": "127.0.0.1:1",
+    }
+    status, errors = Service("assistant", settings | {name: value}).ended()
+    assert status == 2
+    assert errors.startswith(f"assistant: {name}: ")
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["INVENTORY_ASSISTANT_LISTEN", "INVENTORY_METRICS_LISTEN"])
+def test_an_assistant_says_that_an_address_is_taken(system: Up, name: str) -> None:
+    """Exit status 6."""
+    settings = {
+        "INVENTORY_ASSISTANT_LISTEN": f"127.0.0.1:{free_port()}",
+        "INVENTORY_ASSISTANT_GATEWAY": system.address,
+    }
+    status, errors = Service("assistant", settings | {name: system.address}).ended()
+    assert status == 6
+    assert f"cannot listen on {system.address}" in errors.splitlines()[-1]
+
+
+@pytest.fixture
+def metrics_port() -> int:
+    """Return a port for metrics."""
+    return free_port()
+
+
+@pytest.fixture
+def assistant(request: pytest.FixtureRequest, metrics_port: int) -> Iterator[str]:
+    """Run an assistant for the gateway at `request.param`; yield its address."""
+    address = f"127.0.0.1:{free_port()}"
+    gateway = getattr(request, "param", None) or request.getfixturevalue("system").address
+    running = Service(
+        "assistant",
+        {
+            "INVENTORY_ASSISTANT_LISTEN": address,
+            "INVENTORY_ASSISTANT_GATEWAY": gateway,
+            "INVENTORY_METRICS_LISTEN": f"127.0.0.1:{metrics_port}",
+        },
+    )
+    try:
+        assert health_of(address) == health_pb2.HealthCheckResponse.SERVING
+        yield address
+    finally:
+        assert running.stop() == 0
+
+
+def ask(address: str, token: str, question: str) -> assistant_pb2.GetPredictionResponse:
+    """Ask an assistant directly."""
+    with grpc.insecure_channel(address) as channel:
+        return assistant_pb2_grpc.AssistantServiceStub(channel).GetPrediction(
+            assistant_pb2.GetPredictionRequest(question=question),
+            metadata=authorization(token),
+            timeout=SECONDS_MAX,
+        )
+
+
+def test_an_assistant_asks_as_its_caller(system: Up, assistant: str, metrics_port: int) -> None:
+    """A producer sees sales, a customer does not, and a token that is none gets nothing."""
+    answers = []
+    for name, password in (("Gayathri", "password1"), ("Sarthak", "password2")):
+        with Inventory(system.address) as client:
+            client.login(name, password)
+            answers.append(ask(assistant, client.token or "", "sales").text)
+    assert "for producers and admins" in answers[0]
+    assert "sold, revenue" in answers[1]
+    with pytest.raises(grpc.RpcError) as caught:
+        ask(assistant, "no token", "list all items")
+    assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/metrics") as page:
+        text = page.read().decode()
+    assert 'inventory_assistant_questions_total{result="answered"} 2.0' in text
+    assert 'inventory_assistant_questions_total{result="refused"} 1.0' in text
+
+
+@pytest.mark.parametrize("assistant", ["127.0.0.1:1"], indirect=True)
+def test_an_assistant_without_a_gateway_says_that_it_is_not_there(assistant: str) -> None:
+    """UNAVAILABLE, within the time that it gives each call."""
+    with pytest.raises(grpc.RpcError) as caught:
+        ask(assistant, "whatever", "list all items")
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
