@@ -17,6 +17,7 @@ from inventory.v1 import assistant_pb2_grpc
 from pydantic import ValidationError
 from telemetry import logs, metrics
 from wire.channels import CLIENT_OPTIONS, SERVER_OPTIONS
+from wire.settings import refusals
 
 from assistant.api import AssistantApi
 from assistant.config import Config
@@ -70,9 +71,7 @@ def main() -> int:
     try:
         config = Config()  # type: ignore[call-arg]  # from the environment
     except ValidationError as error:
-        for problem in error.errors():
-            name = "INVENTORY_" + "_".join(str(part) for part in problem["loc"]).upper()
-            sys.stderr.write(f"assistant: {name.rstrip('_')}: {problem['msg']}\n")
+        sys.stderr.write(refusals("assistant", error))
         return 2
     logs.configure("assistant", config.log_level, config.log_format)
     return uvloop.run(_run(config))

@@ -14,6 +14,7 @@ import structlog
 import uvloop
 from pydantic import ValidationError
 from telemetry import logs, metrics
+from wire.settings import refusals
 from wire.tasks import until_first
 
 from gateway.auth import Passwords, Tokens
@@ -82,9 +83,7 @@ def main() -> int:
     try:
         config = Config()  # type: ignore[call-arg]  # from the environment
     except ValidationError as error:
-        for problem in error.errors():
-            name = "INVENTORY_" + "_".join(str(part) for part in problem["loc"]).upper()
-            sys.stderr.write(f"gateway: {name.rstrip('_')}: {problem['msg']}\n")
+        sys.stderr.write(refusals("gateway", error))
         return 2
     logs.configure("gateway", config.log_level, config.log_format)
     try:

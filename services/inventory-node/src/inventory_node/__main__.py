@@ -26,6 +26,7 @@ from inventory.v1 import cluster_pb2
 from pydantic import ValidationError
 from raft.messages import Configuration
 from telemetry import logs, metrics
+from wire.settings import refusals
 from wire.tasks import until_first
 
 from inventory_node import bootstrap, events
@@ -314,11 +315,7 @@ def main() -> int:  # noqa: PLR0911 - an exit status each
     try:
         config = Config()  # type: ignore[call-arg]  # from the environment
     except ValidationError as error:
-        for problem in error.errors():
-            # What concerns several settings names them itself.
-            name = "".join(f"INVENTORY_{str(part).upper()}: " for part in problem["loc"])
-            said = problem["msg"].removeprefix("Value error, ")
-            sys.stderr.write(f"inventory-node: {name}{said}\n")
+        sys.stderr.write(refusals("inventory-node", error))
         return 2
     logs.configure(config.node_name, config.log_level, config.log_format)
     try:

@@ -1,43 +1,10 @@
-"""Settings of a node, read once from the environment; nonsense is refused at the start.
+"""Settings of a node, read once from the environment; nonsense is refused at the start."""
 
-Every setting is `INVENTORY_` and its name in capitals.
-"""
-
-import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BeforeValidator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
-
-_ADDRESS = re.compile(r"[\w.\-\[\]:]+:\d{1,5}")
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-PORT_MAX = 65_535
-
-
-def _address(value: str) -> str:
-    # Port 0 would be another one at every start, and nobody could be told.
-    if not _ADDRESS.fullmatch(value) or not 0 < int(value.rpartition(":")[2]) <= PORT_MAX:
-        raise ValueError(f"{value!r} is not host:port")
-    return value
-
-
-def _listen(value: str) -> str:
-    return _address(value) if value else value
-
-
-def _members(value: str) -> str:
-    names: set[str] = set()
-    addresses: set[str] = set()
-    for part in value.split(","):
-        name, _, address = part.strip().partition("=")
-        if not _NAME.fullmatch(name) or name in names:
-            raise ValueError(f"{part!r} is not name=host:port with a name of its own")
-        if _address(address) in addresses:
-            raise ValueError(f"{part!r}: another member has this address")
-        names.add(name)
-        addresses.add(address)
-    return value
+from pydantic import BeforeValidator, model_validator
+from wire.settings import Address, Members, ServiceSettings, by_name
 
 
 def _folder(value: object) -> object:
@@ -46,22 +13,15 @@ def _folder(value: object) -> object:
     return value
 
 
-class Config(BaseSettings):
+class Config(ServiceSettings):
     """One node's settings."""
 
-    model_config = SettingsConfigDict(env_prefix="INVENTORY_", frozen=True, extra="ignore")
-
     node_name: str  # this member's name, a DNS label
-    node_listen: Annotated[str, AfterValidator(_address)]  # host:port of gRPC
-    node_members: Annotated[
-        str, AfterValidator(_members)
-    ]  # every member: "node-0=127.0.0.1:7400,node-1=…"
+    node_listen: Address  # of gRPC
+    node_members: Members  # every member
     data_dir: Annotated[Path, BeforeValidator(_folder)]  # of this member alone
     cluster_key_file: Path  # the secret that members and gateways share
     bootstrap_file: Path | None = None  # the first state: currency, users, items
-    metrics_listen: Annotated[str, AfterValidator(_listen)] = ""  # host:port; empty: none
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["json", "console"] = "json"
 
     @model_validator(mode="after")
     def _is_a_member(self) -> Self:
@@ -74,5 +34,4 @@ class Config(BaseSettings):
     @property
     def members(self) -> dict[str, str]:
         """Every member's address by its name."""
-        parts = (part.strip().partition("=") for part in self.node_members.split(","))
-        return {name: address for name, _, address in parts}
+        return by_name(self.node_members)

@@ -1,0 +1,70 @@
+"""What the settings of every service have in common: addresses, members, logs, and refusals.
+
+Settings are read once, from the environment: each is `INVENTORY_` and its name in capitals.
+"""
+
+import re
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import AfterValidator, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_ADDRESS = re.compile(r"[\w.\-\[\]:]+:\d{1,5}")
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # a DNS label (RFC 1123)
+PORT_MAX = 65_535
+
+
+def _address(value: str) -> str:
+    # Port 0 would be another one at every start, and nobody could be told.
+    if not _ADDRESS.fullmatch(value) or not 0 < int(value.rpartition(":")[2]) <= PORT_MAX:
+        raise ValueError(f"{value!r} is not host:port")
+    return value
+
+
+def _optional_address(value: str) -> str:
+    return _address(value) if value else value
+
+
+def _members(value: str) -> str:
+    names: set[str] = set()
+    addresses: set[str] = set()
+    for part in value.split(","):
+        name, _, address = part.strip().partition("=")
+        if not _NAME.fullmatch(name) or name in names:
+            raise ValueError(f"{part!r} is not name=host:port with a name of its own")
+        if _address(address) in addresses:
+            raise ValueError(f"{part!r}: another member has this address")
+        names.add(name)
+        addresses.add(address)
+    return value
+
+
+Address: TypeAlias = Annotated[str, AfterValidator(_address)]  # host:port
+OptionalAddress: TypeAlias = Annotated[str, AfterValidator(_optional_address)]  # or empty: none
+Members: TypeAlias = Annotated[str, AfterValidator(_members)]  # "node-0=127.0.0.1:7400,…"
+
+
+def by_name(members: str) -> dict[str, str]:
+    """Return every member's address by its name."""
+    parts = (part.strip().partition("=") for part in members.split(","))
+    return {name: address for name, _, address in parts}
+
+
+class ServiceSettings(BaseSettings):
+    """The settings that every service has."""
+
+    model_config = SettingsConfigDict(env_prefix="INVENTORY_", frozen=True, extra="ignore")
+
+    metrics_listen: OptionalAddress = ""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console"] = "json"
+
+
+def refusals(service: str, error: ValidationError) -> str:
+    """Return a line for each setting that is nonsense: whose, which, and why."""
+    lines = []
+    for problem in error.errors():
+        # What concerns several settings names them itself.
+        name = "".join(f"INVENTORY_{str(part).upper()}: " for part in problem["loc"])
+        lines.append(f"{service}: {name}{problem['msg'].removeprefix('Value error, ')}\n")
+    return "".join(lines)
