@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from raft import InvariantViolation, election, quorum, reads, replication
+from raft import InvariantViolation, election, quorum, reads, replication, transfer
 from raft.log import Log
 from raft.messages import (
     AppendReply,
@@ -21,7 +21,7 @@ from raft.ready import ReadState, Role
 from raft.state import State
 from rafttest import PropertyViolation, run
 
-SEEDS_MAX = 40
+SEEDS_MAX = 120
 Plant = Callable[[pytest.MonkeyPatch], None]
 
 
@@ -169,6 +169,19 @@ def counts_refused_votes(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(election, "vote_replied", vote_replied)
 
 
+def leads_with_an_old_transfer(patch: pytest.MonkeyPatch) -> None:
+    """Keep a transfer over a change of role, for ever (seen in hashicorp/raft)."""
+    rule = State.follow
+
+    def follow(state: State, term: int, leader: int) -> None:
+        kept = state.transfer
+        rule(state, term, leader)
+        state.transfer = kept
+
+    patch.setattr(State, "follow", follow)
+    patch.setattr(transfer, "tick", lambda _: None)
+
+
 MUTANTS: tuple[Plant, ...] = (
     counts_unsynced_self,
     commits_older_terms_by_counting,
@@ -183,6 +196,7 @@ MUTANTS: tuple[Plant, ...] = (
     acknowledges_before_the_sync,
     leads_with_a_minority,
     counts_refused_votes,
+    leads_with_an_old_transfer,
 )
 
 

@@ -22,6 +22,7 @@ from raft.messages import (
     PreVoteReply,
     PreVoteRequest,
     SnapshotMeta,
+    TimeoutNow,
     VoteReply,
     VoteRequest,
 )
@@ -37,6 +38,8 @@ MESSAGES: tuple[Message, ...] = (
     PreVoteReply(1, 2, 3, granted=False),
     PreVoteReply(1, 2, 3, granted=True),
     VoteRequest(1, 2, 3, last_index=0, last_term=0),
+    VoteRequest(1, 2, 3, last_index=9, last_term=2, is_transfer=True),
+    TimeoutNow(1, 2, 3),
     VoteReply(1, 2, 3, granted=False),
     VoteReply(1, 2, 3, granted=True),
     AppendRequest(1, 2, 3, previous_index=0, previous_term=0, commit=0, entries=()),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from inventory.raft.v1 import forward_pb2, raw_pb2
-from inventory.v1 import inventory_pb2
+from inventory.v1 import cluster_pb2, inventory_pb2
 from inventory_node.core import Halted, NodeSettings
 from inventory_node.events import DiskFailed, StopRequested, StoreFailed, Tick
 from raft.messages import AppendRequest, Entry, EntryKind
@@ -291,8 +291,8 @@ class TestTheEnd:
     """Stopping makes durable what is applied; a failure ends the process."""
 
     def test_stopping_flushes_and_then_reports(self, tmp_path: Path) -> None:
-        """Who waits is sent away first."""
-        hands = Hands(tmp_path)
+        """Who waits is sent away first; a lone member has nobody to hand over to."""
+        hands = Hands(tmp_path, count=1)
         leader = hands.elect(1)
         hands.open()
         leader.ask(order("a"))
@@ -307,6 +307,41 @@ class TestTheEnd:
         hands.settle()
         assert leader.node.stopped
         assert leader.node.view().durable_index == leader.node.view().applied_index
+
+    def test_a_leader_that_stops_hands_over_first(self, tmp_path: Path) -> None:
+        """What comes meanwhile is held, then sent to the successor; nothing is refused."""
+        hands = Hands(tmp_path)
+        leader = hands.elect(1)
+        hands.open()
+        leader.ask(order("a"))
+        leader.handle(StopRequested())
+        leader.ask(order("b"), first_id=2)
+        assert not leader.node.stopped
+        assert not leader.replies()
+        hands.settle()
+        assert leader.node.stopped
+        assert leader.replies()[1].HasField("outcome")
+        assert leader.replies()[2].retry == forward_pb2.RETRY_NOT_LEADER
+        roles = [hands[other].node.view().role for other in (2, 3)]
+        assert cluster_pb2.MEMBER_ROLE_LEADER in roles
+
+    def test_a_leader_whose_successor_is_silent_stops_all_the_same(self, tmp_path: Path) -> None:
+        """After an election timeout; or at once, when it is asked again."""
+        hands = Hands(tmp_path)
+        leader = hands.elect(1)
+        leader.handle(StopRequested())
+        hands.open()
+        leader.ask(order("a"))
+        for _ in range(12):
+            assert not leader.replies()
+            leader.handle(Tick())
+        assert leader.replies()[1].retry == forward_pb2.RETRY_NOT_LEADER
+        again = Hands(tmp_path / "again")
+        leader = again.elect(1)
+        leader.handle(StopRequested())
+        leader.handle(StopRequested())
+        again.settle()
+        assert leader.node.stopped
 
     @pytest.mark.parametrize(
         "event", [DiskFailed(1, "input/output error"), StoreFailed("disk image is malformed")]

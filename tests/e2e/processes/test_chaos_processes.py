@@ -102,6 +102,19 @@ def test_the_leader_is_killed_five_times(up: Up, tmp_path: Path) -> None:
     assert tally.unknown == []
 
 
+def test_the_leader_is_asked_to_stop_five_times(up: Up, tmp_path: Path) -> None:
+    """SIGTERM: it hands over first, so that another leads before it is gone; no client errs."""
+
+    async def faults() -> None:
+        for _ in range(5):
+            leader = await asyncio.to_thread(up.leader)
+            os.kill(leader.pid, signal.SIGTERM)
+            await asyncio.to_thread(up.wait_until_whole, besides={leader.pid})
+
+    tally = judge(up, tmp_path, faults)
+    assert tally.unknown == []
+
+
 def test_all_three_are_killed_at_once(up: Up, tmp_path: Path) -> None:
     """SIGKILL every member: errors are allowed while nobody is there, losses are not."""
 

@@ -26,7 +26,7 @@ cuts the log below what is applied and durable in the caller's own state.
 From the paper (Ongaro and Ousterhout, extended version): election (§5.2), replication (§5.3) with
 conflict hints, the commit rule (§5.4.2), a leader's empty first entry (§8), snapshots (§7). From
 Ongaro's dissertation: pre-vote (§9.6), leaders that step down without a quorum (§6.2), votes
-refused while a leader is heard (§4.2.3), ReadIndex (§6.4).
+refused while a leader is heard (§4.2.3), ReadIndex (§6.4), leadership transfer (§3.10).
 
 Caveats. A leader that loses its lead does not know what becomes of its entries: a waiter may
 succeed only when the entry of its own index and term is applied. `read` is refused until the leader
@@ -36,7 +36,18 @@ process.
 """
 
 from raft.errors import InvariantViolation
-from raft.node import Accepted, NotLeader, RawNode
+from raft.node import Accepted, NotLeader, RawNode, Transferring
 from raft.state import Restored, Settings
+from raft.transfer import TransferBegun, TransferRefused
 
-__all__ = ["Accepted", "InvariantViolation", "NotLeader", "RawNode", "Restored", "Settings"]
+__all__ = [
+    "Accepted",
+    "InvariantViolation",
+    "NotLeader",
+    "RawNode",
+    "Restored",
+    "Settings",
+    "TransferBegun",
+    "TransferRefused",
+    "Transferring",
+]

@@ -47,7 +47,7 @@ def ask_before_campaign(state: State) -> None:
     count(state)
 
 
-def campaign(state: State) -> None:
+def campaign(state: State, *, is_transfer: bool = False) -> None:
     """Enter a new term and stand for it; the requests leave when term and vote are synced."""
     state.draw_timeout()
     state.role = Role.CANDIDATE
@@ -62,6 +62,7 @@ def campaign(state: State) -> None:
                 term=state.term,
                 last_index=state.log.last_index,
                 last_term=state.log.last_term,
+                is_transfer=is_transfer,
             )
         )
 

@@ -75,13 +75,14 @@ class PreVoteReply:
 
 @dataclass(frozen=True, slots=True)
 class VoteRequest:
-    """RequestVote (Raft §5.2)."""
+    """RequestVote (Raft §5.2). `is_transfer`: the leader itself asked for the election."""
 
     sender: int
     recipient: int
     term: int
     last_index: int
     last_term: int
+    is_transfer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,15 @@ class HeartbeatReply:
 
 
 @dataclass(frozen=True, slots=True)
+class TimeoutNow:
+    """Campaign at once: the leader hands over (dissertation §3.10)."""
+
+    sender: int
+    recipient: int
+    term: int
+
+
+@dataclass(frozen=True, slots=True)
 class InstallSnapshot:
     """A snapshot that is complete, verified and synced in the recipient's staging (Raft §7).
 
@@ -172,5 +182,6 @@ Message = (
     | AppendReply
     | Heartbeat
     | HeartbeatReply
+    | TimeoutNow
     | InstallSnapshot
 )

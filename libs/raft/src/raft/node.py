@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from raft import election, reads, replication
+from raft import election, reads, replication, transfer
 from raft.errors import InvariantViolation
 from raft.handout import Handout
 from raft.log import Log
@@ -21,13 +21,15 @@ from raft.messages import (
     Message,
     PreVoteReply,
     PreVoteRequest,
+    TimeoutNow,
     VoteReply,
     VoteRequest,
 )
 from raft.ready import Mark, Ready, Role
 from raft.state import Restored, Settings, State
+from raft.transfer import TransferBegun, TransferRefused
 
-FROM_LEADER = AppendRequest | Heartbeat | InstallSnapshot
+FROM_LEADER = AppendRequest | Heartbeat | InstallSnapshot | TimeoutNow
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,13 @@ class NotLeader:
     """Nothing was proposed."""
 
     leader: int  # a member id, 0 for unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Transferring:
+    """Nothing was proposed: the lead is being handed over. Hold on; it ends one way or another."""
+
+    target: int  # a member id
 
 
 class RawNode:
@@ -96,12 +105,17 @@ class RawNode:
                 replication.append_requested(state, message)
             case AppendReply():
                 replication.append_replied(state, message)
+                transfer.replied(state, message.sender)
             case Heartbeat():
                 self._hear_leader(message)
                 replication.heartbeat_received(state, message)
             case HeartbeatReply():
                 replication.heartbeat_replied(state, message)
                 reads.heartbeat_replied(state, message)
+                transfer.replied(state, message.sender)
+            case TimeoutNow():
+                self._hear_leader(message)
+                transfer.told(state, message)
             case InstallSnapshot():
                 self._hear_leader(message)
                 replication.snapshot_received(state, message)
@@ -116,7 +130,9 @@ class RawNode:
                 return True  # its term is only asked about
             case PreVoteReply() if message.granted:
                 return True  # its term is the one that was asked about
-            case VoteRequest() if message.term > state.term and election.hears_a_leader(state):
+            case VoteRequest(is_transfer=False) if (
+                message.term > state.term and election.hears_a_leader(state)
+            ):
                 return False  # dissertation §4.2.3: a leader that is heard is not deposed
         if message.term > state.term:
             leader = message.sender if isinstance(message, FROM_LEADER) else 0
@@ -159,6 +175,7 @@ class RawNode:
         if state.elapsed_ticks >= state.settings.election_timeout_ticks_min:
             state.elapsed_ticks = 0
             election.check_quorum(state)
+        transfer.tick(state)
         if (
             state.role is Role.LEADER
             and state.heartbeat_elapsed_ticks >= state.settings.heartbeat_ticks
@@ -167,11 +184,13 @@ class RawNode:
 
     def propose(
         self, payloads: Sequence[bytes], kind: EntryKind = EntryKind.COMMAND
-    ) -> Accepted | NotLeader:
-        """Put one entry for each payload into the log of a leader."""
+    ) -> Accepted | NotLeader | Transferring:
+        """Put one entry for each payload into the log of a leader that is to stay."""
         state = self._state
         if state.role is not Role.LEADER:
             return NotLeader(state.leader)
+        if state.transfer is not None:
+            return Transferring(state.transfer.target)
         first_index = state.log.last_index + 1
         entries = tuple(
             Entry(index, state.term, kind, payload)
@@ -186,6 +205,19 @@ class RawNode:
         False: this member does not lead, or has not committed in its term yet; nothing began.
         """
         return reads.begin(self._state, context)
+
+    def transfer(self, target: int = 0) -> TransferBegun | TransferRefused:
+        """Hand the lead over, to a voter or to the most caught-up one (dissertation §3.10).
+
+        It ends with this member as a follower, or after the shortest election timeout without
+        effect; until then `transferring` is true and nothing can be proposed.
+        """
+        return transfer.begin(self._state, target)
+
+    @property
+    def transferring(self) -> bool:
+        """Whether the lead is being handed over."""
+        return self._state.transfer is not None
 
     def step_down(self) -> None:
         """Give up the lead, for instance because the own disk hangs."""

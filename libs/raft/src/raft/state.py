@@ -58,12 +58,20 @@ class ReadRound:
 
 
 @dataclass(slots=True)
+class Transfer:
+    """An attempt to hand the lead over (dissertation §3.10)."""
+
+    target: int
+    elapsed_ticks: int = 0
+
+
+@dataclass(slots=True)
 class State:
     """One member.
 
     - `applied_index` <= `handed_commit_index` <= `commit_index` <= `log.last_index`.
     - `term` and `commit_index` never fall; `vote` changes only from 0 or with the term.
-    - `progress` and `rounds` are empty unless this member leads.
+    - `progress` and `rounds` are empty unless this member leads, and so is `transfer`.
     """
 
     settings: Settings
@@ -79,6 +87,7 @@ class State:
     progress: dict[int, Progress] = field(default_factory=dict)  # by peer
     rounds: list[ReadRound] = field(default_factory=list)
     round_number: int = 0
+    transfer: Transfer | None = None
     elapsed_ticks: int = 0  # since the leader was heard, or the last campaign began
     heartbeat_elapsed_ticks: int = 0
     timeout_ticks: int = 0
@@ -142,6 +151,7 @@ class State:
         self.progress.clear()
         self.dropped_reads.extend(one.context for one in self.rounds)
         self.rounds.clear()
+        self.transfer = None
 
     def commit(self, index: int) -> None:
         """Raise the commit index; lower ones say nothing new."""

@@ -107,6 +107,11 @@ class Member:
                 pass
         self.fulfil()
 
+    def transfer(self, target: int) -> None:
+        """Hand the lead over, if this member has it."""
+        self.running.transfer(target)
+        self.fulfil()
+
     def read(self, context: int) -> None:
         """Ask where a read may be answered."""
         self.world.properties.read_began(context)

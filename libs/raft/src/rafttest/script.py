@@ -8,7 +8,15 @@ Timeouts are 10 ticks for member 1, 11 for member 2 and so on; heartbeats leave 
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 
-from raft import Accepted, RawNode, Settings
+from raft import (
+    Accepted,
+    NotLeader,
+    RawNode,
+    Settings,
+    TransferBegun,
+    TransferRefused,
+    Transferring,
+)
 from raft.messages import Configuration, Entry, InstallSnapshot, Message, SnapshotMeta
 from raft.ready import Ready
 
@@ -35,8 +43,10 @@ def describe(message: Message) -> str:
     parts = [
         f"{field.name}={show(getattr(message, field.name))}"
         for field in fields(message)
-        if field.name not in ("sender", "recipient")
+        if field.name not in ("sender", "recipient", "is_transfer")
     ]
+    if getattr(message, "is_transfer", False):
+        parts.append("transfer")
     return f"{message.sender} -> {message.recipient} {type(message).__name__} {' '.join(parts)}"
 
 
@@ -62,6 +72,7 @@ class Script:
             "settle": self.settle,
             "propose": self.propose,
             "read": self.read,
+            "transfer": self.transfer,
             "crash": self.crash,
             "restart": self.restart,
             "compact": self.compact,
@@ -159,8 +170,19 @@ class Script:
         match self.nodes[int(member)].propose([payload.encode() for payload in payloads]):
             case Accepted(first_index, term):
                 self.lines.append(f"{member} takes it at {first_index}/{term}")
-            case refused:
-                self.lines.append(f"{member} does not lead, but {refused.leader}")
+            case NotLeader(leader):
+                self.lines.append(f"{member} does not lead, but {leader}")
+            case Transferring(target):
+                self.lines.append(f"{member} takes nothing: it hands over to {target}")
+        self._fulfil(int(member))
+
+    def transfer(self, member: str, target: str = "0") -> None:
+        """Hand the lead over."""
+        match self.nodes[int(member)].transfer(int(target)):
+            case TransferBegun(successor):
+                self.lines.append(f"{member} hands over to {successor}")
+            case TransferRefused(reason):
+                self.lines.append(f"{member} stays: {reason}")
         self._fulfil(int(member))
 
     def read(self, member: str, context: str) -> None:

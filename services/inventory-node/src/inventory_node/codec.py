@@ -21,6 +21,7 @@ from raft.messages import (
     Message,
     PreVoteReply,
     PreVoteRequest,
+    TimeoutNow,
     VoteReply,
     VoteRequest,
 )
@@ -49,7 +50,7 @@ def decode_configuration(payload: bytes) -> Configuration:
     return configuration
 
 
-def message_to_wire(message: Message) -> peer_pb2.Message:
+def message_to_wire(message: Message) -> peer_pb2.Message:  # noqa: C901 - an arm a kind
     """Return the wire form; raise CodecError for InstallSnapshot, which has none."""
     wire = peer_pb2.Message(sender=message.sender, recipient=message.recipient, term=message.term)
     match message:
@@ -70,12 +71,15 @@ def message_to_wire(message: Message) -> peer_pb2.Message:
             _write_vote_request(wire.pre_vote_request, message)
         case VoteRequest():
             _write_vote_request(wire.vote_request, message)
+            wire.vote_request.is_transfer = message.is_transfer
         case PreVoteReply():
             wire.pre_vote_reply.SetInParent()
             wire.pre_vote_reply.granted = message.granted
         case VoteReply():
             wire.vote_reply.SetInParent()
             wire.vote_reply.granted = message.granted
+        case TimeoutNow():
+            wire.timeout_now.SetInParent()
         case InstallSnapshot():
             raise CodecError("a snapshot travels in chunks, not as a message")
         case _:
@@ -112,11 +116,15 @@ def message_from_wire(wire: peer_pb2.Message) -> Message:  # noqa: C901, PLR0911
             return PreVoteRequest(sender, recipient, term, ask.last_index, ask.last_term)
         case "vote_request":
             ask = wire.vote_request
-            return VoteRequest(sender, recipient, term, ask.last_index, ask.last_term)
+            return VoteRequest(
+                sender, recipient, term, ask.last_index, ask.last_term, ask.is_transfer
+            )
         case "pre_vote_reply":
             return PreVoteReply(sender, recipient, term, granted=wire.pre_vote_reply.granted)
         case "vote_reply":
             return VoteReply(sender, recipient, term, granted=wire.vote_reply.granted)
+        case "timeout_now":
+            return TimeoutNow(sender, recipient, term)
         case None:
             raise CodecError("a message of no known kind")
 

@@ -10,7 +10,7 @@ from typing import assert_never
 
 from inventory.raft.v1 import forward_pb2
 from inventory.v1 import cluster_pb2
-from raft import InvariantViolation, RawNode, Restored, Settings
+from raft import InvariantViolation, RawNode, Restored, Settings, TransferBegun
 from raft.messages import Message
 from raft.ready import Leadership, Ready, Role
 
@@ -71,6 +71,7 @@ class Node:
         self._outgoing = Outgoing(ports.store, ports.transport)
         self._incoming = Incoming(settings.member_id, ports.store, ports.transport)
         self._state_hash = cluster_pb2.StateHash()
+        self._leaving = False  # the lead is being handed over, then this member stops
         self._stopping = False
 
     @property
@@ -131,7 +132,7 @@ class Node:
             case events.Continue():
                 pass
             case events.StopRequested():
-                self._stop()
+                self._leave()
             case events.Copied() | events.SnapshotSent() | events.Staged() | events.Installed():
                 self._finish_snapshot(event)
             case _:
@@ -217,6 +218,8 @@ class Node:
         self._advance()
         if not self._stopping and self._apply():
             self._advance()
+        if self._leaving and not self._raft.transferring:
+            self._stop()
         self._answers.send()
         self._flushing.start()
         self._reading.flushed(self._flushing.flushed_index)
@@ -230,7 +233,7 @@ class Node:
         them comes first, and leads here again.
         """
         if self._raft.role is Role.LEADER:
-            if self._journal.idle:
+            if self._journal.idle and not (self._leaving or self._raft.transferring):
                 self._proposals.propose(self._raft)
             self._reading.begin(self._raft)
         ready = self._raft.ready()
@@ -326,8 +329,19 @@ class Node:
         self._applying.held = False
         self._raft.applied(meta.index)
 
+    def _leave(self) -> None:
+        """Hand the lead over first, where there is somebody to have it; asked twice, do not wait.
+
+        What is offered meanwhile is held, and sent away to the successor.
+        """
+        if self._leaving or not isinstance(self._raft.transfer(), TransferBegun):
+            self._stop()
+        else:
+            self._leaving = True
+
     def _stop(self) -> None:
         """Fall silent, send everybody away, and make durable what is applied."""
+        self._leaving = False
         self._stopping = True
         self._proposals.leadership_changed(0)
         self._reading.leadership_lost()

@@ -71,6 +71,7 @@ class Message(_message.Message):
     APPEND_REPLY_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     HEARTBEAT_REPLY_FIELD_NUMBER: _builtins.int
+    TIMEOUT_NOW_FIELD_NUMBER: _builtins.int
     sender: _builtins.int
     recipient: _builtins.int
     term: _builtins.int
@@ -90,6 +91,8 @@ class Message(_message.Message):
     def heartbeat(self) -> Global___Heartbeat: ...
     @_builtins.property
     def heartbeat_reply(self) -> Global___HeartbeatReply: ...
+    @_builtins.property
+    def timeout_now(self) -> Global___TimeoutNow: ...
     def __init__(
         self,
         *,
@@ -104,12 +107,13 @@ class Message(_message.Message):
         append_reply: Global___AppendReply | None = ...,
         heartbeat: Global___Heartbeat | None = ...,
         heartbeat_reply: Global___HeartbeatReply | None = ...,
+        timeout_now: Global___TimeoutNow | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["append_reply", b"append_reply", "append_request", b"append_request", "heartbeat", b"heartbeat", "heartbeat_reply", b"heartbeat_reply", "kind", b"kind", "pre_vote_reply", b"pre_vote_reply", "pre_vote_request", b"pre_vote_request", "vote_reply", b"vote_reply", "vote_request", b"vote_request"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["append_reply", b"append_reply", "append_request", b"append_request", "heartbeat", b"heartbeat", "heartbeat_reply", b"heartbeat_reply", "kind", b"kind", "pre_vote_reply", b"pre_vote_reply", "pre_vote_request", b"pre_vote_request", "timeout_now", b"timeout_now", "vote_reply", b"vote_reply", "vote_request", b"vote_request"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["append_reply", b"append_reply", "append_request", b"append_request", "heartbeat", b"heartbeat", "heartbeat_reply", b"heartbeat_reply", "kind", b"kind", "pre_vote_reply", b"pre_vote_reply", "pre_vote_request", b"pre_vote_request", "recipient", b"recipient", "sender", b"sender", "term", b"term", "vote_reply", b"vote_reply", "vote_request", b"vote_request"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["append_reply", b"append_reply", "append_request", b"append_request", "heartbeat", b"heartbeat", "heartbeat_reply", b"heartbeat_reply", "kind", b"kind", "pre_vote_reply", b"pre_vote_reply", "pre_vote_request", b"pre_vote_request", "recipient", b"recipient", "sender", b"sender", "term", b"term", "timeout_now", b"timeout_now", "vote_reply", b"vote_reply", "vote_request", b"vote_request"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["pre_vote_request", "pre_vote_reply", "vote_request", "vote_reply", "append_request", "append_reply", "heartbeat", "heartbeat_reply"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["pre_vote_request", "pre_vote_reply", "vote_request", "vote_reply", "append_request", "append_reply", "heartbeat", "heartbeat_reply", "timeout_now"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -121,17 +125,21 @@ class VoteRequest(_message.Message):
 
     LAST_INDEX_FIELD_NUMBER: _builtins.int
     LAST_TERM_FIELD_NUMBER: _builtins.int
+    IS_TRANSFER_FIELD_NUMBER: _builtins.int
     last_index: _builtins.int
     last_term: _builtins.int
+    is_transfer: _builtins.bool
+    """the leader itself asked for the election"""
     def __init__(
         self,
         *,
         last_index: _builtins.int = ...,
         last_term: _builtins.int = ...,
+        is_transfer: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["last_index", b"last_index", "last_term", b"last_term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_transfer", b"is_transfer", "last_index", b"last_index", "last_term", b"last_term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -286,6 +294,23 @@ class HeartbeatReply(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HeartbeatReply: _TypeAlias = HeartbeatReply  # noqa: Y015
+
+@_typing.final
+class TimeoutNow(_message.Message):
+    """Campaign at once: the leader hands over."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TimeoutNow: _TypeAlias = TimeoutNow  # noqa: Y015
 
 @_typing.final
 class SnapshotChunk(_message.Message):

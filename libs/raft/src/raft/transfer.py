@@ -1,0 +1,88 @@
+"""Handing the lead over, so that nobody has to wait for it to be missed (dissertation §3.10).
+
+The leader takes no entries meanwhile, brings its successor up to date, and tells it to campaign at
+once, without asking first. Voters know such a campaign by its mark and do not protect the leader
+from it: it is the leader's own wish.
+"""
+
+from dataclasses import dataclass
+
+from raft import election, replication
+from raft.messages import TimeoutNow
+from raft.progress import Pace, Progress
+from raft.ready import Role
+from raft.state import State, Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class TransferBegun:
+    """The successor is on its way; see `RawNode.transferring`."""
+
+    target: int  # a member id
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRefused:
+    """Nothing began; `reason` says why, for a person."""
+
+    reason: str
+
+
+def begin(state: State, target: int) -> TransferBegun | TransferRefused:
+    """Hand over to `target`, or for 0 to the voter that holds most of the log.
+
+    The attempt ends by itself after the shortest election timeout; then this member goes on.
+    """
+    if state.role is not Role.LEADER:
+        return TransferRefused("this member does not lead")
+    if state.transfer is not None:
+        return TransferRefused(f"a transfer to member {state.transfer.target} is under way")
+    candidates = {
+        peer: progress
+        for peer, progress in state.progress.items()
+        if peer in state.configuration.voters and progress.is_active
+    }
+    if target:
+        if target not in state.configuration.voters or target == state.id:
+            return TransferRefused(f"member {target} is not another voter")
+        if target not in candidates:
+            return TransferRefused(f"member {target} has not been heard of lately")
+    elif candidates:
+        target = max(candidates, key=lambda peer: (candidates[peer].match, -peer))
+    else:
+        return TransferRefused("no other voter has been heard of lately")
+    state.transfer = Transfer(target)
+    go_on(state, target, candidates[target])
+    return TransferBegun(target)
+
+
+def tick(state: State) -> None:
+    """Let an attempt age, and give it up when its time is over."""
+    if state.transfer is not None:
+        state.transfer.elapsed_ticks += 1
+        if state.transfer.elapsed_ticks >= state.settings.election_timeout_ticks_min:
+            state.transfer = None
+
+
+def go_on(state: State, peer: int, progress: Progress) -> None:
+    """Tell the successor to campaign, as soon as it holds all of the log; again if it got lost."""
+    if (
+        state.transfer is not None
+        and state.transfer.target == peer
+        and progress.match == state.log.last_index
+    ):
+        state.at_once.append(TimeoutNow(sender=state.id, recipient=peer, term=state.term))
+    elif state.transfer is not None and progress.pace is not Pace.SNAPSHOT:
+        replication.send_appends(state, peer, progress)
+
+
+def replied(state: State, peer: int) -> None:
+    """Go on after anything that the successor said."""
+    if state.transfer is not None and peer == state.transfer.target and peer in state.progress:
+        go_on(state, peer, state.progress[peer])
+
+
+def told(state: State, message: TimeoutNow) -> None:
+    """Campaign at once, if this member may."""
+    if state.leader == message.sender and state.campaign_allowed and state.is_voter:
+        election.campaign(state, is_transfer=True)
