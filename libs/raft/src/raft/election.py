@@ -23,7 +23,7 @@ def check_quorum(state: State) -> None:
     active = [peer for peer, progress in state.progress.items() if progress.is_active]
     if quorum.reached(state.configuration.voters, [state.id, *active]):
         for progress in state.progress.values():
-            progress.is_active = False
+            progress.checked()
     else:
         state.follow(state.term, 0)
 

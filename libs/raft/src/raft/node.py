@@ -105,14 +105,16 @@ class RawNode:
                 replication.append_requested(state, message)
             case AppendReply():
                 replication.append_replied(state, message)
-                transfer.replied(state, message.sender)
+                if state.transfer is not None:
+                    transfer.replied(state, message.sender)
             case Heartbeat():
                 self._hear_leader(message)
                 replication.heartbeat_received(state, message)
             case HeartbeatReply():
                 replication.heartbeat_replied(state, message)
                 reads.heartbeat_replied(state, message)
-                transfer.replied(state, message.sender)
+                if state.transfer is not None:
+                    transfer.replied(state, message.sender)
             case TimeoutNow():
                 self._hear_leader(message)
                 transfer.told(state, message)

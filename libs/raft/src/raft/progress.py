@@ -19,7 +19,16 @@ class Progress:
     - In PROBE one append is under way at most, in REPLICATE `in_flight_max`, in SNAPSHOT none.
     """
 
-    __slots__ = ("in_flight", "in_flight_max", "is_active", "is_paused", "match", "next", "pace")
+    __slots__ = (
+        "in_flight",
+        "in_flight_max",
+        "is_active",
+        "is_paused",
+        "match",
+        "next",
+        "pace",
+        "was_active",
+    )
 
     def __init__(self, next_index: int, in_flight_max: int) -> None:
         """Begin to probe at `next_index`."""
@@ -28,6 +37,7 @@ class Progress:
         self.pace = Pace.PROBE
         self.is_paused = False  # in PROBE: an append is under way
         self.is_active = True  # heard from since the last check of the quorum
+        self.was_active = False  # heard from between the two checks before
         self.in_flight: deque[int] = deque()  # in REPLICATE: last indexes of appends under way
         self.in_flight_max = in_flight_max
 
@@ -41,6 +51,15 @@ class Progress:
                 return len(self.in_flight) < self.in_flight_max
             case Pace.SNAPSHOT:
                 return False
+
+    @property
+    def is_present(self) -> bool:
+        """Whether it answered lately, one or two election timeouts ago at most, with some log."""
+        return (self.is_active or self.was_active) and self.match > 0
+
+    def checked(self) -> None:
+        """Begin the time until the next check of the quorum."""
+        self.was_active, self.is_active = self.is_active, False
 
     def sent(self, last_index: int, count: int) -> None:
         """Note an append of `count` entries that ends at `last_index`."""

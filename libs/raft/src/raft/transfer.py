@@ -40,7 +40,7 @@ def begin(state: State, target: int) -> TransferBegun | TransferRefused:
     candidates = {
         peer: progress
         for peer, progress in state.progress.items()
-        if peer in state.configuration.voters and progress.is_active
+        if peer in state.configuration.voters and progress.is_present
     }
     if target:
         if target not in state.configuration.voters or target == state.id:
@@ -66,20 +66,19 @@ def tick(state: State) -> None:
 
 def go_on(state: State, peer: int, progress: Progress) -> None:
     """Tell the successor to campaign, as soon as it holds all of the log; again if it got lost."""
-    if (
-        state.transfer is not None
-        and state.transfer.target == peer
-        and progress.match == state.log.last_index
-    ):
+    if state.transfer is None or state.transfer.target != peer:
+        return
+    if progress.match == state.log.last_index:
         state.at_once.append(TimeoutNow(sender=state.id, recipient=peer, term=state.term))
-    elif state.transfer is not None and progress.pace is not Pace.SNAPSHOT:
+    elif progress.pace is not Pace.SNAPSHOT:
         replication.send_appends(state, peer, progress)
 
 
 def replied(state: State, peer: int) -> None:
-    """Go on after anything that the successor said."""
-    if state.transfer is not None and peer == state.transfer.target and peer in state.progress:
-        go_on(state, peer, state.progress[peer])
+    """Go on after anything that a peer said, if it is the successor."""
+    progress = state.progress.get(peer)
+    if progress is not None:
+        go_on(state, peer, progress)
 
 
 def told(state: State, message: TimeoutNow) -> None:

@@ -155,17 +155,13 @@ class Node:
                 self._raft.tick()
                 self._flushing.tick()
                 self._journal.tick()
-                self._watch_disk()
+                if self._journal.job_ticks > self._settings.disk_hung_ticks:
+                    self._raft.step_down()  # the disk hangs, the others' may not
             case events.PeerMessages():
                 for message in event.messages:
                     self._raft.step(message)
             case _:
                 assert_never(event)
-
-    def _watch_disk(self) -> None:
-        """Give up the lead when the own disk hangs: its followers' disks may not."""
-        if self._journal.job_ticks > self._settings.disk_hung_ticks:
-            self._raft.step_down()
 
     def _admit(self, event: events.Forwarded) -> None:
         """Take a gateway's frame, or send it on to the leader."""
@@ -287,16 +283,10 @@ class Node:
         entry = self._applying.turn()
         if entry is not None:
             self._raft.applied(entry.index)
-            self._initialize(entry.term)
+            self._proposals.initialize(self._raft, self._machine, entry.term)
         if not self._incoming.installing:  # the state below is being replaced
             self._reading.applied(self._flushing)
         return entry is not None
-
-    def _initialize(self, applied_term: int) -> None:
-        """Propose the first state, when a leader that has applied an entry of its own sees none."""
-        leads = self._raft.role is Role.LEADER and applied_term == self._raft.term
-        if leads and self._settings.initialize and not self._machine.initialized:
-            self._proposals.offer_own(self._settings.initialize, applied_term)
 
     def _became_durable(self) -> None:
         """Give up the part of the log that the database has made superfluous."""

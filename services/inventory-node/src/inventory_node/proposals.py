@@ -10,11 +10,12 @@ from google.rpc import status_pb2
 from inventory.raft.v1 import forward_pb2, log_pb2, raw_pb2
 from raft import Accepted, RawNode
 from raft.messages import Entry
+from raft.ready import Role
 from wire import bounds
 from wire.errors import invalid_field
 
 from inventory_node.answers import Answers, Asker
-from inventory_node.machine import RULES_VERSION, Applied
+from inventory_node.machine import RULES_VERSION, Applied, Machine
 from inventory_node.settings import Halted, NodeSettings
 from inventory_node.stamps import Stamps
 
@@ -66,13 +67,15 @@ class Proposals:
                 continue
             self._queue(Waiting(asker, command))
 
-    def offer_own(self, administration: bytes, term: int) -> None:
-        """Queue an Administration of the cluster itself (user 0), for nobody, once a term."""
-        if self._own_term == term:
+    def initialize(self, raft: RawNode, machine: Machine, applied_term: int) -> None:
+        """Propose the first state, once a term, when an entry of the own term finds none."""
+        leads = raft.role is Role.LEADER and applied_term == raft.term
+        if not leads or machine.initialized or self._own_term == applied_term:
             return
-        self._own_term = term
-        command = raw_pb2.RawCommand(administration=administration)
-        self._queue(Waiting(None, command.SerializeToString()))
+        self._own_term = applied_term
+        if self._settings.initialize:
+            command = raw_pb2.RawCommand(administration=self._settings.initialize)
+            self._queue(Waiting(None, command.SerializeToString()))
 
     def decline(
         self,

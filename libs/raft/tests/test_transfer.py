@@ -1,0 +1,156 @@
+"""Leadership transfer, one test a sentence of the dissertation's §3.10, and what got stuck elsewhere."""
+
+from collections.abc import Callable, Iterable
+
+import pytest
+from raft import Accepted, RawNode, TransferBegun, TransferRefused, Transferring
+from raft.messages import (
+    AppendReply,
+    AppendRequest,
+    Heartbeat,
+    HeartbeatReply,
+    Message,
+    PreVoteReply,
+    TimeoutNow,
+    VoteReply,
+    VoteRequest,
+)
+from raft.ready import Ready, Role
+
+Make = Callable[..., RawNode]
+Settle = Callable[[RawNode], list[Ready]]
+Elect = Callable[[RawNode], RawNode]
+
+
+def sent(readies: Iterable[Ready]) -> list[Message]:
+    """Return all messages, those that waited for the sync last."""
+    return [message for ready in readies for message in (*ready.at_once, *ready.after_sync)]
+
+
+def test_the_leader_stops_accepting_requests(leader: RawNode) -> None:
+    """§3.10: the prior leader stops accepting new client requests."""
+    assert leader.transfer(2) == TransferBegun(2)
+    assert leader.propose([b"x"]) == Transferring(2)
+    assert leader.last_index == 1
+
+
+def test_the_successors_log_is_completed_first(leader: RawNode, settle: Settle) -> None:
+    """§3.10: the prior leader fully updates the target server's log to match its own."""
+    leader.propose([b"x"])
+    settle(leader)
+    leader.step(AppendReply(2, 1, 1, accepted=False, index=1, conflict_index=1))
+    settle(leader)
+    leader.transfer(2)
+    assert not [one for one in sent(settle(leader)) if isinstance(one, TimeoutNow)]
+    leader.step(AppendReply(2, 1, 1, accepted=True, index=2))
+    assert sent(settle(leader)) == [TimeoutNow(1, 2, 1)]
+
+
+def test_a_lost_request_is_sent_again(leader: RawNode, settle: Settle) -> None:
+    """Whatever the successor says next shows that it has not campaigned."""
+    leader.transfer(2)
+    assert sent(settle(leader)) == [TimeoutNow(1, 2, 1)]
+    leader.step(HeartbeatReply(3, 1, 1, 0))
+    assert sent(settle(leader)) == []
+    leader.step(HeartbeatReply(2, 1, 1, 0))
+    assert sent(settle(leader)) == [TimeoutNow(1, 2, 1)]
+
+
+def test_the_successor_campaigns_at_once(make: Make, settle: Settle) -> None:
+    """§3.10: the same effect as the target's election timer firing; nobody is asked before."""
+    node = make()
+    node.step(Heartbeat(2, 1, 1, 0, 0))
+    settle(node)
+    node.step(TimeoutNow(2, 1, 1))
+    assert (node.role, node.term) == (Role.CANDIDATE, 2)
+    assert sent(settle(node)) == [
+        VoteRequest(1, 2, 2, 0, 0, is_transfer=True),
+        VoteRequest(1, 3, 2, 0, 0, is_transfer=True),
+    ]
+
+
+def test_voters_do_not_protect_a_leader_that_hands_over(make: Make, settle: Settle) -> None:
+    """§4.2.3: a request of a transfer is answered although a leader is heard."""
+    node = make()
+    node.step(Heartbeat(3, 1, 1, 0, 0))
+    settle(node)
+    node.step(VoteRequest(2, 1, 2, 9, 9, is_transfer=True))
+    assert sent(settle(node)) == [VoteReply(1, 2, 2, granted=True)]
+
+
+def test_an_outdated_request_to_campaign_is_ignored(make: Make, settle: Settle) -> None:
+    """§5.1: it is of a term that is over."""
+    node = make(term=3)
+    node.step(TimeoutNow(2, 1, 2))
+    assert (node.role, node.term) == (Role.FOLLOWER, 3)
+    assert sent(settle(node)) == [AppendReply(1, 2, 3, accepted=False, index=0)]
+
+
+@pytest.mark.parametrize("reason", ["learner", "gate"])
+def test_who_may_not_campaign_is_not_made_to(reason: str, make: Make) -> None:
+    """A learner, or a member whose caller holds elections back."""
+    node = make(4, learners=frozenset({4})) if reason == "learner" else make()
+    node.campaign_allowed = reason == "learner"
+    node.step(TimeoutNow(2, node.id, 1))
+    assert (node.role, node.term) == (Role.FOLLOWER, 1)
+
+
+def test_a_transfer_has_a_deadline(leader: RawNode) -> None:
+    """§3.10: after about an election timeout the leader aborts and resumes accepting requests."""
+    leader.transfer(2)
+    answers = []
+    for _ in range(10):
+        answers.append(leader.propose([b"x"]))
+        leader.tick()
+    assert answers == [Transferring(2)] * 10
+    assert isinstance(leader.propose([b"x"]), Accepted)
+    assert not leader.transferring
+
+
+@pytest.mark.parametrize("is_deposed", [False, True])
+def test_a_transfer_ends_with_the_lead(
+    leader: RawNode, settle: Settle, *, is_deposed: bool
+) -> None:
+    """What got stuck in hashicorp/raft: the next lead of this member must take proposals."""
+    leader.transfer(2)
+    if is_deposed:
+        leader.step(AppendReply(3, 1, 7, accepted=False, index=0))
+    else:
+        leader.step_down()
+    assert not leader.transferring
+    while leader.role is Role.FOLLOWER:
+        leader.tick()
+    leader.step(PreVoteReply(2, 1, leader.term + 1, granted=True))
+    settle(leader)
+    leader.step(VoteReply(2, 1, leader.term, granted=True))
+    assert leader.role is Role.LEADER
+    assert isinstance(leader.propose([b"x"]), Accepted)
+
+
+def test_the_most_caught_up_voter_is_chosen(make: Make, settle: Settle, elect: Elect) -> None:
+    """§3.10: a suitable target; a learner is none, however much it holds."""
+    node = elect(make(learners=frozenset({4})))
+    node.propose([b"x"])
+    settle(node)
+    for peer in (3, 4):
+        node.step(AppendReply(peer, 1, 1, accepted=True, index=2))
+    assert node.transfer() == TransferBegun(3)
+
+
+def test_a_silent_voter_is_no_successor(leader: RawNode, settle: Settle) -> None:
+    """Nor right after a check of the quorum is one silent that has just answered."""
+    for number in range(30):
+        leader.step(HeartbeatReply(2, 1, 1, 0))
+        leader.tick()
+        settle(leader)
+        if number > 20:
+            assert isinstance(leader.transfer(3), TransferRefused)
+    assert leader.transfer() == TransferBegun(2)
+
+
+def test_nothing_begins_without_a_lead_or_a_successor(make: Make, leader: RawNode) -> None:
+    """Refusals are values, with a sentence for a person."""
+    assert make().transfer(2) == TransferRefused("this member does not lead")
+    assert leader.transfer(1) == TransferRefused("member 1 is not another voter")
+    leader.transfer(3)
+    assert leader.transfer(2) == TransferRefused("a transfer to member 3 is under way")
