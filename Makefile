@@ -18,6 +18,11 @@ install: .venv/installed  ## a virtual environment from the hash-pinned lock
 lock: install  ## resolve requirements.lock anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-emit-index-url --extra dev pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-emit-index-url -c requirements.lock pyproject.toml -o requirements-runtime.lock
+	echo hatchling | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-emit-index-url -c requirements.lock - \
+	  -o requirements-build.lock
 
 proto: install  ## regenerate the stubs
 	$(BIN)/python tools/generate_proto.py

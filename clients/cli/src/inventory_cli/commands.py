@@ -9,6 +9,7 @@ from rich.prompt import Prompt
 
 from inventory_cli import session, shell
 from inventory_cli.output import Output, console, show, show_rows, table, write_json
+from inventory_cli.services import services_app
 from inventory_cli.session import EXIT_USAGE, Connection, connected
 from inventory_cli.up.command import up
 
@@ -31,6 +32,7 @@ user_app = typer.Typer(help="Keep users (admins).", no_args_is_help=True)
 app.add_typer(item_app, name="item")
 app.add_typer(stock_app, name="stock")
 app.add_typer(user_app, name="user")
+app.add_typer(services_app, name="service")
 app.command()(up)
 
 OutputOption = Annotated[

@@ -11,7 +11,7 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -107,7 +107,7 @@ class Layout:
         first = not self.bootstrap.exists()
         if first:
             self._make_keys()
-            content = json.dumps(self._first_state(currency, demo=demo), indent=2)
+            content = json.dumps(first_state(self.secret, currency, demo=demo), indent=2)
             write_private(self.bootstrap, content)
         return first
 
@@ -116,31 +116,6 @@ class Layout:
         for name in names + [f"{machine}.key" for machine in MACHINES]:
             if not (self.keys / name).exists():
                 write_private(self.keys / name, secrets.token_urlsafe(32) + "\n")
-
-    def _first_state(self, currency: str, *, demo: bool) -> dict[str, object]:
-        users = list(DEMO_USERS) if demo else []
-        users.append(("admin", self.secret("admin.password"), "admin"))
-        users += [(name, self.secret(f"{name}.key"), "machine") for name in MACHINES]
-        hasher = argon2.PasswordHasher(
-            time_cost=PASSES_PER_HASH, memory_cost=KIB_PER_HASH, parallelism=1
-        )
-        items = DEMO_ITEMS if demo else ()
-        return {
-            "currency": {"code": currency, "minor_digits": digits_of(currency)},
-            "users": [
-                {"name": name, "role": role, "password_hash": hasher.hash(password)}
-                for name, password, role in users
-            ],
-            "items": [
-                {
-                    "name": name,
-                    "description": description,
-                    "price": price if digits_of(currency) else price.partition(".")[0],
-                    "quantity": quantity,
-                }
-                for name, description, price, quantity in items
-            ],
-        }
 
     def ports(self) -> dict[str, int]:
         """Return the ports behind the gateway; chosen once, so that members find each other."""
@@ -153,6 +128,38 @@ class Layout:
         chosen = dict(zip(wanted, free_ports(len(wanted)), strict=True))
         path.write_text(json.dumps(chosen))
         return chosen
+
+
+def first_state(secret: Callable[[str], str], currency: str, *, demo: bool) -> dict[str, object]:
+    """Return a bootstrap file's content; `secret` returns a password or key by its file's name.
+
+    Raises UpError when a secret is empty.
+    """
+    users = list(DEMO_USERS) if demo else []
+    users.append(("admin", secret("admin.password"), "admin"))
+    users += [(name, secret(f"{name}.key"), "machine") for name in MACHINES]
+    for name, password, _ in users:
+        if not password:
+            raise UpError(f"the password of {name} is empty")
+    hasher = argon2.PasswordHasher(
+        time_cost=PASSES_PER_HASH, memory_cost=KIB_PER_HASH, parallelism=1
+    )
+    return {
+        "currency": {"code": currency, "minor_digits": digits_of(currency)},
+        "users": [
+            {"name": name, "role": role, "password_hash": hasher.hash(password)}
+            for name, password, role in users
+        ],
+        "items": [
+            {
+                "name": name,
+                "description": description,
+                "price": price if digits_of(currency) else price.partition(".")[0],
+                "quantity": quantity,
+            }
+            for name, description, price, quantity in (DEMO_ITEMS if demo else ())
+        ],
+    }
 
 
 def is_alive(pid: int) -> bool:

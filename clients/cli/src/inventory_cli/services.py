@@ -1,0 +1,62 @@
+"""What a container runs: one image, and the command chooses the service.
+
+The command is replaced by the service's own process, so that its signals and its exit status are
+the service's.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from inventory_cli.up.layout import UpError, first_state, write_private
+
+services_app = typer.Typer(
+    help="Run one service of a deployment; its settings are environment variables.",
+    no_args_is_help=True,
+)
+
+
+def _become(module: str) -> None:
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", module])  # noqa: S606 - our own module
+
+
+@services_app.command("node")
+def node() -> None:
+    """Run one member."""
+    _become("inventory_node")
+
+
+@services_app.command("gateway")
+def gateway() -> None:
+    """Run a gateway."""
+    _become("gateway")
+
+
+@services_app.command("assistant")
+def assistant() -> None:
+    """Run the assistant."""
+    _become("assistant")
+
+
+@services_app.command("bootstrap")
+def bootstrap(
+    keys: Annotated[
+        Path, typer.Option(help="The folder with admin.password, health.key and metrics.key.")
+    ],
+    file: Annotated[Path, typer.Option(help="The bootstrap file to write, mode 0600.")],
+    *,
+    demo: Annotated[bool, typer.Option("--demo", help="With demo users and items.")] = False,
+    currency: Annotated[str, typer.Option(help="ISO 4217, of everything in it.")] = "USD",
+) -> None:
+    """Write a cluster's first state: the admin, the machine users, and its currency."""
+    try:
+        state = first_state(lambda name: (keys / name).read_text().strip(), currency, demo=demo)
+        write_private(file, json.dumps(state, indent=2))
+    except (OSError, UpError) as error:
+        typer.echo(f"inventory service bootstrap: {error}", err=True)
+        raise typer.Exit(1) from error

@@ -1,0 +1,85 @@
+{{- define "inventory.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "inventory.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" }}
+{{- else }}
+{{- $name := default .Chart.Name .Values.nameOverride }}
+{{- if contains $name .Release.Name }}
+{{- .Release.Name | trunc 40 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "inventory.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{ include "inventory.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
+{{- define "inventory.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "inventory.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "inventory.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+
+{{- define "inventory.secretName" -}}
+{{ .Values.existingSecret | default (printf "%s-keys" (include "inventory.fullname" .)) }}
+{{- end }}
+
+{{- /* Every member by name and stable DNS name. */ -}}
+{{- define "inventory.members" -}}
+{{- $node := printf "%s-node" (include "inventory.fullname" .) }}
+{{- $members := list }}
+{{- range $ordinal := until (int .Values.replicaCount) }}
+{{- $name := printf "%s-%d" $node $ordinal }}
+{{- $members = append $members (printf "%s=%s.%s.%s.svc.%s:7400" $name $name $node $.Release.Namespace $.Values.clusterDomain) }}
+{{- end }}
+{{- join "," $members }}
+{{- end }}
+
+{{- define "inventory.podSecurityContext" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+fsGroup: 10001
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{- define "inventory.securityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end }}
+
+{{- define "inventory.logEnv" -}}
+- name: INVENTORY_METRICS_LISTEN
+  value: 0.0.0.0:9100
+- name: INVENTORY_LOG_LEVEL
+  value: {{ .Values.log.level | quote }}
+- name: INVENTORY_LOG_FORMAT
+  value: {{ .Values.log.format | quote }}
+{{- end }}
+
+{{- /* Another pod takes over from a lost node's after seconds, not the default five minutes. */ -}}
+{{- define "inventory.lostNodeTolerations" -}}
+- key: node.kubernetes.io/not-ready
+  operator: Exists
+  effect: NoExecute
+  tolerationSeconds: 10
+- key: node.kubernetes.io/unreachable
+  operator: Exists
+  effect: NoExecute
+  tolerationSeconds: 10
+{{- end }}
