@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help install lock proto fmt check test sim up bench
+.PHONY: help install lock proto fmt check test e2e sim up bench
 
 help:  ## this menu
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -40,6 +40,9 @@ check: install  ## formatting, lint, types, walls, stubs
 
 test: install  ## everything that needs no cluster
 	$(BIN)/pytest -q
+
+e2e: install  ## the chart on the cluster of KUBECONFIG, which has the image inventory:dev
+	$(BIN)/pytest -q -s -m cluster -o faulthandler_timeout=600 tests/e2e/cluster
 
 up: install  ## three nodes, a gateway and the assistant on this machine, with demo data
 	$(BIN)/inventory up --demo

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from inventory_client import Inventory
 
-from chaos.up import SETTLE_SECONDS_MAX, NotSettled, Up
+from chaos.up import SETTLE_SECONDS_MAX, NotSettled
 from chaos.workload import Tally
 
 
@@ -51,12 +51,12 @@ def check_stock(watcher: Inventory, history: Path, started_with: dict[int, int])
     assert all(quantity >= 0 for quantity in on_hand.values())
 
 
-def check_hashes(up: Up) -> str:
+def check_hashes(watcher: Inventory) -> str:
     """Members hash the same state at the same index; return the hash."""
-    index = up.watcher.checkpoint()
+    index = watcher.checkpoint()
     deadline = time.monotonic() + SETTLE_SECONDS_MAX
     while time.monotonic() < deadline:
-        members = [member for member in up.watcher.get_status().members if member.reachable]
+        members = [member for member in watcher.get_status().members if member.reachable]
         hashes = {
             member.name: member.state_hash
             for member in members
