@@ -6,6 +6,8 @@ is there once, stock adds up, members' hashes agree, the history is linearizable
 """
 
 import asyncio
+import os
+import re
 import shutil
 import statistics
 import sys
@@ -15,6 +17,7 @@ from pathlib import Path
 import pytest
 from chaos.judging import judge, silence_seconds
 from chaos.release import NAME, Release, missing, run
+from chaos.up import ROOT
 from inventory_client import Inventory
 
 pytestmark = [
@@ -27,7 +30,8 @@ TABLE: list[tuple[str, str]] = []
 
 @pytest.fixture(scope="module")
 def release() -> Iterator[Release]:
-    """Install once; show the table at the end, and leave nothing behind."""
+    """Install once, in the folder that documents speak of; show the table, leave nothing behind."""
+    os.chdir(ROOT)
     made = Release()
     try:
         made.install()
@@ -180,3 +184,17 @@ def test_uninstalled_and_installed_again_it_has_its_data(release: Release) -> No
     with Inventory(release.address) as customer:
         customer.login("Gayathri", "password1")
         assert customer.get_item(2).quantity == left
+
+
+def test_the_documents_commands_install_it(release: Release) -> None:
+    """What docs/operating.md says after the image is there, word for word."""
+    text = (ROOT / "docs" / "operating.md").read_text().replace("\\\n", " ")
+    [block] = re.findall(r"^```console\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    commands = [line for line in block.splitlines() if line.startswith("helm ")]
+    assert len(commands) == 2
+    try:
+        for command in commands:
+            run(*command.split(), seconds=200)
+    finally:
+        run("helm", "uninstall", NAME, "--namespace", NAME, "--wait", "--ignore-not-found")
+        release.core.delete_namespace(NAME)
