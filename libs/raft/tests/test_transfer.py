@@ -1,4 +1,4 @@
-"""Leadership transfer, one test a sentence of the dissertation's §3.10, and what got stuck elsewhere."""
+"""Leadership transfer: a test for each sentence of dissertation §3.10, and what got stuck."""
 
 from collections.abc import Callable, Iterable
 
@@ -6,7 +6,6 @@ import pytest
 from raft import Accepted, RawNode, TransferBegun, TransferRefused, Transferring
 from raft.messages import (
     AppendReply,
-    AppendRequest,
     Heartbeat,
     HeartbeatReply,
     Message,
