@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -291,3 +292,37 @@ def test_every_value_is_documented() -> None:
 
     for name in leaves(yaml.safe_load((CHART / "values.yaml").read_text())):
         assert f"`{name}`" in text, name
+
+
+def test_the_plain_manifests_are_what_the_chart_renders() -> None:
+    """deploy/k8s/base, without Helm's labels, hooks and generated Secret."""
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, str(CHART.parents[2] / "tools" / "render_manifests.py"), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not installed")
+@pytest.mark.parametrize("overlay", ["kind", "production"])
+def test_an_overlay_is_the_base_with_its_patches(overlay: str) -> None:
+    """Every patch finds its target; no object is lost, every one is in the namespace."""
+    folder = CHART.parents[1] / "k8s"
+    done = subprocess.run(  # noqa: S603 - our own arguments
+        ["kubectl", "kustomize", str(folder / "overlays" / overlay)],  # noqa: S607 - on PATH
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    made = [one for one in yaml.safe_load_all(done.stdout) if one]
+    base = [
+        one
+        for path in (folder / "base").glob("*.yaml")
+        for one in yaml.safe_load_all(path.read_text())
+        if one["kind"] != "Kustomization"
+    ]
+    assert len(made) == len(base)
+    assert {one["metadata"]["namespace"] for one in made} == {"inventory"}
