@@ -170,6 +170,33 @@ class TestMessages:
 
         run(scenario)
 
+    def test_a_refusal_that_is_quicker_than_the_first_write_is_one(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The write fails as one on a call that is over; why it is over is still told."""
+
+        class Refused:
+            async def write(self, _: peer_pb2.PeerFrame) -> None:
+                raise asyncio.InvalidStateError("the call is over")
+
+            async def code(self) -> grpc.StatusCode:
+                return grpc.StatusCode.UNAUTHENTICATED
+
+            async def details(self) -> str:
+                return "wrong key"
+
+            def cancel(self) -> bool:
+                return False
+
+        async def scenario() -> None:
+            async with serving() as side, calling(side) as (_, peer, _):
+                monkeypatch.setattr(peer.stub, "Deliver", lambda **_: Refused())
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await peer._stream()
+                assert peer._broken(caught.value) == peers_module.REFUSED_SECONDS
+
+        run(scenario)
+
     @pytest.mark.parametrize(("cluster", "key"), [("other", KEY), (CLUSTER, "guess")])
     def test_a_stranger_is_never_up(
         self, cluster: str, key: str, monkeypatch: pytest.MonkeyPatch

@@ -105,7 +105,10 @@ class Peer:
         await self._channel.channel_ready()
         call = self.stub.Deliver(metadata=self._metadata)
         try:
-            await call.write(peer_pb2.PeerFrame(cluster_id=self._cluster_id))
+            try:
+                await call.write(peer_pb2.PeerFrame(cluster_id=self._cluster_id))
+            except (grpc.aio.UsageError, asyncio.InvalidStateError):
+                await _raise_end(call)  # it was refused before the write: that is what to say
             # A refused call has metadata too, but not this: there, the end is on its way.
             if not any(key == ACCEPTED for key, _ in await call.initial_metadata()):
                 await _raise_end(call)
