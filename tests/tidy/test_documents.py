@@ -1,6 +1,7 @@
 """What can be set or watched is written down."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import assistant.config
@@ -25,6 +26,9 @@ class NoLinks:
 
     def send(self, member: str, request: forward_pb2.ForwardRequest) -> None:
         """Drop a frame."""
+
+    def meet(self, members: Mapping[str, str]) -> None:
+        """Know nobody."""
 
 
 def exported() -> set[str]:

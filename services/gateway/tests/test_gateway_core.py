@@ -1,5 +1,7 @@
 """Where requests go, with links that only remember what was sent."""
 
+from collections.abc import Mapping
+
 from gateway.core import Answer, Gateway, Settings
 from google.rpc import status_pb2
 from inventory.raft.v1 import forward_pb2
@@ -14,11 +16,16 @@ class Links:
 
     def __init__(self) -> None:
         """Start empty."""
+        self.met: dict[str, str] = {}
         self.sent: list[tuple[str, forward_pb2.ForwardRequest]] = []
 
     def send(self, member: str, request: forward_pb2.ForwardRequest) -> None:
         """Keep a frame."""
         self.sent.append((member, request))
+
+    def meet(self, members: Mapping[str, str]) -> None:
+        """Remember who joined later."""
+        self.met = dict(members)
 
     def take(self) -> list[tuple[str, list[bytes]]]:
         """Return and forget the frames, as member and commands."""
@@ -299,3 +306,20 @@ class TestRelaxedQuestions:
         [answer] = bench.told[b"1"]
         assert isinstance(answer, forward_pb2.Reply)
         assert answer.answer == b"late"
+
+
+def test_members_that_joined_later_are_met() -> None:
+    """Before one of them is followed; an old view changes nothing."""
+    bench = Bench()
+    joined = forward_pb2.Located(name="node-3", address="host:1")
+    leadership = forward_pb2.Leadership(term=2, leader="node-3", members=[joined])
+    bench.propose(b"1")
+    bench.core.received("node-1", forward_pb2.ForwardResponse(leadership=leadership))
+    assert bench.links.met == {"node-3": "host:1"}
+    assert bench.links.take() == []
+    bench.core.link_opened("node-3")
+    bench.core.pump()
+    assert bench.links.take() == [("node-3", [b"1"])]
+    stale = forward_pb2.Leadership(term=1, members=[forward_pb2.Located(name="x", address="y:1")])
+    bench.core.received("node-0", forward_pb2.ForwardResponse(leadership=stale))
+    assert bench.links.met == {"node-3": "host:1"}

@@ -67,6 +67,6 @@ def test_a_session_that_ended_is_not_answered(answers: Answers, transport: HandT
     answers.answer(Asker(1, 1), b"a")
     answers.close(1)
     answers.answer(Asker(1, 2), b"b")
-    answers.announce(4, "node-2")
+    answers.announce(4, "node-2", [])
     answers.send()
     assert transport.frames == []

@@ -29,10 +29,12 @@ app = typer.Typer(
 )
 item_app = typer.Typer(help="Look at items and keep them.", no_args_is_help=True)
 stock_app = typer.Typer(help="Keep the stock of items.", no_args_is_help=True)
+cluster_app = typer.Typer(help="Look at the members and change them.", no_args_is_help=True)
 user_app = typer.Typer(help="Keep users (admins).", no_args_is_help=True)
 app.add_typer(item_app, name="item")
 app.add_typer(stock_app, name="stock")
 app.add_typer(user_app, name="user")
+app.add_typer(cluster_app, name="cluster")
 app.add_typer(services_app, name="service")
 app.command()(up)
 
@@ -54,6 +56,7 @@ ITEM_COLUMNS = {
 MEMBER_COLUMNS = {
     "member": "name",
     "role": "role",
+    "standing": "standing",
     "term": "term",
     "commit": "commit_index",
     "applied": "applied_index",
@@ -262,6 +265,47 @@ def orders_list(
             show_order(output, inventory.get_order(order_id))
 
 
+MemberName = Annotated[str, typer.Argument(help="The member's name.")]
+
+
+@cluster_app.command("add")
+def cluster_add(
+    context: typer.Context,
+    name: MemberName,
+    address: Annotated[str, typer.Argument(help="host:port, as the other members reach it.")],
+) -> None:
+    """Let a running member follow, without a vote (admins)."""
+    with connected(context.obj) as inventory:
+        typer.echo(f"{name} is a {inventory.add_member(name, address)}", err=True)
+
+
+@cluster_app.command("promote")
+def cluster_promote(context: typer.Context, name: MemberName) -> None:
+    """Give a member that has caught up a vote (admins)."""
+    with connected(context.obj) as inventory:
+        typer.echo(f"{name} is a {inventory.promote_member(name)}", err=True)
+
+
+@cluster_app.command("remove")
+def cluster_remove(context: typer.Context, name: MemberName) -> None:
+    """Let a member take part no longer; its process and its data stay where they are (admins)."""
+    with connected(context.obj) as inventory:
+        typer.echo(f"{name} is {inventory.remove_member(name)}", err=True)
+
+
+@cluster_app.command("transfer")
+def cluster_transfer(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="A voter; without one, the most caught-up.")] = "",
+) -> None:
+    """Let another member lead (admins)."""
+    with connected(context.obj) as inventory:
+        inventory.transfer_leadership(name)
+        found = inventory.get_status()
+    typer.echo(f"{found.leader or 'nobody yet'} leads", err=True)
+
+
+@cluster_app.command("status")
 @app.command()
 def status(
     context: typer.Context,

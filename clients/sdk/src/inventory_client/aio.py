@@ -23,6 +23,7 @@ from inventory_client.models import (
     Reads,
     Status,
     User,
+    standing_name,
 )
 from inventory_client.stream import SubmitStream
 
@@ -433,6 +434,41 @@ class Cluster(Connection):
             request.request_id,
         )
         return response.index
+
+    async def add_member(self, name: str, address: str) -> str:
+        """Let a running member follow without a vote (admins); return its standing."""
+        request = cluster_pb2.AddMemberRequest(name=name, address=address)
+        return await self._change_members("AddMember", request)
+
+    async def promote_member(self, name: str) -> str:
+        """Give a learner that has caught up a vote (admins); return its standing."""
+        return await self._change_members(
+            "PromoteMember", cluster_pb2.PromoteMemberRequest(name=name)
+        )
+
+    async def remove_member(self, name: str) -> str:
+        """Let a member take part no longer (admins); return its standing."""
+        return await self._change_members(
+            "RemoveMember", cluster_pb2.RemoveMemberRequest(name=name)
+        )
+
+    async def transfer_leadership(self, name: str = "") -> None:
+        """Let another voter lead, this one or the most caught-up one (admins)."""
+        request = cluster_pb2.TransferLeadershipRequest(name=name)
+        await self._change_members("TransferLeadership", request)
+
+    async def _change_members(
+        self,
+        method: str,
+        request: cluster_pb2.AddMemberRequest
+        | cluster_pb2.PromoteMemberRequest
+        | cluster_pb2.RemoveMemberRequest
+        | cluster_pb2.TransferLeadershipRequest,
+    ) -> str:
+        response = await self._caller.call(
+            _CLUSTER + method, request, cluster_pb2.ChangeMembersResponse, self._timeout
+        )
+        return standing_name(response.standing)
 
     async def ask(self, question: str) -> Answer:
         """Ask the assistant in plain language."""

@@ -227,6 +227,22 @@ class Inventory:
         """See `AsyncInventory.checkpoint`."""
         return self._wait(self._inventory.checkpoint(request_id))
 
+    def add_member(self, name: str, address: str) -> str:
+        """See `AsyncInventory.add_member`."""
+        return self._wait(self._inventory.add_member(name, address))
+
+    def promote_member(self, name: str) -> str:
+        """See `AsyncInventory.promote_member`."""
+        return self._wait(self._inventory.promote_member(name))
+
+    def remove_member(self, name: str) -> str:
+        """See `AsyncInventory.remove_member`."""
+        return self._wait(self._inventory.remove_member(name))
+
+    def transfer_leadership(self, name: str = "") -> None:
+        """See `AsyncInventory.transfer_leadership`."""
+        self._wait(self._inventory.transfer_leadership(name))
+
     def ask(self, question: str) -> Answer:
         """See `AsyncInventory.ask`."""
         return self._wait(self._inventory.ask(question))

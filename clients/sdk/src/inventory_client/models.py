@@ -241,6 +241,11 @@ class StateHash:
     sha256: str
 
 
+def standing_name(standing: cluster_pb2.MemberStanding.ValueType) -> str:
+    """Return how a member takes part: voter, learner, removed or joining."""
+    return cluster_pb2.MemberStanding.Name(standing).removeprefix("MEMBER_STANDING_").lower()
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """A member as it sees itself; of one that is not reachable only name and address are known."""
@@ -257,6 +262,7 @@ class Member:
     pid: int
     version: str
     state_hash: StateHash | None
+    standing: str  # voter, learner, removed, joining; empty when not reachable
 
     @classmethod
     def from_wire(cls, wire: cluster_pb2.Member) -> Self:
@@ -276,6 +282,7 @@ class Member:
             wire.pid,
             wire.version,
             StateHash(found.index, found.sha256) if wire.HasField("state_hash") else None,
+            standing_name(wire.standing) if wire.reachable else "",
         )
 
 

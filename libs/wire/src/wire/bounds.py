@@ -14,6 +14,7 @@ from inventory.raft.v1 import forward_pb2, log_pb2
 from inventory.v1 import auth_pb2, inventory_pb2
 
 from wire.errors import invalid_field
+from wire.settings import is_address, is_name
 
 REQUEST_ID_BYTES_MAX = 64
 NAME_CHARACTERS_MAX = 200
@@ -257,6 +258,20 @@ def check_set_password(request: auth_pb2.SetPasswordRequest) -> Problem:
         or _id("user_id", request.user_id)
         or _password(request.password, PASSWORD_BYTES_MIN)
     )
+
+
+def check_member(name: str) -> Problem:
+    """Return what is wrong with the name of a member, or None."""
+    if not is_name(name):
+        return invalid_field("name", "must be a DNS label, such as node-3")
+    return None
+
+
+def check_address(address: str) -> Problem:
+    """Return what is wrong with where a member is to be found, or None."""
+    if not is_address(address):
+        return invalid_field("address", "must be host:port")
+    return None
 
 
 def check_login(request: auth_pb2.LoginRequest) -> Problem:

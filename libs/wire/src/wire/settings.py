@@ -14,9 +14,18 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # a DNS label (RFC 11
 PORT_MAX = 65_535
 
 
+def is_name(value: str) -> bool:
+    """Tell whether a member may be called so."""
+    return _NAME.fullmatch(value) is not None
+
+
+def is_address(value: str) -> bool:
+    """Tell whether this is host:port; port 0 would be another one at every start."""
+    return bool(_ADDRESS.fullmatch(value)) and 0 < int(value.rpartition(":")[2]) <= PORT_MAX
+
+
 def _address(value: str) -> str:
-    # Port 0 would be another one at every start, and nobody could be told.
-    if not _ADDRESS.fullmatch(value) or not 0 < int(value.rpartition(":")[2]) <= PORT_MAX:
+    if not is_address(value):
         raise ValueError(f"{value!r} is not host:port")
     return value
 
@@ -30,7 +39,7 @@ def _members(value: str) -> str:
     addresses: set[str] = set()
     for part in value.split(","):
         name, _, address = part.strip().partition("=")
-        if not _NAME.fullmatch(name) or name in names:
+        if not is_name(name) or name in names:
             raise ValueError(f"{part!r} is not name=host:port with a name of its own")
         if _address(address) in addresses:
             raise ValueError(f"{part!r}: another member has this address")

@@ -70,7 +70,7 @@ async def _run(config: Config) -> None:
         loop.add_signal_handler(number, stopped.set)
     await until_first(
         server.serve_until(stopped),
-        *(link.run(core, driver.ran) for link in links.links.values()),
+        links.run(core, driver.ran),
     )
     driver.stop()
     await links.close()

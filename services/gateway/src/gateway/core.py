@@ -9,7 +9,7 @@ does not answer soon, and to the leader when one sends it back.
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -41,6 +41,10 @@ class Links(Protocol):
 
     def send(self, member: str, request: forward_pb2.ForwardRequest) -> None:
         """Put a frame on an open link; it may get lost with the link."""
+        ...
+
+    def meet(self, members: Mapping[str, str]) -> None:
+        """Open links to these, addresses by name, where there are none."""
         ...
 
 
@@ -90,6 +94,7 @@ class Gateway:
         """Start knowing no leader."""
         self._settings = settings
         self._links = links
+        self._members = list(settings.members)
         self._open: set[str] = set()
         self._requests: dict[int, Request] = {}
         self._commands: deque[Request] = deque()
@@ -131,7 +136,7 @@ class Gateway:
 
     def _next_member(self) -> str:
         """Return whose turn it is among those that can be reached; empty for nobody."""
-        members = self._settings.members
+        members = self._members
         for _ in members:
             self._turn = (self._turn + 1) % len(members)
             if members[self._turn] in self._open:
@@ -188,7 +193,15 @@ class Gateway:
             else:
                 self._finish(request, reply)
         if response.HasField("leadership"):
+            self._meet(response.leadership)
             self._lead(response.leadership.term, response.leadership.leader)
+
+    def _meet(self, leadership: forward_pb2.Leadership) -> None:
+        """Learn of members that joined later than those of the settings."""
+        if leadership.members and leadership.term >= self._term:
+            self._links.meet({member.name: member.address for member in leadership.members})
+            names = [member.name for member in leadership.members]
+            self._members += [name for name in names if name not in self._members]
 
     def tick(self, now_ms: int) -> None:
         """Let time pass: end what is past its deadline, and try again what paused."""
@@ -300,7 +313,7 @@ class Gateway:
         if term < self._term or (term == self._term and (self._leader or not leader)):
             return
         self._term, self._leader = term, leader
-        for member in self._settings.members:
+        for member in self._members:
             if member != leader:
                 self._take_back(member)
 

@@ -1,12 +1,13 @@
 """What goes back to gateways: gathered over one turn, then one frame a session, or few."""
 
+from collections.abc import Iterable
 from typing import NamedTuple, assert_never
 
 from google.rpc import status_pb2
 from inventory.raft.v1 import forward_pb2
 
 from inventory_node.machine import Administered, Applied, Kept, Refused
-from inventory_node.ports import Transport
+from inventory_node.ports import Contact, Transport
 
 FRAME_BYTES_MAX = 1 << 20  # well under gRPC's 4 MiB, with one answer of up to 3 MiB on top
 
@@ -44,9 +45,11 @@ class Answers:
         self._frames.pop(session, None)
         self._frame_bytes.pop(session, None)
 
-    def announce(self, term: int, leader: str) -> None:
-        """Tell every session, unless neither term nor leader changed."""
+    def announce(self, term: int, leader: str, joined: Iterable[Contact]) -> None:
+        """Tell every session, unless nothing of it changed; `joined` later than the first."""
         leadership = forward_pb2.Leadership(term=term, leader=leader)
+        for contact in joined:
+            leadership.members.add(name=contact.name, address=contact.address)
         if leadership == self._leadership:
             return
         self._leadership = leadership

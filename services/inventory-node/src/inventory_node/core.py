@@ -247,6 +247,7 @@ class Node:
         self._outgoing.wanted(ready.snapshots)
         if ready.configuration is not None:
             self._membership.configured(ready.configuration)
+            self._announce()
         if ready.leadership is not None:
             self._lead_changed(ready.leadership)
 
@@ -269,10 +270,14 @@ class Node:
         """Tell gateways who leads, and send away who waits for a lead that is over."""
         leads = leadership.role is Role.LEADER
         self._ports.observer.lead_changed(leadership)
-        self._answers.announce(leadership.term, self._membership.leader(self._raft))
+        self._announce()
         self._proposals.leadership_changed(leadership.term if leads else 0)
         if not leads:
             self._outgoing.leadership_lost()
+
+    def _announce(self) -> None:
+        leader, joined = self._membership.leader(self._raft), self._membership.joined.values()
+        self._answers.announce(self._raft.term, leader, joined)
 
     def _apply(self) -> bool:
         """Apply one turn's worth of what is committed; return whether there was any."""

@@ -60,13 +60,13 @@ class Membership:
         self._own_id = own_id
         self._transport = transport
         self.names: Mapping[int, str] = first
-        self._contacts: Mapping[int, Contact] = {}
+        self.joined: Mapping[int, Contact] = {}  # later than the first
         self._begun: dict[int, Begun] = {}  # by the index of the entry
         self._transfers: list[int] = []  # tickets
 
     def configured(self, configuration: Configuration) -> None:
         """Learn who takes part; the transport meets whom it does not know."""
-        contacts = self._contacts = contacts_of(configuration)
+        contacts = self.joined = contacts_of(configuration)
         self.names = {**self._first, **{one: contact.name for one, contact in contacts.items()}}
         self._transport.meet({one: contacts[one] for one in contacts.keys() - {self._own_id}})
 
@@ -186,8 +186,8 @@ class Membership:
         told = membership_pb2.NotLeader()
         if raft.role is not Role.LEADER:
             told.leader = self.leader(raft)
-            if raft.leader in self._contacts:
-                told.address = self._contacts[raft.leader].address
+            if raft.leader in self.joined:
+                told.address = self.joined[raft.leader].address
         return Response(not_leader=told)
 
     def _done(self, ticket: int, standing: membership_pb2.Standing.ValueType) -> None:

@@ -148,6 +148,11 @@ class GatewayProcess:
         self._core.received(self._members[member].settings.name, response)
         self._core.pump()
 
+    def meet(self, members: Mapping[str, str]) -> None:
+        """Nobody joins later in this world."""
+        if members:
+            raise RuntimeError(f"{members} cannot be met")
+
     def send(self, member: str, request: forward_pb2.ForwardRequest) -> None:
         """Put a frame on a link; it is lost with the link."""
         process = self._members[self._ids[member]]

@@ -45,6 +45,26 @@ class ClusterServiceStub:
                 request_serializer=inventory_dot_v1_dot_cluster__pb2.CheckpointRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_cluster__pb2.CheckpointResponse.FromString,
                 _registered_method=True)
+        self.AddMember = channel.unary_unary(
+                '/inventory.v1.ClusterService/AddMember',
+                request_serializer=inventory_dot_v1_dot_cluster__pb2.AddMemberRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_cluster__pb2.ChangeMembersResponse.FromString,
+                _registered_method=True)
+        self.PromoteMember = channel.unary_unary(
+                '/inventory.v1.ClusterService/PromoteMember',
+                request_serializer=inventory_dot_v1_dot_cluster__pb2.PromoteMemberRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_cluster__pb2.ChangeMembersResponse.FromString,
+                _registered_method=True)
+        self.RemoveMember = channel.unary_unary(
+                '/inventory.v1.ClusterService/RemoveMember',
+                request_serializer=inventory_dot_v1_dot_cluster__pb2.RemoveMemberRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_cluster__pb2.ChangeMembersResponse.FromString,
+                _registered_method=True)
+        self.TransferLeadership = channel.unary_unary(
+                '/inventory.v1.ClusterService/TransferLeadership',
+                request_serializer=inventory_dot_v1_dot_cluster__pb2.TransferLeadershipRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_cluster__pb2.ChangeMembersResponse.FromString,
+                _registered_method=True)
 
 
 class ClusterServiceServicer:
@@ -67,6 +87,38 @@ class ClusterServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AddMember(self, request, context):
+        """Admins, all of them. One change at a time; the answer comes when it is committed. Each may be
+        asked for again. Errors: FAILED_PRECONDITION (CHANGE_REFUSED: not now, or not without losing
+        the majority), NOT_FOUND (MEMBER_NOT_FOUND).
+
+        A member that runs and takes no part follows from here on, without a vote.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PromoteMember(self, request, context):
+        """A learner that has caught up gets a vote.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveMember(self, request, context):
+        """A member takes part no longer. Its process stays up, and its data where they are.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TransferLeadership(self, request, context):
+        """Another voter leads.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ClusterServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -79,6 +131,26 @@ def add_ClusterServiceServicer_to_server(servicer, server):
                     servicer.Checkpoint,
                     request_deserializer=inventory_dot_v1_dot_cluster__pb2.CheckpointRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_cluster__pb2.CheckpointResponse.SerializeToString,
+            ),
+            'AddMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddMember,
+                    request_deserializer=inventory_dot_v1_dot_cluster__pb2.AddMemberRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_cluster__pb2.ChangeMembersResponse.SerializeToString,
+            ),
+            'PromoteMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.PromoteMember,
+                    request_deserializer=inventory_dot_v1_dot_cluster__pb2.PromoteMemberRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_cluster__pb2.ChangeMembersResponse.SerializeToString,
+            ),
+            'RemoveMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveMember,
+                    request_deserializer=inventory_dot_v1_dot_cluster__pb2.RemoveMemberRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_cluster__pb2.ChangeMembersResponse.SerializeToString,
+            ),
+            'TransferLeadership': grpc.unary_unary_rpc_method_handler(
+                    servicer.TransferLeadership,
+                    request_deserializer=inventory_dot_v1_dot_cluster__pb2.TransferLeadershipRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_cluster__pb2.ChangeMembersResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -136,6 +208,114 @@ class ClusterService:
             '/inventory.v1.ClusterService/Checkpoint',
             inventory_dot_v1_dot_cluster__pb2.CheckpointRequest.SerializeToString,
             inventory_dot_v1_dot_cluster__pb2.CheckpointResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.ClusterService/AddMember',
+            inventory_dot_v1_dot_cluster__pb2.AddMemberRequest.SerializeToString,
+            inventory_dot_v1_dot_cluster__pb2.ChangeMembersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PromoteMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.ClusterService/PromoteMember',
+            inventory_dot_v1_dot_cluster__pb2.PromoteMemberRequest.SerializeToString,
+            inventory_dot_v1_dot_cluster__pb2.ChangeMembersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.ClusterService/RemoveMember',
+            inventory_dot_v1_dot_cluster__pb2.RemoveMemberRequest.SerializeToString,
+            inventory_dot_v1_dot_cluster__pb2.ChangeMembersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TransferLeadership(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.ClusterService/TransferLeadership',
+            inventory_dot_v1_dot_cluster__pb2.TransferLeadershipRequest.SerializeToString,
+            inventory_dot_v1_dot_cluster__pb2.ChangeMembersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,19 @@ class ClusterServiceStub:
     """Admins. Puts a mark in the log at which every member hashes its state; the hashes
     appear in GetStatus, and are equal at equal indexes on members that agree.
     """
+    AddMember: _grpc.UnaryUnaryMultiCallable[_cluster_pb2.AddMemberRequest, _cluster_pb2.ChangeMembersResponse]
+    """Admins, all of them. One change at a time; the answer comes when it is committed. Each may be
+    asked for again. Errors: FAILED_PRECONDITION (CHANGE_REFUSED: not now, or not without losing
+    the majority), NOT_FOUND (MEMBER_NOT_FOUND).
+
+    A member that runs and takes no part follows from here on, without a vote.
+    """
+    PromoteMember: _grpc.UnaryUnaryMultiCallable[_cluster_pb2.PromoteMemberRequest, _cluster_pb2.ChangeMembersResponse]
+    """A learner that has caught up gets a vote."""
+    RemoveMember: _grpc.UnaryUnaryMultiCallable[_cluster_pb2.RemoveMemberRequest, _cluster_pb2.ChangeMembersResponse]
+    """A member takes part no longer. Its process stays up, and its data where they are."""
+    TransferLeadership: _grpc.UnaryUnaryMultiCallable[_cluster_pb2.TransferLeadershipRequest, _cluster_pb2.ChangeMembersResponse]
+    """Another voter leads."""
 
 @_typing.type_check_only
 class ClusterServiceAsyncStub(ClusterServiceStub):
@@ -55,6 +68,19 @@ class ClusterServiceAsyncStub(ClusterServiceStub):
     """Admins. Puts a mark in the log at which every member hashes its state; the hashes
     appear in GetStatus, and are equal at equal indexes on members that agree.
     """
+    AddMember: _aio.UnaryUnaryMultiCallable[_cluster_pb2.AddMemberRequest, _cluster_pb2.ChangeMembersResponse]  # type: ignore[assignment]
+    """Admins, all of them. One change at a time; the answer comes when it is committed. Each may be
+    asked for again. Errors: FAILED_PRECONDITION (CHANGE_REFUSED: not now, or not without losing
+    the majority), NOT_FOUND (MEMBER_NOT_FOUND).
+
+    A member that runs and takes no part follows from here on, without a vote.
+    """
+    PromoteMember: _aio.UnaryUnaryMultiCallable[_cluster_pb2.PromoteMemberRequest, _cluster_pb2.ChangeMembersResponse]  # type: ignore[assignment]
+    """A learner that has caught up gets a vote."""
+    RemoveMember: _aio.UnaryUnaryMultiCallable[_cluster_pb2.RemoveMemberRequest, _cluster_pb2.ChangeMembersResponse]  # type: ignore[assignment]
+    """A member takes part no longer. Its process stays up, and its data where they are."""
+    TransferLeadership: _aio.UnaryUnaryMultiCallable[_cluster_pb2.TransferLeadershipRequest, _cluster_pb2.ChangeMembersResponse]  # type: ignore[assignment]
+    """Another voter leads."""
 
 class ClusterServiceServicer(metaclass=_abc_1.ABCMeta):
     """The cluster behind the gateway."""
@@ -78,5 +104,42 @@ class ClusterServiceServicer(metaclass=_abc_1.ABCMeta):
         """Admins. Puts a mark in the log at which every member hashes its state; the hashes
         appear in GetStatus, and are equal at equal indexes on members that agree.
         """
+
+    @_abc_1.abstractmethod
+    def AddMember(
+        self,
+        request: _cluster_pb2.AddMemberRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cluster_pb2.ChangeMembersResponse, _abc.Awaitable[_cluster_pb2.ChangeMembersResponse]]:
+        """Admins, all of them. One change at a time; the answer comes when it is committed. Each may be
+        asked for again. Errors: FAILED_PRECONDITION (CHANGE_REFUSED: not now, or not without losing
+        the majority), NOT_FOUND (MEMBER_NOT_FOUND).
+
+        A member that runs and takes no part follows from here on, without a vote.
+        """
+
+    @_abc_1.abstractmethod
+    def PromoteMember(
+        self,
+        request: _cluster_pb2.PromoteMemberRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cluster_pb2.ChangeMembersResponse, _abc.Awaitable[_cluster_pb2.ChangeMembersResponse]]:
+        """A learner that has caught up gets a vote."""
+
+    @_abc_1.abstractmethod
+    def RemoveMember(
+        self,
+        request: _cluster_pb2.RemoveMemberRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cluster_pb2.ChangeMembersResponse, _abc.Awaitable[_cluster_pb2.ChangeMembersResponse]]:
+        """A member takes part no longer. Its process stays up, and its data where they are."""
+
+    @_abc_1.abstractmethod
+    def TransferLeadership(
+        self,
+        request: _cluster_pb2.TransferLeadershipRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cluster_pb2.ChangeMembersResponse, _abc.Awaitable[_cluster_pb2.ChangeMembersResponse]]:
+        """Another voter leads."""
 
 def add_ClusterServiceServicer_to_server(servicer: ClusterServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

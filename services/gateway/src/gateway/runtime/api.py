@@ -15,11 +15,13 @@ from gateway.auth import Busy, Passwords, Principal, TokenRefused, Tokens
 from gateway.limits import Tries
 from gateway.runtime.driver import Driver, Refused, deadline_ms, malformed, now_ms
 from gateway.runtime.links import MemberLinks
+from gateway.runtime.members import Members
 from gateway.runtime.status import status_of
 from gateway.runtime.submit import Submission
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Parsed = TypeVar("Parsed", bound=Message)
+Changing = Callable[[Parsed, Principal, int], Awaitable[cluster_pb2.ChangeMembersResponse]]
 Behavior = Callable[[bytes, Context], Awaitable[bytes]]
 
 MUTATIONS = {
@@ -75,6 +77,7 @@ class Api:
         self._tokens = tokens
         self._passwords = passwords
         self._tries = Tries()
+        self._members = Members(driver, links)
 
     def handlers(self) -> list[grpc.GenericRpcHandler]:
         """Return everything but the assistant, for a server."""
@@ -89,6 +92,16 @@ class Api:
         cluster = {
             "GetStatus": _unary(self._get_status),
             "Checkpoint": _unary(self._checkpoint),
+            "AddMember": _unary(self._change(cluster_pb2.AddMemberRequest, self._members.add)),
+            "PromoteMember": _unary(
+                self._change(cluster_pb2.PromoteMemberRequest, self._members.promote)
+            ),
+            "RemoveMember": _unary(
+                self._change(cluster_pb2.RemoveMemberRequest, self._members.remove)
+            ),
+            "TransferLeadership": _unary(
+                self._change(cluster_pb2.TransferLeadershipRequest, self._members.transfer)
+            ),
         }
         return [
             grpc.method_handlers_generic_handler(service, methods)
@@ -239,6 +252,15 @@ class Api:
             command.SerializeToString(), deadline_ms(context.time_remaining())
         )
         return log_pb2.AdministrationOutcome.FromString(reply.administration)
+
+    def _change(self, message: type[Parsed], change: Changing[Parsed]) -> Behavior:
+        async def behavior(raw: bytes, context: Context) -> bytes:
+            request = parse(message, raw)
+            principal = self._principal(context)
+            answer = await change(request, principal, deadline_ms(context.time_remaining()))
+            return answer.SerializeToString()
+
+        return behavior
 
     async def _get_status(self, raw: bytes, context: Context) -> bytes:
         parse(cluster_pb2.GetStatusRequest, raw)

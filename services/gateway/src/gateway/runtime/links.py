@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import grpc.aio
 import structlog
-from inventory.raft.v1 import forward_pb2, forward_pb2_grpc
+from inventory.raft.v1 import forward_pb2, forward_pb2_grpc, membership_pb2, membership_pb2_grpc
 from wire.channels import CLIENT_OPTIONS, authorization
 from wire.outbox import Outbox
 
@@ -29,6 +29,7 @@ class Link:
         self._metadata = authorization(key)
         self._channel = grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS)
         self.stub = forward_pb2_grpc.ForwardServiceStub(self._channel)
+        self._changes = membership_pb2_grpc.MembershipServiceStub(self._channel)
         self._frames: deque[forward_pb2.ForwardRequest] = deque()
         self._outbox = Outbox(self._frame)
 
@@ -85,17 +86,61 @@ class Link:
         except grpc.aio.AioRpcError:
             return None
 
+    async def change(
+        self, request: membership_pb2.ChangeRequest, seconds_max: float
+    ) -> membership_pb2.ChangeResponse | None:
+        """Ask the member for a change of the members; None when it does not answer in time."""
+        member = await self.member()
+        if member is None:
+            return None
+        request.cluster_id = member.cluster_id
+        try:
+            return await self._changes.Change(request, metadata=self._metadata, timeout=seconds_max)
+        except grpc.aio.AioRpcError:
+            return None
+
     async def close(self) -> None:
         """End the channel."""
         await self._channel.close()
 
 
 class MemberLinks:
-    """The `Links` port: a link to each member."""
+    """The `Links` port: a link to each member.
+
+    - A member that is met stays known; at another address, its link there takes over.
+    """
 
     def __init__(self, members: Mapping[str, str], key: str) -> None:
         """Open the channels."""
+        self._key = key
+        self.metadata = authorization(key)
         self.links = {name: Link(name, address, key) for name, address in members.items()}
+        self._group = asyncio.TaskGroup()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._begin: Callable[[Link], None] = lambda _: None
+
+    async def run(self, core: Gateway, ran: Callable[[], None]) -> None:
+        """Keep all streams open, for ever."""
+        async with self._group as group:
+
+            def begin(link: Link) -> None:
+                self._tasks[link.name] = group.create_task(link.run(core, ran))
+
+            self._begin = begin
+            for link in self.links.values():
+                begin(link)
+            await asyncio.Event().wait()
+
+    def meet(self, members: Mapping[str, str]) -> None:
+        """See `Links.meet`."""
+        for name, address in members.items():
+            known = self.links.get(name)
+            if known is not None and known.address == address:
+                continue
+            if name in self._tasks:
+                self._tasks.pop(name).cancel()
+            self.links[name] = Link(name, address, self._key)
+            self._begin(self.links[name])
 
     def send(self, member: str, request: forward_pb2.ForwardRequest) -> None:
         """See `Links.send`."""

@@ -1,0 +1,131 @@
+"""Changes of the cluster's members, for admins: handed to the leader, which decides.
+
+The right to ask is the caller's role as a linearizable read finds it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc.aio
+from inventory.raft.v1 import forward_pb2, membership_pb2, peer_pb2, peer_pb2_grpc
+from inventory.v1 import auth_pb2, cluster_pb2
+from wire import bounds, errors
+from wire.channels import CLIENT_OPTIONS
+
+from gateway.auth import Principal
+from gateway.runtime.driver import Driver, Refused, now_ms
+from gateway.runtime.links import MemberLinks
+
+RETRY_SECONDS = 0.1
+DESCRIBE_SECONDS_MAX = 2.0
+Handled = Callable[[Any, Principal, int], Awaitable[membership_pb2.Done]]
+
+_STANDINGS = {
+    membership_pb2.STANDING_ABSENT: cluster_pb2.MEMBER_STANDING_JOINING,
+    membership_pb2.STANDING_LEARNER: cluster_pb2.MEMBER_STANDING_LEARNER,
+    membership_pb2.STANDING_VOTER: cluster_pb2.MEMBER_STANDING_VOTER,
+    membership_pb2.STANDING_REMOVED: cluster_pb2.MEMBER_STANDING_REMOVED,
+}
+
+
+class Members:
+    """Asks the leader for changes, until one is done or refused, or the caller's time is up."""
+
+    def __init__(self, driver: Driver, links: MemberLinks) -> None:
+        """Ask over these links."""
+        self._driver = driver
+        self._links = links
+
+    async def add(
+        self, request: cluster_pb2.AddMemberRequest, principal: Principal, deadline_ms: int
+    ) -> cluster_pb2.ChangeMembersResponse:
+        """Let the member at an address follow; raise Refused."""
+        problem = bounds.check_member(request.name) or bounds.check_address(request.address)
+        if problem is not None:
+            raise Refused(problem)
+        await self._check_admin(principal, deadline_ms)
+        said = await self._describe(request.address)
+        if said.name != request.name:
+            found = f"{said.name or 'nobody who says its name'} answers at {request.address}"
+            raise Refused(errors.change_refused(found))
+        join = membership_pb2.Join(
+            member_id=said.member_id,
+            name=request.name,
+            address=request.address,
+            is_empty=not said.term,
+            is_learner=True,
+        )
+        return await self._change(membership_pb2.ChangeRequest(join=join), deadline_ms)
+
+    async def promote(
+        self, request: cluster_pb2.PromoteMemberRequest, principal: Principal, deadline_ms: int
+    ) -> cluster_pb2.ChangeMembersResponse:
+        """Give a learner a vote; raise Refused."""
+        change = membership_pb2.ChangeRequest(promote=request.name)
+        return await self._named(change, request.name, principal, deadline_ms)
+
+    async def remove(
+        self, request: cluster_pb2.RemoveMemberRequest, principal: Principal, deadline_ms: int
+    ) -> cluster_pb2.ChangeMembersResponse:
+        """Let a member take part no longer; raise Refused."""
+        change = membership_pb2.ChangeRequest(remove=request.name)
+        return await self._named(change, request.name, principal, deadline_ms)
+
+    async def transfer(
+        self, request: cluster_pb2.TransferLeadershipRequest, principal: Principal, deadline_ms: int
+    ) -> cluster_pb2.ChangeMembersResponse:
+        """Hand the lead over, to a voter or to the most caught-up one; raise Refused."""
+        change = membership_pb2.ChangeRequest(transfer=request.name)
+        return await self._named(change, request.name or "any", principal, deadline_ms)
+
+    async def _named(
+        self,
+        change: membership_pb2.ChangeRequest,
+        name: str,
+        principal: Principal,
+        deadline_ms: int,
+    ) -> cluster_pb2.ChangeMembersResponse:
+        problem = bounds.check_member(name)
+        if problem is not None:
+            raise Refused(problem)
+        await self._check_admin(principal, deadline_ms)
+        return await self._change(change, deadline_ms)
+
+    async def _check_admin(self, principal: Principal, deadline_ms: int) -> None:
+        question = forward_pb2.Question(user_id=principal.user_id, epoch=principal.epoch)
+        question.query.get_current_user.SetInParent()
+        reply = await self._driver.question(question, deadline_ms)
+        role = auth_pb2.GetCurrentUserResponse.FromString(reply.answer).user.role
+        if role != auth_pb2.ROLE_ADMIN:
+            name = auth_pb2.Role.Name(role).removeprefix("ROLE_").lower()
+            raise Refused(errors.role_not_allowed(name, "admin"))
+
+    async def _describe(self, address: str) -> peer_pb2.DescribeResponse:
+        """Ask who is at an address; raise Refused."""
+        async with grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS) as channel:
+            try:
+                return await peer_pb2_grpc.PeerServiceStub(channel).Describe(
+                    peer_pb2.DescribeRequest(),
+                    metadata=self._links.metadata,
+                    timeout=DESCRIBE_SECONDS_MAX,
+                )
+            except grpc.aio.AioRpcError as error:
+                problem = f"no member answers at {address} ({error.code().name.lower()})"
+                raise Refused(errors.change_refused(problem)) from error
+
+    async def _change(
+        self, request: membership_pb2.ChangeRequest, deadline_ms: int
+    ) -> cluster_pb2.ChangeMembersResponse:
+        while (left := (deadline_ms - now_ms()) / 1_000) > 0:
+            link = self._links.links.get(self._driver.core.leader)
+            response = await link.change(request, left) if link is not None else None
+            match response.WhichOneof("result") if response is not None else None:
+                case "done" if response is not None:
+                    standing = _STANDINGS[response.done.standing]
+                    return cluster_pb2.ChangeMembersResponse(standing=standing)
+                case "error" if response is not None:
+                    raise Refused(response.error)
+                case _:
+                    await asyncio.sleep(RETRY_SECONDS)  # for the election that is under way
+        raise Refused(errors.no_quorum())

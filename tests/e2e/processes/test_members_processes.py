@@ -1,0 +1,146 @@
+"""A cluster that grows, moves its lead and shrinks, by the commands that operators type."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from chaos.up import Up, free_port
+from inventory_client import Inventory, Refused
+
+pytestmark = pytest.mark.slow
+SECONDS_MAX = 60.0
+POLL_SECONDS = 0.1
+
+
+class Operator:
+    """Somebody with a terminal, logged in."""
+
+    def __init__(self, system: Up, folder: Path) -> None:
+        """Keep the token below `folder`."""
+        self._places = {
+            "INVENTORY_ADDRESS": system.address,
+            "INVENTORY_TOKEN_FILE": str(folder / "token"),
+        }
+
+    def type(self, *words: str, stdin: str = "") -> tuple[int, str]:
+        """Run a command; return its exit status and what it said."""
+        done = subprocess.run(  # noqa: S603 - our own command
+            [str(Path(sys.executable).with_name("inventory")), "--timeout", "20", *words],
+            env=os.environ | self._places,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS_MAX,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Iterator[Up]:
+    """Run a system of its own: its members change."""
+    with Up(tmp_path / "data") as running:
+        yield running
+
+
+@pytest.fixture
+def admin(system: Up, tmp_path: Path) -> Operator:
+    """Log in as the admin that the first start made."""
+    operator = Operator(system, tmp_path)
+    status, said = operator.type(
+        "login", "admin", "--password-stdin", stdin=system.admin_password()
+    )
+    assert status == 0, said
+    return operator
+
+
+@pytest.fixture
+def fourth(system: Up, tmp_path: Path) -> Iterator[str]:
+    """Run a fourth member that waits to be added; return its address."""
+    address = f"127.0.0.1:{free_port()}"
+    members = system.watcher.get_status().members
+    settings = {
+        "INVENTORY_NODE_NAME": "node-3",
+        "INVENTORY_NODE_LISTEN": address,
+        "INVENTORY_NODE_ADDRESS": address,
+        "INVENTORY_NODE_JOIN": "wait",
+        "INVENTORY_NODE_MEMBERS": ",".join(f"{one.name}={one.address}" for one in members),
+        "INVENTORY_DATA_DIR": str(tmp_path / "node-3"),
+        "INVENTORY_CLUSTER_KEY_FILE": str(system.data / "keys" / "cluster.key"),
+    }
+    with (tmp_path / "node-3.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "inventory_node"], env=os.environ | settings, stderr=log
+        )
+    try:
+        yield address
+    finally:
+        process.kill()
+        process.wait()
+
+
+def until(admin: Operator, wanted: str, *words: str) -> None:
+    """Type a command until it says what is wanted."""
+    deadline = time.monotonic() + SECONDS_MAX
+    said = ""
+    while time.monotonic() < deadline:
+        _, said = admin.type(*words)
+        if wanted in said:
+            return
+        time.sleep(POLL_SECONDS)
+    raise AssertionError(said)
+
+
+def test_a_member_is_added_promoted_made_leader_and_removed(
+    system: Up, admin: Operator, fourth: str
+) -> None:
+    """Orders are taken all the while, at the one address that clients know."""
+    with Inventory(system.address) as customer:
+        customer.login("Gayathri", "password1")
+        until(admin, "node-3 is a learner", "cluster", "add", "node-3", fourth)
+        assert customer.order_item(1, 1).order_id
+        until(admin, "node-3 is a voter", "cluster", "promote", "node-3")
+        status, said = admin.type("cluster", "transfer", "node-3")
+        assert (status, said.strip()) == (0, "node-3 leads")
+        assert customer.order_item(1, 1).order_id
+        shown = {one.name: (one.role, one.standing) for one in system.watcher.get_status().members}
+        assert shown["node-3"] == ("leader", "voter")
+        assert len(shown) == 4
+        status, said = admin.type("cluster", "remove", "node-0")
+        assert (status, said.strip()) == (0, "node-0 is removed")
+        assert customer.order_item(1, 1).order_id
+        until(admin, "removed", "cluster", "status")
+        status, said = admin.type("cluster", "remove", "node-3")
+        assert (status, said.strip()) == (0, "node-3 is removed"), "it led"
+        assert customer.order_item(1, 1).order_id
+
+
+def test_what_makes_no_sense_is_refused_in_a_sentence(system: Up, admin: Operator) -> None:
+    """And changes nothing."""
+    before = system.watcher.get_status().members
+    for words, expected in (
+        (("add", "node-9", "127.0.0.1:1"), "no member answers at 127.0.0.1:1"),
+        (("add", "Node 9", "127.0.0.1:1"), "field name must be a DNS label"),
+        (("add", "node-9", "nowhere"), "field address must be host:port"),
+        (("add", "node-9", before[0].address), "node-0 answers at"),
+        (("promote", "node-9"), "No member 'node-9' takes part"),
+        (("remove", "node-9"), "No member 'node-9' takes part"),
+        (("transfer", "node-9"), "No member 'node-9' takes part"),
+    ):
+        status, said = admin.type("cluster", *words)
+        assert status == 1, said
+        assert expected in " ".join(said.split()), said
+    after = system.watcher.get_status().members
+    assert [one.standing for one in after] == ["voter"] * 3
+
+
+def test_only_admins_change_members(system: Up) -> None:
+    """A producer keeps items, not the cluster."""
+    with Inventory(system.address) as producer:
+        producer.login("Sarthak", "password2")
+        with pytest.raises(Refused, match="takes admin"):
+            producer.remove_member("node-0")
