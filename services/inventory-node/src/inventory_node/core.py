@@ -66,7 +66,7 @@ class Node:
         self._reading = Reading(settings, self._answers, machine, ports)
         self._outgoing = Outgoing(ports.store, ports.transport)
         self._incoming = Incoming(settings.member_id, ports.store, ports.transport)
-        self._membership = Membership(settings.members, settings.member_id, ports.transport)
+        self._membership = Membership(settings, self._answers, ports.transport)
         self._membership.configured(self._raft.configuration)
         self._state_hash = cluster_pb2.StateHash()
         self._leaving = False  # the lead is being handed over, then this member stops
@@ -247,7 +247,7 @@ class Node:
         self._outgoing.wanted(ready.snapshots)
         if ready.configuration is not None:
             self._membership.configured(ready.configuration)
-            self._announce()
+            self._membership.announce(self._raft)
         if ready.leadership is not None:
             self._lead_changed(ready.leadership)
 
@@ -270,14 +270,10 @@ class Node:
         """Tell gateways who leads, and send away who waits for a lead that is over."""
         leads = leadership.role is Role.LEADER
         self._ports.observer.lead_changed(leadership)
-        self._announce()
+        self._membership.announce(self._raft)
         self._proposals.leadership_changed(leadership.term if leads else 0)
         if not leads:
             self._outgoing.leadership_lost()
-
-    def _announce(self) -> None:
-        leader, joined = self._membership.leader(self._raft), self._membership.joined.values()
-        self._answers.announce(self._raft.term, leader, joined)
 
     def _apply(self) -> bool:
         """Apply one turn's worth of what is committed; return whether there was any."""

@@ -23,8 +23,10 @@ from raft.messages import Configuration
 from raft.ready import Role
 from wire import errors
 
+from inventory_node.answers import Answers
 from inventory_node.events import ChangeAsked
 from inventory_node.ports import Contact, Transport
+from inventory_node.settings import NodeSettings
 
 Response = membership_pb2.ChangeResponse
 
@@ -54,12 +56,13 @@ class Membership:
     - Nobody is added under the name of a member that is heard of.
     """
 
-    def __init__(self, first: Mapping[int, str], own_id: int, transport: Transport) -> None:
-        """Know the first members by their ids; `own_id` is not among the others to be met."""
-        self._first = first
-        self._own_id = own_id
+    def __init__(self, settings: NodeSettings, answers: Answers, transport: Transport) -> None:
+        """Know the first members."""
+        self._first = settings.members
+        self._own_id = settings.member_id
+        self._answers = answers
         self._transport = transport
-        self.names: Mapping[int, str] = first
+        self.names: Mapping[int, str] = settings.members
         self.joined: Mapping[int, Contact] = {}  # later than the first
         self._begun: dict[int, Begun] = {}  # by the index of the entry
         self._transfers: list[int] = []  # tickets
@@ -69,6 +72,10 @@ class Membership:
         contacts = self.joined = contacts_of(configuration)
         self.names = {**self._first, **{one: contact.name for one, contact in contacts.items()}}
         self._transport.meet({one: contacts[one] for one in contacts.keys() - {self._own_id}})
+
+    def announce(self, raft: RawNode) -> None:
+        """Tell gateways who leads, and who joined later than the first members."""
+        self._answers.announce(raft.term, self.leader(raft), self.joined.values())
 
     def leader(self, raft: RawNode) -> str:
         """Return the name of the leader that is known; empty for nobody."""
