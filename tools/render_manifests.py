@@ -16,23 +16,25 @@ ROOT = Path(__file__).resolve().parents[1]
 CHART = ROOT / "deploy" / "helm" / "inventory"
 BASE = ROOT / "deploy" / "k8s" / "base"
 NAMESPACE = "render"
+COMPONENT = "app.kubernetes.io/component"
 HEADER = "# Made from the chart by tools/render_manifests.py.\n"
 
 
-def rendered() -> list[dict[str, Any]]:
-    """Return the chart's default objects as plain manifests."""
+def chart(*arguments: str) -> list[dict[str, Any]]:
+    """Return what the chart renders with some values, as plain manifests for any namespace."""
     text = subprocess.run(  # noqa: S603 - our own arguments
         ["helm", "template", "inventory", str(CHART), "--namespace", NAMESPACE,  # noqa: S607 - on PATH
-         "--kube-version", "1.34.0"],
+         "--kube-version", "1.34.0", *arguments],
         check=True, capture_output=True, text=True,
     ).stdout.replace(f".{NAMESPACE}.svc.cluster.local", "")  # fmt: skip
     found = [one for one in yaml.safe_load_all(text) if one]
-    return [plain(one) for one in found if one["kind"] != "Secret" and not is_hook(one)]
+    return [plain(one) for one in found if one["kind"] != "Secret" and not is_of_helm(one)]
 
 
-def is_hook(one: dict[str, Any]) -> bool:
-    """Tell whether Helm runs an object instead of keeping it."""
-    return "helm.sh/hook" in (one["metadata"].get("annotations") or {})
+def is_of_helm(one: dict[str, Any]) -> bool:
+    """Tell whether Helm runs an object instead of keeping it, or it is there for what Helm runs."""
+    hook = "helm.sh/hook" in (one["metadata"].get("annotations") or {})
+    return hook or one["metadata"]["labels"].get(COMPONENT) == "test"
 
 
 def plain(one: dict[str, Any]) -> dict[str, Any]:
@@ -46,8 +48,8 @@ def plain(one: dict[str, Any]) -> dict[str, Any]:
 def files() -> dict[str, str]:
     """Return the content of every file of the base, by name."""
     by_file: dict[str, list[dict[str, Any]]] = {}
-    for one in rendered():
-        component = one["metadata"]["labels"].get("app.kubernetes.io/component", "common")
+    for one in chart():
+        component = one["metadata"]["labels"].get(COMPONENT, "common")
         name = "network-policies" if one["kind"] == "NetworkPolicy" else component
         by_file.setdefault(f"{name}.yaml", []).append(one)
     made = {

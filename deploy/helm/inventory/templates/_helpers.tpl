@@ -83,3 +83,45 @@ capabilities:
   effect: NoExecute
   tolerationSeconds: 10
 {{- end }}
+
+{{- /* Pods of one part on different nodes and, where there are several, in different zones. Takes the
+root, the part, how many there are, and hard or soft. An even spread would allow 2 and 1 on two
+nodes, so hard asks for as many nodes as there are pods. */ -}}
+{{- define "inventory.spread" -}}
+{{- $root := index . 0 }}
+{{- $component := index . 1 }}
+{{- $hard := eq (index . 3) "hard" }}
+{{- range $key := list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+{{- $must := and $hard (eq $key "kubernetes.io/hostname") }}
+- topologyKey: {{ $key }}
+  maxSkew: 1
+  whenUnsatisfiable: {{ ternary "DoNotSchedule" "ScheduleAnyway" $must }}
+  {{- if $must }}
+  minDomains: {{ index $ 2 }}
+  {{- end }}
+  labelSelector:
+    matchLabels:
+      {{- include "inventory.selectorLabels" $root | nindent 6 }}
+      app.kubernetes.io/component: {{ $component }}
+{{- end }}
+{{- end }}
+
+{{- /* One pod of a part at a time may be taken away; a broken one always. Takes the root, the part. */ -}}
+{{- define "inventory.disruptionBudget" -}}
+{{- $root := index . 0 }}
+{{- $component := index . 1 -}}
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: {{ include "inventory.fullname" $root }}-{{ $component }}
+  labels:
+    {{- include "inventory.labels" $root | nindent 4 }}
+    app.kubernetes.io/component: {{ $component }}
+spec:
+  maxUnavailable: 1
+  unhealthyPodEvictionPolicy: AlwaysAllow
+  selector:
+    matchLabels:
+      {{- include "inventory.selectorLabels" $root | nindent 6 }}
+      app.kubernetes.io/component: {{ $component }}
+{{- end }}
