@@ -59,11 +59,59 @@ def test_the_schema_knows_every_value_and_no_other() -> None:
     closed(SCHEMA, "values")
 
 
+EXAMPLES: dict[str, object] = {  # where another value of the same type would be nonsense
+    "currency": "EUR",
+    "gateway.autoscaling.minReplicas": 3,
+    "gateway.service.type": "LoadBalancer",
+    "gateway.service.nodePort": 30999,
+    "image.pullPolicy": "Always",
+    "imagePullSecrets": [{"name": "ours"}],
+    "log.format": "console",
+    "log.level": "debug",
+    "node.persistence.size": "9Gi",
+    "replicaCount": 5,
+}
+SPREADS = {"hard": "soft", "soft": "hard"}
+NEEDED: dict[str, dict[str, Any]] = {  # what must be set for a value to be of use, or to be allowed
+    "gateway.service.nodePort": {"gateway": {"service": {"type": "NodePort"}}},
+    "serviceAccount.create": {"serviceAccount": {"name": "ours"}},
+}
+
+
+def another(name: str) -> object:
+    """Return an allowed value that is not the default."""
+    known: Any = helm.defaults()
+    for key in name.split("."):
+        known = known[key]
+    if name in EXAMPLES:
+        return EXAMPLES[name]
+    match known:
+        case "hard" | "soft":
+            return SPREADS[known]
+        case bool() | int():
+            return not known if isinstance(known, bool) else known + 5
+        case str():
+            return f"another{known}"
+        case list():
+            return [{"namespaceSelector": {}, "key": "another", "operator": "Exists"}]
+        case _:
+            return {"another": "one"}
+
+
 @pytest.mark.parametrize("name", VALUES)
-def test_every_value_is_used(name: str) -> None:
-    """By a template; one that nothing reads would promise what is not done."""
-    text = "".join(path.read_text() for path in (helm.CHART / "templates").rglob("*.*"))
-    assert re.search(rf"\.Values\.{re.escape(name)}\b", text)
+def test_every_value_has_an_effect(name: str) -> None:
+    """On an object, as it is or where everything is switched on; never only in the table."""
+
+    def rendered(values: dict[str, Any]) -> dict[str, str]:
+        texts = helm.render(values)
+        return {key: text for key, text in texts.items() if key not in ("secret.yaml", "NOTES.txt")}
+
+    setting = helm.value_at(name, another(name))
+    for variant in ("default", "all"):
+        below = helm.merged(helm.values_of(variant), NEEDED.get(name, {}))
+        if rendered(helm.merged(below, setting)) != rendered(below):
+            return
+    pytest.fail(f"{name} changes nothing")
 
 
 @pytest.mark.parametrize("variant", ["kind", "minikube", "production"])

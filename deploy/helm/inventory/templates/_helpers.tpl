@@ -46,14 +46,71 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- join "," $members }}
 {{- end }}
 
-{{- define "inventory.podSecurityContext" -}}
-runAsNonRoot: true
-runAsUser: 10001
-runAsGroup: 10001
-fsGroup: 10001
-fsGroupChangePolicy: OnRootMismatch
-seccompProfile:
-  type: RuntimeDefault
+{{- /* What every pod has, those of tests too: no token, no rights, nothing of the host. */ -}}
+{{- define "inventory.podBasis" -}}
+serviceAccountName: {{ include "inventory.serviceAccountName" . }}
+automountServiceAccountToken: false
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 10001
+  runAsGroup: 10001
+  fsGroup: 10001
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile:
+    type: RuntimeDefault
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* What every pod of a service has, but for its containers and volumes. Takes the root, the part. */ -}}
+{{- define "inventory.podSpec" -}}
+{{- $root := index . 0 }}
+{{- $component := index . 1 }}
+{{- $values := index $root.Values $component }}
+{{- $stays := eq $component "node" }}
+{{- include "inventory.podBasis" $root }}
+topologySpreadConstraints:
+  {{- include "inventory.spread" (list $root $component (ternary $root.Values.replicaCount $values.replicaCount $stays) $values.spread) | nindent 2 }}
+{{- with $values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- if or $values.tolerations (not $stays) }}
+tolerations:
+  {{- if not $stays }}
+  {{- include "inventory.lostNodeTolerations" $root | nindent 2 }}
+  {{- end }}
+  {{- with $values.tolerations }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "inventory.podMetadata" -}}
+{{- $root := index . 0 }}
+{{- $component := index . 1 -}}
+labels:
+  {{- include "inventory.selectorLabels" $root | nindent 2 }}
+  app.kubernetes.io/component: {{ $component }}
+{{- with (index $root.Values $component).podAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "inventory.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "inventory.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- required "serviceAccount.name must be set where serviceAccount.create is false" .Values.serviceAccount.name }}
+{{- end }}
 {{- end }}
 
 {{- define "inventory.securityContext" -}}

@@ -29,7 +29,7 @@ PEERS: dict[str, dict[str, Any]] = {
     "clients": {"namespaceSelector": {"matchLabels": {"of": "clients"}}},
     "monitoring": {"namespaceSelector": {"matchLabels": {"of": "monitoring"}}},
 }
-VARIANTS = ("default", "kind", "minikube", "production", "one", "all", "least")
+VARIANTS = ("default", "kind", "minikube", "production", "one", "all", "least", "own")
 
 
 class Refused(Exception):  # noqa: N818 - what the chart did
@@ -88,6 +88,25 @@ def value_at(path: str, value: object) -> dict[str, Any]:
     return dict(value) if isinstance(value, dict) else {}
 
 
+OWN: dict[str, Any] = {  # what an operator may hand in, wherever the values have a place for it
+    "affinity": {
+        "podAffinity": {
+            "preferredDuringSchedulingIgnoredDuringExecution": [
+                {"weight": 1, "podAffinityTerm": {"topologyKey": "kubernetes.io/hostname"}}
+            ]
+        }
+    },
+    "annotations": {"example.org/of": "ours"},
+    "fullnameOverride": "ours",
+    "imagePullSecrets": [{"name": "ours"}],
+    "labels": {"example.org/of": "ours"},
+    "nodeSelector": {"example.org/of": "ours"},
+    "podAnnotations": {"example.org/of": "ours"},
+    "storageClass": "ours",
+    "tolerations": [{"key": "example.org/of", "operator": "Exists", "effect": "NoSchedule"}],
+}
+
+
 def _every(values: Mapping[str, Any], key: str, value: object) -> dict[str, Any]:
     """Return an override of every `key` in some values, however deep."""
     made: dict[str, Any] = {}
@@ -109,6 +128,11 @@ def values_of(variant: str) -> dict[str, Any]:
         return merged(_every(defaults(), "enabled", value=True), {"networkPolicy": policy_peers()})
     if variant == "least":  # that must be on
         return merged(_every(defaults(), "enabled", value=False), {"existingSecret": "our-keys"})
+    if variant == "own":
+        made: dict[str, Any] = {}
+        for key, value in OWN.items():
+            made = merged(made, _every(defaults(), key, value))
+        return made
     return dict(yaml.safe_load((CHART / f"values-{variant}.yaml").read_text()))
 
 
