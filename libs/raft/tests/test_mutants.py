@@ -2,26 +2,46 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
-from raft import InvariantViolation, election, quorum, reads, replication, transfer
+from raft import (
+    ChangeRefused,
+    InvariantViolation,
+    election,
+    membership,
+    quorum,
+    reads,
+    replication,
+    transfer,
+)
+from raft.backlog import Backlog
+from raft.configurations import Configurations
 from raft.log import Log
+from raft.membership import Change
 from raft.messages import (
     AppendReply,
     AppendRequest,
+    Configuration,
     Entry,
     HardState,
     InstallSnapshot,
     Message,
+    ReadRequest,
+    TimeoutNow,
     VoteReply,
     VoteRequest,
 )
 from raft.node import RawNode
+from raft.progress import Progress
 from raft.ready import ReadState, Role
-from raft.state import State
+from raft.state import ReadRound, State
 from rafttest import PropertyViolation, run
+from rafttest.script import rerun
 
 SEEDS_MAX = 120
+SCRIPTS = Path(__file__).parent / "scripts"
 Plant = Callable[[pytest.MonkeyPatch], None]
 
 
@@ -119,8 +139,9 @@ def keeps_the_tail_behind_a_snapshot(patch: pytest.MonkeyPatch) -> None:
         meta = message.meta
         if meta.index > state.commit_index:
             tail = state.log.slice(meta.index + 1, state.log.last_index)
-            state.log.replace(meta.index, meta.term)
+            state.log.replace(meta.index, meta.term, meta.configuration)
             state.log._entries.extend(tail)
+            state.log.last_index += len(tail)
             state.commit_index = state.handed_commit_index = meta.index
             state.install = meta
         index = max(state.log.last_index, meta.index)
@@ -182,7 +203,214 @@ def leads_with_an_old_transfer(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(transfer, "tick", lambda _: None)
 
 
-MUTANTS: tuple[Plant, ...] = (
+def asks_before_it_takes_over(patch: pytest.MonkeyPatch) -> None:
+    """Let a successor ask for votes that nobody promises while a leader is heard."""
+    rule = election.campaign
+
+    def campaign(state: State, *, is_transfer: bool = False) -> None:
+        if is_transfer:
+            election.ask_before_campaign(state)
+        else:
+            rule(state)
+
+    patch.setattr(election, "campaign", campaign)
+
+
+def hands_over_an_incomplete_log(patch: pytest.MonkeyPatch) -> None:
+    """Tell the successor to campaign whatever it holds."""
+
+    def go_on(state: State, peer: int, _: Progress) -> None:
+        state.at_once.append(TimeoutNow(sender=state.id, recipient=peer, term=state.term))
+
+    patch.setattr(transfer, "go_on", go_on)
+
+
+def hands_over_for_ever(patch: pytest.MonkeyPatch) -> None:
+    """Wait for a successor without a deadline."""
+    patch.setattr(transfer, "tick", lambda _: None)
+
+
+def reads_for_others_without_a_round(patch: pytest.MonkeyPatch) -> None:
+    """Tell a follower the commit index at once."""
+
+    def requested(state: State, message: ReadRequest) -> None:
+        index = state.commit_index if state.role is Role.LEADER else 0
+        reads.reply(state, message.sender, message.context, index)
+
+    patch.setattr(reads, "requested", requested)
+
+
+def reads_before_its_first_commit(patch: pytest.MonkeyPatch) -> None:
+    """Take the commit index that a follower had for that of a leader."""
+
+    def begin_round(state: State, asker: int, context: int) -> bool:
+        state.round_number += 1
+        heard = {state.id}
+        state.rounds.append(
+            ReadRound(state.round_number, asker, context, state.commit_index, heard)
+        )
+        replication.beat(state)
+        return True
+
+    patch.setattr(reads, "begin_round", begin_round)
+
+
+def reuses_a_read_context(patch: pytest.MonkeyPatch) -> None:
+    """Ask for every read under the same number, so that a late answer fits the next one."""
+    rule = reads.forward
+
+    def forward(state: State, context: int) -> bool:
+        state.forwarded_number = 1
+        return rule(state, context)
+
+    patch.setattr(reads, "forward", forward)
+
+
+def waits_for_another_leaders_answer(patch: pytest.MonkeyPatch) -> None:
+    """Keep the reads that were forwarded when leader and term change."""
+    patch.setattr(State, "drop_reads", lambda state: state.rounds.clear())
+
+
+def waits_for_a_lost_answer(patch: pytest.MonkeyPatch) -> None:
+    """Let forwarded reads wait without a deadline."""
+    patch.setattr(reads, "tick", lambda _: None)
+
+
+def decide_without(patch: pytest.MonkeyPatch, *reasons: str) -> None:
+    """Let changes begin that would be refused for one of these reasons."""
+    rule = membership.decide
+
+    def decide(state: State, change: Change) -> Configuration | ChangeRefused:
+        decided = rule(state, change)
+        if isinstance(decided, ChangeRefused) and any(one in decided.reason for one in reasons):
+            return membership.outcome(state.configuration, change)
+        return decided
+
+    patch.setattr(membership, "decide", decide)
+
+
+def changes_while_another_is_open(patch: pytest.MonkeyPatch) -> None:
+    """Put one change behind another that is not committed."""
+    decide_without(patch, "not applied yet")
+
+
+def changes_before_its_first_commit(patch: pytest.MonkeyPatch) -> None:
+    """Change on top of what an earlier leader may have changed (before the fix of 2015)."""
+    decide_without(patch, "nothing in its term")
+
+
+def promotes_at_once(patch: pytest.MonkeyPatch) -> None:
+    """Give a vote to a learner that holds nothing."""
+    decide_without(patch, "is committed")
+
+
+def removes_what_the_quorum_needs(patch: pytest.MonkeyPatch) -> None:
+    """Remove a voter although those that stay are silent."""
+    decide_without(patch, "no majority")
+
+
+def keeps_a_configuration_that_was_cut_off(patch: pytest.MonkeyPatch) -> None:
+    """Go by an entry that another leader's has replaced."""
+    patch.setattr(Configurations, "truncate", lambda *_: None)
+
+
+def forgets_configurations_at_a_restart(patch: pytest.MonkeyPatch) -> None:
+    """Go by the base's configuration, not by the entries behind it."""
+    rule = Log.__init__
+
+    def init(self: Log, *arguments: Any) -> None:  # noqa: ANN401 - passed on as they are
+        rule(self, *arguments)
+        self.configurations.replace(self.base_index, self.configurations.at(self.base_index))
+
+    patch.setattr(Log, "__init__", init)
+
+
+def takes_a_snapshot_without_its_configuration(patch: pytest.MonkeyPatch) -> None:
+    """Install a state and go by the members of before."""
+    rule = Log.replace
+
+    def replaced(self: Log, index: int, term: int, _: Configuration) -> None:
+        rule(self, index, term, self.configurations.current)
+
+    patch.setattr(Log, "replace", replaced)
+
+
+def goes_by_what_is_committed(patch: pytest.MonkeyPatch) -> None:
+    """Let a configuration take effect when it is committed, not when it is appended."""
+    patch.setattr(
+        State,
+        "configuration",
+        property(lambda state: state.log.configurations.at(state.commit_index)),
+    )
+
+
+def commits_by_those_who_have_no_vote(patch: pytest.MonkeyPatch) -> None:
+    """Count learners, and a leader that is no part of the cluster any more."""
+
+    def advance_commit(state: State) -> None:
+        held = {peer: progress.match for peer, progress in state.progress.items()}
+        held[state.id] = state.log.synced_index
+        index = quorum.held_index(frozenset(held), held)
+        if index > state.commit_index and state.log.term_at(index) == state.term:
+            state.commit(index)
+
+    patch.setattr(replication, "advance_commit", advance_commit)
+
+
+def leads_after_its_removal(patch: pytest.MonkeyPatch) -> None:
+    """Stay in office without a vote."""
+    patch.setattr(membership, "retire", lambda _: None)
+
+
+def campaigns_after_its_removal(patch: pytest.MonkeyPatch) -> None:
+    """Disturb a cluster for ever."""
+    patch.setattr(State, "may_stand", property(lambda _: True))
+
+
+def gives_up_before_its_removal(patch: pytest.MonkeyPatch) -> None:
+    """Take an entry that is not committed for a removal."""
+    in_force = property(lambda state: state.id in state.configuration.voters)
+    patch.setattr(State, "may_stand", in_force)
+
+
+def tells_nobody_of_their_removal(patch: pytest.MonkeyPatch) -> None:
+    """Fall silent towards whoever is removed, and leave them to campaign."""
+    rule = membership.begin
+
+    def begin(state: State, configuration: Configuration) -> int:
+        for leaver in (state.configuration.voters - configuration.voters) & set(state.progress):
+            del state.progress[leaver]
+        return rule(state, configuration)
+
+    patch.setattr(membership, "begin", begin)
+
+
+def tells_of_removals_for_ever(patch: pytest.MonkeyPatch) -> None:
+    """Send heartbeats to whoever was ever removed."""
+    patch.setattr(membership, "release", lambda _: None)
+
+
+def takes_more_than_it_commits(patch: pytest.MonkeyPatch) -> None:
+    """Count nothing of what waits to be committed."""
+    patch.setattr(Backlog, "add", lambda *_: None)
+
+
+def never_counts_commits(patch: pytest.MonkeyPatch) -> None:
+    """Take what was committed for what waits."""
+    patch.setattr(Backlog, "settle", lambda self, _: self.size)
+
+
+def floods_a_follower(patch: pytest.MonkeyPatch) -> None:
+    """Count nothing of what is under way."""
+    rule = Progress.sent
+
+    def sent(self: Progress, last_index: int, count: int, _: int) -> None:
+        rule(self, last_index, count, 0)
+
+    patch.setattr(Progress, "sent", sent)
+
+
+SEEDED: tuple[Plant, ...] = (
     counts_unsynced_self,
     commits_older_terms_by_counting,
     replies_to_votes_before_the_sync,
@@ -197,11 +425,58 @@ MUTANTS: tuple[Plant, ...] = (
     leads_with_a_minority,
     counts_refused_votes,
     leads_with_an_old_transfer,
+    reads_for_others_without_a_round,
+    reads_before_its_first_commit,
+    reuses_a_read_context,
+    changes_while_another_is_open,
+    changes_before_its_first_commit,
+    keeps_a_configuration_that_was_cut_off,
+    forgets_configurations_at_a_restart,
+    takes_a_snapshot_without_its_configuration,
+    goes_by_what_is_committed,
+    commits_by_those_who_have_no_vote,
+    never_counts_commits,
+)
+SCRIPTED: tuple[tuple[Plant, str], ...] = (
+    (asks_before_it_takes_over, "a_leader_hands_over"),
+    (hands_over_an_incomplete_log, "a_leader_hands_over"),
+    (hands_over_for_ever, "a_transfer_that_fails_ends"),
+    (reads_before_its_first_commit, "a_followers_read_waits_for_the_leaders_first_commit"),
+    (waits_for_another_leaders_answer, "a_followers_read_is_dropped_when_nobody_answers"),
+    (waits_for_a_lost_answer, "a_followers_read_is_dropped_when_nobody_answers"),
+    (changes_while_another_is_open, "a_change_waits_for_the_one_before"),
+    (changes_before_its_first_commit, "a_change_waits_for_the_first_commit_of_a_term"),
+    (keeps_a_configuration_that_was_cut_off, "a_configuration_is_taken_back_with_its_entry"),
+    (forgets_configurations_at_a_restart, "a_configuration_survives_a_restart_and_a_snapshot"),
+    (commits_by_those_who_have_no_vote, "a_learners_acknowledgement_commits_nothing"),
+    (promotes_at_once, "a_learner_joins_and_is_promoted"),
+    (removes_what_the_quorum_needs, "a_change_that_would_lose_the_quorum_is_refused"),
+    (leads_after_its_removal, "a_leader_that_removes_itself_steps_down"),
+    (campaigns_after_its_removal, "a_removed_member_stops_campaigning"),
+    (gives_up_before_its_removal, "a_voter_whose_removal_is_not_committed_campaigns"),
+    (tells_nobody_of_their_removal, "a_removed_member_stops_campaigning"),
+    (tells_of_removals_for_ever, "a_removed_member_stops_campaigning"),
+    (takes_more_than_it_commits, "a_leader_that_is_overloaded_takes_nothing"),
+    (never_counts_commits, "a_leader_that_is_overloaded_takes_nothing"),
+    (floods_a_follower, "bytes_under_way_to_a_follower_are_bounded"),
 )
 
 
+@pytest.mark.parametrize(("plant", "name"), SCRIPTED, ids=lambda one: getattr(one, "__name__", ""))
+def test_a_planted_bug_changes_a_script(
+    plant: Plant, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The named transcript is another one, or breaks an invariant on the way."""
+    plant(monkeypatch)
+    written = (SCRIPTS / f"{name}.script").read_text()
+    try:
+        assert rerun(written) != written
+    except InvariantViolation:
+        return
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("plant", MUTANTS, ids=lambda plant: plant.__name__)
+@pytest.mark.parametrize("plant", SEEDED, ids=lambda plant: plant.__name__)
 def test_a_planted_bug_is_caught(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some seed of few fails."""
     plant(monkeypatch)

@@ -1,4 +1,4 @@
-"""Leadership transfer: a test for each sentence of dissertation §3.10, and what got stuck."""
+"""Leadership transfer: one test a sentence of the dissertation's §3.10, and what got stuck."""
 
 from collections.abc import Callable, Iterable
 

@@ -119,9 +119,11 @@ def test_hints_are_what_a_search_would_find(terms: list[int], term: int, index: 
 def test_a_page_is_bounded_but_never_empty(sizes: list[int], bytes_max: int) -> None:
     """One entry that is too large travels alone."""
     log = Log(0, 0, [Entry(i, 1, EntryKind.COMMAND, b"x" * n) for i, n in enumerate(sizes, 1)])
-    page = log.page(1, 5, bytes_max)
+    page, size = log.page(1, 5, bytes_max)
     assert 1 <= len(page) <= 5
-    assert len(page) == 1 or sum(len(entry.payload) for entry in page) <= bytes_max
+    assert size == sum(sizes[: len(page)])
+    assert len(page) == 1 or size <= bytes_max
+    assert len(page) == min(5, len(sizes)) or sum(sizes[: len(page) + 1]) > bytes_max
 
 
 def test_a_probe_waits_for_its_reply() -> None:

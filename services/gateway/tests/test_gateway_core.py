@@ -3,6 +3,7 @@
 from gateway.core import Answer, Gateway, Settings
 from google.rpc import status_pb2
 from inventory.raft.v1 import forward_pb2
+from inventory.v1 import inventory_pb2
 from wire.errors import Reason, reason_of
 
 NAMES = ("node-0", "node-1", "node-2")
@@ -249,3 +250,52 @@ def test_questions_pass_a_full_window() -> None:
     assert not frame.proposals
     bench.reply("node-0", number, answer=b"seen")
     assert [one.answer for one in told if isinstance(one, forward_pb2.Reply)] == [b"seen"]
+
+
+class TestRelaxedQuestions:
+    """What need not see the newest state is spread over the members."""
+
+    @staticmethod
+    def ask(bench: Bench, name: bytes) -> None:
+        """Ask for a stale answer."""
+        question = forward_pb2.Question()
+        question.query.get_item.item_id = 1
+        question.read_options.consistency = inventory_pb2.CONSISTENCY_STALE
+        bench.told[name] = []
+        bench.core.ask(question, 5_000, bench.told[name].append)
+        bench.core.pump()
+
+    def test_they_go_to_members_in_turn_without_a_leader(self) -> None:
+        """A member that cannot be reached is passed over."""
+        bench = Bench()
+        bench.core.link_closed("node-1")
+        for name in (b"1", b"2", b"3"):
+            self.ask(bench, name)
+        assert [member for member, _ in bench.links.take()] == ["node-2", "node-0", "node-2"]
+
+    def test_one_that_comes_back_goes_to_the_leader(self) -> None:
+        """A member that is cut off knows no recent state."""
+        bench = Bench()
+        bench.lead(1, "node-0")
+        self.ask(bench, b"1")
+        [(member, _)] = bench.links.take()
+        assert member == "node-1"
+        bench.reply("node-1", 1, retry=forward_pb2.RETRY_NOT_LEADER)
+        assert [member for member, _ in bench.links.take()] == ["node-0"]
+        assert bench.core.leader == "node-0", "the leader did not say so"
+
+    def test_one_that_is_not_answered_soon_is_asked_of_the_next(self) -> None:
+        """A stopped member's socket accepts questions; whoever answers first is heard, once."""
+        bench = Bench()
+        self.ask(bench, b"1")
+        [(first, _)] = bench.links.take()
+        bench.core.tick(249)
+        assert bench.links.take() == []
+        bench.core.tick(250)
+        [(second, _)] = bench.links.take()
+        assert first != second
+        bench.reply(first, 1, answer=b"late")
+        bench.reply(second, 1, answer=b"too")
+        [answer] = bench.told[b"1"]
+        assert isinstance(answer, forward_pb2.Reply)
+        assert answer.answer == b"late"

@@ -80,7 +80,7 @@ def test_what_is_appended_comes_back() -> None:
     recovered = bench.reopen()
     assert recovered.identity == IDENTITY
     assert recovered.hard_state == HardState(1, 8)
-    assert recovered.configuration == joint
+    assert recovered.configuration == VOTERS, "at the base"
     assert recovered.entries == (command(1), configuration_entry(2, 1, joint))
     assert (recovered.base_index, recovered.base_term) == (0, 0)
     bench.append(command(3, 2))
@@ -106,7 +106,7 @@ def test_a_later_entry_at_an_index_replaces_all_from_there_on() -> None:
     bench = Bench()
     fewer = Configuration(frozenset({7, 8}))
     bench.append(command(1), command(2), configuration_entry(3, 1, fewer), command(4))
-    assert bench.reopen().configuration == fewer
+    assert bench.reopen().entries[2] == configuration_entry(3, 1, fewer)
     bench.append(command(2, 2))
     recovered = bench.reopen()
     assert recovered.entries == (command(1), command(2, 2))

@@ -1,6 +1,9 @@
 """The API as clients meet it: a real gateway before three real members."""
 
+import os
+import signal
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import grpc
@@ -11,7 +14,15 @@ from google.rpc import status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from inventory.v1 import auth_pb2, auth_pb2_grpc, inventory_pb2, inventory_pb2_grpc
-from inventory_client import Inventory, Money, NotAllowed, Refused, Unauthenticated
+from inventory_client import (
+    Inventory,
+    Money,
+    NotAllowed,
+    Reads,
+    Refused,
+    Unauthenticated,
+    Unavailable,
+)
 from inventory_client.aio import new_request_id
 from wire.channels import authorization, status_of
 from wire.errors import details_of, reason_of
@@ -253,3 +264,29 @@ def test_members_answer_to_the_cluster_key_alone(system: Up) -> None:
         with pytest.raises(grpc.RpcError) as caught:
             call(b"", metadata=authorization(system.watcher.token or ""))
     assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_a_stale_read_needs_no_majority(system: Up, customer: Inventory) -> None:
+    """Two of three members are stopped; whoever wants the newest state waits in vain."""
+    token = customer.token
+    everybody = system.members()
+    stopped = [member.pid for member in everybody[1:]]
+    known = customer.get_item(1)
+    try:
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        with (
+            Inventory(system.address, token, 1.5, reads=Reads.stale()) as stale,
+            Inventory(system.address, token, 1.5) as strict,
+        ):
+            for _ in range(3):
+                assert stale.get_item(1).name == known.name
+            assert known.id in {item.id for item in stale.items()}
+            with pytest.raises(Unavailable):
+                strict.get_item(1)
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+    system.wait_until_whole()
+    with Inventory(system.address, token, reads=Reads.bounded(timedelta(seconds=1))) as bounded:
+        assert [bounded.get_item(1).name for _ in range(6)] == [known.name] * 6

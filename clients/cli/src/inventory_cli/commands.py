@@ -1,10 +1,11 @@
 """One function a command; typer makes the command line and the help from them."""
 
 import sys
+from datetime import timedelta
 from typing import Annotated
 
 import typer
-from inventory_client import Inventory, Money, Order
+from inventory_client import Inventory, Money, Order, Reads
 from rich.prompt import Prompt
 
 from inventory_cli import session, shell
@@ -70,9 +71,22 @@ def connection(
     timeout: Annotated[
         float, typer.Option(help="Seconds that a call may take, retries included.", min=0.1)
     ] = 5.0,
+    max_staleness: Annotated[
+        float | None,
+        typer.Option(
+            help="Read a state that may be so many seconds old, from any member; 0: of any age.",
+            min=0,
+        ),
+    ] = None,
 ) -> None:
     """Take what all commands share."""
-    context.obj = Connection(address, timeout)
+    if max_staleness is None:
+        reads = Reads.linearizable()
+    elif max_staleness:
+        reads = Reads.bounded(timedelta(seconds=max_staleness))
+    else:
+        reads = Reads.stale()
+    context.obj = Connection(address, timeout, reads)
 
 
 @app.command()

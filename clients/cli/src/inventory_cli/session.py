@@ -12,6 +12,7 @@ from inventory_client import (
     InventoryError,
     NotAllowed,
     OutcomeUnknown,
+    Reads,
     Refused,
     Unauthenticated,
     Unavailable,
@@ -29,6 +30,7 @@ class Connection:
 
     address: str
     timeout: float  # seconds
+    reads: Reads
 
 
 def token_file() -> Path:
@@ -88,7 +90,9 @@ def explain(error: InventoryError) -> str:
 @contextmanager
 def connected(connection: Connection) -> Iterator[Inventory]:
     """Open a client as whoever is logged in; turn its errors into sentences and exit statuses."""
-    with Inventory(connection.address, read_token(), connection.timeout) as inventory:
+    with Inventory(
+        connection.address, read_token(), connection.timeout, reads=connection.reads
+    ) as inventory:
         try:
             yield inventory
         except InventoryError as error:

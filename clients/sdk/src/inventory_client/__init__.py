@@ -17,6 +17,9 @@ What ends a call otherwise is an `InventoryError`:
 - `OutcomeUnknown`: a mutation got no answer in time, and may or may not have taken effect. Call
   again with `request_id=error.request_id`: it is applied once, however often it is sent.
 
+Reads see everything that was acknowledged before them. `reads=Reads.bounded(timedelta(seconds=5))`
+or `reads=Reads.stale()` lets any member answer, with what it has.
+
 Money is whole minor units (`Money("USD", 1250)` is 12.50), quantities are integers. Times are aware
 datetimes. `revision` is the log position that an answer speaks of.
 
@@ -45,6 +48,7 @@ from inventory_client.models import (
     Order,
     OrderLine,
     Placed,
+    Reads,
     StateHash,
     Status,
     User,
@@ -66,6 +70,7 @@ __all__ = [
     "OrderLine",
     "OutcomeUnknown",
     "Placed",
+    "Reads",
     "Refused",
     "StateHash",
     "Status",

@@ -20,6 +20,7 @@ from inventory_client.models import (
     Money,
     Order,
     Placed,
+    Reads,
     Status,
     User,
 )
@@ -28,6 +29,7 @@ from inventory_client.stream import SubmitStream
 ADDRESS_DEFAULT = "127.0.0.1:50051"
 TIMEOUT_SECONDS_DEFAULT = 5.0
 PAGE_SIZE = 500
+LINEARIZABLE = Reads.linearizable()
 
 _INVENTORY = "/inventory.v1.InventoryService/"
 _AUTH = "/inventory.v1.AuthService/"
@@ -74,17 +76,19 @@ class Connection:
         timeout: float = TIMEOUT_SECONDS_DEFAULT,
         *,
         unary: bool = False,
+        reads: Reads = LINEARIZABLE,
     ) -> None:
         """Connect to a gateway at host:port.
 
         `timeout`: seconds that a call may take, retries included. `unary`: one gRPC call for each
-        mutation, instead of the shared stream.
+        mutation, instead of the shared stream. `reads`: how fresh what is read has to be.
         """
         self._channel = grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS)
         self._caller = Caller(self._channel, token)
         self._stream = SubmitStream(self._caller)
         self._timeout = timeout
         self._unary = unary
+        self._reads = reads.options
 
     async def close(self) -> None:
         """End the connection; mutations under way end as OutcomeUnknown."""
@@ -238,7 +242,9 @@ class Items(Connection):
             wanted.price_min.CopyFrom(price_min.to_wire())
         if price_max is not None:
             wanted.price_max.CopyFrom(price_max.to_wire())
-        request = inventory_pb2.GetAllItemsRequest(filter=wanted, order_by=order_by)
+        request = inventory_pb2.GetAllItemsRequest(
+            filter=wanted, order_by=order_by, read_options=self._reads
+        )
         async for page in self._pages(
             _INVENTORY + "GetAllItems", request, inventory_pb2.GetAllItemsResponse
         ):
@@ -249,7 +255,7 @@ class Items(Connection):
         """Return an item; a deleted one has its `delete_time`."""
         response = await self._caller.call(
             _INVENTORY + "GetItem",
-            inventory_pb2.GetItemRequest(item_id=item_id),
+            inventory_pb2.GetItemRequest(item_id=item_id, read_options=self._reads),
             inventory_pb2.GetItemResponse,
             self._timeout,
         )
@@ -356,7 +362,7 @@ class Orders(Connection):
         """Return an order of one's own; producers and admins see all."""
         response = await self._caller.call(
             _INVENTORY + "GetOrder",
-            inventory_pb2.GetOrderRequest(order_id=order_id),
+            inventory_pb2.GetOrderRequest(order_id=order_id, read_options=self._reads),
             inventory_pb2.GetOrderResponse,
             self._timeout,
         )
@@ -364,7 +370,7 @@ class Orders(Connection):
 
     async def orders(self) -> AsyncIterator[Order]:
         """Yield one's own orders, newest first; producers and admins see all."""
-        request = inventory_pb2.ListOrdersRequest()
+        request = inventory_pb2.ListOrdersRequest(read_options=self._reads)
         async for page in self._pages(
             _INVENTORY + "ListOrders", request, inventory_pb2.ListOrdersResponse
         ):
@@ -375,7 +381,7 @@ class Orders(Connection):
         """Return what one item sold (producers, admins, machines)."""
         response = await self._caller.call(
             _INVENTORY + "GetItemStats",
-            inventory_pb2.GetItemStatsRequest(item_id=item_id),
+            inventory_pb2.GetItemStatsRequest(item_id=item_id, read_options=self._reads),
             inventory_pb2.GetItemStatsResponse,
             self._timeout,
         )
@@ -383,7 +389,7 @@ class Orders(Connection):
 
     async def all_item_stats(self, order_by: str = "") -> AsyncIterator[ItemStats]:
         """Yield what each item sold; `order_by` such as "units_sold desc"."""
-        request = inventory_pb2.ListItemStatsRequest(order_by=order_by)
+        request = inventory_pb2.ListItemStatsRequest(order_by=order_by, read_options=self._reads)
         async for page in self._pages(
             _INVENTORY + "ListItemStats", request, inventory_pb2.ListItemStatsResponse
         ):
@@ -394,7 +400,9 @@ class Orders(Connection):
         """Return totals over all items (producers, admins, machines)."""
         response = await self._caller.call(
             _INVENTORY + "GetInventoryStats",
-            inventory_pb2.GetInventoryStatsRequest(low_stock_threshold=low_stock_threshold),
+            inventory_pb2.GetInventoryStatsRequest(
+                low_stock_threshold=low_stock_threshold, read_options=self._reads
+            ),
             inventory_pb2.GetInventoryStatsResponse,
             self._timeout,
         )

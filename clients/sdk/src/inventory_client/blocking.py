@@ -6,7 +6,12 @@ from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from inventory_client.aio import ADDRESS_DEFAULT, TIMEOUT_SECONDS_DEFAULT, AsyncInventory
+from inventory_client.aio import (
+    ADDRESS_DEFAULT,
+    LINEARIZABLE,
+    TIMEOUT_SECONDS_DEFAULT,
+    AsyncInventory,
+)
 from inventory_client.models import (
     Adjusted,
     Answer,
@@ -16,6 +21,7 @@ from inventory_client.models import (
     Money,
     Order,
     Placed,
+    Reads,
     Status,
     User,
 )
@@ -36,6 +42,7 @@ class Inventory:
         timeout: float = TIMEOUT_SECONDS_DEFAULT,
         *,
         unary: bool = False,
+        reads: Reads = LINEARIZABLE,
     ) -> None:
         """See `AsyncInventory`."""
         self._loop = asyncio.new_event_loop()
@@ -43,7 +50,7 @@ class Inventory:
             target=self._loop.run_forever, name="inventory-client", daemon=True
         )
         self._thread.start()
-        self._inventory = self._wait(_open(address, token, timeout, unary=unary))
+        self._inventory = self._wait(_open(address, token, timeout, unary=unary, reads=reads))
 
     def __enter__(self) -> Self:
         """Return the client itself; it connects on first use."""
@@ -225,6 +232,8 @@ class Inventory:
         return self._wait(self._inventory.ask(question))
 
 
-async def _open(address: str, token: str | None, timeout: float, *, unary: bool) -> AsyncInventory:
+async def _open(
+    address: str, token: str | None, timeout: float, *, unary: bool, reads: Reads
+) -> AsyncInventory:
     """Make the client on the loop that it belongs to."""
-    return AsyncInventory(address, token, timeout, unary=unary)
+    return AsyncInventory(address, token, timeout, unary=unary, reads=reads)

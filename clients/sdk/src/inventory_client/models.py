@@ -1,13 +1,37 @@
 """What calls return: frozen records, with whole numbers for money and quantities."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type import money_pb2
 from inventory.v1 import assistant_pb2, auth_pb2, cluster_pb2, inventory_pb2
 from wire import money
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """How fresh the state must be that reads are answered from: one of three."""
+
+    options: inventory_pb2.ReadOptions
+
+    @classmethod
+    def linearizable(cls) -> Self:
+        """See everything that was acknowledged before the read began."""
+        return cls(inventory_pb2.ReadOptions())
+
+    @classmethod
+    def stale(cls) -> Self:
+        """See what some member holds, however old; answered without a majority too."""
+        return cls(inventory_pb2.ReadOptions(consistency=inventory_pb2.CONSISTENCY_STALE))
+
+    @classmethod
+    def bounded(cls, max_staleness: timedelta) -> Self:
+        """See everything that was acknowledged so long before the read, or later."""
+        options = inventory_pb2.ReadOptions(consistency=inventory_pb2.CONSISTENCY_BOUNDED_STALENESS)
+        options.max_staleness.FromTimedelta(max_staleness)
+        return cls(options)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from raft import quorum, replication
 from raft.messages import PreVoteReply, PreVoteRequest, VoteReply, VoteRequest
-from raft.progress import Progress
 from raft.ready import Role
 from raft.state import State
 
@@ -12,7 +11,7 @@ def tick(state: State) -> None:
     state.elapsed_ticks += 1
     if state.elapsed_ticks < state.timeout_ticks:
         return
-    if state.campaign_allowed and state.is_voter:
+    if state.campaign_allowed and state.may_stand:
         ask_before_campaign(state)
     else:
         state.draw_timeout()
@@ -33,6 +32,7 @@ def ask_before_campaign(state: State) -> None:
     state.draw_timeout()
     state.role = Role.PRE_CANDIDATE
     state.leader = 0
+    state.drop_reads()
     state.votes = {state.id: True}
     for peer in voting_peers(state):
         state.at_once.append(
@@ -52,6 +52,7 @@ def campaign(state: State, *, is_transfer: bool = False) -> None:
     state.draw_timeout()
     state.role = Role.CANDIDATE
     state.leader = 0
+    state.drop_reads()
     state.set_hard_state(state.term + 1, state.id)
     state.votes = {}
     for peer in voting_peers(state):
@@ -81,9 +82,10 @@ def lead(state: State) -> None:
     state.votes.clear()
     state.elapsed_ticks = state.heartbeat_elapsed_ticks = 0
     next_index = state.log.last_index + 1
-    state.progress = {
-        peer: Progress(next_index, state.settings.appends_in_flight_max) for peer in state.peers
-    }
+    state.progress = {peer: replication.follower(state, next_index) for peer in state.peers}
+    if state.id not in state.configuration.voters:
+        state.leaves_at = state.log.configurations.index
+    state.backlog.begin(state.log, state.commit_index)
     replication.append_noop(state)
 
 

@@ -1,6 +1,6 @@
 """What was handed out already, and the making of the next Ready."""
 
-from raft.messages import Entry, HardState
+from raft.messages import Configuration, Entry, HardState
 from raft.ready import Leadership, Mark, Ready, Role
 from raft.state import State
 
@@ -14,30 +14,33 @@ class Handout:
     - An entry is handed out as committed only when this member's own disk has it.
     """
 
-    __slots__ = ("_hard_state", "_leader", "_role", "_state", "_term")
+    __slots__ = ("_configuration", "_hard_state", "_leader", "_role", "_state", "_term")
 
     def __init__(self, state: State) -> None:
         """Take the state as known to the caller: it was made from the caller's disk."""
         self._state = state
         self._hard_state: HardState = state.hard_state
+        self._configuration: Configuration = state.configuration
         self._role: Role = state.role
         self._term: int = state.term
         self._leader: int = state.leader
 
     def take(self) -> Ready | None:
         """Return what is owed since the last call; None when nothing is."""
-        state = self._state
+        state, log = self._state, self._state.log
         if not (
             state.at_once
             or state.after_sync
-            or state.log.last_index > state.log.handed_index
+            or state.heartbeats
+            or log.last_index > log.handed_index
             or state.hard_state is not self._hard_state
-            or min(state.commit_index, state.log.synced_index) > state.handed_commit_index
+            or state.commit_index > state.handed_commit_index < log.synced_index
             or state.install
             or state.reads
             or state.dropped_reads
             or state.snapshots
-            or self._leadership_changed()
+            or state.role is not self._role
+            or state.leader != self._leader  # the term changes with the hard state
         ):
             return None
         hard_state = None if state.hard_state is self._hard_state else state.hard_state
@@ -49,34 +52,36 @@ class Handout:
             install=install,
             entries=entries,
             mark=self._mark() if entries or hard_state or install else None,
-            at_once=tuple(state.at_once),
+            at_once=(*state.heartbeats, *state.at_once),
             after_sync=tuple(state.after_sync),
             committed=self._committed(),
             reads=tuple(state.reads),
             dropped_reads=tuple(state.dropped_reads),
             snapshots=tuple(state.snapshots),
             leadership=self._leadership(),
+            configuration=self._configuration_in_force(),
         )
-        for outbox in (state.at_once, state.after_sync, state.reads):
+        for outbox in (state.heartbeats, state.at_once, state.after_sync, state.reads):
             outbox.clear()
         state.dropped_reads.clear()
         state.snapshots.clear()
         return ready
 
-    def _leadership_changed(self) -> bool:
-        """Compare field by field: this is asked far more often than it changes."""
-        state = self._state
-        return (
-            state.role is not self._role or state.leader != self._leader or state.term != self._term
-        )
-
     def _leadership(self) -> Leadership | None:
         """Return who leads where that changed, and remember it."""
-        if not self._leadership_changed():
-            return None
         state = self._state
+        if state.role is self._role and (state.leader, state.term) == (self._leader, self._term):
+            return None
         self._role, self._term, self._leader = state.role, state.term, state.leader
         return Leadership(state.role, state.term, state.leader)
+
+    def _configuration_in_force(self) -> Configuration | None:
+        """Return who takes part where that changed, and remember it."""
+        before, current = self._configuration, self._state.configuration
+        if current is before:
+            return None
+        self._configuration = current
+        return None if current == before else current
 
     def _mark(self) -> Mark:
         """Name the disk as it is once everything handed out is synced."""
@@ -90,6 +95,6 @@ class Handout:
         first = state.handed_commit_index + 1
         if last < first:
             return ()
-        entries = state.log.page(first, last - first + 1, COMMITTED_BYTES_MAX)
+        entries, _ = state.log.page(first, last - first + 1, COMMITTED_BYTES_MAX)
         state.handed_commit_index = entries[-1].index
         return entries

@@ -2,27 +2,46 @@
 
 from collections.abc import Sequence
 
+from raft.configurations import NOBODY, PLAIN, ConfigurationCodec, Configurations
 from raft.errors import InvariantViolation
-from raft.messages import Entry
+from raft.messages import Configuration, Entry, EntryKind
 
 
 class Log:
     """Entries after a base; the base is the last one that was cut off, or 0 before the first.
 
-    - Indexes have no gap: the entry at position i of the list is `base_index + 1 + i`.
+    - Indexes have no gap: the entry at position i of the list is `base_index + 1 + i`, so that
+      `last_index` is the base's and the length of the list.
     - Terms never fall from one entry to the next.
     - `synced_index` <= `handed_index` <= `last_index`.
     - Nothing at or below `base_index` is ever appended, replaced or returned.
+    - `configurations` are those of the base and of the entries that are held.
     """
 
-    __slots__ = ("_entries", "base_index", "base_term", "handed_index", "synced_index")
+    __slots__ = (
+        "_entries",
+        "base_index",
+        "base_term",
+        "configurations",
+        "handed_index",
+        "last_index",
+        "synced_index",
+    )
 
-    def __init__(self, base_index: int, base_term: int, entries: Sequence[Entry]) -> None:
-        """Take what recovery found: all of it is synced."""
+    def __init__(
+        self,
+        base_index: int,
+        base_term: int,
+        entries: Sequence[Entry],
+        configuration: Configuration = NOBODY,
+        codec: ConfigurationCodec = PLAIN,
+    ) -> None:
+        """Take what recovery found: all of it is synced. `configuration` is that of the base."""
+        self.configurations = Configurations(base_index, configuration, codec)
         self.base_index = base_index
         self.base_term = base_term
         self._entries: list[Entry] = []
-        self.handed_index = self.synced_index = base_index
+        self.last_index = self.handed_index = self.synced_index = base_index
         self.append(entries)
         self.handed_index = self.synced_index = self.last_index
 
@@ -30,11 +49,6 @@ class Log:
     def first_index(self) -> int:
         """Return the first index that is held, or the next one when none is."""
         return self.base_index + 1
-
-    @property
-    def last_index(self) -> int:
-        """Return the last index that is held, or the base."""
-        return self.base_index + len(self._entries)
 
     @property
     def last_term(self) -> int:
@@ -59,15 +73,20 @@ class Log:
                     f"entry {entry.index} of term {entry.term} cannot follow {index} of {term}"
                 )
             index, term = entry.index, entry.term
+            if entry.kind is EntryKind.CONFIGURATION:
+                self.configurations.add(entry)
         self._entries.extend(entries)
+        self.last_index = index
 
     def truncate(self, index: int) -> None:
         """Drop the entry at `index` and everything behind it."""
         if index <= self.base_index:
             raise InvariantViolation(f"entry {index} is cut off and cannot be replaced")
         del self._entries[index - self.base_index - 1 :]
+        self.last_index = index - 1
         self.handed_index = min(self.handed_index, index - 1)
         self.synced_index = min(self.synced_index, index - 1)
+        self.configurations.truncate(index)
 
     def compact(self, index: int) -> None:
         """Cut off everything up to `index`, which becomes the base."""
@@ -76,12 +95,14 @@ class Log:
             raise InvariantViolation(f"the log cannot be cut at {index}: it is not synced there")
         del self._entries[: index - self.base_index]
         self.base_index, self.base_term = index, term
+        self.configurations.compact(index)
 
-    def replace(self, index: int, term: int) -> None:
+    def replace(self, index: int, term: int, configuration: Configuration) -> None:
         """Hold nothing but a base: a snapshot took the place of everything (Raft §7)."""
         self._entries.clear()
         self.base_index, self.base_term = index, term
-        self.handed_index = self.synced_index = index
+        self.last_index = self.handed_index = self.synced_index = index
+        self.configurations.replace(index, configuration)
 
     def slice(self, first: int, last: int) -> tuple[Entry, ...]:
         """Return the entries from `first` to `last`, both included."""
@@ -90,15 +111,14 @@ class Log:
         base = self.base_index + 1
         return tuple(self._entries[first - base : last + 1 - base])
 
-    def page(self, first: int, count_max: int, bytes_max: int) -> tuple[Entry, ...]:
-        """Return entries from `first` on: at most so many, so many bytes, but always one."""
+    def page(self, first: int, count_max: int, bytes_max: int) -> tuple[tuple[Entry, ...], int]:
+        """Return entries from `first` on and their bytes: at most so many, but always one entry."""
         entries = self.slice(first, min(self.last_index, first + count_max - 1))
-        size = 0
-        for position, entry in enumerate(entries):
-            size += len(entry.payload)
-            if size > bytes_max and position:
-                return entries[:position]
-        return entries
+        sizes = [len(entry.payload) for entry in entries]
+        total = sum(sizes)
+        while total > bytes_max and len(sizes) > 1:
+            total -= sizes.pop()
+        return (entries if len(sizes) == len(entries) else entries[: len(sizes)]), total
 
     def hand_out(self) -> tuple[Entry, ...]:
         """Return what was not handed out before."""

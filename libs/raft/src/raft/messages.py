@@ -160,6 +160,30 @@ class TimeoutNow:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadRequest:
+    """From which index on may I answer a read that has begun? (dissertation §6.4).
+
+    `context` names this attempt alone: the asker uses it once, over restarts too.
+    """
+
+    sender: int
+    recipient: int
+    term: int
+    context: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadReply:
+    """From `index` on, confirmed by a quorum after the request came; 0: not now, ask again."""
+
+    sender: int
+    recipient: int
+    term: int
+    context: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
 class InstallSnapshot:
     """A snapshot that is complete, verified and synced in the recipient's staging (Raft §7).
 
@@ -183,5 +207,7 @@ Message = (
     | Heartbeat
     | HeartbeatReply
     | TimeoutNow
+    | ReadRequest
+    | ReadReply
     | InstallSnapshot
 )

@@ -4,23 +4,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from raft import election, reads, replication, transfer
+from raft import election, membership, reads, replication, transfer
 from raft.errors import InvariantViolation
 from raft.handout import Handout
 from raft.log import Log
+from raft.membership import Change, ChangeRefused
 from raft.messages import (
     AppendReply,
     AppendRequest,
-    Configuration,
     Entry,
     EntryKind,
-    HardState,
     Heartbeat,
     HeartbeatReply,
     InstallSnapshot,
     Message,
     PreVoteReply,
     PreVoteRequest,
+    ReadReply,
+    ReadRequest,
     TimeoutNow,
     VoteReply,
     VoteRequest,
@@ -28,6 +29,7 @@ from raft.messages import (
 from raft.ready import Mark, Ready, Role
 from raft.state import Restored, Settings, State
 from raft.transfer import TransferBegun, TransferRefused
+from raft.view import View
 
 FROM_LEADER = AppendRequest | Heartbeat | InstallSnapshot | TimeoutNow
 
@@ -54,7 +56,14 @@ class Transferring:
     target: int  # a member id
 
 
-class RawNode:
+@dataclass(frozen=True, slots=True)
+class Overloaded:
+    """Nothing was proposed: too much waits to be committed. Hold on, or turn clients away."""
+
+    uncommitted_bytes: int  # of payloads
+
+
+class RawNode(View):
     """One member of a cluster, without a clock, a disk or a network of its own.
 
     - Every message passes one check of its term before its own rule sees it (Raft §5.1).
@@ -64,7 +73,13 @@ class RawNode:
 
     def __init__(self, settings: Settings, restored: Restored) -> None:
         """Go on from what is on disk; raise InvariantViolation when it does not fit together."""
-        log = Log(restored.base_index, restored.base_term, restored.entries)
+        log = Log(
+            restored.base_index,
+            restored.base_term,
+            restored.entries,
+            restored.configuration,
+            settings.codec,
+        )
         if not restored.base_index <= restored.applied_index <= log.last_index:
             raise InvariantViolation(
                 f"applied index {restored.applied_index} lies outside the log, "
@@ -74,32 +89,24 @@ class RawNode:
             raise InvariantViolation(
                 f"the log ends in term {log.last_term}, past the term {restored.hard_state.term}"
             )
-        self._state = State(
+        state = State(
             settings=settings,
             log=log,
-            configuration=restored.configuration,
             hard_state=restored.hard_state,
             commit_index=restored.applied_index,
             handed_commit_index=restored.applied_index,
             applied_index=restored.applied_index,
         )
-        self._handout = Handout(self._state)
-        self._state.draw_timeout()
+        super().__init__(state)
+        self._handout = Handout(state)
+        state.draw_timeout()
 
-    def step(self, message: Message) -> None:  # noqa: C901, PLR0912 - the one switch over messages
+    def step(self, message: Message) -> None:  # noqa: C901, PLR0912 - the switch over messages
         """Take one message; those for others are ignored, and strangers never count."""
         state = self._state
         if message.recipient != state.id or not self._passes_term(message):
             return
         match message:
-            case PreVoteRequest():
-                election.pre_vote_requested(state, message)
-            case PreVoteReply():
-                election.pre_vote_replied(state, message)
-            case VoteRequest():
-                election.vote_requested(state, message)
-            case VoteReply():
-                election.vote_replied(state, message)
             case AppendRequest():
                 self._hear_leader(message)
                 replication.append_requested(state, message)
@@ -107,6 +114,8 @@ class RawNode:
                 replication.append_replied(state, message)
                 if state.transfer is not None:
                     transfer.replied(state, message.sender)
+                if state.leaves_at:
+                    self._retire()
             case Heartbeat():
                 self._hear_leader(message)
                 replication.heartbeat_received(state, message)
@@ -115,9 +124,21 @@ class RawNode:
                 reads.heartbeat_replied(state, message)
                 if state.transfer is not None:
                     transfer.replied(state, message.sender)
+            case PreVoteRequest():
+                election.pre_vote_requested(state, message)
+            case PreVoteReply():
+                election.pre_vote_replied(state, message)
+            case VoteRequest():
+                election.vote_requested(state, message)
+            case VoteReply():
+                election.vote_replied(state, message)
             case TimeoutNow():
                 self._hear_leader(message)
                 transfer.told(state, message)
+            case ReadRequest():
+                reads.requested(state, message)
+            case ReadReply():
+                reads.replied(state, message)
             case InstallSnapshot():
                 self._hear_leader(message)
                 replication.snapshot_received(state, message)
@@ -127,6 +148,8 @@ class RawNode:
     def _passes_term(self, message: Message) -> bool:
         """Apply the rule of terms (Raft §5.1); tell whether the message is of this term."""
         state = self._state
+        if message.term == state.term:
+            return True
         match message:
             case PreVoteRequest():
                 return True  # its term is only asked about
@@ -140,10 +163,8 @@ class RawNode:
             leader = message.sender if isinstance(message, FROM_LEADER) else 0
             state.follow(message.term, leader)
             return True
-        if message.term < state.term:
-            self._answer_outdated(message)
-            return False
-        return True
+        self._answer_outdated(message)
+        return False
 
     def _answer_outdated(self, message: Message) -> None:
         """Tell a leader or a candidate of an older term about this one (dissertation §9.6)."""
@@ -170,12 +191,15 @@ class RawNode:
         """Let one tick pass."""
         state = self._state
         if state.role is not Role.LEADER:
+            if state.forwarded:
+                reads.tick(state)
             election.tick(state)
             return
         state.heartbeat_elapsed_ticks += 1
         state.elapsed_ticks += 1
         if state.elapsed_ticks >= state.settings.election_timeout_ticks_min:
             state.elapsed_ticks = 0
+            membership.release(state)
             election.check_quorum(state)
         transfer.tick(state)
         if (
@@ -186,25 +210,60 @@ class RawNode:
 
     def propose(
         self, payloads: Sequence[bytes], kind: EntryKind = EntryKind.COMMAND
-    ) -> Accepted | NotLeader | Transferring:
-        """Put one entry for each payload into the log of a leader that is to stay."""
+    ) -> Accepted | NotLeader | Transferring | Overloaded:
+        """Put one entry for each payload into the log of a leader that is to stay.
+
+        What does not fit `uncommitted_bytes_max` waits for commits, unless nothing else does.
+        Configurations come by `change`: ValueError.
+        """
+        if kind is EntryKind.CONFIGURATION:
+            raise ValueError("a configuration is not proposed but changed")
         state = self._state
         if state.role is not Role.LEADER:
             return NotLeader(state.leader)
         if state.transfer is not None:
             return Transferring(state.transfer.target)
+        size = sum(map(len, payloads))
+        waiting = state.backlog.settle(state.commit_index)
+        if waiting and waiting + size > state.settings.uncommitted_bytes_max:
+            return Overloaded(waiting)
         first_index = state.log.last_index + 1
         entries = tuple(
             Entry(index, state.term, kind, payload)
             for index, payload in enumerate(payloads, first_index)
         )
         replication.append_own(state, entries)
+        state.backlog.add(state.log.last_index, size)
         return Accepted(first_index, state.term)
 
-    def read(self, context: int) -> bool:
-        """Begin a read round; `context` comes back in Ready, as confirmed or as dropped.
+    def change(self, change: Change) -> Accepted | NotLeader | Transferring | ChangeRefused:
+        """Add a learner, promote it or remove a member, one at a time (dissertation §4.1).
 
-        False: this member does not lead, or has not committed in its term yet; nothing began.
+        Accepted: the configuration is in force here, and in the log; it stays there when its entry
+        is applied, and is taken back where another leader's entry takes its place.
+        """
+        state = self._state
+        if state.role is not Role.LEADER:
+            return NotLeader(state.leader)
+        if state.transfer is not None:
+            return Transferring(state.transfer.target)
+        configuration = membership.decide(state, change)
+        if isinstance(configuration, ChangeRefused):
+            return configuration
+        return Accepted(membership.begin(state, configuration), state.term)
+
+    def _retire(self) -> None:
+        """Give up the lead when the own removal is committed."""
+        state = self._state
+        if state.leaves_at and state.commit_index >= state.leaves_at:
+            membership.retire(state)
+
+    def read(self, context: int) -> bool:
+        """Ask where a read may be answered; `context` comes back in Ready, confirmed or dropped.
+
+        A leader asks a quorum, any other member its leader. Dropped reads, and an attempt that took
+        too long, are asked again with another context. False: no leader is known, this one has not
+        committed in its term yet, or too many reads wait; nothing began.
         """
         return reads.begin(self._state, context)
 
@@ -215,11 +274,6 @@ class RawNode:
         effect; until then `transferring` is true and nothing can be proposed.
         """
         return transfer.begin(self._state, target)
-
-    @property
-    def transferring(self) -> bool:
-        """Whether the lead is being handed over."""
-        return self._state.transfer is not None
 
     def step_down(self) -> None:
         """Give up the lead, for instance because the own disk hangs."""
@@ -241,6 +295,7 @@ class RawNode:
             state.log.synced_index = mark.index
             if state.role is Role.LEADER:
                 replication.advance_commit(state)
+                self._retire()
 
     def applied(self, index: int) -> None:
         """Learn that everything up to `index` is applied."""
@@ -261,70 +316,8 @@ class RawNode:
         `installed`: the peer has it on disk, synced; it counts as holding all up to `index`.
         """
         replication.snapshot_sent(self._state, peer, index, installed=installed)
+        self._retire()
 
     def ready(self) -> Ready | None:
         """Return what is owed since the last call; None when nothing is."""
         return self._handout.take()
-
-    @property
-    def id(self) -> int:
-        """The id of this member."""
-        return self._state.id
-
-    @property
-    def role(self) -> Role:
-        """What this member takes itself for."""
-        return self._state.role
-
-    @property
-    def term(self) -> int:
-        """The current term."""
-        return self._state.term
-
-    @property
-    def leader(self) -> int:
-        """The leader's id, 0 for unknown."""
-        return self._state.leader
-
-    @property
-    def commit_index(self) -> int:
-        """The last index known to be committed."""
-        return self._state.commit_index
-
-    @property
-    def applied_index(self) -> int:
-        """The last index that the caller has applied."""
-        return self._state.applied_index
-
-    @property
-    def first_index(self) -> int:
-        """The first index that the log holds."""
-        return self._state.log.first_index
-
-    @property
-    def last_index(self) -> int:
-        """The last index of the log."""
-        return self._state.log.last_index
-
-    def term_at(self, index: int) -> int | None:
-        """Return the term at an index of the log or its base; None where nothing is held."""
-        return self._state.log.term_at(index)
-
-    @property
-    def hard_state(self) -> HardState:
-        """Term and vote, synced or not."""
-        return self._state.hard_state
-
-    @property
-    def configuration(self) -> Configuration:
-        """Who takes part."""
-        return self._state.configuration
-
-    @property
-    def campaign_allowed(self) -> bool:
-        """Whether this member may campaign and vote."""
-        return self._state.campaign_allowed
-
-    @campaign_allowed.setter
-    def campaign_allowed(self, allowed: bool) -> None:
-        self._state.campaign_allowed = allowed

@@ -20,5 +20,5 @@ def lost(voters: frozenset[int], refusing: Iterable[int]) -> bool:
 
 def held_index(voters: frozenset[int], held: Mapping[int, int]) -> int:
     """Return the highest index that a majority holds (Raft §5.3); a missing voter holds none."""
-    indexes = sorted((held.get(voter, 0) for voter in voters), reverse=True)
+    indexes = sorted([held.get(voter, 0) for voter in voters], reverse=True)
     return indexes[size(voters) - 1]

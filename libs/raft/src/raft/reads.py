@@ -1,23 +1,92 @@
-"""Linearizable reads without a log entry: ReadIndex (dissertation §6.4)."""
+"""Linearizable reads without a log entry: ReadIndex (dissertation §6.4).
+
+The leader confirms by a round of heartbeats that it still leads, and the commit index from before
+the round is where the read may be answered. A member that does not lead asks its leader.
+"""
 
 from raft import quorum, replication
-from raft.messages import HeartbeatReply
+from raft.messages import HeartbeatReply, ReadReply, ReadRequest
 from raft.ready import ReadState, Role
-from raft.state import ReadRound, State
+from raft.state import ForwardedRead, ReadRound, State
+
+WAITING_MAX = 1024  # rounds at a leader, requests at a follower
+NUMBERS = 1 << 62  # the first number of a start is drawn from so many
 
 
 def begin(state: State, context: int) -> bool:
-    """Begin a round; False unless this member leads and has committed an entry of its term.
+    """Begin a round, or ask the leader to; False where neither can be done."""
+    if state.role is Role.LEADER:
+        return begin_round(state, state.id, context)
+    return state.leader != 0 and forward(state, context)
+
+
+def begin_round(state: State, asker: int, context: int) -> bool:
+    """Begin a round; False unless this leader has committed an entry of its term.
 
     Before that a new leader does not know what its predecessors committed.
     """
-    if state.role is not Role.LEADER or state.log.term_at(state.commit_index) != state.term:
+    if state.log.term_at(state.commit_index) != state.term or len(state.rounds) >= WAITING_MAX:
         return False
     state.round_number += 1
-    state.rounds.append(ReadRound(state.round_number, context, state.commit_index, {state.id}))
+    heard = {state.id}
+    state.rounds.append(ReadRound(state.round_number, asker, context, state.commit_index, heard))
     replication.beat(state)
     confirm(state)
     return True
+
+
+def forward(state: State, context: int) -> bool:
+    """Ask the leader, under a number that was never used before.
+
+    A reply to an earlier request, of an earlier start even, says nothing about this read: so the
+    first number is drawn, and the draw is wide enough that two starts do not meet.
+    """
+    if len(state.forwarded) >= WAITING_MAX:
+        return False
+    if not state.forwarded_number:
+        state.forwarded_number = state.settings.random(NUMBERS)
+    state.forwarded_number += 1
+    state.forwarded[state.forwarded_number] = ForwardedRead(context)
+    state.at_once.append(
+        ReadRequest(
+            sender=state.id,
+            recipient=state.leader,
+            term=state.term,
+            context=state.forwarded_number,
+        )
+    )
+    return True
+
+
+def tick(state: State) -> None:
+    """Let requests age, and give up those that were answered by nobody in an election timeout."""
+    late = []
+    for number, read in state.forwarded.items():
+        read.elapsed_ticks += 1
+        if read.elapsed_ticks >= state.settings.election_timeout_ticks_min:
+            late.append(number)
+    for number in late:
+        state.dropped_reads.append(state.forwarded.pop(number).context)
+
+
+def requested(state: State, message: ReadRequest) -> None:
+    """Begin a round for a member, or say that there is none to be had."""
+    is_leader = state.role is Role.LEADER
+    if is_leader and message.sender not in state.progress:
+        return
+    if not is_leader or not begin_round(state, message.sender, message.context):
+        reply(state, message.sender, message.context, 0)
+
+
+def replied(state: State, message: ReadReply) -> None:
+    """Take the leader's word for the one read that it is about."""
+    read = state.forwarded.pop(message.context, None)
+    if read is None:
+        return
+    if message.index:
+        state.reads.append(ReadState(read.context, message.index))
+    else:
+        state.dropped_reads.append(read.context)
 
 
 def heartbeat_replied(state: State, message: HeartbeatReply) -> None:
@@ -34,4 +103,14 @@ def confirm(state: State) -> None:
     """Hand out the rounds that a quorum has confirmed, oldest first."""
     while state.rounds and quorum.reached(state.configuration.voters, state.rounds[0].heard):
         one = state.rounds.pop(0)
-        state.reads.append(ReadState(one.context, one.index))
+        if one.asker == state.id:
+            state.reads.append(ReadState(one.context, one.index))
+        else:
+            reply(state, one.asker, one.context, one.index)
+
+
+def reply(state: State, asker: int, context: int, index: int) -> None:
+    """Tell a member where its read may be answered."""
+    state.at_once.append(
+        ReadReply(sender=state.id, recipient=asker, term=state.term, context=context, index=index)
+    )

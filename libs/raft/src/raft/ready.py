@@ -8,7 +8,7 @@ every Ready before it, are on disk and synced.
 import enum
 from dataclasses import dataclass
 
-from raft.messages import Entry, HardState, Message, SnapshotMeta
+from raft.messages import Configuration, Entry, HardState, Message, SnapshotMeta
 
 
 class Role(enum.Enum):
@@ -31,7 +31,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class ReadState:
-    """A read may be answered once everything up to `index` is applied."""
+    """A read may be answered once everything up to `index` is applied here."""
 
     context: int  # as given to `read`
     index: int
@@ -62,6 +62,7 @@ class Ready:
     after_sync: tuple[Message, ...]  # may not
     committed: tuple[Entry, ...]  # to be applied in order; synced here before they appear
     reads: tuple[ReadState, ...]  # confirmed by a quorum
-    dropped_reads: tuple[int, ...]  # contexts: leadership was lost, ask again elsewhere
+    dropped_reads: tuple[int, ...]  # contexts: no index will come, ask again
     snapshots: tuple[int, ...]  # peers too far behind the log: stream a snapshot to each
     leadership: Leadership | None  # None: unchanged
+    configuration: Configuration | None = None  # in force from here on; None: unchanged

@@ -29,9 +29,15 @@ def append_own(state: State, entries: Sequence[Entry]) -> None:
         send_appends(state, peer, progress)
 
 
+def follower(state: State, next_index: int) -> Progress:
+    """Return what is known of a follower at first: nothing, so its log is probed."""
+    settings = state.settings
+    return Progress(next_index, settings.appends_in_flight_max, settings.bytes_in_flight_max)
+
+
 def send_appends(state: State, peer: int, progress: Progress) -> None:
     """Send what a follower lacks, as far as its pace allows."""
-    while progress.may_send and progress.next <= state.log.last_index:
+    while progress.next <= state.log.last_index and progress.may_send:
         send_append(state, peer, progress)
 
 
@@ -40,13 +46,11 @@ def send_append(state: State, peer: int, progress: Progress) -> None:
     previous_index = progress.next - 1
     previous_term = state.log.term_at(previous_index)
     if previous_term is None:
-        progress.wait_for_snapshot()
-        state.snapshots.append(peer)
+        need_snapshot(state, peer, progress)
         return
     settings = state.settings
-    entries = state.log.page(
-        progress.next, settings.entries_per_append_max, settings.bytes_per_append_max
-    )
+    bytes_max = min(settings.bytes_per_append_max, progress.bytes_max - progress.bytes_in_flight)
+    entries, size = state.log.page(progress.next, settings.entries_per_append_max, bytes_max)
     state.at_once.append(
         AppendRequest(
             sender=state.id,
@@ -58,7 +62,14 @@ def send_append(state: State, peer: int, progress: Progress) -> None:
             entries=entries,
         )
     )
-    progress.sent(previous_index + len(entries), len(entries))
+    progress.sent(previous_index + len(entries), len(entries), size)
+
+
+def need_snapshot(state: State, peer: int, progress: Progress) -> None:
+    """Wait for a snapshot to reach a follower; one that is to leave needs none."""
+    progress.wait_for_snapshot()
+    if not progress.leaves_at:
+        state.snapshots.append(peer)
 
 
 def append_requested(state: State, message: AppendRequest) -> None:
@@ -133,7 +144,8 @@ def append_replied(state: State, message: AppendReply) -> None:
             progress.pace is Pace.SNAPSHOT and progress.match >= state.log.base_index
         ):
             progress.replicate()
-        advance_commit(state)
+        if message.index > state.commit_index:
+            advance_commit(state)
     send_appends(state, message.sender, progress)
 
 
@@ -168,15 +180,20 @@ def beat(state: State) -> None:
     state.heartbeat_elapsed_ticks = 0
     context = state.rounds[-1].number if state.rounds else 0
     for peer, progress in state.progress.items():
-        state.at_once.append(
-            Heartbeat(
-                sender=state.id,
-                recipient=peer,
-                term=state.term,
-                commit=min(progress.match, state.commit_index),
-                context=context,
-            )
+        beat_one(state, peer, progress, context)
+
+
+def beat_one(state: State, peer: int, progress: Progress, context: int) -> None:
+    """Send a heartbeat to one follower."""
+    state.heartbeats.append(
+        Heartbeat(
+            sender=state.id,
+            recipient=peer,
+            term=state.term,
+            commit=min(progress.match, state.commit_index),
+            context=context,
         )
+    )
 
 
 def heartbeat_received(state: State, message: Heartbeat) -> None:
@@ -209,8 +226,7 @@ def nudge(state: State, peer: int, progress: Progress) -> None:
     previous_term = state.log.term_at(progress.next - 1)
     if previous_term is None:
         # The log was cut past what is under way, so nothing it holds can follow on from there.
-        progress.wait_for_snapshot()
-        state.snapshots.append(peer)
+        need_snapshot(state, peer, progress)
         return
     state.at_once.append(
         AppendRequest(
@@ -235,8 +251,7 @@ def snapshot_received(state: State, message: InstallSnapshot) -> None:
         # The log holds all that the snapshot covers, and its tail with it.
         state.commit(meta.index)
     else:
-        state.log.replace(meta.index, meta.term)
-        state.configuration = meta.configuration
+        state.log.replace(meta.index, meta.term, meta.configuration)
         state.commit_index = state.handed_commit_index = meta.index
         state.install = meta
     state.after_sync.append(accepted(state, message.sender, meta.index))

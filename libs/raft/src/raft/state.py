@@ -1,12 +1,14 @@
-"""Everything one member knows, and the two outboxes for what it says."""
+"""Everything one member knows, and the outboxes for what it says."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from raft.backlog import Backlog
+from raft.configurations import PLAIN, ConfigurationCodec
 from raft.errors import InvariantViolation
 from raft.log import Log
 from raft.messages import Configuration, Entry, HardState, Message, SnapshotMeta
-from raft.progress import Progress
+from raft.progress import UNBOUNDED, Progress
 from raft.ready import ReadState, Role
 
 
@@ -22,6 +24,9 @@ class Settings:
     bytes_per_append_max: int
     appends_in_flight_max: int
     random: Callable[[int], int]  # an integer from 0 to its argument - 1
+    codec: ConfigurationCodec = PLAIN
+    bytes_in_flight_max: int = UNBOUNDED  # of payloads, to one follower
+    uncommitted_bytes_max: int = UNBOUNDED  # of payloads, in a leader's log
 
     def __post_init__(self) -> None:
         """Refuse timings that cannot work (Raft §5.6: heartbeats well within the timeout)."""
@@ -31,16 +36,20 @@ class Settings:
             raise ValueError("heartbeat_ticks must be positive and below the election timeout")
         if self.election_timeout_ticks_min >= self.election_timeout_ticks_max:
             raise ValueError("the election timeout needs a range to be drawn from")
-        if min(self.entries_per_append_max, self.appends_in_flight_max) < 1:
+        counts = (self.entries_per_append_max, self.appends_in_flight_max)
+        if min(*counts, self.bytes_in_flight_max, self.uncommitted_bytes_max) < 1:
             raise ValueError("a bound below 1 sends nothing")
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What recovery found on disk; a new member restores zeros and its first configuration."""
+    """What recovery found on disk; a new member restores zeros and its first configuration.
+
+    A member that joins later restores the configuration that the cluster was founded with.
+    """
 
     hard_state: HardState
-    configuration: Configuration
+    configuration: Configuration  # at `base_index`; those in `entries` follow it
     base_index: int
     base_term: int
     entries: Sequence[Entry]
@@ -52,9 +61,18 @@ class ReadRound:
     """Reads that one quorum of heartbeat replies confirms (dissertation §6.4)."""
 
     number: int
-    context: int
+    asker: int  # a member id
+    context: int  # the asker's
     index: int  # the commit index when the round began
     heard: set[int]
+
+
+@dataclass(slots=True)
+class ForwardedRead:
+    """A read that the leader was asked about."""
+
+    context: int  # as given to `read`
+    elapsed_ticks: int = 0
 
 
 @dataclass(slots=True)
@@ -71,12 +89,13 @@ class State:
 
     - `applied_index` <= `handed_commit_index` <= `commit_index` <= `log.last_index`.
     - `term` and `commit_index` never fall; `vote` changes only from 0 or with the term.
-    - `progress` and `rounds` are empty unless this member leads, and so is `transfer`.
+    - `progress` and `rounds` are empty unless this member leads, and so are `transfer` and
+      `leaves_at` and `backlog`.
+    - `forwarded` is empty unless this member follows a leader, and asked that one in this term.
     """
 
     settings: Settings
     log: Log
-    configuration: Configuration
     hard_state: HardState
     commit_index: int
     handed_commit_index: int
@@ -87,13 +106,19 @@ class State:
     progress: dict[int, Progress] = field(default_factory=dict)  # by peer
     rounds: list[ReadRound] = field(default_factory=list)
     round_number: int = 0
+    forwarded: dict[int, ForwardedRead] = field(default_factory=dict)  # by number
+    forwarded_number: int = 0  # of the last one; 0: none since the start
     transfer: Transfer | None = None
+    leaves_at: int = 0  # of the entry that removes this leader, 0: it is to stay
     elapsed_ticks: int = 0  # since the leader was heard, or the last campaign began
     heartbeat_elapsed_ticks: int = 0
     timeout_ticks: int = 0
     campaign_allowed: bool = True
     hard_state_synced: bool = True
 
+    backlog: Backlog = field(default_factory=Backlog)
+
+    heartbeats: list[Message] = field(default_factory=list)  # leave before `at_once`
     at_once: list[Message] = field(default_factory=list)
     after_sync: list[Message] = field(default_factory=list)
     reads: list[ReadState] = field(default_factory=list)
@@ -112,9 +137,21 @@ class State:
         return self.hard_state.term
 
     @property
-    def is_voter(self) -> bool:
-        """Whether this member may vote and campaign."""
-        return self.id in self.configuration.voters
+    def configuration(self) -> Configuration:
+        """Return who takes part, by the newest entry that says so (dissertation §4.1)."""
+        return self.log.configurations.current
+
+    @property
+    def may_stand(self) -> bool:
+        """Whether this member may campaign.
+
+        So may a voter that is being removed, until it knows that the entry is committed: it may
+        be the only one that holds it, and then nobody else can be elected (dissertation §4.2.2).
+        """
+        known = self.log.configurations
+        return self.id in known.current.voters or (
+            known.index > self.commit_index and self.id in known.previous.voters
+        )
 
     @property
     def peers(self) -> list[int]:
@@ -149,9 +186,17 @@ class State:
         self.leader = leader
         self.votes.clear()
         self.progress.clear()
-        self.dropped_reads.extend(one.context for one in self.rounds)
-        self.rounds.clear()
         self.transfer = None
+        self.leaves_at = 0
+        self.backlog.clear()
+        self.drop_reads()
+
+    def drop_reads(self) -> None:
+        """Give up the reads that wait: who leads, or this member's part in it, has changed."""
+        self.dropped_reads.extend(one.context for one in self.rounds if one.asker == self.id)
+        self.dropped_reads.extend(one.context for one in self.forwarded.values())
+        self.rounds.clear()
+        self.forwarded.clear()
 
     def commit(self, index: int) -> None:
         """Raise the commit index; lower ones say nothing new."""

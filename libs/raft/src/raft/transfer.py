@@ -37,23 +37,28 @@ def begin(state: State, target: int) -> TransferBegun | TransferRefused:
         return TransferRefused("this member does not lead")
     if state.transfer is not None:
         return TransferRefused(f"a transfer to member {state.transfer.target} is under way")
-    candidates = {
-        peer: progress
-        for peer, progress in state.progress.items()
-        if peer in state.configuration.voters and progress.is_present
-    }
     if target:
         if target not in state.configuration.voters or target == state.id:
             return TransferRefused(f"member {target} is not another voter")
-        if target not in candidates:
+        if not state.progress[target].is_present:
             return TransferRefused(f"member {target} has not been heard of lately")
-    elif candidates:
-        target = max(candidates, key=lambda peer: (candidates[peer].match, -peer))
     else:
-        return TransferRefused("no other voter has been heard of lately")
+        target = most_caught_up(state)
+        if not target:
+            return TransferRefused("no other voter has been heard of lately")
     state.transfer = Transfer(target)
-    go_on(state, target, candidates[target])
+    go_on(state, target, state.progress[target])
     return TransferBegun(target)
+
+
+def most_caught_up(state: State) -> int:
+    """Return the voter that holds most of the log, of those that are present; 0 for none."""
+    candidates = {
+        peer: progress.match
+        for peer, progress in state.progress.items()
+        if peer in state.configuration.voters and progress.is_present
+    }
+    return max(candidates, key=lambda peer: (candidates[peer], -peer), default=0)
 
 
 def tick(state: State) -> None:
@@ -83,5 +88,5 @@ def replied(state: State, peer: int) -> None:
 
 def told(state: State, message: TimeoutNow) -> None:
     """Campaign at once, if this member may."""
-    if state.leader == message.sender and state.campaign_allowed and state.is_voter:
+    if state.leader == message.sender and state.campaign_allowed and state.may_stand:
         election.campaign(state, is_transfer=True)

@@ -1,11 +1,12 @@
 """What one member has on disk, and what is on its way there."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from raft import Restored
-from raft.messages import Configuration, Entry, HardState, Message, SnapshotMeta
+from raft.configurations import PLAIN
+from raft.messages import Configuration, Entry, EntryKind, HardState, Message, SnapshotMeta
 from raft.ready import Mark
 
 
@@ -16,6 +17,22 @@ class Image:
     index: int
     term: int
     checksum: int
+
+
+def configurations_of(entries: Iterable[Entry]) -> list[tuple[int, Configuration]]:
+    """Return the configurations among entries, with their indexes."""
+    return [
+        (entry.index, PLAIN.decode(entry.payload))
+        for entry in entries
+        if entry.kind is EntryKind.CONFIGURATION
+    ]
+
+
+def upto(
+    configurations: Iterable[tuple[int, Configuration]], index: int
+) -> list[tuple[int, Configuration]]:
+    """Return those up to an index."""
+    return [one for one in configurations if one[0] <= index]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +58,7 @@ class Disk:
     def __init__(self, configuration: Configuration) -> None:
         """Begin as an empty member of a cluster."""
         self.hard_state = HardState(0, 0)
-        self.configuration = configuration
+        self.configuration = configuration  # at `base_index`
         self.base_index = self.base_term = 0
         self.entries: list[Entry] = []
         self.image = Image(0, 0, 0)
@@ -79,8 +96,13 @@ class Disk:
         """Drop the log up to `index`, which the durable state covers."""
         if index > self.base_index:
             self.base_term = self.entries[index - self.base_index - 1].term
+            self.configuration = upto(self.configurations(), index)[-1][1]
             del self.entries[: index - self.base_index]
             self.base_index = index
+
+    def configurations(self) -> list[tuple[int, Configuration]]:
+        """Return those of the base and of the entries that are synced, with their indexes."""
+        return [(self.base_index, self.configuration), *configurations_of(self.entries)]
 
     def restored(self) -> Restored:
         """Return what a member starts from."""

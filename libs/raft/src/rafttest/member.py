@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from random import Random
 
 from raft import Accepted, RawNode, Settings
+from raft.membership import Change
 from raft.messages import (
     AppendReply,
-    Configuration,
     Entry,
     EntryKind,
     InstallSnapshot,
@@ -17,7 +17,7 @@ from raft.messages import (
 )
 from raft.ready import Ready, Role
 
-from rafttest.disk import Batch, Disk, Image
+from rafttest.disk import Batch, Disk, Image, configurations_of, upto
 from rafttest.properties import Properties
 
 
@@ -70,6 +70,7 @@ class Member:
         self.image = self.disk.image
         self.unapplied: list[Entry] = []
         self.proposed: dict[int, int] = {}  # index to term, of entries that a client waits for
+        self.configurations = self.disk.configurations()
         self.node = RawNode(self.settings, self.disk.restored())
         self.seen_commit_index = self.node.commit_index
         self.fulfil()
@@ -107,6 +108,12 @@ class Member:
                 pass
         self.fulfil()
 
+    def change(self, change: Change) -> bool:
+        """Let a member join, be promoted or leave; tell whether it begins."""
+        accepted = self.running.change(change)
+        self.fulfil()
+        return isinstance(accepted, Accepted)
+
     def transfer(self, target: int) -> None:
         """Hand the lead over, if this member has it."""
         self.running.transfer(target)
@@ -141,14 +148,27 @@ class Member:
 
     def _judge(self, node: RawNode, ready: Ready) -> None:
         properties = self.world.properties
-        if ready.entries:
-            previous_term = node.term_at(ready.entries[0].index - 1) or 0
-            properties.appended(node.id, previous_term, ready.entries)
         if node.commit_index > self.seen_commit_index:
             properties.advanced(node, self.seen_commit_index + 1, self.world.disks)
             self.seen_commit_index = node.commit_index
+        if ready.install is not None:
+            self.configurations = [(ready.install.index, ready.install.configuration)]
+        if ready.entries:
+            previous_term = node.term_at(ready.entries[0].index - 1) or 0
+            properties.appended(node.id, previous_term, ready.entries)
+            self._configure(node, ready.entries)
+        properties.configured(node, self.configurations[-1][1])
         if node.role is Role.LEADER:
             properties.led(node)
+            properties.bounded(node, self.settings)
+
+    def _configure(self, node: RawNode, entries: tuple[Entry, ...]) -> None:
+        """Follow what the log says of who takes part, as a caller's own log does."""
+        self.configurations = upto(self.configurations, entries[0].index - 1)
+        for index, configuration in configurations_of(entries):
+            if node.role is Role.LEADER:
+                self.world.properties.changed(node, *self.configurations[-1], configuration)
+            self.configurations.append((index, configuration))
 
     def _leave(self, message: Message) -> None:
         self.world.properties.left(message, self.disk)
@@ -223,7 +243,7 @@ class Member:
     def _stream(self, node: RawNode, peer: int) -> None:
         world = self.world
         due = world.round() + 1 + world.random.randint(0, 8)
-        configuration: Configuration = node.configuration
+        configuration = node.configuration_at(self.image.index)
         meta = SnapshotMeta(self.image.index, self.image.term, configuration)
         world.streams.append(
             Stream(self, self.life, peer, node.term, meta, self.image, due, due + 20)

@@ -2,11 +2,22 @@
 
 from collections.abc import Iterable
 
-from raft import RawNode, quorum
-from raft.messages import AppendReply, Entry, Message, VoteReply, VoteRequest
+from raft import RawNode, Settings, quorum
+from raft.messages import (
+    AppendReply,
+    Configuration,
+    Entry,
+    Message,
+    VoteReply,
+    VoteRequest,
+)
 from raft.ready import Role
 
 from rafttest.disk import Disk, Image
+
+PAYLOAD_BYTES_MAX = 8  # a number
+ENTRY_BYTES_MAX = 32  # a configuration of a dozen members
+BATCH_BYTES_MAX = 4 * PAYLOAD_BYTES_MAX
 
 
 class PropertyViolation(Exception):  # noqa: N818 - it names the fact
@@ -25,6 +36,12 @@ class Properties:
     - Durable promises: a vote or an accepted append leaves when it is on disk, and a member votes
       once a term for ever.
     - Linearizable reads: a read's index covers all that was acknowledged before it began.
+    - Configuration in force: it is the one of the newest entry that the log holds (dissertation
+      §4.1), over truncation, snapshot and restart.
+    - One change at a time: a leader changes one voter, on top of a change that is committed, when
+      it has committed in its own term.
+    - Bounds: what waits to be committed keeps to the settings, but for one batch that is larger by
+      itself; what is under way to a follower passes them by less than an entry.
     """
 
     def __init__(self) -> None:
@@ -94,6 +111,43 @@ class Properties:
                 )
         if last in self.committed:
             self.commit_index = max(self.commit_index, last)
+
+    def configured(self, node: RawNode, newest: Configuration) -> None:
+        """Judge who takes part, against what the log says (configuration in force)."""
+        if node.configuration is not newest and node.configuration != newest:
+            raise PropertyViolation(
+                f"configuration in force: member {node.id} goes by {node.configuration} "
+                f"and its log says {newest}"
+            )
+
+    def changed(
+        self, node: RawNode, index: int, before: Configuration, after: Configuration
+    ) -> None:
+        """Judge a change that a leader makes to the one at `index` (one change at a time)."""
+        last = node.commit_index
+        if (
+            len(before.voters ^ after.voters) > 1
+            or index > last
+            or self.committed.get(last) != node.term
+        ):
+            raise PropertyViolation(
+                f"one change at a time: member {node.id} leads term {node.term}, has committed up "
+                f"to {last} of term {self.committed.get(last)}, and puts {after} behind {before} "
+                f"of entry {index}"
+            )
+
+    def bounded(self, node: RawNode, settings: Settings) -> None:
+        """Judge how much a leader has on its hands (bounds)."""
+        waiting = node.uncommitted_bytes
+        is_known = self.committed.get(node.commit_index) == node.term  # what its log began with
+        if is_known and waiting > max(settings.uncommitted_bytes_max, BATCH_BYTES_MAX):
+            raise PropertyViolation(f"bounds: member {node.id} has {waiting} bytes uncommitted")
+        bytes_max = settings.bytes_in_flight_max + ENTRY_BYTES_MAX
+        for peer, follower in node.followers.items():
+            if follower.bytes_in_flight > bytes_max:
+                raise PropertyViolation(
+                    f"bounds: {follower.bytes_in_flight} bytes are under way to member {peer}"
+                )
 
     def applied(self, member: int, image: Image) -> None:
         """Judge a state after an entry (state machine safety)."""

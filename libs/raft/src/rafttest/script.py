@@ -7,11 +7,17 @@ Timeouts are 10 ticks for member 1, 11 for member 2 and so on; heartbeats leave 
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from typing import assert_never
 
 from raft import (
     Accepted,
+    AddLearner,
+    ChangeRefused,
     NotLeader,
+    Overloaded,
+    Promote,
     RawNode,
+    Remove,
     Settings,
     TransferBegun,
     TransferRefused,
@@ -33,6 +39,10 @@ def show(value: object) -> str:
         return f"{value.index}/{value.term}" + (
             f":{value.payload.decode()}" if value.payload else ""
         )
+    if isinstance(value, Configuration):
+        learners = " learners " + ",".join(map(str, sorted(value.learners)))
+        voters = ",".join(map(str, sorted(value.voters)))
+        return f"voters {voters}" + (learners if value.learners else "")
     if isinstance(value, SnapshotMeta):
         return f"{value.index}/{value.term}"
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -50,6 +60,23 @@ def describe(message: Message) -> str:
     return f"{message.sender} -> {message.recipient} {type(message).__name__} {' '.join(parts)}"
 
 
+def told(answer: Accepted | NotLeader | Transferring | Overloaded | ChangeRefused) -> str:
+    """Return what became of a proposal or a change, as the end of a sentence."""
+    match answer:
+        case Accepted(first_index, term):
+            return f"takes it at {first_index}/{term}"
+        case NotLeader(leader):
+            return f"does not lead, but {leader}"
+        case Transferring(target):
+            return f"takes nothing: it hands over to {target}"
+        case Overloaded(uncommitted_bytes):
+            return f"takes nothing: {uncommitted_bytes} bytes wait"
+        case ChangeRefused(reason):
+            return f"refuses: {reason}"
+        case _:
+            assert_never(answer)
+
+
 class Script:
     """Runs the commands of one script."""
 
@@ -63,7 +90,10 @@ class Script:
         self.lines: list[str] = []
         self.is_quiet = False
         self.entries_per_append = 4
+        self.bytes_in_flight = self.uncommitted_bytes = 1 << 20
+        self.founders = Configuration(frozenset())
         self.commands: dict[str, Callable[..., None]] = {
+            "bound": self.bound,
             "cluster": self.cluster,
             "tick": self.tick,
             "sync": self.sync,
@@ -73,6 +103,11 @@ class Script:
             "propose": self.propose,
             "read": self.read,
             "transfer": self.transfer,
+            "join": self.join,
+            "add": self.add,
+            "promote": self.promote,
+            "remove": self.remove,
+            "members": self.members,
             "crash": self.crash,
             "restart": self.restart,
             "compact": self.compact,
@@ -90,13 +125,22 @@ class Script:
         self.commands[name](*arguments)
         return self.lines or ["nothing"]
 
+    def bound(self, bytes_in_flight: str, uncommitted_bytes: str) -> None:
+        """Bound what members that start from here on send, and take."""
+        self.bytes_in_flight = int(bytes_in_flight)
+        self.uncommitted_bytes = int(uncommitted_bytes)
+
     def cluster(self, size: str, entries_per_append: str = "4") -> None:
         """Start `size` members on empty disks."""
         self.entries_per_append = int(entries_per_append)
-        ids = range(1, int(size) + 1)
-        for member in ids:
-            self.disks[member] = Disk(Configuration(frozenset(ids)))
-            self._start(member)
+        self.founders = Configuration(frozenset(range(1, int(size) + 1)))
+        for member in sorted(self.founders.voters):
+            self.join(str(member))
+
+    def join(self, member: str) -> None:
+        """Start a member on an empty disk."""
+        self.disks[int(member)] = Disk(self.founders)
+        self._start(int(member))
 
     def _start(self, member: int) -> None:
         settings = Settings(
@@ -108,6 +152,8 @@ class Script:
             bytes_per_append_max=1 << 20,
             appends_in_flight_max=4,
             random=lambda bound: min(member - 1, bound - 1),
+            bytes_in_flight_max=self.bytes_in_flight,
+            uncommitted_bytes_max=self.uncommitted_bytes,
         )
         disk = self.disks[member]
         self.nodes[member] = RawNode(settings, disk.restored())
@@ -167,14 +213,30 @@ class Script:
 
     def propose(self, member: str, *payloads: str) -> None:
         """Propose entries."""
-        match self.nodes[int(member)].propose([payload.encode() for payload in payloads]):
-            case Accepted(first_index, term):
-                self.lines.append(f"{member} takes it at {first_index}/{term}")
-            case NotLeader(leader):
-                self.lines.append(f"{member} does not lead, but {leader}")
-            case Transferring(target):
-                self.lines.append(f"{member} takes nothing: it hands over to {target}")
+        taken = self.nodes[int(member)].propose([payload.encode() for payload in payloads])
+        self.lines.append(f"{member} {told(taken)}")
         self._fulfil(int(member))
+
+    def add(self, member: str, newcomer: str) -> None:
+        """Let a leader add a learner."""
+        self._change(int(member), AddLearner(int(newcomer)))
+
+    def promote(self, member: str, learner: str) -> None:
+        """Let a leader give a learner a vote."""
+        self._change(int(member), Promote(int(learner)))
+
+    def remove(self, member: str, leaver: str) -> None:
+        """Let a leader remove a member."""
+        self._change(int(member), Remove(int(leaver)))
+
+    def _change(self, member: int, change: AddLearner | Promote | Remove) -> None:
+        self.lines.append(f"{member} {told(self.nodes[member].change(change))}")
+        self._fulfil(member)
+
+    def members(self, *members: str) -> None:
+        """Show who takes part, as members see it."""
+        for member in [int(one) for one in members] or sorted(self.nodes):
+            self.lines.append(f"{member}: {show(self.nodes[member].configuration)}")
 
     def transfer(self, member: str, target: str = "0") -> None:
         """Hand the lead over."""
@@ -214,7 +276,7 @@ class Script:
         leader, image = self.nodes[int(sender)], self.images[int(sender)]
         is_installed = outcome == "installed"
         if is_installed:
-            meta = SnapshotMeta(image.index, image.term, leader.configuration)
+            meta = SnapshotMeta(image.index, image.term, leader.configuration_at(image.index))
             self.images[int(recipient)] = image
             message = InstallSnapshot(int(sender), int(recipient), leader.term, meta)
             self.nodes[int(recipient)].step(message)
@@ -267,6 +329,8 @@ class Script:
                 self.lines.append(
                     f"{member} is {known.role.value} in term {known.term}, leader {known.leader}"
                 )
+            if ready.configuration is not None:
+                self.lines.append(f"{member} goes by {show(ready.configuration)}")
             for message in ready.at_once:
                 self._leave(message)
             self._write(member, ready)

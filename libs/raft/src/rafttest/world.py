@@ -1,10 +1,11 @@
 """One seed's world: what happens when, and to whom."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
-from raft import RawNode, Settings
+from raft import AddLearner, Promote, RawNode, Remove, Settings
 from raft.messages import Configuration, Message
+from raft.progress import UNBOUNDED
 from raft.ready import Role
 
 from rafttest.disk import Disk
@@ -15,6 +16,7 @@ from rafttest.properties import Properties, PropertyViolation
 CHAOS_ROUNDS = 300
 CALM_ROUNDS_MAX = 1500  # one entry an append and one append under way take their time
 KEPT_ENTRIES_MAX = 3
+NEWCOMERS_MAX = 2
 UNPAUSE = 0.06  # a round: a pause outlasts elections
 
 
@@ -64,21 +66,23 @@ class World:
             flush=random.choice((0.1, 0.5)),
             compact=random.choice((0.0, 0.1, 0.4)),
         )
-        # Drawn apart, so that worlds without transfers are what they are without this line.
-        self.transfer_random = Random(seed ^ 0x7F4A7C15)  # noqa: S311 - as above
-        self.transfer = self.transfer_random.choice((0.0, 0.0, 0.02, 0.1))  # a round, at a leader
+        # Drawn apart, so that worlds without these are what they are without these lines.
+        self.apart = apart = Random(seed ^ 0x7F4A7C15)  # noqa: S311 - as above
+        self.transfer = apart.choice((0.0, 0.0, 0.02, 0.1))  # a round, at a leader
+        self.follower_read = apart.choice((0.0, 0.0, 0.1, 0.3))  # a round, at each other member
+        self.change = apart.choice((0.0, 0.0, 0.03, 0.1))  # a round, at a leader
         self.members = self._found(random.choice((1, 3, 3, 3, 3, 5, 5, 5)))
 
     def _found(self, size: int) -> list[Member]:
         """Start a cluster of empty members."""
         random = self.random
         ids = range(1, size + 1)
-        configuration = Configuration(frozenset(ids))
-        disks = {member: Disk(configuration) for member in ids}
+        self.founders = Configuration(frozenset(ids))
+        self.members_max = size + NEWCOMERS_MAX
         self.surroundings = surroundings = Surroundings(
             random=random,
             properties=self.properties,
-            disks=disks,
+            disks={member: Disk(self.founders) for member in ids},
             send=self._send,
             round=lambda: self.round,
             streams=[],
@@ -87,23 +91,24 @@ class World:
         self.streams: list[Stream] = surroundings.streams
         bounds = (random.choice((1, 3, 16)), random.choice((8, 1 << 20)), random.choice((1, 2, 8)))
         timeout = random.choice((6, 10))
-        return [
-            Member(
-                Settings(
-                    id=member,
-                    election_timeout_ticks_min=timeout,
-                    election_timeout_ticks_max=2 * timeout,
-                    heartbeat_ticks=max(1, timeout // 5),
-                    entries_per_append_max=bounds[0],
-                    bytes_per_append_max=bounds[1],
-                    appends_in_flight_max=bounds[2],
-                    random=random.randrange,
-                ),
-                disks[member],
-                surroundings,
-            )
-            for member in ids
-        ]
+        self.settings = Settings(
+            id=1,
+            election_timeout_ticks_min=timeout,
+            election_timeout_ticks_max=2 * timeout,
+            heartbeat_ticks=max(1, timeout // 5),
+            entries_per_append_max=bounds[0],
+            bytes_per_append_max=bounds[1],
+            appends_in_flight_max=bounds[2],
+            random=random.randrange,
+            bytes_in_flight_max=self.apart.choice((3, 20, UNBOUNDED, UNBOUNDED)),
+            uncommitted_bytes_max=self.apart.choice((10, 100, UNBOUNDED, UNBOUNDED)),
+        )
+        return [self._start(member) for member in ids]
+
+    def _start(self, member: int) -> Member:
+        """Start a member for the first time."""
+        settings = replace(self.settings, id=member)
+        return Member(settings, self.surroundings.disks[member], self.surroundings)
 
     def _send(self, message: Message) -> None:
         self.network.send(self.round, message)
@@ -141,8 +146,11 @@ class World:
                 member.tick()
 
     def _client(self, member: Member, node: RawNode) -> None:
-        """Propose to and read from whoever takes itself for the leader."""
+        """Propose to and read from whoever takes itself for the leader; read from the others."""
         if node.role is not Role.LEADER:
+            if self.follower_read and self.apart.random() < self.follower_read:
+                self.number += 1
+                member.read(self.number)
             return
         random, chances = self.random, self.chances
         if random.random() < chances.propose:
@@ -152,8 +160,30 @@ class World:
         if random.random() < chances.read:
             self.number += 1
             member.read(self.number)
-        if self.transfer and self.transfer_random.random() < self.transfer:
-            member.transfer(self.transfer_random.randint(0, len(self.members)))
+        if self.transfer and self.apart.random() < self.transfer:
+            member.transfer(self.apart.randint(0, len(self.members)))
+        if self.change and self.apart.random() < self.change:
+            self._change(member, node.configuration)
+
+    def _change(self, leader: Member, configuration: Configuration) -> None:
+        """Try to let a learner be promoted, or another member join or leave."""
+        apart = self.apart
+        members = configuration.voters | configuration.learners
+        strangers = [
+            one
+            for one in range(1, min(len(self.members) + 1, self.members_max) + 1)
+            if one not in members
+        ]
+        roll = apart.random()
+        if configuration.learners and roll < 0.5:  # noqa: PLR2004 - as often as all else
+            leader.change(Promote(apart.choice(sorted(configuration.learners))))
+        elif strangers and roll < 0.7:  # noqa: PLR2004 - growth and decline hold each other
+            newcomer = apart.choice(strangers)
+            if leader.change(AddLearner(newcomer)) and newcomer > len(self.members):
+                self.surroundings.disks[newcomer] = Disk(self.founders)
+                self.members.append(self._start(newcomer))
+        else:
+            leader.change(Remove(apart.choice(sorted(members))))
 
     def _advance_streams(self) -> None:
         for stream in list(self.streams):
@@ -213,7 +243,8 @@ class World:
             member.is_paused = False
             if member.node is None:
                 member.start()
-        self.chances.propose = self.chances.read = self.transfer = 0.0
+        self.chances.propose = self.chances.read = 0.0
+        self.transfer = self.follower_read = self.change = 0.0
         acknowledged_index = None  # when the last entry was asked for
         for _ in range(CALM_ROUNDS_MAX):
             self.pass_round()
@@ -235,12 +266,17 @@ class World:
         )
 
     def _agrees(self) -> bool:
-        """Tell whether one member leads, and all have applied all that it has."""
+        """Tell whether one member leads, and all that take part have applied all that it has."""
         nodes = [member.running for member in self.members]
         leaders = [node for node in nodes if node.role is Role.LEADER]
-        return len(leaders) == 1 and all(
-            node.leader == leaders[0].id and node.applied_index == leaders[0].last_index
+        if len(leaders) != 1:
+            return False
+        leader = leaders[0]
+        members = leader.configuration.voters | leader.configuration.learners
+        return all(
+            node.leader == leader.id and node.applied_index == leader.last_index
             for node in nodes
+            if node.id in members
         )
 
 

@@ -26,6 +26,7 @@ PASSWORD_BYTES_MIN = 8
 PASSWORD_BYTES_MAX = 256
 QUESTION_CHARACTERS_MAX = 500
 PAGE_TOKEN_BYTES_MAX = 512
+STALENESS_MS_MAX = 3_600_000
 ORDER_BY_CHARACTERS_MAX = 64
 HASH_CHARACTERS_MAX = 512
 CURRENCY_CODE_CHARACTERS = 3
@@ -269,6 +270,24 @@ def _password(password: str, least: int) -> Problem:
     if not least <= len(password.encode()) <= PASSWORD_BYTES_MAX:
         return invalid_field("password", f"must have {least} to {PASSWORD_BYTES_MAX} bytes")
     return None
+
+
+def check_read_options(options: inventory_pb2.ReadOptions) -> Problem:
+    """Return what is wrong with how fresh a read is to be, or None."""
+    is_bounded = options.consistency == inventory_pb2.CONSISTENCY_BOUNDED_STALENESS
+    if options.consistency not in inventory_pb2.Consistency.values():
+        return invalid_field("read_options.consistency", "is no value that is known here")
+    if is_bounded != options.HasField("max_staleness"):
+        rule = "is needed with CONSISTENCY_BOUNDED_STALENESS, and has no meaning without it"
+        return invalid_field("read_options.max_staleness", rule)
+    if is_bounded and not 0 < staleness_ms(options) <= STALENESS_MS_MAX:
+        return invalid_field("read_options.max_staleness", "must be 1 ms to 1 hour")
+    return None
+
+
+def staleness_ms(options: inventory_pb2.ReadOptions) -> int:
+    """Return how old the state may be that a bounded read is answered from."""
+    return options.max_staleness.seconds * 1_000 + options.max_staleness.nanos // 1_000_000
 
 
 def check_query(query: forward_pb2.Query) -> Problem:  # noqa: PLR0911 - one return a kind

@@ -2,7 +2,9 @@
 
 Every member pushes its view of the leadership over its link; the highest term wins. Whatever is
 unanswered moves at once to a new leader, since the socket of a stopped one still accepts bytes.
-What queues while frames are under way leaves as one frame: batches come by themselves.
+What queues while frames are under way leaves as one frame: batches come by themselves. A question
+that need not be answered from the newest state goes to the members in turn: to the next when one
+does not answer soon, and to the leader when one sends it back.
 """
 
 import heapq
@@ -13,9 +15,11 @@ from typing import Protocol, TypeAlias
 
 from google.rpc import status_pb2
 from inventory.raft.v1 import forward_pb2
+from inventory.v1 import inventory_pb2
 from wire import errors
 
 Answer: TypeAlias = forward_pb2.Reply | status_pb2.Status
+RELAXED = (inventory_pb2.CONSISTENCY_BOUNDED_STALENESS, inventory_pb2.CONSISTENCY_STALE)
 Told = Callable[[Answer], None]  # a Reply with a final result, or why there is none
 
 
@@ -29,6 +33,7 @@ class Settings:
     frame_bytes_max: int = 256 << 10
     waiting_max: int = 65_536
     overloaded_pause_ms: int = 50
+    patience_ms: int = 250  # until a question that any member may answer is asked of the next
 
 
 class Links(Protocol):
@@ -89,6 +94,9 @@ class Gateway:
         self._requests: dict[int, Request] = {}
         self._commands: deque[Request] = deque()
         self._questions: deque[Request] = deque()
+        self._relaxed: deque[Request] = deque()  # questions for any member
+        self._turn = 0  # the last member that was sent such ones
+        self._slow: deque[tuple[int, Request, str]] = deque()  # from when on, and who has it
         self._paused: deque[tuple[int, Request]] = deque()  # until when
         self._deadlines: list[tuple[int, int]] = []  # a heap of (deadline, number)
         self._frames = 0  # in flight to the leader
@@ -121,6 +129,15 @@ class Gateway:
         """Take a question, whose id is set here; return its number."""
         return self._take(b"", question, deadline_ms, told)
 
+    def _next_member(self) -> str:
+        """Return whose turn it is among those that can be reached; empty for nobody."""
+        members = self._settings.members
+        for _ in members:
+            self._turn = (self._turn + 1) % len(members)
+            if members[self._turn] in self._open:
+                return members[self._turn]
+        return ""
+
     def _take(
         self,
         command: bytes,
@@ -138,7 +155,10 @@ class Gateway:
         request = Request(number, command, question, deadline_ms, told)
         self._requests[number] = request
         heapq.heappush(self._deadlines, (deadline_ms, number))
-        self._queue(request)
+        if question is not None and question.read_options.consistency in RELAXED:
+            self._relaxed.append(request)
+        else:
+            self._queue(request)
         return number
 
     def cancel(self, number: int) -> None:
@@ -180,6 +200,7 @@ class Gateway:
                 self._finish(request, status)
         while self._paused and self._paused[0][0] <= now_ms:
             self._queue(self._paused.popleft()[1])
+        self._ask_the_next()
         self.pump()
 
     @property
@@ -188,8 +209,21 @@ class Gateway:
 
     def pump(self) -> None:
         """Send what waits, as few frames as bounds allow. Call it after each run of events."""
+        while self._relaxed and (member := self._next_member()):
+            message = forward_pb2.ForwardRequest()
+            self._add_questions(message, self._relaxed, member)
+            if message.questions:
+                self._links.send(member, message)
         while self._reachable and (self._questions or (self._commands and self._has_room)):
             self._send_frame()
+
+    def _ask_the_next(self) -> None:
+        """Ask again what a member has kept for long; whoever answers first is heard."""
+        while self._slow and self._slow[0][0] <= self._now_ms:
+            _, request, member = self._slow.popleft()
+            if request.id in self._requests and request.member == member:
+                self.retries += 1
+                self._relaxed.append(request)
 
     @property
     def _has_room(self) -> bool:
@@ -199,12 +233,11 @@ class Gateway:
         """Send one frame: questions, which wait for nobody, and commands if there is room."""
         most = self._settings.frame_requests_max
         message = forward_pb2.ForwardRequest()
-        for request in self._next(self._questions, most):
-            if request.question is not None:
-                message.questions.append(request.question)
+        self._add_questions(message, self._questions, self._leader)
         if self._has_room:
             frame = Frame(0)
-            for request in self._next(self._commands, most - len(message.questions)):
+            count = most - len(message.questions)
+            for request in self._next(self._commands, count, self._leader):
                 message.proposals.add(id=request.id, command=request.command)
                 frame.left += 1
                 request.frame = frame
@@ -212,13 +245,24 @@ class Gateway:
         if message.proposals or message.questions:
             self._links.send(self._leader, message)
 
-    def _next(self, waiting: deque[Request], count: int) -> Iterator[Request]:
+    def _add_questions(
+        self, message: forward_pb2.ForwardRequest, waiting: deque[Request], member: str
+    ) -> None:
+        is_relaxed = waiting is self._relaxed
+        for request in self._next(waiting, self._settings.frame_requests_max, member):
+            if request.question is not None:
+                message.questions.append(request.question)
+            if is_relaxed:
+                patience_ms = self._settings.patience_ms
+                self._slow.append((self._now_ms + patience_ms, request, member))
+
+    def _next(self, waiting: deque[Request], count: int, member: str) -> Iterator[Request]:
         """Take from the front what is not answered meanwhile, within the bounds of a frame."""
         size = 0
         while waiting and count > 0 and size < self._settings.frame_bytes_max:
             request = waiting.popleft()
             if request.id in self._requests:
-                request.member = self._leader
+                request.member = member
                 size += len(request.command)
                 count -= 1
                 yield request

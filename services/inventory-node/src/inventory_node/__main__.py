@@ -70,6 +70,10 @@ class Exit(Exception):  # noqa: N818 - the end, with a status
 class WallClock:
     """The `Clock` port."""
 
+    def elapsed_ms(self) -> int:
+        """Return milliseconds that never go back."""
+        return time.monotonic_ns() // 1_000_000
+
     def now_ms(self) -> int:
         """Return milliseconds since 1970."""
         return time.time_ns() // 1_000_000

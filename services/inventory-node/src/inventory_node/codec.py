@@ -21,6 +21,8 @@ from raft.messages import (
     Message,
     PreVoteReply,
     PreVoteRequest,
+    ReadReply,
+    ReadRequest,
     TimeoutNow,
     VoteReply,
     VoteRequest,
@@ -50,7 +52,7 @@ def decode_configuration(payload: bytes) -> Configuration:
     return configuration
 
 
-def message_to_wire(message: Message) -> peer_pb2.Message:  # noqa: C901 - an arm a kind
+def message_to_wire(message: Message) -> peer_pb2.Message:  # noqa: C901, PLR0912 - an arm a kind
     """Return the wire form; raise CodecError for InstallSnapshot, which has none."""
     wire = peer_pb2.Message(sender=message.sender, recipient=message.recipient, term=message.term)
     match message:
@@ -80,6 +82,11 @@ def message_to_wire(message: Message) -> peer_pb2.Message:  # noqa: C901 - an ar
             wire.vote_reply.granted = message.granted
         case TimeoutNow():
             wire.timeout_now.SetInParent()
+        case ReadRequest():
+            wire.read_request.context = message.context
+        case ReadReply():
+            wire.read_reply.context = message.context
+            wire.read_reply.index = message.index
         case InstallSnapshot():
             raise CodecError("a snapshot travels in chunks, not as a message")
         case _:
@@ -87,7 +94,9 @@ def message_to_wire(message: Message) -> peer_pb2.Message:  # noqa: C901 - an ar
     return wire
 
 
-def message_from_wire(wire: peer_pb2.Message) -> Message:  # noqa: C901, PLR0911 - an arm a kind
+def message_from_wire(  # noqa: C901, PLR0911, PLR0912 - an arm a kind
+    wire: peer_pb2.Message,
+) -> Message:
     """Read a peer's message; raise CodecError when it is none."""
     sender, recipient, term = wire.sender, wire.recipient, wire.term
     if not sender or not recipient:
@@ -125,6 +134,11 @@ def message_from_wire(wire: peer_pb2.Message) -> Message:  # noqa: C901, PLR0911
             return VoteReply(sender, recipient, term, granted=wire.vote_reply.granted)
         case "timeout_now":
             return TimeoutNow(sender, recipient, term)
+        case "read_request":
+            return ReadRequest(sender, recipient, term, wire.read_request.context)
+        case "read_reply":
+            answer = wire.read_reply
+            return ReadReply(sender, recipient, term, answer.context, answer.index)
         case None:
             raise CodecError("a message of no known kind")
 

@@ -10,13 +10,14 @@ from typing import assert_never
 
 from inventory.raft.v1 import forward_pb2
 from inventory.v1 import cluster_pb2
-from raft import InvariantViolation, RawNode, Restored, Settings, TransferBegun
+from raft import ConfigurationCodec, InvariantViolation, RawNode, Restored, Settings, TransferBegun
 from raft.messages import Message
 from raft.ready import Leadership, Ready, Role
 
 from inventory_node import events
 from inventory_node.answers import Answers
 from inventory_node.applying import Applying
+from inventory_node.codec import decode_configuration, encode_configuration
 from inventory_node.flushing import Flushing, LogTail
 from inventory_node.journal import Journal
 from inventory_node.machine import Machine
@@ -67,7 +68,7 @@ class Node:
         self._applying = Applying(
             settings, ports.observer, machine, self._proposals, self._flushing
         )
-        self._reading = Reading(settings, self._answers, machine, ports.store)
+        self._reading = Reading(settings, self._answers, machine, ports)
         self._outgoing = Outgoing(ports.store, ports.transport)
         self._incoming = Incoming(settings.member_id, ports.store, ports.transport)
         self._state_hash = cluster_pb2.StateHash()
@@ -164,14 +165,16 @@ class Node:
                 assert_never(event)
 
     def _admit(self, event: events.Forwarded) -> None:
-        """Take a gateway's frame, or send it on to the leader."""
+        """Take a gateway's frame; commands are for the leader, questions for anybody."""
         session, request = event.session, event.request
         if self._raft.role is Role.LEADER and not self._stopping:
             self._proposals.offer(session, request.proposals)
-            self._reading.offer(session, request.questions)
         else:
             self._proposals.decline(session, request.proposals, forward_pb2.RETRY_NOT_LEADER)
+        if self._stopping:
             self._reading.decline(session, request.questions, forward_pb2.RETRY_NOT_LEADER)
+        else:
+            self._reading.offer(session, request.questions)
 
     def _finish(self, event: events.Completion) -> None:
         """Take the end of something that this node began at its disk or its store."""
@@ -199,7 +202,7 @@ class Node:
         """Take the end of a step of a snapshot."""
         match event:
             case events.Copied():
-                self._outgoing.copied(event, self._raft.configuration)
+                self._outgoing.copied(event, self._raft)
             case events.SnapshotSent():
                 self._outgoing.sent(event, self._raft)
             case events.Staged():
@@ -228,10 +231,10 @@ class Node:
         One Ready holds all that is owed, or as many committed entries as fit it: then applying
         them comes first, and leads here again.
         """
-        if self._raft.role is Role.LEADER:
-            if self._journal.idle and not (self._leaving or self._raft.transferring):
-                self._proposals.propose(self._raft)
-            self._reading.begin(self._raft)
+        may_propose = self._journal.idle and not (self._leaving or self._raft.transferring)
+        if may_propose and self._raft.role is Role.LEADER:
+            self._proposals.propose(self._raft)
+        self._reading.begin(self._raft)
         ready = self._raft.ready()
         if ready is not None:
             self._discharge(ready)
@@ -275,7 +278,6 @@ class Node:
         self._answers.announce(leadership.term, self._settings.members.get(leadership.leader, ""))
         self._proposals.leadership_changed(leadership.term if leads else 0)
         if not leads:
-            self._reading.leadership_lost()
             self._outgoing.leadership_lost()
 
     def _apply(self) -> bool:
@@ -334,7 +336,7 @@ class Node:
         self._leaving = False
         self._stopping = True
         self._proposals.leadership_changed(0)
-        self._reading.leadership_lost()
+        self._reading.stop()
         self._flushing.ask(self._machine.applied_index)
 
 
@@ -389,6 +391,9 @@ def _consensus(
         bytes_per_append_max=settings.bytes_per_append_max,
         appends_in_flight_max=settings.appends_in_flight_max,
         random=ports.random.below,
+        codec=ConfigurationCodec(encode_configuration, decode_configuration),
+        bytes_in_flight_max=settings.bytes_in_flight_max,
+        uncommitted_bytes_max=settings.uncommitted_bytes_max,
     )
     restored = Restored(
         hard_state=recovered.hard_state,

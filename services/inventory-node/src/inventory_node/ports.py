@@ -172,7 +172,11 @@ class Observer(Protocol):
 
 
 class Clock(Protocol):
-    """Wall-clock time."""
+    """Time, as the world has it and as it passes."""
+
+    def elapsed_ms(self) -> int:
+        """Milliseconds since some moment; never goes back, and goes on while the process stops."""
+        ...
 
     def now_ms(self) -> int:
         """Milliseconds since 1970; may jump, also backwards."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 from inventory.raft.v1 import forward_pb2, log_pb2, raw_pb2
-from raft import Accepted, RawNode
+from raft import Accepted, Overloaded, RawNode
 from raft.messages import Entry
 from raft.ready import Role
 from wire import bounds
@@ -97,6 +97,9 @@ class Proposals:
             return
         stamp_ms = self._stamps.next_ms()
         accepted = raft.propose([_payload(stamp_ms, batch) for batch in batches])
+        if isinstance(accepted, Overloaded):
+            self._put_back(batches)
+            return
         if not isinstance(accepted, Accepted):
             for batch in batches:
                 self._retry((waiting.asker for waiting in batch), forward_pb2.RETRY_NOT_LEADER)
@@ -169,6 +172,12 @@ class Proposals:
             size += len(waiting.command)
         self._waiting_bytes -= size
         return [self._waiting.popleft() for _ in range(count)]
+
+    def _put_back(self, batches: Iterable[Sequence[Waiting]]) -> None:
+        """Let what was taken from the front wait there again, until commits make room."""
+        waiting = [one for batch in batches for one in batch]
+        self._waiting.extendleft(reversed(waiting))
+        self._waiting_bytes += sum(len(one.command) for one in waiting)
 
     def _retry(self, askers: Iterable[Asker | None], retry: forward_pb2.Retry.ValueType) -> None:
         for asker in askers:

@@ -1,9 +1,9 @@
-"""Linearizable reads: one quorum round for all questions that wait (dissertation §6.4).
+"""Reads, on any member: one quorum round for all questions that wait (dissertation §6.4).
 
 A question joins a round only when the round begins after it, so the index that the quorum confirms
-covers every write that was acknowledged before the question was asked. Reads by id are answered
-from the machine once it has applied that far; what needs the database waits, together, for a flush
-that covers the index.
+covers every write that was acknowledged before the question was asked. A bounded question is
+content with an earlier round, a stale one with none. Reads by id are answered from the machine once
+it has applied that far; what needs the database waits, together, for a flush that covers the index.
 """
 
 from collections import deque
@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from inventory.raft.v1 import forward_pb2
+from inventory.v1 import inventory_pb2
 from raft import RawNode
 from raft.ready import ReadState
 from wire import bounds
@@ -19,8 +20,7 @@ from inventory_node.answers import Answers, Asker
 from inventory_node.events import Answer
 from inventory_node.flushing import Flushing
 from inventory_node.machine import Kept, Machine
-from inventory_node.ports import Store
-from inventory_node.settings import NodeSettings
+from inventory_node.settings import NodeSettings, Ports
 
 
 class Asked(NamedTuple):
@@ -40,22 +40,29 @@ class Confirmed(NamedTuple):
 class Reading:
     """Questions on their way from the gateway to an answer.
 
-    - A question is answered only from a state at or past the index that a quorum confirmed in a
-      round begun after the question came.
+    - A linearizable question is answered only from a state at or past the index that a quorum
+      confirmed in a round begun after the question came.
+    - A bounded question is answered from a state at or past the index of a round that began no
+      longer before it than it allows, by this member's own steady clock.
     - One round is outstanding at most; its context is used once.
     - Every offered question is answered exactly once, and their number is bounded.
     """
 
     def __init__(
-        self, settings: NodeSettings, answers: Answers, machine: Machine, store: Store
+        self, settings: NodeSettings, answers: Answers, machine: Machine, ports: Ports
     ) -> None:
         """Start with no question."""
         self._settings = settings
         self._answers = answers
         self._machine = machine
-        self._store = store
+        self._store = ports.store
+        self._clock = ports.clock
+        self._stale: list[Asked] = []
         self._waiting: list[Asked] = []
         self._round: list[Asked] | None = None
+        self._round_ms = 0  # when it began
+        self._known_ms = 0  # when the last confirmed round began
+        self._known_index: int | None = None  # what it confirmed; None: there was none
         self._context = 0
         self._confirmed: deque[Confirmed] = deque()
         self._for_flush: deque[Confirmed] = deque()
@@ -70,12 +77,27 @@ class Reading:
             if self._open >= self._settings.questions_waiting_max:
                 self._answers.retry(asker, forward_pb2.RETRY_OVERLOADED)
                 continue
-            problem = bounds.check_query(question.query)
+            options = question.read_options
+            problem = bounds.check_query(question.query) or bounds.check_read_options(options)
             if problem is not None:
                 self._answers.refuse(asker, problem)
                 continue
             self._open += 1
-            self._waiting.append(Asked(asker, question))
+            self._queue(Asked(asker, question))
+
+    def _queue(self, asked: Asked) -> None:
+        """Let a question wait for what it needs."""
+        options = asked.question.read_options
+        match options.consistency:
+            case inventory_pb2.CONSISTENCY_STALE:
+                self._stale.append(asked)
+            case inventory_pb2.CONSISTENCY_BOUNDED_STALENESS if (
+                self._known_index is not None
+                and self._clock.elapsed_ms() - self._known_ms <= bounds.staleness_ms(options)
+            ):
+                self._confirmed.append(Confirmed(self._known_index, [asked]))
+            case _:
+                self._waiting.append(asked)
 
     def decline(
         self,
@@ -94,12 +116,17 @@ class Reading:
         if raft.read(self._context + 1):
             self._context += 1
             self._round, self._waiting = self._waiting, []
+            self._round_ms = self._clock.elapsed_ms()
+        elif not raft.leader:
+            self._send_away(self._waiting)
+            self._waiting = []
 
     def confirmed(self, reads: Iterable[ReadState]) -> None:
         """Take the index that a quorum confirmed."""
         for read in reads:
             if read.context == self._context and self._round is not None:
                 self._confirmed.append(Confirmed(read.index, self._round))
+                self._known_ms, self._known_index = self._round_ms, read.index
                 self._round = None
 
     def dropped(self, contexts: Iterable[int]) -> None:
@@ -108,8 +135,8 @@ class Reading:
             self._send_away(self._round)
             self._round = None
 
-    def leadership_lost(self) -> None:
-        """Send away what no quorum has confirmed; confirmed questions keep their answer."""
+    def stop(self) -> None:
+        """Send away what no quorum has confirmed; other questions keep their answer."""
         self._send_away(self._waiting)
         self._waiting = []
         if self._round is not None:
@@ -118,23 +145,39 @@ class Reading:
 
     def applied(self, flushing: Flushing) -> None:
         """Answer what the machine has come far enough for."""
+        if self._stale:
+            stale, self._stale = self._stale, []
+            self._answer(self._machine.applied_index, stale, flushing)
         while self._confirmed and self._confirmed[0].read_index <= self._machine.applied_index:
             index, questions = self._confirmed.popleft()
-            for_store = [asked for asked in questions if not self._answer_from_memory(asked)]
-            if for_store:
-                self._for_flush.append(Confirmed(index, for_store))
-                flushing.ask(index)
+            self._answer(index, questions, flushing)
+
+    def _answer(self, index: int, questions: list[Asked], flushing: Flushing) -> None:
+        """Answer from memory, or let the store answer once it holds everything up to `index`."""
+        for_store = [asked for asked in questions if not self._answer_from_memory(asked)]
+        if not for_store:
+            return
+        if index <= flushing.flushed_index:
+            self._ask_store(for_store)
+        else:
+            self._for_flush.append(Confirmed(index, for_store))
+            flushing.ask(index)
 
     def flushed(self, flushed_index: int) -> None:
         """Ask the store, in one transaction, what its state at `flushed_index` can answer."""
-        batch: list[tuple[int, forward_pb2.Question]] = []
+        ready: list[Asked] = []
         while self._for_flush and self._for_flush[0].read_index <= flushed_index:
-            for asker, question in self._for_flush.popleft().questions:
-                self._ticket += 1
-                self._in_store[self._ticket] = asker
-                batch.append((self._ticket, question))
-        if batch:
-            self._store.ask(batch)
+            ready += self._for_flush.popleft().questions
+        if ready:
+            self._ask_store(ready)
+
+    def _ask_store(self, questions: Iterable[Asked]) -> None:
+        batch: list[tuple[int, forward_pb2.Question]] = []
+        for asker, question in questions:
+            self._ticket += 1
+            self._in_store[self._ticket] = asker
+            batch.append((self._ticket, question))
+        self._store.ask(batch)
 
     def answered(self, answers: Iterable[Answer]) -> None:
         """Pass on what the store said."""

@@ -26,6 +26,8 @@ class NodeSettings:
     entries_per_append_max: int = 64
     bytes_per_append_max: int = 1 << 20
     appends_in_flight_max: int = 64
+    bytes_in_flight_max: int = 8 << 20  # to one follower
+    uncommitted_bytes_max: int = 16 << 20  # in the log of a leader; past it proposals wait
 
     batch_commands_max: int = 512  # of one entry
     batch_bytes_max: int = 256 << 10

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from raft import RawNode
-from raft.messages import Configuration, InstallSnapshot, SnapshotMeta
+from raft.messages import InstallSnapshot, SnapshotMeta
 
 from inventory_node.events import ChunkReceived, Copied, SnapshotSent, Staged
 from inventory_node.ports import SnapshotHeader, Store, Transport
@@ -52,12 +52,13 @@ class Outgoing:
             self._ticket += 1
             self._store.copy(self._ticket)
 
-    def copied(self, event: Copied, configuration: Configuration) -> None:
+    def copied(self, event: Copied, raft: RawNode) -> None:
         """Stream a copy, with the members that the database knows nothing of.
 
         The term is the one of the lead that asked, so that a lead lost since is noticed.
         """
         if self._peer is not None and event.ticket == self._ticket:
+            configuration = raft.configuration_at(event.header.meta.index)
             meta = replace(event.header.meta, configuration=configuration)
             header = replace(event.header, meta=meta)
             self._transport.send_snapshot(self._peer, self._term, header, event.path)

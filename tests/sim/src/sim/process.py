@@ -271,6 +271,10 @@ class Process:
 
     # The Clock and Random ports.
 
+    def elapsed_ms(self) -> int:
+        """Return the time that has passed in the world."""
+        return self.world.timeline.now_us // 1000
+
     def now_ms(self) -> int:
         """Return the member's own wall-clock time."""
         return EPOCH_MS + self.world.timeline.now_us // 1000 + self.skew_ms

@@ -10,6 +10,7 @@ from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
 from google.type import money_pb2 as _money_pb2
 import builtins as _builtins
@@ -22,6 +23,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Consistency:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ConsistencyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Consistency.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CONSISTENCY_UNSPECIFIED: _Consistency.ValueType  # 0
+    """linearizable"""
+    CONSISTENCY_LINEARIZABLE: _Consistency.ValueType  # 1
+    """everything that was acknowledged before the read began"""
+    CONSISTENCY_BOUNDED_STALENESS: _Consistency.ValueType  # 2
+    """that, as it was `max_staleness` before the read, or later"""
+    CONSISTENCY_STALE: _Consistency.ValueType  # 3
+    """whatever a member holds; answered without a majority too"""
+
+class Consistency(_Consistency, metaclass=_ConsistencyEnumTypeWrapper):
+    """How fresh the state must be that a read is answered from."""
+
+CONSISTENCY_UNSPECIFIED: Consistency.ValueType  # 0
+"""linearizable"""
+CONSISTENCY_LINEARIZABLE: Consistency.ValueType  # 1
+"""everything that was acknowledged before the read began"""
+CONSISTENCY_BOUNDED_STALENESS: Consistency.ValueType  # 2
+"""that, as it was `max_staleness` before the read, or later"""
+CONSISTENCY_STALE: Consistency.ValueType  # 3
+"""whatever a member holds; answered without a majority too"""
+Global___Consistency: _TypeAlias = Consistency  # noqa: Y015
 
 @_typing.final
 class Item(_message.Message):
@@ -116,6 +145,31 @@ class ItemFilter(_message.Message):
 Global___ItemFilter: _TypeAlias = ItemFilter  # noqa: Y015
 
 @_typing.final
+class ReadOptions(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONSISTENCY_FIELD_NUMBER: _builtins.int
+    MAX_STALENESS_FIELD_NUMBER: _builtins.int
+    consistency: Global___Consistency.ValueType
+    @_builtins.property
+    def max_staleness(self) -> _duration_pb2.Duration:
+        """over 0, up to an hour; with BOUNDED_STALENESS alone"""
+
+    def __init__(
+        self,
+        *,
+        consistency: Global___Consistency.ValueType = ...,
+        max_staleness: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["max_staleness", b"max_staleness"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consistency", b"consistency", "max_staleness", b"max_staleness"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadOptions: _TypeAlias = ReadOptions  # noqa: Y015
+
+@_typing.final
 class GetAllItemsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -123,6 +177,7 @@ class GetAllItemsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
     ORDER_BY_FIELD_NUMBER: _builtins.int
+    READ_OPTIONS_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """0 means 50; more than 1,000 means 1,000"""
     page_token: _builtins.str
@@ -130,6 +185,8 @@ class GetAllItemsRequest(_message.Message):
     """id (default), name, price or quantity; " desc" may follow (AIP-132)"""
     @_builtins.property
     def filter(self) -> Global___ItemFilter: ...
+    @_builtins.property
+    def read_options(self) -> Global___ReadOptions: ...
     def __init__(
         self,
         *,
@@ -137,10 +194,11 @@ class GetAllItemsRequest(_message.Message):
         page_token: _builtins.str = ...,
         filter: Global___ItemFilter | None = ...,
         order_by: _builtins.str = ...,
+        read_options: Global___ReadOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "read_options", b"read_options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "read_options", b"read_options"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -178,15 +236,19 @@ class GetItemRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ITEM_ID_FIELD_NUMBER: _builtins.int
+    READ_OPTIONS_FIELD_NUMBER: _builtins.int
     item_id: _builtins.int
+    @_builtins.property
+    def read_options(self) -> Global___ReadOptions: ...
     def __init__(
         self,
         *,
         item_id: _builtins.int = ...,
+        read_options: Global___ReadOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_options", b"read_options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["item_id", b"item_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["item_id", b"item_id", "read_options", b"read_options"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -672,15 +734,19 @@ class GetOrderRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ORDER_ID_FIELD_NUMBER: _builtins.int
+    READ_OPTIONS_FIELD_NUMBER: _builtins.int
     order_id: _builtins.int
+    @_builtins.property
+    def read_options(self) -> Global___ReadOptions: ...
     def __init__(
         self,
         *,
         order_id: _builtins.int = ...,
+        read_options: Global___ReadOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_options", b"read_options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_id", b"order_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_id", b"order_id", "read_options", b"read_options"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -715,17 +781,21 @@ class ListOrdersRequest(_message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    READ_OPTIONS_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     page_token: _builtins.str
+    @_builtins.property
+    def read_options(self) -> Global___ReadOptions: ...
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        read_options: Global___ReadOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_options", b"read_options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "read_options", b"read_options"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -830,15 +900,19 @@ class GetItemStatsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ITEM_ID_FIELD_NUMBER: _builtins.int
+    READ_OPTIONS_FIELD_NUMBER: _builtins.int
     item_id: _builtins.int
+    @_builtins.property
+    def read_options(self) -> Global___ReadOptions: ...
     def __init__(
         self,
         *,
         item_id: _builtins.int = ...,
+        read_options: Global___ReadOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_options", b"read_options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["item_id", b"item_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["item_id", b"item_id", "read_options", b"read_options"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -874,20 +948,24 @@ class ListItemStatsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     ORDER_BY_FIELD_NUMBER: _builtins.int
+    READ_OPTIONS_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     page_token: _builtins.str
     order_by: _builtins.str
     """item_id (default), units_sold or revenue; " desc" may follow"""
+    @_builtins.property
+    def read_options(self) -> Global___ReadOptions: ...
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         order_by: _builtins.str = ...,
+        read_options: Global___ReadOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_options", b"read_options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "read_options", b"read_options"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -924,16 +1002,20 @@ class GetInventoryStatsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     LOW_STOCK_THRESHOLD_FIELD_NUMBER: _builtins.int
+    READ_OPTIONS_FIELD_NUMBER: _builtins.int
     low_stock_threshold: _builtins.int
     """An item with this many or fewer on hand, and more than none, is low. 0 means 10."""
+    @_builtins.property
+    def read_options(self) -> Global___ReadOptions: ...
     def __init__(
         self,
         *,
         low_stock_threshold: _builtins.int = ...,
+        read_options: Global___ReadOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_options", b"read_options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["low_stock_threshold", b"low_stock_threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["low_stock_threshold", b"low_stock_threshold", "read_options", b"read_options"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

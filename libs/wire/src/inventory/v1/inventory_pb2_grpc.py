@@ -29,7 +29,7 @@ class InventoryServiceStub:
     """Stock and orders. Every mutation carries a `request_id`, made once by the client and sent again
     unchanged on every retry: it is applied once, and a retry is answered with the first outcome.
     UNAVAILABLE, DEADLINE_EXCEEDED and a broken connection mean that the outcome is unknown: send
-    the same request again. Reads are linearizable. `revision` is the log position that a response
+    the same request again. Reads are linearizable unless `read_options` say otherwise. `revision` is the log position that a response
     speaks of. Errors carry one google.rpc.ErrorInfo with a stable reason and the domain "inventory".
     """
 
@@ -120,7 +120,7 @@ class InventoryServiceServicer:
     """Stock and orders. Every mutation carries a `request_id`, made once by the client and sent again
     unchanged on every retry: it is applied once, and a retry is answered with the first outcome.
     UNAVAILABLE, DEADLINE_EXCEEDED and a broken connection mean that the outcome is unknown: send
-    the same request again. Reads are linearizable. `revision` is the log position that a response
+    the same request again. Reads are linearizable unless `read_options` say otherwise. `revision` is the log position that a response
     speaks of. Errors carry one google.rpc.ErrorInfo with a stable reason and the domain "inventory".
     """
 
@@ -324,7 +324,7 @@ class InventoryService:
     """Stock and orders. Every mutation carries a `request_id`, made once by the client and sent again
     unchanged on every retry: it is applied once, and a retry is answered with the first outcome.
     UNAVAILABLE, DEADLINE_EXCEEDED and a broken connection mean that the outcome is unknown: send
-    the same request again. Reads are linearizable. `revision` is the log position that a response
+    the same request again. Reads are linearizable unless `read_options` say otherwise. `revision` is the log position that a response
     speaks of. Errors carry one google.rpc.ErrorInfo with a stable reason and the domain "inventory".
     """
 

@@ -30,7 +30,7 @@ class InventoryServiceStub:
     """Stock and orders. Every mutation carries a `request_id`, made once by the client and sent again
     unchanged on every retry: it is applied once, and a retry is answered with the first outcome.
     UNAVAILABLE, DEADLINE_EXCEEDED and a broken connection mean that the outcome is unknown: send
-    the same request again. Reads are linearizable. `revision` is the log position that a response
+    the same request again. Reads are linearizable unless `read_options` say otherwise. `revision` is the log position that a response
     speaks of. Errors carry one google.rpc.ErrorInfo with a stable reason and the domain "inventory".
     """
 
@@ -84,7 +84,7 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     """Stock and orders. Every mutation carries a `request_id`, made once by the client and sent again
     unchanged on every retry: it is applied once, and a retry is answered with the first outcome.
     UNAVAILABLE, DEADLINE_EXCEEDED and a broken connection mean that the outcome is unknown: send
-    the same request again. Reads are linearizable. `revision` is the log position that a response
+    the same request again. Reads are linearizable unless `read_options` say otherwise. `revision` is the log position that a response
     speaks of. Errors carry one google.rpc.ErrorInfo with a stable reason and the domain "inventory".
     """
 
@@ -134,7 +134,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
     """Stock and orders. Every mutation carries a `request_id`, made once by the client and sent again
     unchanged on every retry: it is applied once, and a retry is answered with the first outcome.
     UNAVAILABLE, DEADLINE_EXCEEDED and a broken connection mean that the outcome is unknown: send
-    the same request again. Reads are linearizable. `revision` is the log position that a response
+    the same request again. Reads are linearizable unless `read_options` say otherwise. `revision` is the log position that a response
     speaks of. Errors carry one google.rpc.ErrorInfo with a stable reason and the domain "inventory".
     """
 

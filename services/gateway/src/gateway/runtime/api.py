@@ -44,6 +44,7 @@ USER_QUERIES: dict[str, tuple[str, type[Message]]] = {
     "GetCurrentUser": ("get_current_user", auth_pb2.GetCurrentUserRequest),
     "ListUsers": ("list_users", auth_pb2.ListUsersRequest),
 }
+NO_OPTIONS = inventory_pb2.ReadOptions()  # of questions that leave no choice
 INVENTORY = "inventory.v1.InventoryService"
 AUTH = "inventory.v1.AuthService"
 CLUSTER = "inventory.v1.ClusterService"
@@ -128,11 +129,12 @@ class Api:
             query = forward_pb2.Query()
             getattr(query, kind).CopyFrom(parse(message, raw))
             getattr(query, kind).SetInParent()
-            problem = bounds.check_query(query)
+            options = getattr(getattr(query, kind), "read_options", NO_OPTIONS)
+            problem = bounds.check_query(query) or bounds.check_read_options(options)
             if problem is not None:
                 raise Refused(problem)
             question = forward_pb2.Question(
-                user_id=principal.user_id, epoch=principal.epoch, query=query
+                user_id=principal.user_id, epoch=principal.epoch, query=query, read_options=options
             )
             reply = await self._driver.question(question, deadline_ms(context.time_remaining()))
             return reply.answer

@@ -253,7 +253,7 @@ class Log:
             hard_state=outline.hard_state,
             base_index=outline.base_index,
             base_term=outline.term_at(outline.base_index),
-            configuration=outline.configuration,
+            configuration=outline.configuration_at(outline.base_index),
             entries=tuple(entries),
             installed=outline.installed,
             repair=tuple(repair),
@@ -269,7 +269,7 @@ class Recovered:
     hard_state: HardState
     base_index: int  # the entries follow it; the state must have been applied up to it, or past it
     base_term: int
-    configuration: Configuration  # the newest in the log, committed or not; empty if no identity
+    configuration: Configuration  # at the base; those in `entries` follow it; empty if no identity
     entries: tuple[Entry, ...]
     installed: SnapshotMeta | None  # the newest snapshot that was switched to
     repair: tuple[DiskOperation, ...]  # to be run before anything else

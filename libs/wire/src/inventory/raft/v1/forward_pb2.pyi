@@ -144,12 +144,15 @@ class Question(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
     QUERY_FIELD_NUMBER: _builtins.int
+    READ_OPTIONS_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """unique on the stream, among proposals too"""
     user_id: _builtins.int
     epoch: _builtins.int
     @_builtins.property
     def query(self) -> Global___Query: ...
+    @_builtins.property
+    def read_options(self) -> _inventory_pb2.ReadOptions: ...
     def __init__(
         self,
         *,
@@ -157,10 +160,11 @@ class Question(_message.Message):
         user_id: _builtins.int = ...,
         epoch: _builtins.int = ...,
         query: Global___Query | None = ...,
+        read_options: _inventory_pb2.ReadOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["query", b"query"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["query", b"query", "read_options", b"read_options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "id", b"id", "query", b"query", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "id", b"id", "query", b"query", "read_options", b"read_options", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

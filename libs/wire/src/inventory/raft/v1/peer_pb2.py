@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cinventory/raft/v1/peer.proto\x12\x11inventory.raft.v1\"M\n\tPeerFrame\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12,\n\x08messages\x18\x02 \x03(\x0b\x32\x1a.inventory.raft.v1.Message\"\x11\n\x0f\x44\x65liverResponse\"\xbd\x04\n\x07Message\x12\x0e\n\x06sender\x18\x01 \x01(\x04\x12\x11\n\trecipient\x18\x02 \x01(\x04\x12\x0c\n\x04term\x18\x03 \x01(\x04\x12:\n\x10pre_vote_request\x18\x04 \x01(\x0b\x32\x1e.inventory.raft.v1.VoteRequestH\x00\x12\x36\n\x0epre_vote_reply\x18\x05 \x01(\x0b\x32\x1c.inventory.raft.v1.VoteReplyH\x00\x12\x36\n\x0cvote_request\x18\x06 \x01(\x0b\x32\x1e.inventory.raft.v1.VoteRequestH\x00\x12\x32\n\nvote_reply\x18\x07 \x01(\x0b\x32\x1c.inventory.raft.v1.VoteReplyH\x00\x12:\n\x0e\x61ppend_request\x18\x08 \x01(\x0b\x32 .inventory.raft.v1.AppendRequestH\x00\x12\x36\n\x0c\x61ppend_reply\x18\t \x01(\x0b\x32\x1e.inventory.raft.v1.AppendReplyH\x00\x12\x31\n\theartbeat\x18\n \x01(\x0b\x32\x1c.inventory.raft.v1.HeartbeatH\x00\x12<\n\x0fheartbeat_reply\x18\x0b \x01(\x0b\x32!.inventory.raft.v1.HeartbeatReplyH\x00\x12\x34\n\x0btimeout_now\x18\x0c \x01(\x0b\x32\x1d.inventory.raft.v1.TimeoutNowH\x00\x42\x06\n\x04kind\"I\n\x0bVoteRequest\x12\x12\n\nlast_index\x18\x01 \x01(\x04\x12\x11\n\tlast_term\x18\x02 \x01(\x04\x12\x13\n\x0bis_transfer\x18\x03 \x01(\x08\"\x1c\n\tVoteReply\x12\x0f\n\x07granted\x18\x01 \x01(\x08\"y\n\rAppendRequest\x12\x16\n\x0eprevious_index\x18\x01 \x01(\x04\x12\x15\n\rprevious_term\x18\x02 \x01(\x04\x12\x0e\n\x06\x63ommit\x18\x03 \x01(\x04\x12)\n\x07\x65ntries\x18\x04 \x03(\x0b\x32\x18.inventory.raft.v1.Entry\"C\n\x05\x45ntry\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x0c\n\x04kind\x18\x03 \x01(\r\x12\x0f\n\x07payload\x18\x04 \x01(\x0c\"]\n\x0b\x41ppendReply\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\r\n\x05index\x18\x02 \x01(\x04\x12\x16\n\x0e\x63onflict_index\x18\x03 \x01(\x04\x12\x15\n\rconflict_term\x18\x04 \x01(\x04\",\n\tHeartbeat\x12\x0e\n\x06\x63ommit\x18\x01 \x01(\x04\x12\x0f\n\x07\x63ontext\x18\x02 \x01(\x04\"!\n\x0eHeartbeatReply\x12\x0f\n\x07\x63ontext\x18\x01 \x01(\x04\"\x0c\n\nTimeoutNow\"\xbf\x01\n\rSnapshotChunk\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x0e\n\x06sender\x18\x02 \x01(\x04\x12\x11\n\trecipient\x18\x03 \x01(\x04\x12\x0c\n\x04term\x18\x04 \x01(\x04\x12-\n\x04meta\x18\x05 \x01(\x0b\x32\x1f.inventory.raft.v1.SnapshotMeta\x12\x0e\n\x06offset\x18\x06 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x07 \x01(\x0c\x12\x0e\n\x06\x63rc32c\x18\x08 \x01(\r\x12\x0c\n\x04last\x18\t \x01(\x08\"k\n\x0cSnapshotMeta\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x0e\n\x06voters\x18\x03 \x03(\x04\x12\x10\n\x08learners\x18\x04 \x03(\x04\x12\x0c\n\x04size\x18\x05 \x01(\x04\x12\x0e\n\x06sha256\x18\x06 \x01(\x0c\":\n\x14SendSnapshotResponse\x12\x11\n\tinstalled\x18\x01 \x01(\x08\x12\x0f\n\x07problem\x18\x02 \x01(\t\"8\n\x0f\x44\x65scribeRequest\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x11\n\tmember_id\x18\x02 \x01(\x04\"]\n\x10\x44\x65scribeResponse\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x11\n\tmember_id\x18\x02 \x01(\x04\x12\x14\n\x0c\x62ootstrapped\x18\x03 \x01(\x08\x12\x0c\n\x04term\x18\x04 \x01(\x04\x32\x8e\x02\n\x0bPeerService\x12M\n\x07\x44\x65liver\x12\x1c.inventory.raft.v1.PeerFrame\x1a\".inventory.raft.v1.DeliverResponse(\x01\x12[\n\x0cSendSnapshot\x12 .inventory.raft.v1.SnapshotChunk\x1a\'.inventory.raft.v1.SendSnapshotResponse(\x01\x12S\n\x08\x44\x65scribe\x12\".inventory.raft.v1.DescribeRequest\x1a#.inventory.raft.v1.DescribeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cinventory/raft/v1/peer.proto\x12\x11inventory.raft.v1\"M\n\tPeerFrame\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12,\n\x08messages\x18\x02 \x03(\x0b\x32\x1a.inventory.raft.v1.Message\"\x11\n\x0f\x44\x65liverResponse\"\xa9\x05\n\x07Message\x12\x0e\n\x06sender\x18\x01 \x01(\x04\x12\x11\n\trecipient\x18\x02 \x01(\x04\x12\x0c\n\x04term\x18\x03 \x01(\x04\x12:\n\x10pre_vote_request\x18\x04 \x01(\x0b\x32\x1e.inventory.raft.v1.VoteRequestH\x00\x12\x36\n\x0epre_vote_reply\x18\x05 \x01(\x0b\x32\x1c.inventory.raft.v1.VoteReplyH\x00\x12\x36\n\x0cvote_request\x18\x06 \x01(\x0b\x32\x1e.inventory.raft.v1.VoteRequestH\x00\x12\x32\n\nvote_reply\x18\x07 \x01(\x0b\x32\x1c.inventory.raft.v1.VoteReplyH\x00\x12:\n\x0e\x61ppend_request\x18\x08 \x01(\x0b\x32 .inventory.raft.v1.AppendRequestH\x00\x12\x36\n\x0c\x61ppend_reply\x18\t \x01(\x0b\x32\x1e.inventory.raft.v1.AppendReplyH\x00\x12\x31\n\theartbeat\x18\n \x01(\x0b\x32\x1c.inventory.raft.v1.HeartbeatH\x00\x12<\n\x0fheartbeat_reply\x18\x0b \x01(\x0b\x32!.inventory.raft.v1.HeartbeatReplyH\x00\x12\x34\n\x0btimeout_now\x18\x0c \x01(\x0b\x32\x1d.inventory.raft.v1.TimeoutNowH\x00\x12\x36\n\x0cread_request\x18\r \x01(\x0b\x32\x1e.inventory.raft.v1.ReadRequestH\x00\x12\x32\n\nread_reply\x18\x0e \x01(\x0b\x32\x1c.inventory.raft.v1.ReadReplyH\x00\x42\x06\n\x04kind\"I\n\x0bVoteRequest\x12\x12\n\nlast_index\x18\x01 \x01(\x04\x12\x11\n\tlast_term\x18\x02 \x01(\x04\x12\x13\n\x0bis_transfer\x18\x03 \x01(\x08\"\x1c\n\tVoteReply\x12\x0f\n\x07granted\x18\x01 \x01(\x08\"y\n\rAppendRequest\x12\x16\n\x0eprevious_index\x18\x01 \x01(\x04\x12\x15\n\rprevious_term\x18\x02 \x01(\x04\x12\x0e\n\x06\x63ommit\x18\x03 \x01(\x04\x12)\n\x07\x65ntries\x18\x04 \x03(\x0b\x32\x18.inventory.raft.v1.Entry\"C\n\x05\x45ntry\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x0c\n\x04kind\x18\x03 \x01(\r\x12\x0f\n\x07payload\x18\x04 \x01(\x0c\"]\n\x0b\x41ppendReply\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\r\n\x05index\x18\x02 \x01(\x04\x12\x16\n\x0e\x63onflict_index\x18\x03 \x01(\x04\x12\x15\n\rconflict_term\x18\x04 \x01(\x04\",\n\tHeartbeat\x12\x0e\n\x06\x63ommit\x18\x01 \x01(\x04\x12\x0f\n\x07\x63ontext\x18\x02 \x01(\x04\"!\n\x0eHeartbeatReply\x12\x0f\n\x07\x63ontext\x18\x01 \x01(\x04\"\x0c\n\nTimeoutNow\"\x1e\n\x0bReadRequest\x12\x0f\n\x07\x63ontext\x18\x01 \x01(\x04\"+\n\tReadReply\x12\x0f\n\x07\x63ontext\x18\x01 \x01(\x04\x12\r\n\x05index\x18\x02 \x01(\x04\"\xbf\x01\n\rSnapshotChunk\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x0e\n\x06sender\x18\x02 \x01(\x04\x12\x11\n\trecipient\x18\x03 \x01(\x04\x12\x0c\n\x04term\x18\x04 \x01(\x04\x12-\n\x04meta\x18\x05 \x01(\x0b\x32\x1f.inventory.raft.v1.SnapshotMeta\x12\x0e\n\x06offset\x18\x06 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x07 \x01(\x0c\x12\x0e\n\x06\x63rc32c\x18\x08 \x01(\r\x12\x0c\n\x04last\x18\t \x01(\x08\"k\n\x0cSnapshotMeta\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x0e\n\x06voters\x18\x03 \x03(\x04\x12\x10\n\x08learners\x18\x04 \x03(\x04\x12\x0c\n\x04size\x18\x05 \x01(\x04\x12\x0e\n\x06sha256\x18\x06 \x01(\x0c\":\n\x14SendSnapshotResponse\x12\x11\n\tinstalled\x18\x01 \x01(\x08\x12\x0f\n\x07problem\x18\x02 \x01(\t\"8\n\x0f\x44\x65scribeRequest\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x11\n\tmember_id\x18\x02 \x01(\x04\"]\n\x10\x44\x65scribeResponse\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x11\n\tmember_id\x18\x02 \x01(\x04\x12\x14\n\x0c\x62ootstrapped\x18\x03 \x01(\x08\x12\x0c\n\x04term\x18\x04 \x01(\x04\x32\x8e\x02\n\x0bPeerService\x12M\n\x07\x44\x65liver\x12\x1c.inventory.raft.v1.PeerFrame\x1a\".inventory.raft.v1.DeliverResponse(\x01\x12[\n\x0cSendSnapshot\x12 .inventory.raft.v1.SnapshotChunk\x1a\'.inventory.raft.v1.SendSnapshotResponse(\x01\x12S\n\x08\x44\x65scribe\x12\".inventory.raft.v1.DescribeRequest\x1a#.inventory.raft.v1.DescribeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,33 +36,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELIVERRESPONSE']._serialized_start=130
   _globals['_DELIVERRESPONSE']._serialized_end=147
   _globals['_MESSAGE']._serialized_start=150
-  _globals['_MESSAGE']._serialized_end=723
-  _globals['_VOTEREQUEST']._serialized_start=725
-  _globals['_VOTEREQUEST']._serialized_end=798
-  _globals['_VOTEREPLY']._serialized_start=800
-  _globals['_VOTEREPLY']._serialized_end=828
-  _globals['_APPENDREQUEST']._serialized_start=830
-  _globals['_APPENDREQUEST']._serialized_end=951
-  _globals['_ENTRY']._serialized_start=953
-  _globals['_ENTRY']._serialized_end=1020
-  _globals['_APPENDREPLY']._serialized_start=1022
-  _globals['_APPENDREPLY']._serialized_end=1115
-  _globals['_HEARTBEAT']._serialized_start=1117
-  _globals['_HEARTBEAT']._serialized_end=1161
-  _globals['_HEARTBEATREPLY']._serialized_start=1163
-  _globals['_HEARTBEATREPLY']._serialized_end=1196
-  _globals['_TIMEOUTNOW']._serialized_start=1198
-  _globals['_TIMEOUTNOW']._serialized_end=1210
-  _globals['_SNAPSHOTCHUNK']._serialized_start=1213
-  _globals['_SNAPSHOTCHUNK']._serialized_end=1404
-  _globals['_SNAPSHOTMETA']._serialized_start=1406
-  _globals['_SNAPSHOTMETA']._serialized_end=1513
-  _globals['_SENDSNAPSHOTRESPONSE']._serialized_start=1515
-  _globals['_SENDSNAPSHOTRESPONSE']._serialized_end=1573
-  _globals['_DESCRIBEREQUEST']._serialized_start=1575
-  _globals['_DESCRIBEREQUEST']._serialized_end=1631
-  _globals['_DESCRIBERESPONSE']._serialized_start=1633
-  _globals['_DESCRIBERESPONSE']._serialized_end=1726
-  _globals['_PEERSERVICE']._serialized_start=1729
-  _globals['_PEERSERVICE']._serialized_end=1999
+  _globals['_MESSAGE']._serialized_end=831
+  _globals['_VOTEREQUEST']._serialized_start=833
+  _globals['_VOTEREQUEST']._serialized_end=906
+  _globals['_VOTEREPLY']._serialized_start=908
+  _globals['_VOTEREPLY']._serialized_end=936
+  _globals['_APPENDREQUEST']._serialized_start=938
+  _globals['_APPENDREQUEST']._serialized_end=1059
+  _globals['_ENTRY']._serialized_start=1061
+  _globals['_ENTRY']._serialized_end=1128
+  _globals['_APPENDREPLY']._serialized_start=1130
+  _globals['_APPENDREPLY']._serialized_end=1223
+  _globals['_HEARTBEAT']._serialized_start=1225
+  _globals['_HEARTBEAT']._serialized_end=1269
+  _globals['_HEARTBEATREPLY']._serialized_start=1271
+  _globals['_HEARTBEATREPLY']._serialized_end=1304
+  _globals['_TIMEOUTNOW']._serialized_start=1306
+  _globals['_TIMEOUTNOW']._serialized_end=1318
+  _globals['_READREQUEST']._serialized_start=1320
+  _globals['_READREQUEST']._serialized_end=1350
+  _globals['_READREPLY']._serialized_start=1352
+  _globals['_READREPLY']._serialized_end=1395
+  _globals['_SNAPSHOTCHUNK']._serialized_start=1398
+  _globals['_SNAPSHOTCHUNK']._serialized_end=1589
+  _globals['_SNAPSHOTMETA']._serialized_start=1591
+  _globals['_SNAPSHOTMETA']._serialized_end=1698
+  _globals['_SENDSNAPSHOTRESPONSE']._serialized_start=1700
+  _globals['_SENDSNAPSHOTRESPONSE']._serialized_end=1758
+  _globals['_DESCRIBEREQUEST']._serialized_start=1760
+  _globals['_DESCRIBEREQUEST']._serialized_end=1816
+  _globals['_DESCRIBERESPONSE']._serialized_start=1818
+  _globals['_DESCRIBERESPONSE']._serialized_end=1911
+  _globals['_PEERSERVICE']._serialized_start=1914
+  _globals['_PEERSERVICE']._serialized_end=2184
 # @@protoc_insertion_point(module_scope)

@@ -72,6 +72,8 @@ class Message(_message.Message):
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     HEARTBEAT_REPLY_FIELD_NUMBER: _builtins.int
     TIMEOUT_NOW_FIELD_NUMBER: _builtins.int
+    READ_REQUEST_FIELD_NUMBER: _builtins.int
+    READ_REPLY_FIELD_NUMBER: _builtins.int
     sender: _builtins.int
     recipient: _builtins.int
     term: _builtins.int
@@ -93,6 +95,10 @@ class Message(_message.Message):
     def heartbeat_reply(self) -> Global___HeartbeatReply: ...
     @_builtins.property
     def timeout_now(self) -> Global___TimeoutNow: ...
+    @_builtins.property
+    def read_request(self) -> Global___ReadRequest: ...
+    @_builtins.property
+    def read_reply(self) -> Global___ReadReply: ...
     def __init__(
         self,
         *,
@@ -108,12 +114,14 @@ class Message(_message.Message):
         heartbeat: Global___Heartbeat | None = ...,
         heartbeat_reply: Global___HeartbeatReply | None = ...,
         timeout_now: Global___TimeoutNow | None = ...,
+        read_request: Global___ReadRequest | None = ...,
+        read_reply: Global___ReadReply | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["append_reply", b"append_reply", "append_request", b"append_request", "heartbeat", b"heartbeat", "heartbeat_reply", b"heartbeat_reply", "kind", b"kind", "pre_vote_reply", b"pre_vote_reply", "pre_vote_request", b"pre_vote_request", "timeout_now", b"timeout_now", "vote_reply", b"vote_reply", "vote_request", b"vote_request"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["append_reply", b"append_reply", "append_request", b"append_request", "heartbeat", b"heartbeat", "heartbeat_reply", b"heartbeat_reply", "kind", b"kind", "pre_vote_reply", b"pre_vote_reply", "pre_vote_request", b"pre_vote_request", "read_reply", b"read_reply", "read_request", b"read_request", "timeout_now", b"timeout_now", "vote_reply", b"vote_reply", "vote_request", b"vote_request"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["append_reply", b"append_reply", "append_request", b"append_request", "heartbeat", b"heartbeat", "heartbeat_reply", b"heartbeat_reply", "kind", b"kind", "pre_vote_reply", b"pre_vote_reply", "pre_vote_request", b"pre_vote_request", "recipient", b"recipient", "sender", b"sender", "term", b"term", "timeout_now", b"timeout_now", "vote_reply", b"vote_reply", "vote_request", b"vote_request"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["append_reply", b"append_reply", "append_request", b"append_request", "heartbeat", b"heartbeat", "heartbeat_reply", b"heartbeat_reply", "kind", b"kind", "pre_vote_reply", b"pre_vote_reply", "pre_vote_request", b"pre_vote_request", "read_reply", b"read_reply", "read_request", b"read_request", "recipient", b"recipient", "sender", b"sender", "term", b"term", "timeout_now", b"timeout_now", "vote_reply", b"vote_reply", "vote_request", b"vote_request"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["pre_vote_request", "pre_vote_reply", "vote_request", "vote_reply", "append_request", "append_reply", "heartbeat", "heartbeat_reply", "timeout_now"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["pre_vote_request", "pre_vote_reply", "vote_request", "vote_reply", "append_request", "append_reply", "heartbeat", "heartbeat_reply", "timeout_now", "read_request", "read_reply"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -311,6 +319,51 @@ class TimeoutNow(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TimeoutNow: _TypeAlias = TimeoutNow  # noqa: Y015
+
+@_typing.final
+class ReadRequest(_message.Message):
+    """From which index on may a read be answered that has begun?"""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTEXT_FIELD_NUMBER: _builtins.int
+    context: _builtins.int
+    """of this attempt alone"""
+    def __init__(
+        self,
+        *,
+        context: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadRequest: _TypeAlias = ReadRequest  # noqa: Y015
+
+@_typing.final
+class ReadReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTEXT_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    context: _builtins.int
+    index: _builtins.int
+    """0: not now, ask again"""
+    def __init__(
+        self,
+        *,
+        context: _builtins.int = ...,
+        index: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "index", b"index"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadReply: _TypeAlias = ReadReply  # noqa: Y015
 
 @_typing.final
 class SnapshotChunk(_message.Message):

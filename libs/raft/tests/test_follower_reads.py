@@ -1,0 +1,167 @@
+"""Reads that a follower or a learner serves: one test a sentence of the dissertation's §6.4."""
+
+from collections.abc import Callable, Iterable
+from random import Random
+
+from raft import RawNode, Restored, Settings
+from raft.messages import (
+    AppendReply,
+    Configuration,
+    HardState,
+    Heartbeat,
+    HeartbeatReply,
+    Message,
+    ReadReply,
+    ReadRequest,
+    VoteRequest,
+)
+from raft.reads import WAITING_MAX
+from raft.ready import ReadState, Ready, Role
+
+Make = Callable[..., RawNode]
+Settle = Callable[[RawNode], list[Ready]]
+
+
+def sent(readies: Iterable[Ready], kind: type[Message]) -> list[Message]:
+    """Return all messages of one kind."""
+    return [
+        message
+        for ready in readies
+        for message in (*ready.at_once, *ready.after_sync)
+        if isinstance(message, kind)
+    ]
+
+
+def follow(node: RawNode, settle: Settle, leader: int = 2, term: int = 1) -> RawNode:
+    """Let a member hear a leader."""
+    node.step(Heartbeat(leader, node.id, term, 0, 0))
+    settle(node)
+    return node
+
+
+def test_a_follower_asks_the_leader(make: Make, settle: Settle) -> None:
+    """§6.4: the follower sends a request to the leader, asking for the current readIndex."""
+    node = follow(make(), settle)
+    assert node.read(77)
+    (request,) = sent(settle(node), ReadRequest)
+    assert isinstance(request, ReadRequest)
+    assert (request.recipient, request.term) == (2, 1)
+    node.step(ReadReply(2, 1, 1, request.context, 9))
+    assert [ready.reads for ready in settle(node)] == [(ReadState(77, 9),)]
+    node.step(ReadReply(2, 1, 1, request.context, 9))
+    assert settle(node) == [], "a doubled reply answers nothing"
+
+
+def test_a_learner_asks_the_leader(make: Make, settle: Settle) -> None:
+    """It has no vote and needs none to read."""
+    node = follow(make(4, learners=frozenset({4})), settle)
+    assert node.read(77)
+    assert len(sent(settle(node), ReadRequest)) == 1
+
+
+def test_a_leader_confirms_a_followers_read_by_a_round(leader: RawNode, settle: Settle) -> None:
+    """§6.4: the leader executes steps 1-3: its round begins after the request came."""
+    leader.step(ReadRequest(3, 1, 1, 5))
+    readies = settle(leader)
+    assert [one.context for one in sent(readies, Heartbeat) if isinstance(one, Heartbeat)] == [1, 1]
+    assert not sent(readies, ReadReply)
+    leader.step(HeartbeatReply(2, 1, 1, 0))
+    assert not sent(settle(leader), ReadReply), "that reply is of no round"
+    leader.step(HeartbeatReply(2, 1, 1, 1))
+    assert sent(settle(leader), ReadReply) == [ReadReply(1, 3, 1, 5, 1)]
+
+
+def test_a_followers_read_waits_for_an_entry_of_the_term(make: Make, settle: Settle) -> None:
+    """§6.4, step 1: before it the leader does not know which entries are committed."""
+    node = make(size=1, learners=frozenset({2}))
+    while node.role is not Role.LEADER:
+        node.tick()
+        ready = node.ready()
+        if ready is not None and ready.mark is not None:
+            node.persisted(ready.mark)
+    node.step(ReadRequest(2, 1, 1, 5))
+    assert sent(settle(node), ReadReply) == [ReadReply(1, 2, 1, 5, 0)]
+    node.step(ReadRequest(2, 1, 1, 6))
+    assert sent(settle(node), ReadReply) == [ReadReply(1, 2, 1, 6, 1)]
+
+
+def test_strangers_are_not_answered(leader: RawNode, settle: Settle) -> None:
+    """Who takes no part is told nothing."""
+    leader.step(ReadRequest(9, 1, 1, 5))
+    assert settle(leader) == []
+
+
+def test_a_member_that_does_not_lead_sends_askers_away(make: Make, settle: Settle) -> None:
+    """The asker's leader has just given up its lead within the term."""
+    node = make(term=1)
+    node.step(ReadRequest(3, 1, 1, 5))
+    assert sent(settle(node), ReadReply) == [ReadReply(1, 3, 1, 5, 0)]
+
+
+def test_a_refused_read_is_dropped(make: Make, settle: Settle) -> None:
+    """The caller asks again, with another context."""
+    node = follow(make(), settle)
+    node.read(77)
+    (request,) = sent(settle(node), ReadRequest)
+    assert isinstance(request, ReadRequest)
+    node.step(ReadReply(2, 1, 1, request.context, 0))
+    assert [ready.dropped_reads for ready in settle(node)] == [(77,)]
+
+
+def test_reads_are_dropped_with_the_leader(make: Make, settle: Settle) -> None:
+    """A change of term, or a leader that is missed."""
+    node = follow(make(), settle)
+    node.read(77)
+    (request,) = sent(settle(node), ReadRequest)
+    assert isinstance(request, ReadRequest)
+    node.step(AppendReply(3, 1, 2, accepted=False, index=0))
+    node.step(ReadReply(2, 1, 1, request.context, 9))
+    readies = settle(node)
+    assert [ready.dropped_reads for ready in readies] == [(77,)]
+    assert not any(ready.reads for ready in readies)
+    assert not node.read(78), "no leader is known"
+
+
+def test_a_read_without_an_answer_is_dropped(make: Make, settle: Settle) -> None:
+    """After an election timeout, although the leader is heard all the while."""
+    node = follow(make(), settle)
+    node.read(77)
+    settle(node)
+    dropped = []
+    for _ in range(10):
+        node.step(Heartbeat(2, 1, 1, 0, 0))
+        node.tick()
+        dropped += [ready.dropped_reads for ready in settle(node)]
+    assert [contexts for contexts in dropped if contexts] == [(77,)]
+
+
+def test_a_deposed_leader_forgets_who_asked(leader: RawNode, settle: Settle) -> None:
+    """Contexts of others are none of this member's reads."""
+    leader.read(77)
+    leader.step(ReadRequest(3, 1, 1, 78))
+    settle(leader)
+    leader.step(VoteRequest(2, 1, 2, 9, 9, is_transfer=True))
+    assert [ready.dropped_reads for ready in settle(leader)] == [(77,)]
+
+
+def test_two_starts_ask_under_different_numbers(settle: Settle) -> None:
+    """A reply to a request from before a crash, in the same term, confirms nothing."""
+    numbers = []
+    for start in (1, 2):
+        settings = Settings(1, 10, 20, 1, 8, 1 << 20, 4, Random(start).randrange)
+        voters = Configuration(frozenset({1, 2, 3}))
+        restored = Restored(HardState(1, 0), voters, 0, 0, (), 0)
+        node = follow(RawNode(settings, restored), settle)
+        node.read(7)
+        node.read(8)
+        numbers += [getattr(one, "context", 0) for one in sent(settle(node), ReadRequest)]
+    assert len(set(numbers)) == 4
+
+
+def test_the_number_of_reads_that_wait_is_bounded(
+    make: Make, leader: RawNode, settle: Settle
+) -> None:
+    """At a leader as at a follower; past it, nothing begins."""
+    for node in (follow(make(), settle), leader):
+        assert [node.read(context) for context in range(1, WAITING_MAX + 2)].count(False) == 1
+        settle(node)

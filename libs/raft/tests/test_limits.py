@@ -1,0 +1,140 @@
+"""What a leader takes and sends is bounded, and heartbeats do not wait behind it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from raft import Accepted, Overloaded, RawNode, Restored, Settings
+from raft.messages import (
+    AppendReply,
+    AppendRequest,
+    Configuration,
+    Entry,
+    EntryKind,
+    HardState,
+    Heartbeat,
+    TimeoutNow,
+    VoteReply,
+)
+from raft.progress import Progress
+from raft.ready import Ready, Role
+
+Settle = Callable[[RawNode], list[Ready]]
+Elect = Callable[[RawNode], RawNode]
+
+SETTINGS = Settings(
+    id=1,
+    election_timeout_ticks_min=10,
+    election_timeout_ticks_max=20,
+    heartbeat_ticks=1,
+    entries_per_append_max=8,
+    bytes_per_append_max=100,
+    appends_in_flight_max=4,
+    random=lambda _: 0,
+    bytes_in_flight_max=30,
+    uncommitted_bytes_max=50,
+)
+VOTERS = Configuration(frozenset({1, 2, 3}))
+
+
+def make_bounded(*entries: Entry, term: int = 0) -> RawNode:
+    """Return a member with small bounds."""
+    return RawNode(SETTINGS, Restored(HardState(term, 0), VOTERS, 0, 0, entries, 0))
+
+
+def appends(ready: Ready | None, peer: int) -> list[int]:
+    """Return the bytes of each append to a peer."""
+    assert ready is not None
+    return [
+        sum(len(entry.payload) for entry in message.entries)
+        for message in ready.at_once
+        if isinstance(message, AppendRequest) and message.recipient == peer
+    ]
+
+
+def test_what_waits_to_be_committed_is_bounded(elect: Elect, settle: Settle) -> None:
+    """Past the bound nothing is taken, until commits make room."""
+    node = elect(make_bounded())
+    assert isinstance(node.propose([b"x" * 20, b"x" * 20]), Accepted)
+    assert node.propose([b"x" * 11]) == Overloaded(40)
+    assert isinstance(node.propose([b"x" * 10]), Accepted)
+    assert node.uncommitted_bytes == 50
+    settle(node)
+    node.step(AppendReply(2, 1, 1, accepted=True, index=2))
+    assert node.uncommitted_bytes == 50, "the first batch is not committed as a whole"
+    node.step(AppendReply(2, 1, 1, accepted=True, index=4))
+    assert node.uncommitted_bytes == 0
+    assert isinstance(node.propose([b"x" * 50]), Accepted)
+
+
+def test_a_batch_that_is_too_large_passes_alone(elect: Elect) -> None:
+    """Else it would never pass."""
+    node = elect(make_bounded())
+    assert isinstance(node.propose([b"x" * 90]), Accepted)
+    assert node.propose([b""]) == Overloaded(90)
+
+
+def test_a_new_leader_counts_what_it_inherits(settle: Settle) -> None:
+    """The log holds it, whoever proposed it; with the lead the count ends."""
+    tail = Entry(1, 1, EntryKind.COMMAND, b"x" * 45)
+    node = make_bounded(tail, term=1)
+    node.step(Heartbeat(2, 1, 1, 0, 0))
+    settle(node)
+    assert node.uncommitted_bytes == 0, "a follower takes nothing"
+    node.step(TimeoutNow(2, 1, 1))
+    settle(node)
+    node.step(VoteReply(3, 1, 2, granted=True))
+    assert node.role is Role.LEADER
+    assert node.propose([b"x" * 6]) == Overloaded(45)
+    node.step_down()
+    assert node.uncommitted_bytes == 0
+
+
+def test_bytes_under_way_to_a_follower_are_bounded(elect: Elect, settle: Settle) -> None:
+    """Appends wait for acknowledgements; those that are lost do not count for ever."""
+    node = elect(make_bounded())
+    node.propose([b"x" * 20])
+    node.propose([b"x" * 20])
+    node.propose([b"x" * 10])
+    ready = node.ready()
+    assert appends(ready, 2) == [20, 20], "the last may go past the bound"
+    assert node.followers[2].bytes_in_flight == 40
+    node.step(AppendReply(2, 1, 1, accepted=True, index=2))
+    ready = node.ready()
+    assert appends(ready, 2) == [10]
+    node.step(AppendReply(2, 1, 1, accepted=False, index=2, conflict_index=2))
+    settle(node)
+    node.step(AppendReply(2, 1, 1, accepted=True, index=4))
+    assert node.followers[2].bytes_in_flight == 0
+
+
+def test_an_append_is_cut_to_the_room_that_is_left() -> None:
+    """So the bound is passed by one entry at most."""
+    progress = Progress(1, in_flight_max=9, bytes_max=30)
+    progress.replicate()
+    progress.sent(1, 1, 20)
+    assert progress.may_send
+    progress.sent(2, 1, 10)
+    assert not progress.may_send
+    progress.accepted(1)
+    assert (progress.may_send, progress.bytes_in_flight) == (True, 10)
+    progress.probe(2)
+    assert progress.bytes_in_flight == 0
+
+
+def test_heartbeats_leave_before_appends(leader: RawNode) -> None:
+    """A follower that is sent much must not take the leader for dead."""
+    leader.propose([b"x" * 1000])
+    leader.tick()
+    ready = leader.ready()
+    assert ready is not None
+    kinds = [type(message) for message in ready.at_once]
+    assert kinds == [Heartbeat, Heartbeat, AppendRequest, AppendRequest]
+
+
+def test_a_bound_below_one_is_refused() -> None:
+    """It would send, or take, nothing."""
+    with pytest.raises(ValueError, match="below 1"):
+        replace(SETTINGS, bytes_in_flight_max=0)
+    with pytest.raises(ValueError, match="below 1"):
+        replace(SETTINGS, uncommitted_bytes_max=0)
