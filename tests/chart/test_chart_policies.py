@@ -13,6 +13,7 @@ PRE_STOP_SECONDS = 5
 LOST_NODE_SECONDS = 10
 LOST_NODE = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 PROBES = {"startupProbe": "startup", "livenessProbe": "liveness", "readinessProbe": "readiness"}
+PATHS = {"startupProbe": "/livez", "livenessProbe": "/livez", "readinessProbe": "/readyz"}
 # What the restricted standard of Pod Security lets a pod mount.
 RESTRICTED_VOLUMES = {
     *("configMap", "csi", "downwardAPI", "emptyDir", "ephemeral"),
@@ -114,14 +115,25 @@ class TestEveryPod:
 class TestEveryService:
     """What runs for good: Deployments and the StatefulSet."""
 
-    def test_is_probed_by_grpc_health_under_three_names(self, pod: Pod) -> None:
-        """With the time that a busy machine needs."""
+    def test_is_probed_under_three_names(self, pod: Pod) -> None:
+        """By gRPC health, or by HTTP where that is what it serves; a busy machine has the time."""
         for container in pod.spec["containers"]:
             for probe, name in PROBES.items():
-                grpc = container[probe]["grpc"]
-                assert grpc["service"] == name
-                assert grpc["port"] == pod.ports["grpc"]
-                assert container[probe]["timeoutSeconds"] >= 3
+                asked = container[probe]
+                assert asked["timeoutSeconds"] >= 3
+                if "httpGet" in asked:
+                    assert asked["httpGet"] == {"path": PATHS[probe], "port": "http"}
+                    assert "http" in pod.ports
+                else:
+                    assert asked["grpc"] == {"service": name, "port": pod.ports["grpc"]}
+
+    def test_is_given_the_time_to_start_before_it_is_taken_for_dead(self, pod: Pod) -> None:
+        """A minute at least: liveness is not asked before startup is true."""
+        for container in pod.spec["containers"]:
+            startup, liveness = container["startupProbe"], container["livenessProbe"]
+            assert startup["failureThreshold"] * startup.get("periodSeconds", 10) >= 60
+            # A process that is stopped for half a minute is not killed for it.
+            assert liveness["failureThreshold"] * liveness.get("periodSeconds", 10) >= 30
 
     def test_is_selected_by_its_own_labels(self, pod: Pod) -> None:
         """And those say of which release and which part it is."""
@@ -184,13 +196,33 @@ class TestEveryRelease:
                 for pod in every
                 if chosen_by({"matchLabels": one["spec"]["selector"]}, pod.labels)
             ]
-        for one in of_kind(found, "PodDisruptionBudget", "PodMonitor"):
+        for one in of_kind(found, "PodDisruptionBudget"):
             assert [pod for pod in every if chosen_by(one["spec"]["selector"], pod.labels)]
         for one in of_kind(found, "NetworkPolicy"):
             assert [pod for pod in every if chosen_by(one["spec"]["podSelector"], pod.labels)]
+
+    def test_what_is_watched_is_there(self, found: list[dict[str, Any]]) -> None:
+        """By a monitor of Services or of pods: the selector takes some, and each has the port."""
         for one in of_kind(found, "ServiceMonitor"):
-            labels = [service["metadata"]["labels"] for service in of_kind(found, "Service")]
-            assert [known for known in labels if chosen_by(one["spec"]["selector"], known)]
+            services = [
+                service
+                for service in of_kind(found, "Service")
+                if chosen_by(one["spec"]["selector"], service["metadata"]["labels"])
+            ]
+            assert services
+            for service in services:
+                names = {port["name"] for port in service["spec"]["ports"]}
+                assert {endpoint["port"] for endpoint in one["spec"]["endpoints"]} <= names
+        for one in of_kind(found, "PodMonitor"):
+            watched = [
+                pod
+                for pod in pods(found)
+                if pod.lasting and chosen_by(one["spec"]["selector"], pod.labels)
+            ]
+            assert watched
+            for pod in watched:
+                ports = {endpoint["port"] for endpoint in one["spec"]["podMetricsEndpoints"]}
+                assert ports <= pod.ports.keys()
 
     def test_every_port_of_a_service_is_its_pods(self, found: list[dict[str, Any]]) -> None:
         """By its name."""
