@@ -2,12 +2,13 @@
 
 import re
 import tomllib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
 from rendered import helm
-from rendered.objects import Pod, chosen_by, is_hook, of_kind, pods
+from rendered.objects import LASTING, Pod, chosen_by, is_hook, of_kind, pods
 
 PRE_STOP_SECONDS = 5
 LOST_NODE_SECONDS = 10
@@ -329,3 +330,38 @@ def test_the_image_is_the_charts_version() -> None:
     named = helm.parsed({"image": {"repository": "example.org/shop/inventory", "tag": "1.2"}})
     for one in pods(named):
         assert one.containers[0]["image"] == "example.org/shop/inventory:1.2"
+
+
+def selectors(found: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every selector of pods, with the name of what selects."""
+    for one in found:
+        spec, name = one.get("spec") or {}, f"{one['kind']}/{one['metadata']['name']}"
+        if one["kind"] == "Service":
+            yield name, {"matchLabels": spec["selector"]}
+        elif one["kind"] in (*LASTING, "PodDisruptionBudget", "PodMonitor"):
+            yield name, spec["selector"]
+        elif one["kind"] == "NetworkPolicy":
+            yield name, spec["podSelector"]
+            for rule in [*(spec.get("ingress") or []), *(spec.get("egress") or [])]:
+                for peer in [*rule.get("from", []), *rule.get("to", [])]:
+                    if "namespaceSelector" not in peer:
+                        yield name, peer["podSelector"]
+
+
+def test_two_releases_in_one_namespace_are_strangers() -> None:
+    """No object has the name of another's, none selects a pod of the other."""
+    first = helm.parsed(helm.values_of("all"), name="first")
+    second = helm.parsed(helm.values_of("all"), name="second")
+    names = [{(one["kind"], one["metadata"]["name"]) for one in found} for found in (first, second)]
+    assert not names[0] & names[1]
+    assert len(list(selectors(first))) > len(pods(first))
+    for name, selector in selectors(first):
+        assert not [pod.name for pod in pods(second) if chosen_by(selector, pod.labels)], name
+
+
+def test_the_longest_name_of_a_release_is_not_too_long() -> None:
+    """Helm allows 53 characters; a StatefulSet's name with a hash is a label of 63."""
+    for one in helm.parsed({}, name="r" * 53):
+        assert len(one["metadata"]["name"]) <= 52, one["kind"]
+        for value in one["metadata"]["labels"].values():
+            assert len(value) <= 63

@@ -141,30 +141,36 @@ def policy_peers() -> dict[str, Any]:
     return {side: [peer] for side, peer in PEERS.items()}
 
 
-def render(values: Mapping[str, Any], namespace: str = NAMESPACE) -> dict[str, str]:
+def render(
+    values: Mapping[str, Any], namespace: str = NAMESPACE, name: str = NAME
+) -> dict[str, str]:
     """Render by Helm 4; return the text of each template. Raise Refused."""
     if helm_python is None:
-        return {"all": render_by_program(values, namespace)}
+        return {"all": render_by_program(values, namespace, name)}
     with helm_python.Chart.load(CHART) as chart:
         try:
-            made = chart.render(dict(values), name=NAME, namespace=namespace)
+            made = chart.render(dict(values), name=name, namespace=namespace)
         except helm_python.HelmError as error:
             raise Refused(str(error)) from error
-    return {name.removeprefix("inventory/templates/"): text for name, text in made.items()}
+    return {path.removeprefix("inventory/templates/"): text for path, text in made.items()}
 
 
-def render_by_program(values: Mapping[str, Any], namespace: str = NAMESPACE) -> str:
+def render_by_program(
+    values: Mapping[str, Any], namespace: str = NAMESPACE, name: str = NAME
+) -> str:
     """Render by the helm that is installed. Raise Refused."""
     place = ("--namespace", namespace, "--kube-version", KUBERNETES)
     return run(
-        "helm", "template", NAME, str(CHART), *place, "--values", "-", text=json.dumps(values)
+        "helm", "template", name, str(CHART), *place, "--values", "-", text=json.dumps(values)
     )
 
 
-def parsed(values: Mapping[str, Any], namespace: str = NAMESPACE) -> list[dict[str, Any]]:
+def parsed(
+    values: Mapping[str, Any], namespace: str = NAMESPACE, name: str = NAME
+) -> list[dict[str, Any]]:
     """Return the objects that the chart renders."""
-    texts = render(values, namespace)
-    return [one for name, text in texts.items() if name != "NOTES.txt" for one in load(text)]
+    texts = render(values, namespace, name)
+    return [one for path, text in texts.items() if path != "NOTES.txt" for one in load(text)]
 
 
 @cache
