@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -146,7 +147,7 @@ def render(
 ) -> dict[str, str]:
     """Render by Helm 4; return the text of each template. Raise Refused."""
     if helm_python is None:
-        return {"all": render_by_program(values, namespace, name)}
+        return by_template(render_by_program(values, namespace, name))
     with helm_python.Chart.load(CHART) as chart:
         try:
             made = chart.render(dict(values), name=name, namespace=namespace)
@@ -163,6 +164,15 @@ def render_by_program(
     return run(
         "helm", "template", name, str(CHART), *place, "--values", "-", text=json.dumps(values)
     )
+
+
+def by_template(text: str) -> dict[str, str]:
+    """Return the text of each template out of what `helm template` writes."""
+    _, *parts = re.split(r"^# Source: inventory/templates/(\S+)$", text, flags=re.MULTILINE)
+    made: dict[str, str] = {}
+    for path, part in zip(parts[::2], parts[1::2], strict=True):
+        made[path] = made.get(path, "---") + part
+    return made
 
 
 def parsed(
