@@ -124,3 +124,15 @@ def test_the_notes_name_what_is_installed() -> None:
     named = {word for word in words if word.startswith(("statefulset/", "deployment/", "service/"))}
     assert named
     assert named <= there
+
+
+def test_the_notes_warn_of_what_is_allowed_and_hardly_meant() -> None:
+    """Known passwords, and metrics behind a closed door; nothing where all is well."""
+    watched = {"serviceMonitor": {"enabled": True}}
+    peers = {"networkPolicy": helm.policy_peers()}
+    assert "demo" in helm.render({"demo": True})["NOTES.txt"]
+    assert "nobody may read them" in helm.render(watched)["NOTES.txt"]
+    for values in ({}, watched | peers):
+        notes = helm.render(values)["NOTES.txt"]
+        assert "demo" not in notes
+        assert "nobody" not in notes
