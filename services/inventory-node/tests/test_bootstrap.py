@@ -9,13 +9,15 @@ import pytest
 from inventory.raft.v1 import log_pb2
 from inventory.v1 import auth_pb2
 from inventory_node.bootstrap import (
+    Beginning,
     BootstrapRefused,
     Described,
+    beginning,
     check_identity,
     cluster_id_of,
+    drawn_id,
     initialize_of,
     is_complete,
-    may_bootstrap,
     member_id_of,
 )
 from inventory_node.wal import Identity
@@ -23,7 +25,9 @@ from inventory_node.wal import Identity
 NAMES = ["node-0", "node-1", "node-2"]
 CLUSTER = cluster_id_of(b"key", NAMES)
 OWN = Identity(CLUSTER, member_id_of(CLUSTER, "node-0"), "node-0")
-EMPTY = Described("node-1", CLUSTER, member_id_of(CLUSTER, "node-1"), bootstrapped=False, term=0)
+EMPTY = Described(
+    "node-1", "node-1", CLUSTER, member_id_of(CLUSTER, "node-1"), bootstrapped=False, term=0
+)
 BEGUN = replace(EMPTY, bootstrapped=True)
 LIVING = replace(BEGUN, term=3)
 
@@ -39,34 +43,49 @@ def test_ids_follow_from_the_key_and_the_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("peers", "may"),
+    ("peers", "decided"),
     [
-        ([EMPTY, EMPTY], True),
-        ([EMPTY, BEGUN], True),
-        ([BEGUN, BEGUN], True),
-        ([None, EMPTY], False),
-        ([None, None], False),
-        ([], True),
+        ([EMPTY, EMPTY], Beginning.BOOTSTRAP),
+        ([EMPTY, BEGUN], Beginning.BOOTSTRAP),
+        ([BEGUN, BEGUN], Beginning.BOOTSTRAP),
+        ([None, EMPTY], Beginning.WAIT),
+        ([None, None], Beginning.WAIT),
+        ([], Beginning.BOOTSTRAP),
+        ([None, LIVING], Beginning.JOIN),
+        ([BEGUN, LIVING], Beginning.JOIN),
     ],
 )
 def test_an_empty_member_begins_when_every_other_one_answers(
-    peers: list[Described | None],
-    may: bool,  # noqa: FBT001 - a parameter of the test
+    peers: list[Described | None], decided: Beginning
 ) -> None:
-    """Empty, or begun without a term."""
-    assert may_bootstrap(OWN, peers) is may
+    """Empty, or begun without a term; beside a term its votes may be lost, so it joins."""
+    assert beginning(OWN, peers, is_first=True) is decided
 
 
-def test_an_empty_volume_beside_a_term_is_refused() -> None:
-    """It may have voted before it was lost; even when somebody else does not answer."""
-    with pytest.raises(BootstrapRefused, match="restore the volume"):
-        may_bootstrap(OWN, [None, LIVING])
+def test_a_member_that_is_none_of_the_first_waits_for_a_cluster_and_joins() -> None:
+    """It never begins one, also where all others are empty."""
+    own = replace(OWN, name="node-3", member_id=0)
+    assert beginning(own, [EMPTY, BEGUN], is_first=False) is Beginning.WAIT
+    assert beginning(own, [None, LIVING], is_first=False) is Beginning.JOIN
+
+
+def test_a_drawn_id_is_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is drawn again where it is taken, or 0."""
+    draws = iter([0, 7, 8])
+    monkeypatch.setattr("secrets.randbits", lambda _: next(draws))
+    assert drawn_id([7]) == 8
+
+
+def test_another_member_at_a_listed_address_is_refused() -> None:
+    """Two entries of the list are mixed up."""
+    with pytest.raises(BootstrapRefused, match="node-2 answers at the address of node-1"):
+        beginning(OWN, [replace(BEGUN, says="node-2")], is_first=True)
 
 
 def test_another_clusters_peer_is_refused() -> None:
     """The key or the names differ."""
     with pytest.raises(BootstrapRefused, match="another cluster"):
-        may_bootstrap(OWN, [replace(BEGUN, cluster_id="other")])
+        beginning(OWN, [replace(BEGUN, cluster_id="other")], is_first=True)
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,11 @@ from inventory.raft.v1 import forward_pb2, forward_pb2_grpc, peer_pb2, peer_pb2_
 from inventory.v1 import cluster_pb2
 from inventory_node import events
 from inventory_node.bootstrap import BootstrapRefused
-from inventory_node.ports import SnapshotHeader
+from inventory_node.ports import Contact, SnapshotHeader
 from inventory_node.runtime import api as api_module
 from inventory_node.runtime import peers as peers_module
 from inventory_node.runtime.api import Gate, Gateways, PeerApi, Session, member_response
+from inventory_node.runtime.changes import Changes
 from inventory_node.runtime.peers import CHUNK_BYTES, MESSAGES_WAITING_MAX, Peer, Peers
 from inventory_node.runtime.probes import Probes
 from inventory_node.runtime.server import AddressTaken, serve
@@ -39,6 +40,7 @@ class Side:
         self.events: list[events.Event] = []
         gate = Gate(KEY)
         self.peer_api = PeerApi(gate, CLUSTER, OTHER, self.post, self.describe)
+        self.changes = Changes(gate, CLUSTER, self.post)
         self.gateways = Gateways(gate, self.post, lambda: member_response(CLUSTER, MEMBER))
         self.on_chunk: Callable[[events.ChunkReceived], None] = lambda _: None
         self.address = ""
@@ -52,7 +54,7 @@ class Side:
     def describe(self) -> peer_pb2.DescribeResponse:
         """Say what this member is."""
         return peer_pb2.DescribeResponse(
-            cluster_id=CLUSTER, member_id=OTHER, bootstrapped=True, term=4
+            name="b", cluster_id=CLUSTER, member_id=OTHER, bootstrapped=True, term=4
         )
 
     def messages(self) -> list[tuple[Message, ...]]:
@@ -84,8 +86,8 @@ async def calling(
 ) -> AsyncIterator[tuple[Peers, Peer, list[events.Event]]]:
     """Call a member from another one."""
     posted: list[events.Event] = []
-    peer = Peer("b", side.address, cluster, key)
-    peers = Peers(cluster, OWN, {OTHER: peer}, posted.append)
+    peers = Peers(cluster, OWN, {OTHER: Contact("b", side.address)}, key, posted.append)
+    peer = peers[OTHER]
     running = asyncio.ensure_future(peers.run())
     try:
         yield peers, peer, posted
@@ -513,6 +515,6 @@ def test_a_taken_address_is_an_error() -> None:
         async with serving() as first:
             side = Side()
             with pytest.raises(AddressTaken, match=f"cannot listen on {first.address}"):
-                await serve(first.address, side.gateways, side.peer_api, Probes())
+                await serve(first.address, side.gateways, side.peer_api, side.changes, Probes())
 
     run(scenario)

@@ -13,13 +13,20 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from inventory.raft.v1 import forward_pb2, forward_pb2_grpc, log_pb2
+from inventory.raft.v1 import (
+    forward_pb2,
+    forward_pb2_grpc,
+    log_pb2,
+    membership_pb2,
+    membership_pb2_grpc,
+)
 from inventory.v1 import cluster_pb2, inventory_pb2
+from inventory_node.bootstrap import cluster_id_of
 from wire.channels import authorization
 
 pytestmark = pytest.mark.slow
@@ -27,6 +34,7 @@ pytestmark = pytest.mark.slow
 NAMES = ("node-0", "node-1", "node-2")
 KEY = "the cluster's secret"
 STOCK = 1_000
+VOTER = cluster_pb2.MEMBER_STANDING_VOTER
 SECONDS_MAX = 60.0
 POLL_SECONDS = 0.05
 FIRST_STATE = {
@@ -81,7 +89,7 @@ class Nodes:
         environment = {
             "INVENTORY_NODE_NAME": name,
             "INVENTORY_NODE_LISTEN": self.addresses[name],
-            "INVENTORY_NODE_MEMBERS": ",".join(f"{n}={a}" for n, a in self.addresses.items()),
+            "INVENTORY_NODE_MEMBERS": ",".join(f"{n}={self.addresses[n]}" for n in NAMES),
             "INVENTORY_DATA_DIR": str(self.folder / name),
             "INVENTORY_CLUSTER_KEY_FILE": str(self.folder / "cluster.key"),
             "INVENTORY_BOOTSTRAP_FILE": str(self.folder / "bootstrap.json"),
@@ -100,6 +108,44 @@ class Nodes:
         """Start every member."""
         for name in NAMES:
             self.start(name)
+
+    def start_later(self, name: str, **change: str) -> None:
+        """Start a member that is none of the first."""
+        if name not in self.addresses:
+            self.addresses[name] = f"127.0.0.1:{free_ports(1)[0]}"
+        self.start(name, INVENTORY_NODE_ADDRESS=self.addresses[name], **change)
+
+    def until_standing(
+        self, name: str, standing: cluster_pb2.MemberStanding.ValueType
+    ) -> cluster_pb2.Member:
+        """Wait until a member sees itself so; return it."""
+        deadline = time.monotonic() + SECONDS_MAX
+        while time.monotonic() < deadline:
+            member = self.view(name)
+            if member is not None and member.standing == standing:
+                return member
+            time.sleep(POLL_SECONDS)
+        raise AssertionError(self.said(name))
+
+    def change(self, **change: Any) -> membership_pb2.ChangeResponse:  # noqa: ANN401 - one of the changes
+        """Ask whoever leads for a change, until it is done."""
+        deadline = time.monotonic() + SECONDS_MAX
+        answer = membership_pb2.ChangeResponse()
+        while time.monotonic() < deadline:
+            for name in self.addresses:
+                view = self.view(name)
+                if view is None or view.role != cluster_pb2.MEMBER_ROLE_LEADER:
+                    continue
+                request = membership_pb2.ChangeRequest(
+                    cluster_id=cluster_id_of(KEY.encode(), NAMES), **change
+                )
+                with grpc.insecure_channel(self.addresses[name]) as channel:
+                    stub: Any = membership_pb2_grpc.MembershipServiceStub(channel)
+                    answer.CopyFrom(stub.Change(request, metadata=authorization(KEY), timeout=5))
+                if answer.HasField("done"):
+                    return answer
+            time.sleep(POLL_SECONDS)
+        raise AssertionError(answer)
 
     def log(self, name: str) -> Path:
         """Return where a member's log is."""
@@ -146,7 +192,7 @@ class Nodes:
         """Wait until a member leads; return its name."""
         deadline = time.monotonic() + SECONDS_MAX
         while time.monotonic() < deadline:
-            for name in NAMES:
+            for name in self.addresses:
                 member = self.view(name) if name != besides else None
                 if member is not None and member.role == cluster_pb2.MEMBER_ROLE_LEADER:
                     return name
@@ -292,17 +338,72 @@ def test_nobody_is_elected_before_everybody_has_bootstrapped(nodes: Nodes) -> No
     nodes.order("one")
 
 
-def test_an_empty_volume_beside_peers_with_data_is_refused(nodes: Nodes) -> None:
-    """It may have voted before it was lost."""
+def test_an_emptied_volume_joins_anew_and_votes(nodes: Nodes) -> None:
+    """Its old votes are lost, so it draws an id, follows, and has a vote once it has caught up."""
     nodes.start_all()
     nodes.order("one")
+    old = nodes.until_standing("node-1", VOTER)
     nodes.kill("node-1")
     shutil.rmtree(nodes.folder / "node-1")
-    status, said = nodes.refused("node-1")
-    assert status == 5
-    assert "volume is empty" in said.splitlines()[-1]
-    assert not list((nodes.folder / "node-1" / "wal").iterdir())
+    nodes.start("node-1")
+    new = nodes.until_standing("node-1", VOTER)
+    assert new.id != old.id
     nodes.order("two")
+    nodes.kill("node-2")
+    nodes.order("three")
+    nodes.kill("node-1")
+    nodes.start("node-1")
+    assert nodes.until_standing("node-1", VOTER).id == new.id, "the id is the volume's own"
+    nodes.order("four")
+
+
+def test_a_cluster_grows_and_shrinks(nodes: Nodes) -> None:
+    """Two more join by themselves; one is removed, sets its volume aside and joins again."""
+    nodes.start_all()
+    nodes.order("one")
+    for name in ("node-3", "node-4"):
+        nodes.start_later(name)
+    for name in ("node-3", "node-4"):
+        nodes.until_standing(name, VOTER)
+    nodes.order("two")
+    for name in ("node-0", "node-1"):
+        nodes.kill(name)
+    nodes.order("three")
+    for name in ("node-0", "node-1"):
+        nodes.start(name)
+        nodes.until_standing(name, VOTER)
+    old = nodes.until_standing("node-4", VOTER)
+    assert nodes.change(remove="node-4").done.standing == membership_pb2.STANDING_REMOVED
+    nodes.until_standing("node-4", cluster_pb2.MEMBER_STANDING_REMOVED)
+    assert nodes.processes["node-4"].poll() is None, "it stays up"
+    nodes.order("four")
+    nodes.kill("node-4")
+    nodes.start_later("node-4")
+    new = nodes.until_standing("node-4", VOTER)
+    assert new.id != old.id
+    assert (nodes.folder / "node-4" / f"removed-{old.id}" / "wal").is_dir()
+    nodes.order("five")
+
+
+def test_a_member_that_is_to_wait_joins_when_it_is_asked_for(nodes: Nodes) -> None:
+    """As a learner, and with a vote when somebody promotes it."""
+    nodes.start_all()
+    nodes.order("one")
+    nodes.start_later("node-3", INVENTORY_NODE_JOIN="wait")
+    waiting = nodes.until_standing("node-3", cluster_pb2.MEMBER_STANDING_JOINING)
+    join = membership_pb2.Join(
+        member_id=waiting.id,
+        name="node-3",
+        address=nodes.addresses["node-3"],
+        is_empty=True,
+        is_learner=True,
+    )
+    assert nodes.change(join=join).done.standing == membership_pb2.STANDING_LEARNER
+    nodes.until_standing("node-3", cluster_pb2.MEMBER_STANDING_LEARNER)
+    assert nodes.change(promote="node-3").done.standing == membership_pb2.STANDING_VOTER
+    assert nodes.change(transfer="node-3").done.standing == membership_pb2.STANDING_VOTER
+    nodes.order("two")
+    assert nodes.until_standing("node-3", VOTER).role == cluster_pb2.MEMBER_ROLE_LEADER
 
 
 def test_a_data_directory_in_use_is_refused(nodes: Nodes) -> None:

@@ -20,6 +20,11 @@ from raft.messages import Entry, EntryKind
 from raft.ready import Leadership, Role
 from structlog.testing import capture_logs
 
+VOTER = cluster_pb2.MEMBER_STANDING_VOTER
+LEARNER = cluster_pb2.MEMBER_STANDING_LEARNER
+REMOVED = cluster_pb2.MEMBER_STANDING_REMOVED
+JOINING = cluster_pb2.MEMBER_STANDING_JOINING
+
 
 def value(values: CollectorRegistry, name: str) -> float:
     """Return a metric's value."""
@@ -180,13 +185,37 @@ class TestProbes:
     @pytest.mark.parametrize(
         ("member", "ending", "ready"),
         [
-            (cluster_pb2.Member(leader="a", commit_index=5, applied_index=5), False, True),
-            (cluster_pb2.Member(leader="a", commit_index=LAG_ENTRIES_MAX), False, True),
-            (cluster_pb2.Member(leader="a", commit_index=LAG_ENTRIES_MAX + 1), False, False),
-            (cluster_pb2.Member(leader=""), False, False),
-            (cluster_pb2.Member(leader="a"), True, False),
+            (
+                cluster_pb2.Member(standing=VOTER, leader="a", commit_index=5, applied_index=5),
+                False,
+                True,
+            ),
+            (
+                cluster_pb2.Member(standing=VOTER, leader="a", commit_index=LAG_ENTRIES_MAX),
+                False,
+                True,
+            ),
+            (
+                cluster_pb2.Member(standing=VOTER, leader="a", commit_index=LAG_ENTRIES_MAX + 1),
+                False,
+                False,
+            ),
+            (cluster_pb2.Member(standing=VOTER, leader=""), False, False),
+            (cluster_pb2.Member(standing=LEARNER, leader="a"), False, True),
+            (cluster_pb2.Member(standing=REMOVED, leader="a"), False, False),
+            (cluster_pb2.Member(standing=JOINING, leader="a"), False, False),
+            (cluster_pb2.Member(standing=VOTER, leader="a"), True, False),
         ],
-        ids=["caught up", "just", "behind", "no leader", "ending"],
+        ids=[
+            "caught up",
+            "just",
+            "behind",
+            "no leader",
+            "learner",
+            "removed",
+            "joining",
+            "ending",
+        ],  # fmt: skip,
     )
     def test_readiness_is_to_know_a_leader_and_be_caught_up(
         self,
@@ -212,7 +241,7 @@ class TestProbes:
         async def scenario() -> None:
             probes = Probes()
             await probes.begin()
-            await probes.show(cluster_pb2.Member(leader="a"), ending=False)
+            await probes.show(cluster_pb2.Member(standing=VOTER, leader="a"), ending=False)
             await probes.end()
             assert (await health(probes))["readiness"] is False
             assert (await health(probes))["liveness"] is True

@@ -20,6 +20,7 @@ class AddLearner:
     """Let a member follow without a vote. Its id was never used before."""
 
     member: int
+    label: str = ""  # travels with the configuration; see `Configuration.labels`
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +92,16 @@ def objection(state: State, change: Change) -> str:
 def outcome(configuration: Configuration, change: Change) -> Configuration:
     """Return the configuration that a change leads to."""
     voters, learners, one = configuration.voters, configuration.learners, {change.member}
+    labels = configuration.labels
     match change:
         case AddLearner():
-            return Configuration(voters, learners | one)
+            added = ((change.member, change.label),) if change.label else ()
+            return Configuration(voters, learners | one, tuple(sorted((*labels, *added))))
         case Promote():
-            return Configuration(voters | one, learners - one)
+            return Configuration(voters | one, learners - one, labels)
         case Remove():
-            return Configuration(voters - one, learners - one)
+            kept = tuple(label for label in labels if label[0] != change.member)
+            return Configuration(voters - one, learners - one, kept)
         case _:
             assert_never(change)
 

@@ -37,10 +37,14 @@ class HardState:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """Who takes part. Voters count for elections and commits; learners only follow."""
+    """Who takes part. Voters count for elections and commits; learners only follow.
+
+    - `labels` ascend by member; only members that take part have one.
+    """
 
     voters: frozenset[int]
     learners: frozenset[int] = frozenset()
+    labels: tuple[tuple[int, str], ...] = ()  # the caller's words on members, where to find them
 
 
 @dataclass(frozen=True, slots=True)

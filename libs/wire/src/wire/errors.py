@@ -40,6 +40,8 @@ class Reason(enum.StrEnum):
     NOT_INITIALIZED = "NOT_INITIALIZED"
     NO_QUORUM = "NO_QUORUM"
     OVERLOADED = "OVERLOADED"
+    MEMBER_NOT_FOUND = "MEMBER_NOT_FOUND"
+    CHANGE_REFUSED = "CHANGE_REFUSED"
     DEADLINE = "DEADLINE"
 
 
@@ -68,6 +70,8 @@ CODES: Mapping[Reason, int] = MappingProxyType(
         Reason.NOT_INITIALIZED: code_pb2.UNAVAILABLE,
         Reason.NO_QUORUM: code_pb2.UNAVAILABLE,
         Reason.OVERLOADED: code_pb2.RESOURCE_EXHAUSTED,
+        Reason.MEMBER_NOT_FOUND: code_pb2.NOT_FOUND,
+        Reason.CHANGE_REFUSED: code_pb2.FAILED_PRECONDITION,
         Reason.DEADLINE: code_pb2.DEADLINE_EXCEEDED,
     }
 )
@@ -301,6 +305,23 @@ def no_quorum() -> status_pb2.Status:
         Reason.NO_QUORUM,
         "No majority of the inventory's members answers, so the outcome is unknown; "
         "try again with the same request id.",
+    )
+
+
+def member_not_found(name: str) -> status_pb2.Status:
+    """Say that nobody of this name takes part."""
+    return refusal(
+        Reason.MEMBER_NOT_FOUND,
+        f"No member {name!r} takes part; `inventory status` lists those that do.",
+        member=name,
+    )
+
+
+def change_refused(problem: str) -> status_pb2.Status:
+    """Say why the cluster's members stay as they are."""
+    return refusal(
+        Reason.CHANGE_REFUSED,
+        f"The members stay as they are: {problem}. Mend that, or try again a little later.",
     )
 
 

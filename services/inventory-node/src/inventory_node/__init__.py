@@ -22,7 +22,7 @@ What whoever drives a `core.Node` owes it:
    addressed to this member.
 5. `Halted`, and any other exception out of `handle`, ends the process with its message and a
    status that is not 0. The node is not used after it.
-6. `campaign_allowed` is False until every listed member has bootstrapped.
+6. `allow_campaigns(allowed=False)` until every listed member has bootstrapped.
 7. `StopRequested`, then events until `stopped`, then the process ends. A member that stops hears
    neither ticks nor peers, so it neither votes nor leads on.
 

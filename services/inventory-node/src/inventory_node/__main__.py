@@ -15,16 +15,14 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from queue import SimpleQueue
 
 import structlog
 import uvloop
 from inventory.raft.v1 import peer_pb2
 from inventory.v1 import cluster_pb2
 from pydantic import ValidationError
-from raft.messages import Configuration
 from telemetry import logs, metrics
 from wire.settings import refusals
 from wire.tasks import until_first
@@ -32,21 +30,21 @@ from wire.tasks import until_first
 from inventory_node import bootstrap, events
 from inventory_node.config import Config
 from inventory_node.core import Halted, Node, NodeSettings, Ports
+from inventory_node.ports import Contact
 from inventory_node.runtime.api import Gate, Gateways, PeerApi, member_response
-from inventory_node.runtime.disk import ThreadedDisk
+from inventory_node.runtime.changes import Changes, Joining
 from inventory_node.runtime.loop import Loop
 from inventory_node.runtime.metrics import Counts, NodeCollector, registry
 from inventory_node.runtime.network import Network
-from inventory_node.runtime.peers import Peer, Peers
+from inventory_node.runtime.opening import POLL_SECONDS, Exit, Opening
+from inventory_node.runtime.peers import Peers
 from inventory_node.runtime.probes import Probes
 from inventory_node.runtime.server import AddressTaken, serve
 from inventory_node.runtime.sqlite import DatabaseError
 from inventory_node.runtime.timing import TimedDisk, TimedMachine, TimedStore
 from inventory_node.runtime.watcher import Watcher
-from inventory_node.wal import Identity, LogDamaged, LogForeign, Recovered, recover
+from inventory_node.wal import Identity, LogDamaged, LogForeign, Recovered
 
-SEGMENT_BYTES = 16 << 20
-BOOTSTRAP_POLL_SECONDS = 0.1
 SHOW_SECONDS = 0.25
 # Full collections are all but off: over a state in use they take hundreds of milliseconds on the
 # loop, and hardly anything in it is a cycle.
@@ -56,15 +54,6 @@ SWITCH_INTERVAL_SECONDS = 0.0001  # or a busy loop keeps the sync thread waiting
 VERSION = "0.1.0"
 
 _log = structlog.get_logger()
-
-
-class Exit(Exception):  # noqa: N818 - the end, with a status
-    """Ends the process with one clear line."""
-
-    def __init__(self, status: int, message: str) -> None:
-        """Carry the exit status."""
-        super().__init__(message)
-        self.status = status
 
 
 class WallClock:
@@ -97,7 +86,9 @@ class Member:
         names = list(config.members)
         cluster_id = bootstrap.cluster_id_of(self._key.encode(), names)
         self._ids = {name: bootstrap.member_id_of(cluster_id, name) for name in names}
-        self._identity = Identity(cluster_id, self._ids[config.node_name], config.node_name)
+        self._is_first = config.node_name in self._ids
+        own_id = self._ids.get(config.node_name, 0)  # 0: not drawn, or not read yet
+        self._identity = Identity(cluster_id, own_id, config.node_name)
         self._bootstrapped = False
         self._term = 0  # known before the node runs
         self._node: Node | None = None
@@ -108,6 +99,7 @@ class Member:
         return peer_pb2.DescribeResponse(
             cluster_id=self._identity.cluster_id,
             member_id=self._identity.member_id,
+            name=self._identity.name,
             bootstrapped=self._bootstrapped,
             term=term,
         )
@@ -118,7 +110,7 @@ class Member:
         member = cluster_pb2.Member(name=config.node_name, id=self._identity.member_id)
         if self._node is not None:
             member = self._node.view()
-        member.address = config.members[config.node_name]
+        member.address = config.address
         member.pid = os.getpid()
         member.version = VERSION
         member.reachable = True
@@ -128,12 +120,13 @@ class Member:
         """Run until SIGTERM or SIGINT; raise Exit or Halted."""
         config, identity = self._config, self._identity
         peers = {
-            self._ids[name]: Peer(name, address, identity.cluster_id, self._key)
+            self._ids[name]: Contact(name, address)
             for name, address in config.members.items()
             if name != config.node_name
         }
         loop = Loop()
-        network_peers = Peers(identity.cluster_id, identity.member_id, peers, loop.post)
+        cluster_id = identity.cluster_id
+        network_peers = Peers(cluster_id, identity.member_id, peers, self._key, loop.post)
         gate = Gate(self._key)
         gateways = Gateways(
             gate, loop.post, lambda: member_response(identity.cluster_id, self.view())
@@ -141,11 +134,21 @@ class Member:
         peer_api = PeerApi(gate, identity.cluster_id, identity.member_id, loop.post, self._describe)
         probes = Probes()
         await probes.begin()
-        server = await serve(config.node_listen, gateways, peer_api, probes)
+        changes = Changes(gate, cluster_id, loop.post)
+        server = await serve(config.node_listen, gateways, peer_api, changes, probes)
         _end_on_signals(loop, self._stop)
-        network = Network(network_peers, gateways, peer_api)
+        network = Network(network_peers, gateways, peer_api, changes)
+
+        opening = Opening(config.data_dir, identity, self._ids, network_peers, self._is_ending)
+
+        async def live() -> None:
+            recovered = await opening.open(config.address)
+            self._take_over(recovered)
+            network_peers.own_id = peer_api.own_id = self._identity.member_id
+            await self._live(recovered, network_peers, network, loop, probes)
+
         try:
-            await until_first(network_peers.run(), self._live(network_peers, network, loop, probes))
+            await until_first(network_peers.run(), live())
         finally:
             await probes.end()
             await server.stop(STOP_SECONDS)
@@ -154,49 +157,22 @@ class Member:
     def _stop(self) -> None:
         self._ending = True
 
-    async def _recovered(self, peers: Peers, loop: Loop) -> Recovered:
-        """Read the log; write its first bytes when this is the first start."""
-        folder = self._config.data_dir / "wal"
-        recovered = _recover(folder, loop)
-        if recovered.identity is None:
-            self._check_no_state()
-            await self._meet(peers)
-            voters = Configuration(frozenset(self._ids.values()))
-            await _run_now(folder, recovered.log.bootstrap(self._identity, voters), recovered)
-            recovered = _recover(folder, loop)
-            _log.info("bootstrapped", cluster_id=self._identity.cluster_id)
+    def _is_ending(self) -> bool:
+        return self._ending
+
+    def _take_over(self, recovered: Recovered) -> None:
+        """Be the member that the log says."""
         if recovered.identity is not None:
-            bootstrap.check_identity(recovered.identity, self._identity, folder)
+            self._identity = recovered.identity
         self._bootstrapped = True
         self._term = recovered.hard_state.term
-        return recovered
 
-    async def _meet(self, peers: Peers) -> None:
-        """Wait until this member may begin; tell for whom it waits, once for each change."""
-        told: list[str] = []
-        while not bootstrap.may_bootstrap(self._identity, described := await peers.describe()):
-            if self._ending:
-                raise Exit(0, "stopped before the first start was complete")
-            names = (name for name in self._config.members if name != self._identity.name)
-            silent = [name for name, peer in zip(names, described, strict=True) if peer is None]
-            if silent != told:
-                told = silent
-                _log.info("waiting_for_members", names=silent)
-            await _pause()
-
-    def _check_no_state(self) -> None:
-        if any(self._config.data_dir.glob("state-*/state.db")):
-            raise Exit(
-                4,
-                f"{self._config.data_dir} holds a database and no log: votes may have been lost "
-                "with the log; restore it, or remove all of this member's data",
-            )
-
-    async def _live(self, peers: Peers, network: Network, loop: Loop, probes: Probes) -> None:
+    async def _live(
+        self, recovered: Recovered, peers: Peers, network: Network, loop: Loop, probes: Probes
+    ) -> None:
         """Be a member until the end."""
         config, identity = self._config, self._identity
         initialize = bootstrap.initialize_of(config.bootstrap_file, identity.cluster_id)
-        recovered = await self._recovered(peers, loop)
         installed = recovered.installed.index if recovered.installed is not None else 0
         counts = Counts()
         disk = TimedDisk(config.data_dir / "wal", loop.emit, counts.syncs)
@@ -211,7 +187,7 @@ class Member:
         watcher = Watcher(counts, orders=config.log_level == "debug")
         ports = Ports(disk, store, network, WallClock(), Chance(), watcher)
         node = Node(settings, ports, recovered, TimedMachine(store, counts.applies))
-        node.campaign_allowed = False
+        node.allow_campaigns(allowed=False)
         self._node = node
         if config.metrics_listen:
             collector = NodeCollector(
@@ -225,10 +201,22 @@ class Member:
         if self._ending:
             loop.post(events.StopRequested())
         try:
-            await until_first(loop.ended, self._watch(node, peers, probes))
+            await until_first(loop.ended, self._watch(node, peers, probes), *self._joining(peers))
         finally:
             disk.close()
             store.close()
+
+    def _joining(self, peers: Peers) -> list[Coroutine[None, None, None]]:
+        """Return what asks for a part in the cluster, where this member is to ask."""
+        if self._config.node_join == "wait":
+            return []
+        joining = Joining(self._identity, self._config.address, peers)
+
+        async def join_and_stay() -> None:
+            await joining.run(self.view)
+            await asyncio.Event().wait()
+
+        return [join_and_stay()]
 
     async def _watch(self, node: Node, peers: Peers, probes: Probes) -> None:
         """Open elections when everybody has bootstrapped, and show how the member is."""
@@ -240,7 +228,7 @@ class Member:
             if bootstrap.is_complete(0, described):
                 break
             await _pause()
-        node.campaign_allowed = True
+        node.allow_campaigns(allowed=True)
         while True:
             await probes.show(node.view(), ending=self._ending)
             await asyncio.sleep(SHOW_SECONDS)
@@ -258,26 +246,7 @@ def _secret(path: Path) -> str:
 
 async def _pause() -> None:
     """Wait before peers are asked again: they have no way to say that they changed."""
-    await asyncio.sleep(BOOTSTRAP_POLL_SECONDS)
-
-
-def _recover(folder: Path, loop: Loop) -> Recovered:
-    disk = ThreadedDisk(folder, loop.emit)
-    try:
-        return recover(disk, segment_bytes=SEGMENT_BYTES)
-    finally:
-        disk.close()
-
-
-async def _run_now(folder: Path, operations: Sequence[object], recovered: Recovered) -> None:
-    """Run the first plans of the log and wait for them, before there is a node."""
-    done: SimpleQueue[events.DiskDone | events.DiskFailed] = SimpleQueue()
-    disk = ThreadedDisk(folder, done.put)
-    disk.run((*recovered.repair, *operations), 0)  # type: ignore[arg-type]  # the wal's own plans
-    disk.close()
-    result = done.get()
-    if isinstance(result, events.DiskFailed):
-        raise Exit(3, f"the log cannot be begun: {result.problem}")
+    await asyncio.sleep(POLL_SECONDS)
 
 
 def _serve_metrics(listen: str, collector: NodeCollector) -> None:

@@ -4,10 +4,14 @@ The cluster's id and its first members' ids derive from the cluster's key and th
 that a bootstrap that was cut short goes on where it was. A member bootstraps when every other one
 says that it is empty, or bootstrapped, as the very member that it is listed as, of the same cluster
 and without a term; nobody campaigns or votes until every member has. An empty volume beside peers
-that have a term is refused: it may have voted before it was lost.
+that have a term may have voted before it was lost, so its member draws a new id and joins as a
+learner (dissertation §4.2.1): the votes of the old id count for nobody. So does a member that is
+none of the first.
 """
 
+import enum
 import json
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -29,7 +33,8 @@ class BootstrapRefused(Exception):  # noqa: N818 - a refusal
 class Described:
     """What a peer says of itself."""
 
-    name: str
+    name: str  # as it is listed
+    says: str  # as it calls itself
     cluster_id: str
     member_id: int
     bootstrapped: bool
@@ -58,30 +63,40 @@ def check_peer(own: Identity, peer: Described) -> None:
             f"{peer.name} belongs to another cluster ({peer.cluster_id}, not {own.cluster_id}); "
             "give every member the same cluster key and the same names in INVENTORY_NODE_MEMBERS"
         )
-    if peer.member_id != member_id_of(own.cluster_id, peer.name):
+    if peer.says != peer.name:
         raise BootstrapRefused(
-            f"another member answers at the address of {peer.name}; check the addresses in "
+            f"{peer.says} answers at the address of {peer.name}; check the addresses in "
             "INVENTORY_NODE_MEMBERS"
         )
 
 
-def may_bootstrap(own: Identity, peers: Iterable[Described | None]) -> bool:
-    """Tell whether an empty member may begin; None stands for a peer that does not answer.
+class Beginning(enum.Enum):
+    """What an empty member does first."""
 
-    Raises BootstrapRefused when it never may.
+    WAIT = "wait"
+    BOOTSTRAP = "bootstrap"
+    JOIN = "join"
+
+
+def beginning(own: Identity, peers: Iterable[Described | None], *, is_first: bool) -> Beginning:
+    """Decide for an empty member; None stands for a peer that does not answer.
+
+    Raises BootstrapRefused when it never may begin.
     """
-    answered = True
-    for peer in peers:
-        if peer is None:
-            answered = False
-            continue
+    known = list(peers)
+    for peer in filter(None, known):
         check_peer(own, peer)
-        if peer.term:
-            raise BootstrapRefused(
-                f"this member's volume is empty and {peer.name} is in term {peer.term} already: a "
-                "vote may have been lost with the volume; restore the volume"
-            )
-    return answered
+    if any(peer is not None and peer.term for peer in known):
+        return Beginning.JOIN
+    return Beginning.BOOTSTRAP if is_first and None not in known else Beginning.WAIT
+
+
+def drawn_id(taken: Iterable[int]) -> int:
+    """Draw the id of a member that joins: positive, below 2^63, and nobody's."""
+    others = {0, *taken}
+    while (drawn := secrets.randbits(63)) in others:
+        pass
+    return drawn
 
 
 def is_complete(own_term: int, peers: Iterable[Described | None]) -> bool:
@@ -96,8 +111,8 @@ def is_complete(own_term: int, peers: Iterable[Described | None]) -> bool:
 
 
 def check_identity(found: Identity, wanted: Identity, folder: Path) -> None:
-    """Refuse a volume that belongs to somebody else."""
-    if found != wanted:
+    """Refuse a volume that belongs to somebody else; the id is the volume's own."""
+    if (found.cluster_id, found.name) != (wanted.cluster_id, wanted.name):
         raise BootstrapRefused(
             f"{folder} belongs to member {found.name} of cluster {found.cluster_id}, and this is "
             f"{wanted.name} of {wanted.cluster_id}; start it on its own volume, with its own key"

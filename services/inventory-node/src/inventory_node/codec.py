@@ -35,9 +35,12 @@ class CodecError(Exception):
 
 def encode_configuration(configuration: Configuration) -> bytes:
     """Return the payload of a configuration entry; equal configurations give equal bytes."""
-    return log_pb2.Configuration(
+    wire = log_pb2.Configuration(
         voters=sorted(configuration.voters), learners=sorted(configuration.learners)
-    ).SerializeToString(deterministic=True)
+    )
+    for member, label in configuration.labels:
+        wire.contacts.add(member_id=member, label=label)
+    return wire.SerializeToString(deterministic=True)
 
 
 def decode_configuration(payload: bytes) -> Configuration:
@@ -46,7 +49,8 @@ def decode_configuration(payload: bytes) -> Configuration:
         read = log_pb2.Configuration.FromString(payload)
     except DecodeError as error:
         raise CodecError(f"not a configuration: {error}") from error
-    configuration = Configuration(frozenset(read.voters), frozenset(read.learners))
+    labels = tuple((contact.member_id, contact.label) for contact in read.contacts)
+    configuration = Configuration(frozenset(read.voters), frozenset(read.learners), labels)
     if not configuration.voters or 0 in configuration.voters | configuration.learners:
         raise CodecError("a configuration needs a voter, and no member has the id 0")
     return configuration

@@ -1,10 +1,10 @@
 """Settings of a node, read once from the environment; nonsense is refused at the start."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, model_validator
-from wire.settings import Address, Members, ServiceSettings, by_name
+from wire.settings import Address, Members, OptionalAddress, ServiceSettings, by_name
 
 
 def _folder(value: object) -> object:
@@ -18,20 +18,29 @@ class Config(ServiceSettings):
 
     node_name: str  # this member's name, a DNS label
     node_listen: Address  # of gRPC
-    node_members: Members  # every member
+    node_members: Members  # the first members, the same for every member
+    node_address: OptionalAddress = ""  # where others find a member that is none of the first
+    # auto: a member that does not take part asks to; wait: for `inventory cluster add`
+    node_join: Literal["auto", "wait"] = "auto"
     data_dir: Annotated[Path, BeforeValidator(_folder)]  # of this member alone
     cluster_key_file: Path  # the secret that members and gateways share
     bootstrap_file: Path | None = None  # the first state: currency, users, items
 
     @model_validator(mode="after")
     def _is_a_member(self) -> Self:
-        if self.node_name not in self.members:
+        if self.node_name not in self.members and not self.node_address:
             raise ValueError(
-                f"INVENTORY_NODE_NAME {self.node_name!r} is not one of INVENTORY_NODE_MEMBERS"
+                f"INVENTORY_NODE_NAME {self.node_name!r} is not one of INVENTORY_NODE_MEMBERS: it "
+                "needs INVENTORY_NODE_ADDRESS, host:port, for the others to find it"
             )
         return self
 
     @property
     def members(self) -> dict[str, str]:
-        """Every member's address by its name."""
+        """The first members' addresses by their names."""
         return by_name(self.node_members)
+
+    @property
+    def address(self) -> str:
+        """Where the others find this member, host:port."""
+        return self.members.get(self.node_name, self.node_address)

@@ -21,21 +21,16 @@ from inventory_node.codec import decode_configuration, encode_configuration
 from inventory_node.flushing import Flushing, LogTail
 from inventory_node.journal import Journal
 from inventory_node.machine import Machine
+from inventory_node.membership import Membership
 from inventory_node.proposals import Proposals
 from inventory_node.reading import Reading
 from inventory_node.settings import Halted, NodeSettings, Ports
 from inventory_node.snapshots import Incoming, Outgoing
 from inventory_node.stamps import Stamps
+from inventory_node.view import show
 from inventory_node.wal import Recovered
 
 __all__ = ["Halted", "Node", "NodeSettings", "Ports"]
-
-_ROLES = {
-    Role.FOLLOWER: cluster_pb2.MEMBER_ROLE_FOLLOWER,
-    Role.PRE_CANDIDATE: cluster_pb2.MEMBER_ROLE_PRE_CANDIDATE,
-    Role.CANDIDATE: cluster_pb2.MEMBER_ROLE_CANDIDATE,
-    Role.LEADER: cluster_pb2.MEMBER_ROLE_LEADER,
-}
 
 
 class Node:
@@ -71,17 +66,14 @@ class Node:
         self._reading = Reading(settings, self._answers, machine, ports)
         self._outgoing = Outgoing(ports.store, ports.transport)
         self._incoming = Incoming(settings.member_id, ports.store, ports.transport)
+        self._membership = Membership(settings.members, settings.member_id, ports.transport)
+        self._membership.configured(self._raft.configuration)
         self._state_hash = cluster_pb2.StateHash()
         self._leaving = False  # the lead is being handed over, then this member stops
         self._stopping = False
 
-    @property
-    def campaign_allowed(self) -> bool:
-        """Whether this member may vote and campaign; the bootstrap opens it."""
-        return self._raft.campaign_allowed
-
-    @campaign_allowed.setter
-    def campaign_allowed(self, allowed: bool) -> None:
+    def allow_campaigns(self, *, allowed: bool) -> None:
+        """Let this member vote and campaign, or not yet: the bootstrap decides."""
         self._raft.campaign_allowed = allowed
 
     @property
@@ -111,13 +103,10 @@ class Node:
 
     def view(self) -> cluster_pb2.Member:
         """Return the member as it sees itself; pid, version and address are the runtime's."""
-        return _member(
-            self._settings,
-            self._raft,
-            self._machine,
-            self._flushing.durable_index,
-            self._state_hash,
-        )
+        member = show(self._settings, self._raft, self._machine, self._state_hash)
+        member.durable_index = self._flushing.durable_index
+        member.leader = self._membership.leader(self._raft)
+        return member
 
     def _take(self, event: events.Event) -> None:
         """Pass an event on to the part that it concerns."""
@@ -132,6 +121,8 @@ class Node:
                 self._answers.close(event.session)
             case events.Continue():
                 pass
+            case events.ChangeAsked():
+                self._membership.asked(event, self._raft)
             case events.StopRequested():
                 self._leave()
             case events.Copied() | events.SnapshotSent() | events.Staged() | events.Installed():
@@ -219,6 +210,7 @@ class Node:
             self._advance()
         if self._leaving and not self._raft.transferring:
             self._stop()
+        self._membership.settle(self._raft)
         self._answers.send()
         self._flushing.start()
         self._reading.flushed(self._flushing.flushed_index)
@@ -253,6 +245,8 @@ class Node:
         self._reading.confirmed(ready.reads)
         self._reading.dropped(ready.dropped_reads)
         self._outgoing.wanted(ready.snapshots)
+        if ready.configuration is not None:
+            self._membership.configured(ready.configuration)
         if ready.leadership is not None:
             self._lead_changed(ready.leadership)
 
@@ -275,7 +269,7 @@ class Node:
         """Tell gateways who leads, and send away who waits for a lead that is over."""
         leads = leadership.role is Role.LEADER
         self._ports.observer.lead_changed(leadership)
-        self._answers.announce(leadership.term, self._settings.members.get(leadership.leader, ""))
+        self._answers.announce(leadership.term, self._membership.leader(self._raft))
         self._proposals.leadership_changed(leadership.term if leads else 0)
         if not leads:
             self._outgoing.leadership_lost()
@@ -338,29 +332,6 @@ class Node:
         self._proposals.leadership_changed(0)
         self._reading.stop()
         self._flushing.ask(self._machine.applied_index)
-
-
-def _member(
-    settings: NodeSettings,
-    raft: RawNode,
-    machine: Machine,
-    durable_index: int,
-    state_hash: cluster_pb2.StateHash,
-) -> cluster_pb2.Member:
-    return cluster_pb2.Member(
-        name=settings.name,
-        id=settings.member_id,
-        reachable=True,
-        role=_ROLES[raft.role],
-        term=raft.term,
-        leader=settings.members.get(raft.leader, ""),
-        commit_index=raft.commit_index,
-        applied_index=machine.applied_index,
-        durable_index=durable_index,
-        first_log_index=raft.first_index,
-        last_log_index=raft.last_index,
-        state_hash=state_hash if state_hash.index else None,
-    )
 
 
 def _check_fit(recovered: Recovered, machine: Machine) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from inventory.raft.v1 import forward_pb2
+from inventory.raft.v1 import forward_pb2, membership_pb2
 from raft.messages import Message
 
 from inventory_node.ports import SnapshotHeader
@@ -147,6 +147,14 @@ class Installed:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeAsked:
+    """Somebody with the cluster's key asks for a change of its members."""
+
+    ticket: int
+    request: membership_pb2.ChangeRequest
+
+
+@dataclass(frozen=True, slots=True)
 class StopRequested:
     """SIGTERM: flush, sync, then report `Node.stopped`."""
 
@@ -163,6 +171,7 @@ Event = (
     | SessionClosed
     | Forwarded
     | ChunkReceived
+    | ChangeAsked
     | StopRequested
     | Completion
     | SnapshotCompletion

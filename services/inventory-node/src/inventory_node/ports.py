@@ -5,11 +5,11 @@ event (`events.py`) that the adapter hands back to `Node.handle`, in the same or
 one kind were given.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from inventory.raft.v1 import forward_pb2
+from inventory.raft.v1 import forward_pb2, membership_pb2
 from raft.messages import Entry, Message, SnapshotMeta
 from raft.ready import Leadership
 
@@ -62,6 +62,14 @@ class RemoveFile:
 
 
 DiskOperation = CreateFile | WriteAt | SyncFile | SyncFolder | RenameFile | RemoveFile
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """Where a member is found."""
+
+    name: str
+    address: str  # host:port
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +146,14 @@ class Transport(Protocol):
 
     def reply(self, session: int, response: forward_pb2.ForwardResponse) -> None:
         """Answer on a gateway's stream; nothing happens when the session is gone."""
+        ...
+
+    def meet(self, contacts: Mapping[int, Contact]) -> None:
+        """Know these by their ids, besides the first members; forget, in time, who is not here."""
+        ...
+
+    def answer_change(self, ticket: int, response: membership_pb2.ChangeResponse) -> None:
+        """Answer a `ChangeAsked`; nothing happens when whoever asked is gone."""
         ...
 
     def send_snapshot(self, peer: int, term: int, header: SnapshotHeader, path: str) -> None:

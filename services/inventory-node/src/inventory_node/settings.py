@@ -17,7 +17,7 @@ class NodeSettings:
     name: str
     member_id: int
     cluster_id: str
-    members: Mapping[int, str]  # every member's name by its id, this one among them
+    members: Mapping[int, str]  # the first members' names by their ids
     initialize: bytes = b""  # a serialized Administration, proposed while there is no state
 
     election_timeout_ticks_min: int = 12
@@ -45,7 +45,7 @@ class NodeSettings:
 
     def __post_init__(self) -> None:
         """Refuse what would only fail later and less clearly."""
-        if self.members.get(self.member_id) != self.name:
+        if self.members.get(self.member_id, self.name) != self.name:
             raise ValueError(f"{self.name!r} is not member {self.member_id} of the given members")
         if not 0 < self.heartbeat_ticks < self.election_timeout_ticks_min:
             raise ValueError("heartbeat_ticks must be positive and below the election timeout")

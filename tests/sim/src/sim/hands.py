@@ -7,11 +7,11 @@ consensus and state machines are the real ones.
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from inventory.raft.v1 import forward_pb2, log_pb2
+from inventory.raft.v1 import forward_pb2, log_pb2, membership_pb2
 from inventory.v1 import auth_pb2, cluster_pb2
 from inventory_node import wal
 from inventory_node.core import Node, NodeSettings, Ports
@@ -25,7 +25,7 @@ from inventory_node.events import (
     Tick,
 )
 from inventory_node.machine import Applied, Machine
-from inventory_node.ports import SnapshotHeader
+from inventory_node.ports import Contact, SnapshotHeader
 from raft.messages import Configuration, Entry, Message
 from raft.ready import Leadership
 
@@ -73,6 +73,8 @@ class HandTransport:
     frames: list[tuple[int, forward_pb2.ForwardResponse]] = field(default_factory=list)
     streams: list[tuple[int, int, SnapshotHeader, str]] = field(default_factory=list)
     chunk_answers: list[tuple[int, int, int, bool, str]] = field(default_factory=list)
+    contacts: dict[int, Contact] = field(default_factory=dict)
+    changes: dict[int, membership_pb2.ChangeResponse] = field(default_factory=dict)  # by ticket
 
     def send(self, messages: Sequence[Message]) -> None:
         """Keep messages to peers."""
@@ -81,6 +83,14 @@ class HandTransport:
     def reply(self, session: int, response: forward_pb2.ForwardResponse) -> None:
         """Keep a frame to a gateway."""
         self.frames.append((session, response))
+
+    def meet(self, contacts: Mapping[int, Contact]) -> None:
+        """Keep who joined later than the first members."""
+        self.contacts = dict(contacts)
+
+    def answer_change(self, ticket: int, response: membership_pb2.ChangeResponse) -> None:
+        """Keep an answer to a change."""
+        self.changes[ticket] = response
 
     def send_snapshot(self, peer: int, term: int, header: SnapshotHeader, path: str) -> None:
         """Keep what is to be streamed."""
@@ -169,7 +179,7 @@ class Member:
             self.observer,
         )
         self.node = Node(self.settings, ports, recovered, Machine(self.store))
-        self.node.campaign_allowed = True
+        self.node.allow_campaigns(allowed=True)
 
     def crash(self) -> None:
         """End the process; nothing survives that was not synced, and no unfinished flush."""
@@ -235,6 +245,7 @@ class Hands:
 
     def __init__(self, folder: Path, count: int = 3, change: Change | None = None) -> None:
         """Start `count` members, ids from 1; `change` adjusts the settings of each."""
+        self.folder = folder
         names = {number: f"node-{number}" for number in range(1, count + 1)}
         self.members: dict[int, Member] = {}
         for number, name in names.items():
@@ -248,6 +259,13 @@ class Hands:
             settings = change(settings) if change else settings
             self.members[number] = Member(settings, folder / name)
         self.settle()
+
+    def add(self, number: int, name: str = "") -> Member:
+        """Start a member on an empty disk that knows the first ones and takes no part yet."""
+        first = self.members[1].settings
+        settings = replace(first, member_id=number, name=name or f"node-{number}")
+        member = self.members[number] = Member(settings, self.folder / f"joined-{number}")
+        return member
 
     def __getitem__(self, number: int) -> Member:
         """Return the member with this id."""
@@ -267,8 +285,8 @@ class Hands:
         for sender in self.members.values():
             messages, sender.transport.messages = sender.transport.messages, []
             for message in messages:
-                recipient = self.members[message.recipient]
-                if not sender.cut_off and not recipient.cut_off:
+                recipient = self.members.get(message.recipient)
+                if recipient and not sender.cut_off and not recipient.cut_off:
                     recipient.handle(PeerMessages((message,)))
                     arrived = True
         return arrived

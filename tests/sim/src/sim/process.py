@@ -1,14 +1,14 @@
 """A member's process: a whole node on simulated ports, that can be killed, paused and started."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Protocol
 
-from inventory.raft.v1 import forward_pb2, peer_pb2
+from inventory.raft.v1 import forward_pb2, membership_pb2, peer_pb2
 from inventory.v1 import inventory_pb2
 from inventory_node import wal
 from inventory_node.codec import message_from_wire, message_to_wire
@@ -16,7 +16,7 @@ from inventory_node.core import Halted, Node, NodeSettings, Ports
 from inventory_node.events import Answered, Continue, DiskDone, Event, PeerMessages, Tick
 from inventory_node.machine import Applied, Machine
 from inventory_node.machine.changes import Changes
-from inventory_node.ports import DiskOperation, SnapshotHeader, SyncFile
+from inventory_node.ports import Contact, DiskOperation, SnapshotHeader, SyncFile
 from raft.messages import Configuration, Entry, Message, SnapshotMeta
 from raft.ready import Leadership, Role
 
@@ -162,7 +162,7 @@ class Process:
             random=self,
         )
         self.node = Node(self.settings, ports, recovered, machine)
-        self.node.campaign_allowed = True
+        self.node.allow_campaigns(allowed=True)
         life = self.life
         self._later(self.world.random.randrange(TICK_US), lambda: self._tick(life))
 
@@ -270,6 +270,15 @@ class Process:
         self._note(describe(leadership))
 
     # The Clock and Random ports.
+
+    def meet(self, contacts: Mapping[int, Contact]) -> None:
+        """Nobody joins later in this world."""
+        if contacts:
+            raise RuntimeError(f"{contacts} cannot be met")
+
+    def answer_change(self, ticket: int, response: membership_pb2.ChangeResponse) -> None:
+        """Nobody asks for changes in this world."""
+        raise RuntimeError(f"change {ticket} was not asked for: {response}")
 
     def elapsed_ms(self) -> int:
         """Return the time that has passed in the world."""

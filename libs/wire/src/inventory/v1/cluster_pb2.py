@@ -24,27 +24,29 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ainventory/v1/cluster.proto\x12\x0cinventory.v1\"*\n\tStateHash\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0e\n\x06sha256\x18\x02 \x01(\t\"\xcc\x02\n\x06Member\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\x04\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x11\n\treachable\x18\x04 \x01(\x08\x12&\n\x04role\x18\x05 \x01(\x0e\x32\x18.inventory.v1.MemberRole\x12\x0c\n\x04term\x18\x06 \x01(\x04\x12\x0e\n\x06leader\x18\x07 \x01(\t\x12\x14\n\x0c\x63ommit_index\x18\x08 \x01(\x04\x12\x15\n\rapplied_index\x18\t \x01(\x04\x12\x15\n\rdurable_index\x18\n \x01(\x04\x12\x17\n\x0f\x66irst_log_index\x18\x0b \x01(\x04\x12\x16\n\x0elast_log_index\x18\x0c \x01(\x04\x12\x0b\n\x03pid\x18\r \x01(\x03\x12\x0f\n\x07version\x18\x0e \x01(\t\x12+\n\nstate_hash\x18\x0f \x01(\x0b\x32\x17.inventory.v1.StateHash\"\x12\n\x10GetStatusRequest\"^\n\x11GetStatusResponse\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12%\n\x07members\x18\x02 \x03(\x0b\x32\x14.inventory.v1.Member\x12\x0e\n\x06leader\x18\x03 \x01(\t\"\'\n\x11\x43heckpointRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"#\n\x12\x43heckpointResponse\x12\r\n\x05index\x18\x01 \x01(\x04*\x95\x01\n\nMemberRole\x12\x1b\n\x17MEMBER_ROLE_UNSPECIFIED\x10\x00\x12\x18\n\x14MEMBER_ROLE_FOLLOWER\x10\x01\x12\x1d\n\x19MEMBER_ROLE_PRE_CANDIDATE\x10\x02\x12\x19\n\x15MEMBER_ROLE_CANDIDATE\x10\x03\x12\x16\n\x12MEMBER_ROLE_LEADER\x10\x04\x32\xaf\x01\n\x0e\x43lusterService\x12L\n\tGetStatus\x12\x1e.inventory.v1.GetStatusRequest\x1a\x1f.inventory.v1.GetStatusResponse\x12O\n\nCheckpoint\x12\x1f.inventory.v1.CheckpointRequest\x1a .inventory.v1.CheckpointResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ainventory/v1/cluster.proto\x12\x0cinventory.v1\"*\n\tStateHash\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0e\n\x06sha256\x18\x02 \x01(\t\"\xfc\x02\n\x06Member\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\x04\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x11\n\treachable\x18\x04 \x01(\x08\x12&\n\x04role\x18\x05 \x01(\x0e\x32\x18.inventory.v1.MemberRole\x12\x0c\n\x04term\x18\x06 \x01(\x04\x12\x0e\n\x06leader\x18\x07 \x01(\t\x12\x14\n\x0c\x63ommit_index\x18\x08 \x01(\x04\x12\x15\n\rapplied_index\x18\t \x01(\x04\x12\x15\n\rdurable_index\x18\n \x01(\x04\x12\x17\n\x0f\x66irst_log_index\x18\x0b \x01(\x04\x12\x16\n\x0elast_log_index\x18\x0c \x01(\x04\x12\x0b\n\x03pid\x18\r \x01(\x03\x12\x0f\n\x07version\x18\x0e \x01(\t\x12+\n\nstate_hash\x18\x0f \x01(\x0b\x32\x17.inventory.v1.StateHash\x12.\n\x08standing\x18\x10 \x01(\x0e\x32\x1c.inventory.v1.MemberStanding\"\x12\n\x10GetStatusRequest\"^\n\x11GetStatusResponse\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12%\n\x07members\x18\x02 \x03(\x0b\x32\x14.inventory.v1.Member\x12\x0e\n\x06leader\x18\x03 \x01(\t\"\'\n\x11\x43heckpointRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"#\n\x12\x43heckpointResponse\x12\r\n\x05index\x18\x01 \x01(\x04*\x95\x01\n\nMemberRole\x12\x1b\n\x17MEMBER_ROLE_UNSPECIFIED\x10\x00\x12\x18\n\x14MEMBER_ROLE_FOLLOWER\x10\x01\x12\x1d\n\x19MEMBER_ROLE_PRE_CANDIDATE\x10\x02\x12\x19\n\x15MEMBER_ROLE_CANDIDATE\x10\x03\x12\x16\n\x12MEMBER_ROLE_LEADER\x10\x04*\xa3\x01\n\x0eMemberStanding\x12\x1f\n\x1bMEMBER_STANDING_UNSPECIFIED\x10\x00\x12\x19\n\x15MEMBER_STANDING_VOTER\x10\x01\x12\x1b\n\x17MEMBER_STANDING_LEARNER\x10\x02\x12\x1b\n\x17MEMBER_STANDING_REMOVED\x10\x03\x12\x1b\n\x17MEMBER_STANDING_JOINING\x10\x04\x32\xaf\x01\n\x0e\x43lusterService\x12L\n\tGetStatus\x12\x1e.inventory.v1.GetStatusRequest\x1a\x1f.inventory.v1.GetStatusResponse\x12O\n\nCheckpoint\x12\x1f.inventory.v1.CheckpointRequest\x1a .inventory.v1.CheckpointResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'inventory.v1.cluster_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MEMBERROLE']._serialized_start=618
-  _globals['_MEMBERROLE']._serialized_end=767
+  _globals['_MEMBERROLE']._serialized_start=666
+  _globals['_MEMBERROLE']._serialized_end=815
+  _globals['_MEMBERSTANDING']._serialized_start=818
+  _globals['_MEMBERSTANDING']._serialized_end=981
   _globals['_STATEHASH']._serialized_start=44
   _globals['_STATEHASH']._serialized_end=86
   _globals['_MEMBER']._serialized_start=89
-  _globals['_MEMBER']._serialized_end=421
-  _globals['_GETSTATUSREQUEST']._serialized_start=423
-  _globals['_GETSTATUSREQUEST']._serialized_end=441
-  _globals['_GETSTATUSRESPONSE']._serialized_start=443
-  _globals['_GETSTATUSRESPONSE']._serialized_end=537
-  _globals['_CHECKPOINTREQUEST']._serialized_start=539
-  _globals['_CHECKPOINTREQUEST']._serialized_end=578
-  _globals['_CHECKPOINTRESPONSE']._serialized_start=580
-  _globals['_CHECKPOINTRESPONSE']._serialized_end=615
-  _globals['_CLUSTERSERVICE']._serialized_start=770
-  _globals['_CLUSTERSERVICE']._serialized_end=945
+  _globals['_MEMBER']._serialized_end=469
+  _globals['_GETSTATUSREQUEST']._serialized_start=471
+  _globals['_GETSTATUSREQUEST']._serialized_end=489
+  _globals['_GETSTATUSRESPONSE']._serialized_start=491
+  _globals['_GETSTATUSRESPONSE']._serialized_end=585
+  _globals['_CHECKPOINTREQUEST']._serialized_start=587
+  _globals['_CHECKPOINTREQUEST']._serialized_end=626
+  _globals['_CHECKPOINTRESPONSE']._serialized_start=628
+  _globals['_CHECKPOINTRESPONSE']._serialized_end=663
+  _globals['_CLUSTERSERVICE']._serialized_start=984
+  _globals['_CLUSTERSERVICE']._serialized_end=1159
 # @@protoc_insertion_point(module_scope)

@@ -40,6 +40,33 @@ MEMBER_ROLE_CANDIDATE: MemberRole.ValueType  # 3
 MEMBER_ROLE_LEADER: MemberRole.ValueType  # 4
 Global___MemberRole: _TypeAlias = MemberRole  # noqa: Y015
 
+class _MemberStanding:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MemberStandingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MemberStanding.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MEMBER_STANDING_UNSPECIFIED: _MemberStanding.ValueType  # 0
+    MEMBER_STANDING_VOTER: _MemberStanding.ValueType  # 1
+    MEMBER_STANDING_LEARNER: _MemberStanding.ValueType  # 2
+    """follows, and has no vote"""
+    MEMBER_STANDING_REMOVED: _MemberStanding.ValueType  # 3
+    """took part once"""
+    MEMBER_STANDING_JOINING: _MemberStanding.ValueType  # 4
+    """asks to take part, or waits for `inventory cluster add`"""
+
+class MemberStanding(_MemberStanding, metaclass=_MemberStandingEnumTypeWrapper): ...
+
+MEMBER_STANDING_UNSPECIFIED: MemberStanding.ValueType  # 0
+MEMBER_STANDING_VOTER: MemberStanding.ValueType  # 1
+MEMBER_STANDING_LEARNER: MemberStanding.ValueType  # 2
+"""follows, and has no vote"""
+MEMBER_STANDING_REMOVED: MemberStanding.ValueType  # 3
+"""took part once"""
+MEMBER_STANDING_JOINING: MemberStanding.ValueType  # 4
+"""asks to take part, or waits for `inventory cluster add`"""
+Global___MemberStanding: _TypeAlias = MemberStanding  # noqa: Y015
+
 @_typing.final
 class StateHash(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -82,6 +109,7 @@ class Member(_message.Message):
     PID_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     STATE_HASH_FIELD_NUMBER: _builtins.int
+    STANDING_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     id: _builtins.int
     address: _builtins.str
@@ -100,6 +128,7 @@ class Member(_message.Message):
     last_log_index: _builtins.int
     pid: _builtins.int
     version: _builtins.str
+    standing: Global___MemberStanding.ValueType
     @_builtins.property
     def state_hash(self) -> Global___StateHash:
         """of the newest checkpoint that this member has hashed"""
@@ -122,10 +151,11 @@ class Member(_message.Message):
         pid: _builtins.int = ...,
         version: _builtins.str = ...,
         state_hash: Global___StateHash | None = ...,
+        standing: Global___MemberStanding.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["state_hash", b"state_hash"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "applied_index", b"applied_index", "commit_index", b"commit_index", "durable_index", b"durable_index", "first_log_index", b"first_log_index", "id", b"id", "last_log_index", b"last_log_index", "leader", b"leader", "name", b"name", "pid", b"pid", "reachable", b"reachable", "role", b"role", "state_hash", b"state_hash", "term", b"term", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "applied_index", b"applied_index", "commit_index", b"commit_index", "durable_index", b"durable_index", "first_log_index", b"first_log_index", "id", b"id", "last_log_index", b"last_log_index", "leader", b"leader", "name", b"name", "pid", b"pid", "reachable", b"reachable", "role", b"role", "standing", b"standing", "state_hash", b"state_hash", "term", b"term", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -19,13 +19,13 @@ from inventory.raft.v1 import (
     peer_pb2_grpc,
 )
 from inventory.v1 import cluster_pb2
-from raft.messages import Configuration, SnapshotMeta
+from raft.messages import SnapshotMeta
 from wire.channels import bearer
 from wire.outbox import BROKEN
 from wire.tasks import until_first
 
 from inventory_node import events
-from inventory_node.codec import CodecError, message_from_wire
+from inventory_node.codec import CodecError, decode_configuration, message_from_wire
 from inventory_node.ports import SnapshotHeader
 from inventory_node.runtime.peers import ACCEPTED
 
@@ -166,7 +166,7 @@ class PeerApi(peer_pb2_grpc.PeerServiceServicer):
         """Take frames for one member of one cluster."""
         self._gate = gate
         self._cluster_id = cluster_id
-        self._own_id = own_id
+        self.own_id = own_id  # may be set until it is known
         self._post = post
         self._describe = describe
         self._chunks: dict[tuple[int, int], asyncio.Future[tuple[bool, str]]] = {}
@@ -190,7 +190,7 @@ class PeerApi(peer_pb2_grpc.PeerServiceServicer):
                 messages = tuple(message_from_wire(wire) for wire in frame.messages)
             except CodecError as error:
                 await self._refuse(context, str(error))
-            if any(message.recipient != self._own_id for message in messages):
+            if any(message.recipient != self.own_id for message in messages):
                 await self._refuse(context, "a message is for another member")
             if messages:
                 self._post(events.PeerMessages(messages))
@@ -219,18 +219,19 @@ class PeerApi(peer_pb2_grpc.PeerServiceServicer):
         return peer_pb2.SendSnapshotResponse(problem="the stream ended before the snapshot")
 
     async def _check_and_take(self, chunk: peer_pb2.SnapshotChunk) -> tuple[bool, str]:
-        if chunk.cluster_id != self._cluster_id or chunk.recipient != self._own_id:
+        if chunk.cluster_id != self._cluster_id or chunk.recipient != self.own_id:
             return False, "it is for another member"
         if crc32c.crc32c(chunk.data) != chunk.crc32c:
             return False, f"the chunk at {chunk.offset} is damaged"
-        return await self._take(chunk)
-
-    async def _take(self, chunk: peer_pb2.SnapshotChunk) -> tuple[bool, str]:
-        meta = SnapshotMeta(
-            chunk.meta.index,
-            chunk.meta.term,
-            Configuration(frozenset(chunk.meta.voters), frozenset(chunk.meta.learners)),
+        try:
+            configuration = decode_configuration(chunk.meta.configuration)
+        except CodecError as error:
+            return False, str(error)
+        return await self._take(
+            chunk, SnapshotMeta(chunk.meta.index, chunk.meta.term, configuration)
         )
+
+    async def _take(self, chunk: peer_pb2.SnapshotChunk, meta: SnapshotMeta) -> tuple[bool, str]:
         header = SnapshotHeader(meta, chunk.meta.size, chunk.meta.sha256)
         key = (chunk.sender, chunk.meta.index)
         if key in self._chunks:

@@ -1,22 +1,26 @@
-"""The transport port, made of its two halves: members and gateways."""
+"""The transport port: members, gateways, and whoever asks for a change of the members."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from inventory.raft.v1 import forward_pb2
+from inventory.raft.v1 import forward_pb2, membership_pb2
 from raft.messages import Message
 
-from inventory_node.ports import SnapshotHeader
+from inventory_node.ports import Contact, SnapshotHeader
 from inventory_node.runtime.api import Gateways, PeerApi
+from inventory_node.runtime.changes import Changes
 from inventory_node.runtime.loop import Loop
 from inventory_node.runtime.metrics import Traffic
 from inventory_node.runtime.peers import Peers
 
 
 class Network:
-    """The `Transport` port, made of its two halves."""
+    """The `Transport` port."""
 
-    def __init__(self, peers: Peers, gateways: Gateways, peer_api: PeerApi) -> None:
+    def __init__(
+        self, peers: Peers, gateways: Gateways, peer_api: PeerApi, changes: Changes
+    ) -> None:
         """Join them."""
+        self._changes = changes
         self._peers = peers
         self._gateways = gateways
         self._peer_api = peer_api
@@ -28,6 +32,14 @@ class Network:
     def reply(self, session: int, response: forward_pb2.ForwardResponse) -> None:
         """See `Transport.reply`."""
         self._gateways.reply(session, response)
+
+    def meet(self, contacts: Mapping[int, Contact]) -> None:
+        """See `Transport.meet`."""
+        self._peers.meet(contacts)
+
+    def answer_change(self, ticket: int, response: membership_pb2.ChangeResponse) -> None:
+        """See `Transport.answer_change`."""
+        self._changes.answer(ticket, response)
 
     def send_snapshot(self, peer: int, term: int, header: SnapshotHeader, path: str) -> None:
         """See `Transport.send_snapshot`."""

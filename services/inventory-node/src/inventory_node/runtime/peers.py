@@ -15,7 +15,12 @@ import crc32c
 import grpc
 import grpc.aio
 import structlog
-from inventory.raft.v1 import peer_pb2, peer_pb2_grpc
+from inventory.raft.v1 import (
+    membership_pb2,
+    membership_pb2_grpc,
+    peer_pb2,
+    peer_pb2_grpc,
+)
 from raft.messages import Message
 from wire.channels import CLIENT_OPTIONS, authorization
 from wire.outbox import BROKEN, Outbox
@@ -23,8 +28,8 @@ from wire.tasks import until_first
 
 from inventory_node import events
 from inventory_node.bootstrap import BootstrapRefused, Described
-from inventory_node.codec import message_to_wire
-from inventory_node.ports import SnapshotHeader
+from inventory_node.codec import encode_configuration, message_to_wire
+from inventory_node.ports import Contact, SnapshotHeader
 
 MESSAGES_WAITING_MAX = 1_024
 FRAME_BYTES_MAX = 4 << 20
@@ -33,6 +38,7 @@ RECONNECT_SECONDS = 0.1
 REFUSED_SECONDS = 1.0  # a wrong key does not get right by asking often
 SNAPSHOT_SECONDS_MAX = 900
 DESCRIBE_SECONDS_MAX = 1.0
+CHANGE_SECONDS_MAX = 2.0
 ACCEPTED = "accepted"  # in the answer's metadata: the peer has seen key and cluster
 REFUSALS = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.INVALID_ARGUMENT)
 
@@ -49,10 +55,12 @@ class Peer:
     def __init__(self, name: str, address: str, cluster_id: str, key: str) -> None:
         """Open a channel; nothing is sent before `run`."""
         self.name = name
+        self.address = address
         self._cluster_id = cluster_id
         self._metadata = authorization(key)
         self._channel = grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS)
         self.stub = peer_pb2_grpc.PeerServiceStub(self._channel)
+        self._changes = membership_pb2_grpc.MembershipServiceStub(self._channel)
         self._waiting: deque[Message] = deque()
         self._outbox = Outbox(self._frame)
         self._refusal = ""
@@ -147,7 +155,20 @@ class Peer:
                     f"{self.name} has another cluster key; give every member the same one"
                 ) from error
             return None
-        return Described(self.name, said.cluster_id, said.member_id, said.bootstrapped, said.term)
+        return Described(
+            self.name, said.name, said.cluster_id, said.member_id, said.bootstrapped, said.term
+        )
+
+    async def ask(
+        self, request: membership_pb2.ChangeRequest
+    ) -> membership_pb2.ChangeResponse | None:
+        """Ask for a change of the members; None when no answer comes in time."""
+        try:
+            return await self._changes.Change(
+                request, metadata=self._metadata, timeout=CHANGE_SECONDS_MAX
+            )
+        except grpc.aio.AioRpcError:
+            return None
 
     async def send_snapshot(self, chunks: Iterator[peer_pb2.SnapshotChunk]) -> str:
         """Stream a snapshot; return what went wrong, or an empty string.
@@ -204,28 +225,78 @@ class Peers:
     """The member-facing half of the transport port.
 
     - A snapshot's end is reported once, however it ended, unless the process ends.
+    - The first members are known for ever; one that joined later until the second configuration
+      without it, so that it can be told of the first.
     """
 
     def __init__(
         self,
         cluster_id: str,
         own_id: int,
-        peers: Mapping[int, Peer],
+        first: Mapping[int, Contact],
+        key: str,
         post: Callable[[events.Event], None],
     ) -> None:
-        """Know the peers by their ids."""
+        """Know the other first members by their ids; `own_id` may be set until `run`."""
         self._cluster_id = cluster_id
-        self._own_id = own_id
-        self._peers = peers
+        self.own_id = own_id
+        self._key = key
         self._post = post
         self._group = asyncio.TaskGroup()
+        self._running = False
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._leaving: set[int] = set()
+        self._peers: dict[int, Peer] = {}
+        for member, contact in first.items():
+            self._add(member, contact)
+        self._later: set[int] = set()
 
     async def run(self) -> None:
         """Keep a stream to every peer, and send snapshots, for ever."""
         async with self._group as group:
-            for peer in self._all():
-                group.create_task(peer.run())
+            self._running = True
+            for member, peer in self._peers.items():
+                self._tasks[member] = group.create_task(peer.run())
             await asyncio.Event().wait()  # a lone member has no stream to wait for
+
+    def _add(self, member: int, contact: Contact) -> None:
+        peer = self._peers[member] = Peer(
+            contact.name, contact.address, self._cluster_id, self._key
+        )
+        if self._running:
+            self._tasks[member] = self._group.create_task(peer.run())
+
+    def meet(self, contacts: Mapping[int, Contact]) -> None:
+        """See `Transport.meet`."""
+        for member, contact in contacts.items():
+            if member not in self._peers:
+                self._later.add(member)
+                self._add(member, contact)
+        for member in self._leaving - contacts.keys():
+            self._later.discard(member)
+            task, peer = self._tasks.pop(member, None), self._peers.pop(member)
+            if task is not None:
+                task.cancel()
+                self._group.create_task(peer.close())
+        self._leaving = self._later - contacts.keys()
+
+    async def ask(
+        self, request: membership_pb2.ChangeRequest
+    ) -> list[membership_pb2.ChangeResponse]:
+        """Ask every peer for a change of the members, and a leader that they name: one leads."""
+        asked = await asyncio.gather(*(peer.ask(request) for peer in self._all()))
+        responses = [response for response in asked if response is not None]
+        addresses = {response.not_leader.address for response in responses} - {""}
+        for address in sorted(addresses - {peer.address for peer in self._all()}):
+            leader = Peer("the leader", address, self._cluster_id, self._key)
+            response = await leader.ask(request)
+            await leader.close()
+            responses += [response] if response is not None else []
+        return responses
+
+    def __getitem__(self, member: int) -> Peer:
+        """Return the peer with an id."""
+        return self._peers[member]
 
     def send(self, messages: Sequence[Message]) -> None:
         """Queue messages for their recipients."""
@@ -260,17 +331,16 @@ class Peers:
         meta = peer_pb2.SnapshotMeta(
             index=header.meta.index,
             term=header.meta.term,
-            voters=sorted(header.meta.configuration.voters),
-            learners=sorted(header.meta.configuration.learners),
             size=header.size,
             sha256=header.sha256,
+            configuration=encode_configuration(header.meta.configuration),
         )
         offset = 0
         with path.open("rb") as file:
             while data := file.read(CHUNK_BYTES):
                 yield peer_pb2.SnapshotChunk(
                     cluster_id=self._cluster_id,
-                    sender=self._own_id,
+                    sender=self.own_id,
                     recipient=peer,
                     term=term,
                     meta=meta,
@@ -283,7 +353,7 @@ class Peers:
 
     async def describe(self) -> list[Described | None]:
         """Ask every peer what it is."""
-        return list(await asyncio.gather(*(peer.describe(self._own_id) for peer in self._all())))
+        return list(await asyncio.gather(*(peer.describe(self.own_id) for peer in self._all())))
 
     @property
     def connected(self) -> int:
@@ -301,7 +371,7 @@ class Peers:
         return sum(peer.dropped_messages for peer in self._all())
 
     def _all(self) -> Iterable[Peer]:
-        return self._peers.values()
+        return list(self._peers.values())
 
     async def close(self) -> None:
         """End the channels."""

@@ -1,14 +1,16 @@
 """gRPC health, under three names, as Kubernetes asks for it.
 
 `startup`: the log is replayed. `liveness`: the loop turns; never leadership, quorum or a slow disk,
-or a restart would make a bad day worse. `readiness`: a leader is known and what is committed is
-applied; false while the process ends.
+or a restart would make a bad day worse. `readiness`: it takes part, a leader is known and what
+is committed is applied; false while the process ends.
 """
 
 from grpc_health.v1 import health, health_pb2
 from inventory.v1 import cluster_pb2
 
 LAG_ENTRIES_MAX = 10_000
+
+TAKING_PART = (cluster_pb2.MEMBER_STANDING_VOTER, cluster_pb2.MEMBER_STANDING_LEARNER)
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -42,6 +44,8 @@ class Probes:
 
 
 def is_ready(member: cluster_pb2.Member) -> bool:
-    """Tell whether a member knows a leader and has caught up with what is committed."""
+    """Tell whether a member takes part, knows a leader and has applied what is committed."""
+    if member.standing not in TAKING_PART:
+        return False
     behind = member.commit_index - member.applied_index
     return bool(member.leader) and behind <= LAG_ENTRIES_MAX

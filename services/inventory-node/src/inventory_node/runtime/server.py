@@ -4,10 +4,11 @@ import socket
 
 import grpc.aio
 from grpc_health.v1 import health_pb2_grpc
-from inventory.raft.v1 import forward_pb2_grpc, peer_pb2_grpc
+from inventory.raft.v1 import forward_pb2_grpc, membership_pb2_grpc, peer_pb2_grpc
 from wire.channels import SERVER_OPTIONS
 
 from inventory_node.runtime.api import Gateways, PeerApi
+from inventory_node.runtime.changes import Changes
 from inventory_node.runtime.probes import Probes
 
 
@@ -16,13 +17,14 @@ class AddressTaken(Exception):  # noqa: N818 - what is the case
 
 
 async def serve(
-    listen: str, gateways: Gateways, peer_api: PeerApi, probes: Probes
+    listen: str, gateways: Gateways, peer_api: PeerApi, changes: Changes, probes: Probes
 ) -> grpc.aio.Server:
     """Serve on host:port; raise AddressTaken."""
     _check_free(listen)
     server = grpc.aio.server(options=SERVER_OPTIONS)
     forward_pb2_grpc.add_ForwardServiceServicer_to_server(gateways, server)
     peer_pb2_grpc.add_PeerServiceServicer_to_server(peer_api, server)
+    membership_pb2_grpc.add_MembershipServiceServicer_to_server(changes, server)
     health_pb2_grpc.add_HealthServicer_to_server(probes.servicer, server)
     try:
         server.add_insecure_port(listen)

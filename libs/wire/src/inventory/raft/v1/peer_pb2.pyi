@@ -417,33 +417,29 @@ class SnapshotMeta(_message.Message):
 
     INDEX_FIELD_NUMBER: _builtins.int
     TERM_FIELD_NUMBER: _builtins.int
-    VOTERS_FIELD_NUMBER: _builtins.int
-    LEARNERS_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
+    CONFIGURATION_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     term: _builtins.int
     size: _builtins.int
     """bytes of the file"""
     sha256: _builtins.bytes
     """of the file"""
-    @_builtins.property
-    def voters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
-    @_builtins.property
-    def learners(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    configuration: _builtins.bytes
+    """a Configuration"""
     def __init__(
         self,
         *,
         index: _builtins.int = ...,
         term: _builtins.int = ...,
-        voters: _abc.Iterable[_builtins.int] | None = ...,
-        learners: _abc.Iterable[_builtins.int] | None = ...,
         size: _builtins.int = ...,
         sha256: _builtins.bytes = ...,
+        configuration: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "learners", b"learners", "sha256", b"sha256", "size", b"size", "term", b"term", "voters", b"voters"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration", "index", b"index", "sha256", b"sha256", "size", b"size", "term", b"term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -501,12 +497,14 @@ class DescribeResponse(_message.Message):
     MEMBER_ID_FIELD_NUMBER: _builtins.int
     BOOTSTRAPPED_FIELD_NUMBER: _builtins.int
     TERM_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
     cluster_id: _builtins.str
     member_id: _builtins.int
     bootstrapped: _builtins.bool
     """identity and first configuration are on disk"""
     term: _builtins.int
     """0 until its first election"""
+    name: _builtins.str
     def __init__(
         self,
         *,
@@ -514,10 +512,11 @@ class DescribeResponse(_message.Message):
         member_id: _builtins.int = ...,
         bootstrapped: _builtins.bool = ...,
         term: _builtins.int = ...,
+        name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bootstrapped", b"bootstrapped", "cluster_id", b"cluster_id", "member_id", b"member_id", "term", b"term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bootstrapped", b"bootstrapped", "cluster_id", b"cluster_id", "member_id", b"member_id", "name", b"name", "term", b"term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

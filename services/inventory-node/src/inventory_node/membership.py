@@ -1,0 +1,197 @@
+"""Who takes part: what members and operators ask of the leader, answered once it is committed.
+
+Consensus decides whether a change may begin (`raft.membership`); here names become ids, and whoever
+asked is told. A member that joins later than the first ones is known by the label of its id in the
+configuration, `name=host:port`, which every member has as soon as it has the configuration.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from inventory.raft.v1 import membership_pb2
+from raft import (
+    Accepted,
+    AddLearner,
+    ChangeRefused,
+    Promote,
+    RawNode,
+    Remove,
+    TransferRefused,
+)
+from raft.membership import Change
+from raft.messages import Configuration
+from raft.ready import Role
+from wire import errors
+
+from inventory_node.events import ChangeAsked
+from inventory_node.ports import Contact, Transport
+
+Response = membership_pb2.ChangeResponse
+
+
+class Begun(NamedTuple):
+    """A change whose entry is not committed yet."""
+
+    ticket: int
+    term: int
+    standing: membership_pb2.Standing.ValueType  # that it leads to
+
+
+def contacts_of(configuration: Configuration) -> dict[int, Contact]:
+    """Return the members that joined later than the first ones, by their ids."""
+    contacts = {}
+    for member, label in configuration.labels:
+        name, _, address = label.partition("=")
+        contacts[member] = Contact(name, address)
+    return contacts
+
+
+class Membership:
+    """Changes on their way, and the names of those who take part.
+
+    - Every `ChangeAsked` is answered once: with the standing that is committed, with a refusal, or
+      with who may know better.
+    - Nobody is added under the name of a member that is heard of.
+    """
+
+    def __init__(self, first: Mapping[int, str], own_id: int, transport: Transport) -> None:
+        """Know the first members by their ids; `own_id` is not among the others to be met."""
+        self._first = first
+        self._own_id = own_id
+        self._transport = transport
+        self.names: Mapping[int, str] = first
+        self._contacts: Mapping[int, Contact] = {}
+        self._begun: dict[int, Begun] = {}  # by the index of the entry
+        self._transfers: list[int] = []  # tickets
+
+    def configured(self, configuration: Configuration) -> None:
+        """Learn who takes part; the transport meets whom it does not know."""
+        contacts = self._contacts = contacts_of(configuration)
+        self.names = {**self._first, **{one: contact.name for one, contact in contacts.items()}}
+        self._transport.meet({one: contacts[one] for one in contacts.keys() - {self._own_id}})
+
+    def leader(self, raft: RawNode) -> str:
+        """Return the name of the leader that is known; empty for nobody."""
+        return self.names.get(raft.leader, "")
+
+    def asked(self, event: ChangeAsked, raft: RawNode) -> None:
+        """Begin a change, or answer at once."""
+        request, ticket = event.request, event.ticket
+        if raft.role is not Role.LEADER:
+            self._answer(ticket, self._not_leader(raft))
+            return
+        match request.WhichOneof("change"):
+            case "join":
+                self._join(ticket, request.join, raft)
+            case "promote":
+                self._promote(ticket, request.promote, raft)
+            case "remove":
+                self._remove(ticket, request.remove, raft)
+            case "transfer":
+                self._transfer(ticket, request.transfer, raft)
+            case None:
+                problem = errors.invalid_field("change", "names no change that is known here")
+                self._answer(ticket, Response(error=problem))
+
+    def settle(self, raft: RawNode) -> None:
+        """Answer what is committed, or will not be for all this member knows."""
+        for index, begun in list(self._begun.items()):
+            if raft.commit_index >= index and raft.term_at(index) == begun.term:
+                self._done(self._begun.pop(index).ticket, begun.standing)
+            elif raft.term != begun.term or raft.role is not Role.LEADER:
+                self._answer(self._begun.pop(index).ticket, self._not_leader(raft))
+        if self._transfers and not raft.transferring:
+            stayed = raft.role is Role.LEADER
+            refused = errors.change_refused("the successor did not take the lead in time")
+            tickets, self._transfers = self._transfers, []
+            for ticket in tickets:
+                if stayed:
+                    self._answer(ticket, Response(error=refused))
+                else:
+                    self._done(ticket, membership_pb2.STANDING_VOTER)
+
+    def _id_of(self, name: str, configuration: Configuration) -> int:
+        """Return who takes part under a name; 0 for nobody."""
+        members = configuration.voters | configuration.learners
+        return next((one for one in sorted(members) if self.names.get(one) == name), 0)
+
+    def _join(self, ticket: int, join: membership_pb2.Join, raft: RawNode) -> None:
+        configuration, member = raft.configuration, join.member_id
+        if member in configuration.voters:
+            self._done(ticket, membership_pb2.STANDING_VOTER)
+        elif member in configuration.learners:
+            if join.is_learner:
+                self._done(ticket, membership_pb2.STANDING_LEARNER)
+            else:
+                self._change(ticket, Promote(member), membership_pb2.STANDING_VOTER, raft)
+        elif not join.is_empty:
+            self._done(ticket, membership_pb2.STANDING_REMOVED)
+        elif namesake := self._id_of(join.name, configuration):
+            if raft.followers[namesake].is_present if namesake != raft.id else True:
+                problem = f"member {join.name} takes part already, and is alive"
+                self._answer(ticket, Response(error=errors.change_refused(problem)))
+            else:  # its volume is gone, and its votes with it: the newcomer counts for itself
+                self._change(ticket, Remove(namesake), membership_pb2.STANDING_ABSENT, raft)
+        else:
+            label = f"{join.name}={join.address}"
+            change = AddLearner(member, label)
+            self._change(ticket, change, membership_pb2.STANDING_LEARNER, raft)
+
+    def _promote(self, ticket: int, name: str, raft: RawNode) -> None:
+        member = self._id_of(name, raft.configuration)
+        if not member:
+            self._answer(ticket, Response(error=errors.member_not_found(name)))
+        elif member in raft.configuration.voters:
+            self._done(ticket, membership_pb2.STANDING_VOTER)
+        else:
+            self._change(ticket, Promote(member), membership_pb2.STANDING_VOTER, raft)
+
+    def _remove(self, ticket: int, name: str, raft: RawNode) -> None:
+        member = self._id_of(name, raft.configuration)
+        if not member:
+            self._answer(ticket, Response(error=errors.member_not_found(name)))
+            return
+        self._change(ticket, Remove(member), membership_pb2.STANDING_REMOVED, raft)
+
+    def _transfer(self, ticket: int, name: str, raft: RawNode) -> None:
+        target = self._id_of(name, raft.configuration) if name else 0
+        if name and not target:
+            self._answer(ticket, Response(error=errors.member_not_found(name)))
+            return
+        if target == raft.id:
+            self._done(ticket, membership_pb2.STANDING_VOTER)
+            return
+        begun = raft.transfer(target)
+        if isinstance(begun, TransferRefused):
+            self._answer(ticket, Response(error=errors.change_refused(begun.reason)))
+        else:
+            self._transfers.append(ticket)
+
+    def _change(
+        self,
+        ticket: int,
+        change: Change,
+        standing: membership_pb2.Standing.ValueType,
+        raft: RawNode,
+    ) -> None:
+        match raft.change(change):
+            case Accepted(index, term):
+                self._begun[index] = Begun(ticket, term, standing)
+            case ChangeRefused(reason):
+                self._answer(ticket, Response(error=errors.change_refused(reason)))
+            case _:
+                self._answer(ticket, self._not_leader(raft))
+
+    def _not_leader(self, raft: RawNode) -> Response:
+        told = membership_pb2.NotLeader()
+        if raft.role is not Role.LEADER:
+            told.leader = self.leader(raft)
+            if raft.leader in self._contacts:
+                told.address = self._contacts[raft.leader].address
+        return Response(not_leader=told)
+
+    def _done(self, ticket: int, standing: membership_pb2.Standing.ValueType) -> None:
+        self._answer(ticket, Response(done=membership_pb2.Done(standing=standing)))
+
+    def _answer(self, ticket: int, response: Response) -> None:
+        self._transport.answer_change(ticket, response)

@@ -1,0 +1,154 @@
+"""The member's log at the start: read, begun for the first time, or set aside and begun anew."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from queue import SimpleQueue
+
+import structlog
+from inventory.raft.v1 import membership_pb2
+from raft.messages import Configuration
+
+from inventory_node import bootstrap, events
+from inventory_node.bootstrap import Beginning
+from inventory_node.ports import DiskOperation
+from inventory_node.runtime.changes import JOIN_SECONDS, Joining
+from inventory_node.runtime.disk import ThreadedDisk
+from inventory_node.runtime.peers import Peers
+from inventory_node.wal import Identity, Recovered, recover
+
+SEGMENT_BYTES = 16 << 20
+POLL_SECONDS = 0.1
+ASKED_TIMES = 6  # an election is over by then
+
+_log = structlog.get_logger()
+
+
+class Exit(Exception):  # noqa: N818 - the end, with a status
+    """Ends the process with one clear line."""
+
+    def __init__(self, status: int, message: str) -> None:
+        """Carry the exit status."""
+        super().__init__(message)
+        self.status = status
+
+
+class Opening:
+    """Opens one data directory for one member.
+
+    - A log that exists is never written to before it is known to be this member's.
+    - A member that is not the one that the cluster was founded with draws its id once.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        own: Identity,
+        first: Mapping[str, int],
+        peers: Peers,
+        is_ending: Callable[[], bool],
+    ) -> None:
+        """Know the data directory, the first members' ids by name, and whom to ask.
+
+        `own` has the id 0 for a member that is none of the first.
+        """
+        self._folder = folder
+        self._own = own
+        self._first = first
+        self._peers = peers
+        self._is_ending = is_ending
+
+    async def open(self, address: str) -> Recovered:
+        """Return the log; raise Exit, BootstrapRefused, LogDamaged or LogForeign.
+
+        `address`: where a member that joined later is found; it asks whether it still takes part.
+        """
+        recovered = self._read()
+        identity = recovered.identity
+        if identity is not None and identity.name not in self._first:
+            joining = Joining(identity, address, self._peers)
+            is_empty = not recovered.entries and not recovered.base_index
+            if await self._was_removed(joining, is_empty=is_empty):
+                self._set_aside(identity)
+                recovered = self._read()
+        if recovered.identity is None:
+            self._check_no_state()
+            recovered = await self._begin(recovered)
+        if recovered.identity is not None:
+            bootstrap.check_identity(recovered.identity, self._own, self._folder)
+        return recovered
+
+    async def _was_removed(self, joining: Joining, *, is_empty: bool) -> bool:
+        """Ask whether a member was removed while it was away; go on where nobody says."""
+        for _ in range(ASKED_TIMES):
+            standing = await joining.standing(is_empty=is_empty)
+            if standing is not None or self._is_ending():
+                return standing == membership_pb2.STANDING_REMOVED
+            await asyncio.sleep(JOIN_SECONDS)
+        return False
+
+    async def _begin(self, recovered: Recovered) -> Recovered:
+        """Write the first bytes of the log."""
+        own = self._own
+        if await self._may_begin() is Beginning.JOIN:
+            own = Identity(own.cluster_id, bootstrap.drawn_id(self._first.values()), own.name)
+            _log.info("joins", member_id=own.member_id)
+        voters = Configuration(frozenset(self._first.values()))
+        self._run_now((*recovered.repair, *recovered.log.bootstrap(own, voters)))
+        _log.info("bootstrapped", cluster_id=own.cluster_id)
+        return self._read()
+
+    async def _may_begin(self) -> Beginning:
+        """Wait until this member may begin; tell for whom it waits, once for each change."""
+        told: list[str] = []
+        is_first = self._own.name in self._first
+        while True:
+            described = await self._peers.describe()
+            decided = bootstrap.beginning(self._own, described, is_first=is_first)
+            if decided is not Beginning.WAIT:
+                return decided
+            if self._is_ending():
+                raise Exit(0, "stopped before the first start was complete")
+            names = (name for name in self._first if name != self._own.name)
+            silent = [name for name, peer in zip(names, described, strict=True) if peer is None]
+            if silent != told:
+                told = silent
+                _log.info("waiting_for_members", names=silent)
+            await asyncio.sleep(POLL_SECONDS)  # a peer has no way to say that it changed
+
+    def _check_no_state(self) -> None:
+        if any(self._folder.glob("state-*/state.db")):
+            raise Exit(
+                4,
+                f"{self._folder} holds a database and no log: votes may have been lost with the "
+                "log; restore it, or remove all of this member's data: it then joins anew",
+            )
+
+    def _set_aside(self, identity: Identity) -> None:
+        """Move the data of a member that was removed out of the way; it is kept for a person."""
+        aside = self._folder / f"removed-{identity.member_id}"
+        aside.mkdir(mode=0o700)
+        for path in (self._folder / "wal", *self._folder.glob("state-*")):
+            path.rename(aside / path.name)
+        _log.warning("set_aside", folder=str(aside), member_id=identity.member_id)
+
+    def _read(self) -> Recovered:
+        disk = ThreadedDisk(self._folder / "wal", _never)
+        try:
+            return recover(disk, segment_bytes=SEGMENT_BYTES)
+        finally:
+            disk.close()
+
+    def _run_now(self, operations: Sequence[DiskOperation]) -> None:
+        """Run a plan of the log and wait for it, before there is a node."""
+        done: SimpleQueue[events.Event] = SimpleQueue()
+        disk = ThreadedDisk(self._folder / "wal", done.put)
+        disk.run(operations, 0)
+        disk.close()
+        result = done.get()
+        if isinstance(result, events.DiskFailed):
+            raise Exit(3, f"the log cannot be begun: {result.problem}")
+
+
+def _never(event: events.Event) -> None:
+    raise RuntimeError(f"nothing was asked of the disk, but it says {event}")

@@ -1,0 +1,44 @@
+"""One member as it sees itself."""
+
+from inventory.v1 import cluster_pb2
+from raft import RawNode
+from raft.ready import Role
+
+from inventory_node.machine import Machine
+from inventory_node.settings import NodeSettings
+
+_ROLES = {
+    Role.FOLLOWER: cluster_pb2.MEMBER_ROLE_FOLLOWER,
+    Role.PRE_CANDIDATE: cluster_pb2.MEMBER_ROLE_PRE_CANDIDATE,
+    Role.CANDIDATE: cluster_pb2.MEMBER_ROLE_CANDIDATE,
+    Role.LEADER: cluster_pb2.MEMBER_ROLE_LEADER,
+}
+
+
+def show(
+    settings: NodeSettings, raft: RawNode, machine: Machine, state_hash: cluster_pb2.StateHash
+) -> cluster_pb2.Member:
+    """Return a member's view, as far as these know it."""
+    return cluster_pb2.Member(
+        name=settings.name,
+        id=settings.member_id,
+        reachable=True,
+        role=_ROLES[raft.role],
+        term=raft.term,
+        commit_index=raft.commit_index,
+        applied_index=machine.applied_index,
+        first_log_index=raft.first_index,
+        last_log_index=raft.last_index,
+        state_hash=state_hash if state_hash.index else None,
+        standing=_standing(raft),
+    )
+
+
+def _standing(raft: RawNode) -> cluster_pb2.MemberStanding.ValueType:
+    """Return how this member takes part, by the newest configuration that it knows."""
+    if raft.id in raft.configuration.voters:
+        return cluster_pb2.MEMBER_STANDING_VOTER
+    if raft.id in raft.configuration.learners:
+        return cluster_pb2.MEMBER_STANDING_LEARNER
+    removed = raft.last_index > 0  # an entry reaches nobody before it is added
+    return cluster_pb2.MEMBER_STANDING_REMOVED if removed else cluster_pb2.MEMBER_STANDING_JOINING

@@ -1,0 +1,244 @@
+"""Members that join, are promoted, leave and hand over, as those see it who ask for it."""
+
+from itertools import count
+from pathlib import Path
+
+from inventory.raft.v1 import membership_pb2
+from inventory.v1 import cluster_pb2
+from inventory_node.events import ChangeAsked
+from inventory_node.ports import Contact
+from sim.hands import Hands, Member, get_item, order
+from wire.errors import Reason, reason_of
+
+TICKETS = count(1)
+VOTER = membership_pb2.STANDING_VOTER
+LEARNER = membership_pb2.STANDING_LEARNER
+REMOVED = membership_pb2.STANDING_REMOVED
+ABSENT = membership_pb2.STANDING_ABSENT
+
+
+def ask(member: Member, request: membership_pb2.ChangeRequest) -> int:
+    """Ask a member for a change; return the ticket of its answer."""
+    ticket = next(TICKETS)
+    member.handle(ChangeAsked(ticket, request))
+    return ticket
+
+
+def join(number: int, name: str = "", *, empty: bool = True) -> membership_pb2.ChangeRequest:
+    """Return what a member asks that wants to take part."""
+    name = name or f"node-{number}"
+    asked = membership_pb2.Join(member_id=number, name=name, address="host:1", is_empty=empty)
+    return membership_pb2.ChangeRequest(join=asked)
+
+
+def standing(member: Member, ticket: int) -> membership_pb2.Standing.ValueType:
+    """Return the standing that a change was answered with."""
+    return member.transport.changes[ticket].done.standing
+
+
+def reason(member: Member, ticket: int) -> Reason | None:
+    """Return why a change was refused."""
+    return reason_of(member.transport.changes[ticket].error)
+
+
+def view(member: Member) -> cluster_pb2.MemberStanding.ValueType:
+    """Return how a member says that it takes part."""
+    return member.node.view().standing
+
+
+def grown(tmp_path: Path) -> tuple[Hands, Member, Member]:
+    """Return three members, their leader, and a fourth one that has got a vote."""
+    hands = Hands(tmp_path)
+    leader = hands.elect(1)
+    hands.open()
+    fourth = hands.add(4)
+    for expected in (LEARNER, VOTER):
+        ticket = ask(leader, join(4))
+        hands.pass_time(6)
+        assert standing(leader, ticket) == expected
+    return hands, leader, fourth
+
+
+def test_a_member_joins_as_a_learner_and_gets_a_vote_when_it_has_caught_up(tmp_path: Path) -> None:
+    """It asks again and again; the answer comes when the change is committed."""
+    hands = Hands(tmp_path)
+    leader = hands.elect(1)
+    hands.open()
+    leader.ask(order("a", quantity=40))
+    fourth = hands.add(4)
+    assert view(fourth) == cluster_pb2.MEMBER_STANDING_JOINING
+    leader.disk_held = True
+    ticket = ask(leader, join(4))
+    assert ticket not in leader.transport.changes
+    leader.disk_held = False
+    hands.settle()
+    assert standing(leader, ticket) == LEARNER
+    assert view(fourth) == cluster_pb2.MEMBER_STANDING_LEARNER
+    assert hands[2].transport.contacts == {4: Contact("node-4", "host:1")}
+    assert fourth.transport.contacts == {}, "it needs not meet itself"
+    hands.pass_time(4)
+    ticket = ask(leader, join(4))
+    hands.pass_time(2)
+    assert standing(leader, ticket) == VOTER
+    assert view(fourth) == cluster_pb2.MEMBER_STANDING_VOTER
+    hands.open(session=8)
+    fourth.ask(questions=[get_item(1)], session=8)
+    hands.pass_time(4)
+    assert 1 in fourth.replies(session=8)
+
+
+def test_a_learner_that_asks_for_no_vote_gets_none(tmp_path: Path) -> None:
+    """It was told to wait for `promote`."""
+    hands = Hands(tmp_path)
+    leader = hands.elect(1)
+    hands.add(4)
+    for _ in range(3):
+        request = join(4)
+        request.join.is_learner = True
+        ticket = ask(leader, request)
+        hands.pass_time(4)
+        assert standing(leader, ticket) == LEARNER
+    ticket = ask(leader, membership_pb2.ChangeRequest(promote="node-4"))
+    hands.settle()
+    assert standing(leader, ticket) == VOTER
+
+
+def test_a_vote_of_the_newcomer_counts(tmp_path: Path) -> None:
+    """With two of four dead nothing is committed; with a third one back it is."""
+    hands, leader, _ = grown(tmp_path)
+    hands[2].cut_off = hands[3].cut_off = True
+    leader.ask(order("a", quantity=1), first_id=7)
+    hands.settle()
+    assert 7 not in leader.replies()
+    hands[3].cut_off = False
+    hands.pass_time(4, 1)
+    assert 7 in leader.replies()
+
+
+def test_only_the_leader_changes_anything(tmp_path: Path) -> None:
+    """The others say who leads."""
+    hands = Hands(tmp_path)
+    hands.elect(1)
+    hands.pass_time(2)
+    ticket = ask(hands[2], join(4))
+    assert hands[2].transport.changes[ticket].not_leader.leader == "node-1"
+
+
+def test_a_removed_member_knows_it_and_is_not_taken_back_with_its_old_id(tmp_path: Path) -> None:
+    """Its log is not empty, so it took part once; under a new id it may join."""
+    hands, leader, fourth = grown(tmp_path)
+    ticket = ask(leader, membership_pb2.ChangeRequest(remove="node-4"))
+    hands.pass_time(30, 1)
+    assert standing(leader, ticket) == REMOVED
+    assert view(fourth) == cluster_pb2.MEMBER_STANDING_REMOVED
+    ticket = ask(leader, join(4, empty=False))
+    assert standing(leader, ticket) == REMOVED
+    ticket = ask(leader, join(9, "node-4"))
+    hands.settle()
+    assert standing(leader, ticket) == LEARNER
+
+
+def test_a_change_comes_back_after_a_restart(tmp_path: Path) -> None:
+    """Names and addresses stand in the log with the configuration."""
+    hands, _, _ = grown(tmp_path)
+    hands[3].crash()
+    hands[3].start()
+    assert hands[3].transport.contacts == {4: Contact("node-4", "host:1")}
+
+
+def test_an_emptied_volume_takes_the_place_of_the_old_member(tmp_path: Path) -> None:
+    """First the old id goes, then the new one follows, then it votes; never two at once."""
+    hands = Hands(tmp_path)
+    leader = hands.elect(1)
+    hands.open()
+    ticket = ask(leader, join(9, "node-3"))
+    assert reason(leader, ticket) is Reason.CHANGE_REFUSED, "node-3 is alive"
+    hands[3].cut_off = True
+    hands.pass_time(60, 1, 2)
+    hands.add(9, "node-3")
+    for expected in (ABSENT, LEARNER, VOTER):
+        ticket = ask(leader, join(9, "node-3"))
+        hands.pass_time(6, 1, 2, 9)
+        assert standing(leader, ticket) == expected
+    leader.ask(order("a"), first_id=7)
+    hands[2].cut_off = True
+    hands.pass_time(4, 1, 9)
+    assert 7 in leader.replies(), "members 1 and 9 are two of three"
+
+
+def test_nobody_is_removed_when_no_majority_would_be_left(tmp_path: Path) -> None:
+    """Of three with one dead, the other follower has to stay."""
+    hands = Hands(tmp_path)
+    leader = hands.elect(1)
+    hands[3].cut_off = True
+    hands.pass_time(60, 1, 2)
+    ticket = ask(leader, membership_pb2.ChangeRequest(remove="node-2"))
+    assert reason(leader, ticket) is Reason.CHANGE_REFUSED
+    ticket = ask(leader, membership_pb2.ChangeRequest(remove="node-3"))
+    hands.settle()
+    assert standing(leader, ticket) == REMOVED
+
+
+def test_strangers_are_not_found(tmp_path: Path) -> None:
+    """Each change by name says so."""
+    hands = Hands(tmp_path)
+    leader = hands.elect(1)
+    for request in (
+        membership_pb2.ChangeRequest(promote="node-8"),
+        membership_pb2.ChangeRequest(remove="node-8"),
+        membership_pb2.ChangeRequest(transfer="node-8"),
+    ):
+        ticket = ask(leader, request)
+        assert reason(leader, ticket) is Reason.MEMBER_NOT_FOUND
+    ticket = ask(leader, membership_pb2.ChangeRequest())
+    assert reason(leader, ticket) is Reason.INVALID_FIELD
+
+
+def test_the_lead_is_handed_over_to_whom_it_is_asked(tmp_path: Path) -> None:
+    """The answer comes when it is done; to the leader itself there is nothing to do."""
+    hands = Hands(tmp_path)
+    leader = hands.elect(1)
+    ticket = ask(leader, membership_pb2.ChangeRequest(transfer="node-3"))
+    hands.settle()
+    assert hands[3].leads
+    assert standing(leader, ticket) == VOTER
+    ticket = ask(hands[3], membership_pb2.ChangeRequest(transfer="node-3"))
+    assert standing(hands[3], ticket) == VOTER
+
+
+def test_a_transfer_without_effect_is_told(tmp_path: Path) -> None:
+    """The successor is cut off before it hears of it."""
+    hands = Hands(tmp_path)
+    leader = hands.elect(1)
+    hands.pass_time(2)
+    hands[3].cut_off = True
+    ticket = ask(leader, membership_pb2.ChangeRequest(transfer="node-3"))
+    hands.pass_time(14, 1, 2)
+    assert reason(leader, ticket) is Reason.CHANGE_REFUSED
+    assert leader.leads
+
+
+def test_a_lead_lost_under_way_leaves_the_change_open(tmp_path: Path) -> None:
+    """Nobody knows what became of it, so it is asked for again."""
+    hands = Hands(tmp_path)
+    old = hands.elect(1)
+    hands.pass_time(2)
+    old.cut_off = True
+    ticket = ask(old, join(4))
+    hands.elect(2)
+    old.cut_off = False
+    hands.pass_time(6)
+    assert old.transport.changes[ticket].HasField("not_leader")
+    assert view(old) == cluster_pb2.MEMBER_STANDING_VOTER
+
+
+def test_a_leader_that_removes_itself_says_that_it_is_done(tmp_path: Path) -> None:
+    """It leads until its removal is committed, and that is when the lead is lost."""
+    hands = Hands(tmp_path)
+    leader = hands.elect(1)
+    hands.pass_time(2)
+    ticket = ask(leader, membership_pb2.ChangeRequest(remove="node-1"))
+    hands.pass_time(4)
+    assert standing(leader, ticket) == REMOVED
+    assert hands[2].leads != hands[3].leads
+    assert view(leader) == cluster_pb2.MEMBER_STANDING_REMOVED
