@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help install lock proto fmt check test e2e sim up bench
+.PHONY: help install lock proto fmt check test e2e sim up bench manifests image kind
 
 help:  ## this menu
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -43,6 +43,16 @@ test: install  ## everything that needs no cluster
 
 e2e: install  ## the chart on the cluster of KUBECONFIG, which has the image inventory:dev
 	$(BIN)/pytest -q -s -m cluster -o faulthandler_timeout=600 tests/e2e/cluster
+
+manifests: install  ## deploy/k8s from the chart; needs helm
+	$(BIN)/python tools/render_manifests.py
+
+BUILDER ?= docker
+image:  ## the image inventory:dev, by BUILDER=docker, podman or buildah
+	$(BUILDER) build --build-arg REVISION=$$(git rev-parse HEAD) --tag inventory:dev .
+
+kind:  ## the chart on a kind cluster of this machine; needs docker, kind, kubectl and helm
+	sh tools/kind.sh
 
 up: install  ## three nodes, a gateway and the assistant on this machine, with demo data
 	$(BIN)/inventory up --demo

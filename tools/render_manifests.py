@@ -1,10 +1,15 @@
-"""Make deploy/k8s/base from the chart's default rendering, or check that it still is.
+"""Make deploy/k8s from the chart, or check that it still is what the chart renders.
 
-Helm's own labels, hooks and the generated Secret are left out. The namespace is left to overlays,
-so members are listed by the names that resolve in any: `pod.service`.
+The base is the default rendering. Each part of the chart that a value switches on is a component
+with the objects that it adds: `serviceMonitor.enabled` is `components/service-monitor`. Helm's own
+labels, hooks and the generated Secret are left out. The namespace is left to overlays, so members
+are listed by the names that resolve in any: `pod.service`.
+
+The other components and the overlays are written by hand; tests hold them to the chart too.
 """
 
 import argparse
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,52 +19,86 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 CHART = ROOT / "deploy" / "helm" / "inventory"
-BASE = ROOT / "deploy" / "k8s" / "base"
+MANIFESTS = ROOT / "deploy" / "k8s"
 NAMESPACE = "render"
+COMPONENT = "app.kubernetes.io/component"
 HEADER = "# Made from the chart by tools/render_manifests.py.\n"
 
 
-def rendered() -> list[dict[str, Any]]:
-    """Return the chart's default objects as plain manifests."""
+def chart(*arguments: str, namespace: str = NAMESPACE) -> list[dict[str, Any]]:
+    """Return what the chart renders with some values, as plain manifests for any namespace."""
     text = subprocess.run(  # noqa: S603 - our own arguments
-        ["helm", "template", "inventory", str(CHART), "--namespace", NAMESPACE,  # noqa: S607 - on PATH
-         "--kube-version", "1.34.0"],
+        ["helm", "template", "inventory", str(CHART), "--namespace", namespace,  # noqa: S607 - on PATH
+         "--kube-version", "1.34.0", *arguments],
         check=True, capture_output=True, text=True,
-    ).stdout.replace(f".{NAMESPACE}.svc.cluster.local", "")  # fmt: skip
+    ).stdout  # fmt: skip
     found = [one for one in yaml.safe_load_all(text) if one]
-    return [plain(one) for one in found if one["kind"] != "Secret" and not is_hook(one)]
+    return plain(found, namespace)
 
 
-def is_hook(one: dict[str, Any]) -> bool:
-    """Tell whether Helm runs an object instead of keeping it."""
-    return "helm.sh/hook" in (one["metadata"].get("annotations") or {})
+def plain(found: list[dict[str, Any]], namespace: str) -> list[dict[str, Any]]:
+    """Return what is left of rendered objects where there is no Helm, for any namespace."""
+    text = yaml.safe_dump_all(one for one in found if not is_of_helm(one))
+    kept = list(yaml.safe_load_all(text.replace(f".{namespace}.svc.cluster.local", "")))
+    for one in kept:
+        labels = one["metadata"]["labels"]
+        labels.pop("helm.sh/chart")
+        labels["app.kubernetes.io/managed-by"] = "kustomize"
+    return kept
 
 
-def plain(one: dict[str, Any]) -> dict[str, Any]:
-    """Return an object without Helm's labels."""
-    labels = one["metadata"]["labels"]
-    labels.pop("helm.sh/chart")
-    labels["app.kubernetes.io/managed-by"] = "kustomize"
-    return one
+def is_of_helm(one: dict[str, Any]) -> bool:
+    """Tell whether Helm makes or runs an object, or it is there for what Helm runs."""
+    hook = "helm.sh/hook" in (one["metadata"].get("annotations") or {})
+    return hook or one["kind"] == "Secret" or one["metadata"]["labels"].get(COMPONENT) == "test"
+
+
+def switches() -> list[str]:
+    """Return the parts of the chart that are off by themselves."""
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    return [
+        name
+        for name, value in values.items()
+        if isinstance(value, dict) and value.get("enabled") is False
+    ]
 
 
 def files() -> dict[str, str]:
-    """Return the content of every file of the base, by name."""
+    """Return the content of every file that is made, by its path below deploy/k8s."""
+    default = chart()
+    made = folder("base", "Kustomization", default)
+    there = {key_of(one) for one in default}
+    for switch in switches():
+        added = [
+            one for one in chart("--set", f"{switch}.enabled=true") if key_of(one) not in there
+        ]
+        name = re.sub(r"(?<!^)(?=[A-Z])", "-", switch).lower()
+        made |= folder(f"components/{name}", "Component", added)
+    return made
+
+
+def key_of(one: dict[str, Any]) -> tuple[str, str]:
+    """Return what there is once of each object."""
+    return one["kind"], one["metadata"]["name"]
+
+
+def folder(path: str, kind: str, objects: list[dict[str, Any]]) -> dict[str, str]:
+    """Return a folder of kustomize: a file for each part, and the list of them."""
     by_file: dict[str, list[dict[str, Any]]] = {}
-    for one in rendered():
-        component = one["metadata"]["labels"].get("app.kubernetes.io/component", "common")
+    for one in objects:
+        component = one["metadata"]["labels"].get(COMPONENT, "common")
         name = "network-policies" if one["kind"] == "NetworkPolicy" else component
         by_file.setdefault(f"{name}.yaml", []).append(one)
-    made = {
-        name: HEADER + yaml.safe_dump_all(objects, sort_keys=True, width=100)
-        for name, objects in sorted(by_file.items())
-    }
+    version = "v1alpha1" if kind == "Component" else "v1beta1"
     kustomization = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "resources": sorted(made),
+        "apiVersion": f"kustomize.config.k8s.io/{version}",
+        "kind": kind,
+        "resources": sorted(by_file),
     }
-    return made | {"kustomization.yaml": HEADER + yaml.safe_dump(kustomization, sort_keys=True)}
+    made = {"kustomization.yaml": HEADER + yaml.safe_dump(kustomization, sort_keys=True)}
+    for name, parts in by_file.items():
+        made[name] = HEADER + yaml.safe_dump_all(parts, sort_keys=True, width=100)
+    return {f"{path}/{name}": text for name, text in made.items()}
 
 
 def main() -> int:
@@ -67,17 +106,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing")
     wanted = files()
-    there = {path.name: path.read_text() for path in BASE.glob("*.yaml")}
+    known = {
+        str(path.relative_to(MANIFESTS)): path.read_text() for path in MANIFESTS.rglob("*.yaml")
+    }
+    there = {name: text for name, text in known.items() if text.startswith(HEADER)}
     if parser.parse_args().check:
         differing = sorted(name for name in wanted | there if wanted.get(name) != there.get(name))
         for name in differing:
-            sys.stderr.write(f"deploy/k8s/base/{name} is not what the chart renders\n")
+            sys.stderr.write(f"deploy/k8s/{name} is not what the chart renders\n")
         return 1 if differing else 0
-    BASE.mkdir(parents=True, exist_ok=True)
     for name in there.keys() - wanted.keys():
-        (BASE / name).unlink()
+        (MANIFESTS / name).unlink()
     for name, text in wanted.items():
-        (BASE / name).write_text(text)
+        (MANIFESTS / name).parent.mkdir(parents=True, exist_ok=True)
+        (MANIFESTS / name).write_text(text)
     return 0
 
 

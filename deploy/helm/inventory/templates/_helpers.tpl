@@ -46,14 +46,71 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- join "," $members }}
 {{- end }}
 
-{{- define "inventory.podSecurityContext" -}}
-runAsNonRoot: true
-runAsUser: 10001
-runAsGroup: 10001
-fsGroup: 10001
-fsGroupChangePolicy: OnRootMismatch
-seccompProfile:
-  type: RuntimeDefault
+{{- /* What every pod has, those of tests too: no token, no rights, nothing of the host. */ -}}
+{{- define "inventory.podBasis" -}}
+serviceAccountName: {{ include "inventory.serviceAccountName" . }}
+automountServiceAccountToken: false
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 10001
+  runAsGroup: 10001
+  fsGroup: 10001
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile:
+    type: RuntimeDefault
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* What every pod of a service has, but for its containers and volumes. Takes the root, the part. */ -}}
+{{- define "inventory.podSpec" -}}
+{{- $root := index . 0 }}
+{{- $component := index . 1 }}
+{{- $values := index $root.Values $component }}
+{{- $stays := eq $component "node" }}
+{{- include "inventory.podBasis" $root }}
+topologySpreadConstraints:
+  {{- include "inventory.spread" (list $root $component (ternary $root.Values.replicaCount $values.replicaCount $stays) $values.spread) | nindent 2 }}
+{{- with $values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- if or $values.tolerations (not $stays) }}
+tolerations:
+  {{- if not $stays }}
+  {{- include "inventory.lostNodeTolerations" $root | nindent 2 }}
+  {{- end }}
+  {{- with $values.tolerations }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "inventory.podMetadata" -}}
+{{- $root := index . 0 }}
+{{- $component := index . 1 -}}
+labels:
+  {{- include "inventory.selectorLabels" $root | nindent 2 }}
+  app.kubernetes.io/component: {{ $component }}
+{{- with (index $root.Values $component).podAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "inventory.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "inventory.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- required "serviceAccount.name must be set where serviceAccount.create is false" .Values.serviceAccount.name }}
+{{- end }}
 {{- end }}
 
 {{- define "inventory.securityContext" -}}
@@ -82,4 +139,46 @@ capabilities:
   operator: Exists
   effect: NoExecute
   tolerationSeconds: 10
+{{- end }}
+
+{{- /* Pods of one part on different nodes and, where there are several, in different zones. Takes the
+root, the part, how many there are, and hard or soft. An even spread would allow 2 and 1 on two
+nodes, so hard asks for as many nodes as there are pods. */ -}}
+{{- define "inventory.spread" -}}
+{{- $root := index . 0 }}
+{{- $component := index . 1 }}
+{{- $hard := eq (index . 3) "hard" }}
+{{- range $key := list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+{{- $must := and $hard (eq $key "kubernetes.io/hostname") }}
+- topologyKey: {{ $key }}
+  maxSkew: 1
+  whenUnsatisfiable: {{ ternary "DoNotSchedule" "ScheduleAnyway" $must }}
+  {{- if $must }}
+  minDomains: {{ index $ 2 }}
+  {{- end }}
+  labelSelector:
+    matchLabels:
+      {{- include "inventory.selectorLabels" $root | nindent 6 }}
+      app.kubernetes.io/component: {{ $component }}
+{{- end }}
+{{- end }}
+
+{{- /* One pod of a part at a time may be taken away; a broken one always. Takes the root, the part. */ -}}
+{{- define "inventory.disruptionBudget" -}}
+{{- $root := index . 0 }}
+{{- $component := index . 1 -}}
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: {{ include "inventory.fullname" $root }}-{{ $component }}
+  labels:
+    {{- include "inventory.labels" $root | nindent 4 }}
+    app.kubernetes.io/component: {{ $component }}
+spec:
+  maxUnavailable: 1
+  unhealthyPodEvictionPolicy: AlwaysAllow
+  selector:
+    matchLabels:
+      {{- include "inventory.selectorLabels" $root | nindent 6 }}
+      app.kubernetes.io/component: {{ $component }}
 {{- end }}

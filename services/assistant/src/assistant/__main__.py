@@ -11,12 +11,13 @@ import sys
 import grpc.aio
 import structlog
 import uvloop
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health
 from grpc_reflection.v1alpha import reflection
 from inventory.v1 import assistant_pb2_grpc
 from pydantic import ValidationError
 from telemetry import logs, metrics
 from wire.channels import CLIENT_OPTIONS, SERVER_OPTIONS
+from wire.probes import Probes
 from wire.settings import refusals
 
 from assistant.api import AssistantApi
@@ -36,12 +37,10 @@ async def _run(config: Config) -> int:
     counted = Metrics()
     api = AssistantApi(channel, counted)
     assistant_pb2_grpc.add_AssistantServiceServicer_to_server(api, server)
-    probes = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(probes, server)
+    probes = Probes(server, [SERVICE])
     names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)
-    for name in ("", SERVICE):
-        await probes.set(name, health_pb2.HealthCheckResponse.SERVING)
+    await probes.begin()
     try:
         server.add_insecure_port(config.assistant_listen)
     except RuntimeError as error:
@@ -60,7 +59,7 @@ async def _run(config: Config) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     await stopped.wait()
-    await probes.enter_graceful_shutdown()
+    await probes.end()
     await server.stop(DRAIN_SECONDS)
     await channel.close()
     return 0

@@ -3,9 +3,10 @@
 import asyncio
 
 import grpc.aio
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health
 from grpc_reflection.v1alpha import reflection
 from wire.channels import SERVER_OPTIONS
+from wire.probes import Probes
 
 from gateway.runtime.api import ASSISTANT, AUTH, CLUSTER, INVENTORY, Api
 from gateway.runtime.assistant import Assistant
@@ -25,8 +26,7 @@ class Server:
         """Listen on host:port; raise AddressTaken."""
         self._server = grpc.aio.server(options=SERVER_OPTIONS)
         self._server.add_generic_rpc_handlers((*api.handlers(), assistant.handler()))
-        self._probes = health.aio.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(self._probes, self._server)
+        self._probes = Probes(self._server, SERVICES)
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
         try:
@@ -38,12 +38,11 @@ class Server:
 
     async def start(self) -> None:
         """Serve."""
-        for name in ("", *SERVICES):
-            await self._probes.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await self._probes.begin()
         await self._server.start()
 
     async def serve_until(self, stopped: asyncio.Event) -> None:
         """Wait for the end; then send clients elsewhere and let the calls under way finish."""
         await stopped.wait()
-        await self._probes.enter_graceful_shutdown()
+        await self._probes.end()
         await self._server.stop(DRAIN_SECONDS)

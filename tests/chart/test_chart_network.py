@@ -1,0 +1,78 @@
+"""Who may talk to whom: a table, and NetworkPolicies that let it through and nothing else."""
+
+from itertools import product
+
+import pytest
+from rendered import helm
+from rendered.network import Party, passes
+from rendered.objects import is_hook, of_kind, pods
+
+FLOWS = {  # from, to, port: the whole list
+    ("node", "node", 7400),
+    ("gateway", "node", 7400),
+    ("client", "gateway", 50051),
+    ("assistant", "gateway", 50051),
+    ("test", "gateway", 50051),
+    ("client", "assistant", 50061),
+    ("gateway", "assistant", 50061),
+    ("monitoring", "node", 9100),
+    ("monitoring", "gateway", 9100),
+    ("monitoring", "assistant", 9100),
+}
+POLICIES = of_kind(helm.objects("all"), "NetworkPolicy")
+PARTS = {pod.component: pod for pod in pods(helm.objects("all"))}
+INSIDE = {name: Party(name, pod.labels, pod.ports) for name, pod in PARTS.items()}
+OUTSIDE = {
+    "client": Party("client", {}, inside=False, namespace_labels={"of": "clients"}),
+    "monitoring": Party("monitoring", {}, inside=False, namespace_labels={"of": "monitoring"}),
+    "stranger": Party("stranger", {"app": "another"}, inside=False),
+    "neighbour": Party("neighbour", {"app.kubernetes.io/instance": "another"}),
+}
+NAMES = Party("dns", {"k8s-app": "kube-dns"}, inside=False)
+PORTS = sorted({port for party in INSIDE.values() for port in party.ports.values()} | {22, 443})
+
+
+@pytest.mark.parametrize("recipient", sorted(INSIDE))
+def test_what_is_listed_passes_and_nothing_else(recipient: str) -> None:
+    """From everybody, at every port that anybody listens on."""
+    everybody = INSIDE | OUTSIDE
+    for sender, port in product(sorted(everybody), PORTS):
+        passed = passes(POLICIES, everybody[sender], INSIDE[recipient], port)
+        assert passed == ((sender, recipient, port) in FLOWS), (sender, recipient, port)
+        assert not passes(POLICIES, everybody[sender], INSIDE[recipient], port, "UDP")
+
+
+@pytest.mark.parametrize("sender", sorted(INSIDE))
+def test_names_are_asked_for_and_nothing_else_outside(sender: str) -> None:
+    """A part that was broken into can carry nothing away."""
+    assert passes(POLICIES, INSIDE[sender], NAMES, 53, "UDP")
+    assert passes(POLICIES, INSIDE[sender], NAMES, 53)
+    for recipient, port in product(OUTSIDE.values(), PORTS):
+        assert not passes(POLICIES, INSIDE[sender], recipient, port)
+
+
+def test_every_listed_port_is_listened_on() -> None:
+    """A row of the table that no pod answers is a mistake."""
+    for _, recipient, port in FLOWS:
+        assert port in INSIDE[recipient].ports.values()
+
+
+@pytest.mark.parametrize("variant", [one for one in helm.VARIANTS if one != "least"])
+def test_every_pod_is_behind_a_policy_both_ways(variant: str) -> None:
+    """Those of hooks too; one that no policy takes is open to everybody."""
+    policies = of_kind(helm.objects(variant), "NetworkPolicy")
+    for pod in pods(helm.objects(variant)):
+        party = Party(pod.name, pod.labels, pod.ports)
+        assert not passes(policies, OUTSIDE["neighbour"], party, 22), pod.name
+        assert not passes(policies, party, OUTSIDE["stranger"], 443), pod.name
+        assert is_hook(pod.owner) or pod.lasting, pod.name
+
+
+def test_without_named_clients_everybody_may_order_and_nobody_may_watch() -> None:
+    """The default: clients are not known before the first install, metrics are nobody's."""
+    policies = of_kind(helm.objects("default"), "NetworkPolicy")
+    for party in OUTSIDE.values():
+        assert passes(policies, party, INSIDE["gateway"], 50051)
+        assert not passes(policies, party, INSIDE["node"], 7400)
+        for recipient in INSIDE.values():
+            assert not passes(policies, party, recipient, 9100)

@@ -1,0 +1,51 @@
+"""deploy/k8s on a real cluster, by the commands of docs/operating.md, word for word."""
+
+import os
+import re
+import time
+
+import pytest
+from chaos.release import NAME, POLL_SECONDS, SECONDS_MAX, Release, missing, run
+from chaos.up import ROOT, NotSettled
+from inventory_client import Inventory
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(missing()), reason=missing()),
+]
+
+
+def wait_until_gone(release: Release) -> None:
+    """Wait until the namespace that documents speak of is not there."""
+    deadline = time.monotonic() + SECONDS_MAX
+    while time.monotonic() < deadline:
+        if NAME not in [one.metadata.name for one in release.core.list_namespace().items]:
+            return
+        time.sleep(POLL_SECONDS)
+    raise NotSettled(f"the namespace {NAME} does not go")
+
+
+def test_the_documents_commands_install_it_without_helm() -> None:
+    """The keys, the overlay for one machine; then it orders."""
+    os.chdir(ROOT)
+    blocks = re.findall(
+        r"^```sh\n(.*?)^```", (ROOT / "docs" / "operating.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    [block] = [one for one in blocks if "kubectl apply --kustomize" in one]
+    release = Release()
+    release.namespace = NAME
+    wait_until_gone(release)
+    try:
+        run("sh", "-euc", block)
+        for what in ("statefulset/inventory-node", "deployment/inventory-gateway"):
+            limit = f"--timeout={SECONDS_MAX}s"
+            run("kubectl", "rollout", "status", limit, "--namespace", NAME, what, seconds=130)
+        release.connect()
+        release.wait_until_whole()
+        with Inventory(release.address) as customer:
+            customer.login("Gayathri", "password1")
+            assert customer.order_item(1, 1).order_id
+        release.close()
+    finally:
+        release.core.delete_namespace(NAME)

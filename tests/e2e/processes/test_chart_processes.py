@@ -1,0 +1,44 @@
+"""What the chart's test pod runs, on this machine: it writes, reads, and finds every member."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from chaos.up import Up
+from rendered import helm
+from rendered.objects import of_kind
+
+pytestmark = pytest.mark.slow
+SECONDS_MAX = 60
+
+
+def run_test(up: Up, variant: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the pod's command against a system that is up, as its admin."""
+    [pod] = of_kind(helm.objects(variant), "Pod")
+    [container] = pod["spec"]["containers"]
+    *shell, script = container["command"]
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(  # noqa: S603 - the chart's own command
+        [*shell, script.replace("/keys/", f"{up.data}/keys/")],
+        env={
+            "PATH": programs,
+            "INVENTORY_ADDRESS": up.address,
+            "INVENTORY_TOKEN_FILE": str(folder / "token"),
+        },
+        capture_output=True,
+        text=True,
+        timeout=SECONDS_MAX,
+        check=False,
+    )
+
+
+def test_the_charts_test_succeeds_where_all_is_well_and_counts_the_members(
+    tmp_path: Path,
+) -> None:
+    """Members are counted: a release of another number than there are is refused."""
+    with Up(tmp_path / "data") as up:
+        done = run_test(up, "default", tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert run_test(up, "one", tmp_path).returncode
