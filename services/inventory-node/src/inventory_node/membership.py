@@ -5,7 +5,6 @@ asked is told. A member that joins later than the first ones is known by the lab
 configuration, `name=host:port`, which every member has as soon as it has the configuration.
 """
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from inventory.raft.v1 import membership_pb2
@@ -62,8 +61,8 @@ class Membership:
         self._own_id = settings.member_id
         self._answers = answers
         self._transport = transport
-        self.names: Mapping[int, str] = settings.members
-        self.joined: Mapping[int, Contact] = {}  # later than the first
+        self.names = dict(settings.members)
+        self.joined: dict[int, Contact] = {}  # later than the first
         self._begun: dict[int, Begun] = {}  # by the index of the entry
         self._transfers: list[int] = []  # tickets
 
