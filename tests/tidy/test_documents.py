@@ -1,7 +1,7 @@
 """What can be set or watched is written down."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import assistant.config
@@ -27,7 +27,7 @@ class NoLinks:
     def send(self, member: str, request: forward_pb2.ForwardRequest) -> None:
         """Drop a frame."""
 
-    def meet(self, members: Mapping[str, str]) -> None:
+    def meet(self, members: Mapping[str, str], known: Collection[str]) -> None:
         """Know nobody."""
 
 

@@ -341,7 +341,7 @@ def test_a_silent_member_that_leaves_is_given_up(leader: RawNode, settle: Settle
     leader.change(Remove(3))
     hold(leader, settle, 2)
     recipients = []
-    for _ in range(21):
+    for _ in range(31):  # heard between none of two checks
         leader.tick()
         leader.step(HeartbeatReply(2, 1, 1, 0))
         recipients.append({one.recipient for one in sent(settle(leader))})

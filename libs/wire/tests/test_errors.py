@@ -8,7 +8,7 @@ from wire import errors
 from wire.errors import CODES, Reason, details_of, reason_of, refusal
 
 EXAMPLES: dict[str, object] = {
-    "name": "node-9",
+    "name": "node-9", "member": "node-9",
     "item_id": 3, "order_id": 4, "user_id": 5, "requested": 9, "available": 2, "expected": "USD",
     "actual": "EUR", "quantity": 7, "most": 6, "digits": 2, "request_id": "a", "username": "Ann",
     "field": "name", "problem": "is bad", "role": "customer", "needed": "admin",

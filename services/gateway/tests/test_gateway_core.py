@@ -1,6 +1,6 @@
 """Where requests go, with links that only remember what was sent."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from gateway.core import Answer, Gateway, Settings
 from google.rpc import status_pb2
@@ -23,9 +23,10 @@ class Links:
         """Keep a frame."""
         self.sent.append((member, request))
 
-    def meet(self, members: Mapping[str, str]) -> None:
+    def meet(self, members: Mapping[str, str], known: Collection[str]) -> None:
         """Remember who joined later."""
-        self.met = dict(members)
+        self.met |= members
+        self.met = {name: self.met[name] for name in self.met if name in known}
 
     def take(self) -> list[tuple[str, list[bytes]]]:
         """Return and forget the frames, as member and commands."""
@@ -320,6 +321,12 @@ def test_members_that_joined_later_are_met() -> None:
     bench.core.link_opened("node-3")
     bench.core.pump()
     assert bench.links.take() == [("node-3", [b"1"])]
+    follower = forward_pb2.Leadership(term=2, leader="node-3")
+    bench.core.received("node-0", forward_pb2.ForwardResponse(leadership=follower))
+    assert bench.links.met == {"node-3": "host:1"}, "it does not know yet"
     stale = forward_pb2.Leadership(term=1, members=[forward_pb2.Located(name="x", address="y:1")])
     bench.core.received("node-0", forward_pb2.ForwardResponse(leadership=stale))
     assert bench.links.met == {"node-3": "host:1"}
+    left = forward_pb2.Leadership(term=3, leader="node-1")
+    bench.core.received("node-1", forward_pb2.ForwardResponse(leadership=left))
+    assert bench.links.met == {}, "the leader knows who takes part"

@@ -44,7 +44,7 @@ class World:
         self.disk.run(log.bootstrap(wal.Identity("c", 1, "a"), configuration), 0)
         self.disk.drain()
         self.done.clear()
-        self.journal = Journal(log, self.disk, ())
+        self.journal = Journal(log, self.disk, (), retry_ticks=4)
 
     def finish(self) -> Batch:
         """Do the outstanding job and return its batch."""

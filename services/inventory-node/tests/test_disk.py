@@ -1,14 +1,17 @@
 """The log's disk on real files."""
 
+import errno
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
-from inventory_node.events import DiskDone, DiskFailed
+from inventory_node.events import DiskDone, DiskFailed, DiskFull
 from inventory_node.ports import (
     CreateFile,
+    DiskOperation,
     RemoveFile,
     RenameFile,
     SyncFile,
@@ -20,7 +23,7 @@ from inventory_node.runtime.disk import ThreadedDisk
 from inventory_node.wal import Identity, recover
 from raft.messages import Configuration, Entry, EntryKind, HardState
 
-Events = SimpleQueue[DiskDone | DiskFailed]
+Events = SimpleQueue[DiskDone | DiskFull | DiskFailed]
 
 
 @pytest.fixture
@@ -95,14 +98,57 @@ def test_a_file_that_does_not_fit_is_not_left_behind(
     """A full disk is met when a segment is made, before anything is written to it."""
 
     def full(_file: int, _data: bytes, _offset: int) -> int:
-        raise OSError(28, "No space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(os, "pwrite", full)
+    job: list[DiskOperation] = [CreateFile("a", 512), WriteAt("a", 0, b"x")]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        disk.run(job, 1)
+        assert events.get() == DiskFull(1)
+    assert disk.names() == []
+    disk.run(job, 1)
+    assert events.get() == DiskDone(1), "the same job, once there is space"
+
+
+def test_no_space_in_the_middle_of_a_job_is_a_failure(
+    disk: ThreadedDisk, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was done before it stays, so the job cannot be given again."""
+
+    def full(_file: int, _data: bytes, _offset: int) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
     disk.run([CreateFile("a", 512)], 1)
+    assert events.get() == DiskDone(1)
+    monkeypatch.setattr(os, "pwrite", full)
+    disk.run([WriteAt("a", 0, b"x")], 2)
     failed = events.get()
     assert isinstance(failed, DiskFailed)
     assert "No space left" in failed.problem
-    assert disk.names() == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a volume of a known size")
+def test_a_volume_that_is_really_full_takes_a_segment_once_it_has_space(
+    tmp_path: Path, events: Events
+) -> None:
+    """The kernel says so, and half a segment is not left behind."""
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(volume)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:  # noqa: S603
+        pytest.skip("this machine does not let root mount a tmpfs")
+    try:
+        disk = ThreadedDisk(volume / "wal", events.put)
+        (volume / "other").write_bytes(bytes(700 << 10))
+        disk.run([CreateFile("a", 512 << 10)], 1)
+        assert events.get() == DiskFull(1)
+        assert disk.names() == []
+        (volume / "other").unlink()
+        disk.run([CreateFile("a", 512 << 10)], 1)
+        assert events.get() == DiskDone(1)
+        disk.close()
+    finally:
+        subprocess.run(["umount", str(volume)], check=True)  # noqa: S603, S607
 
 
 def test_a_log_lives_on_it(tmp_path: Path, events: Events) -> None:

@@ -141,7 +141,8 @@ def release(state: State) -> None:
         is_told = progress.match >= progress.leaves_at and state.commit_index >= progress.leaves_at
         if is_told:
             replication.beat_one(state, peer, progress, 0)
-        if is_told or not progress.is_active or progress.pace is Pace.SNAPSHOT:
+        is_silent = not (progress.is_active or progress.was_active)
+        if is_told or is_silent or progress.pace is Pace.SNAPSHOT:
             del state.progress[peer]
 
 

@@ -40,6 +40,7 @@ class Reason(enum.StrEnum):
     NOT_INITIALIZED = "NOT_INITIALIZED"
     NO_QUORUM = "NO_QUORUM"
     OVERLOADED = "OVERLOADED"
+    DISK_FULL = "DISK_FULL"
     MEMBER_NOT_FOUND = "MEMBER_NOT_FOUND"
     CHANGE_REFUSED = "CHANGE_REFUSED"
     DEADLINE = "DEADLINE"
@@ -70,6 +71,7 @@ CODES: Mapping[Reason, int] = MappingProxyType(
         Reason.NOT_INITIALIZED: code_pb2.UNAVAILABLE,
         Reason.NO_QUORUM: code_pb2.UNAVAILABLE,
         Reason.OVERLOADED: code_pb2.RESOURCE_EXHAUSTED,
+        Reason.DISK_FULL: code_pb2.RESOURCE_EXHAUSTED,
         Reason.MEMBER_NOT_FOUND: code_pb2.NOT_FOUND,
         Reason.CHANGE_REFUSED: code_pb2.FAILED_PRECONDITION,
         Reason.DEADLINE: code_pb2.DEADLINE_EXCEEDED,
@@ -322,6 +324,16 @@ def change_refused(problem: str) -> status_pb2.Status:
     return refusal(
         Reason.CHANGE_REFUSED,
         f"The members stay as they are: {problem}. Mend that, or try again a little later.",
+    )
+
+
+def disk_full(member: str) -> status_pb2.Status:
+    """Say that there is no space left; nothing was done."""
+    return refusal(
+        Reason.DISK_FULL,
+        f"The volume of {member} is full, so nothing is changed until there is space again; free "
+        "some, or grow the volume. Reads go on.",
+        member=member,
     )
 
 

@@ -9,7 +9,7 @@ does not answer soon, and to the leader when one sends it back.
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -43,8 +43,8 @@ class Links(Protocol):
         """Put a frame on an open link; it may get lost with the link."""
         ...
 
-    def meet(self, members: Mapping[str, str]) -> None:
-        """Open links to these, addresses by name, where there are none."""
+    def meet(self, members: Mapping[str, str], known: Collection[str]) -> None:
+        """Have links to these too, addresses by name; forget those that are not `known`."""
         ...
 
 
@@ -193,15 +193,16 @@ class Gateway:
             else:
                 self._finish(request, reply)
         if response.HasField("leadership"):
-            self._meet(response.leadership)
+            self._meet(member, response.leadership)
             self._lead(response.leadership.term, response.leadership.leader)
 
-    def _meet(self, leadership: forward_pb2.Leadership) -> None:
-        """Learn of members that joined later than those of the settings."""
-        if leadership.members and leadership.term >= self._term:
-            self._links.meet({member.name: member.address for member in leadership.members})
-            names = [member.name for member in leadership.members]
-            self._members += [name for name in names if name not in self._members]
+    def _meet(self, teller: str, leadership: forward_pb2.Leadership) -> None:
+        """Learn of members that joined later; the leader alone says who takes part no longer."""
+        if leadership.term >= self._term:
+            met = {member.name: member.address for member in leadership.members}
+            known = self._settings.members if leadership.leader == teller else self._members
+            self._members = [*known, *(name for name in met if name not in known)]
+            self._links.meet(met, self._members)
 
     def tick(self, now_ms: int) -> None:
         """Let time pass: end what is past its deadline, and try again what paused."""

@@ -15,7 +15,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import structlog
@@ -92,6 +92,7 @@ class Member:
         self._bootstrapped = False
         self._term = 0  # known before the node runs
         self._node: Node | None = None
+        self._joining: Joining | None = None
         self._ending = False
 
     def _describe(self) -> peer_pb2.DescribeResponse:
@@ -110,6 +111,8 @@ class Member:
         member = cluster_pb2.Member(name=config.node_name, id=self._identity.member_id)
         if self._node is not None:
             member = self._node.view()
+        if self._joining is not None and self._joining.was_removed:
+            member.standing = cluster_pb2.MEMBER_STANDING_REMOVED
         member.address = config.address
         member.pid = os.getpid()
         member.version = VERSION
@@ -201,22 +204,19 @@ class Member:
         if self._ending:
             loop.post(events.StopRequested())
         try:
-            await until_first(loop.ended, self._watch(node, peers, probes), *self._joining(peers))
+            await until_first(
+                loop.ended, self._watch(node, peers, probes), self._take_part(node, peers)
+            )
         finally:
             disk.close()
             store.close()
 
-    def _joining(self, peers: Peers) -> list[Coroutine[None, None, None]]:
-        """Return what asks for a part in the cluster, where this member is to ask."""
-        if self._config.node_join == "wait":
-            return []
-        joining = Joining(self._identity, self._config.address, peers)
-
-        async def join_and_stay() -> None:
-            await joining.run(self.view)
-            await asyncio.Event().wait()
-
-        return [join_and_stay()]
+    async def _take_part(self, node: Node, peers: Peers) -> None:
+        """See to it that this member takes part, or stays up without campaigning."""
+        self._joining = Joining(self._identity, self._config.address, peers)
+        await self._joining.run(self.view, auto=self._config.node_join == "auto")
+        node.allow_campaigns(allowed=False)
+        await asyncio.Event().wait()
 
     async def _watch(self, node: Node, peers: Peers, probes: Probes) -> None:
         """Open elections when everybody has bootstrapped, and show how the member is."""
@@ -230,7 +230,7 @@ class Member:
             await _pause()
         node.allow_campaigns(allowed=True)
         while True:
-            await probes.show(node.view(), ending=self._ending)
+            await probes.show(self.view(), ending=self._ending)
             await asyncio.sleep(SHOW_SECONDS)
 
 

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable
 
-from raft.messages import Entry
+from raft.messages import Entry, SnapshotMeta
 
 from inventory_node.flushing import Flushing
 from inventory_node.machine import Administered, InvariantViolation, Machine
@@ -49,6 +49,16 @@ class Applying:
         """Drop what a snapshot covers and wait for it."""
         self._committed.clear()
         self.held = True
+
+    def replaced(self, meta: SnapshotMeta) -> None:
+        """Go on from the state that a snapshot brought."""
+        self._machine.reload()
+        if self._machine.applied_index != meta.index:
+            raise Halted(
+                f"the snapshot at index {meta.index} holds the state at "
+                f"{self._machine.applied_index}: it is damaged; remove this member's data"
+            )
+        self.held = False
 
     def turn(self) -> Entry | None:
         """Apply what one turn may; return the last entry applied, None when there was none."""

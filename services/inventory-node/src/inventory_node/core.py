@@ -26,6 +26,7 @@ from inventory_node.proposals import Proposals
 from inventory_node.reading import Reading
 from inventory_node.settings import Halted, NodeSettings, Ports
 from inventory_node.snapshots import Incoming, Outgoing
+from inventory_node.space import Space
 from inventory_node.stamps import Stamps
 from inventory_node.view import show
 from inventory_node.wal import Recovered
@@ -53,13 +54,15 @@ class Node:
         self._ports = ports
         self._machine = machine
         self._raft = _consensus(settings, ports, recovered, machine)
-        self._journal = Journal(recovered.log, ports.disk, recovered.repair)
+        retry_ticks = settings.full_retry_ticks
+        self._journal = Journal(recovered.log, ports.disk, recovered.repair, retry_ticks)
         self._answers = Answers(ports.transport, self._raft.term)
         self._stamps = Stamps(ports.clock, machine.stamp_ms, recovered.entries)
         self._proposals = Proposals(settings, self._answers, self._stamps)
         applied = (entry for entry in recovered.entries if entry.index <= machine.applied_index)
         tail = LogTail(settings, applied)
         self._flushing = Flushing(settings, machine, ports.store, tail)
+        self._space = Space(self._journal, self._flushing, ports.observer)
         self._applying = Applying(
             settings, ports.observer, machine, self._proposals, self._flushing
         )
@@ -147,7 +150,7 @@ class Node:
                 self._raft.tick()
                 self._flushing.tick()
                 self._journal.tick()
-                if self._journal.job_ticks > self._settings.disk_hung_ticks:
+                if self._journal.hangs(self._settings.disk_hung_ticks):
                     self._raft.step_down()  # the disk hangs, the others' may not
             case events.PeerMessages():
                 for message in event.messages:
@@ -179,6 +182,8 @@ class Node:
                 self._reading.answered(event.answers)
             case events.Hashed():
                 self._state_hash = cluster_pb2.StateHash(index=event.index, sha256=event.sha256)
+            case events.DiskFull() | events.StoreFull():
+                self._space.ran_out(event, self._raft)
             case events.DiskFailed():
                 raise Halted(
                     f"the log's disk failed: {event.problem}; what the job wrote may or may not "
@@ -223,6 +228,8 @@ class Node:
         One Ready holds all that is owed, or as many committed entries as fit it: then applying
         them comes first, and leads here again.
         """
+        if self._space.look(self._raft):
+            self._proposals.turn_away()
         may_propose = self._journal.idle and not (self._leaving or self._raft.transferring)
         if may_propose and self._raft.role is Role.LEADER:
             self._proposals.propose(self._raft)
@@ -305,15 +312,9 @@ class Node:
         meta = self._incoming.installed(ticket)
         if meta is None:
             return
-        self._machine.reload()
-        if self._machine.applied_index != meta.index:
-            raise Halted(
-                f"the snapshot at index {meta.index} holds the state at "
-                f"{self._machine.applied_index}: it is damaged; remove this member's data"
-            )
+        self._applying.replaced(meta)
         self._stamps.note_ms(self._machine.stamp_ms)
         self._flushing.replaced()
-        self._applying.held = False
         self._raft.applied(meta.index)
 
     def _leave(self) -> None:

@@ -55,6 +55,16 @@ class DiskDone:
 
 
 @dataclass(frozen=True, slots=True)
+class DiskFull:
+    """A job's first operation, the creation of a file, found no space; nothing of it was done.
+
+    The same job may be given again, under the same ticket.
+    """
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
 class DiskFailed:
     """A job failed; what it wrote may or may not be there. The node stops."""
 
@@ -65,6 +75,13 @@ class DiskFailed:
 @dataclass(frozen=True, slots=True)
 class Flushed:
     """A transaction of the store is durable."""
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFull:
+    """A transaction of the store found no space, and left nothing; it may be given again."""
 
     ticket: int
 
@@ -160,7 +177,9 @@ class StopRequested:
 
 
 # The end of what the node began.
-Completion = DiskDone | DiskFailed | Flushed | StoreFailed | Answered | Hashed
+Completion = (
+    DiskDone | DiskFull | DiskFailed | Flushed | StoreFull | StoreFailed | Answered | Hashed
+)
 SnapshotCompletion = Copied | SnapshotSent | Staged | Installed
 
 Event = (

@@ -7,12 +7,16 @@ process.
 
 from collections import deque
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from raft.messages import Entry
 
 from inventory_node.machine import Machine
 from inventory_node.ports import Store
 from inventory_node.settings import NodeSettings
+
+if TYPE_CHECKING:
+    from inventory_node.machine.changes import Changes
 
 
 class LogTail:
@@ -80,6 +84,9 @@ class Flushing:
         self._asked_index = 0
         self._ticket = 0
         self._taking_index: int | None = None  # the outstanding flush's
+        self._taken: Changes | None = None  # of the outstanding flush
+        self._unwritten: Changes | None = None  # the same, once it found no space
+        self._full_ticks = 0  # since then, or the last try
         self._checkpoint_waits = False
         self._hash_due = False
         self.held = False  # by a snapshot that waits to replace the state
@@ -118,9 +125,25 @@ class Flushing:
         self._checkpoint_waits = True
 
     def tick(self) -> None:
-        """Let what is not flushed age."""
+        """Let what is not flushed age; a flush that found no space is tried again now and then."""
         if self._commands:
             self._age_ticks += 1
+        if self._unwritten is not None:
+            self._full_ticks += 1
+            if self._full_ticks >= self._settings.full_retry_ticks:
+                self._full_ticks = 0
+                self._store.flush(self._unwritten, self._ticket)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the outstanding flush waits for space."""
+        return self._unwritten is not None
+
+    def full(self, ticket: int) -> None:
+        """Learn that the outstanding flush found no space; nothing of it was written."""
+        if self._taking_index is not None and ticket == self._ticket:
+            self._unwritten = self._taken
+            self._full_ticks = 0
 
     def start(self) -> None:
         """Begin a flush when one is due and none is outstanding."""
@@ -134,12 +157,14 @@ class Flushing:
             return
         self._ticket += 1
         self._taking_index = self._machine.applied_index
+        self._taken = changes
         self._store.flush(changes, self._ticket)
 
     def finished(self, ticket: int) -> bool:
         """Note that the outstanding flush is durable; False when `ticket` names another."""
         if self._taking_index is None or ticket != self._ticket:
             return False
+        self._taken = self._unwritten = None
         self._machine.flushed()
         self.durable_index, self._taking_index = self._taking_index, None
         self._hash()

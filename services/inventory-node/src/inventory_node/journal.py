@@ -49,14 +49,19 @@ class Journal:
     - What recovery read counts as synced only once `repaired`: it may have been in memory alone.
     """
 
-    def __init__(self, log: Log, disk: Disk, repair: Sequence[DiskOperation]) -> None:
+    def __init__(
+        self, log: Log, disk: Disk, repair: Sequence[DiskOperation], retry_ticks: int
+    ) -> None:
         """Begin with what recovery found to be mended; everything else queues behind it."""
+        self._retry_ticks = retry_ticks  # until a job that found no space is tried again
         self._log = log
         self._disk = disk
         self._queue: deque[Batch] = deque()
         self._outstanding: Batch | None = None
         self._ticket = 0
         self._cut_index = 0  # asked for and not yet planned
+        self._operations: Sequence[DiskOperation] = ()  # of the outstanding job
+        self.is_full = False  # the outstanding job waits for space
         self.repaired = not repair
         self.job_ticks = 0  # age of the outstanding job
         if repair:
@@ -104,6 +109,7 @@ class Journal:
 
     def _run(self, batch: Batch, operations: Sequence[DiskOperation]) -> None:
         self._ticket += 1
+        self._operations = operations
         self._outstanding = batch
         self.job_ticks = 0
         self._disk.run(operations, self._ticket)
@@ -113,10 +119,26 @@ class Journal:
         if self._outstanding is None or ticket != self._ticket:
             return None
         batch, self._outstanding = self._outstanding, None
+        self._operations = ()
+        self.is_full = False
         self.repaired = True
         return batch
 
     def tick(self) -> None:
-        """Let the outstanding job age."""
-        if self._outstanding is not None:
-            self.job_ticks += 1
+        """Let the outstanding job age; one that waits for space is tried again now and then."""
+        if self._outstanding is None:
+            return
+        self.job_ticks += 1
+        if self.is_full and self.job_ticks >= self._retry_ticks:
+            self.job_ticks = 0
+            self._disk.run(self._operations, self._ticket)
+
+    def hangs(self, ticks_max: int) -> bool:
+        """Tell whether the disk keeps the outstanding job for long, and not for want of space."""
+        return self.job_ticks > ticks_max and not self.is_full
+
+    def full(self, ticket: int) -> None:
+        """Learn that the outstanding job found no space; nothing of it was done."""
+        if self._outstanding is not None and ticket == self._ticket:
+            self.is_full = True
+            self.job_ticks = 0

@@ -131,7 +131,11 @@ class Membership:
             else:
                 self._change(ticket, Promote(member), membership_pb2.STANDING_VOTER, raft)
         elif not join.is_empty:
-            self._done(ticket, membership_pb2.STANDING_REMOVED)
+            known = raft.configuration_at(raft.commit_index)
+            if member in known.voters | known.learners:  # the removal may still be taken back
+                self._answer(ticket, self._not_leader(raft))
+            else:
+                self._done(ticket, membership_pb2.STANDING_REMOVED)
         elif namesake := self._id_of(join.name, configuration):
             if raft.followers[namesake].is_present if namesake != raft.id else True:
                 problem = f"member {join.name} takes part already, and is alive"

@@ -93,7 +93,10 @@ class Disk(Protocol):
         ...
 
     def run(self, operations: Sequence[DiskOperation], ticket: int) -> None:
-        """Do these in order, off the loop; then `DiskDone(ticket)` or `DiskFailed(ticket, …)`."""
+        """Do these in order, off the loop; then `DiskDone(ticket)` or `DiskFailed(ticket, …)`.
+
+        `DiskFull(ticket)` instead where the first creates a file, and there is no space for it.
+        """
         ...
 
 
@@ -104,7 +107,10 @@ class Store(Protocol):
     """
 
     def flush(self, changes: Changes, ticket: int) -> None:
-        """Write all of `changes` in one synced transaction; then `Flushed(ticket)`."""
+        """Write all of `changes` in one synced transaction; then `Flushed(ticket)`.
+
+        `StoreFull(ticket)` instead where there is no space for it: nothing was written.
+        """
         ...
 
     def ask(self, questions: Sequence[tuple[int, forward_pb2.Question]]) -> None:
@@ -180,6 +186,10 @@ class Observer(Protocol):
 
     def applied(self, entry: Entry, outcomes: Sequence[Applied]) -> None:
         """See an entry that was applied, and one outcome for each of its commands."""
+        ...
+
+    def filled_up(self, *, is_full: bool) -> None:
+        """See that there is no space left, or that there is again."""
         ...
 
     def lead_changed(self, leadership: Leadership) -> None:

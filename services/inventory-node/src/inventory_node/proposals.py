@@ -11,8 +11,7 @@ from inventory.raft.v1 import forward_pb2, log_pb2, raw_pb2
 from raft import Accepted, Overloaded, RawNode
 from raft.messages import Entry
 from raft.ready import Role
-from wire import bounds
-from wire.errors import invalid_field
+from wire import bounds, errors
 
 from inventory_node.answers import Answers, Asker
 from inventory_node.machine import RULES_VERSION, Applied, Machine
@@ -87,6 +86,14 @@ class Proposals:
         for proposal in proposals:
             self._answers.retry(Asker(session, proposal.id), retry)
 
+    def turn_away(self) -> None:
+        """Refuse what waits: this member has no space for it."""
+        waiting, self._waiting = self._waiting, deque()
+        self._waiting_bytes = 0
+        for one in waiting:
+            if one.asker is not None:
+                self._answers.refuse(one.asker, errors.disk_full(self._settings.name))
+
     def propose(self, raft: RawNode) -> None:
         """Propose what waits, as few entries as bounds allow."""
         room = self._settings.batches_in_flight_max - len(self._proposed)
@@ -149,18 +156,22 @@ class Proposals:
     def _check(self, command: bytes) -> status_pb2.Status | None:
         """Return why a command may not enter the log; None when it may."""
         if len(command) > self._settings.batch_bytes_max:
-            return invalid_field("command", f"is over {self._settings.batch_bytes_max} bytes long")
+            return errors.invalid_field(
+                "command", f"is over {self._settings.batch_bytes_max} bytes long"
+            )
         try:
             parsed = log_pb2.Command.FromString(command)
         except DecodeError:
-            return invalid_field("command", "cannot be parsed")
+            return errors.invalid_field("command", "cannot be parsed")
         match parsed.WhichOneof("kind"):
             case "mutation":
                 return bounds.check_mutation(parsed.mutation)
             case "administration":
                 return bounds.check_administration(parsed.administration)
             case None:
-                return invalid_field("command", "holds neither a mutation nor an administration")
+                return errors.invalid_field(
+                    "command", "holds neither a mutation nor an administration"
+                )
 
     def _next_batch(self) -> list[Waiting]:
         """Take the commands of one entry from the front; one command always fits."""

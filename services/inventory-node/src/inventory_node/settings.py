@@ -41,6 +41,7 @@ class NodeSettings:
     flush_age_ticks_max: int = 40
     log_tail_entries: int = 4_096  # kept below the durable index for slow followers
     log_tail_bytes: int = 32 << 20
+    full_retry_ticks: int = 40  # until a full disk is tried again
     disk_hung_ticks: int = 200  # a leader whose disk job takes longer hands over
 
     def __post_init__(self) -> None:

@@ -49,9 +49,16 @@ class SimDisk:
     - What was synced survives every crash.
     """
 
-    def __init__(self, done: Callable[[int], None]) -> None:
-        """`done(ticket)` is called by `step` when a job's last operation is done."""
+    def __init__(
+        self, done: Callable[[int], None], full: Callable[[int], None] | None = None
+    ) -> None:
+        """`step` calls `done(ticket)` after a job's last operation, `full` where it has no space.
+
+        While `is_full`, no file can be created.
+        """
         self._done = done
+        self._full = full or done
+        self.is_full = False
         self._folder: dict[str, Inode] = {}
         self._durable_folder: dict[str, Inode] = {}
         self._folder_changes: list[DiskOperation] = []
@@ -80,6 +87,10 @@ class SimDisk:
         if not self._jobs:
             return None
         job = self._jobs[0]
+        if self.is_full and not job.done and isinstance(job.operations[0], CreateFile):
+            self._jobs.popleft()
+            self._full(job.ticket)
+            return None
         operation = None
         if job.done < len(job.operations):
             operation = job.operations[job.done]

@@ -1,6 +1,6 @@
 """The gateway's process: the gateway core that ships, and its links to the members."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from gateway.core import Gateway, Settings
@@ -148,10 +148,10 @@ class GatewayProcess:
         self._core.received(self._members[member].settings.name, response)
         self._core.pump()
 
-    def meet(self, members: Mapping[str, str]) -> None:
+    def meet(self, members: Mapping[str, str], known: Collection[str]) -> None:
         """Nobody joins later in this world."""
         if members:
-            raise RuntimeError(f"{members} cannot be met")
+            raise RuntimeError(f"{members} cannot be met, besides {known}")
 
     def send(self, member: str, request: forward_pb2.ForwardRequest) -> None:
         """Put a frame on a link; it is lost with the link."""

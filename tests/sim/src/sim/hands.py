@@ -18,6 +18,7 @@ from inventory_node.core import Node, NodeSettings, Ports
 from inventory_node.events import (
     Continue,
     DiskDone,
+    DiskFull,
     Event,
     Forwarded,
     PeerMessages,
@@ -110,11 +111,16 @@ class HandObserver:
     entries: list[Entry] = field(default_factory=list)
     outcomes: list[tuple[Applied, ...]] = field(default_factory=list)
     leaderships: list[Leadership] = field(default_factory=list)
+    fills: list[bool] = field(default_factory=list)
 
     def applied(self, entry: Entry, outcomes: Sequence[Applied]) -> None:
         """Keep an entry and its outcomes."""
         self.entries.append(entry)
         self.outcomes.append(tuple(outcomes))
+
+    def filled_up(self, *, is_full: bool) -> None:
+        """Keep whether there is space."""
+        self.fills.append(is_full)
 
     def lead_changed(self, leadership: Leadership) -> None:
         """Keep a view of the leadership."""
@@ -140,16 +146,22 @@ class Member:
         self.settings = settings
         self.folder = folder
         self.inbox: deque[Event] = deque()
-        self.disk = SimDisk(lambda ticket: self.inbox.append(DiskDone(ticket)))
+        self.disk = self._empty_disk()
         self.clock = HandClock()
         self.transport = HandTransport()
         self.disk_held = self.store_held = self.cut_off = False
         self._bootstrap()
         self.start()
 
+    def _empty_disk(self) -> SimDisk:
+        return SimDisk(
+            lambda ticket: self.inbox.append(DiskDone(ticket)),
+            lambda ticket: self.inbox.append(DiskFull(ticket)),
+        )
+
     def wipe_log(self) -> None:
         """Put an empty disk in the place of this member's, bootstrapped anew."""
-        self.disk = SimDisk(lambda ticket: self.inbox.append(DiskDone(ticket)))
+        self.disk = self._empty_disk()
         self._bootstrap()
 
     def log_entries(self) -> tuple[Entry, ...]:

@@ -265,6 +265,10 @@ class Process:
         """Show the checks what was applied."""
         self.world.applied(self.id, entry, outcomes)
 
+    def filled_up(self, *, is_full: bool) -> None:
+        """Note whether there is space."""
+        self._note(f"full {is_full}")
+
     def lead_changed(self, leadership: Leadership) -> None:
         """Note who leads."""
         self._note(describe(leadership))

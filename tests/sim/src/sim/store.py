@@ -11,7 +11,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from inventory.raft.v1 import forward_pb2
-from inventory_node.events import Answered, Copied, Event, Flushed, Hashed, Installed, Staged
+from inventory_node.events import (
+    Answered,
+    Copied,
+    Event,
+    Flushed,
+    Hashed,
+    Installed,
+    Staged,
+    StoreFull,
+)
 from inventory_node.machine.changes import Changes
 from inventory_node.machine.shelf import Header, Item, Remembered, User
 from inventory_node.ports import SnapshotHeader
@@ -35,6 +44,7 @@ class SimStore:
         self._pins: list[Pinned] = []
         self._jobs: deque[Callable[[], Event]] = deque()
         self.flushes = 0  # begun since the start
+        self.is_full = False  # flushes find no space
         path = self._path(installed_index)
         if installed_index and not path.exists():
             self._switch(path)
@@ -70,6 +80,8 @@ class SimStore:
         self.flushes += 1
 
         def job() -> Event:
+            if self.is_full:
+                return StoreFull(ticket)
             self._database.flush(changes)
             return Flushed(ticket)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import grpc.aio
 import structlog
@@ -107,7 +107,7 @@ class Link:
 class MemberLinks:
     """The `Links` port: a link to each member.
 
-    - A member that is met stays known; at another address, its link there takes over.
+    - A member that moved to another address is found there, and the old link ends.
     """
 
     def __init__(self, members: Mapping[str, str], key: str) -> None:
@@ -115,13 +115,12 @@ class MemberLinks:
         self._key = key
         self.metadata = authorization(key)
         self.links = {name: Link(name, address, key) for name, address in members.items()}
-        self._group = asyncio.TaskGroup()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._begin: Callable[[Link], None] = lambda _: None
 
     async def run(self, core: Gateway, ran: Callable[[], None]) -> None:
         """Keep all streams open, for ever."""
-        async with self._group as group:
+        async with asyncio.TaskGroup() as group:
 
             def begin(link: Link) -> None:
                 self._tasks[link.name] = group.create_task(link.run(core, ran))
@@ -131,16 +130,19 @@ class MemberLinks:
                 begin(link)
             await asyncio.Event().wait()
 
-    def meet(self, members: Mapping[str, str]) -> None:
+    def meet(self, members: Mapping[str, str], known: Collection[str]) -> None:
         """See `Links.meet`."""
         for name, address in members.items():
-            known = self.links.get(name)
-            if known is not None and known.address == address:
+            held = self.links.get(name)
+            if held is not None and held.address == address:
                 continue
             if name in self._tasks:
                 self._tasks.pop(name).cancel()
             self.links[name] = Link(name, address, self._key)
             self._begin(self.links[name])
+        for name in self.links.keys() - set(known):
+            del self.links[name]
+            self._tasks.pop(name).cancel()
 
     def send(self, member: str, request: forward_pb2.ForwardRequest) -> None:
         """See `Links.send`."""

@@ -16,6 +16,7 @@ from inventory_node.runtime.peers import Peers
 from inventory_node.wal import Identity
 
 JOIN_SECONDS = 0.5  # between two tries
+ALONE_TIMES = 4  # without a leader, until a voter asks whether it still is one
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -59,13 +60,16 @@ class Changes(membership_pb2_grpc.MembershipServiceServicer):
 
 
 class Joining:
-    """Asks the leader to let this member take part.
+    """Asks the leader how this member takes part, and to let it.
 
-    - It asks only while the member's log says that it never took part, or follows without a vote.
+    - It asks to take part only while the member's log says that it never did, or that it follows
+      without a vote, and only where it is to do so by itself.
+    - A member that hears of no leader asks whether it was removed: nobody else may have told it.
     """
 
     def __init__(self, identity: Identity, address: str, peers: Peers) -> None:
         """Ask for this member, which others find at `address`."""
+        self.was_removed = False
         self._identity = identity
         self._address = address
         self._peers = peers
@@ -88,19 +92,24 @@ class Joining:
                     pass
         return None
 
-    async def run(self, view: Callable[[], cluster_pb2.Member]) -> None:
-        """Go on asking until the member has a vote, or was removed."""
-        while True:
-            member = view()
-            if member.standing == cluster_pb2.MEMBER_STANDING_REMOVED:
-                _log.info("removed", name=self._identity.name)
-                return
-            if member.standing == cluster_pb2.MEMBER_STANDING_VOTER:
-                return
-            standing = await self.standing(is_empty=not member.last_log_index)
-            if standing is not None:
-                self._tell(membership_pb2.Standing.Name(standing))
+    async def run(self, view: Callable[[], cluster_pb2.Member], *, auto: bool) -> None:
+        """Go on until the member was removed; `auto`: ask for a part, and a vote, too."""
+        alone = 0  # times in a row that no leader was known
+        while not self.was_removed:
             await asyncio.sleep(JOIN_SECONDS)
+            member = view()
+            alone = 0 if member.leader else alone + 1
+            if member.standing == cluster_pb2.MEMBER_STANDING_REMOVED:
+                self.was_removed = True
+            elif member.standing == cluster_pb2.MEMBER_STANDING_VOTER:
+                if alone >= ALONE_TIMES:
+                    standing = await self.standing(is_empty=False)
+                    self.was_removed = standing == membership_pb2.STANDING_REMOVED
+            elif auto:
+                standing = await self.standing(is_empty=not member.last_log_index)
+                if standing is not None:
+                    self._tell(membership_pb2.Standing.Name(standing))
+        _log.info("removed", name=self._identity.name)
 
     def _tell(self, what: str) -> None:
         """Log what was answered, once for each change."""

@@ -1,13 +1,14 @@
 """The log's folder on a real disk, behind one thread, so that a sync never holds up the loop."""
 
+import errno
 import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import SimpleQueue
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
-from inventory_node.events import DiskDone, DiskFailed
+from inventory_node.events import DiskDone, DiskFailed, DiskFull
 from inventory_node.ports import (
     CreateFile,
     DiskOperation,
@@ -17,6 +18,10 @@ from inventory_node.ports import (
     SyncFolder,
     WriteAt,
 )
+
+Ended: TypeAlias = DiskDone | DiskFull | DiskFailed
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 _ZEROS = bytes(1 << 20)
 _sync_data = getattr(os, "fdatasync", os.fsync)  # not every system has the lighter one
@@ -28,10 +33,11 @@ class ThreadedDisk:
     - Jobs run in the order in which they were given, one at a time.
     - Once a job failed, nothing is written or synced again: what a second sync would prove is
       nothing (a failed one may have marked the pages clean). Every later job fails too.
-    - A file that could not be created whole is not left behind.
+    - A file that could not be created whole is not left behind; where there was no space for the
+      first operation of a job, nothing has happened, and the job may be given again.
     """
 
-    def __init__(self, folder: Path, emit: Callable[[DiskDone | DiskFailed], None]) -> None:
+    def __init__(self, folder: Path, emit: Callable[[Ended], None]) -> None:
         """Open `folder`, made and synced if it is not there; `emit` is called on the thread."""
         if not folder.is_dir():
             folder.mkdir(mode=0o700, parents=True)
@@ -71,13 +77,16 @@ class ThreadedDisk:
                 os.close(file)
             self._files.clear()
 
-    def _run(self, operations: tuple[DiskOperation, ...], ticket: int) -> DiskDone | DiskFailed:
+    def _run(self, operations: tuple[DiskOperation, ...], ticket: int) -> Ended:
         if self._problem:
             return DiskFailed(ticket, self._problem)
-        for operation in operations:
+        for position, operation in enumerate(operations):
             try:
                 self._do(operation)
             except OSError as error:
+                creates_first = position == 0 and isinstance(operation, CreateFile)
+                if creates_first and error.errno in NO_SPACE:
+                    return DiskFull(ticket)
                 what = type(operation).__name__
                 self._problem = f"{what} in {self._folder} failed: {error}"
                 return DiskFailed(ticket, self._problem)

@@ -28,6 +28,7 @@ class Counts:
         "candidacies",
         "elections",
         "flushes",
+        "is_full",
         "syncs",
     )
 
@@ -37,6 +38,7 @@ class Counts:
         self.applied_commands = 0
         self.elections = 0
         self.candidacies = 0
+        self.is_full = False  # the volume has no space
         self.applies = Timing()
         self.flushes = Timing()
         self.syncs = Timing()
@@ -79,6 +81,7 @@ class NodeCollector(Collector):
         yield from self._member()
         gauges = (
             ("loop_queue_events", "Events that wait for the loop.", traffic.loop_queue_events),
+            ("disk_full", "1 while the volume has no space for a write.", counts.is_full),
             ("peers_connected", "Peers with a stream that they accepted.", traffic.peers_connected),
             ("peer_queue_messages", "Messages to peers that wait.", traffic.peer_queue_messages),
             ("gateway_sessions", "Streams of gateways.", traffic.gateway_sessions),

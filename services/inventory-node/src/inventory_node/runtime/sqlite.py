@@ -42,6 +42,11 @@ PAGES_PER_STEP = 256  # of a copy, so that it never holds the interpreter long
 
 
 Error = sqlite3.Error  # what any use of a database may raise
+FULL = sqlite3.SQLITE_FULL
+
+
+class DatabaseFull(Exception):  # noqa: N818 - what is the case
+    """There is no space for a transaction; nothing of it was written."""
 
 
 class DatabaseError(Exception):
@@ -108,14 +113,17 @@ class Database:
         self._writer.close()
 
     def flush(self, changes: Changes) -> None:
-        """Write all of it in one transaction and sync it."""
-        self._writer.execute("BEGIN IMMEDIATE")
+        """Write all of it in one transaction and sync it; DatabaseFull where there is no space."""
         try:
+            self._writer.execute("BEGIN IMMEDIATE")
             self._write(changes)
-        except BaseException:
-            self._writer.execute("ROLLBACK")
+            self._writer.execute("COMMIT")
+        except BaseException as error:
+            if self._writer.in_transaction:  # some errors end it by themselves
+                self._writer.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == FULL:
+                raise DatabaseFull(f"no space for {self.path}") from error
             raise
-        self._writer.execute("COMMIT")
 
     def _write(self, changes: Changes) -> None:
         run = self._writer.executemany

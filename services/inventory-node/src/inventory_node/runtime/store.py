@@ -17,7 +17,7 @@ from inventory_node.machine.changes import Changes
 from inventory_node.machine.shelf import Header, Item, Remembered, User
 from inventory_node.ports import SnapshotHeader
 from inventory_node.runtime.snapshot import StateFolder, digest_of
-from inventory_node.runtime.sqlite import Database, DatabaseError, Error, Pinned
+from inventory_node.runtime.sqlite import Database, DatabaseError, DatabaseFull, Error, Pinned
 
 Job = Callable[[], events.Event | None]
 
@@ -89,7 +89,10 @@ class SqliteStore:
         """Write all of `changes` in one synced transaction."""
 
         def job() -> events.Event:
-            self._database.flush(changes)
+            try:
+                self._database.flush(changes)
+            except DatabaseFull:
+                return events.StoreFull(ticket)
             return events.Flushed(ticket)
 
         self._flusher.do(job)

@@ -40,7 +40,7 @@ class TimedDisk(ThreadedDisk):
         # Jobs end in the order in which they were given.
         self._started: deque[float] = deque()
 
-        def done(event: events.DiskDone | events.DiskFailed) -> None:
+        def done(event: events.DiskDone | events.DiskFull | events.DiskFailed) -> None:
             timing.add(self._started.popleft())
             emit(event)
 

@@ -43,6 +43,14 @@ class Watcher:
             if isinstance(outcome, Kept) and outcome.outcome[:1] in self._told:
                 _tell(inventory_pb2.Outcome.FromString(outcome.outcome))
 
+    def filled_up(self, *, is_full: bool) -> None:
+        """Log, and show it."""
+        self._counts.is_full = is_full
+        if is_full:
+            _log.error("disk_full", effect="nothing is changed until there is space again")
+        else:
+            _log.info("disk_has_space")
+
     def lead_changed(self, leadership: Leadership) -> None:
         """Count and log."""
         self._counts.elections += 1

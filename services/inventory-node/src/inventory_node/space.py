@@ -1,0 +1,49 @@
+"""What a member does whose disk is full: nothing new is taken, what is held stays, reads go on.
+
+The log meets a full disk where its next segment is to be preallocated, the database where it
+flushes. Both keep what they were given and try again now and then, so the member goes on by itself
+once there is space.
+"""
+
+from raft import RawNode
+
+from inventory_node.events import DiskFull, StoreFull
+from inventory_node.flushing import Flushing
+from inventory_node.journal import Journal
+from inventory_node.ports import Observer
+
+
+class Space:
+    """Knows whether log and database have found space.
+
+    - A leader that runs out lets another member lead, once: those may have space.
+    """
+
+    def __init__(self, journal: Journal, flushing: Flushing, observer: Observer) -> None:
+        """Begin with space enough."""
+        self._journal = journal
+        self._flushing = flushing
+        self._observer = observer
+        self._was_full = False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether something waits for space."""
+        return self._journal.is_full or self._flushing.is_full
+
+    def ran_out(self, event: DiskFull | StoreFull, raft: RawNode) -> None:
+        """Keep what could not be written."""
+        if isinstance(event, DiskFull):
+            self._journal.full(event.ticket)
+        else:
+            self._flushing.full(event.ticket)
+        self.look(raft)
+
+    def look(self, raft: RawNode) -> bool:
+        """Tell whether commands are to be turned away; note when that changes."""
+        if self.is_full is not self._was_full:
+            self._was_full = self.is_full
+            self._observer.filled_up(is_full=self.is_full)
+            if self.is_full:
+                raft.transfer()
+        return self.is_full and not raft.transferring

@@ -1,0 +1,133 @@
+"""A full disk: writes are refused with a reason, reads go on, and so does the member by itself."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from inventory.raft.v1 import forward_pb2
+from inventory.v1 import inventory_pb2
+from inventory_node.core import NodeSettings
+from sim.hands import Hands, Member, get_item, order
+from wire.errors import Reason, reason_of
+
+RETRY_TICKS = 10
+MEMBERS = (1, 2, 3)
+
+
+def small(settings: NodeSettings) -> NodeSettings:
+    """Try a full disk again soon."""
+    return replace(settings, full_retry_ticks=RETRY_TICKS, disk_hung_ticks=5)
+
+
+def fill(hands: Hands, *numbers: int) -> None:
+    """Let volumes have no space for another segment."""
+    for number in numbers:
+        hands[number].disk.is_full = True
+
+
+def write_until_full(hands: Hands, leader: Member) -> int:
+    """Order until the log needs another segment; return how many orders were answered."""
+    for number in range(1, 200):
+        leader.ask(order(f"r{number}"), first_id=number)
+        hands.settle()
+        if leader.observer.fills:
+            return sum(bool(reply.outcome) for reply in leader.replies().values())
+    raise RuntimeError("the segment has no end")
+
+
+def refused(member: Member, number: int) -> Reason | None:
+    """Return why a command was refused."""
+    return reason_of(member.replies()[number].error)
+
+
+def quantity(member: Member, number: int) -> int:
+    """Read the answer to a `get_item`."""
+    answer = member.replies()[number].answer
+    return inventory_pb2.GetItemResponse.FromString(answer).item.quantity
+
+
+def test_writes_are_refused_and_reads_go_on_until_there_is_space(tmp_path: Path) -> None:
+    """What was under way is answered then; nothing is lost, nobody is started again."""
+    hands = Hands(tmp_path, change=small)
+    leader = hands.elect(1)
+    hands.open()
+    fill(hands, *MEMBERS)
+    done = write_until_full(hands, leader)
+    hands.pass_time(30)
+    assert leader.leads, "nobody else has space either, and a full disk does not hang"
+    leader.ask(order("late"), questions=[get_item(901)], first_id=900)
+    hands.pass_time(4)
+    assert refused(leader, 900) is Reason.DISK_FULL
+    assert quantity(leader, 901) == 100 - done
+    for number in MEMBERS:
+        hands[number].disk.is_full = False
+    hands.pass_time(2 * RETRY_TICKS)
+    assert leader.observer.fills == [True, False]
+    answered = sum(bool(reply.outcome) for reply in leader.replies().values())
+    leader.ask(order("again"), questions=[get_item(911)], first_id=910)
+    hands.pass_time(4)
+    assert leader.replies()[910].outcome
+    assert quantity(leader, 911) in (100 - answered, 99 - answered)
+
+
+def test_a_leader_without_space_hands_over_to_a_member_that_has_some(tmp_path: Path) -> None:
+    """Clients see no refusal: what waits is sent to the successor."""
+    hands = Hands(tmp_path, change=small)
+    leader = hands.elect(1)
+    hands.open()
+    fill(hands, 1)
+    write_until_full(hands, leader)
+    hands.settle()
+    assert not leader.leads
+    new = next(hands[number] for number in (2, 3) if hands[number].leads)
+    assert {reply.retry for reply in leader.replies().values() if not reply.outcome} <= {
+        forward_pb2.RETRY_NOT_LEADER,
+        forward_pb2.RETRY_UNKNOWN,
+    }
+    new.ask(order("next"), first_id=900)
+    hands.settle()
+    assert new.replies()[900].outcome
+    hands[1].disk.is_full = False
+    hands.pass_time(2 * RETRY_TICKS)
+    assert leader.node.view().applied_index == new.node.view().applied_index
+
+
+def test_a_follower_without_space_delays_nobody(tmp_path: Path) -> None:
+    """The other two are a majority; it catches up when it has space."""
+    hands = Hands(tmp_path, change=small)
+    leader = hands.elect(1)
+    hands.open()
+    fill(hands, 3)
+    for number in range(1, 200):
+        leader.ask(order(f"r{number}", quantity=1, item_id=1), first_id=number)
+        hands.settle()
+        assert number in leader.replies()
+    assert hands[3].observer.fills == [True]
+    hands[3].disk.is_full = False
+    hands.pass_time(2 * RETRY_TICKS)
+    assert hands[3].observer.fills == [True, False]
+    assert hands[3].node.view().applied_index == leader.node.view().applied_index
+
+
+def test_a_flush_without_space_is_tried_again(tmp_path: Path) -> None:
+    """The log holds what the database does not yet; writes wait for both."""
+    hands = Hands(tmp_path, change=lambda settings: replace(small(settings), flush_age_ticks_max=2))
+    leader = hands.elect(1)
+    hands.open()
+    for number in MEMBERS:
+        hands[number].store.is_full = True
+    leader.ask(order("a", quantity=5))
+    hands.pass_time(30)
+    assert leader.observer.fills == [True]
+    leader = next(hands[number] for number in MEMBERS if hands[number].leads)
+    before = leader.node.view().durable_index
+    leader.ask(order("b"), questions=[get_item(3)], first_id=2)
+    hands.pass_time(4)
+    assert refused(leader, 2) is Reason.DISK_FULL
+    assert quantity(leader, 3) == 95
+    for number in MEMBERS:
+        hands[number].store.is_full = False
+    hands.pass_time(2 * RETRY_TICKS)
+    assert leader.node.view().durable_index > before
+    leader.ask(order("b"), first_id=4)
+    hands.settle()
+    assert leader.replies()[4].outcome
