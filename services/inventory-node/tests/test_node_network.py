@@ -19,7 +19,7 @@ from inventory_node.runtime import api as api_module
 from inventory_node.runtime import peers as peers_module
 from inventory_node.runtime.api import Gate, Gateways, PeerApi, Session, member_response
 from inventory_node.runtime.changes import Changes
-from inventory_node.runtime.peers import CHUNK_BYTES, MESSAGES_WAITING_MAX, Peer, Peers
+from inventory_node.runtime.peers import CHUNK_BYTES, MESSAGES_WAITING_MAX, Local, Peer, Peers
 from inventory_node.runtime.probes import Probes
 from inventory_node.runtime.server import AddressTaken, serve
 from raft.messages import Configuration, Heartbeat, Message, SnapshotMeta
@@ -39,7 +39,14 @@ class Side:
         """Serve nothing yet."""
         self.events: list[events.Event] = []
         gate = Gate(KEY)
-        self.peer_api = PeerApi(gate, CLUSTER, OTHER, self.post, self.describe)
+        self.heard: list[peer_pb2.Caller] = []
+        self.peer_api = PeerApi(
+            gate,
+            Local(CLUSTER, OTHER, Contact("b", "b:1")),
+            self.post,
+            self.describe,
+            self.heard.append,
+        )
         self.changes = Changes(gate, CLUSTER, self.post)
         self.gateways = Gateways(gate, self.post, lambda: member_response(CLUSTER, MEMBER))
         self.on_chunk: Callable[[events.ChunkReceived], None] = lambda _: None
@@ -86,7 +93,12 @@ async def calling(
 ) -> AsyncIterator[tuple[Peers, Peer, list[events.Event]]]:
     """Call a member from another one."""
     posted: list[events.Event] = []
-    peers = Peers(cluster, OWN, {OTHER: Contact("b", side.address)}, key, posted.append)
+    peers = Peers(
+        Local(cluster, OWN, Contact("a", "a:1")),
+        {OTHER: Contact("b", side.address)},
+        key,
+        posted.append,
+    )
     peer = peers[OTHER]
     running = asyncio.ensure_future(peers.run())
     try:
@@ -516,5 +528,26 @@ def test_a_taken_address_is_an_error() -> None:
             side = Side()
             with pytest.raises(AddressTaken, match=f"cannot listen on {first.address}"):
                 await serve(first.address, side.gateways, side.peer_api, side.changes, Probes())
+
+    run(scenario)
+
+
+def test_a_member_that_calls_says_who_it_is() -> None:
+    """A newcomer that knows only the first members can answer it then."""
+
+    async def scenario() -> None:
+        async with serving() as side, calling(side) as (peers, peer, _):
+            await until(lambda: peer.is_up)
+            assert side.heard == [peer_pb2.Caller(member_id=OWN, name="a", address="a:1")]
+            for caller in (
+                peer_pb2.Caller(member_id=77, name="c", address="c:1"),
+                peer_pb2.Caller(member_id=OWN, name="a", address="a:1"),
+                peer_pb2.Caller(member_id=OTHER, name="x", address="x:1"),
+                peer_pb2.Caller(member_id=78, name="d"),
+            ):
+                peers.heard(caller)
+            assert peers[77].address == "c:1"
+            assert peers[OTHER] is peer
+            assert peers.known == {OTHER, 77}
 
     run(scenario)

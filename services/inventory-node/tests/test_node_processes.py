@@ -404,6 +404,8 @@ def test_a_member_that_is_to_wait_joins_when_it_is_asked_for(nodes: Nodes) -> No
     assert nodes.change(transfer="node-3").done.standing == membership_pb2.STANDING_VOTER
     nodes.order("two")
     assert nodes.until_standing("node-3", VOTER).role == cluster_pb2.MEMBER_ROLE_LEADER
+    nodes.start_later("node-4")
+    nodes.until_standing("node-4", VOTER)  # its leader is none of the members that it was told of
 
 
 def test_a_data_directory_in_use_is_refused(nodes: Nodes) -> None:

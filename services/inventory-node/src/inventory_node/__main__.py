@@ -37,7 +37,7 @@ from inventory_node.runtime.loop import Loop
 from inventory_node.runtime.metrics import Counts, NodeCollector, registry
 from inventory_node.runtime.network import Network
 from inventory_node.runtime.opening import POLL_SECONDS, Exit, Opening
-from inventory_node.runtime.peers import Peers
+from inventory_node.runtime.peers import Local, Peers
 from inventory_node.runtime.probes import Probes
 from inventory_node.runtime.server import AddressTaken, serve
 from inventory_node.runtime.sqlite import DatabaseError
@@ -129,12 +129,13 @@ class Member:
         }
         loop = Loop()
         cluster_id = identity.cluster_id
-        network_peers = Peers(cluster_id, identity.member_id, peers, self._key, loop.post)
+        own = Local(cluster_id, identity.member_id, Contact(config.node_name, config.address))
+        network_peers = Peers(own, peers, self._key, loop.post)
         gate = Gate(self._key)
         gateways = Gateways(
             gate, loop.post, lambda: member_response(identity.cluster_id, self.view())
         )
-        peer_api = PeerApi(gate, identity.cluster_id, identity.member_id, loop.post, self._describe)
+        peer_api = PeerApi(gate, own, loop.post, self._describe, network_peers.heard)
         probes = Probes()
         await probes.begin()
         changes = Changes(gate, cluster_id, loop.post)
@@ -147,7 +148,7 @@ class Member:
         async def live() -> None:
             recovered = await opening.open(config.address)
             self._take_over(recovered)
-            network_peers.own_id = peer_api.own_id = self._identity.member_id
+            own.member_id = self._identity.member_id
             await self._live(recovered, network_peers, network, loop, probes)
 
         try:

@@ -27,7 +27,7 @@ from wire.tasks import until_first
 from inventory_node import events
 from inventory_node.codec import CodecError, decode_configuration, message_from_wire
 from inventory_node.ports import SnapshotHeader
-from inventory_node.runtime.peers import ACCEPTED
+from inventory_node.runtime.peers import ACCEPTED, Local
 
 FRAMES_WAITING_MAX = 4_096
 
@@ -158,17 +158,17 @@ class PeerApi(peer_pb2_grpc.PeerServiceServicer):
     def __init__(
         self,
         gate: Gate,
-        cluster_id: str,
-        own_id: int,
+        own: Local,
         post: Post,
         describe: Callable[[], peer_pb2.DescribeResponse],
+        heard: Callable[[peer_pb2.Caller], None],
     ) -> None:
         """Take frames for one member of one cluster."""
         self._gate = gate
-        self._cluster_id = cluster_id
-        self.own_id = own_id  # may be set until it is known
+        self._own = own
         self._post = post
         self._describe = describe
+        self._heard = heard
         self._chunks: dict[tuple[int, int], asyncio.Future[tuple[bool, str]]] = {}
 
     async def Deliver(
@@ -181,16 +181,17 @@ class PeerApi(peer_pb2_grpc.PeerServiceServicer):
         await self._gate.check(context)
         accepted = False
         async for frame in request_iterator:
-            if frame.cluster_id != self._cluster_id:
+            if frame.cluster_id != self._own.cluster_id:
                 await self._refuse(context, "this is another cluster")
             if not accepted:
                 accepted = True
+                self._heard(frame.caller)
                 await context.send_initial_metadata(((ACCEPTED, "1"),))
             try:
                 messages = tuple(message_from_wire(wire) for wire in frame.messages)
             except CodecError as error:
                 await self._refuse(context, str(error))
-            if any(message.recipient != self.own_id for message in messages):
+            if any(message.recipient != self._own.member_id for message in messages):
                 await self._refuse(context, "a message is for another member")
             if messages:
                 self._post(events.PeerMessages(messages))
@@ -219,7 +220,7 @@ class PeerApi(peer_pb2_grpc.PeerServiceServicer):
         return peer_pb2.SendSnapshotResponse(problem="the stream ended before the snapshot")
 
     async def _check_and_take(self, chunk: peer_pb2.SnapshotChunk) -> tuple[bool, str]:
-        if chunk.cluster_id != self._cluster_id or chunk.recipient != self.own_id:
+        if chunk.cluster_id != self._own.cluster_id or chunk.recipient != self._own.member_id:
             return False, "it is for another member"
         if crc32c.crc32c(chunk.data) != chunk.crc32c:
             return False, f"the chunk at {chunk.offset} is damaged"

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -45,6 +46,15 @@ REFUSALS = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.INVALID_ARGUMENT)
 _log = structlog.get_logger()
 
 
+@dataclass(slots=True)
+class Local:
+    """A member as the others know it, itself here; the id is 0 until it is read or drawn."""
+
+    cluster_id: str
+    member_id: int
+    contact: Contact
+
+
 class Peer:
     """One other member: a queue, and the task that empties it into a stream.
 
@@ -52,11 +62,12 @@ class Peer:
     - Each change, found, lost or refused, is logged once.
     """
 
-    def __init__(self, name: str, address: str, cluster_id: str, key: str) -> None:
+    def __init__(self, contact: Contact, own: Local, key: str) -> None:
         """Open a channel; nothing is sent before `run`."""
+        name, address = contact.name, contact.address
+        self._own = own
         self.name = name
         self.address = address
-        self._cluster_id = cluster_id
         self._metadata = authorization(key)
         self._channel = grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS)
         self.stub = peer_pb2_grpc.PeerServiceStub(self._channel)
@@ -114,7 +125,7 @@ class Peer:
         call = self.stub.Deliver(metadata=self._metadata)
         try:
             try:
-                await call.write(peer_pb2.PeerFrame(cluster_id=self._cluster_id))
+                await call.write(self._greeting())
             except (grpc.aio.UsageError, asyncio.InvalidStateError):
                 await _raise_end(call)  # it was refused before the write: that is what to say
             # A refused call has metadata too, but not this: there, the end is on its way.
@@ -128,10 +139,17 @@ class Peer:
         finally:
             call.cancel()
 
+    def _greeting(self) -> peer_pb2.PeerFrame:
+        own = self._own
+        caller = peer_pb2.Caller(
+            member_id=own.member_id, name=own.contact.name, address=own.contact.address
+        )
+        return peer_pb2.PeerFrame(cluster_id=own.cluster_id, caller=caller)
+
     def _frame(self) -> peer_pb2.PeerFrame | None:
         if not self._waiting:
             return None
-        frame = peer_pb2.PeerFrame(cluster_id=self._cluster_id)
+        frame = peer_pb2.PeerFrame(cluster_id=self._own.cluster_id)
         size = 0
         while self._waiting and size < FRAME_BYTES_MAX:
             wire = message_to_wire(self._waiting.popleft())
@@ -144,7 +162,7 @@ class Peer:
 
         Raises BootstrapRefused when it does not take this member's key.
         """
-        request = peer_pb2.DescribeRequest(cluster_id=self._cluster_id, member_id=member_id)
+        request = peer_pb2.DescribeRequest(cluster_id=self._own.cluster_id, member_id=member_id)
         try:
             said = await self.stub.Describe(
                 request, metadata=self._metadata, timeout=DESCRIBE_SECONDS_MAX
@@ -231,15 +249,13 @@ class Peers:
 
     def __init__(
         self,
-        cluster_id: str,
-        own_id: int,
+        own: Local,
         first: Mapping[int, Contact],
         key: str,
         post: Callable[[events.Event], None],
     ) -> None:
-        """Know the other first members by their ids; `own_id` may be set until `run`."""
-        self._cluster_id = cluster_id
-        self.own_id = own_id
+        """Know the other first members by their ids."""
+        self._own = own
         self._key = key
         self._post = post
         self._group = asyncio.TaskGroup()
@@ -260,11 +276,19 @@ class Peers:
             await asyncio.Event().wait()  # a lone member has no stream to wait for
 
     def _add(self, member: int, contact: Contact) -> None:
-        peer = self._peers[member] = Peer(
-            contact.name, contact.address, self._cluster_id, self._key
-        )
+        peer = self._peers[member] = self._peer(contact)
         if self._running:
             self._tasks[member] = self._group.create_task(peer.run())
+
+    def _peer(self, contact: Contact) -> Peer:
+        return Peer(contact, self._own, self._key)
+
+    def heard(self, caller: peer_pb2.Caller) -> None:
+        """Know a member that speaks: a newcomer's log does not say where its leader is."""
+        member = caller.member_id
+        if caller.address and member not in {0, self._own.member_id, *self._peers}:
+            self._later.add(member)
+            self._add(member, Contact(caller.name, caller.address))
 
     def meet(self, contacts: Mapping[int, Contact]) -> None:
         """See `Transport.meet`."""
@@ -288,7 +312,7 @@ class Peers:
         responses = [response for response in asked if response is not None]
         addresses = {response.not_leader.address for response in responses} - {""}
         for address in sorted(addresses - {peer.address for peer in self._all()}):
-            leader = Peer("the leader", address, self._cluster_id, self._key)
+            leader = self._peer(Contact("the leader", address))
             response = await leader.ask(request)
             await leader.close()
             responses += [response] if response is not None else []
@@ -339,8 +363,8 @@ class Peers:
         with path.open("rb") as file:
             while data := file.read(CHUNK_BYTES):
                 yield peer_pb2.SnapshotChunk(
-                    cluster_id=self._cluster_id,
-                    sender=self.own_id,
+                    cluster_id=self._own.cluster_id,
+                    sender=self._own.member_id,
                     recipient=peer,
                     term=term,
                     meta=meta,
@@ -353,7 +377,9 @@ class Peers:
 
     async def describe(self) -> list[Described | None]:
         """Ask every peer what it is."""
-        return list(await asyncio.gather(*(peer.describe(self.own_id) for peer in self._all())))
+        return list(
+            await asyncio.gather(*(peer.describe(self._own.member_id) for peer in self._all()))
+        )
 
     @property
     def connected(self) -> int:
@@ -369,6 +395,11 @@ class Peers:
     def dropped_messages(self) -> int:
         """How many messages were not sent, to all peers."""
         return sum(peer.dropped_messages for peer in self._all())
+
+    @property
+    def known(self) -> set[int]:
+        """The ids of the members that messages can be sent to."""
+        return set(self._peers)
 
     def _all(self) -> Iterable[Peer]:
         return list(self._peers.values())
