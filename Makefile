@@ -44,7 +44,7 @@ test: install  ## everything that needs no cluster
 e2e: install  ## the chart on the cluster of KUBECONFIG, which has the image inventory:dev
 	$(BIN)/pytest -q -s -m cluster -o faulthandler_timeout=600 tests/e2e/cluster
 
-up: install  ## three nodes, a gateway and the assistant on this machine, with demo data
+up: install  ## three nodes, a gateway, the assistant and metrics on this machine, with demo data
 	$(BIN)/inventory up --demo
 
 SEEDS ?= 500

@@ -257,11 +257,13 @@ class Member:
     pid: int
     version: str
     state_hash: StateHash | None
+    standing: str  # voter, learner, removed, joining; empty when not reachable
 
     @classmethod
     def from_wire(cls, wire: cluster_pb2.Member) -> Self:
         """Read a member."""
         role = cluster_pb2.MemberRole.Name(wire.role).removeprefix("MEMBER_ROLE_").lower()
+        standing = cluster_pb2.MemberStanding.Name(wire.standing).removeprefix("MEMBER_STANDING_")
         found = wire.state_hash
         return cls(
             wire.name,
@@ -276,6 +278,7 @@ class Member:
             wire.pid,
             wire.version,
             StateHash(found.index, found.sha256) if wire.HasField("state_hash") else None,
+            standing.lower() if wire.reachable else "",
         )
 
 
