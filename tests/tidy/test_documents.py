@@ -5,20 +5,29 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import assistant.config
+import business_metrics.config
 import gateway.config
 import inventory_node.config
 import pytest
 from assistant.metrics import Metrics
+from business_metrics import collector
+from business_metrics.reading import Answer, Reading
 from gateway.core import Gateway, Settings
 from gateway.runtime.metrics import GatewayCollector
 from inventory.raft.v1 import forward_pb2
-from inventory.v1 import cluster_pb2
+from inventory.v1 import cluster_pb2, inventory_pb2
+from inventory_client import InventoryStats, Status
 from inventory_node.runtime.metrics import Counts, NodeCollector
 from prometheus_client import CollectorRegistry, generate_latest
 from pydantic_settings import BaseSettings
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIGS = (inventory_node.config.Config, gateway.config.Config, assistant.config.Config)
+CONFIGS = (
+    inventory_node.config.Config,
+    gateway.config.Config,
+    assistant.config.Config,
+    business_metrics.config.Config,
+)
 
 
 class NoLinks:
@@ -31,11 +40,22 @@ class NoLinks:
         """Know nobody."""
 
 
+def read() -> Reading:
+    """Return a reading of a cluster that has everything."""
+    member = cluster_pb2.Member(
+        name="node-0", reachable=True, role=cluster_pb2.MEMBER_ROLE_LEADER, commit_index=1
+    )
+    status = cluster_pb2.GetStatusResponse(members=[member], leader="node-0")
+    stats = inventory_pb2.GetInventoryStatsResponse()
+    return Reading(Answer(Status.from_wire(status), 0), Answer(InventoryStats.from_wire(stats), 0))
+
+
 def exported() -> set[str]:
     """Return the name of every metric that a process of this system serves."""
     registry = CollectorRegistry()
     registry.register(NodeCollector(cluster_pb2.Member, Counts(), lambda: 0))
     registry.register(GatewayCollector(Gateway(Settings(("node-0",)), NoLinks())))
+    registry.register(collector.ClusterCollector(read))
     text = generate_latest(registry).decode() + generate_latest(Metrics().registry).decode()
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     names = {re.split(r"[ {]", line)[0] for line in lines}

@@ -1,9 +1,12 @@
-"""The gateway and the assistant as processes of their own: how they start, refuse and end."""
+"""The gateway, the assistant and metrics as processes: how they start, refuse and end."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,7 +14,7 @@ from typing import Any
 
 import grpc
 import pytest
-from chaos.up import Up, free_port
+from chaos.up import ROOT, Up, free_port
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from inventory.v1 import assistant_pb2, assistant_pb2_grpc
 from inventory_client import Inventory, Unavailable
@@ -161,6 +164,108 @@ def test_an_assistant_says_that_an_address_is_taken(system: Up, name: str) -> No
     status, errors = Service("assistant", settings | {name: system.address}).ended()
     assert status == 6
     assert f"cannot listen on {system.address}" in errors.splitlines()[-1]
+
+
+@pytest.fixture
+def metrics_settings(tmp_path: Path) -> dict[str, str]:
+    """Return settings of a metrics service whose gateway is not there."""
+    (tmp_path / "metrics.key").write_text("a secret of this test alone\n")
+    return {
+        "INVENTORY_METRICS_LISTEN": f"127.0.0.1:{free_port()}",
+        "INVENTORY_METRICS_GATEWAY": f"127.0.0.1:{free_port()}",
+        "INVENTORY_METRICS_KEY_FILE": str(tmp_path / "metrics.key"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("INVENTORY_METRICS_LISTEN", "", "is not host:port"),
+        ("INVENTORY_METRICS_GATEWAY", "nonsense", "is not host:port"),
+        ("INVENTORY_METRICS_KEY_FILE", "/nowhere/metrics.key", "cannot be read"),
+        ("INVENTORY_METRICS_KEY_FILE", os.devnull, "is empty"),
+    ],
+)
+def test_a_metrics_service_refuses_nonsense_in_one_line(
+    metrics_settings: dict[str, str], name: str, value: str, said: str
+) -> None:
+    """Exit status 2, and which setting."""
+    status, errors = Service("business_metrics", metrics_settings | {name: value}).ended()
+    assert status == 2
+    assert errors.startswith("metrics: ")
+    assert said in errors
+    assert errors.count("\n") == 1
+
+
+def test_a_metrics_service_says_that_an_address_is_taken(
+    system: Up, metrics_settings: dict[str, str]
+) -> None:
+    """Exit status 6."""
+    taken = {"INVENTORY_METRICS_LISTEN": system.address}
+    status, errors = Service("business_metrics", metrics_settings | taken).ended()
+    assert status == 6
+    assert f"cannot listen on {system.address}" in errors.splitlines()[-1]
+
+
+def page_of(address: str) -> str:
+    """Return the metrics page at an address, as soon as somebody serves it."""
+    deadline = time.monotonic() + SECONDS_MAX
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://{address}/metrics", timeout=SECONDS_MAX) as page:
+                return str(page.read().decode())
+        except urllib.error.URLError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def served(text: str) -> dict[str, float]:
+    """Return the samples of a metrics page: each series with its value."""
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    return {series: float(value) for series, _, value in (line.rpartition(" ") for line in lines)}
+
+
+def test_a_metrics_service_without_a_gateway_says_so(metrics_settings: dict[str, str]) -> None:
+    """It serves, and what it does not know is absent."""
+    service = Service("business_metrics", metrics_settings)
+    try:
+        samples = served(page_of(metrics_settings["INVENTORY_METRICS_LISTEN"]))
+        assert samples['inventory_metrics_read_success{read="status"}'] == 0
+        assert samples['inventory_metrics_read_success{read="stats"}'] == 0
+        assert {series.partition("{")[0] for series in samples} == {
+            "inventory_metrics_read_success",
+            "inventory_metrics_read_seconds",
+        }
+    finally:
+        assert service.stop() == 0
+
+
+def test_a_metrics_service_serves_what_is_documented(
+    system: Up, metrics_settings: dict[str, str]
+) -> None:
+    """Each name of its section in docs/metrics.md, and no other; totals as the API has them."""
+    own = metrics_settings | {
+        "INVENTORY_METRICS_GATEWAY": system.address,
+        "INVENTORY_METRICS_KEY_FILE": str(system.data / "keys" / "metrics.key"),
+    }
+    with Inventory(system.address) as client:
+        client.login("Gayathri", "password1")
+        client.order_item(1, 1)
+    service = Service("business_metrics", own)
+    try:
+        samples = served(page_of(own["INVENTORY_METRICS_LISTEN"]))
+    finally:
+        assert service.stop() == 0
+    text = (ROOT / "docs" / "metrics.md").read_text()
+    section = text.partition("## Metrics of the cluster and the business")[2].partition("\n## ")[0]
+    documented = set(re.findall(r"`(inventory_\w+)`", section))
+    assert {series.partition("{")[0] for series in samples} == documented
+    stats = system.watcher.stats()
+    assert stats.order_count > 0
+    assert samples["inventory_orders_total"] == stats.order_count
+    assert samples["inventory_units_sold_total"] == stats.units_sold
+    assert samples['inventory_revenue_minor_units_total{currency="USD"}'] == stats.revenue.minor
+    assert samples["inventory_stock_units"] == stats.total_quantity
 
 
 @pytest.fixture

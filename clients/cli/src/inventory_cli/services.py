@@ -43,6 +43,12 @@ def assistant() -> None:
     _become("assistant")
 
 
+@services_app.command("metrics")
+def metrics() -> None:
+    """Run the metrics of the cluster and the business."""
+    _become("business_metrics")
+
+
 @services_app.command("bootstrap")
 def bootstrap(
     keys: Annotated[

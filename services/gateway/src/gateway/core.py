@@ -110,6 +110,9 @@ class Gateway:
         self._leader = ""
         self._now_ms = 0
         self.retries = 0
+        self.answered = 0  # whatever the answer
+        self.unanswered = 0  # by their deadline
+        self.overloaded = 0  # refused, since too many waited
 
     @property
     def leader(self) -> str:
@@ -153,6 +156,7 @@ class Gateway:
         self._last += 1
         number = self._last
         if len(self._requests) >= self._settings.waiting_max:
+            self.overloaded += 1
             told(errors.overloaded())
             return number
         if question is not None:
@@ -191,6 +195,7 @@ class Gateway:
                 if request.member == member:
                     self._retry(request, reply.retry)
             else:
+                self.answered += 1
                 self._finish(request, reply)
         if response.HasField("leadership"):
             self._meet(member, response.leadership)
@@ -211,6 +216,7 @@ class Gateway:
             request = self._requests.get(heapq.heappop(self._deadlines)[1])
             if request is not None:
                 status = errors.deadline() if self._reachable else errors.no_quorum()
+                self.unanswered += 1
                 self._finish(request, status)
         while self._paused and self._paused[0][0] <= now_ms:
             self._queue(self._paused.popleft()[1])

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from inventory_client import Status
 
-from inventory_cli.up.layout import MEMBERS, Layout, UpError, environments, is_free
+from inventory_cli.up.layout import PROCESSES, Layout, UpError, environments, is_free
 from inventory_cli.up.processes import Child, Children
 from inventory_cli.up.view import LineView, LiveView, Watcher
 
@@ -37,7 +37,7 @@ def up(
         str, typer.Option(help="ISO 4217; of everything in it (first start only).")
     ] = "USD",
 ) -> None:
-    """Run three nodes, the gateway and the assistant on this machine, until Ctrl-C."""
+    """Run three nodes, the gateway, the assistant and metrics on this machine, until Ctrl-C."""
     layout = Layout(data.absolute())
     try:
         lock = layout.lock()
@@ -59,10 +59,7 @@ def _prepare(
         settings = environments(layout, port, layout.ports())
     except OSError as error:
         raise UpError(f"the data directory {layout.data} cannot be written: {error}") from error
-    children = [
-        Child(name, settings[name], layout.run / f"{name}.log", lock)
-        for name in (*MEMBERS, "gateway", "assistant")
-    ]
+    children = [Child(name, settings[name], layout.run / f"{name}.log", lock) for name in PROCESSES]
     return Children(children, restart=restart)
 
 

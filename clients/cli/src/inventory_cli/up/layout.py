@@ -20,6 +20,7 @@ import argon2
 from wire.money import digits_of
 
 MEMBERS = ("node-0", "node-1", "node-2")
+PROCESSES = (*MEMBERS, "gateway", "assistant", "metrics")
 MACHINES = ("health", "metrics")
 KIB_PER_HASH = 19_456
 PASSES_PER_HASH = 2
@@ -120,10 +121,10 @@ class Layout:
     def ports(self) -> dict[str, int]:
         """Return the ports behind the gateway; chosen once, so that members find each other."""
         path = self.run / "ports.json"
-        wanted = (*MEMBERS, "assistant")
+        wanted = (*MEMBERS, "assistant", *(metrics_of(name) for name in PROCESSES))
         if path.exists():
             kept: dict[str, int] = json.loads(path.read_text())
-            if all(is_free(kept[name]) for name in wanted):
+            if all(name in kept and is_free(kept[name]) for name in wanted):
                 return kept
         chosen = dict(zip(wanted, free_ports(len(wanted)), strict=True))
         path.write_text(json.dumps(chosen))
@@ -207,6 +208,11 @@ def is_free(port: int) -> bool:
         return True
 
 
+def metrics_of(process: str) -> str:
+    """Return the name of the port on which a process serves its metrics."""
+    return f"{process}/metrics"
+
+
 def environments(layout: Layout, port: int, ports: Mapping[str, int]) -> dict[str, dict[str, str]]:
     """Return the settings of every process, by its name."""
     members = ",".join(f"{name}=127.0.0.1:{ports[name]}" for name in MEMBERS)
@@ -233,4 +239,10 @@ def environments(layout: Layout, port: int, ports: Mapping[str, int]) -> dict[st
         "INVENTORY_ASSISTANT_LISTEN": f"127.0.0.1:{ports['assistant']}",
         "INVENTORY_ASSISTANT_GATEWAY": f"127.0.0.1:{port}",
     }
+    made["metrics"] = {
+        "INVENTORY_METRICS_GATEWAY": f"127.0.0.1:{port}",
+        "INVENTORY_METRICS_KEY_FILE": str(layout.keys / "metrics.key"),
+    }
+    for name, settings in made.items():
+        settings["INVENTORY_METRICS_LISTEN"] = f"127.0.0.1:{ports[metrics_of(name)]}"
     return made

@@ -11,7 +11,11 @@ from pathlib import Path
 
 RESTART_SECONDS = 3.0
 STOP_SECONDS_MAX = 10.0
-MODULES = {"gateway": "gateway", "assistant": "assistant"}  # everything else is a member
+MODULES = {  # everything else is a member
+    "gateway": "gateway",
+    "assistant": "assistant",
+    "metrics": "business_metrics",
+}
 
 
 @dataclass(slots=True)

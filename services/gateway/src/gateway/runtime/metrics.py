@@ -29,6 +29,13 @@ class GatewayCollector(Collector):
         yield CounterMetricFamily(
             "inventory_gateway_retries", "Requests sent again to a member.", value=core.retries
         )
+        requests = CounterMetricFamily(
+            "inventory_gateway_requests", "Requests, by what became of them.", labels=["result"]
+        )
+        requests.add_metric(["answered"], core.answered)
+        requests.add_metric(["unanswered"], core.unanswered)
+        requests.add_metric(["overloaded"], core.overloaded)
+        yield requests
 
 
 def registry(core: Gateway) -> CollectorRegistry:

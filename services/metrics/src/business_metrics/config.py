@@ -1,0 +1,13 @@
+"""Settings of the metrics service, read once from the environment; nonsense is refused at start."""
+
+from pathlib import Path
+
+from wire.settings import Address, ServiceSettings
+
+
+class Config(ServiceSettings):
+    """The metrics service's settings."""
+
+    metrics_listen: Address  # for Prometheus: here it is what the process is for
+    metrics_gateway: Address
+    metrics_key_file: Path  # the password of the machine user `metrics`
