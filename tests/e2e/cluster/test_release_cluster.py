@@ -115,6 +115,17 @@ def test_a_follower_is_deleted(release: Release, tmp_path: Path) -> None:
     suffer(release, tmp_path, "delete a follower", fault)
 
 
+def test_a_follower_is_deleted_with_its_volume(release: Release, tmp_path: Path) -> None:
+    """It comes back with nothing, joins as a learner under another id, and gets a vote."""
+    leader = release.leader()
+    pod = next(pod for pod in sorted(release.pods()) if pod != leader)
+    before = release.member(pod).id
+    suffer(
+        release, tmp_path, "delete a follower and its volume", lambda: release.delete_volume(pod)
+    )
+    assert release.member(pod).id != before
+
+
 def test_gateways_are_deleted_one_by_one(release: Release, tmp_path: Path) -> None:
     """Calls move to the other one."""
 

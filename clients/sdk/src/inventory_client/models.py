@@ -263,6 +263,7 @@ class Member:
     version: str
     state_hash: StateHash | None
     standing: str  # voter, learner, removed, joining; empty when not reachable
+    id: int  # its volume's; a member on an empty one has another
 
     @classmethod
     def from_wire(cls, wire: cluster_pb2.Member) -> Self:
@@ -283,6 +284,7 @@ class Member:
             wire.version,
             StateHash(found.index, found.sha256) if wire.HasField("state_hash") else None,
             standing_name(wire.standing) if wire.reachable else "",
+            wire.id,
         )
 
 

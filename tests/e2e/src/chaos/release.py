@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import kubernetes
-from inventory_client import Inventory, InventoryError
+from inventory_client import Inventory, InventoryError, Member
 from kubernetes.client import ApiException
 
 from chaos.up import ROOT, NotSettled
@@ -151,12 +151,26 @@ class Release:
             time.sleep(POLL_SECONDS)
         raise NotSettled(f"{pod} does not go")
 
+    def delete_volume(self, pod: str) -> None:
+        """Delete a pod with its claim; the StatefulSet makes both anew."""
+        volumes = self.core.read_namespaced_pod(pod, self.namespace).spec.volumes
+        for claim in (one.persistent_volume_claim for one in volumes):
+            if claim is not None:
+                self.core.delete_namespaced_persistent_volume_claim(
+                    claim.claim_name, self.namespace
+                )
+        self.delete(pod)
+
+    def member(self, name: str) -> Member:
+        """Return a member as the gateway shows it."""
+        return next(one for one in self.watcher.get_status().members if one.name == name)
+
     def kill(self, pod: str) -> None:
         """SIGKILL a pod's processes from outside, as a crash does."""
         run("kube", "kill", pod, "-n", self.namespace)
 
     def wait_until_whole(self) -> None:
-        """Wait until every pod is ready and every member has applied what is committed."""
+        """Wait until every pod is ready, and every member has a vote and what is committed."""
         goal = 0
         deadline = time.monotonic() + SECONDS_MAX
         while time.monotonic() < deadline:
@@ -180,6 +194,7 @@ class Release:
                 and len(members) == MEMBERS
                 and any(one.role == "leader" for one in members)
                 and all(one.applied_index >= goal for one in members)
+                and all(one.standing == "voter" for one in members)
             ):
                 return
             time.sleep(POLL_SECONDS)
