@@ -50,7 +50,8 @@ def plain(found: list[dict[str, Any]], namespace: str) -> list[dict[str, Any]]:
 def is_of_helm(one: dict[str, Any]) -> bool:
     """Tell whether Helm makes or runs an object, or it is there for what Helm runs."""
     hook = "helm.sh/hook" in (one["metadata"].get("annotations") or {})
-    return hook or one["kind"] == "Secret" or one["metadata"]["labels"].get(COMPONENT) == "test"
+    part = one["metadata"]["labels"].get(COMPONENT)
+    return hook or one["kind"] == "Secret" or part in {"test", "upgrade"}
 
 
 def switches() -> list[str]:

@@ -13,6 +13,7 @@ FLOWS = {  # from, to, port: the whole list
     ("client", "gateway", 50051),
     ("assistant", "gateway", 50051),
     ("test", "gateway", 50051),
+    ("upgrade", "gateway", 50051),
     ("client", "assistant", 50061),
     ("gateway", "assistant", 50061),
     ("monitoring", "node", 9100),

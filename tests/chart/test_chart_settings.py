@@ -26,10 +26,13 @@ each_service = pytest.mark.parametrize(
 
 def environment(pod: Pod) -> dict[str, str]:
     """Return what a pod's first container finds; its own name is that of its first replica."""
-    return {
-        one["name"]: one.get("value", f"{pod.owner['metadata']['name']}-0")
-        for one in pod.spec["containers"][0]["env"]
-    }
+    found: dict[str, str] = {}
+    for one in pod.spec["containers"][0]["env"]:
+        value = one.get("value", f"{pod.owner['metadata']['name']}-0")
+        for name, earlier in found.items():  # as the kubelet expands references
+            value = value.replace(f"$({name})", earlier)
+        found[one["name"]] = value
+    return found
 
 
 def settings_of(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> type[ServiceSettings]:
@@ -103,7 +106,8 @@ def test_every_address_is_a_services(variant: str) -> None:
     for pod in pods(found):
         for container in pod.containers:
             for one in container.get("env", []):
-                for host, port in addresses(one.get("value", "")):
+                value = one.get("value", "").replace("$(INVENTORY_NODE_NAME)", f"{node}-0")
+                for host, port in addresses(value):
                     assert port in ports[host], one
                 if one["name"].endswith("_MEMBERS"):
                     named = [part.partition("=")[0] for part in one["value"].split(",")]

@@ -42,7 +42,7 @@ def without_helm(values: dict[str, Any]) -> list[dict[str, Any]]:
         for one in helm.parsed(values, NAMESPACE)
         if not is_hook(one)
         and one["kind"] not in SECRETS
-        and one["metadata"]["labels"].get(COMPONENT) != "test"
+        and one["metadata"]["labels"].get(COMPONENT) not in {"test", "upgrade"}
     ]
 
 

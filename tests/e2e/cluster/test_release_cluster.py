@@ -169,11 +169,17 @@ def test_all_three_are_deleted(release: Release, tmp_path: Path) -> None:
     suffer(release, tmp_path, "delete all three members by force", fault, errors=True)
 
 
-def test_the_number_of_members_is_fixed(release: Release) -> None:
-    """The chart refuses, with a sentence; nothing changes."""
-    with pytest.raises(AssertionError, match="replicaCount cannot be changed from 3 to 5"):
+def test_it_grows_and_shrinks(release: Release, tmp_path: Path) -> None:
+    """Three, five, three: members join and leave one at a time, and the first are left alone."""
+    before = {name: pod.metadata.uid for name, pod in release.pods().items()}
+
+    def fault() -> None:
         release.helm("upgrade", "replicaCount=5")
-    assert len(release.pods()) == 3
+        release.wait_until_whole(members=5)
+        release.helm("upgrade", "replicaCount=3")
+
+    suffer(release, tmp_path, "scale from 3 to 5, and back", fault)
+    assert {name: pod.metadata.uid for name, pod in release.pods().items()} == before
 
 
 def test_uninstalled_and_installed_again_it_has_its_data(release: Release) -> None:

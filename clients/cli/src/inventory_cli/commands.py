@@ -9,6 +9,7 @@ from inventory_client import Inventory, Money, Order, Reads
 from rich.prompt import Prompt
 
 from inventory_cli import session, shell
+from inventory_cli.cluster import cluster_app
 from inventory_cli.output import Output, console, show, show_rows, table, write_json
 from inventory_cli.services import services_app
 from inventory_cli.session import EXIT_USAGE, Connection, connected
@@ -29,7 +30,6 @@ app = typer.Typer(
 )
 item_app = typer.Typer(help="Look at items and keep them.", no_args_is_help=True)
 stock_app = typer.Typer(help="Keep the stock of items.", no_args_is_help=True)
-cluster_app = typer.Typer(help="Look at the members and change them.", no_args_is_help=True)
 user_app = typer.Typer(help="Keep users (admins).", no_args_is_help=True)
 app.add_typer(item_app, name="item")
 app.add_typer(stock_app, name="stock")
@@ -263,46 +263,6 @@ def orders_list(
             show_rows(output, columns, inventory.orders())
         else:
             show_order(output, inventory.get_order(order_id))
-
-
-MemberName = Annotated[str, typer.Argument(help="The member's name.")]
-
-
-@cluster_app.command("add")
-def cluster_add(
-    context: typer.Context,
-    name: MemberName,
-    address: Annotated[str, typer.Argument(help="host:port, as the other members reach it.")],
-) -> None:
-    """Let a running member follow, without a vote (admins)."""
-    with connected(context.obj) as inventory:
-        typer.echo(f"{name} is a {inventory.add_member(name, address)}", err=True)
-
-
-@cluster_app.command("promote")
-def cluster_promote(context: typer.Context, name: MemberName) -> None:
-    """Give a member that has caught up a vote (admins)."""
-    with connected(context.obj) as inventory:
-        typer.echo(f"{name} is a {inventory.promote_member(name)}", err=True)
-
-
-@cluster_app.command("remove")
-def cluster_remove(context: typer.Context, name: MemberName) -> None:
-    """Let a member take part no longer; its process and its data stay where they are (admins)."""
-    with connected(context.obj) as inventory:
-        typer.echo(f"{name} is {inventory.remove_member(name)}", err=True)
-
-
-@cluster_app.command("transfer")
-def cluster_transfer(
-    context: typer.Context,
-    name: Annotated[str, typer.Argument(help="A voter; without one, the most caught-up.")] = "",
-) -> None:
-    """Let another member lead (admins)."""
-    with connected(context.obj) as inventory:
-        inventory.transfer_leadership(name)
-        found = inventory.get_status()
-    typer.echo(f"{found.leader or 'nobody yet'} leads", err=True)
 
 
 @cluster_app.command("status")

@@ -264,6 +264,7 @@ class Member:
     state_hash: StateHash | None
     standing: str  # voter, learner, removed, joining; empty when not reachable
     id: int  # its volume's; a member on an empty one has another
+    voters: tuple[str, ...]  # by name, as this member knows them
 
     @classmethod
     def from_wire(cls, wire: cluster_pb2.Member) -> Self:
@@ -285,6 +286,7 @@ class Member:
             StateHash(found.index, found.sha256) if wire.HasField("state_hash") else None,
             standing_name(wire.standing) if wire.reachable else "",
             wire.id,
+            tuple(wire.voters),
         )
 
 

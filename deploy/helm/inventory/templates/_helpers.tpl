@@ -35,11 +35,18 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{ .Values.existingSecret | default (printf "%s-keys" (include "inventory.fullname" .)) }}
 {{- end }}
 
-{{- /* Every member by name and stable DNS name. */ -}}
+{{- /* How many members the cluster began with: it never changes, whoever joins or leaves later. */ -}}
+{{- define "inventory.founders" -}}
+{{- $running := lookup "apps/v1" "StatefulSet" .Release.Namespace (printf "%s-node" (include "inventory.fullname" .)) }}
+{{- $known := dig "metadata" "annotations" "inventory/founders" "" ($running | default dict) }}
+{{- $known | default (dig "spec" "replicas" .Values.replicaCount ($running | default dict)) }}
+{{- end }}
+
+{{- /* The first members by name and stable DNS name. */ -}}
 {{- define "inventory.members" -}}
 {{- $node := printf "%s-node" (include "inventory.fullname" .) }}
 {{- $members := list }}
-{{- range $ordinal := until (int .Values.replicaCount) }}
+{{- range $ordinal := until (int (include "inventory.founders" .)) }}
 {{- $name := printf "%s-%d" $node $ordinal }}
 {{- $members = append $members (printf "%s=%s.%s.%s.svc.%s:7400" $name $name $node $.Release.Namespace $.Values.clusterDomain) }}
 {{- end }}

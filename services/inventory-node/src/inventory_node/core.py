@@ -108,7 +108,7 @@ class Node:
         """Return the member as it sees itself; pid, version and address are the runtime's."""
         member = show(self._settings, self._raft, self._machine, self._state_hash)
         member.durable_index = self._flushing.durable_index
-        member.leader = self._membership.leader(self._raft)
+        self._membership.show(member, self._raft)
         return member
 
     def _take(self, event: events.Event) -> None:

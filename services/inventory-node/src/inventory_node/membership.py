@@ -8,6 +8,7 @@ configuration, `name=host:port`, which every member has as soon as it has the co
 from typing import NamedTuple
 
 from inventory.raft.v1 import membership_pb2
+from inventory.v1 import cluster_pb2
 from raft import (
     Accepted,
     AddLearner,
@@ -75,6 +76,12 @@ class Membership:
     def announce(self, raft: RawNode) -> None:
         """Tell gateways who leads, and who joined later than the first members."""
         self._answers.announce(raft.term, self.leader(raft), self.joined.values())
+
+    def show(self, member: cluster_pb2.Member, raft: RawNode) -> None:
+        """Write leader and voters into a view."""
+        member.leader = self.leader(raft)
+        voters = raft.configuration.voters
+        member.voters.extend(sorted(self.names.get(one, str(one)) for one in voters))
 
     def leader(self, raft: RawNode) -> str:
         """Return the name of the leader that is known; empty for nobody."""

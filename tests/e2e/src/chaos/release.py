@@ -169,7 +169,7 @@ class Release:
         """SIGKILL a pod's processes from outside, as a crash does."""
         run("kube", "kill", pod, "-n", self.namespace)
 
-    def wait_until_whole(self) -> None:
+    def wait_until_whole(self, members: int = MEMBERS) -> None:
         """Wait until every pod is ready, and every member has a vote and what is committed."""
         goal = 0
         deadline = time.monotonic() + SECONDS_MAX
@@ -185,16 +185,16 @@ class Release:
                 )
             ]
             try:
-                members = [one for one in self.watcher.get_status().members if one.reachable]
+                found = [one for one in self.watcher.get_status().members if one.reachable]
             except InventoryError:
-                members = []
-            goal = goal or max((one.commit_index for one in members), default=0)
+                found = []
+            goal = goal or max((one.commit_index for one in found), default=0)
             if (
                 len(ready) == len(pods)
-                and len(members) == MEMBERS
-                and any(one.role == "leader" for one in members)
-                and all(one.applied_index >= goal for one in members)
-                and all(one.standing == "voter" for one in members)
+                and len(found) == members
+                and any(one.role == "leader" for one in found)
+                and all(one.applied_index >= goal for one in found)
+                and all(one.standing == "voter" for one in found)
             ):
                 return
             time.sleep(POLL_SECONDS)

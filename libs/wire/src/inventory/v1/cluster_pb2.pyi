@@ -110,6 +110,7 @@ class Member(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     STATE_HASH_FIELD_NUMBER: _builtins.int
     STANDING_FIELD_NUMBER: _builtins.int
+    VOTERS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     id: _builtins.int
     address: _builtins.str
@@ -133,6 +134,10 @@ class Member(_message.Message):
     def state_hash(self) -> Global___StateHash:
         """of the newest checkpoint that this member has hashed"""
 
+    @_builtins.property
+    def voters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """by name, as this member knows them; in order"""
+
     def __init__(
         self,
         *,
@@ -152,10 +157,11 @@ class Member(_message.Message):
         version: _builtins.str = ...,
         state_hash: Global___StateHash | None = ...,
         standing: Global___MemberStanding.ValueType = ...,
+        voters: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["state_hash", b"state_hash"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "applied_index", b"applied_index", "commit_index", b"commit_index", "durable_index", b"durable_index", "first_log_index", b"first_log_index", "id", b"id", "last_log_index", b"last_log_index", "leader", b"leader", "name", b"name", "pid", b"pid", "reachable", b"reachable", "role", b"role", "standing", b"standing", "state_hash", b"state_hash", "term", b"term", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "applied_index", b"applied_index", "commit_index", b"commit_index", "durable_index", b"durable_index", "first_log_index", b"first_log_index", "id", b"id", "last_log_index", b"last_log_index", "leader", b"leader", "name", b"name", "pid", b"pid", "reachable", b"reachable", "role", b"role", "standing", b"standing", "state_hash", b"state_hash", "term", b"term", "version", b"version", "voters", b"voters"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

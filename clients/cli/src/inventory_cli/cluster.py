@@ -1,0 +1,126 @@
+"""`inventory cluster`: the members, and changes of them."""
+
+import re
+import time
+from typing import Annotated
+
+import typer
+from inventory_client import Inventory, Member, Refused, Status
+
+from inventory_cli.session import EXIT_REFUSED, connected
+
+LAG_ENTRIES_MAX = 1_000
+RETRY_SECONDS = 0.5
+CHANGE_REFUSED = "CHANGE_REFUSED"
+
+cluster_app = typer.Typer(help="Look at the members and change them.", no_args_is_help=True)
+MemberName = Annotated[str, typer.Argument(help="The member's name.")]
+
+
+@cluster_app.command("add")
+def add(
+    context: typer.Context,
+    name: MemberName,
+    address: Annotated[str, typer.Argument(help="host:port, as the other members reach it.")],
+) -> None:
+    """Let a running member follow, without a vote (admins)."""
+    with connected(context.obj) as inventory:
+        typer.echo(f"{name} is a {inventory.add_member(name, address)}", err=True)
+
+
+@cluster_app.command("promote")
+def promote(context: typer.Context, name: MemberName) -> None:
+    """Give a member that has caught up a vote (admins)."""
+    with connected(context.obj) as inventory:
+        typer.echo(f"{name} is a {inventory.promote_member(name)}", err=True)
+
+
+@cluster_app.command("remove")
+def remove(context: typer.Context, name: MemberName) -> None:
+    """Let a member take part no longer; its process and its data stay where they are (admins)."""
+    with connected(context.obj) as inventory:
+        typer.echo(f"{name} is {inventory.remove_member(name)}", err=True)
+
+
+@cluster_app.command("transfer")
+def transfer(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="A voter; without one, the most caught-up.")] = "",
+) -> None:
+    """Let another member lead (admins)."""
+    with connected(context.obj) as inventory:
+        inventory.transfer_leadership(name)
+        found = inventory.get_status()
+    typer.echo(f"{found.leader or 'nobody yet'} leads", err=True)
+
+
+@cluster_app.command("check")
+def check(context: typer.Context) -> None:
+    """Tell whether every voter is well, so that one may be stopped; exit status 1 where not."""
+    with connected(context.obj) as inventory:
+        problems = problems_of(inventory.get_status())
+    for problem in problems:
+        typer.echo(f"inventory: {problem}", err=True)
+    if problems:
+        raise typer.Exit(EXIT_REFUSED)
+    typer.echo("every voter is well", err=True)
+
+
+def problems_of(status: Status) -> list[str]:
+    """Return a sentence for everything that forbids to stop a member."""
+    leader = _leader(status)
+    if leader is None:
+        return ["no member leads: nothing can be changed until a majority is up"]
+    members = {member.name: member for member in status.members}
+    problems = []
+    for name in leader.voters:
+        member = members.get(name)
+        if member is None or not member.reachable:
+            problems.append(f"{name} has a vote and does not answer; start it, or remove it")
+        elif member.leader != leader.name:
+            problems.append(f"{name} follows {member.leader or 'nobody'}, and {leader.name} leads")
+        elif leader.commit_index - member.applied_index > LAG_ENTRIES_MAX:
+            behind = leader.commit_index - member.applied_index
+            problems.append(f"{name} is {behind} entries behind; wait until it has caught up")
+    return problems
+
+
+@cluster_app.command("scale-to")
+def scale_to(
+    context: typer.Context,
+    count: Annotated[int, typer.Argument(help="How many members are to stay.", min=1)],
+) -> None:
+    """Remove the members with the highest numbers, one at a time, while they still run (admins)."""
+    with connected(context.obj) as inventory:
+        for name in surplus_of(inventory.get_status(), count):
+            _remove(inventory, name, context.obj.timeout)
+            typer.echo(f"{name} is removed", err=True)
+
+
+def surplus_of(status: Status, count: int) -> list[str]:
+    """Return the members that `count` leave out, the highest number first: node-4, node-3."""
+    found = {}
+    for member in status.members:
+        numbered = re.fullmatch(r".*-(\d+)", member.name)
+        if numbered and member.standing in {"voter", "learner"}:
+            found[member.name] = int(numbered[1])
+    surplus = [name for name, number in found.items() if number >= count]
+    return sorted(surplus, key=lambda name: -found[name])
+
+
+def _remove(inventory: Inventory, name: str, timeout: float) -> None:
+    """Remove a member; one change may have to wait for another."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            inventory.remove_member(name)
+        except Refused as refused:
+            if refused.reason != CHANGE_REFUSED or time.monotonic() > deadline:
+                raise
+            time.sleep(RETRY_SECONDS)
+        else:
+            return
+
+
+def _leader(status: Status) -> Member | None:
+    return next((one for one in status.members if one.name == status.leader), None)

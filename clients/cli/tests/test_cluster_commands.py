@@ -1,0 +1,70 @@
+"""What `inventory cluster check` and `scale-to` make of a status."""
+
+from inventory_cli.cluster import problems_of, surplus_of
+from inventory_client import Member, Status
+
+VOTERS = ("node-0", "node-1", "node-2")
+
+
+def member(name: str, **change: object) -> Member:
+    """Return a member that is well, but for what is changed."""
+    facts: dict[str, object] = {
+        "name": name,
+        "address": "a:1",
+        "reachable": True,
+        "role": "leader" if name == "node-0" else "follower",
+        "term": 3,
+        "leader": "node-0",
+        "commit_index": 5_000,
+        "applied_index": 5_000,
+        "durable_index": 5_000,
+        "pid": 1,
+        "version": "1",
+        "state_hash": None,
+        "standing": "voter",
+        "id": 7,
+        "voters": VOTERS,
+    }
+    return Member(**{**facts, **change})  # type: ignore[arg-type]  # by name
+
+
+def status(*members: Member, leader: str = "node-0") -> Status:
+    """Return a cluster of these."""
+    return Status("c", leader, members)
+
+
+WELL = [member(name) for name in VOTERS]
+
+
+def test_every_voter_has_to_be_well() -> None:
+    """Each problem says who, and what to do."""
+    assert problems_of(status(*WELL)) == []
+    assert "no member leads" in problems_of(status(*WELL, leader=""))[0]
+    silent = member("node-2", reachable=False, leader="", standing="")
+    assert problems_of(status(*WELL[:2], silent)) == [
+        "node-2 has a vote and does not answer; start it, or remove it"
+    ]
+    assert problems_of(status(*WELL[:2])) == [
+        "node-2 has a vote and does not answer; start it, or remove it"
+    ]
+    lost = member("node-2", leader="")
+    assert problems_of(status(*WELL[:2], lost)) == ["node-2 follows nobody, and node-0 leads"]
+    late = member("node-2", applied_index=3_999)
+    assert "node-2 is 1001 entries behind" in problems_of(status(*WELL[:2], late))[0]
+
+
+def test_who_has_no_vote_forbids_nothing() -> None:
+    """A removed member may be down for good."""
+    gone = member("node-3", reachable=False, leader="", standing="")
+    assert problems_of(status(*WELL, gone)) == []
+
+
+def test_the_highest_numbers_go_first() -> None:
+    """Numbers, not letters: 10 is above 9. Who takes no part stays as it is."""
+    names = ("inventory-node-9", "inventory-node-10", "inventory-node-2")
+    members = [member(name) for name in names]
+    assert surplus_of(status(*members), 3) == ["inventory-node-10", "inventory-node-9"]
+    assert surplus_of(status(*members), 11) == []
+    removed = member("inventory-node-11", standing="removed")
+    learner = member("inventory-node-12", standing="learner")
+    assert surplus_of(status(removed, learner), 3) == ["inventory-node-12"]
