@@ -35,7 +35,8 @@ class FakeGateway:
         self.frames: list[int] = []  # submissions in each frame
         self.streams = 0
         self.seen: list[inventory_pb2.Mutation] = []
-        self.cancel_calls = 0  # how many unary calls end as cancelled
+        self.cancel_calls = 0  # how many unary calls end so
+        self.reset = grpc.StatusCode.CANCELLED
         self.break_streams = 0  # how many streams end after their first frame
         self.refuse_streams: status_pb2.Status | None = None
 
@@ -55,6 +56,8 @@ class FakeGateway:
                     response.results.add(correlation_id=submission.correlation_id, outcome=outcome)
             if self.break_streams:
                 self.break_streams -= 1
+                if self.reset is not grpc.StatusCode.CANCELLED:
+                    await context.abort(self.reset, "reset")
                 return
             await context.write(response.SerializeToString())
 
@@ -64,7 +67,7 @@ class FakeGateway:
         self.seen.append(mutation)
         if self.cancel_calls:
             self.cancel_calls -= 1
-            await context.abort(grpc.StatusCode.CANCELLED, "reset")
+            await context.abort(self.reset, "reset")
         outcome = self.answer(mutation)
         if outcome is None or outcome.HasField("error"):
             await abort(context, errors.no_quorum() if outcome is None else outcome.error)
@@ -298,3 +301,23 @@ def test_a_call_that_the_far_side_cancels_is_tried_again() -> None:
             assert len(fake.seen) == 3
 
     run(work)
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN])
+@pytest.mark.parametrize("unary", [False, True])
+def test_a_connection_that_breaks_in_any_way_is_tried_again(
+    code: grpc.StatusCode,
+    unary: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """A gateway that ends resets its streams; no reason of ours comes with that."""
+
+    async def scenario() -> None:
+        async with gateway(accepted) as (fake, address):
+            fake.reset, fake.cancel_calls, fake.break_streams = code, 1, 1
+            async with AsyncInventory(address, unary=unary) as inventory:
+                placed = await inventory.order_item(3, 1)
+            assert placed.order_id == 3
+            assert len(fake.seen) == 2
+            assert len({one.order_item.request_id for one in fake.seen}) == 1
+
+    asyncio.run(scenario())

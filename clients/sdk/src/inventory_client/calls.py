@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from google.rpc import status_pb2
 from wire.channels import authorization, status_of
 
-from inventory_client.errors import RETRIED_CODES, error_of
+from inventory_client.errors import error_of, may_try_again
 
 BACKOFF_SECONDS_MIN = 0.02
 BACKOFF_SECONDS_MAX = 0.5
@@ -66,7 +66,7 @@ class Caller:
             except grpc.aio.AioRpcError as error:
                 status = status_from(error)
             pause = backoff_seconds(attempt)
-            if status.code not in RETRIED_CODES or time.monotonic() + pause >= give_up:
+            if not may_try_again(status) or time.monotonic() + pause >= give_up:
                 raise error_of(status, request_id)
             attempt += 1
             await asyncio.sleep(pause)

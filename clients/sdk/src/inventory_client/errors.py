@@ -56,6 +56,15 @@ UNKNOWN_CODES = frozenset(
 # saturated server resets streams so; trying again is safe, as always.
 RETRIED_CODES = frozenset({code_pb2.UNAVAILABLE, code_pb2.RESOURCE_EXHAUSTED, code_pb2.CANCELLED})
 
+# Without a reason of ours, a connection that broke: a gateway that ends resets its streams.
+BROKEN_CODES = frozenset({code_pb2.UNKNOWN, code_pb2.INTERNAL})
+
+
+def may_try_again(status: status_pb2.Status) -> bool:
+    """Tell whether the same call may yet get an answer."""
+    is_broken = status.code in BROKEN_CODES and reason_of(status) is None
+    return status.code in RETRIED_CODES or is_broken
+
 
 def error_of(status: status_pb2.Status, request_id: str | None) -> InventoryError:
     """Return the exception for a status that ended a call."""

@@ -17,7 +17,7 @@ from inventory.v1 import inventory_pb2
 from wire.outbox import Outbox
 
 from inventory_client.calls import Caller, backoff_seconds, status_from
-from inventory_client.errors import RETRIED_CODES, error_of
+from inventory_client.errors import error_of, may_try_again
 
 METHOD = "/inventory.v1.InventoryService/Submit"
 FRAME_MAX = 512
@@ -149,7 +149,7 @@ class SubmitStream:
                 writer.cancel()
                 await asyncio.gather(writer, return_exceptions=True)
                 call.cancel()
-            if status.code not in RETRIED_CODES | {code_pb2.CANCELLED, code_pb2.UNKNOWN}:
+            if not may_try_again(status):
                 self._fail_all(status)
             await asyncio.sleep(backoff_seconds(attempt))
             attempt += 1
@@ -194,7 +194,7 @@ class SubmitStream:
     def _refused(self, waiting: Waiting, outcome: inventory_pb2.Outcome) -> None:
         """Try again what may yet work in the time that is left; end the rest."""
         pause = backoff_seconds(waiting.attempt)
-        again = outcome.error.code in RETRIED_CODES
+        again = may_try_again(outcome.error)
         if not again or time.monotonic() + pause >= waiting.give_up:
             waiting.future.set_exception(error_of(outcome.error, waiting.request_id))
             return
