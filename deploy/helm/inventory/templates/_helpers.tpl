@@ -39,7 +39,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- define "inventory.founders" -}}
 {{- $running := lookup "apps/v1" "StatefulSet" .Release.Namespace (printf "%s-node" (include "inventory.fullname" .)) }}
 {{- $known := dig "metadata" "annotations" "inventory/founders" "" ($running | default dict) }}
-{{- $known | default (dig "spec" "replicas" .Values.replicaCount ($running | default dict)) }}
+{{- .Values.initialReplicaCount | default $known | default (dig "spec" "replicas" .Values.replicaCount ($running | default dict)) }}
 {{- end }}
 
 {{- /* The first members by name and stable DNS name. */ -}}

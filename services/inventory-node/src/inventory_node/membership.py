@@ -144,7 +144,7 @@ class Membership:
             else:
                 self._done(ticket, membership_pb2.STANDING_REMOVED)
         elif namesake := self._id_of(join.name, configuration):
-            if raft.followers[namesake].is_present if namesake != raft.id else True:
+            if namesake == raft.id or raft.followers[namesake].is_present:
                 problem = f"member {join.name} takes part already, and is alive"
                 self._answer(ticket, Response(error=errors.change_refused(problem)))
             else:  # its volume is gone, and its votes with it: the newcomer counts for itself
