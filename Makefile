@@ -42,7 +42,7 @@ test: install  ## everything that needs no cluster
 	$(BIN)/pytest -q
 
 e2e: install  ## the chart on the cluster of KUBECONFIG, which has the image inventory:dev
-	$(BIN)/pytest -q -s -m cluster -o faulthandler_timeout=600 tests/e2e/cluster
+	INVENTORY_E2E_ALL=$(ALL) $(BIN)/pytest -q -s -m cluster -o faulthandler_timeout=600 tests/e2e/cluster
 
 manifests: install  ## deploy/k8s from the chart; needs helm
 	$(BIN)/python tools/render_manifests.py

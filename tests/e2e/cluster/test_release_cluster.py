@@ -169,6 +169,7 @@ def test_all_three_are_deleted(release: Release, tmp_path: Path) -> None:
     suffer(release, tmp_path, "delete all three members by force", fault, errors=True)
 
 
+@pytest.mark.skipif(not os.environ.get("INVENTORY_E2E_ALL"), reason="`make e2e ALL=1` scales too")
 def test_it_grows_and_shrinks(release: Release, tmp_path: Path) -> None:
     """Three, five, three: members join and leave one at a time, and the first are left alone."""
     before = {name: pod.metadata.uid for name, pod in release.pods().items()}
@@ -187,9 +188,10 @@ def test_uninstalled_and_installed_again_it_has_its_data(release: Release) -> No
     with Inventory(release.address) as customer:
         customer.login("Gayathri", "password1")
         left = customer.order_item(2, 1).on_hand_after
+    had = release.core.list_namespaced_persistent_volume_claim(release.namespace).items
     run("helm", "uninstall", NAME, "--namespace", release.namespace, "--wait")
     claims = release.core.list_namespaced_persistent_volume_claim(release.namespace).items
-    assert len(claims) == 3
+    assert len(claims) == len(had) >= 3
     kept = [
         one.metadata.name for one in release.core.list_namespaced_secret(release.namespace).items
     ]
