@@ -51,6 +51,8 @@ def test_every_voter_has_to_be_well() -> None:
     assert problems_of(status(*WELL[:2], lost)) == ["node-2 follows nobody, and node-0 leads"]
     late = member("node-2", applied_index=3_999)
     assert "node-2 is 1001 entries behind" in problems_of(status(*WELL[:2], late))[0]
+    other = member("node-2", diverged="its state differs")
+    assert "node-2 is out of service" in problems_of(status(*WELL[:2], other))[0]
 
 
 def test_who_has_no_vote_forbids_nothing() -> None:

@@ -79,6 +79,8 @@ def problems_of(status: Status) -> list[str]:
             problems.append(f"{name} has a vote and does not answer; start it, or remove it")
         elif member.leader != leader.name:
             problems.append(f"{name} follows {member.leader or 'nobody'}, and {leader.name} leads")
+        elif member.diverged:
+            problems.append(f"{name} is out of service: {member.diverged}; rebuild it")
         elif leader.commit_index - member.applied_index > LAG_ENTRIES_MAX:
             behind = leader.commit_index - member.applied_index
             problems.append(f"{name} is {behind} entries behind; wait until it has caught up")

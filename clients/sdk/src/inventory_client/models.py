@@ -265,6 +265,8 @@ class Member:
     standing: str  # voter, learner, removed, joining; empty when not reachable
     id: int  # its volume's; a member on an empty one has another
     voters: tuple[str, ...]  # by name, as this member knows them
+    diverged: str = ""  # why its state keeps it out of service; empty: it does not
+    clock_skew_ms: int | None = None  # ahead of the median of the voters' clocks; None: unknown
 
     @classmethod
     def from_wire(cls, wire: cluster_pb2.Member) -> Self:
@@ -287,6 +289,8 @@ class Member:
             standing_name(wire.standing) if wire.reachable else "",
             wire.id,
             tuple(wire.voters),
+            wire.diverged,
+            wire.clock_skew_ms if wire.HasField("clock_skew_ms") else None,
         )
 
 

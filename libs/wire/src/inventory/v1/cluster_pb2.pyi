@@ -111,6 +111,8 @@ class Member(_message.Message):
     STATE_HASH_FIELD_NUMBER: _builtins.int
     STANDING_FIELD_NUMBER: _builtins.int
     VOTERS_FIELD_NUMBER: _builtins.int
+    DIVERGED_FIELD_NUMBER: _builtins.int
+    CLOCK_SKEW_MS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     id: _builtins.int
     address: _builtins.str
@@ -130,6 +132,14 @@ class Member(_message.Message):
     pid: _builtins.int
     version: _builtins.str
     standing: Global___MemberStanding.ValueType
+    diverged: _builtins.str
+    """Why this member is out of service: at one index its state differs from that of a majority of
+    the voters. Empty: it does not, as far as it has been compared.
+    """
+    clock_skew_ms: _builtins.int
+    """How far its clock is ahead of the median of the voters' clocks, as the leader measured it;
+    absent: not measured.
+    """
     @_builtins.property
     def state_hash(self) -> Global___StateHash:
         """of the newest checkpoint that this member has hashed"""
@@ -158,12 +168,16 @@ class Member(_message.Message):
         state_hash: Global___StateHash | None = ...,
         standing: Global___MemberStanding.ValueType = ...,
         voters: _abc.Iterable[_builtins.str] | None = ...,
+        diverged: _builtins.str = ...,
+        clock_skew_ms: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["state_hash", b"state_hash"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_clock_skew_ms", b"_clock_skew_ms", "clock_skew_ms", b"clock_skew_ms", "state_hash", b"state_hash"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "applied_index", b"applied_index", "commit_index", b"commit_index", "durable_index", b"durable_index", "first_log_index", b"first_log_index", "id", b"id", "last_log_index", b"last_log_index", "leader", b"leader", "name", b"name", "pid", b"pid", "reachable", b"reachable", "role", b"role", "standing", b"standing", "state_hash", b"state_hash", "term", b"term", "version", b"version", "voters", b"voters"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_clock_skew_ms", b"_clock_skew_ms", "address", b"address", "applied_index", b"applied_index", "clock_skew_ms", b"clock_skew_ms", "commit_index", b"commit_index", "diverged", b"diverged", "durable_index", b"durable_index", "first_log_index", b"first_log_index", "id", b"id", "last_log_index", b"last_log_index", "leader", b"leader", "name", b"name", "pid", b"pid", "reachable", b"reachable", "role", b"role", "standing", b"standing", "state_hash", b"state_hash", "term", b"term", "version", b"version", "voters", b"voters"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__clock_skew_ms: _TypeAlias = _typing.Literal["clock_skew_ms"]  # noqa: Y015
+    _WhichOneofArgType__clock_skew_ms: _TypeAlias = _typing.Literal["_clock_skew_ms", b"_clock_skew_ms"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__clock_skew_ms) -> _WhichOneofReturnType__clock_skew_ms | None: ...
 
 Global___Member: _TypeAlias = Member  # noqa: Y015
 

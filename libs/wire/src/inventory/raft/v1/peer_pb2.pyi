@@ -25,6 +25,8 @@ class PeerFrame(_message.Message):
     CLUSTER_ID_FIELD_NUMBER: _builtins.int
     MESSAGES_FIELD_NUMBER: _builtins.int
     CALLER_FIELD_NUMBER: _builtins.int
+    SURVEYS_FIELD_NUMBER: _builtins.int
+    SURVEY_REPLIES_FIELD_NUMBER: _builtins.int
     cluster_id: _builtins.str
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message]: ...
@@ -32,16 +34,24 @@ class PeerFrame(_message.Message):
     def caller(self) -> Global___Caller:
         """in the first frame of a stream"""
 
+    @_builtins.property
+    def surveys(self) -> _containers.RepeatedCompositeFieldContainer[Global___Survey]:
+        """Beside consensus, which knows neither clocks nor states."""
+
+    @_builtins.property
+    def survey_replies(self) -> _containers.RepeatedCompositeFieldContainer[Global___SurveyReply]: ...
     def __init__(
         self,
         *,
         cluster_id: _builtins.str = ...,
         messages: _abc.Iterable[Global___Message] | None = ...,
         caller: Global___Caller | None = ...,
+        surveys: _abc.Iterable[Global___Survey] | None = ...,
+        survey_replies: _abc.Iterable[Global___SurveyReply] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "cluster_id", b"cluster_id", "messages", b"messages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "cluster_id", b"cluster_id", "messages", b"messages", "survey_replies", b"survey_replies", "surveys", b"surveys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -398,6 +408,130 @@ class ReadReply(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReadReply: _TypeAlias = ReadReply  # noqa: Y015
+
+@_typing.final
+class Survey(_message.Message):
+    """A leader asks a member for its clock and the hash of its state."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SENDER_FIELD_NUMBER: _builtins.int
+    RECIPIENT_FIELD_NUMBER: _builtins.int
+    TERM_FIELD_NUMBER: _builtins.int
+    SENT_MS_FIELD_NUMBER: _builtins.int
+    SKEW_MS_FIELD_NUMBER: _builtins.int
+    FORM_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    HASHES_FIELD_NUMBER: _builtins.int
+    sender: _builtins.int
+    recipient: _builtins.int
+    term: _builtins.int
+    sent_ms: _builtins.int
+    """on the leader's steady clock; comes back as it is"""
+    skew_ms: _builtins.int
+    """of the recipient's clock, ahead of the median of the voters'"""
+    form: _builtins.int
+    """of the hashes: those of another form compare with nothing"""
+    index: _builtins.int
+    """of a checkpoint that the recipient has hashed; 0: of none"""
+    @_builtins.property
+    def hashes(self) -> _containers.RepeatedCompositeFieldContainer[Global___MemberHash]: ...
+    def __init__(
+        self,
+        *,
+        sender: _builtins.int = ...,
+        recipient: _builtins.int = ...,
+        term: _builtins.int = ...,
+        sent_ms: _builtins.int = ...,
+        skew_ms: _builtins.int | None = ...,
+        form: _builtins.int = ...,
+        index: _builtins.int = ...,
+        hashes: _abc.Iterable[Global___MemberHash] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_skew_ms", b"_skew_ms", "skew_ms", b"skew_ms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_skew_ms", b"_skew_ms", "form", b"form", "hashes", b"hashes", "index", b"index", "recipient", b"recipient", "sender", b"sender", "sent_ms", b"sent_ms", "skew_ms", b"skew_ms", "term", b"term"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__skew_ms: _TypeAlias = _typing.Literal["skew_ms"]  # noqa: Y015
+    _WhichOneofArgType__skew_ms: _TypeAlias = _typing.Literal["_skew_ms", b"_skew_ms"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__skew_ms) -> _WhichOneofReturnType__skew_ms | None: ...
+
+Global___Survey: _TypeAlias = Survey  # noqa: Y015
+
+@_typing.final
+class MemberHash(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    member_id: _builtins.int
+    sha256: _builtins.str
+    """hexadecimal"""
+    def __init__(
+        self,
+        *,
+        member_id: _builtins.int = ...,
+        sha256: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["member_id", b"member_id", "sha256", b"sha256"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MemberHash: _TypeAlias = MemberHash  # noqa: Y015
+
+@_typing.final
+class SurveyReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SENDER_FIELD_NUMBER: _builtins.int
+    RECIPIENT_FIELD_NUMBER: _builtins.int
+    TERM_FIELD_NUMBER: _builtins.int
+    SENT_MS_FIELD_NUMBER: _builtins.int
+    CLOCK_MS_FIELD_NUMBER: _builtins.int
+    FORM_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    COMPARED_FIELD_NUMBER: _builtins.int
+    DIVERGED_FIELD_NUMBER: _builtins.int
+    sender: _builtins.int
+    recipient: _builtins.int
+    term: _builtins.int
+    sent_ms: _builtins.int
+    """of the survey"""
+    clock_ms: _builtins.int
+    """milliseconds since 1970"""
+    form: _builtins.int
+    index: _builtins.int
+    """of the newest checkpoint hashed; 0: none since the start"""
+    sha256: _builtins.str
+    """hexadecimal"""
+    compared: _builtins.bool
+    """its state was compared with a majority's since the start"""
+    diverged: _builtins.bool
+    """it is out of service: it differs"""
+    def __init__(
+        self,
+        *,
+        sender: _builtins.int = ...,
+        recipient: _builtins.int = ...,
+        term: _builtins.int = ...,
+        sent_ms: _builtins.int = ...,
+        clock_ms: _builtins.int = ...,
+        form: _builtins.int = ...,
+        index: _builtins.int = ...,
+        sha256: _builtins.str = ...,
+        compared: _builtins.bool = ...,
+        diverged: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_ms", b"clock_ms", "compared", b"compared", "diverged", b"diverged", "form", b"form", "index", b"index", "recipient", b"recipient", "sender", b"sender", "sent_ms", b"sent_ms", "sha256", b"sha256", "term", b"term"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SurveyReply: _TypeAlias = SurveyReply  # noqa: Y015
 
 @_typing.final
 class SnapshotChunk(_message.Message):
