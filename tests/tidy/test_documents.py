@@ -53,7 +53,8 @@ def read() -> Reading:
 def exported() -> set[str]:
     """Return the name of every metric that a process of this system serves."""
     registry = CollectorRegistry()
-    registry.register(NodeCollector(cluster_pb2.Member, Counts(), lambda: 0))
+    member = cluster_pb2.Member(volume=cluster_pb2.Volume(size_bytes=1))
+    registry.register(NodeCollector(lambda: member, Counts(), lambda: 0))
     registry.register(GatewayCollector(Gateway(Settings(("node-0",)), NoLinks())))
     registry.register(collector.ClusterCollector(read))
     text = generate_latest(registry).decode() + generate_latest(Metrics().registry).decode()

@@ -4,8 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from inventory.raft.v1 import forward_pb2, raw_pb2
-from inventory.v1 import cluster_pb2, inventory_pb2
+from inventory.raft.v1 import forward_pb2, log_pb2, raw_pb2
+from inventory.v1 import auth_pb2, cluster_pb2, inventory_pb2
 from inventory_node.core import Halted, NodeSettings
 from inventory_node.events import DiskFailed, StopRequested, StoreFailed, Tick
 from raft.messages import AppendRequest, Entry, EntryKind
@@ -65,6 +65,28 @@ class TestNoOutcomeBeforeAMajorityHasSynced:
         leader.disk_held = False
         hands.settle()
         assert ordered(leader.replies()[1]).on_hand_after == 99
+
+    def test_a_probe_waits_for_a_majority_as_an_order_does(self, tmp_path: Path) -> None:
+        """It says that writes commit, so it is one, down to the sync."""
+        hands = Hands(tmp_path)
+        leader = hands.elect(1)
+        hands.open()
+        user = log_pb2.NewUser(name="health", role=auth_pb2.ROLE_MACHINE, password_hash="hash")  # noqa: S106 - of nothing
+        made = log_pb2.Administration(request_id="a", create_user=log_pb2.CreateUser(user=user))
+        leader.ask(log_pb2.Command(administration=made))
+        hands.settle()
+        [created] = leader.replies().values()
+        outcome = log_pb2.AdministrationOutcome.FromString(created.administration)
+        hands[2].disk_held = hands[3].disk_held = True
+        probe = log_pb2.Command(user_id=outcome.user.id, epoch=1, probe=log_pb2.Probe())
+        leader.ask(probe, first_id=2)
+        hands.settle()
+        assert 2 not in leader.replies()
+        hands[3].disk_held = False
+        hands.settle()
+        reply = leader.replies()[2]
+        outcome = log_pb2.AdministrationOutcome.FromString(reply.administration)
+        assert outcome.revision == leader.node.view().applied_index
 
     def test_an_answered_order_survives_the_loss_of_power_everywhere(self, tmp_path: Path) -> None:
         """Nothing was flushed: the logs alone bring it back."""

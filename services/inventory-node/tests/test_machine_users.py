@@ -1,12 +1,14 @@
 """Who may do what: role and epoch are looked up in the state, whatever a request says."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from google.rpc import status_pb2
 from inventory.raft.v1 import forward_pb2, log_pb2
 from inventory.v1 import auth_pb2, inventory_pb2
 from inventory_node.machine import Administered, Kept, Refused
+from inventory_node.machine.changes import Changes
 from inventory_node.machine.users import check_query
 from sim.machines import (
     ADMIN,
@@ -101,7 +103,7 @@ def test_each_role_makes_its_mutations_and_no_others(
 def test_a_role_cannot_be_taken_from_a_request() -> None:
     """The predecessor believed the role that a request carried; here no field could carry one."""
     fields = {field.name for field in log_pb2.Command.DESCRIPTOR.fields}
-    assert fields == {"user_id", "epoch", "mutation", "administration"}
+    assert fields == {"user_id", "epoch", "mutation", "administration", "probe"}
     for kind in inventory_pb2.Mutation.DESCRIPTOR.fields:
         assert kind.message_type is not None
         assert "role" not in {field.name for field in kind.message_type.fields}
@@ -218,6 +220,67 @@ def test_only_the_first_initialize_changes_anything() -> None:
     command.user_id, command.epoch = ADMIN, 1
     assert isinstance(hand.apply(command)[0], Refused)
     assert isinstance(Hand().apply(command)[0], Refused)
+
+
+def with_health() -> tuple[Hand, int]:
+    """Return a machine that knows the machine user `health`, and its id."""
+    hand = started()
+    administer(hand, ADMIN, create("a", "health", auth_pb2.ROLE_MACHINE))
+    return hand, 6
+
+
+def probe(user_id: int, epoch: int = 1) -> log_pb2.Command:
+    """Return a probe."""
+    return log_pb2.Command(user_id=user_id, epoch=epoch, probe=log_pb2.Probe())
+
+
+def test_a_probe_is_for_admins_and_the_machine_user_health() -> None:
+    """No other machine, no customer of that name elsewhere, not the cluster, no old token."""
+    hand, health = with_health()
+    for user_id in (ADMIN, health):
+        [applied] = hand.apply(probe(user_id))
+        assert isinstance(applied, Administered)
+        outcome = log_pb2.AdministrationOutcome.FromString(applied.outcome)
+        assert outcome.revision == hand.machine.applied_index
+        assert outcome.WhichOneof("result") is None
+        assert not applied.checkpoint
+    for user_id in (CUSTOMER, PRODUCER, WATCHER):
+        [refused] = hand.apply(probe(user_id))
+        assert isinstance(refused, Refused)
+        status = status_pb2.Status.FromString(refused.status)
+        assert reason_of(status) is Reason.ROLE_NOT_ALLOWED
+    for user_id, epoch in ((0, 0), (health, 2), (99, 1)):
+        [refused] = hand.apply(probe(user_id, epoch))
+        assert isinstance(refused, Refused)
+        status = status_pb2.Status.FromString(refused.status)
+        assert reason_of(status) is Reason.TOKEN_INVALID
+
+
+def test_a_probe_leaves_nothing_behind() -> None:
+    """No row of any table, no request that is remembered, no counter; only the log is longer."""
+    hand, health = with_health()
+    before = hand.machine.take_changes()
+    hand.apply(probe(health), probe(ADMIN), probe(CUSTOMER))
+    after = hand.machine.take_changes()
+    assert before is not None
+    assert after is not None
+    index = before.header.applied_index + 1
+    assert after == Changes(replace(before.header, applied_index=index))
+
+
+def test_health_may_probe_and_read_who_it_is_and_nothing_else() -> None:
+    """Whoever steals its key learns nothing of the business, and cannot even change the key."""
+    hand, health = with_health()
+    user = hand.machine._memory.user(health)
+    kinds = [field.name for field in forward_pb2.Query.DESCRIPTOR.fields]
+    assert [kind for kind in kinds if check_query(user, 1, kind) is None] == ["get_current_user"]
+    assert administer(hand, health, set_password("b", health)) is Reason.ROLE_NOT_ALLOWED
+    watcher = administer(hand, WATCHER, set_password("c", WATCHER))
+    assert isinstance(watcher, log_pb2.AdministrationOutcome)
+    for mutation in mutations():
+        status = hand.mutate(health, mutation)
+        assert isinstance(status, status_pb2.Status)
+        assert reason_of(status) is Reason.ROLE_NOT_ALLOWED
 
 
 def credential(hand: Hand, name: str) -> forward_pb2.Credential:

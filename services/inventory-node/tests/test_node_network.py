@@ -28,6 +28,7 @@ from wire.channels import authorization
 CLUSTER = "cluster"
 KEY = "secret"
 OWN, OTHER = 1, 2
+WATCH_KEY = "may look"
 SECONDS_MAX = 20
 META = SnapshotMeta(7, 3, Configuration(frozenset({OWN, OTHER})))
 
@@ -38,7 +39,7 @@ class Side:
     def __init__(self) -> None:
         """Serve nothing yet."""
         self.events: list[events.Event] = []
-        gate = Gate(KEY)
+        gate = Gate(KEY, WATCH_KEY)
         self.heard: list[peer_pb2.Caller] = []
         self.peer_api = PeerApi(
             gate,
@@ -503,6 +504,41 @@ class TestGateways:
                 for call in calls:
                     assert await call.code() is grpc.StatusCode.UNAUTHENTICATED
                 assert not side.events
+
+        run(scenario)
+
+    def test_the_key_of_who_may_look_opens_nothing_else(self) -> None:
+        """Health sees the members, and can change nothing."""
+
+        async def scenario() -> None:
+            async with serving() as side, grpc.aio.insecure_channel(side.address) as channel:
+                metadata = authorization(WATCH_KEY)
+                forward = forward_pb2_grpc.ForwardServiceStub(channel)
+                request = forward_pb2.GetMemberRequest()
+                said = await forward.GetMember(request, metadata=metadata)
+                assert said.member == MEMBER
+                peer = peer_pb2_grpc.PeerServiceStub(channel)
+                calls = (
+                    forward.Forward(metadata=metadata),
+                    peer.Deliver(metadata=metadata),
+                    peer.Describe(peer_pb2.DescribeRequest(), metadata=metadata),
+                )
+                for call in calls:
+                    assert await call.code() is grpc.StatusCode.UNAUTHENTICATED
+                assert not side.events
+
+        run(scenario)
+
+    def test_without_such_a_key_an_empty_one_opens_nothing(self) -> None:
+        """The setting is optional."""
+
+        async def scenario() -> None:
+            async with serving() as side, grpc.aio.insecure_channel(side.address) as channel:
+                side.gateways._gate = Gate(KEY)
+                stub = forward_pb2_grpc.ForwardServiceStub(channel)
+                for metadata in ((), authorization("")):
+                    call = stub.GetMember(forward_pb2.GetMemberRequest(), metadata=metadata)
+                    assert await call.code() is grpc.StatusCode.UNAUTHENTICATED
 
         run(scenario)
 

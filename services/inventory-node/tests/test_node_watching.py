@@ -1,6 +1,7 @@
 """What a member tells of itself: counts, times, catalogue changes, health."""
 
 import asyncio
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from queue import SimpleQueue
@@ -14,7 +15,8 @@ from inventory_node.ports import SyncFolder
 from inventory_node.runtime.metrics import Counts, NodeCollector, Traffic, registry
 from inventory_node.runtime.probes import LAG_ENTRIES_MAX, Probes
 from inventory_node.runtime.timing import TimedDisk, TimedMachine, TimedStore, Timing
-from inventory_node.runtime.watcher import Watcher
+from inventory_node.runtime.volume import look
+from inventory_node.runtime.watcher import ELECTIONS_MAX, Watcher
 from prometheus_client import CollectorRegistry
 from raft.messages import Entry, EntryKind
 from raft.ready import Leadership, Role
@@ -147,8 +149,31 @@ class TestWatcher:
         counts = Counts()
         watcher = Watcher(counts)
         for role in (Role.CANDIDATE, Role.LEADER, Role.FOLLOWER):
-            watcher.lead_changed(Leadership(role, 2, 1))
+            watcher.lead_changed(Leadership(role, 2, 1), "node-0")
         assert (counts.elections, counts.candidacies) == (3, 1)
+
+
+def test_the_volume_is_looked_at(tmp_path: Path) -> None:
+    """Its size, and what is free for anybody."""
+    found = look(tmp_path)
+    assert found.size_bytes == shutil.disk_usage(tmp_path).total
+    assert 0 < found.free_bytes <= found.size_bytes
+
+
+def test_elections_are_remembered_with_their_leaders() -> None:
+    """The newest ones, each once, when they brought a leader."""
+    watcher = Watcher(Counts())
+    watcher.lead_changed(Leadership(Role.CANDIDATE, 1, 0), "")
+    assert not watcher.elections
+    for term in range(1, ELECTIONS_MAX + 3):
+        for leader in ("node-1", "", "node-1"):
+            watcher.lead_changed(Leadership(Role.FOLLOWER, term, 1), leader)
+    shown = watcher.elections
+    assert [one.term for one in shown] == list(range(3, ELECTIONS_MAX + 3))
+    assert shown[0].leader == "node-1"
+    moments = [one.see_time.ToNanoseconds() for one in shown]
+    assert moments == sorted(moments)
+    assert moments[0] > 0
 
 
 async def health(probes: Probes) -> dict[str, bool]:

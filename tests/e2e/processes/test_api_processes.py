@@ -121,6 +121,25 @@ def test_what_is_out_of_bounds_is_refused(
     assert details_of(status)["field"] == field
 
 
+def test_a_probe_goes_the_whole_way_and_health_may_do_little_else(
+    system: Up, customer: Inventory
+) -> None:
+    """It commits, so the log grows; and health may see who it is and how the members are."""
+    with pytest.raises(NotAllowed):
+        customer.probe()
+    with Inventory(system.address) as health:
+        health.login("health", (system.data / "keys" / "health.key").read_text().strip())
+        assert health.probe() < health.probe() < system.watcher.probe()
+        assert health.whoami().name == "health"
+        members = health.get_status().members
+        assert all(member.volume is not None for member in members)
+        assert len({member.elections[-1].leader for member in members}) == 1
+        with pytest.raises(NotAllowed):
+            list(health.items())
+        with pytest.raises(NotAllowed):
+            health.stats()
+
+
 def test_roles_are_looked_up_where_it_is_decided(customer: Inventory, producer: Inventory) -> None:
     """A customer keeps no items, a producer orders none, and neither keeps users."""
     with pytest.raises(NotAllowed):

@@ -40,6 +40,7 @@ from inventory_client.errors import (
 from inventory_client.models import (
     Adjusted,
     Answer,
+    Election,
     InventoryStats,
     Item,
     ItemStats,
@@ -52,12 +53,14 @@ from inventory_client.models import (
     StateHash,
     Status,
     User,
+    Volume,
 )
 
 __all__ = [
     "Adjusted",
     "Answer",
     "AsyncInventory",
+    "Election",
     "Inventory",
     "InventoryError",
     "InventoryStats",
@@ -77,4 +80,5 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "User",
+    "Volume",
 ]

@@ -435,6 +435,16 @@ class Cluster(Connection):
         )
         return response.index
 
+    async def probe(self) -> int:
+        """Commit an entry that changes nothing; return its index (admins, and `health`)."""
+        response = await self._caller.call(
+            _CLUSTER + "Probe",
+            cluster_pb2.ProbeRequest(),
+            cluster_pb2.ProbeResponse,
+            self._timeout,
+        )
+        return response.revision
+
     async def add_member(self, name: str, address: str) -> str:
         """Let a running member follow without a vote (admins); return its standing."""
         request = cluster_pb2.AddMemberRequest(name=name, address=address)

@@ -227,6 +227,10 @@ class Inventory:
         """See `AsyncInventory.checkpoint`."""
         return self._wait(self._inventory.checkpoint(request_id))
 
+    def probe(self) -> int:
+        """See `AsyncInventory.probe`."""
+        return self._wait(self._inventory.probe())
+
     def add_member(self, name: str, address: str) -> str:
         """See `AsyncInventory.add_member`."""
         return self._wait(self._inventory.add_member(name, address))

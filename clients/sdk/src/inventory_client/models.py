@@ -247,6 +247,23 @@ def standing_name(standing: cluster_pb2.MemberStanding.ValueType) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Volume:
+    """Where a member keeps its data."""
+
+    size_bytes: int
+    free_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Election:
+    """A leader that a member learned of."""
+
+    term: int
+    leader: str  # a member's name
+    see_time: datetime  # by the member's own clock
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """A member as it sees itself; of one that is not reachable only name and address are known."""
 
@@ -267,12 +284,14 @@ class Member:
     voters: tuple[str, ...]  # by name, as this member knows them
     diverged: str = ""  # why its state keeps it out of service; empty: it does not
     clock_skew_ms: int | None = None  # ahead of the median of the voters' clocks; None: unknown
+    volume: Volume | None = None
+    elections: tuple[Election, ...] = ()  # the last ones that its process saw, the oldest first
 
     @classmethod
     def from_wire(cls, wire: cluster_pb2.Member) -> Self:
         """Read a member."""
         role = cluster_pb2.MemberRole.Name(wire.role).removeprefix("MEMBER_ROLE_").lower()
-        found = wire.state_hash
+        found, space = wire.state_hash, wire.volume
         return cls(
             wire.name,
             wire.address,
@@ -291,6 +310,11 @@ class Member:
             tuple(wire.voters),
             wire.diverged,
             wire.clock_skew_ms if wire.HasField("clock_skew_ms") else None,
+            Volume(space.size_bytes, space.free_bytes) if wire.HasField("volume") else None,
+            tuple(
+                Election(one.term, one.leader, one.see_time.ToDatetime(UTC))
+                for one in wire.elections
+            ),
         )
 
 

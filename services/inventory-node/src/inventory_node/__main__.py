@@ -42,6 +42,7 @@ from inventory_node.runtime.probes import Probes
 from inventory_node.runtime.server import AddressTaken, serve
 from inventory_node.runtime.sqlite import DatabaseError
 from inventory_node.runtime.timing import TimedDisk, TimedMachine, TimedStore
+from inventory_node.runtime.volume import Volume
 from inventory_node.runtime.watcher import Watcher
 from inventory_node.wal import Identity, LogDamaged, LogForeign, Recovered
 
@@ -83,6 +84,7 @@ class Member:
         """Read the key; nothing is opened yet."""
         self._config = config
         self._key = _secret(config.cluster_key_file)
+        self._watch_key = _secret(config.watch_key_file) if config.watch_key_file else ""
         names = list(config.members)
         cluster_id = bootstrap.cluster_id_of(self._key.encode(), names)
         self._ids = {name: bootstrap.member_id_of(cluster_id, name) for name in names}
@@ -92,6 +94,8 @@ class Member:
         self._bootstrapped = False
         self._term = 0  # known before the node runs
         self._node: Node | None = None
+        self._watcher: Watcher | None = None
+        self._volume: Volume | None = None
         self._joining: Joining | None = None
         self._ending = False
 
@@ -111,6 +115,11 @@ class Member:
         member = cluster_pb2.Member(name=config.node_name, id=self._identity.member_id)
         if self._node is not None:
             member = self._node.view()
+            if self._watcher is not None:
+                member.elections.extend(self._watcher.elections)
+        volume = self._volume.seen if self._volume is not None else None
+        if volume is not None:
+            member.volume.CopyFrom(volume)
         if self._joining is not None and self._joining.was_removed:
             member.standing = cluster_pb2.MEMBER_STANDING_REMOVED
         member.address = config.address
@@ -131,7 +140,8 @@ class Member:
         cluster_id = identity.cluster_id
         own = Local(cluster_id, identity.member_id, Contact(config.node_name, config.address))
         network_peers = Peers(own, peers, self._key, loop.post)
-        gate = Gate(self._key)
+        self._volume = Volume(config.data_dir)
+        gate = Gate(self._key, self._watch_key)
         gateways = Gateways(
             gate, loop.post, lambda: member_response(identity.cluster_id, self.view())
         )
@@ -154,6 +164,7 @@ class Member:
         try:
             await until_first(network_peers.run(), live())
         finally:
+            self._volume.close()
             await probes.end()
             await server.stop(STOP_SECONDS)
             await network_peers.close()
@@ -188,7 +199,7 @@ class Member:
             members={member_id: name for name, member_id in self._ids.items()},
             initialize=initialize,
         )
-        watcher = Watcher(counts, orders=config.log_level == "debug")
+        watcher = self._watcher = Watcher(counts, orders=config.log_level == "debug")
         ports = Ports(disk, store, network, WallClock(), Chance(), watcher)
         node = Node(settings, ports, recovered, TimedMachine(store, counts.applies))
         node.allow_campaigns(allowed=False)
@@ -239,9 +250,9 @@ def _secret(path: Path) -> str:
     try:
         secret = path.read_text().strip()
     except OSError as error:
-        raise Exit(2, f"the cluster key cannot be read: {error}") from error
+        raise Exit(2, f"a key cannot be read: {error}") from error
     if not secret:
-        raise Exit(2, f"the cluster key {path} is empty")
+        raise Exit(2, f"the key {path} is empty")
     return secret
 
 

@@ -24,6 +24,7 @@ class Config(ServiceSettings):
     node_join: Literal["auto", "wait"] = "auto"
     data_dir: Annotated[Path, BeforeValidator(_folder)]  # of this member alone
     cluster_key_file: Path  # the secret that members and gateways share
+    watch_key_file: Path | None = None  # the key of who may see this member, and nothing else
     bootstrap_file: Path | None = None  # the first state: currency, users, items
 
     @model_validator(mode="after")

@@ -276,7 +276,7 @@ class Node:
     def _lead_changed(self, leadership: Leadership) -> None:
         """Tell gateways who leads, and send away who waits for a lead that is over."""
         leads = leadership.role is Role.LEADER
-        self._ports.observer.lead_changed(leadership)
+        self._ports.observer.lead_changed(leadership, self._membership.leader(self._raft))
         self._membership.announce(self._raft)
         self._proposals.leadership_changed(leadership.term if leads else 0)
         if not leads:

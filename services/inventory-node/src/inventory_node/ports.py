@@ -192,8 +192,8 @@ class Observer(Protocol):
         """See that there is no space left, or that there is again."""
         ...
 
-    def lead_changed(self, leadership: Leadership) -> None:
-        """See this member's view of the leadership change."""
+    def lead_changed(self, leadership: Leadership, leader: str) -> None:
+        """See this member's view of the leadership change; `leader` by name, empty for nobody."""
         ...
 
 

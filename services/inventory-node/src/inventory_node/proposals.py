@@ -168,10 +168,10 @@ class Proposals:
                 return bounds.check_mutation(parsed.mutation)
             case "administration":
                 return bounds.check_administration(parsed.administration)
+            case "probe":
+                return None
             case None:
-                return errors.invalid_field(
-                    "command", "holds neither a mutation nor an administration"
-                )
+                return errors.invalid_field("command", "holds nothing that is known here")
 
     def _next_batch(self) -> list[Waiting]:
         """Take the commands of one entry from the front; one command always fits."""

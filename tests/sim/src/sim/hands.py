@@ -122,8 +122,9 @@ class HandObserver:
         """Keep whether there is space."""
         self.fills.append(is_full)
 
-    def lead_changed(self, leadership: Leadership) -> None:
+    def lead_changed(self, leadership: Leadership, leader: str) -> None:
         """Keep a view of the leadership."""
+        del leader  # its id is enough
         self.leaderships.append(leadership)
 
 

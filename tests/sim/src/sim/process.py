@@ -269,8 +269,9 @@ class Process:
         """Note whether there is space."""
         self._note(f"full {is_full}")
 
-    def lead_changed(self, leadership: Leadership) -> None:
+    def lead_changed(self, leadership: Leadership, leader: str) -> None:
         """Note who leads."""
+        del leader  # its id is enough
         self._note(describe(leadership))
 
     # The Clock and Random ports.

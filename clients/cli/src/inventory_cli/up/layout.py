@@ -224,6 +224,7 @@ def environments(layout: Layout, port: int, ports: Mapping[str, int]) -> dict[st
             "INVENTORY_NODE_MEMBERS": members,
             "INVENTORY_DATA_DIR": str(layout.data / name),
             "INVENTORY_CLUSTER_KEY_FILE": cluster_key,
+            "INVENTORY_WATCH_KEY_FILE": str(layout.keys / "health.key"),
             "INVENTORY_BOOTSTRAP_FILE": str(layout.bootstrap),
         }
         for name in MEMBERS

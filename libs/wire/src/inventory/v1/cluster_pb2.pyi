@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
@@ -113,6 +114,8 @@ class Member(_message.Message):
     VOTERS_FIELD_NUMBER: _builtins.int
     DIVERGED_FIELD_NUMBER: _builtins.int
     CLOCK_SKEW_MS_FIELD_NUMBER: _builtins.int
+    VOLUME_FIELD_NUMBER: _builtins.int
+    ELECTIONS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     id: _builtins.int
     address: _builtins.str
@@ -148,6 +151,14 @@ class Member(_message.Message):
     def voters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """by name, as this member knows them; in order"""
 
+    @_builtins.property
+    def volume(self) -> Global___Volume:
+        """absent until it was looked at"""
+
+    @_builtins.property
+    def elections(self) -> _containers.RepeatedCompositeFieldContainer[Global___Election]:
+        """the last 16 that this process saw, the oldest first"""
+
     def __init__(
         self,
         *,
@@ -170,16 +181,70 @@ class Member(_message.Message):
         voters: _abc.Iterable[_builtins.str] | None = ...,
         diverged: _builtins.str = ...,
         clock_skew_ms: _builtins.int | None = ...,
+        volume: Global___Volume | None = ...,
+        elections: _abc.Iterable[Global___Election] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_clock_skew_ms", b"_clock_skew_ms", "clock_skew_ms", b"clock_skew_ms", "state_hash", b"state_hash"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_clock_skew_ms", b"_clock_skew_ms", "clock_skew_ms", b"clock_skew_ms", "state_hash", b"state_hash", "volume", b"volume"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_clock_skew_ms", b"_clock_skew_ms", "address", b"address", "applied_index", b"applied_index", "clock_skew_ms", b"clock_skew_ms", "commit_index", b"commit_index", "diverged", b"diverged", "durable_index", b"durable_index", "first_log_index", b"first_log_index", "id", b"id", "last_log_index", b"last_log_index", "leader", b"leader", "name", b"name", "pid", b"pid", "reachable", b"reachable", "role", b"role", "standing", b"standing", "state_hash", b"state_hash", "term", b"term", "version", b"version", "voters", b"voters"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_clock_skew_ms", b"_clock_skew_ms", "address", b"address", "applied_index", b"applied_index", "clock_skew_ms", b"clock_skew_ms", "commit_index", b"commit_index", "diverged", b"diverged", "durable_index", b"durable_index", "elections", b"elections", "first_log_index", b"first_log_index", "id", b"id", "last_log_index", b"last_log_index", "leader", b"leader", "name", b"name", "pid", b"pid", "reachable", b"reachable", "role", b"role", "standing", b"standing", "state_hash", b"state_hash", "term", b"term", "version", b"version", "volume", b"volume", "voters", b"voters"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__clock_skew_ms: _TypeAlias = _typing.Literal["clock_skew_ms"]  # noqa: Y015
     _WhichOneofArgType__clock_skew_ms: _TypeAlias = _typing.Literal["_clock_skew_ms", b"_clock_skew_ms"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__clock_skew_ms) -> _WhichOneofReturnType__clock_skew_ms | None: ...
 
 Global___Member: _TypeAlias = Member  # noqa: Y015
+
+@_typing.final
+class Volume(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    FREE_BYTES_FIELD_NUMBER: _builtins.int
+    size_bytes: _builtins.int
+    free_bytes: _builtins.int
+    """for a process without privileges"""
+    def __init__(
+        self,
+        *,
+        size_bytes: _builtins.int = ...,
+        free_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["free_bytes", b"free_bytes", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Volume: _TypeAlias = Volume  # noqa: Y015
+
+@_typing.final
+class Election(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TERM_FIELD_NUMBER: _builtins.int
+    LEADER_FIELD_NUMBER: _builtins.int
+    SEE_TIME_FIELD_NUMBER: _builtins.int
+    term: _builtins.int
+    leader: _builtins.str
+    """a member's name"""
+    @_builtins.property
+    def see_time(self) -> _timestamp_pb2.Timestamp:
+        """when this member learned of it, by its own clock"""
+
+    def __init__(
+        self,
+        *,
+        term: _builtins.int = ...,
+        leader: _builtins.str = ...,
+        see_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["see_time", b"see_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["leader", b"leader", "see_time", b"see_time", "term", b"term"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Election: _TypeAlias = Election  # noqa: Y015
 
 @_typing.final
 class GetStatusRequest(_message.Message):
@@ -262,6 +327,41 @@ class CheckpointResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CheckpointResponse: _TypeAlias = CheckpointResponse  # noqa: Y015
+
+@_typing.final
+class ProbeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProbeRequest: _TypeAlias = ProbeRequest  # noqa: Y015
+
+@_typing.final
+class ProbeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """the log's index that it was applied at"""
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProbeResponse: _TypeAlias = ProbeResponse  # noqa: Y015
 
 @_typing.final
 class AddMemberRequest(_message.Message):

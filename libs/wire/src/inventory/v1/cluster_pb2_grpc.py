@@ -45,6 +45,11 @@ class ClusterServiceStub:
                 request_serializer=inventory_dot_v1_dot_cluster__pb2.CheckpointRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_cluster__pb2.CheckpointResponse.FromString,
                 _registered_method=True)
+        self.Probe = channel.unary_unary(
+                '/inventory.v1.ClusterService/Probe',
+                request_serializer=inventory_dot_v1_dot_cluster__pb2.ProbeRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_cluster__pb2.ProbeResponse.FromString,
+                _registered_method=True)
         self.AddMember = channel.unary_unary(
                 '/inventory.v1.ClusterService/AddMember',
                 request_serializer=inventory_dot_v1_dot_cluster__pb2.AddMemberRequest.SerializeToString,
@@ -82,6 +87,14 @@ class ClusterServiceServicer:
     def Checkpoint(self, request, context):
         """Admins. Puts a mark in the log at which every member hashes its state; the hashes
         appear in GetStatus, and are equal at equal indexes on members that agree.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Probe(self, request, context):
+        """Admins, and the machine user `health`. Goes the whole way of a write - proposed, synced by a
+        majority, applied - and changes nothing. Errors: UNAVAILABLE (NO_QUORUM).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -131,6 +144,11 @@ def add_ClusterServiceServicer_to_server(servicer, server):
                     servicer.Checkpoint,
                     request_deserializer=inventory_dot_v1_dot_cluster__pb2.CheckpointRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_cluster__pb2.CheckpointResponse.SerializeToString,
+            ),
+            'Probe': grpc.unary_unary_rpc_method_handler(
+                    servicer.Probe,
+                    request_deserializer=inventory_dot_v1_dot_cluster__pb2.ProbeRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_cluster__pb2.ProbeResponse.SerializeToString,
             ),
             'AddMember': grpc.unary_unary_rpc_method_handler(
                     servicer.AddMember,
@@ -208,6 +226,33 @@ class ClusterService:
             '/inventory.v1.ClusterService/Checkpoint',
             inventory_dot_v1_dot_cluster__pb2.CheckpointRequest.SerializeToString,
             inventory_dot_v1_dot_cluster__pb2.CheckpointResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Probe(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.ClusterService/Probe',
+            inventory_dot_v1_dot_cluster__pb2.ProbeRequest.SerializeToString,
+            inventory_dot_v1_dot_cluster__pb2.ProbeResponse.FromString,
             options,
             channel_credentials,
             insecure,

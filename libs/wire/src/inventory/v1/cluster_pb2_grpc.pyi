@@ -41,6 +41,10 @@ class ClusterServiceStub:
     """Admins. Puts a mark in the log at which every member hashes its state; the hashes
     appear in GetStatus, and are equal at equal indexes on members that agree.
     """
+    Probe: _grpc.UnaryUnaryMultiCallable[_cluster_pb2.ProbeRequest, _cluster_pb2.ProbeResponse]
+    """Admins, and the machine user `health`. Goes the whole way of a write - proposed, synced by a
+    majority, applied - and changes nothing. Errors: UNAVAILABLE (NO_QUORUM).
+    """
     AddMember: _grpc.UnaryUnaryMultiCallable[_cluster_pb2.AddMemberRequest, _cluster_pb2.ChangeMembersResponse]
     """Admins, all of them. One change at a time; the answer comes when it is committed. Each may be
     asked for again. Errors: FAILED_PRECONDITION (CHANGE_REFUSED: not now, or not without losing
@@ -67,6 +71,10 @@ class ClusterServiceAsyncStub(ClusterServiceStub):
     Checkpoint: _aio.UnaryUnaryMultiCallable[_cluster_pb2.CheckpointRequest, _cluster_pb2.CheckpointResponse]  # type: ignore[assignment]
     """Admins. Puts a mark in the log at which every member hashes its state; the hashes
     appear in GetStatus, and are equal at equal indexes on members that agree.
+    """
+    Probe: _aio.UnaryUnaryMultiCallable[_cluster_pb2.ProbeRequest, _cluster_pb2.ProbeResponse]  # type: ignore[assignment]
+    """Admins, and the machine user `health`. Goes the whole way of a write - proposed, synced by a
+    majority, applied - and changes nothing. Errors: UNAVAILABLE (NO_QUORUM).
     """
     AddMember: _aio.UnaryUnaryMultiCallable[_cluster_pb2.AddMemberRequest, _cluster_pb2.ChangeMembersResponse]  # type: ignore[assignment]
     """Admins, all of them. One change at a time; the answer comes when it is committed. Each may be
@@ -103,6 +111,16 @@ class ClusterServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_cluster_pb2.CheckpointResponse, _abc.Awaitable[_cluster_pb2.CheckpointResponse]]:
         """Admins. Puts a mark in the log at which every member hashes its state; the hashes
         appear in GetStatus, and are equal at equal indexes on members that agree.
+        """
+
+    @_abc_1.abstractmethod
+    def Probe(
+        self,
+        request: _cluster_pb2.ProbeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cluster_pb2.ProbeResponse, _abc.Awaitable[_cluster_pb2.ProbeResponse]]:
+        """Admins, and the machine user `health`. Goes the whole way of a write - proposed, synced by a
+        majority, applied - and changes nothing. Errors: UNAVAILABLE (NO_QUORUM).
         """
 
     @_abc_1.abstractmethod

@@ -92,6 +92,7 @@ class Api:
         cluster = {
             "GetStatus": _unary(self._get_status),
             "Checkpoint": _unary(self._checkpoint),
+            "Probe": _unary(self._probe),
             "AddMember": _unary(self._change(cluster_pb2.AddMemberRequest, self._members.add)),
             "PromoteMember": _unary(
                 self._change(cluster_pb2.PromoteMemberRequest, self._members.promote)
@@ -248,10 +249,22 @@ class Api:
             epoch=principal.epoch,
             administration=administration.SerializeToString(deterministic=True),
         )
+        return await self._administration_outcome(command, context)
+
+    async def _administration_outcome(
+        self, command: raw_pb2.RawCommand, context: Context
+    ) -> log_pb2.AdministrationOutcome:
         reply = await self._driver.command(
             command.SerializeToString(), deadline_ms(context.time_remaining())
         )
         return log_pb2.AdministrationOutcome.FromString(reply.administration)
+
+    async def _probe(self, raw: bytes, context: Context) -> bytes:
+        parse(cluster_pb2.ProbeRequest, raw)
+        principal = self._principal(context)
+        command = raw_pb2.RawCommand(user_id=principal.user_id, epoch=principal.epoch, probe=b"")
+        outcome = await self._administration_outcome(command, context)
+        return cluster_pb2.ProbeResponse(revision=outcome.revision).SerializeToString()
 
     def _change(self, message: type[Parsed], change: Changing[Parsed]) -> Behavior:
         async def behavior(raw: bytes, context: Context) -> bytes:

@@ -134,6 +134,8 @@ class Machine:
     def _command(self, command: raw_pb2.RawCommand) -> Applied:
         if command.HasField("mutation"):
             return self._mutation(command.user_id, command.epoch, command.mutation)
+        if command.HasField("probe"):
+            return self._probe(command.user_id, command.epoch)
         return self._administration(command.user_id, command.epoch, command.administration)
 
     def _mutation(self, user_id: int, epoch: int, raw: bytes) -> Applied:
@@ -156,6 +158,14 @@ class Machine:
         outcome = _RULES[kind](self._memory, request, self._context).SerializeToString()
         self._remember(bucket, user_id, request_id, raw, outcome, administration=False)
         return Kept(outcome)
+
+    def _probe(self, user_id: int, epoch: int) -> Applied:
+        """Change nothing. A build that does not know probes refuses them, and changes as little."""
+        refused = users.check_probe(self._memory, user_id, epoch)
+        if refused is not None:
+            return _refused(refused)
+        outcome = log_pb2.AdministrationOutcome(revision=self._applied_index)
+        return Administered(outcome.SerializeToString())
 
     def _remember(  # noqa: PLR0913 - the parts of one record
         self,

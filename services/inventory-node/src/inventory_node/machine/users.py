@@ -11,6 +11,7 @@ CUSTOMERS = frozenset({auth_pb2.ROLE_CUSTOMER, auth_pb2.ROLE_ADMIN})
 PRODUCERS = frozenset({auth_pb2.ROLE_PRODUCER, auth_pb2.ROLE_ADMIN})
 ADMINS = frozenset({auth_pb2.ROLE_ADMIN})
 KEEPERS = frozenset({auth_pb2.ROLE_PRODUCER, auth_pb2.ROLE_ADMIN, auth_pb2.ROLE_MACHINE})
+HEALTH = "health"  # the machine user that probes, and may do nothing else
 EVERYBODY = frozenset(auth_pb2.Role.values()) - {auth_pb2.ROLE_UNSPECIFIED}
 
 CLUSTER = 0  # the user id of the cluster itself
@@ -36,6 +37,7 @@ _QUERIES = {
     "list_users": ADMINS,
     "get_credential": frozenset[int](),
 }
+_QUERIES_OF_HEALTH = frozenset({"get_current_user"})
 
 
 def check_token(user: User | None, epoch: int) -> status_pb2.Status | None:
@@ -76,6 +78,8 @@ def check_query(user: User | None, epoch: int, kind: str) -> status_pb2.Status |
     problem = check_token(user, epoch)
     if problem is not None or user is None:
         return problem
+    if _is_health(user) and kind not in _QUERIES_OF_HEALTH:
+        return errors.role_not_allowed("of health", "another user")
     return check_role(user, _QUERIES[kind])
 
 
@@ -89,7 +93,22 @@ def check_administration(
     problem = check_token(user, epoch)
     if problem is not None or user is None:
         return problem
-    return None if own_id == user_id else check_role(user, ADMINS)
+    return None if own_id == user_id and not _is_health(user) else check_role(user, ADMINS)
+
+
+def check_probe(memory: Memory, user_id: int, epoch: int) -> status_pb2.Status | None:
+    """Return why a user may not probe, or None."""
+    user = memory.user(user_id)
+    problem = check_token(user, epoch)
+    if problem is not None or user is None:
+        return problem
+    if _is_health(user) or user.role in ADMINS:
+        return None
+    return errors.role_not_allowed(role_name(user.role), "admin, or the machine user health")
+
+
+def _is_health(user: User) -> bool:
+    return user.name == HEALTH and user.role == auth_pb2.ROLE_MACHINE
 
 
 def message(user: User) -> auth_pb2.User:

@@ -38,9 +38,10 @@ Post = Callable[[events.Event], None]
 class Gate:
     """Who may talk to this member."""
 
-    def __init__(self, key: str) -> None:
-        """Let those in who know the cluster's key."""
+    def __init__(self, key: str, watch_key: str = "") -> None:
+        """Let those in who know the cluster's key, and those who know the other one look."""
         self._key = key.encode()
+        self._watch_key = watch_key.encode()
 
     async def check(self, context: Context) -> None:
         """End the call of anybody else."""
@@ -49,6 +50,12 @@ class Gate:
             await context.abort(
                 grpc.StatusCode.UNAUTHENTICATED, "this is for members and gateways: wrong key"
             )
+
+    async def check_watcher(self, context: Context) -> None:
+        """End the call of anybody who may not even look."""
+        token = bearer(context.invocation_metadata()) or ""
+        if not self._watch_key or not hmac.compare_digest(token.encode(), self._watch_key):
+            await self.check(context)
 
 
 class Session:
@@ -148,7 +155,7 @@ class Gateways(forward_pb2_grpc.ForwardServiceServicer):
         self, request: forward_pb2.GetMemberRequest, context: Context
     ) -> forward_pb2.GetMemberResponse:
         """Say how this member sees itself."""
-        await self._gate.check(context)
+        await self._gate.check_watcher(context)
         return self._describe()
 
 

@@ -113,7 +113,7 @@ class NodeCollector(Collector):
 
     def _member(self) -> Iterator[Metric]:
         member = self._view()
-        gauges = (
+        gauges: tuple[tuple[str, str, float], ...] = (
             ("role", "1 follower, 2 pre-candidate, 3 candidate, 4 leader.", member.role),
             ("leader", "1 while this member leads.", member.role == cluster_pb2.MEMBER_ROLE_LEADER),
             ("term", "The current term.", member.term),
@@ -124,6 +124,11 @@ class NodeCollector(Collector):
             ("log_last_index", "The last index of the log.", member.last_log_index),
             ("loop_lag_seconds", "How late the last tick was handled.", self._lag()),
         )
+        if member.HasField("volume"):
+            gauges += (
+                ("volume_size_bytes", "The size of the data's volume.", member.volume.size_bytes),
+                ("volume_free_bytes", "What is free there.", member.volume.free_bytes),
+            )
         for name, text, value in gauges:
             yield GaugeMetricFamily(PREFIX + name, text, value=value)
 

@@ -1,9 +1,10 @@
 """The observer port: counts, and tells of changes of the catalogue and of the lead."""
 
+import time
 from collections.abc import Sequence
 
 import structlog
-from inventory.v1 import inventory_pb2
+from inventory.v1 import cluster_pb2, inventory_pb2
 from raft.messages import Entry, EntryKind
 from raft.ready import Leadership, Role
 
@@ -12,6 +13,7 @@ from inventory_node.runtime.metrics import Counts
 
 _log = structlog.get_logger()
 
+ELECTIONS_MAX = 16  # that are remembered
 LENGTH_DELIMITED = 2  # the wire type of a message field
 
 
@@ -32,6 +34,7 @@ class Watcher:
         """Count into `counts`; tell of `orders` too, at level debug."""
         self._counts = counts
         self._told = CATALOGUE | ORDERS if orders else CATALOGUE
+        self.elections: tuple[cluster_pb2.Election, ...] = ()  # that brought a leader, oldest first
 
     def applied(self, entry: Entry, outcomes: Sequence[Applied]) -> None:
         """Count, and log what changed the catalogue."""
@@ -51,11 +54,15 @@ class Watcher:
         else:
             _log.info("disk_has_space")
 
-    def lead_changed(self, leadership: Leadership) -> None:
-        """Count and log."""
+    def lead_changed(self, leadership: Leadership, leader: str) -> None:
+        """Count, log and remember."""
         self._counts.elections += 1
         self._counts.candidacies += leadership.role is Role.CANDIDATE
         _log.info("leadership", role=leadership.role.value, term=leadership.term)
+        if leader and leadership.term not in [one.term for one in self.elections]:
+            election = cluster_pb2.Election(term=leadership.term, leader=leader)
+            election.see_time.FromNanoseconds(time.time_ns())
+            self.elections = (*self.elections, election)[-ELECTIONS_MAX:]
 
 
 def _tell(outcome: inventory_pb2.Outcome) -> None:

@@ -58,6 +58,7 @@ class Command(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     MUTATION_FIELD_NUMBER: _builtins.int
     ADMINISTRATION_FIELD_NUMBER: _builtins.int
+    PROBE_FIELD_NUMBER: _builtins.int
     user_id: _builtins.int
     """0: the cluster itself"""
     epoch: _builtins.int
@@ -66,6 +67,8 @@ class Command(_message.Message):
     def mutation(self) -> _inventory_pb2.Mutation: ...
     @_builtins.property
     def administration(self) -> Global___Administration: ...
+    @_builtins.property
+    def probe(self) -> Global___Probe: ...
     def __init__(
         self,
         *,
@@ -73,16 +76,34 @@ class Command(_message.Message):
         epoch: _builtins.int = ...,
         mutation: _inventory_pb2.Mutation | None = ...,
         administration: Global___Administration | None = ...,
+        probe: Global___Probe | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["administration", b"administration", "kind", b"kind", "mutation", b"mutation"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["administration", b"administration", "kind", b"kind", "mutation", b"mutation", "probe", b"probe"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["administration", b"administration", "epoch", b"epoch", "kind", b"kind", "mutation", b"mutation", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["administration", b"administration", "epoch", b"epoch", "kind", b"kind", "mutation", b"mutation", "probe", b"probe", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["mutation", "administration"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["mutation", "administration", "probe"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
 Global___Command: _TypeAlias = Command  # noqa: Y015
+
+@_typing.final
+class Probe(_message.Message):
+    """Changes nothing and is remembered nowhere: that it was applied is all that it is for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Probe: _TypeAlias = Probe  # noqa: Y015
 
 @_typing.final
 class Administration(_message.Message):
@@ -324,7 +345,7 @@ Global___Contact: _TypeAlias = Contact  # noqa: Y015
 
 @_typing.final
 class AdministrationOutcome(_message.Message):
-    """The outcome of an Administration."""
+    """The outcome of an Administration or a Probe."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -201,10 +201,12 @@ class RawCommand(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     MUTATION_FIELD_NUMBER: _builtins.int
     ADMINISTRATION_FIELD_NUMBER: _builtins.int
+    PROBE_FIELD_NUMBER: _builtins.int
     user_id: _builtins.int
     epoch: _builtins.int
     mutation: _builtins.bytes
     administration: _builtins.bytes
+    probe: _builtins.bytes
     def __init__(
         self,
         *,
@@ -212,12 +214,13 @@ class RawCommand(_message.Message):
         epoch: _builtins.int = ...,
         mutation: _builtins.bytes = ...,
         administration: _builtins.bytes = ...,
+        probe: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["administration", b"administration", "kind", b"kind", "mutation", b"mutation"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["administration", b"administration", "kind", b"kind", "mutation", b"mutation", "probe", b"probe"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["administration", b"administration", "epoch", b"epoch", "kind", b"kind", "mutation", b"mutation", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["administration", b"administration", "epoch", b"epoch", "kind", b"kind", "mutation", b"mutation", "probe", b"probe", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["mutation", "administration"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["mutation", "administration", "probe"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 

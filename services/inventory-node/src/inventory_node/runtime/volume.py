@@ -1,0 +1,47 @@
+"""How much space is left where a member keeps its data."""
+
+import os
+import threading
+from pathlib import Path
+
+from inventory.v1 import cluster_pb2
+
+LOOK_SECONDS = 2.0
+
+
+def look(folder: Path) -> cluster_pb2.Volume:
+    """Return the size of a folder's volume, and what a process without privileges may fill."""
+    found = os.statvfs(folder)
+    return cluster_pb2.Volume(
+        size_bytes=found.f_blocks * found.f_frsize, free_bytes=found.f_bavail * found.f_frsize
+    )
+
+
+class Volume:
+    """Looks now and then, in a thread of its own: a disk that hangs holds up nobody else.
+
+    - What is shown was read at one moment, and stays while the disk does not answer.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Begin to look at the volume that `folder` is on."""
+        self._folder = folder
+        self._seen: cluster_pb2.Volume | None = None
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="volume", daemon=True)
+        self._thread.start()
+
+    @property
+    def seen(self) -> cluster_pb2.Volume | None:
+        """What was read last, None before the first time."""
+        return self._seen
+
+    def close(self) -> None:
+        """Look no more; a look that hangs is not waited for."""
+        self._end.set()
+
+    def _run(self) -> None:
+        while True:
+            self._seen = look(self._folder)
+            if self._end.wait(LOOK_SECONDS):
+                return
