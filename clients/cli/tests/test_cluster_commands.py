@@ -1,7 +1,8 @@
 """What `inventory cluster check` and `scale-to` make of a status."""
 
-from inventory_cli.cluster import problems_of, surplus_of
+from inventory_cli.cluster import differences_of, problems_of, surplus_of
 from inventory_client import Member, Status
+from inventory_client.models import StateHash
 
 VOTERS = ("node-0", "node-1", "node-2")
 
@@ -70,3 +71,21 @@ def test_the_highest_numbers_go_first() -> None:
     removed = member("inventory-node-11", standing="removed")
     learner = member("inventory-node-12", standing="learner")
     assert surplus_of(status(removed, learner), 3) == ["inventory-node-12"]
+
+
+def test_states_are_compared_at_the_index_that_was_asked_for() -> None:
+    """Who differs is named, and who is silent; removed members do not count."""
+    same, other = StateHash(7, "aa"), StateHash(7, "bb")
+    agree = [member(name, state_hash=same) for name in VOTERS]
+    removed = member("node-3", standing="removed", state_hash=StateHash(3, "cc"))
+    assert differences_of(status(*agree, removed), 7) == []
+    assert differences_of(status(*agree), 8) is None
+    assert differences_of(status(*agree[:2], member("node-2")), 7) is None
+    silent = member("node-2", reachable=False, standing="")
+    assert differences_of(status(*agree[:2], silent), 7) == [
+        "node-2 has a vote and does not answer"
+    ]
+    assert differences_of(status(*agree[:2], member("node-2", state_hash=other)), 7) == [
+        "node-2: the state at index 7 has hash bb",
+        "node-0, node-1: the state at index 7 has hash aa",
+    ]

@@ -52,6 +52,11 @@ def busy(settings: NodeSettings) -> NodeSettings:
     return replace(settings, flush_commands_max=4, log_tail_entries=4)
 
 
+def unwatched(settings: NodeSettings) -> NodeSettings:
+    """Let no checkpoint come by itself."""
+    return replace(settings, survey_ticks=1_000_000)
+
+
 def fill(hands: Hands, leader: Member, first: int, count: int) -> None:
     """Order one by one, each in an entry of its own."""
     for number in range(first, first + count):
@@ -73,7 +78,7 @@ class TestFlushes:
 
     def test_a_flush_comes_by_age(self, tmp_path: Path) -> None:
         """A quiet cluster becomes durable too, and then rests."""
-        hands = Hands(tmp_path)
+        hands = Hands(tmp_path, change=unwatched)
         leader = hands.elect(1)
         hands.open()
         fill(hands, leader, 1, 1)

@@ -119,6 +119,13 @@ def test_a_member_is_added_promoted_made_leader_and_removed(
         assert customer.order_item(1, 1).order_id
 
 
+def test_an_operator_compares_the_states(system: Up, admin: Operator) -> None:
+    """On request, whatever the checkpoints that come by themselves."""
+    assert len(system.watcher.get_status().members) == 3
+    status, said = admin.type("cluster", "verify")
+    assert (status, said.strip()) == (0, "every member holds the same state")
+
+
 def test_what_makes_no_sense_is_refused_in_a_sentence(system: Up, admin: Operator) -> None:
     """And changes nothing."""
     before = system.watcher.get_status().members

@@ -87,6 +87,59 @@ def problems_of(status: Status) -> list[str]:
     return problems
 
 
+@cluster_app.command("verify")
+def verify(
+    context: typer.Context,
+    wait: Annotated[
+        float, typer.Option(help="Seconds that the members have to hash their states.", min=1)
+    ] = 60,
+) -> None:
+    """Let all members hash their states and compare; exit status 1 on a difference (admins)."""
+    with connected(context.obj) as inventory:
+        problems = _verified(inventory, time.monotonic() + wait)
+    for problem in problems:
+        typer.echo(f"inventory: {problem}", err=True)
+    if problems:
+        raise typer.Exit(EXIT_REFUSED)
+    typer.echo("every member holds the same state", err=True)
+
+
+def _verified(inventory: Inventory, deadline: float) -> list[str]:
+    """Return what is wrong with the members' states at an index that is made for it."""
+    index = inventory.checkpoint()
+    while True:
+        status = inventory.get_status()
+        problems = differences_of(status, index)
+        if problems is not None:
+            return problems
+        if time.monotonic() > deadline:
+            return [f"not every member has hashed its state at {index} in time; ask again"]
+        if any(one.state_hash and one.state_hash.index > index for one in status.members):
+            index = inventory.checkpoint()  # another checkpoint came between
+        time.sleep(RETRY_SECONDS)
+
+
+def differences_of(status: Status, index: int) -> list[str] | None:
+    """Return a sentence for every member that has not the state of most, or does not say.
+
+    None: somebody who answers and takes part has no hash at `index`.
+    """
+    leader = _leader(status)
+    voters = leader.voters if leader is not None else ()
+    silent = [one.name for one in status.members if not one.reachable and one.name in voters]
+    there = [one for one in status.members if one.standing in {"voter", "learner"}]
+    hashes: dict[str, list[str]] = {}
+    for member in there:
+        if member.state_hash is None or member.state_hash.index != index:
+            return None
+        hashes.setdefault(member.state_hash.sha256, []).append(member.name)
+    problems = [f"{name} has a vote and does not answer" for name in silent]
+    if len(hashes) > 1:
+        for sha256, names in sorted(hashes.items(), key=lambda found: len(found[1])):
+            problems.append(f"{', '.join(names)}: the state at index {index} has hash {sha256}")
+    return problems
+
+
 @cluster_app.command("scale-to")
 def scale_to(
     context: typer.Context,

@@ -6,8 +6,8 @@ The rooms, from the bottom:
 - `machine`: the replicated state, pure; `wal`: the log on disk, a planner of disk operations.
 - `core` and the parts it is made of: `journal` (one disk job at a time), `proposals` (commands and
   their waiters), `applying`, `reading` (quorum rounds), `flushing` (the database, and how much log
-  is kept), `snapshots`, `membership`, `stamps`, `answers`, `view`. `settings` and `codec` serve
-  them all.
+  is kept), `snapshots`, `surveys` (whose clock or state is off, with `clocks` and `agreement`),
+  `membership`, `stamps`, `answers`, `view`. `settings` and `codec` serve them all.
 - `runtime`: asyncio, threads, SQLite and gRPC behind the ports. `__main__` wires it, and lists the
   exit statuses; `config` the settings, `bootstrap` the rules of the first start.
 
@@ -32,6 +32,7 @@ its session is open; every `ChunkReceived` is answered by `answer_chunk`, once.
 
 Caveats: followers take no proposals, they name the leader. A follower learns of a commit with the
 next append or heartbeat, so at rest its state is a heartbeat behind. Changes of the members come
-one at a time, and only where a majority of those that would be left answered lately. Time that went
-ahead with one leader's clock stays ahead: no member is asked for its clock.
+one at a time, and only where a majority of those that would be left answered lately. Time that
+went ahead with one leader's clock stays ahead, also when that leader has handed over for it. A
+state that is damaged in memory alone is not found before it is flushed.
 """

@@ -33,13 +33,14 @@ from inventory_node.core import Halted, Node, NodeSettings, Ports
 from inventory_node.ports import Contact
 from inventory_node.runtime.api import Gate, Gateways, PeerApi, member_response
 from inventory_node.runtime.changes import Changes, Joining
-from inventory_node.runtime.loop import Loop
+from inventory_node.runtime.loop import TICK_SECONDS, Loop
 from inventory_node.runtime.metrics import Counts, NodeCollector, registry
 from inventory_node.runtime.network import Network
-from inventory_node.runtime.opening import POLL_SECONDS, Exit, Opening
+from inventory_node.runtime.opening import POLL_SECONDS, Exit, Opening, installed_index_of
 from inventory_node.runtime.peers import Local, Peers
 from inventory_node.runtime.probes import Probes
 from inventory_node.runtime.server import AddressTaken, serve
+from inventory_node.runtime.snapshot import condemned
 from inventory_node.runtime.sqlite import DatabaseError
 from inventory_node.runtime.timing import TimedDisk, TimedMachine, TimedStore
 from inventory_node.runtime.volume import Volume
@@ -47,6 +48,7 @@ from inventory_node.runtime.watcher import Watcher
 from inventory_node.wal import Identity, LogDamaged, LogForeign, Recovered
 
 SHOW_SECONDS = 0.25
+CHECKPOINT_GAP_TICKS = 1_200  # or less, where checkpoints come more often
 # Full collections are all but off: over a state in use they take hundreds of milliseconds on the
 # loop, and hardly anything in it is a cycle.
 GC_THRESHOLDS = (5_000, 5, 1_000)
@@ -188,7 +190,8 @@ class Member:
         """Be a member until the end."""
         config, identity = self._config, self._identity
         initialize = bootstrap.initialize_of(config.bootstrap_file, identity.cluster_id)
-        installed = recovered.installed.index if recovered.installed is not None else 0
+        installed = installed_index_of(recovered)
+        checkpoint_ticks = round(config.node_checkpoint_seconds / TICK_SECONDS)
         counts = Counts()
         disk = TimedDisk(config.data_dir / "wal", loop.emit, counts.syncs)
         store = TimedStore(config.data_dir, installed, loop.emit, counts.flushes)
@@ -198,6 +201,9 @@ class Member:
             cluster_id=identity.cluster_id,
             members={member_id: name for name, member_id in self._ids.items()},
             initialize=initialize,
+            condemned=condemned(config.data_dir, installed),
+            checkpoint_ticks=checkpoint_ticks,
+            checkpoint_gap_ticks=min(CHECKPOINT_GAP_TICKS, checkpoint_ticks),
         )
         watcher = self._watcher = Watcher(counts, orders=config.log_level == "debug")
         ports = Ports(disk, store, network, WallClock(), Chance(), watcher)

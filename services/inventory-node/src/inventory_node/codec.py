@@ -5,6 +5,7 @@ kind, or an id of 0 raises `CodecError`, and the caller drops the frame. `Instal
 wire form: a snapshot travels in chunks, and its recipient makes the message.
 """
 
+from collections.abc import Iterable
 from typing import assert_never
 
 from google.protobuf.message import DecodeError
@@ -27,6 +28,8 @@ from raft.messages import (
     VoteReply,
     VoteRequest,
 )
+
+from inventory_node.ports import STATE_HASH_FORM, PeerMessage, Survey, SurveyReply
 
 
 class CodecError(Exception):
@@ -183,3 +186,64 @@ def _read_append_request(wire: peer_pb2.Message) -> AppendRequest:
         request.commit,
         entries,
     )
+
+
+def add_to_frame(frame: peer_pb2.PeerFrame, message: PeerMessage) -> int:
+    """Put a message into a frame; return its size in bytes. CodecError as `message_to_wire`."""
+    if isinstance(message, Survey):
+        return _write_survey(frame.surveys.add(), message)
+    if isinstance(message, SurveyReply):
+        return _write_survey_reply(frame.survey_replies.add(), message)
+    wire = message_to_wire(message)
+    frame.messages.append(wire)
+    return wire.ByteSize()
+
+
+def surveys_of(frame: peer_pb2.PeerFrame) -> Iterable[Survey | SurveyReply]:
+    """Read what a frame holds beside messages of consensus.
+
+    Hashes of another form than this build's are left out: they compare with nothing.
+    """
+    for survey in frame.surveys:
+        comparable = survey.form == STATE_HASH_FORM
+        yield Survey(
+            survey.sender,
+            survey.recipient,
+            survey.term,
+            survey.sent_ms,
+            survey.skew_ms if survey.HasField("skew_ms") else None,
+            survey.index if comparable else 0,
+            tuple((one.member_id, one.sha256) for one in survey.hashes if comparable),
+        )
+    for reply in frame.survey_replies:
+        comparable = reply.form == STATE_HASH_FORM
+        yield SurveyReply(
+            reply.sender,
+            reply.recipient,
+            reply.term,
+            reply.sent_ms,
+            reply.clock_ms,
+            reply.index if comparable else 0,
+            reply.sha256 if comparable else "",
+            reply.compared,
+            reply.diverged,
+        )
+
+
+def _write_survey(wire: peer_pb2.Survey, survey: Survey) -> int:
+    wire.sender, wire.recipient, wire.term = survey.sender, survey.recipient, survey.term
+    wire.sent_ms = survey.sent_ms
+    if survey.skew_ms is not None:
+        wire.skew_ms = survey.skew_ms
+    wire.form, wire.index = STATE_HASH_FORM, survey.index
+    for member, sha256 in survey.hashes:
+        wire.hashes.add(member_id=member, sha256=sha256)
+    return wire.ByteSize()
+
+
+def _write_survey_reply(wire: peer_pb2.SurveyReply, reply: SurveyReply) -> int:
+    wire.sender, wire.recipient, wire.term = reply.sender, reply.recipient, reply.term
+    wire.sent_ms, wire.clock_ms = reply.sent_ms, reply.clock_ms
+    wire.form, wire.index, wire.sha256 = STATE_HASH_FORM, reply.index, reply.sha256
+    wire.compared, wire.diverged = reply.is_compared, reply.is_diverged
+    return wire.ByteSize()

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from wire.settings import Address, Members, OptionalAddress, ServiceSettings, by_name
 
 
@@ -22,6 +22,8 @@ class Config(ServiceSettings):
     node_address: OptionalAddress = ""  # where others find a member that is none of the first
     # auto: a member that does not take part asks to; wait: for `inventory cluster add`
     node_join: Literal["auto", "wait"] = "auto"
+    # between two checkpoints, at which members compare their states; none without a change
+    node_checkpoint_seconds: Annotated[float, Field(ge=1, le=86_400)] = 300
     data_dir: Annotated[Path, BeforeValidator(_folder)]  # of this member alone
     cluster_key_file: Path  # the secret that members and gateways share
     watch_key_file: Path | None = None  # the key of who may see this member, and nothing else

@@ -5,13 +5,11 @@ through the ports and comes back as events. Consensus says what is owed (`raft.r
 `Node._discharge` is the one place where that is handed to disk, transport and machine.
 """
 
-from collections.abc import Sequence
 from typing import assert_never
 
 from inventory.raft.v1 import forward_pb2
 from inventory.v1 import cluster_pb2
 from raft import ConfigurationCodec, InvariantViolation, RawNode, Restored, Settings, TransferBegun
-from raft.messages import Message
 from raft.ready import Leadership, Ready, Role
 
 from inventory_node import events
@@ -28,6 +26,7 @@ from inventory_node.settings import Halted, NodeSettings, Ports
 from inventory_node.snapshots import Incoming, Outgoing
 from inventory_node.space import Space
 from inventory_node.stamps import Stamps
+from inventory_node.surveys import Serving, Surveys
 from inventory_node.view import show
 from inventory_node.wal import Recovered
 
@@ -52,6 +51,7 @@ class Node:
         _check_fit(recovered, machine)
         self._settings = settings
         self._ports = ports
+        self._send = ports.transport.send
         self._machine = machine
         self._raft = _consensus(settings, ports, recovered, machine)
         retry_ticks = settings.full_retry_ticks
@@ -71,7 +71,8 @@ class Node:
         self._incoming = Incoming(settings.member_id, ports.store, ports.transport)
         self._membership = Membership(settings, self._answers, ports.transport)
         self._membership.configured(self._raft.configuration)
-        self._state_hash = cluster_pb2.StateHash()
+        serving = Serving(self._proposals, self._reading, self._outgoing)
+        self._surveys = Surveys(settings, ports, machine, self._flushing, serving)
         self._leaving = False  # the lead is being handed over, then this member stops
         self._stopping = False
 
@@ -106,15 +107,16 @@ class Node:
 
     def view(self) -> cluster_pb2.Member:
         """Return the member as it sees itself; pid, version and address are the runtime's."""
-        member = show(self._settings, self._raft, self._machine, self._state_hash)
+        member = show(self._settings, self._raft, self._machine)
         member.durable_index = self._flushing.durable_index
         self._membership.show(member, self._raft)
+        self._surveys.show(member)
         return member
 
     def _take(self, event: events.Event) -> None:
         """Pass an event on to the part that it concerns."""
         match event:
-            case events.Tick() | events.PeerMessages() | events.ChunkReceived():
+            case events.Tick() | events.PeerMessages() | events.Surveyed() | events.ChunkReceived():
                 self._hear(event)
             case events.Forwarded():
                 self._admit(event)
@@ -138,7 +140,7 @@ class Node:
         """Whether time and peers count for nothing: the log is being mended, or it is the end."""
         return self._stopping or not self._journal.repaired
 
-    def _hear(self, event: events.Tick | events.PeerMessages | events.ChunkReceived) -> None:
+    def _hear(self, event: events.Heard) -> None:
         """Let time pass, or listen to a peer."""
         match event:
             case events.ChunkReceived():
@@ -152,20 +154,24 @@ class Node:
                 self._journal.tick()
                 if self._journal.hangs(self._settings.disk_hung_ticks):
                     self._raft.step_down()  # the disk hangs, the others' may not
+                self._send(self._surveys.tick(self._raft))
             case events.PeerMessages():
                 for message in event.messages:
                     self._raft.step(message)
+            case events.Surveyed():
+                self._send(self._surveys.heard(event.message, self._raft))
             case _:
                 assert_never(event)
 
     def _admit(self, event: events.Forwarded) -> None:
         """Take a gateway's frame; commands are for the leader, questions for anybody."""
         session, request = event.session, event.request
-        if self._raft.role is Role.LEADER and not self._stopping:
+        out_of_service = self._stopping or self._surveys.diverged
+        if self._raft.role is Role.LEADER and not out_of_service:
             self._proposals.offer(session, request.proposals)
         else:
             self._proposals.decline(session, request.proposals, forward_pb2.RETRY_NOT_LEADER)
-        if self._stopping:
+        if out_of_service:
             self._reading.decline(session, request.questions, forward_pb2.RETRY_NOT_LEADER)
         else:
             self._reading.offer(session, request.questions)
@@ -181,16 +187,11 @@ class Node:
             case events.Answered():
                 self._reading.answered(event.answers)
             case events.Hashed():
-                self._state_hash = cluster_pb2.StateHash(index=event.index, sha256=event.sha256)
+                self._surveys.hashed(event.index, event.sha256)
             case events.DiskFull() | events.StoreFull():
                 self._space.ran_out(event, self._raft)
-            case events.DiskFailed():
-                raise Halted(
-                    f"the log's disk failed: {event.problem}; what the job wrote may or may not "
-                    "be there, so the process ends and recovers at its next start"
-                )
-            case events.StoreFailed():
-                raise Halted(f"the database failed: {event.problem}")
+            case events.DiskFailed() | events.StoreFailed():
+                raise Halted(_failure_of(event))
             case _:
                 assert_never(event)
 
@@ -230,8 +231,8 @@ class Node:
         """
         if self._space.look(self._raft):
             self._proposals.turn_away()
-        may_propose = self._journal.idle and not (self._leaving or self._raft.transferring)
-        if may_propose and self._raft.role is Role.LEADER:
+        held = self._leaving or self._raft.transferring or self._surveys.diverged
+        if self._journal.idle and not held and self._raft.role is Role.LEADER:
             self._proposals.propose(self._raft)
         self._reading.begin(self._raft)
         ready = self._raft.ready()
@@ -268,10 +269,6 @@ class Node:
         self._send(batch.messages)
         if batch.install is not None:
             self._incoming.recorded()
-
-    def _send(self, messages: Sequence[Message]) -> None:
-        if messages:
-            self._ports.transport.send(messages)
 
     def _lead_changed(self, leadership: Leadership) -> None:
         """Tell gateways who leads, and send away who waits for a lead that is over."""
@@ -315,6 +312,7 @@ class Node:
         self._applying.replaced(meta)
         self._stamps.note_ms(self._machine.stamp_ms)
         self._flushing.replaced()
+        self._surveys.replaced()
         self._raft.applied(meta.index)
 
     def _leave(self) -> None:
@@ -322,7 +320,8 @@ class Node:
 
         What is offered meanwhile is held, and sent away to the successor.
         """
-        if self._leaving or not isinstance(self._raft.transfer(), TransferBegun):
+        successor = self._surveys.successor(self._raft)
+        if self._leaving or not isinstance(self._raft.transfer(successor), TransferBegun):
             self._stop()
         else:
             self._leaving = True
@@ -334,6 +333,15 @@ class Node:
         self._proposals.leadership_changed(0)
         self._reading.stop()
         self._flushing.ask(self._machine.applied_index)
+
+
+def _failure_of(event: events.DiskFailed | events.StoreFailed) -> str:
+    if isinstance(event, events.StoreFailed):
+        return f"the database failed: {event.problem}"
+    return (
+        f"the log's disk failed: {event.problem}; what the job wrote may or may not be there, so "
+        "the process ends and recovers at its next start"
+    )
 
 
 def _check_fit(recovered: Recovered, machine: Machine) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from inventory.raft.v1 import forward_pb2, membership_pb2
 from raft.messages import Message
 
-from inventory_node.ports import SnapshotHeader
+from inventory_node.ports import PeerMessage, SnapshotHeader, Survey, SurveyReply
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,13 @@ class PeerMessages:
     """Messages of one frame, from a member of this cluster, addressed to this one."""
 
     messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """A survey, or the reply to one, from a member of this cluster, addressed to this one."""
+
+    message: Survey | SurveyReply
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +183,7 @@ class StopRequested:
     """SIGTERM: flush, sync, then report `Node.stopped`."""
 
 
+Heard = Tick | PeerMessages | Surveyed | ChunkReceived
 # The end of what the node began.
 Completion = (
     DiskDone | DiskFull | DiskFailed | Flushed | StoreFull | StoreFailed | Answered | Hashed
@@ -186,6 +194,7 @@ Event = (
     Tick
     | Continue
     | PeerMessages
+    | Surveyed
     | SessionOpened
     | SessionClosed
     | Forwarded
@@ -195,3 +204,10 @@ Event = (
     | Completion
     | SnapshotCompletion
 )
+
+
+def arrival(message: PeerMessage) -> PeerMessages | Surveyed:
+    """Return the event that a single message of a peer makes."""
+    if isinstance(message, Survey | SurveyReply):
+        return Surveyed(message)
+    return PeerMessages((message,))

@@ -89,6 +89,7 @@ class Flushing:
         self._full_ticks = 0  # since then, or the last try
         self._checkpoint_waits = False
         self._hash_due = False
+        self.checkpoint_index = 0  # of the last checkpoint applied to this state since the start
         self.held = False  # by a snapshot that waits to replace the state
 
     @property
@@ -123,6 +124,7 @@ class Flushing:
     def checkpoint(self) -> None:
         """Hash the state where it stands."""
         self._checkpoint_waits = True
+        self.checkpoint_index = self._machine.applied_index
 
     def tick(self) -> None:
         """Let what is not flushed age; a flush that found no space is tried again now and then."""
@@ -178,7 +180,7 @@ class Flushing:
         """Begin anew with a state that came as a snapshot."""
         self._tail.replaced()
         self.durable_index = self._machine.applied_index
-        self._commands = self._age_ticks = 0
+        self._commands = self._age_ticks = self.checkpoint_index = 0
         self._checkpoint_waits = self._hash_due = self.held = False
 
     def _due(self) -> bool:

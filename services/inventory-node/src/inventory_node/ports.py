@@ -81,6 +81,40 @@ class SnapshotHeader:
     sha256: bytes
 
 
+STATE_HASH_FORM = 1  # which rows a state's hash covers and how; another form is not comparable
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """A leader asks a member for its clock and its state's hash, and tells it the others'."""
+
+    sender: int
+    recipient: int
+    term: int
+    sent_ms: int  # on the leader's steady clock; comes back as it is
+    skew_ms: int | None  # of the recipient's clock, ahead of the voters' median; None: unknown
+    index: int  # of a checkpoint that the recipient has hashed; 0: of none
+    hashes: tuple[tuple[int, str], ...]  # there: member id, hexadecimal SHA-256
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyReply:
+    """What a member answers to a survey."""
+
+    sender: int
+    recipient: int
+    term: int
+    sent_ms: int  # of the survey
+    clock_ms: int  # its wall clock
+    index: int  # of the newest checkpoint that it has hashed since its start; 0: of none
+    sha256: str  # hexadecimal
+    is_compared: bool  # its state was held against a majority's since its start
+    is_diverged: bool  # it is out of service: it differs
+
+
+PeerMessage = Message | Survey | SurveyReply
+
+
 class Disk(Protocol):
     """One folder of plain files: the log's. Names have no slash."""
 
@@ -142,11 +176,18 @@ class Store(Protocol):
         """
         ...
 
+    def condemn(self, reason: str) -> None:
+        """Mark the state as one that may not be served, for the next start; no event follows.
+
+        The mark goes with the state, when a snapshot takes its place.
+        """
+        ...
+
 
 class Transport(Protocol):
     """Ways out of the process. Losing what is sent is allowed, delivering it twice is not news."""
 
-    def send(self, messages: Sequence[Message]) -> None:
+    def send(self, messages: Sequence[PeerMessage]) -> None:
         """Hand messages to the streams of their recipients; drop them where one is down."""
         ...
 
@@ -194,6 +235,10 @@ class Observer(Protocol):
 
     def lead_changed(self, leadership: Leadership, leader: str) -> None:
         """See this member's view of the leadership change; `leader` by name, empty for nobody."""
+        ...
+
+    def warned(self, what: str, detail: str) -> None:
+        """See what an operator has to know: "diverged" or "clock_ahead"."""
         ...
 
 

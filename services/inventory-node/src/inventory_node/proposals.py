@@ -74,7 +74,11 @@ class Proposals:
         self._own_term = applied_term
         if self._settings.initialize:
             command = raw_pb2.RawCommand(administration=self._settings.initialize)
-            self._queue(Waiting(None, command.SerializeToString()))
+            self.offer_own(command.SerializeToString())
+
+    def offer_own(self, command: bytes) -> None:
+        """Queue a command of the cluster itself; nobody waits for it."""
+        self._queue(Waiting(None, command))
 
     def decline(
         self,

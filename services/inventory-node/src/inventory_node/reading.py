@@ -143,6 +143,20 @@ class Reading:
             self._send_away(self._round)
             self._round = None
 
+    def abandon(self) -> None:
+        """Send everybody away: the state may not be shown."""
+        self.stop()
+        for confirmed in (*self._confirmed, *self._for_flush):
+            self._send_away(confirmed.questions)
+        self._confirmed.clear()
+        self._for_flush.clear()
+        self._send_away(self._stale)
+        self._stale = []
+        for asker in self._in_store.values():
+            self._open -= 1
+            self._answers.retry(asker, forward_pb2.RETRY_NOT_LEADER)
+        self._in_store.clear()
+
     def applied(self, flushing: Flushing) -> None:
         """Answer what the machine has come far enough for."""
         if self._stale:

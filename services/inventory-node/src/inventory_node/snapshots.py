@@ -32,6 +32,7 @@ class Outgoing:
         self._term = 0  # in which this member led when it began the copy
         self._ticket = 0
         self.pinned_index: int | None = None
+        self.forbidden = False  # the state is not fit to be given away
 
     def wanted(self, peers: Iterable[int]) -> None:
         """Queue peers that are behind the log."""
@@ -45,7 +46,7 @@ class Outgoing:
 
     def start(self, term: int, durable_index: int) -> None:
         """Begin the next copy; it shows the state at `durable_index` or later."""
-        if self._peer is None and self._peers:
+        if self._peer is None and self._peers and not self.forbidden:
             self._peer = self._peers.popleft()
             self._term = term
             self.pinned_index = durable_index

@@ -15,9 +15,7 @@ _ROLES = {
 }
 
 
-def show(
-    settings: NodeSettings, raft: RawNode, machine: Machine, state_hash: cluster_pb2.StateHash
-) -> cluster_pb2.Member:
+def show(settings: NodeSettings, raft: RawNode, machine: Machine) -> cluster_pb2.Member:
     """Return a member's view, as far as these know it."""
     return cluster_pb2.Member(
         name=settings.name,
@@ -29,7 +27,6 @@ def show(
         applied_index=machine.applied_index,
         first_log_index=raft.first_index,
         last_log_index=raft.last_index,
-        state_hash=state_hash if state_hash.index else None,
         standing=_standing(raft),
     )
 

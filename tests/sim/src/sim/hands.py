@@ -21,13 +21,13 @@ from inventory_node.events import (
     DiskFull,
     Event,
     Forwarded,
-    PeerMessages,
     SessionOpened,
     Tick,
+    arrival,
 )
 from inventory_node.machine import Applied, Machine
-from inventory_node.ports import Contact, SnapshotHeader
-from raft.messages import Configuration, Entry, Message
+from inventory_node.ports import Contact, PeerMessage, SnapshotHeader
+from raft.messages import Configuration, Entry
 from raft.ready import Leadership
 
 from sim.disk import SimDisk
@@ -70,14 +70,14 @@ class HandRandom:
 class HandTransport:
     """What a member said, kept for the test to look at and to deliver."""
 
-    messages: list[Message] = field(default_factory=list)
+    messages: list[PeerMessage] = field(default_factory=list)
     frames: list[tuple[int, forward_pb2.ForwardResponse]] = field(default_factory=list)
     streams: list[tuple[int, int, SnapshotHeader, str]] = field(default_factory=list)
     chunk_answers: list[tuple[int, int, int, bool, str]] = field(default_factory=list)
     contacts: dict[int, Contact] = field(default_factory=dict)
     changes: dict[int, membership_pb2.ChangeResponse] = field(default_factory=dict)  # by ticket
 
-    def send(self, messages: Sequence[Message]) -> None:
+    def send(self, messages: Sequence[PeerMessage]) -> None:
         """Keep messages to peers."""
         self.messages += messages
 
@@ -112,6 +112,7 @@ class HandObserver:
     outcomes: list[tuple[Applied, ...]] = field(default_factory=list)
     leaderships: list[Leadership] = field(default_factory=list)
     fills: list[bool] = field(default_factory=list)
+    warnings: list[tuple[str, str]] = field(default_factory=list)
 
     def applied(self, entry: Entry, outcomes: Sequence[Applied]) -> None:
         """Keep an entry and its outcomes."""
@@ -121,6 +122,10 @@ class HandObserver:
     def filled_up(self, *, is_full: bool) -> None:
         """Keep whether there is space."""
         self.fills.append(is_full)
+
+    def warned(self, what: str, detail: str) -> None:
+        """Keep what an operator has to know."""
+        self.warnings.append((what, detail))
 
     def lead_changed(self, leadership: Leadership, leader: str) -> None:
         """Keep a view of the leadership."""
@@ -300,7 +305,7 @@ class Hands:
             for message in messages:
                 recipient = self.members.get(message.recipient)
                 if recipient and not sender.cut_off and not recipient.cut_off:
-                    recipient.handle(PeerMessages((message,)))
+                    recipient.handle(arrival(message))
                     arrived = True
         return arrived
 

@@ -11,16 +11,16 @@ from typing import Protocol
 from inventory.raft.v1 import forward_pb2, membership_pb2, peer_pb2
 from inventory.v1 import inventory_pb2
 from inventory_node import wal
-from inventory_node.codec import message_from_wire, message_to_wire
+from inventory_node.codec import add_to_frame, message_from_wire, surveys_of
 from inventory_node.core import Halted, Node, NodeSettings, Ports
-from inventory_node.events import Answered, Continue, DiskDone, Event, PeerMessages, Tick
+from inventory_node.events import Answered, Continue, DiskDone, Event, Tick, arrival
 from inventory_node.machine import Applied, Machine
 from inventory_node.machine.changes import Changes
-from inventory_node.ports import Contact, DiskOperation, SnapshotHeader, SyncFile
-from raft.messages import Configuration, Entry, Message, SnapshotMeta
+from inventory_node.ports import Contact, DiskOperation, PeerMessage, SnapshotHeader, SyncFile
+from raft.messages import Configuration, Entry, SnapshotMeta
 from raft.ready import Leadership, Role
 
-from sim.checks import State
+from sim.checks import SafetyViolation, State
 from sim.disk import SimDisk
 from sim.network import Network
 from sim.store import SimStore
@@ -53,7 +53,7 @@ class Surroundings(Protocol):
     trace: Trace
     random: Random
 
-    def carry(self, sender: int, recipient: int, message: Message) -> None:
+    def carry(self, sender: int, recipient: int, message: PeerMessage) -> None:
         """Bring a message to a member."""
         ...
 
@@ -269,6 +269,12 @@ class Process:
         """Note whether there is space."""
         self._note(f"full {is_full}")
 
+    def warned(self, what: str, detail: str) -> None:
+        """Note it; that states differ is what no fault of this world may come to."""
+        self._note(f"{what}: {detail}")
+        if what == "diverged":
+            raise SafetyViolation(f"{self.settings.name}: {detail}")
+
     def lead_changed(self, leadership: Leadership, leader: str) -> None:
         """Note who leads."""
         del leader  # its id is enough
@@ -341,12 +347,14 @@ class Process:
 
     # The Transport port.
 
-    def send(self, messages: Sequence[Message]) -> None:
+    def send(self, messages: Sequence[PeerMessage]) -> None:
         """Send messages, each on its own, through the codec."""
         for message in messages:
-            data = message_to_wire(message).SerializeToString()
-            read = message_from_wire(peer_pb2.Message.FromString(data))
-            self.world.carry(self.id, message.recipient, read)
+            frame = peer_pb2.PeerFrame()
+            add_to_frame(frame, message)
+            read = peer_pb2.PeerFrame.FromString(frame.SerializeToString())
+            for one in (*map(message_from_wire, read.messages), *surveys_of(read)):
+                self.world.carry(self.id, one.recipient, one)
 
     def reply(self, session: int, response: forward_pb2.ForwardResponse) -> None:
         """Answer on a gateway's stream."""
@@ -365,9 +373,9 @@ class Process:
         answer = ChunkAnswer(peer, index, taken, installed, problem)
         self.world.answer_chunk(self.id, answer)
 
-    def hear(self, message: Message) -> None:
+    def hear(self, message: PeerMessage) -> None:
         """Take a peer's message."""
-        self.deliver(PeerMessages((message,)))
+        self.deliver(arrival(message))
 
 
 class StorePort:
@@ -382,6 +390,10 @@ class StorePort:
         """Write changes."""
         self._store.flush(changes, ticket)
         self._process.store_job()
+
+    def condemn(self, reason: str) -> None:
+        """Mark the state."""
+        self._store.condemn(reason)
 
     def ask(self, questions: Sequence[tuple[int, forward_pb2.Question]]) -> None:
         """Answer questions."""

@@ -45,6 +45,7 @@ class SimStore:
         self._jobs: deque[Callable[[], Event]] = deque()
         self.flushes = 0  # begun since the start
         self.is_full = False  # flushes find no space
+        self.condemned = ""
         path = self._path(installed_index)
         if installed_index and not path.exists():
             self._switch(path)
@@ -154,6 +155,10 @@ class SimStore:
             return Installed(ticket)
 
         self._jobs.append(job)
+
+    def condemn(self, reason: str) -> None:
+        """See `Store.condemn`."""
+        self.condemned = reason
 
     def header(self) -> Header:
         """See `Shelf.header`."""

@@ -17,8 +17,8 @@ from inventory.v1 import auth_pb2
 from inventory_node.core import NodeSettings
 from inventory_node.events import Forwarded
 from inventory_node.machine import Applied
-from inventory_node.ports import SnapshotHeader
-from raft.messages import Entry, Message
+from inventory_node.ports import PeerMessage, SnapshotHeader
+from raft.messages import Entry
 from raft.ready import Role
 
 from sim.checks import Checks, SafetyViolation, check_history, check_order
@@ -231,7 +231,7 @@ class World:
 
     # What processes reach of the world.
 
-    def carry(self, sender: int, recipient: int, message: Message) -> None:
+    def carry(self, sender: int, recipient: int, message: PeerMessage) -> None:
         """Bring a message to a member."""
         process = self.members[recipient]
         self.network.send(MEMBERS[sender], MEMBERS[recipient], lambda: process.hear(message))
@@ -276,6 +276,8 @@ def settings_of(member: int) -> NodeSettings:
         flush_age_ticks_max=8,
         log_tail_entries=12,
         log_tail_bytes=1 << 14,
+        checkpoint_ticks=80,
+        checkpoint_gap_ticks=80,
     )
 
 

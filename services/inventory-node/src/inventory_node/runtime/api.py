@@ -25,7 +25,12 @@ from wire.outbox import BROKEN
 from wire.tasks import until_first
 
 from inventory_node import events
-from inventory_node.codec import CodecError, decode_configuration, message_from_wire
+from inventory_node.codec import (
+    CodecError,
+    decode_configuration,
+    message_from_wire,
+    surveys_of,
+)
 from inventory_node.ports import SnapshotHeader
 from inventory_node.runtime.peers import ACCEPTED, Local
 
@@ -202,6 +207,9 @@ class PeerApi(peer_pb2_grpc.PeerServiceServicer):
                 await self._refuse(context, "a message is for another member")
             if messages:
                 self._post(events.PeerMessages(messages))
+            for survey in surveys_of(frame):
+                if survey.recipient == self._own.member_id:
+                    self._post(events.Surveyed(survey))
         return peer_pb2.DeliverResponse()
 
     async def _refuse(self, context: Context, problem: str) -> NoReturn:

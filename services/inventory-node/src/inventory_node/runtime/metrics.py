@@ -122,6 +122,8 @@ class NodeCollector(Collector):
             ("durable_index", "The last index flushed to the database.", member.durable_index),
             ("log_first_index", "The first index that the log holds.", member.first_log_index),
             ("log_last_index", "The last index of the log.", member.last_log_index),
+            ("diverged", "1 while its state keeps it out of service.", bool(member.diverged)),
+            ("clock_skew_seconds", "Clock ahead of the voters.", member.clock_skew_ms / 1000),
             ("loop_lag_seconds", "How late the last tick was handled.", self._lag()),
         )
         if member.HasField("volume"):

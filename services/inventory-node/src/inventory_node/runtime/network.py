@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from inventory.raft.v1 import forward_pb2, membership_pb2
-from raft.messages import Message
 
-from inventory_node.ports import Contact, SnapshotHeader
+from inventory_node.ports import Contact, PeerMessage, SnapshotHeader
 from inventory_node.runtime.api import Gateways, PeerApi
 from inventory_node.runtime.changes import Changes
 from inventory_node.runtime.loop import Loop
@@ -25,7 +24,7 @@ class Network:
         self._gateways = gateways
         self._peer_api = peer_api
 
-    def send(self, messages: Sequence[Message]) -> None:
+    def send(self, messages: Sequence[PeerMessage]) -> None:
         """See `Transport.send`."""
         self._peers.send(messages)
 

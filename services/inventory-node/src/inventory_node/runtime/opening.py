@@ -15,6 +15,7 @@ from inventory_node.ports import DiskOperation
 from inventory_node.runtime.changes import JOIN_SECONDS, Joining
 from inventory_node.runtime.disk import ThreadedDisk
 from inventory_node.runtime.peers import Peers
+from inventory_node.runtime.snapshot import condemned
 from inventory_node.wal import Identity, Recovered, recover
 
 SEGMENT_BYTES = 16 << 20
@@ -65,12 +66,8 @@ class Opening:
         """
         recovered = self._read()
         identity = recovered.identity
-        if identity is not None and identity.name not in self._first:
-            joining = Joining(identity, address, self._peers)
-            is_empty = not recovered.entries and not recovered.base_index
-            if await self._was_removed(joining, is_empty=is_empty):
-                self._set_aside(identity)
-                recovered = self._read()
+        if identity is not None and await self._is_over(recovered, identity, address):
+            recovered = self._read()
         if recovered.identity is None:
             self._check_no_state()
             recovered = await self._begin(recovered)
@@ -78,12 +75,28 @@ class Opening:
             bootstrap.check_identity(recovered.identity, self._own, self._folder)
         return recovered
 
-    async def _was_removed(self, joining: Joining, *, is_empty: bool) -> bool:
-        """Ask whether a member was removed while it was away; go on where nobody says."""
-        for _ in range(ASKED_TIMES):
+    async def _is_over(self, recovered: Recovered, identity: Identity, address: str) -> bool:
+        """Set data aside that are of no use any more; tell whether they are.
+
+        Those of a member that was removed while it was away; and those whose state differs from
+        the others', as soon as a leader says that there is a majority without this member. Where
+        nobody says, it goes on with what it has. A first member that may serve asks once, since
+        where all start together nobody can say.
+        """
+        diverged = bool(condemned(self._folder, installed_index_of(recovered)))
+        is_first = identity.name in self._first
+        joining = Joining(identity, address, self._peers)
+        is_empty = not recovered.entries and not recovered.base_index
+        for _ in range(1 if is_first and not diverged else ASKED_TIMES):
             standing = await joining.standing(is_empty=is_empty)
+            if standing == membership_pb2.STANDING_REMOVED:
+                self._set_aside(identity, "removed")
+                return True
+            if standing is not None and diverged:
+                self._set_aside(identity, "diverged")
+                return True
             if standing is not None or self._is_ending():
-                return standing == membership_pb2.STANDING_REMOVED
+                break
             await asyncio.sleep(JOIN_SECONDS)
         return False
 
@@ -124,9 +137,9 @@ class Opening:
                 "log; restore it, or remove all of this member's data: it then joins anew",
             )
 
-    def _set_aside(self, identity: Identity) -> None:
-        """Move the data of a member that was removed out of the way; it is kept for a person."""
-        aside = self._folder / f"removed-{identity.member_id}"
+    def _set_aside(self, identity: Identity, why: str) -> None:
+        """Move the data of a member that is no more out of the way; it is kept for a person."""
+        aside = self._folder / f"{why}-{identity.member_id}"
         aside.mkdir(mode=0o700)
         for path in (self._folder / "wal", *self._folder.glob("state-*")):
             path.rename(aside / path.name)
@@ -148,6 +161,11 @@ class Opening:
         result = done.get()
         if isinstance(result, events.DiskFailed):
             raise Exit(3, f"the log cannot be begun: {result.problem}")
+
+
+def installed_index_of(recovered: Recovered) -> int:
+    """Return the index of the snapshot that the log says the state began with; 0 for none."""
+    return recovered.installed.index if recovered.installed is not None else 0
 
 
 def _never(event: events.Event) -> None:

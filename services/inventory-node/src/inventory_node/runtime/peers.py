@@ -22,15 +22,14 @@ from inventory.raft.v1 import (
     peer_pb2,
     peer_pb2_grpc,
 )
-from raft.messages import Message
 from wire.channels import CLIENT_OPTIONS, authorization
 from wire.outbox import BROKEN, Outbox
 from wire.tasks import until_first
 
 from inventory_node import events
 from inventory_node.bootstrap import BootstrapRefused, Described
-from inventory_node.codec import encode_configuration, message_to_wire
-from inventory_node.ports import Contact, SnapshotHeader
+from inventory_node.codec import add_to_frame, encode_configuration
+from inventory_node.ports import Contact, PeerMessage, SnapshotHeader
 
 MESSAGES_WAITING_MAX = 1_024
 FRAME_BYTES_MAX = 4 << 20
@@ -72,7 +71,7 @@ class Peer:
         self._channel = grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS)
         self.stub = peer_pb2_grpc.PeerServiceStub(self._channel)
         self._changes = membership_pb2_grpc.MembershipServiceStub(self._channel)
-        self._waiting: deque[Message] = deque()
+        self._waiting: deque[PeerMessage] = deque()
         self._outbox = Outbox(self._frame)
         self._refusal = ""
         self.is_up = False
@@ -83,7 +82,7 @@ class Peer:
         """How many messages wait for the next frame."""
         return len(self._waiting)
 
-    def queue(self, message: Message) -> None:
+    def queue(self, message: PeerMessage) -> None:
         """Take a message for the next frame; drop it when the stream is down or far behind."""
         if self.is_up and len(self._waiting) < MESSAGES_WAITING_MAX:
             self._waiting.append(message)
@@ -152,9 +151,7 @@ class Peer:
         frame = peer_pb2.PeerFrame(cluster_id=self._own.cluster_id)
         size = 0
         while self._waiting and size < FRAME_BYTES_MAX:
-            wire = message_to_wire(self._waiting.popleft())
-            size += wire.ByteSize()
-            frame.messages.append(wire)
+            size += add_to_frame(frame, self._waiting.popleft())
         return frame
 
     async def describe(self, member_id: int) -> Described | None:
@@ -322,7 +319,7 @@ class Peers:
         """Return the peer with an id."""
         return self._peers[member]
 
-    def send(self, messages: Sequence[Message]) -> None:
+    def send(self, messages: Sequence[PeerMessage]) -> None:
         """Queue messages for their recipients."""
         for message in messages:
             peer = self._peers.get(message.recipient)

@@ -2,7 +2,7 @@
 
 `startup`: the log is replayed. `liveness`: the loop turns; never leadership, quorum or a slow disk,
 or a restart would make a bad day worse. `readiness`: it takes part, a leader is known and what
-is committed is applied; false while the process ends.
+is committed is applied; false while the process ends, and while its state differs from the others'.
 """
 
 from grpc_health.v1 import health, health_pb2
@@ -44,8 +44,8 @@ class Probes:
 
 
 def is_ready(member: cluster_pb2.Member) -> bool:
-    """Tell whether a member takes part, knows a leader and has applied what is committed."""
-    if member.standing not in TAKING_PART:
+    """Tell whether a member takes part, in service, knows a leader and is not behind."""
+    if member.standing not in TAKING_PART or member.diverged:
         return False
     behind = member.commit_index - member.applied_index
     return bool(member.leader) and behind <= LAG_ENTRIES_MAX

@@ -18,6 +18,7 @@ from inventory_node.ports import SnapshotHeader
 from inventory_node.runtime.sqlite import DatabaseError, verify
 
 FILE = "state.db"
+CONDEMNED = "condemned"  # beside the database: why it may not be served
 READ_BYTES = 1 << 20
 
 
@@ -39,6 +40,16 @@ def digest_of(path: Path) -> bytes:
     return digest.digest()
 
 
+def condemned(folder: Path, installed_index: int) -> str:
+    """Return why the state that counts may not be served; empty when it may."""
+    mark = folder / _name(installed_index) / CONDEMNED
+    return mark.read_text() if mark.exists() else ""
+
+
+def _name(index: int) -> str:
+    return f"state-{index:020d}"
+
+
 class StateFolder:
     """The data directory, as far as the database is concerned.
 
@@ -53,7 +64,7 @@ class StateFolder:
         self._incoming = self._staging / "incoming.db"
 
     def _state(self, index: int) -> Path:
-        return self._folder / f"state-{index:020d}"
+        return self._folder / _name(index)
 
     def open(self, installed_index: int) -> Path:
         """Return the file of the state that counts; finish or remove what a crash left.
@@ -104,6 +115,17 @@ class StateFolder:
         if digest_of(self._incoming) != header.sha256:
             return "its checksum differs"
         return verify(self._incoming, header.meta.index)
+
+    def condemn(self, reason: str) -> None:
+        """Mark the state that counts as one that may not be served; the mark goes with it."""
+        for state in self._folder.glob("state-*"):
+            partial = state / f"partial-{CONDEMNED}"
+            with partial.open("w") as file:
+                file.write(reason)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.rename(state / CONDEMNED)
+            sync_directory(state)
 
     def install(self, index: int) -> Path:
         """Give the staged snapshot a directory of its own; return its file."""

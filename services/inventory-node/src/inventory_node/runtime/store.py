@@ -162,6 +162,10 @@ class SqliteStore:
 
         self._flusher.do(job)
 
+    def condemn(self, reason: str) -> None:
+        """Mark the state as one that may not be served."""
+        self._flusher.do(lambda: self._folder.condemn(reason))
+
     def header(self) -> Header:
         """See `Shelf`."""
         with self._reading:

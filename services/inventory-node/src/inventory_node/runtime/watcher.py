@@ -54,6 +54,10 @@ class Watcher:
         else:
             _log.info("disk_has_space")
 
+    def warned(self, what: str, detail: str) -> None:
+        """Log."""
+        _log.error(what, detail=detail)
+
     def lead_changed(self, leadership: Leadership, leader: str) -> None:
         """Count, log and remember."""
         self._counts.elections += 1

@@ -1,0 +1,123 @@
+"""Whether the members hold the same state: hashes at one index, and what a majority makes of them.
+
+A `Checkpoint` in the log makes every member hash its state exactly there. Equal logs give equal
+states, so two hashes that differ at one index mean that somebody's database is not what the log
+made of it: a disk, a hand, or a bug has changed it. What a majority of the voters agrees on counts.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+
+from inventory.v1 import cluster_pb2
+
+CHECKPOINTS_KEPT = 8
+SHOWN = 12  # characters of a hash that tell it from another
+
+
+class Agreement:
+    """The hashes of this member, and while it leads those that the others tell.
+
+    - A verdict takes a majority of the voters with one hash at one index.
+    - A member that has another hash there has diverged, and stays so until its state is replaced.
+    - The newest few checkpoints are kept.
+    """
+
+    def __init__(self, condemned: str) -> None:
+        """Start with nothing hashed; `condemned`: why an earlier start was out of service."""
+        self.newest = cluster_pb2.StateHash()
+        self.problem = condemned  # empty: none is known
+        self.is_compared = False  # with a majority, since the start
+        self._own: dict[int, str] = {}  # by index, oldest first
+        self._told: dict[int, dict[int, str]] = {}  # by index and member
+        self._replaced_index = 0
+
+    def hashed(self, index: int, sha256: str) -> None:
+        """Take the hash of this member's state at an index."""
+        if index >= self._replaced_index:
+            self.newest = cluster_pb2.StateHash(index=index, sha256=sha256)
+            self._own[index] = sha256
+            _shorten(self._own)
+
+    def told(self, member: int, index: int, sha256: str) -> None:
+        """Take another member's hash."""
+        if index:
+            self._told.setdefault(index, {})[member] = sha256
+            _shorten(self._told)
+
+    def forget(self) -> None:
+        """Forget what others told: another member asks them."""
+        self._told.clear()
+
+    def at(self, index: int, own_id: int) -> dict[int, str]:
+        """Return all hashes that are known at an index, by member."""
+        hashes = dict(self._told.get(index, {}))
+        if index in self._own:
+            hashes[own_id] = self._own[index]
+        return hashes
+
+    def judge(self, index: int, hashes: Mapping[int, str], voters: Collection[int]) -> bool:
+        """Hold the own state at `index` against the others'; return whether it fell now."""
+        own = self._own.get(index)
+        known = [sha256 for member, sha256 in hashes.items() if member in voters]
+        quorum = len(voters) // 2 + 1
+        if own is None or len(known) < quorum:
+            return False
+        self.is_compared = True
+        sha256, count = Counter(known).most_common(1)[0]
+        if count < quorum or sha256 == own or self.problem:
+            return False
+        self.problem = (
+            f"its state at index {index} has the hash {own[:SHOWN]}, and {count} of "
+            f"{len(voters)} voters have {sha256[:SHOWN]}"
+        )
+        return True
+
+    def judge_own(self, own_id: int, voters: Collection[int]) -> bool:
+        """Hold the own state against what others told; return whether it fell now."""
+        return any(self.judge(index, self.at(index, own_id), voters) for index in self._own)
+
+    def replaced(self, index: int) -> None:
+        """Begin anew with a state that came as a snapshot at `index`."""
+        self.problem = ""
+        self.is_compared = False
+        self.newest = cluster_pb2.StateHash()
+        self._own.clear()
+        self._replaced_index = index
+
+
+def _shorten(kept: dict[int, str] | dict[int, dict[int, str]]) -> None:
+    while len(kept) > CHECKPOINTS_KEPT:
+        del kept[min(kept)]
+
+
+class Schedule:
+    """When a leader puts a checkpoint into the log.
+
+    - Nothing that is applied is hashed twice for the clock's sake alone.
+    - Two checkpoints of a leader are `gap_ticks` apart at least.
+    """
+
+    def __init__(self, period_ticks: int, gap_ticks: int) -> None:
+        """Start as if the last one was long ago."""
+        self._period_ticks = period_ticks
+        self._gap_ticks = gap_ticks
+        self._quiet_ticks = max(period_ticks, gap_ticks)  # since one was applied or proposed
+        self._seen_index = 0  # of the last one applied
+
+    def pass_tick(self, checkpoint_index: int) -> None:
+        """Let a tick pass; `checkpoint_index`: of the last checkpoint that was applied."""
+        self._quiet_ticks += 1
+        if checkpoint_index != self._seen_index:
+            self._seen_index = checkpoint_index
+            self._quiet_ticks = 0
+
+    def is_due(self, applied_index: int, *, wanted: bool) -> bool:
+        """Tell whether it is time; `wanted`: a member's state was not compared since its start."""
+        if wanted and self._quiet_ticks >= self._gap_ticks:
+            return True
+        changed = applied_index > self._seen_index
+        return changed and self._quiet_ticks >= self._period_ticks
+
+    def proposed(self) -> None:
+        """Note that one is on its way."""
+        self._quiet_ticks = 0

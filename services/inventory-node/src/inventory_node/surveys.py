@@ -1,0 +1,222 @@
+"""The leader's rounds beside consensus: whose clock is off, and whose state differs.
+
+Once a second the leader asks every member for its clock and the hash of its state, and tells it
+what the others said. Nothing of it is needed for the log, so a lost message is made good by the
+next round. A member draws the conclusion about its own state itself, and leaves service:
+
+- its log is sound, so it goes on to hold entries, to acknowledge them and to vote;
+- it answers neither commands nor questions and gives nobody a snapshot;
+- it does not stay leader. It may be elected, since it may be the only one that holds an entry that
+  is committed, and then only brings a successor up to date and hands over.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from inventory.raft.v1 import log_pb2
+from inventory.v1 import cluster_pb2
+from raft import RawNode
+from raft.ready import Role
+
+from inventory_node.agreement import Agreement, Schedule
+from inventory_node.clocks import Clocks
+from inventory_node.flushing import Flushing
+from inventory_node.machine import Machine
+from inventory_node.ports import Survey, SurveyReply
+from inventory_node.proposals import Proposals
+from inventory_node.reading import Reading
+from inventory_node.settings import NodeSettings, Ports
+from inventory_node.snapshots import Outgoing
+
+
+class Serving(NamedTuple):
+    """What a member gives others of its state."""
+
+    proposals: Proposals
+    reading: Reading
+    outgoing: Outgoing
+
+
+class Surveys:
+    """Asks while this member leads, and answers while another does.
+
+    - A member that has diverged answers nobody, and hands over whenever it leads.
+    - Only what was said in the current term counts.
+    """
+
+    def __init__(
+        self,
+        settings: NodeSettings,
+        ports: Ports,
+        machine: Machine,
+        flushing: Flushing,
+        serving: Serving,
+    ) -> None:
+        """Start with nothing known but what an earlier start found."""
+        self._settings = settings
+        self._ports = ports
+        self._machine = machine
+        self._flushing = flushing
+        self._serving = serving
+        self._agreement = Agreement(settings.condemned)
+        self._schedule = Schedule(settings.checkpoint_ticks, settings.checkpoint_gap_ticks)
+        self._clocks = Clocks(ports.clock)
+        self._ticks = 0  # since the last round
+        self._term = 0  # that the replies are of
+        self._replies: dict[int, SurveyReply] = {}
+        self._skew_ms: int | None = None  # of this member
+        self._was_ahead = False
+        if self.diverged:
+            self._leave_service()
+
+    @property
+    def diverged(self) -> bool:
+        """Whether this member is out of service."""
+        return bool(self._agreement.problem)
+
+    def show(self, member: cluster_pb2.Member) -> None:
+        """Write into a view what is known of state and clock."""
+        if self._agreement.newest.index:
+            member.state_hash.CopyFrom(self._agreement.newest)
+        member.diverged = self._agreement.problem
+        if self._skew_ms is not None:
+            member.clock_skew_ms = self._skew_ms
+
+    def hashed(self, index: int, sha256: str) -> None:
+        """Take the hash of this member's state."""
+        self._agreement.hashed(index, sha256)
+
+    def replaced(self) -> None:
+        """Serve again: the state is another one."""
+        self._agreement.replaced(self._machine.applied_index)
+        self._serving.outgoing.forbidden = False
+
+    def tick(self, raft: RawNode) -> Sequence[Survey]:
+        """Let a tick pass; return what a round asks, when it is time for one."""
+        self._schedule.pass_tick(self._flushing.checkpoint_index)
+        if raft.role is not Role.LEADER:
+            self._term = 0
+            return ()
+        if self._term != raft.term:
+            self._begin(raft.term)
+            return self._ask(raft)
+        if self.diverged:
+            self._hand_over(raft)
+        self._ticks += 1
+        if self._ticks < self._settings.survey_ticks:
+            return ()
+        self._ticks = 0
+        self._checkpoint(raft)
+        if self._agreement.judge_own(raft.id, raft.configuration.voters):
+            self._leave_service()
+        self._look_at_clocks(raft)
+        return self._ask(raft)
+
+    def _begin(self, term: int) -> None:
+        """Begin to ask, in a term of this member's."""
+        self._term = term
+        self._ticks = 0
+        self._replies.clear()
+        self._clocks.clear()
+        self._agreement.forget()
+
+    def _ask(self, raft: RawNode) -> list[Survey]:
+        sent_ms = self._ports.clock.elapsed_ms()
+        skews = self._clocks.skews_ms(raft.id, raft.configuration.voters)
+        surveys = []
+        for peer in raft.followers:
+            reply = self._replies.get(peer)
+            index = reply.index if reply is not None else 0
+            hashes = tuple(sorted(self._agreement.at(index, raft.id).items())) if index else ()
+            surveys.append(
+                Survey(raft.id, peer, raft.term, sent_ms, skews.get(peer), index, hashes)
+            )
+        return surveys
+
+    def heard(self, message: Survey | SurveyReply, raft: RawNode) -> Sequence[SurveyReply]:
+        """Take a member's message; return the answer to it, if it wants one."""
+        if isinstance(message, Survey):
+            return self._answer(message, raft)
+        self._replied(message, raft)
+        return ()
+
+    def _answer(self, message: Survey, raft: RawNode) -> Sequence[SurveyReply]:
+        """Answer the leader, and learn what it knows."""
+        if message.term != raft.term or message.sender != raft.leader:
+            return ()
+        self._skew_ms = message.skew_ms
+        agreement = self._agreement
+        if agreement.judge(message.index, dict(message.hashes), raft.configuration.voters):
+            self._leave_service()
+        return [
+            SurveyReply(
+                raft.id,
+                message.sender,
+                raft.term,
+                message.sent_ms,
+                self._ports.clock.now_ms(),
+                agreement.newest.index,
+                agreement.newest.sha256,
+                agreement.is_compared,
+                self.diverged,
+            )
+        ]
+
+    def _replied(self, message: SurveyReply, raft: RawNode) -> None:
+        """Take a member's answer."""
+        if message.term != self._term or raft.role is not Role.LEADER:
+            return
+        self._replies[message.sender] = message
+        self._clocks.measured(message.sender, message.sent_ms, message.clock_ms)
+        self._agreement.told(message.sender, message.index, message.sha256)
+
+    def successor(self, raft: RawNode) -> int:
+        """Return who had best lead: of those in service, who holds most of the log; 0: anybody."""
+        best, match = 0, -1
+        for peer, follower in raft.followers.items():
+            reply = self._replies.get(peer)
+            fit = follower.is_present and not (reply is not None and reply.is_diverged)
+            if fit and peer in raft.configuration.voters and follower.match_index > match:
+                best, match = peer, follower.match_index
+        return best
+
+    def _look_at_clocks(self, raft: RawNode) -> None:
+        """Hand over when this member's clock is far ahead: its stamps would drag the log along."""
+        self._skew_ms = self._clocks.skews_ms(raft.id, raft.configuration.voters).get(raft.id)
+        is_ahead = (self._skew_ms or 0) > self._settings.clock_ahead_ms_max
+        if is_ahead and not self._was_ahead:
+            self._ports.observer.warned("clock_ahead", f"by {self._skew_ms} ms: hands over")
+        self._was_ahead = is_ahead
+        if is_ahead:
+            self._hand_over(raft)
+
+    def _hand_over(self, raft: RawNode) -> None:
+        successor = self.successor(raft)
+        if successor and not raft.transferring:
+            raft.transfer(successor)
+
+    def _checkpoint(self, raft: RawNode) -> None:
+        """Let all members hash their states, when that is due."""
+        is_hashing = self._flushing.checkpoint_index > self._agreement.newest.index
+        if self.diverged or is_hashing or not self._machine.initialized:
+            return
+        present = [peer for peer, follower in raft.followers.items() if follower.is_present]
+        told = [self._replies[peer] for peer in present if peer in self._replies]
+        wanted = not self._agreement.is_compared or not all(one.is_compared for one in told)
+        if self._schedule.is_due(self._machine.applied_index, wanted=wanted):
+            self._schedule.proposed()
+            # Nothing was proposed since under this id: a log does not end twice at one index.
+            command = log_pb2.Command()
+            command.administration.request_id = f"checkpoint-{raft.term}-{raft.last_index}"
+            command.administration.checkpoint.SetInParent()
+            self._serving.proposals.offer_own(command.SerializeToString())
+
+    def _leave_service(self) -> None:
+        """Send everybody away, and see to it that the next start knows."""
+        serving = self._serving
+        serving.proposals.leadership_changed(0)
+        serving.reading.abandon()
+        serving.outgoing.leadership_lost()
+        serving.outgoing.forbidden = True
+        self._ports.store.condemn(self._agreement.problem)
+        self._ports.observer.warned("diverged", self._agreement.problem)

@@ -1,0 +1,343 @@
+"""Clocks and states, compared by the leader; a member that differs leaves service."""
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from inventory.raft.v1 import forward_pb2, peer_pb2
+from inventory_node.agreement import Agreement, Schedule
+from inventory_node.clocks import Clocks
+from inventory_node.codec import add_to_frame, surveys_of
+from inventory_node.core import NodeSettings
+from inventory_node.events import Tick
+from inventory_node.ports import Survey, SurveyReply
+from sim.hands import HandClock, Hands, Member, get_all_items, get_item, order
+
+VOTERS = frozenset({1, 2, 3})
+
+
+class TestTheVerdict:
+    """A majority of the voters with one hash at one index."""
+
+    def agreement(self, sha256: str = "b" * 64) -> Agreement:
+        """Return what member 3 knows, with a hash at 7."""
+        made = Agreement("")
+        made.hashed(7, sha256)
+        return made
+
+    def test_who_differs_from_a_majority_has_diverged(self) -> None:
+        """And is told so once."""
+        made = self.agreement()
+        hashes = {1: "a" * 64, 2: "a" * 64, 3: "b" * 64}
+        assert made.judge(7, hashes, VOTERS)
+        assert "index 7" in made.problem
+        assert not made.judge(7, hashes, VOTERS)
+
+    def test_who_is_of_the_majority_has_not(self) -> None:
+        """Whatever the others say."""
+        made = self.agreement("a" * 64)
+        assert not made.judge(7, {1: "a" * 64, 2: "b" * 64, 3: "a" * 64}, VOTERS)
+        assert made.problem == ""
+        assert made.is_compared
+
+    @pytest.mark.parametrize(
+        "hashes",
+        [{1: "a" * 64}, {1: "a" * 64, 2: "c" * 64}, {1: "a" * 64, 8: "a" * 64, 9: "a" * 64}],
+        ids=["one alone", "each another", "who has no vote"],
+    )
+    def test_less_than_a_majority_decides_nothing(self, hashes: dict[int, str]) -> None:
+        """Nobody can say who is right."""
+        made = self.agreement()
+        assert not made.judge(7, {**hashes, 3: "b" * 64}, VOTERS)
+        assert made.problem == ""
+
+    def test_hashes_at_another_index_say_nothing(self) -> None:
+        """States differ there because the logs do."""
+        made = self.agreement()
+        assert not made.judge(8, {1: "a" * 64, 2: "a" * 64, 3: "b" * 64}, VOTERS)
+        assert not made.is_compared
+
+    def test_another_state_is_judged_anew(self) -> None:
+        """A hash of the old one that comes late does not count."""
+        made = self.agreement()
+        made.judge(7, {1: "a" * 64, 2: "a" * 64, 3: "b" * 64}, VOTERS)
+        made.replaced(20)
+        assert made.problem == ""
+        made.hashed(9, "c" * 64)
+        assert made.newest.index == 0
+        assert not made.judge(9, {1: "a" * 64, 2: "a" * 64, 3: "c" * 64}, VOTERS)
+
+
+class TestTheSchedule:
+    """Checkpoints by the clock, and for members that started."""
+
+    def passed(self, made: Schedule, ticks: int, checkpoint_index: int) -> None:
+        """Let ticks pass."""
+        for _ in range(ticks):
+            made.pass_tick(checkpoint_index)
+
+    def test_a_start_is_due_and_then_every_period(self) -> None:
+        """Where anything was applied since."""
+        made = Schedule(period_ticks=100, gap_ticks=10)
+        assert made.is_due(5, wanted=False)
+        made.proposed()
+        self.passed(made, 1, 6)
+        self.passed(made, 99, 6)
+        assert not made.is_due(7, wanted=False)
+        self.passed(made, 1, 6)
+        assert made.is_due(7, wanted=False)
+        assert not made.is_due(6, wanted=False)
+
+    def test_a_member_that_started_need_not_wait_for_a_change(self) -> None:
+        """But not more often than the gap."""
+        made = Schedule(period_ticks=100, gap_ticks=10)
+        made.proposed()
+        self.passed(made, 1, 6)
+        self.passed(made, 9, 6)
+        assert not made.is_due(6, wanted=True)
+        self.passed(made, 1, 6)
+        assert made.is_due(6, wanted=True)
+
+
+class TestTheClocks:
+    """Offsets half a round trip after the question; the median of the voters."""
+
+    def clocks(self, *offsets_ms: int) -> Clocks:
+        """Return what member 1 knows of the clocks of 2, 3 and so on."""
+        clock = HandClock()
+        made = Clocks(clock)
+        sent_ms = clock.elapsed_ms()
+        clock.ms += 20
+        for member, offset_ms in enumerate(offsets_ms, start=2):
+            made.measured(member, sent_ms, clock.ms - 10 + offset_ms)
+        return made
+
+    def test_a_wrong_clock_is_ahead_of_the_others(self) -> None:
+        """And the others are not ahead of it."""
+        assert self.clocks(-5_000, -5_000).skews_ms(1, VOTERS) == {1: 5_000, 2: 0, 3: 0}
+        assert self.clocks(5_000, 0).skews_ms(1, VOTERS) == {1: 0, 2: 5_000, 3: 0}
+
+    def test_nobody_is_ahead_unless_a_majority_is_behind(self) -> None:
+        """Of two, nobody can say which is right."""
+        assert self.clocks(-5_000).skews_ms(1, {1, 2})[1] == 0
+        assert self.clocks(-5_000, -5_000, 0).skews_ms(1, {1, 2, 3, 4})[1] == 0
+
+    def test_a_minority_tells_nothing(self) -> None:
+        """Two of five are no median."""
+        assert self.clocks(-5_000).skews_ms(1, {1, 2, 3, 4, 5}) == {}
+
+    def test_an_answer_that_waited_is_not_used(self) -> None:
+        """A process that was stopped would find everybody else behind."""
+        clock = HandClock()
+        made = Clocks(clock)
+        sent_ms, clock_ms = clock.elapsed_ms(), clock.now_ms()
+        clock.ms += 60_000
+        made.measured(2, sent_ms, clock_ms)
+        made.measured(3, sent_ms, clock_ms)
+        assert made.skews_ms(1, VOTERS) == {}
+
+    def test_an_old_measurement_counts_for_nothing(self) -> None:
+        """The clock may have been set since."""
+        clock = HandClock()
+        made = Clocks(clock)
+        made.measured(2, clock.elapsed_ms(), clock.now_ms() - 5_000)
+        made.measured(3, clock.elapsed_ms(), clock.now_ms() - 5_000)
+        assert made.skews_ms(1, VOTERS)[1] == 5_000
+        clock.ms += 60_000
+        assert made.skews_ms(1, VOTERS) == {}
+
+
+def test_surveys_survive_the_wire() -> None:
+    """Both ways, and with what is absent; hashes of another form are left out."""
+    frame = peer_pb2.PeerFrame()
+    survey = Survey(1, 2, 3, 4, -5, 6, ((1, "a" * 64), (2, "b" * 64)))
+    unknown = replace(survey, skew_ms=None, index=0, hashes=())
+    reply = SurveyReply(2, 1, 3, 4, 5, 6, "a" * 64, is_compared=True, is_diverged=False)
+    for message in (survey, unknown, reply):
+        assert add_to_frame(frame, message) > 0
+    assert list(surveys_of(frame)) == [survey, unknown, reply]
+    for wire in frame.surveys:
+        wire.form += 1
+    for answer in frame.survey_replies:
+        answer.form += 1
+    assert list(surveys_of(frame)) == [
+        replace(survey, index=0, hashes=()),
+        unknown,
+        replace(reply, index=0, sha256=""),
+    ]
+
+
+def often(settings: NodeSettings) -> NodeSettings:
+    """Compare so often that a test meets it."""
+    return replace(settings, survey_ticks=4, checkpoint_ticks=20, checkpoint_gap_ticks=8)
+
+
+def corrupt(member: Member, sql: str = "UPDATE items SET quantity = quantity - 1") -> None:
+    """Change a row of the database behind the member's back."""
+    with sqlite3.connect(next(member.folder.glob("state-*/state.db"))) as connection:
+        connection.execute(sql)
+    connection.close()
+
+
+def elected(folder: Path, change: Callable[[NodeSettings], NodeSettings] = often) -> Hands:
+    """Return three members of which 1 leads and has a few orders."""
+    hands = Hands(folder, change=change)
+    leader = hands.elect(1)
+    hands.open()
+    for number in range(1, 4):
+        leader.ask(order(f"r{number}"), first_id=number)
+    hands.settle()
+    return hands
+
+
+class TestStates:
+    """Members hash at the same index, and who differs leaves service."""
+
+    def test_members_that_agree_stay_in_service(self, tmp_path: Path) -> None:
+        """Checkpoints come by themselves, and stop when nothing changes."""
+        hands = elected(tmp_path)
+        hands.pass_time(30)
+        hashes = [member.node.view().state_hash for member in hands.members.values()]
+        assert hashes[0].index > 0
+        assert all(found == hashes[0] for found in hashes)
+        assert not any(member.node.view().diverged for member in hands.members.values())
+        hands.pass_time(60)
+        assert hands[1].node.view().last_log_index == hashes[0].index
+        hands[1].ask(order("more"), first_id=50)
+        hands.pass_time(30)
+        assert hands[1].node.view().state_hash.index > hashes[0].index
+
+    def test_a_row_that_memory_holds_too_is_found(self, tmp_path: Path) -> None:
+        """What is hashed is the database; the others serve on."""
+        hands = elected(tmp_path)
+        hands.pass_time(30)
+        corrupt(hands[3], "UPDATE items SET description = 'another'")
+        hands[1].ask(order("more"), first_id=50)
+        hands.pass_time(40)
+        view = hands[3].node.view()
+        assert "voters have" in view.diverged
+        assert hands[3].store.condemned == view.diverged
+        assert hands[3].observer.warnings == [("diverged", view.diverged)]
+        assert not any(hands[number].node.view().diverged for number in (1, 2))
+        hands[3].ask(questions=[get_item(60), get_all_items(61)])
+        hands.settle()
+        answers = hands[3].replies()
+        assert answers[60].retry == answers[61].retry == forward_pb2.RETRY_NOT_LEADER
+        hands[1].ask(order("still"), first_id=51)
+        hands.settle()
+        assert hands[1].replies()[51].outcome
+
+    def test_a_row_changed_while_it_was_down_is_found_at_the_start(self, tmp_path: Path) -> None:
+        """Also where nothing else changes."""
+        hands = elected(tmp_path)
+        hands.pass_time(60)
+        hands[3].crash()
+        corrupt(hands[3])
+        hands[3].start()
+        hands.pass_time(40)
+        assert hands[3].node.view().diverged
+        assert not hands[1].node.view().diverged
+
+    def test_a_leader_that_differs_hands_over(self, tmp_path: Path) -> None:
+        """What waits for its outcome goes to the successor with the same id; no answer of it."""
+        hands = elected(tmp_path)
+        hands.pass_time(30)
+        corrupt(hands[1], "UPDATE items SET description = 'another'")
+        hands[1].ask(order("more"), first_id=50)
+        hands.pass_time(40)
+        assert hands[1].node.view().diverged
+        assert not hands[1].leads
+        assert sum(hands[number].leads for number in (2, 3)) == 1
+        hands[1].ask(order("lost"), first_id=52, questions=[get_item(53)])
+        hands.settle()
+        assert hands[1].replies()[52].retry == forward_pb2.RETRY_NOT_LEADER
+        assert hands[1].replies()[53].retry == forward_pb2.RETRY_NOT_LEADER
+
+    def test_who_waits_when_a_member_leaves_service_is_sent_away(self, tmp_path: Path) -> None:
+        """Questions in the database, and those that wait for it."""
+        hands = elected(tmp_path)
+        hands.pass_time(30)
+        corrupt(hands[3], "UPDATE items SET description = 'another'")
+        hands[1].ask(order("more"), first_id=50)
+        before = hands[3].node.view().state_hash.index
+        while hands[3].node.view().state_hash.index == before:
+            hands.pass_time(1)
+        hands[3].store_held = True
+        hands[3].ask(questions=[get_all_items(70)])
+        hands.settle()
+        assert hands[3].store.jobs == 1
+        hands.pass_time(10)
+        assert hands[3].node.view().diverged
+        hands[3].store_held = False
+        hands.settle()
+        assert hands[3].replies()[70].retry == forward_pb2.RETRY_NOT_LEADER
+
+    def test_a_member_out_of_service_still_votes_and_brings_a_successor_up(
+        self, tmp_path: Path
+    ) -> None:
+        """Its log is sound: a majority needs it, and it may be the only one that holds an entry."""
+        hands = elected(tmp_path)
+        hands.pass_time(30)
+        corrupt(hands[3], "UPDATE items SET description = 'another'")
+        hands[1].ask(order("more"), first_id=50)
+        hands.pass_time(40)
+        assert hands[3].node.view().diverged
+        hands[2].cut_off = True
+        hands[1].ask(order("held by 1 and 3"), first_id=51)
+        hands.settle()
+        assert hands[1].replies()[51].outcome
+        hands[1].cut_off = True
+        hands[2].cut_off = False
+        hands.pass_time(80, 2, 3)
+        assert hands[2].leads
+        hands[2].ask(order("held by 1 and 3"), first_id=52)
+        hands.settle()
+        assert hands[2].replies()[52].outcome == hands[1].replies()[51].outcome
+
+    def test_a_start_with_the_mark_stays_out_of_service(self, tmp_path: Path) -> None:
+        """Where it could not be rebuilt yet."""
+        hands = elected(tmp_path)
+        hands.pass_time(30)
+        hands[3].crash()
+        hands[3].settings = replace(hands[3].settings, condemned="differs")
+        hands[3].start()
+        hands.pass_time(40)
+        assert hands[3].node.view().diverged == "differs"
+
+
+class TestClocks:
+    """A leader whose clock is far ahead hands over."""
+
+    def run(self, hands: Hands, ticks: int) -> None:
+        """Let ticks pass, and with them every clock."""
+        for _ in range(ticks):
+            for member in hands.members.values():
+                member.clock.ms += 25
+                member.handle(Tick())
+            hands.settle()
+
+    def test_a_leader_far_ahead_hands_over(self, tmp_path: Path) -> None:
+        """And everybody knows how far each clock is off."""
+        hands = elected(tmp_path)
+        for number in (2, 3):
+            hands[number].clock.ms -= 10_000
+        self.run(hands, 20)
+        assert not hands[1].leads
+        assert hands[1].observer.warnings[0][0] == "clock_ahead"
+        assert sum(hands[number].leads for number in (2, 3)) == 1
+        self.run(hands, 20)
+        skews = [member.node.view().clock_skew_ms for member in hands.members.values()]
+        assert skews == [10_000, 0, 0]
+        assert sum(hands[number].leads for number in (2, 3)) == 1
+
+    @pytest.mark.parametrize("behind_ms", [2_000, -10_000], ids=["a little ahead", "behind"])
+    def test_another_leader_stays(self, tmp_path: Path, behind_ms: int) -> None:
+        """A clock that is behind harms nobody: time in the log does not go back."""
+        hands = elected(tmp_path)
+        for number in (2, 3):
+            hands[number].clock.ms -= behind_ms
+        self.run(hands, 40)
+        assert hands[1].leads
+        assert hands[1].node.view().clock_skew_ms == behind_ms
