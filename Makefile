@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help install lock proto fmt check test e2e sim up bench manifests image kind
+.PHONY: help install lock proto fmt check test e2e sim sim-core up bench manifests image kind
 
 help:  ## this menu
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -57,10 +57,11 @@ kind:  ## the chart on a kind cluster of this machine; needs docker, kind, kubec
 up: install  ## three nodes, a gateway, the assistant and metrics on this machine, with demo data
 	$(BIN)/inventory up --demo
 
-SEEDS ?= 500
-SEED ?= 0
-sim: install  ## seeded clusters: SEEDS=n of them from SEED=first on
-	$(BIN)/python -m rafttest --seeds $(SEEDS) --first $(SEED)
+sim: install  ## whole nodes from seeds: SEEDS=n of them, or SEED=n alone, repeated exactly
+	$(BIN)/python -m sim --seed $(or $(SEED),1) --seeds $(or $(SEEDS),$(if $(SEED),1,200))
+
+sim-core: install  ## consensus alone from seeds: SEEDS=n of them, or SEED=n alone
+	$(BIN)/python -m rafttest --first $(or $(SEED),1) --seeds $(or $(SEEDS),$(if $(SEED),1,500))
 
 bench: install  ## orders a second, and failover time, on this machine
 	$(BIN)/python bench/orders.py

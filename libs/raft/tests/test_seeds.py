@@ -15,7 +15,7 @@ def test_seeds_hold(first: int) -> None:
         try:
             run(seed)
         except Exception as error:
-            error.add_note(f"run it again with: make sim SEEDS=1 SEED={seed}")
+            error.add_note(f"run it again with: make sim-core SEED={seed}")
             raise
 
 

@@ -154,3 +154,37 @@ def test_remains_that_no_torn_batch_leaves_are_refused() -> None:
     torn[after : after + 512] = data[at + 1024 : at + 1536]
     with pytest.raises(LogDamaged, match="no torn batch"):
         recover(damaged(bytes(torn)), segment_bytes=SEGMENT_BYTES)
+
+
+def test_what_a_failed_sync_left_in_memory_is_written_again() -> None:
+    """Found whole after it, a batch survives a power failure; else acknowledged entries would go.
+
+    The pages of a failed sync count as clean (Rebello et al., 2020): a second one writes nothing.
+    """
+    for seed in range(20):
+        disk, held = small_log()
+        disk.is_failing = True
+        disk.run(held[-1].log.append(None, None, [entry(4, term=2, size=900)]), 1)
+        disk.drain()
+        recovered = recover(disk, segment_bytes=SEGMENT_BYTES)
+        assert recovered.entries[-1] == entry(4, term=2, size=900)
+        disk.run(recovered.repair, 2)
+        disk.drain()
+        disk.crash(Random(seed))
+        assert contents(recover(disk, segment_bytes=SEGMENT_BYTES)) == contents(recovered)
+
+
+def test_zeros_that_a_failed_sync_left_in_memory_are_written_again() -> None:
+    """The rest of a torn batch does not come back behind a later, shorter one."""
+    data, at, _, held = sectors_of_last_batch()
+    torn = bytearray(data)
+    torn[at : at + 512] = bytes(512)
+    disk = damaged(bytes(torn))
+    disk.is_failing = True
+    for ticket in (1, 2):
+        disk.run(recover(disk, segment_bytes=SEGMENT_BYTES).repair, ticket)
+        disk.drain()
+    disk.crash(Random(1))
+    after = recover(disk, segment_bytes=SEGMENT_BYTES)
+    assert contents(after) == contents(held[-2])
+    assert disk.read("log-00000000000000000001.wal")[at:] == bytes(len(data) - at)

@@ -1,13 +1,30 @@
 """The checks see what they are for."""
 
+from dataclasses import replace
+
 import pytest
+from inventory.raft.v1 import raw_pb2
+from inventory.v1 import inventory_pb2
 from inventory_node.machine import Kept
-from raft.messages import Entry, EntryKind
-from raft.ready import Role
-from sim.checks import Checks, SafetyViolation, State, check_history, check_order
+from raft import RawNode, Restored, Settings
+from raft.messages import (
+    AppendReply,
+    Configuration,
+    Entry,
+    EntryKind,
+    HardState,
+    VoteReply,
+)
+from sim.checks import Checks, State, check_history
 from sim.clients import Operation, Read
+from sim.coverage import Coverage
+from sim.durable import Durable, Written
+from sim.ledger import Ledger
+from sim.violation import SafetyViolation
 
 START = {1: 10}
+VOTERS = Configuration(frozenset({1, 2, 3}))
+NOOP = Entry(1, 1, EntryKind.NOOP, b"")
 
 
 def order(order_id: int, quantity: int = 1, *, refused: str = "") -> Operation:
@@ -15,9 +32,8 @@ def order(order_id: int, quantity: int = 1, *, refused: str = "") -> Operation:
     return Operation(
         client=1,
         request_id=f"r{order_id}",
-        item_id=1,
-        quantity=quantity,
-        is_order=True,
+        kind="order_item",
+        changes=((1, -quantity),),
         mutation=b"",
         call_us=1,
         floor=0,
@@ -50,74 +66,223 @@ def test_a_state_that_does_not_fit_is_found(state: State, problem: str) -> None:
         check_history([order(1), order(2, 2)], START, state)
 
 
-def test_reads_of_their_revision_pass() -> None:
-    """Before, between and after two orders."""
-    reads = [Read(1, 0, 0, 10), Read(1, 1, 1, 9), Read(1, 1, 7, 7)]
-    check_order([order(1), order(2, 2)], reads, START)
-
-
-@pytest.mark.parametrize(
-    "read",
-    [Read(1, 2, 1, 9), Read(1, 0, 2, 9)],
-    ids=["stale", "of no revision"],
-)
-def test_a_read_that_does_not_fit_is_found(read: Read) -> None:
-    """One that shows less than was known before it, one that shows what never was."""
-    with pytest.raises(SafetyViolation, match="a read of item 1"):
-        check_order([order(1), order(2, 2)], [read], START)
-
-
-def test_a_mutation_before_what_was_known_is_found() -> None:
-    """Real time orders what does not overlap."""
-    late = order(2)
-    late.floor = 5
-    with pytest.raises(SafetyViolation, match="was known when it was asked for"):
-        check_order([late], [], START)
-
-
 def test_an_unknown_outcome_is_found() -> None:
     """The end is judged only when every client knows."""
-    open_order = order(1)
-    open_order.return_us = None
+    open_order = replace(order(1), return_us=None)
     with pytest.raises(SafetyViolation, match="not known"):
         check_history([open_order], START, State(START, ()))
 
 
+def outcome(index: int, on_hand_after: int, order_id: int = 0) -> bytes:
+    """Return the outcome of an order at an index."""
+    ordered = inventory_pb2.OrderItemResponse(
+        order_id=order_id or index, on_hand_after=on_hand_after, revision=index
+    )
+    return inventory_pb2.Outcome(order_item=ordered).SerializeToString()
+
+
+def entry(index: int, quantity: int = 1, request_id: str = "") -> Entry:
+    """Return an entry with an order of item 1."""
+    mutation = inventory_pb2.Mutation()
+    mutation.order_item.request_id = request_id or f"r{index}"
+    mutation.order_item.item_id, mutation.order_item.quantity = 1, quantity
+    command = raw_pb2.RawCommand(user_id=2, epoch=1, mutation=mutation.SerializeToString())
+    batch = raw_pb2.RawBatch(commands=[command.SerializeToString()])
+    return Entry(index, 1, EntryKind.COMMAND, batch.SerializeToString())
+
+
+def ledger(*applied: tuple[Entry, bytes]) -> Ledger:
+    """Return a ledger that has seen these."""
+    found = Ledger(START, Coverage())
+    for one, kept in applied:
+        found.applied(one, [Kept(kept)])
+    return found
+
+
+def test_orders_that_fit_and_a_retry_pass_the_ledger() -> None:
+    """The same request id comes to the same bytes, and changes nothing."""
+    found = ledger(
+        (entry(1, 2), outcome(1, 8)), (entry(2), outcome(2, 7)), (entry(3, 2, "r1"), outcome(1, 8))
+    )
+    assert [found.level(1, revision) for revision in range(4)] == [10, 8, 7, 7]
+
+
+@pytest.mark.parametrize(
+    ("second", "problem"),
+    [
+        ((entry(2, 2, "r1"), outcome(2, 6)), "applied twice: r1"),
+        ((entry(2, 9), outcome(2, -1)), "must be"),
+        ((entry(2, 1), outcome(2, 8)), "must be"),
+        ((entry(2, 1), outcome(2, 7, order_id=1)), "two orders have the id 1"),
+    ],
+    ids=["applied again", "oversold", "not taken", "same id"],
+)
+def test_outcomes_that_do_not_fit_are_found(second: tuple[Entry, bytes], problem: str) -> None:
+    """After an order of two."""
+    with pytest.raises(SafetyViolation, match=problem):
+        ledger((entry(1, 2), outcome(1, 8)), second)
+
+
+def test_an_acknowledgement_of_nothing_is_found() -> None:
+    """A client is told only what was applied."""
+    with pytest.raises(SafetyViolation, match="was told"):
+        ledger().told(2, order(1), outcome(1, 9))
+
+
+def test_a_mutation_before_what_was_known_is_found() -> None:
+    """Real time orders what does not overlap."""
+    late = replace(order(1), floor=5)
+    with pytest.raises(SafetyViolation, match="was known when it was asked for"):
+        ledger((entry(1), outcome(1, 9))).told(2, late, outcome(1, 9))
+
+
+def read(floor: int, revision: int, quantity: int) -> Read:
+    """Return a read of item 1."""
+    return Read(1, 1, 2, floor, revision, {1: quantity}, is_linearizable=True)
+
+
+def test_reads_of_their_revision_pass() -> None:
+    """Before, between and after two orders."""
+    found = ledger((entry(1), outcome(1, 9)), (entry(2, 2), outcome(2, 7)))
+    for one in (read(0, 0, 10), read(1, 1, 9), read(1, 2, 7)):
+        found.read(one)
+
+
+@pytest.mark.parametrize(
+    "one",
+    [read(2, 1, 9), read(0, 2, 9), read(0, 3, 7)],
+    ids=["stale", "of no revision", "of the future"],
+)
+def test_a_read_that_does_not_fit_is_found(one: Read) -> None:
+    """One that shows less than was known before it, one that shows what never was."""
+    found = ledger((entry(1), outcome(1, 9)), (entry(2, 2), outcome(2, 7)))
+    with pytest.raises(SafetyViolation, match="a read shows"):
+        found.read(one)
+
+
+def checks(*applied: int) -> Checks:
+    """Return checks that know three members, with empty logs."""
+    found = Checks(Ledger(START, Coverage()), Coverage(), VOTERS)
+    for member in (1, 2, 3):
+        found.started(member, Durable(), [], 0)
+    for member in applied:
+        found.appended(member, 0, [NOOP])
+        found.applied(member, NOOP, [])
+    return found
+
+
+def leader(member: int, term: int, *entries: Entry) -> RawNode:
+    """Return a member that leads a term, by its own word, with these entries and one more."""
+    settings = Settings(
+        id=member,
+        election_timeout_ticks_min=2,
+        election_timeout_ticks_max=3,
+        heartbeat_ticks=1,
+        entries_per_append_max=1,
+        bytes_per_append_max=1,
+        appends_in_flight_max=1,
+        random=lambda _: 0,
+    )
+    alone = Configuration(frozenset({member}))
+    node = RawNode(settings, Restored(HardState(term - 1, 0), alone, 0, 0, entries, 0))
+    for _ in range(3):
+        node.tick()
+        while (ready := node.ready()) is not None:
+            if ready.mark is not None:
+                node.persisted(ready.mark)
+    return node
+
+
 def test_two_leaders_of_a_term_are_found() -> None:
     """Election safety (Raft Figure 3)."""
-    checks = Checks()
-    checks.member(1, Role.LEADER, 4, 0)
-    checks.member(1, Role.LEADER, 4, 5)
-    checks.member(2, Role.LEADER, 5, 0)
+    found = checks()
+    found.durable[1].terms[1] = 4
+    found.settled(leader(1, 4))
     with pytest.raises(SafetyViolation, match="both lead term 4"):
-        checks.member(2, Role.LEADER, 4, 0)
+        found.settled(leader(2, 4))
 
 
 def test_a_leader_without_what_was_applied_is_found() -> None:
     """Leader completeness (Raft §5.4)."""
-    checks = Checks()
-    checks.started(1, 0)
-    checks.entry(1, Entry(1, 1, EntryKind.NOOP, b""), [])
-    with pytest.raises(SafetyViolation, match="log up to 0"):
-        checks.member(2, Role.LEADER, 2, 0)
+    with pytest.raises(SafetyViolation, match="leader completeness: member 2 leads term 2"):
+        checks(1).settled(leader(2, 2))
+
+
+def test_a_commit_that_no_majority_has_synced_is_found() -> None:
+    """Durable quorum: the leader's own disk does not hold it."""
+    with pytest.raises(SafetyViolation, match="durable quorum: member 1 commits 1"):
+        checks().settled(leader(1, 1))
+
+
+def test_logs_that_do_not_match_are_found() -> None:
+    """By what an entry holds, and by what stands before it."""
+    other = Entry(1, 1, EntryKind.COMMAND, b"b")
+    with pytest.raises(SafetyViolation, match="log matching"):
+        checks(1).appended(2, 0, [other])
+    with pytest.raises(SafetyViolation, match="log matching"):
+        checks(1).appended(2, 1, [NOOP])
 
 
 def test_members_that_apply_different_things_are_found() -> None:
     """State machine safety (Raft Figure 3), of entries and of outcomes."""
-    checks = Checks()
-    for member in (1, 2, 3):
-        checks.started(member, 0)
-    checks.entry(1, Entry(1, 1, EntryKind.COMMAND, b"a"), [Kept(b"x")])
-    with pytest.raises(SafetyViolation, match="another entry"):
-        checks.entry(2, Entry(1, 1, EntryKind.COMMAND, b"b"), [Kept(b"x")])
-    with pytest.raises(SafetyViolation, match="another entry"):
-        checks.entry(3, Entry(1, 1, EntryKind.COMMAND, b"a"), [Kept(b"y")])
+    one = entry(1)
+    for other, kept in ((entry(1, 2), outcome(1, 9)), (one, outcome(1, 8))):
+        found = checks()
+        found.applied(1, one, [Kept(outcome(1, 9))])
+        with pytest.raises(SafetyViolation, match="another entry"):
+            found.applied(2, other, [Kept(kept)])
 
 
 def test_an_entry_that_is_applied_twice_is_found() -> None:
     """Within one life of a process."""
-    checks = Checks()
-    checks.started(1, 0)
-    checks.entry(1, Entry(1, 1, EntryKind.NOOP, b""), [])
     with pytest.raises(SafetyViolation, match="applies 1 after 1"):
-        checks.entry(1, Entry(1, 1, EntryKind.NOOP, b""), [])
+        checks(1).applied(1, NOOP, [])
+
+
+def test_states_that_differ_at_one_index_are_found() -> None:
+    """Whoever hashes first is believed."""
+    found = checks()
+    found.hashed(1, 5, "a")
+    with pytest.raises(SafetyViolation, match="another state at 5"):
+        found.hashed(2, 5, "b")
+
+
+def test_promises_that_no_disk_keeps_are_found() -> None:
+    """A vote, an accepted append, and a second vote."""
+    found = checks()
+    with pytest.raises(SafetyViolation, match="the vote of 1 for 2"):
+        found.left(VoteReply(1, 2, 1, granted=True))
+    with pytest.raises(SafetyViolation, match="durable promises: AppendReply"):
+        found.left(AppendReply(1, 2, 1, accepted=True, index=1))
+    found.durable[1].take(Written(HardState(1, 2), None, (NOOP,)))
+    found.left(AppendReply(1, 2, 1, accepted=True, index=1))
+    found.left(VoteReply(1, 2, 1, granted=True))
+    with pytest.raises(SafetyViolation, match="voted twice"):
+        found.left(VoteReply(1, 3, 1, granted=True))
+
+
+def durable(hard_state: HardState, *terms: int) -> Durable:
+    """Return a log with these terms, from index 1 on."""
+    return Durable(hard_state, 0, dict(enumerate(terms, start=1)), len(terms))
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        durable(HardState(1, 1), 1, 1),
+        durable(HardState(2, 1), 1),
+        durable(HardState(2, 2), 1, 1),
+        durable(HardState(2, 1)),
+    ],
+    ids=["term", "entry", "vote", "all"],
+)
+def test_a_log_that_forgets_is_found(after: Durable) -> None:
+    """What was synced is there at the next start."""
+    assert durable(HardState(2, 1), 1, 1).forgotten_by(after)
+
+
+def test_a_log_that_an_unsynced_batch_has_changed_forgets_nothing() -> None:
+    """It may have got there in time."""
+    before = durable(HardState(2, 1), 1, 1)
+    assert not before.forgotten_by(durable(HardState(3, 0), 1, 1, 2))
+    assert not before.forgotten_by(durable(HardState(2, 1), 2))

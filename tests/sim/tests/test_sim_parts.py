@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import pairwise
 from random import Random
 
 import pytest
@@ -16,8 +15,9 @@ from inventory_node.ports import (
     WriteAt,
 )
 from sim.disk import SimDisk
-from sim.faults import draw_faults
+from sim.faults import DISK_LOSSES, FaultKind, draw_plan
 from sim.network import End, Link, Network, Weather
+from sim.shrink import shrink
 from sim.timeline import Timeline
 from sim.trace import Trace
 
@@ -98,7 +98,7 @@ def test_actions_of_one_time_run_as_they_were_given() -> None:
 def linked() -> tuple[Timeline, Network, Link, list[str]]:
     """Return a link, and what happens at its ends."""
     timeline = Timeline()
-    network = Network(timeline, Random(1), CALM)
+    network = Network(timeline, Random(1), weather=CALM)
     seen: list[str] = []
     client = End("client", lambda: seen.append("client closed"))
     server = End("server", lambda: seen.append("server closed"))
@@ -130,7 +130,8 @@ def test_a_link_breaks_when_a_partition_swallows_something() -> None:
 def test_datagrams_are_lost_and_doubled() -> None:
     """About as often as the weather says."""
     timeline = Timeline()
-    network = Network(timeline, Random(1), Weather(lost_per_mille=100, doubled_per_mille=100))
+    weather = Weather(lost_per_mille=100, doubled_per_mille=100)
+    network = Network(timeline, Random(1), weather=weather)
     arrived: list[int] = []
     for number in range(1000):
         network.send("a", "b", partial(arrived.append, number))
@@ -139,13 +140,64 @@ def test_datagrams_are_lost_and_doubled() -> None:
     assert 50 < len(arrived) - len(set(arrived)) < 150
 
 
-def test_faults_follow_each_other() -> None:
-    """One member is in trouble at a time, so a majority is whole throughout."""
-    for seed in range(50):
-        faults = draw_faults(Random(seed), first_us=1_000_000, last_us=8_000_000, members=3)
-        for before, after in pairwise(faults):
-            assert before.at_us + before.lasts_us < after.at_us
-        assert all(fault.at_us + fault.lasts_us <= 8_000_000 for fault in faults)
+def test_cuts_and_storms_add_up() -> None:
+    """Each ends by itself."""
+    network = Network(Timeline(), Random(1), weather=CALM)
+    cuts = [network.cut(["a"], ["b", "c"]), network.cut(["a"], ["b"])]
+    network.mend(cuts[0])
+    assert not network.passes("a", "b")
+    assert network.passes("a", "c")
+    network.mend(cuts[1])
+    assert network.passes("a", "b")
+    storm = Weather(lost_per_mille=7)
+    network.storm(storm)
+    network.storm(Weather(doubled_per_mille=8))
+    assert (network.weather.lost_per_mille, network.weather.doubled_per_mille) == (7, 8)
+    network.calm(storm)
+    assert network.weather.lost_per_mille == Weather().lost_per_mille
+
+
+def test_plans_leave_a_majority_of_disks_intact() -> None:
+    """Only frail members lose their disks, and they are fewer than half."""
+    plans = [draw_plan(seed) for seed in range(200)]
+    for plan in plans:
+        assert 2 * len(plan.frail) < plan.founders
+        for fault in plan.faults:
+            assert fault.kind not in DISK_LOSSES or fault.member in plan.frail
+            assert fault.at_us + fault.lasts_us <= plan.duration_us
+    assert {fault.kind for plan in plans for fault in plan.faults} == set(FaultKind)
+
+
+def test_shrinking_keeps_what_is_needed() -> None:
+    """And nothing else."""
+    assert shrink(range(40), lambda kept: {3, 17, 31} <= set(kept)) == (3, 17, 31)
+    assert shrink(range(40), lambda _: True) == ()
+
+
+def test_a_failed_sync_leaves_pages_that_count_as_clean() -> None:
+    """They are seen until power is lost, and another sync does not write them."""
+    failed: list[int] = []
+    disk = SimDisk(lambda _: None, failed=failed.append)
+    disk.run([CreateFile("a", 512), SyncFolder(), WriteAt("a", 0, b"x")], 1)
+    disk.drain()
+    disk.is_failing = True
+    disk.run([SyncFile("a")], 2)
+    disk.drain()
+    disk.run([SyncFile("a")], 3)
+    disk.drain()
+    assert failed == [2]
+    assert disk.read("a")[:1] == b"x"
+    disk.crash(Random(1))
+    assert disk.read("a")[:1] == b"\0"
+
+
+def test_a_flipped_bit_is_durable() -> None:
+    """One bit of what is not zero behind it."""
+    disk = drained(CreateFile("a", 512), SyncFolder(), WriteAt("a", 0, b"xy"), SyncFile("a"))
+    assert disk.flip(Random(1))
+    disk.crash(Random(1))
+    found = int.from_bytes(disk.read("a")[:2]) ^ int.from_bytes(b"xy")
+    assert found.bit_count() == 1
 
 
 def test_the_digest_is_of_every_line() -> None:

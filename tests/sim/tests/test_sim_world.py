@@ -3,50 +3,64 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from sim.faults import Fault, FaultKind
-from sim.world import Summary, World
+from sim import Fault, FaultKind, Result, run_seed
+from sim.coverage import Coverage
 
 CRASH_AND_PARTITION = (
     Fault(at_us=1_500_000, lasts_us=900_000, kind=FaultKind.POWER, member=0),
     Fault(at_us=3_500_000, lasts_us=1_500_000, kind=FaultKind.ISOLATE, member=0),
 )
+SEEDS = range(100, 140)  # in them everything happens that a run counts
 
 
-def run(seed: int, folder: Path, faults: tuple[Fault, ...] | None = None) -> Summary:
-    """Run a seed, with these faults instead of its own where they are given."""
-    world = World(seed, folder, faults=faults)
-    try:
-        return world.run()
-    finally:
-        world.close()
+@pytest.fixture(scope="module")
+def results() -> list[Result]:
+    """Run the seeds once, for all that is looked at."""
+    return [run_seed(seed) for seed in SEEDS]
 
 
 @pytest.mark.slow
-def test_a_crash_and_a_partition_run_twice_to_the_same_trace(tmp_path: Path) -> None:
+def test_nothing_is_lost_doubled_or_oversold(results: list[Result]) -> None:
+    """All of the faults, drawn from the seed, several at a time; a run checks itself."""
+    assert [(result.seed, result.violation) for result in results if not result.ok] == []
+
+
+@pytest.mark.slow
+def test_everything_happens_sooner_or_later(results: list[Result]) -> None:
+    """A fault that never comes, or never has an effect, tests nothing."""
+    coverage = Coverage()
+    for result in results:
+        coverage.update(result.coverage)
+    assert coverage.missing() == []
+
+
+@pytest.mark.slow
+def test_a_crash_and_a_partition_run_twice_to_the_same_trace() -> None:
     """The leader loses power, and with it what was not synced; then the next one is cut off."""
-    first = run(7, tmp_path / "first", CRASH_AND_PARTITION)
-    second = run(7, tmp_path / "second", CRASH_AND_PARTITION)
+    first = run_seed(7, faults=CRASH_AND_PARTITION, keep_trace=True)
+    second = run_seed(7, faults=CRASH_AND_PARTITION, keep_trace=True)
     assert first == second
+    assert first.ok
     assert first.terms >= 3
-    assert first.orders > 50
-    assert first.attempts > first.operations  # some had to be asked for again
+    assert first.operations > 50
+    assert first.coverage["requests tried again"]
     assert first.reads > 10
+    assert first.events == len(first.lines) > 1_000
 
 
 @pytest.mark.slow
-def test_another_seed_is_another_run(tmp_path: Path) -> None:
+def test_another_seed_is_another_run() -> None:
     """The digest is of the trace, and the trace is of the seed."""
-    first = run(7, tmp_path / "first", CRASH_AND_PARTITION)
-    assert first.digest != run(8, tmp_path / "second", CRASH_AND_PARTITION).digest
+    first = run_seed(7, faults=CRASH_AND_PARTITION)
+    assert first.digest != run_seed(8, faults=CRASH_AND_PARTITION).digest
 
 
 @pytest.mark.slow
-def test_the_trace_does_not_depend_on_the_hash_seed(tmp_path: Path) -> None:
+def test_the_trace_does_not_depend_on_the_hash_seed() -> None:
     """Another process, with other hashes of strings, prints the digest of this one."""
-    here = run(3, tmp_path)
+    here = run_seed(3)
     for hash_seed in ("1", "4242"):
         printed = subprocess.run(
             [sys.executable, "-m", "sim", "--seed", "3"],
@@ -56,11 +70,3 @@ def test_the_trace_does_not_depend_on_the_hash_seed(tmp_path: Path) -> None:
             check=True,
         ).stdout
         assert f"seed 3: {here.digest} after {here.events} events" in printed
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(100, 112))
-def test_nothing_is_lost_doubled_or_oversold(seed: int, tmp_path: Path) -> None:
-    """Crashes, pauses, partitions and clock jumps, drawn from the seed; `World.run` checks it."""
-    summary = run(seed, tmp_path)
-    assert summary.orders

@@ -7,7 +7,7 @@ and read at leaders and followers, all the while; the lead is handed over, membe
 promoted and leave. Then everything heals, and the cluster has to get to work again.
 
 The four properties of Raft (Figure 3), and those that a caller relies on, are checked after every
-event; see `Properties`. A failing seed is run again with `make sim SEEDS=1 SEED=…`.
+event; see `Properties`. A failing seed is run again with `make sim-core SEED=…`.
 
 Caveats. A disk keeps a prefix of what was written; torn and damaged writes belong to the tests of
 the log on disk. A member that left may come back, with the disk that it had.

@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         except (InvariantViolation, PropertyViolation) as error:
             failed += 1
             traceback.print_exc(limit=-4)
-            say(f"seed {seed}: {error}\nrun it again with: make sim SEEDS=1 SEED={seed}")
+            say(f"seed {seed}: {error}\nrun it again with: make sim-core SEED={seed}")
         if count % PROGRESS_SEEDS == 0 or count == options.seeds:
             say(f"{count} of {options.seeds} seeds, {entries} entries, {failed} failed")
     return 1 if failed else 0

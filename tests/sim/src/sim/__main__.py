@@ -1,41 +1,85 @@
-"""Runs seeds and prints what they came to; the exit status is 1 when one failed."""
+"""Runs seeds on every core, and says what they came to; the exit status is 1 when one failed."""
 
 import argparse
+import os
 import sys
-import tempfile
-from pathlib import Path
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 
-from sim.checks import SafetyViolation
-from sim.world import Summary, World
+from sim.coverage import Coverage, names
+from sim.faults import Fault
+from sim.run import Result, run_seed
+from sim.shrink import shrink
+
+PROGRESS_SECONDS = 5.0
 
 
-def line(summary: Summary) -> str:
+def say(text: str) -> None:
+    """Show a line at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def shortened(result: Result) -> tuple[Fault, ...]:
+    """Return the fewest faults of a seed that failed with which it still fails in that way."""
+
+    def fails(faults: Sequence[Fault]) -> bool:
+        return run_seed(result.seed, faults=faults).kind == result.kind
+
+    return shrink(result.plan.faults, fails)
+
+
+def line(result: Result) -> str:
     """Return what a run came to, as one line."""
-    faults = " ".join(fault.kind.value for fault in summary.faults)
     return (
-        f"seed {summary.seed}: {summary.digest} after {summary.events} events, "
-        f"{summary.entries} entries in {summary.terms} terms, {summary.orders} orders, "
-        f"{summary.operations} operations in {summary.attempts} attempts, {summary.reads} reads, "
-        f"{summary.snapshots} snapshots; faults: {faults or 'none'}"
+        f"seed {result.seed}: {result.digest} after {result.events} events, {result.entries} "
+        f"entries in {result.terms} terms, {result.operations} operations, {result.reads} reads, "
+        f"{len(result.plan.faults)} faults"
     )
 
 
-def run(seed: int, *, trace: bool) -> bool:
-    """Run one seed; tell whether it went well."""
-    with tempfile.TemporaryDirectory(prefix="sim-") as folder:
-        world = World(seed, Path(folder), keep_trace=trace)
-        try:
-            summary = world.run()
-        except SafetyViolation as violation:
-            sys.stdout.write(f"seed {seed}: FAILED: {violation}\n")
-            sys.stdout.writelines(f"  {fault}\n" for fault in world.faults)
-            return False
-        finally:
-            if trace:
-                sys.stdout.writelines(f"{event}\n" for event in world.trace.lines)
-            world.close()
-    sys.stdout.write(f"{line(summary)}\n")
-    return True
+def tell_failure(result: Result) -> None:
+    """Say what failed, and with which faults."""
+    say(f"seed {result.seed} FAILED: {result.violation}")
+    faults = shortened(result)
+    say(f"seed {result.seed} still fails with {len(faults)} of {len(result.plan.faults)} faults:")
+    for fault in faults:
+        say(f"  {fault}")
+    say(f"run it again with: make sim SEED={result.seed}")
+
+
+def results(seeds: Sequence[int], jobs: int) -> Iterator[Result]:
+    """Run seeds, and yield what they came to as they end."""
+    with ProcessPoolExecutor(jobs) as pool:
+        for future in as_completed([pool.submit(run_seed, seed) for seed in seeds]):
+            yield future.result()
+
+
+def many(seeds: Sequence[int], jobs: int) -> bool:
+    """Run seeds; tell whether all held."""
+    began = told = time.monotonic()
+    coverage, events, failed, done = Coverage(), 0, [], 0
+    for result in results(seeds, jobs):
+        done += 1
+        events += result.events
+        coverage.update(result.coverage)
+        if not result.ok:
+            failed.append(result.seed)
+            tell_failure(result)
+        now = time.monotonic()
+        if now - told > PROGRESS_SECONDS:
+            told = now
+            say(f"{done} of {len(seeds)} seeds, {len(failed)} failed")
+    seconds = time.monotonic() - began
+    say(
+        f"{done} seeds in {seconds:.0f} s on {jobs} cores: {done / seconds:.2f} seeds/s, "
+        f"{events // max(1, done)} events a seed, {events / seconds:.0f} events/s; "
+        f"{len(failed)} failed{': ' if failed else ''}{' '.join(map(str, sorted(failed)))}"
+    )
+    for name in names():
+        say(f"  {coverage[name]:>9} {name}")
+    return not failed
 
 
 def main() -> int:
@@ -43,11 +87,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m sim", description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds")
-    parser.add_argument("--trace", action="store_true", help="print every event")
-    arguments = parser.parse_args()
-    seeds = range(arguments.seed, arguments.seed + arguments.seeds)
-    results = [run(seed, trace=arguments.trace) for seed in seeds]
-    return 0 if all(results) else 1
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="on how many cores")
+    parser.add_argument("--trace", action="store_true", help="print every event of one seed")
+    options = parser.parse_args()
+    if options.seeds > 1:
+        return 0 if many(range(options.seed, options.seed + options.seeds), options.jobs) else 1
+    result = run_seed(options.seed, keep_trace=options.trace)
+    if options.trace:
+        sys.stdout.writelines(f"{event}\n" for event in result.lines)
+    say(line(result))
+    if not result.ok:
+        tell_failure(result)
+    return 0 if result.ok else 1
 
 
 if __name__ == "__main__":

@@ -1,82 +1,225 @@
-"""What must hold, whatever happens: looked at after every event, and once more at the end."""
+"""What must hold, whatever happens: looked at after every event.
+
+`Checks` judges consensus and disks (Raft Figure 3), `sim.ledger` what the commands came to, and
+`check_history` the databases at the end.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from crc32c import crc32c
+from inventory_node.codec import decode_configuration
 from inventory_node.machine import Administered, Applied, Kept
-from raft.messages import Entry
+from inventory_node.ports import PeerMessage
+from raft import RawNode, quorum
+from raft.messages import (
+    AppendReply,
+    Configuration,
+    Entry,
+    EntryKind,
+    VoteReply,
+    VoteRequest,
+)
 from raft.ready import Role
 
-from sim.clients import Operation, Read
-
-
-class SafetyViolation(Exception):  # noqa: N818 - what was found is its name
-    """The cluster did what it must never do."""
+from sim.clients import Operation
+from sim.coverage import Coverage
+from sim.durable import Durable
+from sim.ledger import Ledger
+from sim.violation import SafetyViolation
 
 
 class Checks:
-    """Safety, kept incrementally (Raft Figure 3).
+    """Safety, kept incrementally.
 
     - Election safety: at most one leader in a term.
-    - State machine safety: no two members apply different entries at an index, and they come to
-      the same outcomes.
+    - Log matching: entries of equal index and term are equal, and so is all before them.
     - Leader completeness: whoever leads holds everything that was ever applied.
+    - State machine safety: the chain of applied entries and their outcomes is one for all members.
+    - Commit rule: a leader commits by counting what is of its own term (Raft §5.4.2).
+    - Durable quorum: what a leader commits is synced on a majority of the voters.
+    - Durable promises: a vote or an accepted append leaves when it is on disk, and a member votes
+      once a term for ever.
+    - Durable log: what was synced is found by every later start.
     - A member applies no entry twice in one life of its process.
+    - States that members hash at one index are equal.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ledger: Ledger, coverage: Coverage, founders: Configuration) -> None:
         """Start with nothing seen."""
         self.leaders: dict[int, int] = {}  # by term
-        self.applied: dict[int, tuple[int, ...]] = {}  # by index: term, kind, two checksums
+        self.chain: dict[int, int] = {0: 0}  # by index: a checksum over all up to there
         self.last_index = 0  # the last that was applied anywhere
+        self.last_term = 0  # of that one
         self.commands = 0  # of all members together
-        self._position: dict[int, int] = {}  # the last index applied, by member
+        self.configuration = founders  # the newest that was applied anywhere
+        self.durable: dict[int, Durable] = {}  # by member
+        self._ledger = ledger
+        self._coverage = coverage
+        self._entries: dict[tuple[int, int], tuple[int, int]] = {}  # by index and term
+        self._votes: dict[tuple[int, int], int] = {}  # by member and term
+        self._chains: dict[int, tuple[int, int]] = {}  # by member: index and checksum
+        self._commits: dict[int, int] = {}  # by member
+        self._leads: dict[int, int] = {}  # by member: the term that it leads
+        self._hashes: dict[int, str] = {}  # of states, by index
 
-    def started(self, member: int, applied_index: int) -> None:
-        """See where a member goes on from."""
-        self._position[member] = applied_index
+    def started(
+        self, member: int, durable: Durable, entries: Iterable[Entry], applied_index: int
+    ) -> None:
+        """See what a member goes on from."""
+        before = self.durable.get(member)
+        forgotten = before.forgotten_by(durable) if before is not None else ""
+        if forgotten:
+            raise SafetyViolation(f"durable log: member {member} forgot: {forgotten}")
+        self.durable.setdefault(member, durable)
+        for entry in entries:
+            known = self._entries.get((entry.index, entry.term))
+            if known is None or known[1] != checksum_of(entry):
+                raise SafetyViolation(f"durable log: member {member} never wrote {entry}")
+        self.jumped(member, applied_index)
+        self._commits[member] = applied_index
+        self._leads.pop(member, None)
 
-    def entry(self, member: int, entry: Entry, outcomes: Sequence[Applied]) -> None:
-        """See an entry that a member applied."""
-        if entry.index <= self._position[member]:
+    def repaired(self, member: int, durable: Durable) -> None:
+        """See that what a start found is synced: before, it may have been in memory alone."""
+        self.durable[member] = durable
+
+    def jumped(self, member: int, applied_index: int) -> None:
+        """See a member go on from a state: its own, or a snapshot's."""
+        if applied_index not in self.chain:
             raise SafetyViolation(
-                f"member {member} applies {entry.index} after {self._position[member]}"
+                f"member {member} has a state at {applied_index}, which nobody applied"
             )
-        self._position[member] = entry.index
-        self.last_index = max(self.last_index, entry.index)
-        self.commands += len(outcomes)
-        found = (entry.term, entry.kind, crc32c(entry.payload), checksum(outcomes))
-        known = self.applied.setdefault(entry.index, found)
-        if known != found:
-            raise SafetyViolation(
-                f"member {member} applies another entry at {entry.index}, or to another end: "
-                f"{found}, not {known}"
-            )
+        self._chains[member] = applied_index, self.chain[applied_index]
 
-    def member(self, member: int, role: Role, term: int, last_index: int) -> None:
-        """See what a member takes itself for."""
-        if role is not Role.LEADER:
-            return
-        known = self.leaders.get(term)
-        if known is None:
-            self.leaders[term] = member
-            if last_index < self.last_index:
+    def appended(self, member: int, previous_term: int, entries: Iterable[Entry]) -> None:
+        """See entries on their way to a member's disk (log matching, by induction)."""
+        for entry in entries:
+            found = previous_term, checksum_of(entry)
+            known = self._entries.setdefault((entry.index, entry.term), found)
+            if known != found:
                 raise SafetyViolation(
-                    f"member {member} leads term {term} with a log up to {last_index}, "
-                    f"and {self.last_index} was applied"
+                    f"log matching: member {member} holds another entry {entry.index} of term "
+                    f"{entry.term}, or behind another term: {found}, not {known}"
                 )
-        elif known != member:
-            raise SafetyViolation(f"members {known} and {member} both lead term {term}")
+            previous_term = entry.term
+
+    def applied(self, member: int, entry: Entry, outcomes: Sequence[Applied]) -> None:
+        """See an entry that a member applied."""
+        index, chain = self._chains[member]
+        if entry.index != index + 1:
+            raise SafetyViolation(f"member {member} applies {entry.index} after {index}")
+        self.commands += len(outcomes)
+        chain = crc32c(b"%d %d" % (entry.term, entry.kind), chain)
+        chain = crc32c(entry.payload, chain)
+        for outcome in outcomes:
+            chain = crc32c(bytes_of(outcome), chain)
+        self._chains[member] = entry.index, chain
+        if self.chain.setdefault(entry.index, chain) != chain:
+            raise SafetyViolation(
+                f"state machine safety: member {member} applies another entry at {entry.index}, "
+                "or to another end"
+            )
+        if entry.index > self.last_index:
+            self.last_index, self.last_term = entry.index, entry.term
+            self._ledger.applied(entry, outcomes)
+            if entry.kind is EntryKind.CONFIGURATION:
+                self._configured(decode_configuration(entry.payload))
+
+    def _configured(self, after: Configuration) -> None:
+        """Count what a change of the members came to."""
+        before, self.configuration = self.configuration, after
+        members = before.voters | before.learners
+        self._coverage["members joined"] += bool(after.learners - members)
+        self._coverage["members promoted"] += bool(after.voters - before.voters)
+        self._coverage["members removed"] += bool(members - after.voters - after.learners)
+
+    def settled(self, node: RawNode) -> None:
+        """See what a member takes itself for, after an event."""
+        member, is_leader = node.id, node.role is Role.LEADER
+        if is_leader and self._leads.get(member) != node.term:
+            self._elected(node)
+        if not is_leader and self._leads.pop(member, 0):
+            self._coverage["leaders deposed"] += 1
+        if node.commit_index > self._commits[member]:
+            self._commits[member] = node.commit_index
+            if is_leader:
+                self._committed(node)
+
+    def _elected(self, node: RawNode) -> None:
+        self._leads[node.id] = node.term
+        first = self.leaders.setdefault(node.term, node.id)
+        if first != node.id:
+            raise SafetyViolation(
+                f"election safety: members {first} and {node.id} both lead term {node.term}"
+            )
+        self._coverage["elections"] += 1
+        term = node.term_at(self.last_index)
+        is_cut = self.last_index < node.first_index - 1
+        if node.term >= self.last_term and not is_cut and term != self.last_term:
+            raise SafetyViolation(
+                f"leader completeness: member {node.id} leads term {node.term} with term {term} "
+                f"at {self.last_index}, and an entry of term {self.last_term} was applied there"
+            )
+
+    def _committed(self, node: RawNode) -> None:
+        index, term = node.commit_index, node.term_at(node.commit_index)
+        if term != node.term:
+            raise SafetyViolation(
+                f"commit rule: member {node.id} leads term {node.term} and commits {index}, of "
+                f"term {term}, by counting"
+            )
+        holders = [one for one, durable in self.durable.items() if durable.holds(index, term)]
+        if not quorum.reached(node.configuration.voters, holders):
+            raise SafetyViolation(
+                f"durable quorum: member {node.id} commits {index}, which {holders} of "
+                f"{sorted(node.configuration.voters)} hold"
+            )
+
+    def left(self, message: PeerMessage) -> None:
+        """See a message leave (durable promises)."""
+        durable = self.durable[message.sender]
+        match message:
+            case VoteReply(granted=True):
+                self._voted(message.sender, message.term, message.recipient, durable)
+            case VoteRequest():
+                self._voted(message.sender, message.term, message.sender, durable)
+            case AppendReply(accepted=True):
+                if (
+                    message.term > durable.hard_state.term or message.index > durable.last_index
+                ) and message.term >= durable.hard_state.term:
+                    raise SafetyViolation(
+                        f"durable promises: {message} left when the disk ended at "
+                        f"{durable.last_index} in term {durable.hard_state.term}"
+                    )
+            case _:
+                pass
+
+    def _voted(self, voter: int, term: int, candidate: int, durable: Durable) -> None:
+        if durable.hard_state.term < term:
+            raise SafetyViolation(
+                f"durable promises: the vote of {voter} for {candidate} in term {term} left when "
+                f"the disk had {durable.hard_state}"
+            )
+        if self._votes.setdefault((voter, term), candidate) != candidate:
+            raise SafetyViolation(f"durable promises: {voter} voted twice in term {term}")
+
+    def hashed(self, member: int, index: int, sha256: str) -> None:
+        """See the hash of a member's state at an index."""
+        if index in self._hashes:
+            self._coverage["checkpoints compared"] += 1
+        if self._hashes.setdefault(index, sha256) != sha256:
+            raise SafetyViolation(f"member {member} has another state at {index}")
 
 
-def checksum(outcomes: Sequence[Applied]) -> int:
-    """Return a checksum over the bytes of all outcomes."""
-    check = 0
-    for outcome in outcomes:
-        data = outcome.outcome if isinstance(outcome, Kept | Administered) else outcome.status
-        check = crc32c(data, check)
-    return check
+def checksum_of(entry: Entry) -> int:
+    """Return a checksum over what an entry holds."""
+    return crc32c(entry.payload, entry.kind)
+
+
+def bytes_of(outcome: Applied) -> bytes:
+    """Return an outcome's bytes."""
+    return outcome.outcome if isinstance(outcome, Kept | Administered) else outcome.status
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +243,10 @@ def check_history(history: Iterable[Operation], start: Mapping[int, int], state:
             raise SafetyViolation(f"the outcome of {operation.request_id} is not known")
         if not operation.acknowledged:
             continue
-        change = -operation.quantity if operation.is_order else operation.quantity
-        on_hand[operation.item_id] += change
-        if operation.is_order:
-            expected.append((operation.order_id, operation.item_id, operation.quantity))
+        for item_id, delta in operation.changes:
+            on_hand[item_id] += delta
+            if operation.is_order:
+                expected.append((operation.order_id, item_id, -delta))
     if sorted(expected) != sorted(state.orders):
         lost = set(expected) - set(state.orders)
         doubled = [line for line in set(state.orders) if state.orders.count(line) > 1]
@@ -111,32 +254,3 @@ def check_history(history: Iterable[Operation], start: Mapping[int, int], state:
         raise SafetyViolation(f"orders lost: {lost}; not acknowledged: {unknown}; twice: {doubled}")
     if on_hand != dict(state.on_hand):
         raise SafetyViolation(f"stock is {dict(state.on_hand)} and should be {on_hand}")
-
-
-def check_order(
-    history: Sequence[Operation], reads: Iterable[Read], start: Mapping[int, int]
-) -> None:
-    """Compare revisions with real time: what began later than an answer comes after it.
-
-    - A mutation stands behind everything that any client had been told of before it was called.
-    - A read shows all of that, and exactly the stock of its revision (linearizability).
-    """
-    done = [operation for operation in history if operation.acknowledged]
-    for operation in done:
-        if operation.revision <= operation.floor:
-            raise SafetyViolation(
-                f"{operation.request_id} was done at revision {operation.revision}, and "
-                f"{operation.floor} was known when it was asked for"
-            )
-    for read in reads:
-        changes = [
-            -operation.quantity if operation.is_order else operation.quantity
-            for operation in done
-            if operation.item_id == read.item_id and operation.revision <= read.revision
-        ]
-        quantity = start[read.item_id] + sum(changes)
-        if read.revision < read.floor or read.quantity != quantity:
-            raise SafetyViolation(
-                f"a read of item {read.item_id} shows {read.quantity} at revision {read.revision};"
-                f" it should show {quantity}, at {read.floor} or later"
-            )

@@ -3,18 +3,27 @@
 What they asked and were told is the history that the checks at the end judge.
 """
 
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
-from google.rpc import status_pb2
+from google.rpc import code_pb2, status_pb2
+from inventory.raft.v1 import forward_pb2
 from inventory.v1 import inventory_pb2
+from wire import errors
 
 from sim.timeline import Timeline
 
 DEADLINE_MS = 500  # of one attempt
-REST_US_MAX = 60_000  # between operations
-UNKNOWN_CODES = {4, 14, 8}  # DEADLINE_EXCEEDED, UNAVAILABLE, RESOURCE_EXHAUSTED
+REST_US_MAX = 50_000  # between operations
+AGAIN_US = (1_000, 50_000)  # until an unknown outcome is asked for again
+TEXT_MAX = 3_000  # characters of a description: a batch of the log takes several sectors
+STALENESS_MS = 200  # of bounded reads
+DRIFT = 1.25  # at most, of a member's clock against another's
+UNKNOWN_CODES = {code_pb2.DEADLINE_EXCEEDED, code_pb2.UNAVAILABLE, code_pb2.RESOURCE_EXHAUSTED}
+Changes = tuple[tuple[int, int], ...]  # (item, delta)s
 
 
 @dataclass(slots=True)
@@ -23,17 +32,16 @@ class Operation:
 
     client: int
     request_id: str
-    item_id: int
-    quantity: int  # ordered; the delta of an adjustment
-    is_order: bool
+    kind: str  # of the mutation
+    changes: Changes  # that it makes, if it is not refused
     mutation: bytes
     call_us: int
     floor: int  # the newest revision that any client had been told of at the call
     return_us: int | None = None
     revision: int = 0
     order_id: int = 0  # of an acknowledged order
-    on_hand_after: int = 0
-    refused: str = ""  # the message of a final refusal
+    levels: Changes = ()  # (item, level after it)s, of an acknowledged one
+    refused: str = ""  # the reason of a final refusal
     attempts: int = 0
 
     @property
@@ -41,15 +49,23 @@ class Operation:
         """Whether the client was told that it was done."""
         return self.return_us is not None and not self.refused
 
+    @property
+    def is_order(self) -> bool:
+        """Whether it is an order."""
+        return self.kind in {"order_item", "place_order"}
+
 
 @dataclass(slots=True)
 class Read:
-    """A linearizable read that was answered."""
+    """A read that was answered."""
 
-    item_id: int
-    floor: int  # as of Operation
+    client: int
+    call_us: int
+    return_us: int
+    floor: int  # the revision that it must show at least
     revision: int
-    quantity: int
+    levels: Mapping[int, int]  # by item
+    is_linearizable: bool
 
 
 class Horizon:
@@ -62,10 +78,17 @@ class Horizon:
         """Start with no revision; item ids go from 1 to `items`."""
         self.items = items
         self.revision = 0
+        self._known: list[tuple[int, int]] = [(0, 0)]  # (time, revision)s, ascending
 
-    def seen(self, revision: int) -> None:
+    def seen(self, revision: int, now_us: int) -> None:
         """Note that a client was told of a revision."""
-        self.revision = max(self.revision, revision)
+        if revision > self.revision:
+            self.revision = revision
+            self._known.append((now_us, revision))
+
+    def at(self, time_us: int) -> int:
+        """Return the newest revision that was known at a time."""
+        return self._known[bisect_right(self._known, (time_us, 1 << 62)) - 1][1]
 
 
 class Gateway(Protocol):
@@ -75,8 +98,22 @@ class Gateway(Protocol):
         """Have a mutation applied; `client.told` is called with its outcome, or an error."""
         ...
 
-    def read_item(self, client: "Client", item_id: int, deadline_ms: int) -> None:
-        """Read an item; `client.read` is called with the response, None when there is none."""
+    def ask(
+        self, question: forward_pb2.Question, deadline_ms: int, told: Callable[[bytes], None]
+    ) -> None:
+        """Ask; `told` is called with the response, empty when there is none."""
+        ...
+
+
+class Judge(Protocol):
+    """Who looks at what clients are told: the ledger."""
+
+    def told(self, user_id: int, operation: Operation, outcome: bytes) -> None:
+        """See an outcome that is kept."""
+        ...
+
+    def read(self, read: Read) -> None:
+        """See a read."""
         ...
 
 
@@ -86,63 +123,111 @@ class Client:
     - One operation at a time; an unknown outcome is asked for again, never given up.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what a client lives among
         self,
         number: int,
+        user_id: int,
         timeline: Timeline,
         random: Random,
         gateway: Gateway,
         horizon: Horizon,
+        judge: Judge,
     ) -> None:
         """`start` begins; `horizon` is shared by all clients."""
         self.number = number
+        self.user_id = user_id
         self.history: list[Operation] = []
         self.reads: list[Read] = []
         self.stopping = False
+        self._reading = False
         self._timeline = timeline
         self._random = random
         self._gateway = gateway
         self._horizon = horizon
-        self._reading: tuple[int, int] | None = None  # item and floor of the read under way
+        self._judge = judge
 
     @property
     def idle(self) -> bool:
         """Whether no operation is open."""
         answered = not self.history or self.history[-1].return_us is not None
-        return answered and self._reading is None
+        return answered and not self._reading
 
     def start(self) -> None:
         """Begin after a short rest."""
         self._timeline.after(self._random.randrange(1, REST_US_MAX), self._begin)
 
     def _begin(self) -> None:
-        if self.stopping:
+        if self.stopping or not self.idle:
             return
-        choice = self._random.randrange(6)
-        item_id = self._random.randrange(1, self._horizon.items + 1)
-        if choice == 0:
-            self._reading = item_id, self._horizon.revision
-            self._gateway.read_item(self, item_id, DEADLINE_MS)
-            return
-        self._mutate(item_id, is_order=choice > 1)
+        roll = self._random.randrange(20)
+        if roll < 5:
+            self._read(is_query=roll == 0, is_relaxed=roll > 2)
+        else:
+            self.mutate(roll)
 
-    def _mutate(self, item_id: int, *, is_order: bool) -> None:
-        quantity = self._random.randrange(1, 4) * (1 if is_order else 10)
+    def _read(self, *, is_query: bool, is_relaxed: bool) -> None:
+        call_us, floor = self._timeline.now_us, self._horizon.revision
+        question = forward_pb2.Question(user_id=self.user_id, epoch=1)
+        if is_query:
+            question.query.get_all_items.page_size = 100
+        else:
+            question.query.get_item.item_id = self._random.randrange(1, self._horizon.items + 1)
+        if is_relaxed:
+            options = question.read_options
+            options.consistency = inventory_pb2.CONSISTENCY_STALE
+            floor = 0
+            if self._random.getrandbits(1):
+                options.consistency = inventory_pb2.CONSISTENCY_BOUNDED_STALENESS
+                options.max_staleness.FromMilliseconds(STALENESS_MS)
+                floor = self._horizon.at(call_us - int(STALENESS_MS * 1000 * DRIFT))
+        self._reading = True
+
+        def told(response: bytes) -> None:
+            self._reading = False
+            if response:
+                now_us = self._timeline.now_us
+                revision, levels = _shown(response, is_query=is_query)
+                read = Read(self.number, call_us, now_us, floor, revision, levels, not is_relaxed)
+                self._judge.read(read)
+                self.reads.append(read)
+                if not is_relaxed:
+                    self._horizon.seen(revision, now_us)
+            self.start()
+
+        self._gateway.ask(question, DEADLINE_MS, told)
+
+    def mutate(self, roll: int = 19) -> None:
+        """Begin a mutation; most rolls of 5 to 19 are orders."""
         request_id = self._request_id()
         mutation = inventory_pb2.Mutation()
-        request = mutation.order_item if is_order else mutation.adjust_stock
-        request.request_id, request.item_id = request_id, item_id
-        if is_order:
-            mutation.order_item.quantity = quantity
+        items = self._random.sample(range(1, self._horizon.items + 1), 2)
+        changes: Changes
+        if roll == 5:
+            kind, changes = "adjust_stock", ((items[0], self._random.randrange(10, 40)),)
+            mutation.adjust_stock.request_id = request_id
+            mutation.adjust_stock.item_id, mutation.adjust_stock.delta = changes[0]
+        elif roll == 6:
+            kind, changes = "update_item", ()
+            mutation.update_item.request_id = request_id
+            mutation.update_item.item.id = items[0]
+            mutation.update_item.item.description = "x" * self._random.randrange(1, TEXT_MAX)
+            mutation.update_item.update_mask.paths.append("description")
+        elif roll < 9:
+            kind = "place_order"
+            changes = tuple((item, -self._random.randrange(1, 4)) for item in items)
+            mutation.place_order.request_id = request_id
+            for item, delta in changes:
+                mutation.place_order.lines.add(item_id=item, quantity=-delta)
         else:
-            mutation.adjust_stock.delta = quantity
+            kind, changes = "order_item", ((items[0], -self._random.randrange(1, 4)),)
+            mutation.order_item.request_id = request_id
+            mutation.order_item.item_id, mutation.order_item.quantity = items[0], -changes[0][1]
         self.history.append(
             Operation(
                 client=self.number,
                 request_id=request_id,
-                item_id=item_id,
-                quantity=quantity,
-                is_order=is_order,
+                kind=kind,
+                changes=changes,
                 mutation=mutation.SerializeToString(),
                 call_us=self._timeline.now_us,
                 floor=self._horizon.revision,
@@ -155,15 +240,6 @@ class Client:
         operation.attempts += 1
         self._gateway.mutate(self, operation.mutation, DEADLINE_MS)
 
-    def read(self, response: inventory_pb2.GetItemResponse | None) -> None:
-        """Take the answer of a read; one without an answer is given up."""
-        if response is not None and self._reading is not None:
-            item_id, floor = self._reading
-            self.reads.append(Read(item_id, floor, response.revision, response.item.quantity))
-            self._horizon.seen(response.revision)
-        self._reading = None
-        self.start()
-
     def told(self, outcome: bytes, error: status_pb2.Status | None) -> None:
         """Take the result of an attempt: an outcome, or an error that came from no outcome."""
         operation = self.history[-1]
@@ -171,19 +247,29 @@ class Client:
         kind = read.WhichOneof("result")
         status = error if error is not None else read.error if kind == "error" else None
         if status is not None and status.code in UNKNOWN_CODES:
-            self._timeline.after(self._random.randrange(1_000, 50_000), self._attempt)
+            self._timeline.after(self._random.randrange(*AGAIN_US), self._attempt)
             return
         operation.return_us = self._timeline.now_us
         if status is not None:
-            operation.refused = status.message or f"code {status.code}"
+            reason = errors.reason_of(status)
+            operation.refused = reason.name if reason is not None else f"code {status.code}"
         elif kind == "order_item":
             operation.order_id = read.order_item.order_id
-            operation.on_hand_after = read.order_item.on_hand_after
+            operation.levels = ((operation.changes[0][0], read.order_item.on_hand_after),)
             operation.revision = read.order_item.revision
+        elif kind == "place_order":
+            order = read.place_order.order
+            operation.order_id = order.id
+            operation.levels = tuple((line.item_id, line.on_hand_after) for line in order.lines)
+            operation.revision = read.place_order.revision
+        elif kind == "update_item":
+            operation.revision = read.update_item.revision
         else:
-            operation.on_hand_after = read.adjust_stock.on_hand_after
+            operation.levels = ((operation.changes[0][0], read.adjust_stock.on_hand_after),)
             operation.revision = read.adjust_stock.revision
-        self._horizon.seen(operation.revision)
+        if error is None:
+            self._judge.told(self.user_id, operation, outcome)
+        self._horizon.seen(operation.revision, self._timeline.now_us)
         self.start()
 
     def _request_id(self) -> str:
@@ -198,3 +284,12 @@ class Client:
         )
         text = f"{number:032x}"
         return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+
+def _shown(response: bytes, *, is_query: bool) -> tuple[int, dict[int, int]]:
+    """Return revision and levels, by item, of a response."""
+    if is_query:
+        page = inventory_pb2.GetAllItemsResponse.FromString(response)
+        return page.revision, {item.id: item.quantity for item in page.items}
+    found = inventory_pb2.GetItemResponse.FromString(response)
+    return found.revision, {found.item.id: found.item.quantity}

@@ -3,7 +3,9 @@
 Jobs wait until the world runs them, an operation at a time, so that a crash can come between any
 two. A crash keeps any subset of the sectors written since the last sync of their file, and any
 first few of the folder's changes since its last sync: metadata of the usual file systems is
-journalled in order.
+journalled in order. A sync that fails leaves pages that count as clean and are not on the platter,
+as Linux does (Rebello et al., "Can Applications Recover from fsync Failures?", 2020): programs see
+them until power is lost, and another sync writes nothing.
 """
 
 from collections import deque
@@ -50,15 +52,21 @@ class SimDisk:
     """
 
     def __init__(
-        self, done: Callable[[int], None], full: Callable[[int], None] | None = None
+        self,
+        done: Callable[[int], None],
+        full: Callable[[int], None] | None = None,
+        failed: Callable[[int], None] | None = None,
     ) -> None:
         """`step` calls `done(ticket)` after a job's last operation, `full` where it has no space.
 
-        While `is_full`, no file can be created.
+        While `is_full`, no file can be created. While `is_failing`, the next sync of a file fails,
+        and the job with it: `failed(ticket)`.
         """
         self._done = done
         self._full = full or done
+        self._failed = failed or done
         self.is_full = False
+        self.is_failing = False
         self._folder: dict[str, Inode] = {}
         self._durable_folder: dict[str, Inode] = {}
         self._folder_changes: list[DiskOperation] = []
@@ -94,6 +102,12 @@ class SimDisk:
         operation = None
         if job.done < len(job.operations):
             operation = job.operations[job.done]
+            if self.is_failing and isinstance(operation, SyncFile):
+                self.is_failing = False
+                self._folder[operation.name].unsynced.clear()
+                self._jobs.clear()
+                self._failed(job.ticket)
+                return operation
             self._do(operation)
             job.done += 1
         if job.done >= len(job.operations):
@@ -159,20 +173,48 @@ class SimDisk:
         """End the process and not the machine: what was written stays, as unsynced as it was."""
         self._jobs.clear()
 
-    def crash(self, random: Random) -> None:
-        """Lose power: keep any subset of what was not synced; jobs are forgotten."""
+    def crash(self, random: Random) -> tuple[int, int]:
+        """Lose power: keep any subset of what was not synced; jobs are forgotten.
+
+        Returns how many changes of the folder, and how many sectors, were lost.
+        """
         self._jobs.clear()
         kept = random.randrange(len(self._folder_changes) + 1)
+        lost_changes, lost_sectors = len(self._folder_changes) - kept, 0
         folder = dict(self._durable_folder)
         for change in self._folder_changes[:kept]:
             self._apply(folder, change)
         for name in sorted(folder):
             inode = folder[name]
+            before = len(inode.unsynced)
             inode.unsynced = {s for s in sorted(inode.unsynced) if random.getrandbits(1)}
+            lost_sectors += before - len(inode.unsynced)
             self._sync(inode)
             inode.seen[:] = inode.durable
         self._folder = folder
         self._durable_folder = dict(folder)
+        self._folder_changes.clear()
+        self._created.clear()
+        return lost_changes, lost_sectors
+
+    def flip(self, random: Random) -> bool:
+        """Flip a bit of what is on the platter; False when there is nothing but zeros."""
+        names = [name for name in sorted(self._folder) if any(self._folder[name].durable)]
+        if not names:
+            return False
+        inode = self._folder[random.choice(names)]
+        used = len(inode.durable.rstrip(b"\0"))
+        at, bit = random.randrange(used), 1 << random.randrange(8)
+        inode.durable[at] ^= bit
+        inode.seen[at] ^= bit
+        return True
+
+    def wipe(self) -> None:
+        """Be another disk: empty, and well."""
+        self._jobs.clear()
+        self.is_full = self.is_failing = False
+        self._folder.clear()
+        self._durable_folder.clear()
         self._folder_changes.clear()
         self._created.clear()
 

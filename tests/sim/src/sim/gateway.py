@@ -1,13 +1,14 @@
-"""The gateway's process: the gateway core that ships, and its links to the members."""
+"""A gateway's process: the gateway core that ships, and its links to the members."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from gateway.core import Gateway, Settings
 from google.rpc import status_pb2
 from inventory.raft.v1 import forward_pb2, raw_pb2
-from inventory.v1 import inventory_pb2
 from inventory_node.events import Forwarded, SessionClosed, SessionOpened
+from raft.ready import Role
 
 from sim.clients import Client
 from sim.network import KEEPALIVE_US, RECONNECT_US, End, Link
@@ -28,31 +29,35 @@ class Session:
 class GatewayProcess:
     """One gateway.
 
-    - At most one link to a member is open; a session's number is never used again.
+    - At most one link to a member is open; a session's number is never used again, by nobody.
     """
 
     def __init__(
-        self, name: str, world: Surroundings, members: Mapping[int, Process], user_id: int
+        self, name: str, world: Surroundings, members: Mapping[str, Process], founders: int
     ) -> None:
-        """`start` opens the links; every client is the user `user_id`."""
-        self._user_id = user_id
+        """`start` opens links to the first members, the `founders` of `members`."""
         self.name = name
         self.world = world
         self._members = members
-        self._ids = {process.settings.name: member for member, process in members.items()}
-        self._core = Gateway(Settings(members=tuple(self._ids)), self)
-        self._sessions: dict[int, Session] = {}  # by member
-        self._last_session = 0
+        first = tuple(members)[:founders]
+        self._core = Gateway(Settings(members=first), self)
+        self._sessions: dict[str, Session] = {}  # by member
+        self._wanted: set[str] = set(first)
+
+    @property
+    def retries(self) -> int:
+        """How often requests were sent again."""
+        return self._core.retries
 
     def start(self) -> None:
-        """Open links to all members, and keep doing so."""
-        for member in self._members:
+        """Open links to the first members, and keep doing so."""
+        for member in sorted(self._wanted):
             self._connect(member)
         self._tick()
 
     def mutate(self, client: Client, mutation: bytes, deadline_ms: int) -> None:
         """Have a mutation applied; see `sim.clients.Gateway`."""
-        command = raw_pb2.RawCommand(user_id=self._user_id, epoch=1, mutation=mutation)
+        command = raw_pb2.RawCommand(user_id=client.user_id, epoch=1, mutation=mutation)
         number = 0
 
         def answered(answer: forward_pb2.Reply | status_pb2.Status) -> None:
@@ -70,18 +75,18 @@ class GatewayProcess:
         self._note(f"asked {number} {mutation.hex()}")
         self._core.pump()
 
-    def read_item(self, client: Client, item_id: int, deadline_ms: int) -> None:
-        """Read an item; see `sim.clients.Gateway`."""
-        question = forward_pb2.Question(user_id=self._user_id, epoch=1)
-        question.query.get_item.item_id = item_id
+    def ask(
+        self, question: forward_pb2.Question, deadline_ms: int, told: Callable[[bytes], None]
+    ) -> None:
+        """Ask; see `sim.clients.Gateway`."""
 
         def answered(answer: forward_pb2.Reply | status_pb2.Status) -> None:
             self._note(f"read {describe(answer)}")
             found = isinstance(answer, forward_pb2.Reply) and answer.WhichOneof("result")
             if isinstance(answer, forward_pb2.Reply) and found == "answer":
-                client.read(inventory_pb2.GetItemResponse.FromString(answer.answer))
+                told(answer.answer)
             else:
-                client.read(None)
+                told(b"")
 
         self._core.ask(question, self._now_ms + deadline_ms, answered)
         self._core.pump()
@@ -90,52 +95,55 @@ class GatewayProcess:
     def _now_ms(self) -> int:
         return self.world.timeline.now_us // 1000
 
-    def frame(self, member: int, session: int, response: forward_pb2.ForwardResponse) -> None:
-        """Carry a member's frame over the session's link, if that is still open."""
+    def frame(self, member: str, session: int, response: forward_pb2.ForwardResponse) -> None:
+        """Carry a member's frame over the session's link, if that is one of this gateway's."""
         found = self._sessions.get(member)
         if found is not None and found.number == session:
+            if self._members[member].role is not Role.LEADER:
+                answers = sum(reply.WhichOneof("result") == "answer" for reply in response.replies)
+                self.world.coverage["reads by followers"] += answers
             found.link.to_client(lambda: self._hear(member, response))
 
-    def member_ended(self, member: int) -> None:
+    def member_ended(self, member: str) -> None:
         """See a member's process end: its link is reset."""
         session = self._sessions.get(member)
         if session is not None:
             session.link.server.open = False
-            name = self._members[member].settings.name
-            seen = self.world.network.passes(name, self.name)
+            seen = self.world.network.passes(member, self.name)
             session.link.break_after(RESET_US if seen else KEEPALIVE_US)
 
     # Links.
 
-    def _connect(self, member: int) -> None:
+    def _connect(self, member: str) -> None:
+        if member not in self._wanted or member in self._sessions:
+            return
         process = self._members[member]
-        name = process.settings.name
         passes = self.world.network.passes
         if (
             process.alive
             and not process.paused
-            and passes(name, self.name)
-            and passes(self.name, name)
+            and passes(member, self.name)
+            and passes(self.name, member)
         ):
-            self._last_session += 1
-            number = self._last_session
+            number = self.world.next_session()
             client = End(self.name, lambda: self._closed(member))
-            server = End(name, lambda: process.deliver(SessionClosed(number)))
+            server = End(member, lambda: process.deliver(SessionClosed(number)))
             link = Link(self.world.network, self.world.timeline, client, server)
             self._sessions[member] = Session(number, link)
-            self._note(f"link to {name} opened")
+            self._note(f"link to {member} opened")
             link.to_server(lambda: process.deliver(SessionOpened(number)))
-            self._core.link_opened(name)
+            self._core.link_opened(member)
             self._core.pump()
         else:
-            self.world.timeline.after(RECONNECT_US, lambda: self._connect(member))
+            self.world.timeline.after(RECONNECT_US, partial(self._connect, member))
 
-    def _closed(self, member: int) -> None:
-        self._note(f"link to {self._members[member].settings.name} closed")
+    def _closed(self, member: str) -> None:
+        self._note(f"link to {member} closed")
+        self.world.coverage["links broken"] += 1
         del self._sessions[member]
-        self._core.link_closed(self._members[member].settings.name)
+        self._core.link_closed(member)
         self._core.pump()
-        self.world.timeline.after(RECONNECT_US, lambda: self._connect(member))
+        self.world.timeline.after(RECONNECT_US, partial(self._connect, member))
 
     # The gateway's events, and its one port.
 
@@ -143,20 +151,23 @@ class GatewayProcess:
         self._core.tick(self._now_ms)
         self.world.timeline.after(TICK_US, self._tick)
 
-    def _hear(self, member: int, response: forward_pb2.ForwardResponse) -> None:
+    def _hear(self, member: str, response: forward_pb2.ForwardResponse) -> None:
         self._note(describe(response))
-        self._core.received(self._members[member].settings.name, response)
+        self._core.received(member, response)
         self._core.pump()
 
     def meet(self, members: Mapping[str, str], known: Collection[str]) -> None:
-        """Nobody joins later in this world."""
-        if members:
-            raise RuntimeError(f"{members} cannot be met, besides {known}")
+        """Have links to members that joined later; a member that left keeps its link a while."""
+        for member in sorted(members):
+            if member not in self._wanted:
+                self._wanted.add(member)
+                self._connect(member)
+        self._wanted.intersection_update(known)
 
     def send(self, member: str, request: forward_pb2.ForwardRequest) -> None:
         """Put a frame on a link; it is lost with the link."""
-        process = self._members[self._ids[member]]
-        session = self._sessions[process.id]
+        process = self._members[member]
+        session = self._sessions[member]
         event = Forwarded(session.number, request)
         session.link.to_server(lambda: process.deliver(event))
 

@@ -5,15 +5,19 @@ stand that, although the real streams keep order. Links between gateway and memb
 lose nothing until they break, as gRPC streams do.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from random import Random
 
+from sim.coverage import Coverage
 from sim.timeline import Timeline
 
 KEEPALIVE_US = 500_000  # after which an end of a silent link takes it for broken
 RECONNECT_US = 100_000
+
+Cut = frozenset[tuple[str, str]]  # (sender, recipient)s
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,53 +28,105 @@ class Weather:
     delay_us_max: int = 1_500
     lost_per_mille: int = 5
     doubled_per_mille: int = 5
-    late_per_mille: int = 10  # delivered up to 50 ms late
+    late_per_mille: int = 10  # delivered up to `late_us_max` later still
     late_us_max: int = 50_000
+
+
+FINE = Weather()
 
 
 class Network:
     """Delivers what processes say to each other.
 
     - Nothing passes from a name to another while that direction is cut, also what was under way.
+    - Cuts and storms add up; each ends by itself.
     """
 
-    def __init__(self, timeline: Timeline, random: Random, weather: Weather) -> None:
+    def __init__(
+        self,
+        timeline: Timeline,
+        random: Random,
+        coverage: Coverage | None = None,
+        weather: Weather = FINE,
+    ) -> None:
         """Start with nothing cut."""
         self._timeline = timeline
         self._random = random
-        self.weather = weather
-        self._cut: set[tuple[str, str]] = set()
+        self._coverage = coverage if coverage is not None else Coverage()
+        self._usual = self.weather = weather
+        self._storms: list[Weather] = []
+        self._cut: Counter[tuple[str, str]] = Counter()
+        self._sent = 0
+        self._newest: dict[tuple[str, str], int] = {}  # of the datagrams that arrived
 
-    def cut(self, senders: Iterable[str], recipients: Iterable[str]) -> None:
-        """Let nothing pass from any of `senders` to any of `recipients`."""
+    def cut(self, senders: Iterable[str], recipients: Iterable[str]) -> Cut:
+        """Let nothing pass from any of `senders` to any of `recipients` until it is mended."""
         recipients = tuple(recipients)
-        self._cut.update((a, b) for a in senders for b in recipients if a != b)
+        made = frozenset((a, b) for a in senders for b in recipients if a != b)
+        self._cut.update(made)
+        return made
+
+    def mend(self, cut: Cut) -> None:
+        """End a partition."""
+        self._cut.subtract(cut)
+
+    def storm(self, weather: Weather) -> None:
+        """Let the weather be as bad as this until it is over."""
+        self._storms.append(weather)
+        self._look()
+
+    def calm(self, weather: Weather) -> None:
+        """End a storm."""
+        self._storms.remove(weather)
+        self._look()
+
+    def _look(self) -> None:
+        all_of_it = [self._usual, *self._storms]
+        worst = (max(getattr(one, field.name) for one in all_of_it) for field in fields(Weather))
+        self.weather = Weather(*worst)
 
     def heal(self) -> None:
-        """End every partition."""
+        """End every partition and every storm."""
         self._cut.clear()
+        self._storms.clear()
+        self._look()
 
     def passes(self, sender: str, recipient: str) -> bool:
         """Tell whether that direction is open."""
-        return (sender, recipient) not in self._cut
+        return self._cut[sender, recipient] <= 0
 
     def delay_us(self) -> int:
         """Draw how long something takes."""
         weather = self.weather
         if self._random.randrange(1000) < weather.late_per_mille:
-            return self._random.randrange(weather.delay_us_max, weather.late_us_max)
+            return weather.delay_us_max + self._random.randrange(weather.late_us_max)
         return self._random.randrange(weather.delay_us_min, weather.delay_us_max)
 
     def send(self, sender: str, recipient: str, arrive: Callable[[], None]) -> None:
         """Carry a datagram: `arrive` is called never, once or twice."""
         draw = self._random.randrange(1000)
         if draw < self.weather.lost_per_mille:
+            self._coverage["messages lost"] += 1
             return
-        copies = 2 if draw >= 1000 - self.weather.doubled_per_mille else 1
+        copies = 1
+        if draw >= 1000 - self.weather.doubled_per_mille:
+            self._coverage["messages doubled"] += 1
+            copies = 2
+        self._sent += 1
         for _ in range(copies):
             self._timeline.after(
-                self.delay_us(), lambda: arrive() if self.passes(sender, recipient) else None
+                self.delay_us(), partial(self._arrive, sender, recipient, self._sent, arrive)
             )
+
+    def _arrive(self, sender: str, recipient: str, number: int, arrive: Callable[[], None]) -> None:
+        if not self.passes(sender, recipient):
+            self._coverage["messages cut off"] += 1
+            return
+        newest = self._newest.get((sender, recipient), 0)
+        if number < newest:
+            self._coverage["messages overtaken"] += 1
+        self._newest[sender, recipient] = max(newest, number)
+        arrive()
 
 
 @dataclass(slots=True)

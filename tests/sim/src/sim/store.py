@@ -19,6 +19,7 @@ from inventory_node.events import (
     Hashed,
     Installed,
     Staged,
+    StoreFailed,
     StoreFull,
 )
 from inventory_node.machine.changes import Changes
@@ -46,6 +47,7 @@ class SimStore:
         self.flushes = 0  # begun since the start
         self.is_full = False  # flushes find no space
         self.condemned = ""
+        self.is_failing = False  # the next flush fails, as a sync of the database does
         path = self._path(installed_index)
         if installed_index and not path.exists():
             self._switch(path)
@@ -83,10 +85,16 @@ class SimStore:
         def job() -> Event:
             if self.is_full:
                 return StoreFull(ticket)
+            if self.is_failing:
+                return StoreFailed("simulated")
             self._database.flush(changes)
             return Flushed(ticket)
 
         self._jobs.append(job)
+
+    def condemn(self, reason: str) -> None:
+        """See `Store.condemn`."""
+        self.condemned = reason
 
     def ask(self, questions: Sequence[tuple[int, forward_pb2.Question]]) -> None:
         """See `Store.ask`."""
@@ -155,10 +163,6 @@ class SimStore:
             return Installed(ticket)
 
         self._jobs.append(job)
-
-    def condemn(self, reason: str) -> None:
-        """See `Store.condemn`."""
-        self.condemned = reason
 
     def header(self) -> Header:
         """See `Shelf.header`."""

@@ -3,33 +3,30 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from random import Random
 
 from inventory_node.events import ChunkReceived, SnapshotSent
 from inventory_node.ports import SnapshotHeader
 
+from sim.coverage import Coverage
 from sim.network import Network
-from sim.process import ChunkAnswer, Process
+from sim.ports import ChunkAnswer
+from sim.process import Life, Process
 from sim.timeline import Timeline
 
 CHUNK_BYTES = 1 << 14
 PATIENCE_US = 400_000  # without an answer the sender gives the stream up
 
 
-class Members(Protocol):
-    """Finds processes by their member ids."""
-
-    def __getitem__(self, member: int, /) -> Process:
-        """Return a member's process."""
-        ...
-
-
 @dataclass(slots=True)
 class Stream:
     """A snapshot that a member is sending."""
 
-    sender: int
-    peer: int
+    sender: Process
+    life: Life  # of the sender
+    sender_id: int
+    peer: Process
+    peer_id: int
     term: int
     header: SnapshotHeader
     data: bytes
@@ -44,70 +41,90 @@ class SnapshotStreams:
     - A stream ends once, with `SnapshotSent` at its sender, whatever happens to its peer.
     """
 
-    def __init__(self, timeline: Timeline, network: Network, members: Members) -> None:
+    def __init__(
+        self, timeline: Timeline, network: Network, random: Random, coverage: Coverage
+    ) -> None:
         """Start with none."""
         self._timeline = timeline
         self._network = network
-        self._members = members
+        self._random = random
+        self._coverage = coverage
         self._streams: dict[tuple[int, int], Stream] = {}
-        self.installed = 0  # how many ended well
+        self.flips = 0  # how many faults make them differ from what was written
 
-    def begin(self, sender: int, peer: int, term: int, header: SnapshotHeader, path: str) -> None:
-        """Stream the file at `path`, and remove it."""
+    def begin(
+        self,
+        ends: tuple[Process, Process | None],
+        peer_id: int,
+        term: int,
+        header: SnapshotHeader,
+        path: str,
+    ) -> None:
+        """Stream the file at `path` from the first to the second, and remove it."""
+        sender, peer = ends
         file = Path(path)
-        stream = Stream(sender, peer, term, header, file.read_bytes())
+        data = file.read_bytes()
         file.unlink()
-        self._streams[sender, peer] = stream
+        if peer is None:
+            sender.deliver(SnapshotSent(peer_id, header.meta.index, installed=False))
+            return
+        if self.flips:
+            at = self._random.randrange(len(data))
+            flipped = bytes([data[at] ^ 1 << self._random.randrange(8)])
+            data = data[:at] + flipped + data[at + 1 :]
+        stream = Stream(sender, sender.life, sender.id, peer, peer_id, term, header, data)
+        self._streams[sender.id, peer_id] = stream
         self._send(stream)
 
-    def forget(self, member: int) -> None:
-        """Drop the streams of a process that ended."""
-        for stream in self._streams.values():
-            if stream.sender == member:
-                stream.over = True
-
-    def answer(self, member: int, answer: ChunkAnswer) -> None:
+    def answer(self, member: Process, answer: ChunkAnswer) -> None:
         """Bring a recipient's answer to the sender of the stream."""
-        stream = self._streams.get((answer.sender, member))
+        stream = self._streams.get((answer.sender, member.id))
         if stream is None or stream.header.meta.index != answer.index:
             return
 
         def arrive() -> None:
-            if stream.over:
+            if stream.over or stream.life.over:
                 return
             if answer.installed or answer.problem:
+                self._coverage["snapshots refused"] += bool(answer.problem)
                 self._end(stream, installed=answer.installed)
             elif answer.taken > stream.offset:
                 stream.offset = answer.taken
                 self._send(stream)
 
-        self._carry(member, answer.sender, arrive)
+        self._carry(member, stream.sender, arrive)
 
     def _send(self, stream: Stream) -> None:
         stream.progress += 1
         chunk = ChunkReceived(
-            stream.sender,
+            stream.sender_id,
             stream.term,
             stream.header,
             stream.offset,
             stream.data[stream.offset : stream.offset + CHUNK_BYTES],
         )
-        self._carry(stream.sender, stream.peer, lambda: self._members[stream.peer].deliver(chunk))
+
+        def arrive() -> None:
+            if stream.peer.id == stream.peer_id:
+                stream.peer.deliver(chunk)
+
+        self._carry(stream.sender, stream.peer, arrive)
         progress = stream.progress
         self._timeline.after(PATIENCE_US, lambda: self._give_up(stream, progress))
 
-    def _carry(self, sender: int, recipient: int, arrive: Callable[[], None]) -> None:
-        names = self._members[sender].settings.name, self._members[recipient].settings.name
+    def _carry(self, sender: Process, recipient: Process, arrive: Callable[[], None]) -> None:
+        names = sender.name, recipient.name
         self._timeline.after(
             self._network.delay_us(), lambda: arrive() if self._network.passes(*names) else None
         )
 
     def _give_up(self, stream: Stream, progress: int) -> None:
         if not stream.over and stream.progress == progress:
+            self._coverage["snapshots cut short"] += 1
             self._end(stream, installed=False)
 
     def _end(self, stream: Stream, *, installed: bool) -> None:
         stream.over = True
-        self.installed += installed
-        event = SnapshotSent(stream.peer, stream.header.meta.index, installed)
-        self._members[stream.sender].deliver(event)
+        if not stream.life.over:
+            event = SnapshotSent(stream.peer_id, stream.header.meta.index, installed)
+            stream.sender.deliver(event)

@@ -1,283 +1,281 @@
-"""Three whole nodes, a gateway and clients in one thread, in virtual time, from one seed.
+"""Whole nodes, two gateways and clients in one thread, in virtual time, from one plan.
 
-`World(seed, folder).run()` is a whole run: members start, clients order, faults come and go; then
-everything heals, the clients learn what became of their last operations, and the end is judged.
-Nothing depends on the machine, the folder, the wall clock or the hash seed: two runs of a seed have
-the same trace.
+`World(plan, folder).run()` is a whole run: members start, clients order, faults come and go; then a
+quorum alone heals and has to work again, then everything, the clients learn what became of their
+last operations, and the end is judged. Nothing depends on the machine, the folder, the wall clock
+or the hash seed: two runs of a plan have the same trace.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from random import Random
 
-from inventory.raft.v1 import forward_pb2, log_pb2
+from inventory.raft.v1 import forward_pb2, log_pb2, membership_pb2
 from inventory.v1 import auth_pb2
 from inventory_node.core import NodeSettings
-from inventory_node.events import Forwarded
-from inventory_node.machine import Applied
+from inventory_node.events import ChangeAsked, Forwarded, arrival
 from inventory_node.ports import PeerMessage, SnapshotHeader
-from raft.messages import Entry
+from raft.messages import Configuration
 from raft.ready import Role
 
-from sim.checks import Checks, SafetyViolation, check_history, check_order
+from sim.checks import Checks
 from sim.clients import Client, Horizon
-from sim.faults import Fault, FaultKind, draw_faults
+from sim.coverage import Coverage
+from sim.faults import Plan
 from sim.gateway import GatewayProcess
-from sim.network import Network, Weather
-from sim.process import ChunkAnswer, Process
+from sim.ledger import Ledger
+from sim.misfortune import Misfortune
+from sim.network import Network
+from sim.operators import Operators
+from sim.ports import ChunkAnswer
+from sim.process import RESTART_US, TICK_US, Process
 from sim.streams import SnapshotStreams
 from sim.timeline import Timeline
 from sim.trace import Trace
+from sim.violation import LivenessViolation
 
-MEMBERS: Mapping[int, str] = {1: "node-1", 2: "node-2", 3: "node-3"}
-GATEWAY = "gateway"
+SPARES = 2  # processes that may join later
+GATEWAYS = ("gateway-1", "gateway-2")
 CLUSTER_ID = "cluster"
 ITEMS = 3
-STOCK = 200  # of each item at the start
-CLIENTS = 2
-CUSTOMER, ADMIN = 1, 2  # user ids, in the order of the first state
-CALM_US = 1_000_000  # before the first fault
-HEAL_US = 1_000_000  # after the last, before anything is asked of the end
-END_US_MAX = 20_000_000  # for the clients to learn their outcomes, and for members to agree
+STOCK = 30  # of each item at the start
+CLIENTS = 4
+ADMIN = 2  # a user id, in the order of the first state
+CHECKPOINT_US = 900_000  # from one to the next
+CHECKPOINT_SESSION = 0  # of no gateway
 TRACE_LINES = 2_000  # kept to look at when a run fails
-NO_SESSION = 0  # of nobody
 NO_PASSWORD = "$argon2id$none"  # noqa: S105 - a hash that no password has
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What a run came to."""
-
-    seed: int
-    digest: str  # of the trace
-    events: int
-    faults: tuple[Fault, ...]
-    terms: int
-    entries: int  # applied
-    operations: int  # answered
-    orders: int  # acknowledged
-    attempts: int
-    reads: int  # answered
-    snapshots: int
-    state_hash: str
 
 
 class World:
     """One run. It is what the processes reach of each other (`sim.process.Surroundings`)."""
 
-    def __init__(
-        self,
-        seed: int,
-        folder: Path,
-        *,
-        duration_us: int = 8_000_000,
-        faults: Sequence[Fault] | None = None,
-        keep_trace: bool = False,
-    ) -> None:
-        """Draw the faults of `seed`, unless they are given; databases live below `folder`."""
-        self.seed = seed
-        self.random = Random(f"world {seed}")
+    def __init__(self, plan: Plan, folder: Path, *, keep_trace: bool = False) -> None:
+        """Databases live below `folder`."""
+        self.plan = plan
         self.timeline = Timeline()
         self.trace = Trace(keep=None if keep_trace else TRACE_LINES)
-        self.checks = Checks()
-        self.network = Network(self.timeline, self.random, Weather())
-        self.duration_us = duration_us
-        self.faults = (
-            tuple(faults)
-            if faults is not None
-            else draw_faults(
-                self.random, first_us=CALM_US, last_us=duration_us, members=len(MEMBERS)
-            )
-        )
-        self.members = {
-            member: Process(settings_of(member), folder / name, self)
-            for member, name in MEMBERS.items()
+        self.coverage = coverage = Coverage()
+        self.start_levels = dict.fromkeys(range(1, ITEMS + 1), STOCK)
+        self.ledger = Ledger(self.start_levels, coverage)
+        self.founders = {number: f"node-{number}" for number in range(1, plan.founders + 1)}
+        voters = Configuration(frozenset(self.founders))
+        self.checks = Checks(self.ledger, coverage, voters)
+        self.network = Network(self.timeline, self._random("network"), coverage)
+        self._last_member = plan.founders + SPARES
+        self._last_session = self._last_change = 0
+        self.processes = {
+            f"node-{number}": self._process(number, folder)
+            for number in range(1, plan.founders + SPARES + 1)
         }
-        self.streams = SnapshotStreams(self.timeline, self.network, self.members)
-        self.gateway = GatewayProcess(GATEWAY, self, self.members, ADMIN)
-        horizon = Horizon(ITEMS)
-        self.clients = [
-            Client(number, self.timeline, self.random, self.gateway, horizon)
-            for number in range(1, CLIENTS + 1)
+        self.streams = SnapshotStreams(
+            self.timeline, self.network, self._random("streams"), coverage
+        )
+        self.gateways = [
+            GatewayProcess(name, self, self.processes, plan.founders) for name in GATEWAYS
         ]
+        self.operators = Operators(self)
+        self.misfortune = Misfortune(self, self.operators)
+        self.horizon = Horizon(ITEMS)
+        self.clients = [self._client(number) for number in range(CLIENTS)]
+        self._closed = False
 
-    def run(self) -> Summary:
-        """Run to the end; raise SafetyViolation when something is wrong."""
-        for process in self.members.values():
-            process.start()
-        self.gateway.start()
+    def _random(self, what: str) -> Random:
+        """Return chance of its own, so that one part's draws do not move another's."""
+        return Random(f"{self.plan.seed} {what}")
+
+    def _process(self, number: int, folder: Path) -> Process:
+        name = f"node-{number}"
+        settings = settings_of(number, name, self.founders)
+        return Process(settings, self.founders, folder / name, self, self._random(name))
+
+    def _client(self, number: int) -> Client:
+        gateway = self.gateways[number % len(self.gateways)]
+        random = self._random(f"client {number}")
+        return Client(number, ADMIN, self.timeline, random, gateway, self.horizon, self.ledger)
+
+    def live(self) -> None:
+        """Run the part with faults."""
+        for number in self.founders:
+            self.process(number).start()
+        for gateway in self.gateways:
+            gateway.start()
         # Clients come with tokens, so their users are there before them.
-        self._run_until(lambda: bool(self.checks.commands), "a leader makes the first state")
+        self.run_until(lambda: bool(self.checks.commands), 400, "a leader makes the first state")
         for client in self.clients:
             client.start()
-        for fault in self.faults:
-            self.timeline.after(fault.at_us - self.timeline.now_us, partial(self._begin, fault))
-        self.timeline.run_until(self.duration_us)
-        self._heal()
-        for client in self.clients:
-            client.stopping = True
-        self._run_until(lambda: all(client.idle for client in self.clients), "clients get answers")
-        state_hash = self._agree()
-        history = [operation for client in self.clients for operation in client.history]
-        answered = [operation for operation in history if operation.return_us is not None]
-        start = dict.fromkeys(range(1, ITEMS + 1), STOCK)
-        reads = [read for client in self.clients for read in client.reads]
-        check_order(history, reads, start)
-        for process in self.members.values():
-            check_history(history, start, process.audit(ADMIN, start))
-        self.close()
-        return Summary(
-            seed=self.seed,
-            digest=self.trace.digest,
-            events=self.trace.count,
-            faults=self.faults,
-            terms=len(self.checks.leaders),
-            entries=len(self.checks.applied),
-            operations=len(answered),
-            orders=sum(operation.acknowledged and operation.is_order for operation in answered),
-            attempts=sum(operation.attempts for operation in history),
-            reads=len(reads),
-            snapshots=self.streams.installed,
-            state_hash=state_hash,
-        )
+        self.timeline.after(CHECKPOINT_US, self._checkpoints)
+        self.operators.care()
+        for fault in self.plan.faults:
+            delay_us = fault.at_us - self.timeline.now_us
+            self.timeline.after(delay_us, partial(self.misfortune.begin, fault))
+        self.timeline.run_until(self.plan.duration_us)
 
     def close(self) -> None:
         """Close the databases."""
-        for process in self.members.values():
-            if process.alive:
-                process.end(power=False)
+        self._closed = True
+        for process in self.running():
+            process.end(power=False)
+
+    # Who is who.
+
+    def process(self, number: int) -> Process:
+        """Return the process with a number in its name."""
+        return self.processes[f"node-{number}"]
+
+    def by_id(self, member: int) -> Process | None:
+        """Return the process that is a member; None when it has another disk since."""
+        return next((one for one in self.processes.values() if one.id == member), None)
+
+    def running(self) -> list[Process]:
+        """Return the processes that are alive, paused or not."""
+        return [one for one in self.processes.values() if one.alive]
+
+    def names(self) -> tuple[list[str], list[str]]:
+        """Return the names of members and of gateways."""
+        return list(self.processes), list(GATEWAYS)
+
+    def is_frail(self, process: Process) -> bool:
+        """Tell whether a process's disk may be lost."""
+        return any(self.process(number) is process for number in self.plan.frail)
+
+    def safe_voters(self, configuration: Configuration) -> frozenset[int]:
+        """Return the voters whose disks are never lost, and are the ones that they voted with."""
+        safe = {one.id for one in self.processes.values() if not self.is_frail(one)}
+        return configuration.voters & safe
 
     def leader(self) -> Process | None:
         """Return the member that leads the highest term."""
         leaders = [
-            (process.node.view().term, process.id)
-            for process in self.members.values()
-            if process.node is not None and process.role is Role.LEADER
+            (process.raft.term, process.name)
+            for process in self.processes.values()
+            if process.raft is not None and process.role is Role.LEADER
         ]
-        return self.members[max(leaders)[1]] if leaders else None
+        return self.processes[max(leaders)[1]] if leaders else None
 
-    # Faults.
+    # Time.
 
-    def _begin(self, fault: Fault) -> None:
+    def run_until(self, holds: Callable[[], bool], ticks_max: int, what: str) -> None:
+        """Let time pass until something holds; LivenessViolation when that takes too long."""
+        for _ in range(ticks_max):
+            if holds():
+                return
+            self.timeline.run_until(self.timeline.now_us + TICK_US)
+        states = [
+            (raft.id, raft.role.value, raft.term, raft.commit_index, raft.last_index)
+            for raft in (process.raft for process in self.running())
+            if raft is not None
+        ]
+        raise LivenessViolation(f"not within {ticks_max} ticks: {what}; {states}")
+
+    def _checkpoints(self) -> None:
+        self.checkpoint()
+        self.timeline.after(CHECKPOINT_US, self._checkpoints)
+
+    def checkpoint(self) -> None:
+        """Let members hash their states at one index."""
         leader = self.leader()
-        member = fault.member or (leader.id if leader else 1)
-        process, name = self.members[member], MEMBERS[member]
-        peers = [other for other in MEMBERS.values() if other != name]
-        others = [*peers, GATEWAY]
-        self.trace.add(self.timeline.now_us, "fault", f"{fault.kind.value} {name}")
-        match fault.kind:
-            case FaultKind.POWER | FaultKind.KILL:
-                self._end(member, power=fault.kind is FaultKind.POWER)
-            case FaultKind.BLACKOUT:
-                for each in self.members:
-                    self._end(each, power=True)
-            case FaultKind.PAUSE:
-                process.pause()
-            case FaultKind.ISOLATE:
-                self.network.cut([name], others)
-                self.network.cut(others, [name])
-            case FaultKind.APART:
-                self.network.cut([name], peers)
-                self.network.cut(peers, [name])
-            case FaultKind.DEAF:
-                self.network.cut(others, [name])
-            case FaultKind.MUTE:
-                self.network.cut([name], others)
-            case FaultKind.CLOCK:
-                process.skew_ms += self.random.randrange(-30_000, 30_000)
-        self.timeline.after(fault.lasts_us, self._heal)
-
-    def _end(self, member: int, *, power: bool) -> None:
-        self.members[member].end(power=power)
-        self.streams.forget(member)
-        self.gateway.member_ended(member)
-
-    def _heal(self) -> None:
-        """End every fault."""
-        self.trace.add(self.timeline.now_us, "fault", "healed")
-        self.network.heal()
-        for process in self.members.values():
-            if not process.alive:
-                process.start()
-            elif process.paused:
-                process.resume()
-
-    # The end.
-
-    def _run_until(self, holds: Callable[[], bool], what: str) -> None:
-        limit = self.timeline.now_us + END_US_MAX
-        while not holds():
-            if self.timeline.now_us > limit:
-                raise SafetyViolation(f"seed {self.seed}: not within {END_US_MAX} us: {what}")
-            self.timeline.run_until(self.timeline.now_us + 10_000)
-
-    def _agree(self) -> str:
-        """Let members hash their states at one index; return the hash that all must have."""
-        self.timeline.run_until(self.timeline.now_us + HEAL_US)
-        for attempt in range(10):
-            leader = self.leader()
-            if leader is not None:
-                leader.deliver(Forwarded(NO_SESSION, checkpoint(attempt)))
-            self.timeline.run_until(self.timeline.now_us + HEAL_US)
-            nodes = [process.node for process in self.members.values()]
-            hashes = [node.view().state_hash for node in nodes if node is not None]
-            if len({(one.index, one.sha256) for one in hashes}) == 1 and hashes[0].index:
-                return hashes[0].sha256
-            if len({one.index for one in hashes}) == 1 and hashes[0].index:
-                raise SafetyViolation(f"seed {self.seed}: states differ: {hashes}")
-        raise SafetyViolation(f"seed {self.seed}: the members do not come to one index")
+        if leader is not None:
+            self._last_change += 1
+            leader.deliver(Forwarded(CHECKPOINT_SESSION, checkpoint(self._last_change)))
 
     # What processes reach of the world.
 
-    def carry(self, sender: int, recipient: int, message: PeerMessage) -> None:
-        """Bring a message to a member."""
-        process = self.members[recipient]
-        self.network.send(MEMBERS[sender], MEMBERS[recipient], lambda: process.hear(message))
+    def next_session(self) -> int:
+        """Return a number for a gateway's stream."""
+        self._last_session += 1
+        return self._last_session
 
-    def reply(self, member: int, session: int, response: forward_pb2.ForwardResponse) -> None:
-        """Bring a frame to the gateway."""
-        self.gateway.frame(member, session, response)
+    def next_member(self) -> int:
+        """Return an id that no member ever had."""
+        self._last_member += 1
+        return self._last_member
+
+    def carry(self, sender: Process, message: PeerMessage) -> None:
+        """Bring a message to a member, if it is still the one by the time it arrives."""
+        process = self.by_id(message.recipient)
+        if process is None:
+            return
+
+        def arrive() -> None:
+            if process.id == message.recipient:
+                process.deliver(arrival(message))
+
+        self.network.send(sender.name, process.name, arrive)
+
+    def reply(self, member: str, session: int, response: forward_pb2.ForwardResponse) -> None:
+        """Bring a frame to the gateway whose session it is."""
+        for gateway in self.gateways:
+            gateway.frame(member, session, response)
 
     def stream_snapshot(
-        self, member: int, peer: int, term: int, header: SnapshotHeader, path: str
+        self, sender: Process, peer: int, term: int, header: SnapshotHeader, path: str
     ) -> None:
         """Bring a file to a member, in chunks."""
-        self.streams.begin(member, peer, term, header, path)
+        self.streams.begin((sender, self.by_id(peer)), peer, term, header, path)
 
-    def answer_chunk(self, member: int, answer: ChunkAnswer) -> None:
+    def answer_chunk(self, member: Process, answer: ChunkAnswer) -> None:
         """Bring the answer to a chunk to who sent it."""
         self.streams.answer(member, answer)
 
-    def started(self, member: int, applied_index: int) -> None:
-        """See that a member begins with the state at an index."""
-        self.checks.started(member, applied_index)
+    def ask_change(
+        self,
+        asker: Process,
+        request: membership_pb2.ChangeRequest,
+        told: Callable[[membership_pb2.ChangeResponse], None],
+    ) -> None:
+        """Ask every other member for a change; `told` hears each answer that comes."""
+        life = asker.life
 
-    def applied(self, member: int, entry: Entry, outcomes: Sequence[Applied]) -> None:
-        """See an entry that a member applied, and what it came to."""
-        self.checks.entry(member, entry, outcomes)
+        def hear(process: Process, response: membership_pb2.ChangeResponse) -> None:
+            arrive = partial(told, response)
+            self.network.send(process.name, asker.name, lambda: None if life.over else arrive())
 
-    def settled(self, member: int) -> None:
-        """See that a member has handled an event."""
-        process = self.members[member]
-        self.checks.member(member, process.role, process.term, process.last_index)
+        for process in self.processes.values():
+            if process is not asker:
+                ask = partial(self._ask_one, process, request, partial(hear, process))
+                self.network.send(asker.name, process.name, ask)
+
+    def _ask_one(
+        self,
+        process: Process,
+        request: membership_pb2.ChangeRequest,
+        answer: Callable[[membership_pb2.ChangeResponse], None],
+    ) -> None:
+        if not process.alive:
+            return
+        self._last_change += 1
+        process.changes[self._last_change] = answer
+        process.deliver(ChangeAsked(self._last_change, request))
+
+    def ended(self, process: Process, *, restart: bool) -> None:
+        """See the end of a process; who halted is started again."""
+        for gateway in self.gateways:
+            gateway.member_ended(process.name)
+        if restart and not self._closed:
+            delay_us = process.random.randrange(*RESTART_US)
+            self.timeline.after(delay_us, lambda: None if process.alive else process.start())
 
 
-def settings_of(member: int) -> NodeSettings:
+def settings_of(member: int, name: str, founders: dict[int, str]) -> NodeSettings:
     """Return a member's settings: bounds so small that a run meets them."""
     return NodeSettings(
-        name=MEMBERS[member],
+        name=name,
         member_id=member,
         cluster_id=CLUSTER_ID,
-        members=MEMBERS,
+        members=founders,
         initialize=first_state().SerializeToString(),
         flush_commands_max=16,
         flush_age_ticks_max=8,
         log_tail_entries=12,
         log_tail_bytes=1 << 14,
+        full_retry_ticks=8,
+        disk_hung_ticks=20,
         checkpoint_ticks=80,
         checkpoint_gap_ticks=80,
+        entries_per_append_max=8,
+        appends_in_flight_max=4,
     )
 
 
@@ -297,10 +295,10 @@ def first_state() -> log_pb2.Administration:
     return administration
 
 
-def checkpoint(attempt: int) -> forward_pb2.ForwardRequest:
+def checkpoint(number: int) -> forward_pb2.ForwardRequest:
     """Return a frame with the command to hash the state."""
     command = log_pb2.Command()
-    command.administration.request_id = f"checkpoint-{attempt}"
+    command.administration.request_id = f"checkpoint-{number}"
     command.administration.checkpoint.SetInParent()
     proposal = forward_pb2.Proposal(id=1, command=command.SerializeToString())
     return forward_pb2.ForwardRequest(proposals=[proposal])

@@ -230,7 +230,12 @@ class Log:
             self._next_batch += 1
 
     def recover(self, disk: Disk) -> "Recovered":
-        """Fill an empty log from the disk; see the function of this name."""
+        """Fill an empty log from the disk; see the function of this name.
+
+        The last batch and the zeros after it are written again, since a sync that failed leaves
+        pages in memory that count as clean: another sync alone would not bring them to the disk
+        (Rebello et al., "Can Applications Recover from fsync Failures?", 2020).
+        """
         names = disk.names()
         repair: list[DiskOperation] = [RemoveFile(name) for name in names if is_unfinished(name)]
         segments = sorted(name for name in names if is_segment(name))
@@ -238,12 +243,12 @@ class Log:
         for name in segments:
             if self._segments and segment_name(self._segments[-1].sequence + 1) != name:
                 raise LogDamaged(name, 0, f"the segment before it is {self._segments[-1].name}")
-            read = read_segment(name, disk.read(name), last=name == segments[-1])
+            data = disk.read(name)
+            read = read_segment(name, data, last=name == segments[-1])
             self._replay(name, read, entries)
-            if read.dirty:
-                repair.append(WriteAt(name, read.used, bytes(read.dirty)))
-        if segments:
-            repair.append(SyncFile(segments[-1]))
+            if name == segments[-1]:
+                end = data[read.last : read.used] + bytes(len(data) - read.used)
+                repair += [WriteAt(name, read.last, end), SyncFile(name)]
         if repair:
             repair.append(SyncFolder())
         outline = self._outline

@@ -94,6 +94,7 @@ class SegmentRead:
 
     header: SegmentHeader
     batches: tuple[tuple[Record, ...], ...]
+    last: int  # bytes: where the last batch begins, or the next one where there is none
     used: int  # bytes: where the next batch goes
     dirty: int  # bytes after `used` that a torn batch may have left, whole sectors
 
@@ -112,6 +113,7 @@ def read_segment(name: str, data: bytes, *, last: bool) -> SegmentRead:
     if header.size != len(data):
         raise LogDamaged(name, len(data), f"the file should have {header.size} bytes")
     batches: list[tuple[Record, ...]] = []
+    last_at = at
     torn_end = len(data)  # a torn batch whose first sector is missing may have had any length
     while at < len(data) and data[at : at + SECTOR_BYTES] != ZERO_SECTOR:
         number = header.first_batch + len(batches)
@@ -123,11 +125,11 @@ def read_segment(name: str, data: bytes, *, last: bool) -> SegmentRead:
             batches.append(tuple(decode_batch(sectors)))
         except FormatError as error:
             raise LogDamaged(name, at, f"batch {number}: {error}") from error
-        at += len(sectors)
+        last_at, at = at, at + len(sectors)
     dirty = _torn_bytes(name, data, at, torn_end)
     if dirty and not last:
         raise LogDamaged(name, at, "a batch is not whole, and a later segment follows")
-    return SegmentRead(header, tuple(batches), at, dirty)
+    return SegmentRead(header, tuple(batches), last_at, at, dirty)
 
 
 def _batch_at(name: str, data: bytes, at: int, number: int) -> tuple[bytes, bool]:

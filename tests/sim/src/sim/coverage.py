@@ -1,0 +1,58 @@
+"""How often things happened in a run: what never happens is not tested."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from sim.faults import FaultKind
+
+# What a run counts, besides the kinds of faults; a test sees that each of them happens.
+HAPPENINGS = (
+    "elections",
+    "transfers completed",
+    "snapshots installed",
+    "snapshots refused",
+    "snapshots cut short",
+    "segments removed",
+    "logs truncated",
+    "torn tails cut",
+    "damaged logs refused",
+    "unsynced sectors lost",
+    "unsynced folder changes lost",
+    "syncs failed",
+    "transactions failed",
+    "flushes without space",
+    "segments without space",
+    "members removed",
+    "members joined",
+    "members promoted",
+    "changes refused",
+    "messages lost",
+    "messages doubled",
+    "messages overtaken",
+    "messages cut off",
+    "links broken",
+    "requests tried again",
+    "refused for want of stock",
+    "reads by followers",
+    "checkpoints compared",
+    "leaders deposed",
+    "leaders with a clock ahead",
+    "halts",
+)
+
+
+class Coverage(Counter[str]):
+    """Counts by name; the names are `HAPPENINGS` and `fault …`."""
+
+    def fault(self, kind: FaultKind) -> None:
+        """Count a fault that had an effect."""
+        self[f"fault {kind.value}"] += 1
+
+    def missing(self) -> list[str]:
+        """Return what never happened."""
+        return [name for name in names() if not self[name]]
+
+
+def names() -> Iterable[str]:
+    """Return every name that is counted."""
+    return (*HAPPENINGS, *(f"fault {kind.value}" for kind in FaultKind))

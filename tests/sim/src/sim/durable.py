@@ -1,0 +1,98 @@
+"""What a member has on disk for certain, as its disk saw it synced."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from inventory_node.ports import DiskOperation
+from inventory_node.wal import Log, Recovered
+from raft.messages import Entry, HardState, SnapshotMeta
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One batch of the log, as planned."""
+
+    hard_state: HardState | None
+    install: SnapshotMeta | None
+    entries: tuple[Entry, ...]
+
+
+class WatchedLog(Log):
+    """The log that ships, which also says what its last plan was for."""
+
+    written: Written | None = None
+    previous_term = 0  # of the entry before those of `written`
+
+    def append(
+        self,
+        hard_state: HardState | None,
+        install: SnapshotMeta | None,
+        entries: Sequence[Entry],
+    ) -> tuple[DiskOperation, ...]:
+        """See `Log.append`."""
+        if install is not None:
+            self.previous_term = install.term
+        elif entries:
+            self.previous_term = self._outline.term_at(entries[0].index - 1)
+        operations = super().append(hard_state, install, entries)
+        self.written = Written(hard_state, install, tuple(entries))
+        return operations
+
+
+@dataclass(slots=True)
+class Durable:
+    """The synced part of a member's log.
+
+    - An entry at index i replaces everything from i on.
+    """
+
+    hard_state: HardState = field(default_factory=lambda: HardState(0, 0))
+    base_index: int = 0
+    terms: dict[int, int] = field(default_factory=dict)  # by index
+    last_index: int = 0
+
+    @classmethod
+    def found(cls, recovered: Recovered) -> "Durable":
+        """Take what a start found."""
+        terms = {entry.index: entry.term for entry in recovered.entries}
+        last_index = recovered.base_index + len(terms)
+        return cls(recovered.hard_state, recovered.base_index, terms, last_index)
+
+    def take(self, written: Written) -> bool:
+        """See a batch synced; tell whether it replaced something."""
+        self.hard_state = written.hard_state or self.hard_state
+        if written.install is not None:
+            self.base_index = self.last_index = written.install.index
+            self.terms.clear()
+        replaced = False
+        if written.entries:
+            first = written.entries[0].index
+            for index in range(first, self.last_index + 1):
+                self.terms.pop(index, None)
+                replaced = True
+            self.terms.update((entry.index, entry.term) for entry in written.entries)
+            self.last_index = written.entries[-1].index
+        return replaced
+
+    def holds(self, index: int, term: int) -> bool:
+        """Tell whether an entry is synced here, or covered by a snapshot that is."""
+        return index <= self.base_index or self.terms.get(index) == term
+
+    def forgotten_by(self, found: "Durable") -> str:
+        """Return what a later start misses of what was synced; empty when it has everything.
+
+        An unsynced batch may be there as well, and may have replaced entries by those of a later
+        term (Raft §5.3).
+        """
+        before, after = self.hard_state, found.hard_state
+        if after.term < before.term or (after.term == before.term and after.vote != before.vote):
+            return f"it had {before} and has {after}"
+        for index in range(found.base_index + 1, self.last_index + 1):
+            known = self.terms.get(index)
+            term = found.terms.get(index)
+            if known is None or term == known:
+                continue
+            if term is not None and term > known:
+                return ""
+            return f"it had an entry {index} of term {known} and has one of {term}"
+        return ""

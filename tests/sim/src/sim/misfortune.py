@@ -1,0 +1,247 @@
+"""Lets the faults of a plan begin, and end."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from random import Random
+from typing import TYPE_CHECKING
+
+from sim.faults import Fault, FaultKind
+from sim.network import Cut, Weather
+from sim.operators import Operators
+from sim.process import Process
+
+if TYPE_CHECKING:
+    from sim.world import World
+
+SKEW_MS_MAX = 120_000
+DRIFT_PER_MILLE = (900, 950, 1050, 1100)
+CRASH_OPERATIONS_MAX = 16  # of the disk, until the power goes
+SLOWER = (3, 10, 40)
+STORMS = (FaultKind.DROP, FaultKind.DUPLICATE, FaultKind.DELAY, FaultKind.REORDER)
+Ending = Callable[[], None]
+Beginning = Callable[[FaultKind, Process, Random], Ending | None]
+
+
+def nothing() -> None:
+    """End what has no end, or ends by itself."""
+
+
+class Misfortune:
+    """What goes wrong: each method begins a fault and returns what ends it.
+
+    - A fault's details depend on its own draw alone.
+    """
+
+    def __init__(self, world: "World", operators: Operators) -> None:
+        """Strike `world`."""
+        self._world = world
+        self._operators = operators
+        self._endings: dict[Fault, Ending] = {}
+
+    def begin(self, fault: Fault) -> None:
+        """Let a fault begin, and end in its time."""
+        world = self._world
+        process = self._whom(fault)
+        random = Random(fault.draw)
+        world.trace.add(world.timeline.now_us, "fault", f"{fault.kind.value} {process.name}")
+        ending = self._strike(fault, process, random)
+        if ending is None:
+            world.trace.add(world.timeline.now_us, "fault", f"{fault.kind.value} has no effect")
+            return
+        world.coverage.fault(fault.kind)
+        self._endings[fault] = ending
+        world.timeline.after(fault.lasts_us, lambda: self._end(fault))
+
+    def end_all(self) -> None:
+        """Let everything end that has begun."""
+        for fault in list(self._endings):
+            self._end(fault)
+
+    def _end(self, fault: Fault) -> None:
+        ending = self._endings.pop(fault, None)
+        if ending is not None:
+            world = self._world
+            world.trace.add(world.timeline.now_us, "fault", f"{fault.kind.value} is over")
+            ending()
+
+    def _whom(self, fault: Fault) -> Process:
+        """Return whom a fault concerns: by number, or whoever leads."""
+        leader = self._world.leader()
+        if not fault.member and leader is not None:
+            return leader
+        return self._world.process(fault.member or 1)
+
+    def _strike(self, fault: Fault, process: Process, random: Random) -> Ending | None:
+        """Begin; None where there is nothing to strike."""
+        kind = fault.kind
+        if kind in (FaultKind.TRANSFER, FaultKind.REMOVE, FaultKind.ADD):
+            return nothing if self._operators.act(kind, process, random) else None
+        if kind in (FaultKind.SPLIT, FaultKind.ONE_WAY):
+            return self._split(kind, random)
+        if kind is FaultKind.SNAPSHOT_FLIP:
+            return self._flip_snapshots()
+        if kind in STORMS:
+            return self._storm(kind, random)
+        return self._ail(kind, process, random)
+
+    def _ail(self, kind: FaultKind, process: Process, random: Random) -> Ending | None:
+        """Begin what concerns one process."""
+        begin: Beginning
+        match kind:
+            case FaultKind.POWER | FaultKind.KILL | FaultKind.BLACKOUT:
+                begin = self._crash
+            case FaultKind.STOP | FaultKind.PAUSE | FaultKind.CRASH:
+                begin = self._disturb
+            case FaultKind.LOST_DISK | FaultKind.LOG_FLIP:
+                begin = self._lose
+            case FaultKind.ISOLATE | FaultKind.APART | FaultKind.DEAF | FaultKind.MUTE:
+                begin = self._cut_off
+            case FaultKind.SLOW_DISK | FaultKind.HUNG_DISK | FaultKind.DISK_FULL:
+                begin = self._burden
+            case FaultKind.SYNC_ERROR | FaultKind.STORE_ERROR:
+                begin = self._fail
+            case _:
+                begin = self._mislead
+        return begin(kind, process, random)
+
+    def _crash(self, kind: FaultKind, process: Process, _: Random) -> Ending | None:
+        is_blackout = kind is FaultKind.BLACKOUT
+        struck = self._world.running() if is_blackout else [process]
+        ended = [one for one in struck if one.alive]
+        for one in ended:
+            one.end(power=kind is not FaultKind.KILL)
+        return (lambda: self._start(ended)) if ended else None
+
+    def _start(self, processes: Sequence[Process]) -> None:
+        for process in processes:
+            if not process.alive:
+                process.start()
+
+    def _disturb(self, kind: FaultKind, process: Process, random: Random) -> Ending | None:
+        if not process.alive:
+            return None
+        match kind:
+            case FaultKind.PAUSE:
+                process.pause()
+                return lambda: process.resume() if process.paused else None
+            case FaultKind.STOP:
+                process.stop()
+            case _ if random.getrandbits(1):
+                process.troubles.crash_in_write = True
+            case _:
+                process.troubles.crash_after = random.randrange(CRASH_OPERATIONS_MAX)
+
+        def over() -> None:
+            process.troubles.crash_after = None
+            process.troubles.crash_in_write = False
+            if process.alive and kind is FaultKind.STOP:
+                process.end(power=False)  # as SIGKILL after a while
+            self._start([process])
+
+        return over
+
+    def _lose(self, kind: FaultKind, process: Process, random: Random) -> Ending | None:
+        if not self._world.is_frail(process):
+            return None
+        if kind is FaultKind.LOG_FLIP:
+            if not process.disk.flip(random):
+                return None
+            process.troubles.log_flipped = True
+        if process.alive:
+            process.end(power=True)
+        if kind is FaultKind.LOST_DISK:
+            process.replace_disk()
+        return lambda: self._start([process])
+
+    def _cut_off(self, kind: FaultKind, process: Process, _: Random) -> Ending:
+        network, name = self._world.network, process.name
+        peers, gateways = self._world.names()
+        others = [*peers, *gateways] if kind is not FaultKind.APART else peers
+        cuts = []
+        if kind is not FaultKind.DEAF:
+            cuts.append(network.cut([name], others))
+        if kind is not FaultKind.MUTE:
+            cuts.append(network.cut(others, [name]))
+        return partial(self._mend, cuts)
+
+    def _mend(self, cuts: Sequence[Cut]) -> None:
+        for cut in cuts:
+            self._world.network.mend(cut)
+
+    def _split(self, kind: FaultKind, random: Random) -> Ending:
+        network = self._world.network
+        peers, gateways = self._world.names()
+        names = [*peers, *gateways]
+        random.shuffle(names)
+        at = random.randrange(1, len(names))
+        cuts = [network.cut(names[:at], names[at:])]
+        if kind is FaultKind.SPLIT:
+            cuts.append(network.cut(names[at:], names[:at]))
+        return partial(self._mend, cuts)
+
+    def _storm(self, kind: FaultKind, random: Random) -> Ending:
+        network = self._world.network
+        often = random.choice((50, 150, 300))
+        match kind:
+            case FaultKind.DROP:
+                weather = Weather(lost_per_mille=often)
+            case FaultKind.DUPLICATE:
+                weather = Weather(doubled_per_mille=often)
+            case FaultKind.DELAY:
+                late_us = often * 300
+                weather = Weather(delay_us_min=late_us, delay_us_max=late_us + 5_000)
+            case _:
+                weather = Weather(late_per_mille=often, late_us_max=400_000)
+        network.storm(weather)
+        return lambda: network.calm(weather)
+
+    def _burden(self, kind: FaultKind, process: Process, random: Random) -> Ending:
+        troubles = process.troubles
+        match kind:
+            case FaultKind.SLOW_DISK:
+                factor = random.choice(SLOWER)
+                troubles.disk_factor *= factor
+            case FaultKind.HUNG_DISK:
+                factor = 1
+                troubles.disk_hangs += 1
+            case _:
+                factor = 1
+                process.fill(is_full=True)
+
+        def over() -> None:
+            troubles.disk_factor //= factor
+            if kind is FaultKind.HUNG_DISK:
+                troubles.disk_hangs -= 1
+            elif kind is FaultKind.DISK_FULL:
+                process.fill(is_full=False)
+
+        return over
+
+    def _fail(self, kind: FaultKind, process: Process, _: Random) -> Ending:
+        if kind is FaultKind.SYNC_ERROR:
+            process.disk.is_failing = True
+        else:
+            process.troubles.store_fails = True
+
+        def over() -> None:
+            process.disk.is_failing = process.troubles.store_fails = False
+            self._start([process])
+
+        return over
+
+    def _mislead(self, kind: FaultKind, process: Process, random: Random) -> Ending:
+        senses = process.senses
+        if kind is FaultKind.CLOCK_JUMP:
+            senses.skew_ms = random.randrange(-SKEW_MS_MAX, SKEW_MS_MAX)
+            return nothing
+        senses.drift(random.choice(DRIFT_PER_MILLE))
+        return lambda: senses.drift(1000)
+
+    def _flip_snapshots(self) -> Ending:
+        streams = self._world.streams
+        streams.flips += 1
+
+        def over() -> None:
+            streams.flips -= 1
+
+        return over

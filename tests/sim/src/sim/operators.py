@@ -1,0 +1,89 @@
+"""Those who hand the lead over, add members and remove them, and care for removed ones."""
+
+from collections.abc import Iterable
+from random import Random
+from typing import TYPE_CHECKING
+
+from inventory.raft.v1 import membership_pb2
+from inventory_node.events import ChangeAsked
+from raft.messages import Configuration
+
+from sim.faults import FaultKind
+from sim.process import Process
+
+if TYPE_CHECKING:
+    from sim.world import World
+
+CARE_US = 400_000  # between two looks at who was removed
+TICKETS = 1 << 40  # numbers apart from those of members that ask
+
+
+class Operators:
+    """They ask the leader, and hear what became of it.
+
+    - Voters with safe disks stay more than the frail members that there are or may be again, so
+      that they are a majority without them.
+    - A member's disk is emptied only once its removal is committed.
+    """
+
+    def __init__(self, world: "World") -> None:
+        """`care` begins to look after removed members."""
+        self._world = world
+        self._last_ticket = TICKETS
+
+    def act(self, kind: FaultKind, process: Process, random: Random) -> bool:
+        """Ask for something; tell whether it was asked for."""
+        if kind is FaultKind.ADD:
+            return self._add()
+        leader = self._world.leader()
+        if leader is None or leader.raft is None:
+            return False
+        request = membership_pb2.ChangeRequest(cluster_id=leader.settings.cluster_id)
+        if kind is FaultKind.TRANSFER:
+            request.transfer = process.name if random.getrandbits(1) else ""
+        elif self._may_remove(process, leader.raft.configuration):
+            request.remove = process.name
+        else:
+            return False
+        self._ask(leader, request)
+        return True
+
+    def _add(self) -> bool:
+        """Start a member that never was, and joins by itself."""
+        spare = [one for one in self._world.processes.values() if not one.alive and one.is_spare]
+        if not spare:
+            return False
+        spare[0].start()
+        return True
+
+    def _may_remove(self, process: Process, configuration: Configuration) -> bool:
+        if process.id not in configuration.voters | configuration.learners:
+            return False
+        kept = self._world.safe_voters(configuration) - {process.id}
+        return self._world.is_frail(process) or len(kept) > len(self._world.plan.frail)
+
+    def _ask(self, leader: Process, request: membership_pb2.ChangeRequest) -> None:
+        coverage = self._world.coverage
+
+        def told(response: membership_pb2.ChangeResponse) -> None:
+            coverage["changes refused"] += response.HasField("error")
+            is_transfer = request.WhichOneof("change") == "transfer"
+            coverage["transfers completed"] += is_transfer and response.HasField("done")
+
+        self._last_ticket += 1
+        leader.changes[self._last_ticket] = told
+        leader.deliver(ChangeAsked(self._last_ticket, request))
+
+    def care(self) -> None:
+        """Give removed members an empty disk, with which they join anew."""
+        for process in self._removed(self._world.processes.values()):
+            process.end(power=False)
+            process.replace_disk()
+            process.start()
+        self._world.timeline.after(CARE_US, self.care)
+
+    def _removed(self, processes: Iterable[Process]) -> list[Process]:
+        """Return who knows of a removal that is committed."""
+        known = self._world.checks.configuration
+        members = known.voters | known.learners
+        return [one for one in processes if one.alive and one.removed and one.id not in members]

@@ -1,0 +1,288 @@
+"""The ports of one life of a process, kept in virtual time."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from inventory.raft.v1 import forward_pb2, membership_pb2, peer_pb2
+from inventory_node.codec import add_to_frame, message_from_wire, surveys_of
+from inventory_node.events import DiskDone, DiskFailed
+from inventory_node.machine import Applied
+from inventory_node.machine.changes import Changes
+from inventory_node.ports import (
+    Contact,
+    DiskOperation,
+    PeerMessage,
+    RemoveFile,
+    SnapshotHeader,
+    SyncFile,
+)
+from raft.messages import Entry, SnapshotMeta
+from raft.ready import Leadership
+
+from sim.durable import Durable, Written
+from sim.store import SimStore
+from sim.trace import describe
+from sim.violation import SafetyViolation
+
+if TYPE_CHECKING:
+    from sim.process import Process
+
+EPOCH_MS = 1_700_000_000_000
+STORE_US = (200, 20_000)  # of one job of the database
+HANGS_US = 5_000  # until a disk that hangs is looked at again
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkAnswer:
+    """What a member says to the sender of a snapshot's chunk."""
+
+    sender: int  # of the chunk
+    index: int  # of the snapshot
+    taken: int  # bytes
+    installed: bool
+    problem: str
+
+
+class DiskPort:
+    """The `Disk` port: operations take their time one by one, and the power may go between."""
+
+    def __init__(self, process: "Process", durable: Durable) -> None:
+        """Note what is synced in `durable`; it is, once the repair, the first job, is done."""
+        self._process = process
+        self._durable = durable
+        self._is_repaired = False
+        self._written: dict[int, Written] = {}  # by ticket
+
+    def names(self) -> list[str]:
+        """List the files."""
+        return self._process.disk.names()
+
+    def read(self, name: str) -> bytes:
+        """Return a whole file."""
+        return self._process.disk.read(name)
+
+    def run(self, operations: Sequence[DiskOperation], ticket: int) -> None:
+        """Queue a job."""
+        process = self._process
+        log = process.log
+        if log is not None and log.written is not None:
+            self._written[ticket] = log.written
+            entries = log.written.entries
+            process.world.checks.appended(process.id, log.previous_term, entries)
+            log.written = None
+        idle = not process.disk.busy
+        process.disk.run(operations, ticket)
+        if idle:
+            self._later()
+
+    def _later(self) -> None:
+        process = self._process
+        delay_us = process.random.randrange(10, process.disk_us_max)
+        process.later(delay_us * process.troubles.disk_factor, self._work)
+
+    def _work(self) -> None:
+        process = self._process
+        if process.troubles.disk_hangs:
+            process.later(HANGS_US, self._work)
+            return
+        if process.troubles.power_goes():
+            process.end(power=True)
+            return
+        operation = process.disk.step()
+        if operation is not None:
+            self._note(operation)
+        if process.troubles.tears(operation):
+            process.end(power=True)
+            return
+        finished = list(process.finished)
+        process.finished.clear()
+        if process.disk.busy:
+            self._later()
+        for event in finished:
+            if isinstance(event, DiskDone):
+                self._synced(event.ticket)
+            elif isinstance(event, DiskFailed):
+                process.world.coverage["syncs failed"] += 1
+            process.deliver(event)
+
+    def _synced(self, ticket: int) -> None:
+        if not self._is_repaired:
+            self._is_repaired = True
+            self._process.world.checks.repaired(self._process.id, self._durable)
+        written = self._written.pop(ticket, None)
+        if written is not None and self._durable.take(written):
+            self._process.world.coverage["logs truncated"] += 1
+
+    def _note(self, operation: DiskOperation) -> None:
+        world = self._process.world
+        size = 0 if isinstance(operation, SyncFile) else len(getattr(operation, "data", b""))
+        text = f"disk {type(operation).__name__} {size}"
+        world.trace.add(world.timeline.now_us, self._process.name, text)
+        world.coverage["segments removed"] += isinstance(operation, RemoveFile)
+
+
+class StorePort:
+    """The `Store` port: every job takes its time."""
+
+    def __init__(self, process: "Process", store: SimStore) -> None:
+        """Stand before `store`."""
+        self._process = process
+        self._store = store
+
+    def _job(self) -> None:
+        self._process.later(self._process.random.randrange(*STORE_US), self._work)
+
+    def _work(self) -> None:
+        process = self._process
+        if process.troubles.store_fails:
+            process.troubles.store_fails = False
+            self._store.is_failing = True
+        event = self._store.step()
+        if event is not None:
+            # Between the end of the work and its event, a crash finds the work done.
+            process.later(process.random.randrange(1, 500), partial(process.deliver, event))
+
+    def flush(self, changes: Changes, ticket: int) -> None:
+        """Write changes."""
+        self._store.flush(changes, ticket)
+        self._job()
+
+    def condemn(self, reason: str) -> None:
+        """Mark the state."""
+        self._store.condemn(reason)
+
+    def ask(self, questions: Sequence[tuple[int, forward_pb2.Question]]) -> None:
+        """Answer questions."""
+        self._store.ask(questions)
+        self._job()
+
+    def hash(self, ticket: int) -> None:
+        """Hash the state as flushed."""
+        self._store.hash(ticket)
+        self._job()
+
+    def copy(self, ticket: int) -> None:
+        """Copy the flushed state."""
+        self._store.copy(ticket)
+        self._job()
+
+    def stage(self, header: SnapshotHeader, offset: int, data: bytes, ticket: int) -> None:
+        """Add a chunk."""
+        self._store.stage(header, offset, data, ticket)
+        self._job()
+
+    def install(self, meta: SnapshotMeta, ticket: int) -> None:
+        """Switch to the staged snapshot."""
+        self._store.install(meta, ticket)
+        self._job()
+
+
+class TransportPort:
+    """The `Transport` port."""
+
+    def __init__(self, process: "Process") -> None:
+        """Know the founders; others are known when they are met, or heard."""
+        self._process = process
+
+    def send(self, messages: Sequence[PeerMessage]) -> None:
+        """Send messages, each on its own, through the codec."""
+        process = self._process
+        for message in messages:
+            process.world.checks.left(message)
+            frame = peer_pb2.PeerFrame()
+            add_to_frame(frame, message)
+            read = peer_pb2.PeerFrame.FromString(frame.SerializeToString())
+            for one in (*map(message_from_wire, read.messages), *surveys_of(read)):
+                process.world.carry(process, one)
+
+    def reply(self, session: int, response: forward_pb2.ForwardResponse) -> None:
+        """Answer on a gateway's stream."""
+        sent = forward_pb2.ForwardResponse()
+        sent.CopyFrom(response)
+        self._process.world.reply(self._process.name, session, sent)
+
+    def meet(self, contacts: Mapping[int, Contact]) -> None:
+        """Everybody can be found by id in this world."""
+
+    def answer_change(self, ticket: int, response: membership_pb2.ChangeResponse) -> None:
+        """Answer whoever asked for a change."""
+        told = self._process.changes.pop(ticket, None)
+        if told is not None:
+            told(response)
+
+    def send_snapshot(self, peer: int, term: int, header: SnapshotHeader, path: str) -> None:
+        """Stream a file."""
+        self._process.world.stream_snapshot(self._process, peer, term, header, path)
+
+    def answer_chunk(
+        self, peer: int, index: int, taken: int, *, installed: bool, problem: str
+    ) -> None:
+        """Answer the sender of a chunk."""
+        answer = ChunkAnswer(peer, index, taken, installed, problem)
+        self._process.world.answer_chunk(self._process, answer)
+
+
+class Senses:
+    """The `Clock`, `Random` and `Observer` ports.
+
+    - Time as it passes never goes back, whatever becomes of the wall clock.
+    """
+
+    def __init__(self, process: "Process") -> None:
+        """Begin with a clock that is right."""
+        self._process = process
+        self.skew_ms = 0
+        self._rate_per_mille = 1000
+        self._set_at_us = self._elapsed_us = 0
+
+    def drift(self, rate_per_mille: int) -> None:
+        """Let the clocks run at another rate."""
+        self._elapsed_us = self._now_us()
+        self._set_at_us = self._process.world.timeline.now_us
+        self._rate_per_mille = rate_per_mille
+
+    def real_us(self, own_us: int) -> int:
+        """Return how long it takes until so much has passed by the own clock."""
+        return own_us * 1000 // self._rate_per_mille
+
+    def _now_us(self) -> int:
+        passed = self._process.world.timeline.now_us - self._set_at_us
+        return self._elapsed_us + passed * self._rate_per_mille // 1000
+
+    def elapsed_ms(self) -> int:
+        """Return the time that has passed by the own clock."""
+        return self._now_us() // 1000
+
+    def now_ms(self) -> int:
+        """Return the member's own wall-clock time."""
+        return EPOCH_MS + self._now_us() // 1000 + self.skew_ms
+
+    def below(self, bound: int) -> int:
+        """Draw from 0 to bound - 1."""
+        return self._process.random.randrange(bound)
+
+    def applied(self, entry: Entry, outcomes: Sequence[Applied]) -> None:
+        """Show the checks what was applied."""
+        self._process.world.checks.applied(self._process.id, entry, outcomes)
+
+    def filled_up(self, *, is_full: bool) -> None:
+        """Note whether there is space."""
+        self._note(f"full {is_full}")
+
+    def warned(self, what: str, detail: str) -> None:
+        """Note it; that states differ is what no fault of this world may come to."""
+        self._note(f"{what}: {detail}")
+        if what == "diverged":
+            raise SafetyViolation(f"{self._process.name} diverged: {detail}")
+        self._process.world.coverage["leaders with a clock ahead"] += what == "clock_ahead"
+
+    def lead_changed(self, leadership: Leadership, leader: str) -> None:
+        """Note who leads."""
+        del leader  # its id is enough
+        self._note(describe(leadership))
+
+    def _note(self, text: str) -> None:
+        world = self._process.world
+        world.trace.add(world.timeline.now_us, self._process.name, text)

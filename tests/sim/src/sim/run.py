@@ -1,0 +1,99 @@
+"""One seed, or one plan, from its beginning to what it came to."""
+
+import re
+import tempfile
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sim import recovery
+from sim.coverage import Coverage
+from sim.faults import Fault, Plan, draw_plan
+from sim.world import World
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - databases are faster there; any folder does
+TRACEBACK_LINES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a run came to. Without a `violation` all held."""
+
+    plan: Plan
+    violation: str  # the first line says what; empty when all held
+    digest: str  # of the trace
+    events: int
+    coverage: Coverage
+    terms: int
+    entries: int  # applied
+    operations: int  # of clients, answered
+    reads: int  # answered
+    state_hash: str
+    lines: Sequence[str]  # of the trace, the last ones or all
+
+    @property
+    def seed(self) -> int:
+        """Return the seed of the plan."""
+        return self.plan.seed
+
+    @property
+    def kind(self) -> str:
+        """Return the first words of the violation, which do not name members and numbers."""
+        return re.split(r"[0-9:\[{]", self.violation.partition(": ")[2])[0]
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether all held."""
+        return not self.violation
+
+
+def run_seed(
+    seed: int, *, faults: Sequence[Fault] | None = None, keep_trace: bool = False
+) -> Result:
+    """Run a seed, with these faults instead of its own where they are given.
+
+    What the run finds is in the result, whatever it is: a broken property, a member that halted, an
+    exception out of the product.
+    """
+    plan = draw_plan(seed)
+    if faults is not None:
+        plan = replace(plan, faults=tuple(faults))
+    return run_plan(plan, keep_trace=keep_trace)
+
+
+def run_plan(plan: Plan, *, keep_trace: bool = False) -> Result:
+    """Run a plan; see `run_seed`."""
+    root = MEMORY if MEMORY.is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="sim-", dir=root) as folder:
+        world = World(plan, Path(folder), keep_trace=keep_trace)
+        violation = state_hash = ""
+        try:
+            world.live()
+            state_hash = recovery.recover(world)
+            recovery.judge(world)
+        except Exception as error:  # noqa: BLE001 - whatever a run ends with is what it found
+            violation = _told(error)
+        finally:
+            world.close()
+    history = [operation for client in world.clients for operation in client.history]
+    world.coverage["requests tried again"] += sum(one.retries for one in world.gateways)
+    return Result(
+        plan=plan,
+        violation=violation,
+        digest=world.trace.digest,
+        events=world.trace.count,
+        coverage=world.coverage,
+        terms=len(world.checks.leaders),
+        entries=world.checks.last_index,
+        operations=sum(operation.return_us is not None for operation in history),
+        reads=sum(len(client.reads) for client in world.clients),
+        state_hash=state_hash,
+        lines=tuple(world.trace.lines),
+    )
+
+
+def _told(error: Exception) -> str:
+    """Return what an exception says, and where it was raised."""
+    lines = traceback.format_exception(error)
+    return f"{type(error).__name__}: {error}\n" + "".join(lines[-TRACEBACK_LINES:])
