@@ -92,6 +92,10 @@ def draw_plan(seed: int, *, duration_us: int = 8_000_000) -> Plan:
     members = list(range(1, founders + 1))
     frail = frozenset(random.sample(members, (founders - 1) // 2))
     kinds = [kind for kind in FaultKind if random.getrandbits(1)] or list(FaultKind)
+    if FaultKind.CRASH in kinds:
+        kinds += [
+            FaultKind.CRASH
+        ] * 2  # it tears a batch only where there is one of several sectors
     faults: list[Fault] = []
     at_us = FIRST_US
     rest_us_max = random.choice((REST_US_MAX // 4, REST_US_MAX // 2, REST_US_MAX))

@@ -126,14 +126,14 @@ class Misfortune:
                 return lambda: process.resume() if process.paused else None
             case FaultKind.STOP:
                 process.stop()
-            case _ if random.getrandbits(1):
-                process.troubles.crash_in_write = True
             case _:
-                process.troubles.crash_after = random.randrange(CRASH_OPERATIONS_MAX)
+                process.troubles.crash_behind = random.choice(("", "write", "write", "folder"))
+                if not process.troubles.crash_behind:
+                    process.troubles.crash_after = random.randrange(CRASH_OPERATIONS_MAX)
 
         def over() -> None:
             process.troubles.crash_after = None
-            process.troubles.crash_in_write = False
+            process.troubles.crash_behind = ""
             if process.alive and kind is FaultKind.STOP:
                 process.end(power=False)  # as SIGKILL after a while
             self._start([process])

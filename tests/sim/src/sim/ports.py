@@ -93,7 +93,7 @@ class DiskPort:
         operation = process.disk.step()
         if operation is not None:
             self._note(operation)
-        if process.troubles.tears(operation):
+        if self._is_repaired and process.troubles.tears(operation):
             process.end(power=True)
             return
         finished = list(process.finished)

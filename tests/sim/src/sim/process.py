@@ -31,7 +31,15 @@ from inventory_node.events import (
     Tick,
 )
 from inventory_node.machine import Machine
-from inventory_node.ports import DiskOperation, PeerMessage, SnapshotHeader, WriteAt
+from inventory_node.ports import (
+    CreateFile,
+    DiskOperation,
+    PeerMessage,
+    RemoveFile,
+    RenameFile,
+    SnapshotHeader,
+    WriteAt,
+)
 from raft import RawNode
 from raft.messages import Configuration
 from raft.ready import Role
@@ -118,7 +126,7 @@ class Troubles:
     disk_factor: int = 1  # how much slower its disk is
     disk_hangs: int = 0  # how many faults make it hang
     crash_after: int | None = None  # so many operations of the disk the power goes
-    crash_in_write: bool = False  # the power goes when the next batch of several sectors is written
+    crash_behind: str = ""  # the power goes behind the next such operation, "write" or "folder"
     log_flipped: bool = False  # the log on disk is not what was written
     store_fails: bool = False  # the next transaction fails
 
@@ -133,14 +141,18 @@ class Troubles:
         return True
 
     def tears(self, operation: DiskOperation | None) -> bool:
-        """Tell whether the power goes right after this operation."""
-        is_torn = (
-            self.crash_in_write
-            and isinstance(operation, WriteAt)
-            and len(operation.data) > SECTOR_BYTES
-        )
-        self.crash_in_write = self.crash_in_write and not is_torn
-        return is_torn
+        """Tell whether the power goes right after this operation, before its sync."""
+        match operation:
+            case WriteAt(data=data) if len(data) > SECTOR_BYTES:
+                found = "write"
+            case CreateFile() | RenameFile() | RemoveFile():
+                found = "folder"
+            case _:
+                return False
+        if self.crash_behind != found:
+            return False
+        self.crash_behind = ""
+        return True
 
 
 class Process:
