@@ -12,6 +12,7 @@ COPY pyproject.toml README.md ./
 COPY libs libs
 COPY clients clients
 COPY services services
+COPY docs/runbooks docs/runbooks
 RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheel . \
  && pip --python /opt/inventory/bin/python install --no-cache-dir --no-deps /wheel/*.whl
 

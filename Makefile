@@ -54,7 +54,7 @@ image:  ## the image inventory:dev, by BUILDER=docker, podman or buildah
 kind:  ## the chart on a kind cluster of this machine; needs docker, kind, kubectl and helm
 	sh tools/kind.sh
 
-up: install  ## three nodes, a gateway, the assistant and metrics on this machine, with demo data
+up: install  ## three nodes and all that is around them on this machine, with demo data
 	$(BIN)/inventory up --demo
 
 sim: install  ## whole nodes from seeds: SEEDS=n of them, or SEED=n alone, repeated exactly

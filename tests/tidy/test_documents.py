@@ -6,12 +6,16 @@ from pathlib import Path
 
 import assistant.config
 import business_metrics.config
+import cluster_health.config
 import gateway.config
 import inventory_node.config
 import pytest
 from assistant.metrics import Metrics
 from business_metrics import collector
 from business_metrics.reading import Answer, Reading
+from cluster_health.facts import Facts
+from cluster_health.metrics import Counts as HealthCounts
+from cluster_health.metrics import HealthCollector
 from gateway.core import Gateway, Settings
 from gateway.runtime.metrics import GatewayCollector
 from inventory.raft.v1 import forward_pb2
@@ -27,6 +31,7 @@ CONFIGS = (
     gateway.config.Config,
     assistant.config.Config,
     business_metrics.config.Config,
+    cluster_health.config.Config,
 )
 
 
@@ -57,7 +62,9 @@ def exported() -> set[str]:
     registry.register(NodeCollector(lambda: member, Counts(), lambda: 0))
     registry.register(GatewayCollector(Gateway(Settings(("node-0",)), NoLinks())))
     registry.register(collector.ClusterCollector(read))
-    text = generate_latest(registry).decode() + generate_latest(Metrics().registry).decode()
+    registry.register(HealthCollector(lambda: Facts({})))
+    registries = (registry, Metrics().registry, HealthCounts().registry)
+    text = "".join(generate_latest(one).decode() for one in registries)
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     names = {re.split(r"[ {]", line)[0] for line in lines}
     return {name for name in names if not name.endswith("_created")}

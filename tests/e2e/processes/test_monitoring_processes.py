@@ -108,7 +108,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Up, Prom
         }
         prometheus = Prometheus(folder / "prometheus", targets)
         try:
-            eventually("targets are up", lambda: prometheus.is_scraping(6))
+            eventually("targets are up", lambda: prometheus.is_scraping(7))
             yield up, prometheus
         finally:
             prometheus.stop()
@@ -133,7 +133,7 @@ def lived(watched: tuple[Up, Prometheus]) -> tuple[Prometheus, int]:
         orders += [client.order_item(3, 1) for _ in range(10)]
     eventually(
         "the metrics service is back with all orders",
-        lambda: prometheus.is_scraping(6) and prometheus.value("inventory_orders_total") == 50,
+        lambda: prometheus.is_scraping(7) and prometheus.value("inventory_orders_total") == 50,
     )
     assert int((up.data / "run" / "metrics.pid").read_text()) != pid
     return prometheus, len(orders)

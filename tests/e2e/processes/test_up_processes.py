@@ -56,7 +56,7 @@ def test_what_a_killed_supervisor_left_running_is_said_in_one_line(tmp_path: Pat
     said = up(running.data, free_port())
     assert "was killed and left processes running" in said
     pids = [int(pid) for pid in said.partition("`kill ")[2].partition("`")[0].split()]
-    assert len(pids) == 6
+    assert len(pids) == 7
     for pid in pids:
         os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + 30
@@ -119,7 +119,7 @@ def test_ctrl_c_leaves_nothing_running(tmp_path: Path) -> None:
     running = Up(tmp_path / "data")
     running.start()
     pids = [int(path.read_text()) for path in (running.data / "run").glob("*.pid")]
-    assert len(pids) == 6
+    assert len(pids) == 7
     for secret in (running.data / "keys").iterdir():
         assert secret.stat().st_mode & 0o777 == 0o600, secret
     assert running.stop() == 0

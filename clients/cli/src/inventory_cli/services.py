@@ -49,6 +49,12 @@ def metrics() -> None:
     _become("business_metrics")
 
 
+@services_app.command("health")
+def health() -> None:
+    """Run the health of the cluster: gRPC, HTTP and a page."""
+    _become("cluster_health")
+
+
 @services_app.command("bootstrap")
 def bootstrap(
     keys: Annotated[

@@ -32,6 +32,10 @@ class Probes:
         for name in (STARTUP, LIVENESS, *self._ready):
             await self._servicer.set(name, _SERVING)
 
+    async def show(self, name: str, *, serves: bool) -> None:
+        """Answer under a name of its own."""
+        await self._servicer.set(name, _SERVING if serves else _NOT_SERVING)
+
     async def end(self) -> None:
         """Send clients elsewhere; it still lives."""
         for name in self._ready:

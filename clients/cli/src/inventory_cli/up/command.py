@@ -37,7 +37,7 @@ def up(
         str, typer.Option(help="ISO 4217; of everything in it (first start only).")
     ] = "USD",
 ) -> None:
-    """Run three nodes, the gateway, the assistant and metrics on this machine, until Ctrl-C."""
+    """Run three nodes and all that is around them on this machine, until Ctrl-C."""
     layout = Layout(data.absolute())
     try:
         lock = layout.lock()
@@ -109,6 +109,7 @@ def _watch(
             ready = _is_ready(watcher.status)
             if ready:
                 view.say(f"ready: try `inventory --address {address} login Gayathri`")
+                view.say(f"how it is: http://{children.page}/")
             elif time.monotonic() - began > READY_SECONDS_MAX:
                 words = "; ".join(f"{c.name}: {c.last_words()}" for c in children.children)
                 raise UpError(f"nobody leads after {READY_SECONDS_MAX:.0f} s: {words}")

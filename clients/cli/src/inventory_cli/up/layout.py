@@ -20,7 +20,7 @@ import argon2
 from wire.money import digits_of
 
 MEMBERS = ("node-0", "node-1", "node-2")
-PROCESSES = (*MEMBERS, "gateway", "assistant", "metrics")
+PROCESSES = (*MEMBERS, "gateway", "assistant", "metrics", "health")
 MACHINES = ("health", "metrics")
 KIB_PER_HASH = 19_456
 PASSES_PER_HASH = 2
@@ -121,7 +121,13 @@ class Layout:
     def ports(self) -> dict[str, int]:
         """Return the ports behind the gateway; chosen once, so that members find each other."""
         path = self.run / "ports.json"
-        wanted = (*MEMBERS, "assistant", *(metrics_of(name) for name in PROCESSES))
+        wanted = (
+            *MEMBERS,
+            "assistant",
+            "health",
+            "health/page",
+            *(metrics_of(name) for name in PROCESSES),
+        )
         if path.exists():
             kept: dict[str, int] = json.loads(path.read_text())
             if all(name in kept and is_free(kept[name]) for name in wanted):
@@ -243,6 +249,15 @@ def environments(layout: Layout, port: int, ports: Mapping[str, int]) -> dict[st
     made["metrics"] = {
         "INVENTORY_METRICS_GATEWAY": f"127.0.0.1:{port}",
         "INVENTORY_METRICS_KEY_FILE": str(layout.keys / "metrics.key"),
+    }
+    made["health"] = {
+        "INVENTORY_HEALTH_LISTEN": f"127.0.0.1:{ports['health']}",
+        "INVENTORY_HEALTH_HTTP_LISTEN": f"127.0.0.1:{ports['health/page']}",
+        "INVENTORY_HEALTH_MEMBERS": members,
+        "INVENTORY_HEALTH_GATEWAY": f"127.0.0.1:{port}",
+        "INVENTORY_HEALTH_ASSISTANT": f"127.0.0.1:{ports['assistant']}",
+        "INVENTORY_HEALTH_KEY_FILE": str(layout.keys / "health.key"),
+        "INVENTORY_HEALTH_REPLICAS": str(len(MEMBERS)),
     }
     for name, settings in made.items():
         settings["INVENTORY_METRICS_LISTEN"] = f"127.0.0.1:{ports[metrics_of(name)]}"

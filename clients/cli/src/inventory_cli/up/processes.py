@@ -15,6 +15,7 @@ MODULES = {  # everything else is a member
     "gateway": "gateway",
     "assistant": "assistant",
     "metrics": "business_metrics",
+    "health": "cluster_health",
 }
 
 
@@ -69,6 +70,12 @@ class Children:
     children: list[Child]
     restart: bool = True
     notes: list[str] = field(default_factory=list)  # what happened, to be shown
+
+    @property
+    def page(self) -> str:
+        """Where the health of them all is shown, host:port."""
+        every = (child.environment.get("INVENTORY_HEALTH_HTTP_LISTEN") for child in self.children)
+        return next(filter(None, every), "")
 
     def start(self) -> None:
         """Start all."""

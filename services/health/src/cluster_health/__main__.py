@@ -1,0 +1,140 @@
+"""Runs the health service: `python -m cluster_health`, settings from the environment.
+
+Exit status: 0 stopped cleanly on SIGTERM or SIGINT; 2 the settings are nonsense; 6 an address
+cannot be listened on.
+"""
+
+import asyncio
+import signal
+import socket
+import sys
+
+import grpc.aio
+import structlog
+import uvloop
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from telemetry import logs, metrics
+from wire.channels import SERVER_OPTIONS
+from wire.probes import Probes
+from wire.settings import refusals
+from wire.tasks import until_first
+
+from cluster_health.canaries import Canaries, KeyUnusable, key_of
+from cluster_health.config import Config
+from cluster_health.facts import Facts
+from cluster_health.findings import Finding, findings
+from cluster_health.metrics import Counts, HealthCollector
+from cluster_health.serving import serving
+from cluster_health.watching import Watch
+from cluster_health.web import AddressTaken, application, bound, serve_until
+
+DRAIN_SECONDS = 1
+
+_log = structlog.get_logger()
+
+
+class Service:
+    """Everything of one process.
+
+    - What is served under a name is of the newest facts.
+    - A finding is logged when it comes and when it goes.
+    """
+
+    def __init__(self, config: Config, key: str) -> None:
+        """Open the channels; nothing is asked yet."""
+        self._config = config
+        counts = Counts()
+        self._canaries = Canaries(config.health_gateway, key, counts)
+        self._watch = Watch(config, key, self._canaries)
+        counts.registry.register(HealthCollector(lambda: self._watch.facts))
+        self._registry = counts.registry
+        self._server = grpc.aio.server(options=SERVER_OPTIONS)
+        self._probes = Probes(self._server)
+        self._looked = asyncio.Event()
+        self._stopped = asyncio.Event()
+        self._shown: dict[str, bool] = {}
+        self._found: dict[tuple[str, str], Finding] = {}
+
+    async def run(self, http: socket.socket) -> None:
+        """Serve until SIGTERM or SIGINT; `http` is listened on already."""
+        listen = self._config.health_listen
+        try:
+            self._server.add_insecure_port(listen)
+            if self._config.metrics_listen:
+                metrics.serve(self._config.metrics_listen, self._registry)
+        except (RuntimeError, OSError) as error:
+            raise AddressTaken(f"cannot listen: {error}") from error
+        await self._server.start()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopped.set)
+        app = application(lambda: self._watch.facts, self._is_ready)
+        _log.info("serving", address=listen, http=self._config.health_http_listen)
+        await until_first(
+            self._serve(app, http),
+            self._watch.run(self._note),
+            self._canaries.run(),
+            self._show(),
+        )
+        await self._server.stop(DRAIN_SECONDS)
+        await self._watch.close()
+        await self._canaries.close()
+
+    def _is_ready(self) -> bool:
+        return bool(self._watch.facts.at_ms) and not self._stopped.is_set()
+
+    async def _serve(self, app: Starlette, http: socket.socket) -> None:
+        await serve_until(self._stopped, app, http)
+        await self._probes.end()
+
+    def _note(self, facts: Facts) -> None:
+        """Log what came and what went, and have the rest shown."""
+        found = {(one.kind, one.about): one for one in findings(facts)}
+        for key in found.keys() - self._found.keys():
+            _log.warning("found", kind=found[key].kind, says=found[key].says)
+        for key in self._found.keys() - found.keys():
+            _log.info("gone", kind=self._found[key].kind, says=self._found[key].says)
+        self._found = found
+        self._looked.set()
+
+    async def _show(self) -> None:
+        """Answer under every name by the newest facts, for ever."""
+        await self._looked.wait()
+        await self._probes.begin()
+        while True:
+            await self._looked.wait()
+            self._looked.clear()
+            answers = serving(self._watch.facts)
+            for name in self._shown.keys() | answers.keys():
+                await self._probes.show(name, serves=answers.get(name, False))
+            self._shown = answers
+
+
+async def _run(config: Config) -> None:
+    key = key_of(config.health_key_file)
+    with bound(config.health_http_listen) as http:
+        await Service(config, key).run(http)
+
+
+def main() -> int:
+    """Run the health service; return the exit status."""
+    try:
+        config = Config()  # type: ignore[call-arg]  # from the environment
+    except ValidationError as error:
+        sys.stderr.write(refusals("health", error))
+        return 2
+    logs.configure("health", config.log_level, config.log_format)
+    try:
+        uvloop.run(_run(config))
+    except KeyUnusable as error:
+        sys.stderr.write(f"health: {error}\n")
+        return 2
+    except AddressTaken as error:
+        sys.stderr.write(f"health: {error}\n")
+        return 6
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""Writes that change nothing and linearizable reads, through the gateway as clients make them."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+from inventory_client import AsyncInventory, InventoryError, Unauthenticated
+
+from cluster_health.facts import Canary
+from cluster_health.metrics import Counts
+
+USERNAME = "health"
+CANARY_SECONDS = 2.0
+CALL_SECONDS_MAX = 3.0
+LEARN_SECONDS = 5.0
+
+Result = TypeVar("Result")
+
+_log = structlog.get_logger()
+
+
+class KeyUnusable(Exception):  # noqa: N818 - what is the case
+    """The key file holds no key; the message says why."""
+
+
+def key_of(path: Path) -> str:
+    """Return the key in a file; raise KeyUnusable."""
+    try:
+        key = path.read_text().strip()
+    except OSError as error:
+        raise KeyUnusable(f"the key cannot be read: {error}") from error
+    if not key:
+        raise KeyUnusable(f"the key {path} is empty")
+    return key
+
+
+class Canaries:
+    """Tries again and again, and keeps what became of the newest try of each kind.
+
+    - A try begins every CANARY_SECONDS, or when the one before has ended.
+    - `addresses` are the members' as the gateway last had them, by name.
+    """
+
+    def __init__(self, gateway: str, key: str, counts: Counts) -> None:
+        """Try as the machine user `health`, whose key this is."""
+        self._inventory = AsyncInventory(gateway, timeout=CALL_SECONDS_MAX)
+        self._key = key
+        self._counts = counts
+        self._turn = asyncio.Lock()  # one login at a time
+        self.writes: Canary | None = None
+        self.reads: Canary | None = None
+        self.addresses: dict[str, str] = {}
+
+    async def run(self) -> None:
+        """Go on for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._again(CANARY_SECONDS, self.write))
+            group.create_task(self._again(CANARY_SECONDS, self.read))
+            group.create_task(self._again(LEARN_SECONDS, self.learn))
+
+    async def close(self) -> None:
+        """End the connection."""
+        await self._inventory.close()
+
+    async def write(self) -> None:
+        """Commit an entry that changes nothing."""
+        self.writes = await self._try("write", self._inventory.probe)
+
+    async def read(self) -> None:
+        """Read who this is, linearizably."""
+        self.reads = await self._try("read", self._inventory.whoami)
+
+    async def learn(self) -> None:
+        """Ask the gateway where the members are: some may have joined since the first ones."""
+        try:
+            status = await self._as_health(self._inventory.get_status)
+        except InventoryError:
+            return
+        self.addresses = {one.name: one.address for one in status.members if one.address}
+
+    async def _again(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            started = time.monotonic()
+            await work()
+            await asyncio.sleep(max(0.0, seconds - (time.monotonic() - started)))
+
+    async def _try(self, what: str, call: Callable[[], Awaitable[object]]) -> Canary:
+        started = time.monotonic()
+        ok, why = True, ""
+        try:
+            await self._as_health(call)
+        except InventoryError as error:
+            ok, why = False, str(error)
+            _log.warning("canary_failed", canary=what, why=why)
+        seconds = time.monotonic() - started
+        self._counts.canary(what, seconds, ok=ok)
+        return Canary(ok, seconds, why)
+
+    async def _as_health(self, call: Callable[[], Awaitable[Result]]) -> Result:
+        token = self._inventory.token
+        if token is not None:
+            try:
+                return await call()
+            except Unauthenticated:  # the token expired, or the password was set anew
+                _log.info("logs in again")
+        async with self._turn:
+            if self._inventory.token == token:
+                await self._inventory.login(USERNAME, self._key)
+        return await call()

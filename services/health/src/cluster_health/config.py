@@ -1,0 +1,24 @@
+"""Settings of the health service, read once from the environment; nonsense is refused at start."""
+
+from pathlib import Path
+
+from pydantic import NonNegativeInt
+from wire.settings import Address, Members, OptionalAddress, ServiceSettings, by_name
+
+
+class Config(ServiceSettings):
+    """The health service's settings."""
+
+    health_listen: Address  # of gRPC
+    health_http_listen: Address
+    health_members: Members  # the first ones; others are learned from the gateway
+    health_gateway: Address
+    health_assistant: OptionalAddress = ""
+    health_key_file: Path  # the password of the machine user `health`, which members know too
+    health_replicas: NonNegativeInt | None = None  # how many members there should be; 0: paused
+    health_pods: str = ""  # a name that resolves to an address for each member that was started
+
+    @property
+    def members(self) -> dict[str, str]:
+        """The first members' addresses by their names."""
+        return by_name(self.health_members)

@@ -1,0 +1,84 @@
+"""What is known of the cluster at one moment. Nothing here is judged."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from inventory.v1 import cluster_pb2
+
+Member = cluster_pb2.Member
+
+LEADER = cluster_pb2.MEMBER_ROLE_LEADER
+VOTER = cluster_pb2.MEMBER_STANDING_VOTER
+LEARNER = cluster_pb2.MEMBER_STANDING_LEARNER
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """What became of the newest try that ended."""
+
+    ok: bool
+    seconds: float
+    why: str = ""  # it failed; one sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was found. Members are by name; one that does not answer is None."""
+
+    members: Mapping[str, Member | None]
+    at_ms: int = 0  # milliseconds since 1970
+    led: Mapping[int, frozenset[str]] = field(default_factory=dict)  # term: who was seen to lead it
+    waiting_ms: int = 0  # for how long the leader's oldest entry was not committed
+    gateway: bool = True  # whether it answers
+    assistant: bool | None = None  # None: there is none
+    writes: Canary | None = None  # None: no try has ended
+    reads: Canary | None = None
+    replicas: int | None = None  # how many members there should be; None: not said
+    pods: int | None = None  # how many were started; None: unknown
+
+    @property
+    def there(self) -> dict[str, Member]:
+        """Those that answer."""
+        return {name: one for name, one in self.members.items() if one is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """A leader whom a majority of the voters follows in its term."""
+
+    name: str
+    term: int
+    commit_index: int
+    voters: tuple[str, ...]
+
+
+def lead_of(facts: Facts) -> Lead | None:
+    """Return the lead of the highest term; None when no majority follows anybody."""
+    there = facts.there
+    leaders = [name for name, one in there.items() if one.role == LEADER]
+    for name in sorted(leaders, key=lambda one: there[one].term, reverse=True):
+        leader = there[name]
+        follow = [
+            voter
+            for voter in leader.voters
+            if voter in there and (there[voter].term, there[voter].leader) == (leader.term, name)
+        ]
+        if len(follow) * 2 > len(leader.voters):
+            return Lead(name, leader.term, leader.commit_index, tuple(leader.voters))
+    return None
+
+
+def voters_of(facts: Facts) -> tuple[str, ...]:
+    """Return whose votes count: as the lead has it, or who knows the highest term, or everybody."""
+    lead = lead_of(facts)
+    if lead is not None:
+        return lead.voters
+    known = [one for one in facts.there.values() if one.voters]
+    if known:
+        return tuple(max(known, key=lambda one: (one.term, one.last_log_index)).voters)
+    return tuple(sorted(facts.members))
+
+
+def behind(member: Member, lead: Lead) -> int:
+    """Return how many entries the leader has committed that the member has not applied."""
+    return max(0, lead.commit_index - member.applied_index)

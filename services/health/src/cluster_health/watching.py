@@ -1,0 +1,155 @@
+"""Looks at everybody: members, gateway and assistant, over gRPC; how many members were started."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc.aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from inventory.raft.v1 import forward_pb2, forward_pb2_grpc
+from wire.channels import CLIENT_OPTIONS, authorization
+from wire.probes import READINESS
+
+from cluster_health.canaries import Canaries
+from cluster_health.config import Config
+from cluster_health.facts import LEADER, Facts, Member, lead_of
+
+ROUND_SECONDS = 1.0
+ANSWER_SECONDS_MAX = 1.0
+COUNT_SECONDS = 5.0  # between two counts of what was started
+TERMS_MAX = 16  # whose leaders are remembered
+
+
+class Watch:
+    """Makes facts, a round at a time.
+
+    - A round asks everybody at once, and takes no longer than the slowest may.
+    - A member is asked where the settings have it, or where the gateway says that it is.
+    - Who was seen to lead is remembered for the newest terms, over rounds.
+    """
+
+    def __init__(self, config: Config, key: str, canaries: Canaries) -> None:
+        """Open the channels; the members take `key` of whoever may look."""
+        self._config = config
+        self._metadata = authorization(key)
+        self._canaries = canaries
+        self._channels: dict[str, grpc.aio.Channel] = {}  # by address
+        self._led: dict[int, frozenset[str]] = {}
+        self._committed = ("", 0, 0)  # who led, its commit index, since when, ms of a steady clock
+        self._pods: int | None = None
+        self.facts = Facts(dict.fromkeys(config.members))
+
+    async def run(self, looked: Callable[[Facts], None]) -> None:
+        """Look for ever; `looked` is told after each round."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._look_again(looked))
+            if self._config.health_pods:
+                group.create_task(self._count_again(self._config.health_pods))
+
+    async def _look_again(self, looked: Callable[[Facts], None]) -> None:
+        while True:
+            started = time.monotonic()
+            looked(await self.look())
+            await asyncio.sleep(max(0.0, ROUND_SECONDS - (time.monotonic() - started)))
+
+    async def look(self) -> Facts:
+        """Ask everybody once."""
+        addresses = self._canaries.addresses | self._config.members
+        async with asyncio.TaskGroup() as group:
+            asked = {
+                name: group.create_task(self._member(address))
+                for name, address in sorted(addresses.items())
+            }
+            gateway = group.create_task(self._serves(self._config.health_gateway))
+            assistant = (
+                group.create_task(self._serves(self._config.health_assistant))
+                if self._config.health_assistant
+                else None
+            )
+        members = {name: task.result() for name, task in asked.items()}
+        self._remember(members)
+        self.facts = Facts(
+            members=members,
+            at_ms=time.time_ns() // 1_000_000,
+            led=dict(self._led),
+            waiting_ms=self._waiting_ms(members),
+            gateway=gateway.result(),
+            assistant=assistant.result() if assistant is not None else None,
+            writes=self._canaries.writes,
+            reads=self._canaries.reads,
+            replicas=self._config.health_replicas,
+            pods=self._pods,
+        )
+        return self.facts
+
+    async def close(self) -> None:
+        """End the channels."""
+        for channel in self._channels.values():
+            await channel.close()
+
+    def _channel(self, address: str) -> grpc.aio.Channel:
+        if address not in self._channels:
+            self._channels[address] = grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS)
+        return self._channels[address]
+
+    async def _member(self, address: str) -> Member | None:
+        stub = forward_pb2_grpc.ForwardServiceStub(self._channel(address))
+        try:
+            response = await stub.GetMember(
+                forward_pb2.GetMemberRequest(),
+                metadata=self._metadata,
+                timeout=ANSWER_SECONDS_MAX,
+            )
+        except grpc.aio.AioRpcError:
+            return None
+        return response.member
+
+    async def _serves(self, address: str) -> bool:
+        stub = health_pb2_grpc.HealthStub(self._channel(address))
+        request = health_pb2.HealthCheckRequest(service=READINESS)
+        try:
+            answer = await stub.Check(request, timeout=ANSWER_SECONDS_MAX)  # type: ignore[attr-defined]  # the stubs leave it out
+        except grpc.aio.AioRpcError:
+            return False
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    def _remember(self, members: Mapping[str, Member | None]) -> None:
+        """Note who leads which term."""
+        for name, member in members.items():
+            if member is not None and member.role == LEADER:
+                self._led[member.term] = self._led.get(member.term, frozenset()) | {name}
+        for term in sorted(self._led)[:-TERMS_MAX]:
+            del self._led[term]
+
+    def _waiting_ms(self, members: Mapping[str, Member | None]) -> int:
+        """Return for how long the leader has had an entry that is not committed."""
+        lead = lead_of(Facts(members))
+        leader = members.get(lead.name) if lead is not None else None
+        now_ms = time.monotonic_ns() // 1_000_000
+        if leader is None or leader.last_log_index <= leader.commit_index:
+            self._committed = ("", 0, now_ms)
+            return 0
+        name, index, since_ms = self._committed
+        if (name, index) != (leader.name, leader.commit_index):
+            since_ms = now_ms
+        self._committed = (leader.name, leader.commit_index, since_ms)
+        return now_ms - since_ms
+
+    async def _count_again(self, name: str) -> None:
+        """Count the addresses of a name, in a thread of its own: a resolver may take its time."""
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(1, thread_name_prefix="names") as thread:
+            while True:
+                self._pods = await loop.run_in_executor(thread, addresses_of, name)
+                await asyncio.sleep(COUNT_SECONDS)
+
+
+def addresses_of(name: str) -> int | None:
+    """Return how many addresses a name has; None when nobody says."""
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return None
+    return len({address[0] for *_, address in found})

@@ -1,0 +1,501 @@
+"""Members that lie, a gateway and an assistant, over real gRPC; and what is made of it."""
+
+import asyncio
+import json
+import re
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from cluster_health.canaries import Canaries, KeyUnusable, key_of
+from cluster_health.config import Config
+from cluster_health.facts import LEADER, LEARNER, VOTER, Facts
+from cluster_health.findings import findings
+from cluster_health.metrics import Counts, HealthCollector
+from cluster_health.serving import COMMIT_MS_MAX, serving
+from cluster_health.watching import TERMS_MAX, Watch, addresses_of
+from cluster_health.web import AddressTaken, application, bound, serve_until
+from inventory.raft.v1 import forward_pb2, forward_pb2_grpc
+from inventory.v1 import auth_pb2, auth_pb2_grpc, cluster_pb2, cluster_pb2_grpc
+from wire import errors
+from wire.channels import abort, bearer
+from wire.probes import Probes
+
+KEY = "the key of health"
+SECONDS_MAX = 20
+FOLLOWER = cluster_pb2.MEMBER_ROLE_FOLLOWER
+Member = cluster_pb2.Member
+
+
+class LyingMember(forward_pb2_grpc.ForwardServiceServicer):
+    """Says of itself whatever a test wants."""
+
+    def __init__(self, says: Member) -> None:
+        """Say this until something else is put in its place."""
+        self.says = says
+
+    async def Forward(self, request_iterator: Any, context: Any) -> None:  # type: ignore[override]  # noqa: ANN401, ARG002, N802 - gRPC's
+        """Take no orders."""
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this one only lies")
+
+    async def GetMember(self, request: Any, context: Any) -> forward_pb2.GetMemberResponse:  # noqa: ANN401, ARG002, N802 - gRPC's
+        """Answer who knows the key."""
+        if bearer(context.invocation_metadata()) != KEY:
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "wrong key")
+        return forward_pb2.GetMemberResponse(cluster_id="c", member=self.says)
+
+
+class Gateway(auth_pb2_grpc.AuthServiceServicer, cluster_pb2_grpc.ClusterServiceServicer):
+    """As much of a gateway as health calls."""
+
+    def __init__(self) -> None:
+        """Take what comes."""
+        self.token = "first"  # noqa: S105 - of nothing
+        self.logins = 0
+        self.probes = 0
+        self.works = True
+        self.members: list[Member] = []
+
+    async def _check(self, context: Any) -> None:  # noqa: ANN401 - gRPC's
+        if bearer(context.invocation_metadata()) != self.token:
+            await abort(context, errors.token_invalid("is another's"))
+        if not self.works:
+            await abort(context, errors.no_quorum())
+
+    async def Login(self, request: auth_pb2.LoginRequest, context: Any) -> auth_pb2.LoginResponse:  # noqa: ANN401, N802 - gRPC's
+        """Let health in."""
+        self.logins += 1
+        if (request.username, request.password) != ("health", KEY):
+            await abort(context, errors.invalid_credentials())
+        return auth_pb2.LoginResponse(token=self.token)
+
+    async def GetCurrentUser(self, request: Any, context: Any) -> auth_pb2.GetCurrentUserResponse:  # noqa: ANN401, ARG002, N802 - gRPC's
+        """Read."""
+        await self._check(context)
+        return auth_pb2.GetCurrentUserResponse()
+
+    async def Probe(self, request: Any, context: Any) -> cluster_pb2.ProbeResponse:  # noqa: ANN401, ARG002, N802 - gRPC's
+        """Write."""
+        await self._check(context)
+        self.probes += 1
+        return cluster_pb2.ProbeResponse(revision=self.probes)
+
+    async def GetStatus(self, request: Any, context: Any) -> cluster_pb2.GetStatusResponse:  # noqa: ANN401, ARG002, N802 - gRPC's
+        """Say where members are."""
+        await self._check(context)
+        return cluster_pb2.GetStatusResponse(members=self.members)
+
+
+class Scene:
+    """Three members, a gateway and an assistant on free ports, and who watches them."""
+
+    def __init__(self) -> None:
+        """Everybody is well; node-0 leads term 3."""
+        self.lies = {f"node-{number}": LyingMember(well(f"node-{number}")) for number in range(3)}
+        self.gateway = Gateway()  # type: ignore[abstract]  # health calls no more of it
+        self.probes: dict[str, Probes] = {}
+        self.servers: dict[str, grpc.aio.Server] = {}
+        self.addresses: dict[str, str] = {}
+        self.counts = Counts()
+        self.canaries: Canaries
+        self.watch: Watch
+
+    async def serve(self, name: str, add: Callable[[grpc.aio.Server], object]) -> str:
+        """Serve on a free port."""
+        server = self.servers[name] = grpc.aio.server()
+        add(server)
+        self.addresses[name] = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        await server.start()
+        return self.addresses[name]
+
+    async def member(self, name: str) -> str:
+        """Serve a member."""
+        servicer = self.lies[name]
+        return await self.serve(
+            name,
+            lambda server: forward_pb2_grpc.add_ForwardServiceServicer_to_server(servicer, server),
+        )
+
+    def add_gateway(self, server: grpc.aio.Server) -> None:
+        """Add the gateway's services."""
+        auth_pb2_grpc.add_AuthServiceServicer_to_server(self.gateway, server)
+        cluster_pb2_grpc.add_ClusterServiceServicer_to_server(self.gateway, server)
+        self.probes["gateway"] = Probes(server)
+
+    def add_assistant(self, server: grpc.aio.Server) -> None:
+        """Add the assistant's health."""
+        self.probes["assistant"] = Probes(server)
+
+    def fail(self) -> None:
+        """Let the gateway refuse; what fails anyway is not waited for."""
+        self.gateway.works = False
+        self.canaries._inventory._timeout = 0.1
+
+    async def facts(self) -> Facts:
+        """Try the canaries and look, once each."""
+        await self.canaries.write()
+        await self.canaries.read()
+        return await self.watch.look()
+
+    async def kinds(self) -> list[str]:
+        """Return what is found."""
+        return [one.kind for one in findings(await self.facts())]
+
+
+def well(name: str, **change: Any) -> Member:  # noqa: ANN401 - fields of a message
+    """Return what a member that is well says, but for what is changed."""
+    known: dict[str, Any] = {
+        "name": name,
+        "reachable": True,
+        "role": LEADER if name == "node-0" else FOLLOWER,
+        "standing": VOTER,
+        "term": 3,
+        "leader": "node-0",
+        "voters": ("node-0", "node-1", "node-2"),
+        "commit_index": 50,
+        "applied_index": 50,
+        "last_log_index": 50,
+        "volume": cluster_pb2.Volume(size_bytes=100, free_bytes=60),
+        "clock_skew_ms": -2,
+    }
+    return Member(**{**known, **change})
+
+
+@asynccontextmanager
+async def scene(**settings: Any) -> AsyncIterator[Scene]:  # noqa: ANN401 - fields of the settings
+    """Serve everybody."""
+    made = Scene()
+    for name in made.lies:
+        await made.member(name)
+    await made.serve("gateway", made.add_gateway)
+    await made.serve("assistant", made.add_assistant)
+    for probes in made.probes.values():
+        await probes.begin()
+    known: dict[str, Any] = {
+        "health_listen": "127.0.0.1:1",
+        "health_http_listen": "127.0.0.1:1",
+        "health_members": ",".join(f"{name}={made.addresses[name]}" for name in sorted(made.lies)),
+        "health_gateway": made.addresses["gateway"],
+        "health_assistant": made.addresses["assistant"],
+        "health_key_file": Path("unused"),
+        "health_replicas": 3,
+    }
+    made.canaries = Canaries(made.addresses["gateway"], KEY, made.counts)
+    made.watch = Watch(Config(**{**known, **settings}), KEY, made.canaries)
+    try:
+        yield made
+    finally:
+        await made.canaries.close()
+        await made.watch.close()
+        for server in made.servers.values():
+            await server.stop(0)
+
+
+def run(scenario: Callable[[], Awaitable[None]]) -> None:
+    """Run a scenario, bounded."""
+
+    async def bounded() -> None:
+        async with asyncio.timeout(SECONDS_MAX):
+            await scenario()
+
+    asyncio.run(bounded())
+
+
+def lie(name: str, **change: Any) -> Callable[[Scene], None]:  # noqa: ANN401 - fields of a message
+    """Return how a member is made to say something else."""
+
+    def tell(made: Scene) -> None:
+        made.lies[name].says = well(name, **change)
+
+    return tell
+
+
+def hashes(made: Scene) -> None:
+    """Let one member hash another state."""
+    for name, sha256 in zip(made.lies, "aab", strict=True):
+        state_hash = cluster_pb2.StateHash(index=9, sha256=sha256)
+        made.lies[name].says = well(name, state_hash=state_hash)
+
+
+LIES = {
+    "two_leaders": lie("node-1", role=LEADER, leader="node-1"),
+    "states_differ": hashes,
+    "diverged": lie("node-2", diverged="its state differs at index 9"),
+    "member_apart": lie("node-1", leader="node-2"),
+    "member_lags": lie("node-0", commit_index=20_000, last_log_index=20_000, applied_index=20_000),
+    "disk_filling": lie("node-1", volume=cluster_pb2.Volume(size_bytes=100, free_bytes=3)),
+    "clock_skew": lie("node-2", clock_skew_ms=-5_000),
+}
+
+
+def test_where_everybody_is_well_nothing_is_found_and_everything_serves() -> None:
+    """Over real gRPC, with the canaries."""
+
+    async def scenario() -> None:
+        async with scene() as made:
+            known = await made.facts()
+            assert findings(known) == []
+            assert all(serving(known).values())
+            assert made.gateway.probes == 1
+            assert made.gateway.logins == 1
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("kind", LIES)
+def test_a_lie_is_found(kind: str) -> None:
+    """Each that a member may tell, by what it says of itself alone."""
+
+    async def scenario() -> None:
+        async with scene() as made:
+            assert await made.kinds() == []
+            LIES[kind](made)
+            assert kind in await made.kinds()
+
+    run(scenario)
+
+
+def test_two_leaders_are_remembered_when_one_steps_down() -> None:
+    """For the newest terms; what is remembered is bounded."""
+
+    async def scenario() -> None:
+        async with scene() as made:
+            await made.watch.look()
+            made.lies["node-0"].says = well("node-0", role=FOLLOWER, leader="node-1")
+            made.lies["node-1"].says = well("node-1", role=LEADER, leader="node-1")
+            assert "two_leaders" in await made.kinds()
+            for term in range(4, 4 + TERMS_MAX):
+                made.lies["node-1"].says = well("node-1", role=LEADER, leader="node-1", term=term)
+                await made.watch.look()
+            assert list(made.watch.facts.led) == list(range(4, 4 + TERMS_MAX))
+
+    run(scenario)
+
+
+def test_a_member_that_does_not_answer_is_missing() -> None:
+    """As long as it does not; without a majority nobody leads."""
+
+    async def scenario() -> None:
+        async with scene() as made:
+            await made.servers["node-2"].stop(0)
+            assert await made.kinds() == ["member_missing", "quorum_at_risk"]
+            await made.servers["node-1"].stop(0)
+            known = await made.facts()
+            assert findings(known)[0].kind == "no_leader"
+            assert not serving(known)["cluster"]
+
+    run(scenario)
+
+
+def test_voters_are_held_against_the_replicas() -> None:
+    """Of the settings."""
+
+    async def scenario() -> None:
+        async with scene(health_replicas=5) as made:
+            assert await made.kinds() == ["voters_differ"]
+
+    run(scenario)
+
+
+def test_a_leader_that_commits_nothing_is_found_when_it_stays_so() -> None:
+    """It is measured by how long its commit index stands still while something waits."""
+
+    async def scenario() -> None:
+        async with scene() as made:
+            made.lies["node-0"].says = well("node-0", last_log_index=51)
+            assert (await made.watch.look()).waiting_ms == 0
+            name, index, since_ms = made.watch._committed
+            made.watch._committed = (name, index, since_ms - COMMIT_MS_MAX)
+            assert await made.kinds() == ["no_commit"]
+            made.lies["node-0"].says = well("node-0", last_log_index=52, commit_index=51)
+            assert (await made.watch.look()).waiting_ms == 0
+            assert await made.kinds() == []
+
+    run(scenario)
+
+
+def test_a_gateway_without_a_majority_is_told_from_one_that_is_gone() -> None:
+    """Reads and writes fail in both."""
+
+    async def scenario() -> None:
+        async with scene() as made:
+            made.fail()
+            assert await made.kinds() == ["writes_fail", "reads_fail"]
+            await made.probes["assistant"].end()
+            await made.servers["gateway"].stop(0)
+            found = await made.kinds()
+            assert found == ["gateway_down", "writes_fail", "reads_fail", "assistant_down"]
+
+    run(scenario)
+
+
+def test_a_token_that_ended_is_replaced_once() -> None:
+    """Both canaries find out at the same time."""
+
+    async def scenario() -> None:
+        async with scene() as made:
+            await made.facts()
+            made.gateway.token = "second"  # noqa: S105 - of nothing
+            await asyncio.gather(made.canaries.write(), made.canaries.read())
+            assert made.canaries.writes is not None
+            assert made.canaries.reads is not None
+            assert made.canaries.writes.ok
+            assert made.canaries.reads.ok
+            assert made.gateway.logins == 2
+
+    run(scenario)
+
+
+def test_a_member_that_joined_later_is_found_by_what_the_gateway_says() -> None:
+    """And is watched from then on, at its address."""
+
+    async def scenario() -> None:
+        async with scene() as made:
+            made.lies["node-3"] = LyingMember(well("node-3", standing=LEARNER))
+            address = await made.member("node-3")
+            made.gateway.members = [Member(name="node-3", address=address)]
+            await made.canaries.learn()
+            known = await made.facts()
+            assert known.members.keys() == {"node-0", "node-1", "node-2", "node-3"}
+            assert serving(known)["node/node-3"]
+            made.fail()
+            await made.canaries.learn()
+            assert made.canaries.addresses == {"node-3": address}
+
+    run(scenario)
+
+
+def test_a_wrong_key_sees_nobody() -> None:
+    """Members show themselves to who may look."""
+
+    async def scenario() -> None:
+        async with scene() as made:
+            other = Watch(made.watch._config, "another key", made.canaries)
+            known = await other.look()
+            assert set(known.members.values()) == {None}
+            await other.close()
+
+    run(scenario)
+
+
+def test_metrics_say_what_is_served_and_what_is_wrong() -> None:
+    """And count the canaries."""
+
+    async def scenario() -> None:
+        async with scene() as made:
+            made.counts.registry.register(HealthCollector(lambda: made.watch.facts))
+            value = made.counts.registry.get_sample_value
+            await made.servers["node-2"].stop(0)
+            await made.facts()
+            assert value("inventory_health_serving", {"name": "writes"}) == 1
+            assert value("inventory_health_serving", {"name": "node/node-2"}) == 0
+            assert value("inventory_health_findings", {"severity": "warning"}) == 2
+            assert value("inventory_health_findings", {"severity": "critical"}) == 0
+            labels = {"canary": "write", "result": "ok"}
+            assert value("inventory_health_canaries_total", labels) == 1
+            assert value("inventory_health_canary_seconds_count", {"canary": "read"}) == 1
+
+    run(scenario)
+
+
+async def fetched(address: str, path: str) -> tuple[int, str, str]:
+    """Return status, content type and body, as a thread gets them."""
+
+    def fetch() -> tuple[int, str, str]:
+        try:
+            with urllib.request.urlopen(f"http://{address}{path}") as answer:
+                return answer.status, answer.headers["content-type"], answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.headers["content-type"], error.read().decode()
+
+    return await asyncio.to_thread(fetch)
+
+
+@asynccontextmanager
+async def web(made: Scene) -> AsyncIterator[str]:
+    """Serve the pages; yield their address."""
+    stopped = asyncio.Event()
+    ready = lambda: bool(made.watch.facts.at_ms)  # noqa: E731 - as the service has it
+    with bound("127.0.0.1:0") as listening:
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        app = application(lambda: made.watch.facts, ready)
+        task = asyncio.create_task(serve_until(stopped, app, listening))
+        try:
+            yield address
+        finally:
+            stopped.set()
+            await task
+
+
+def test_http_answers_probes_programs_and_people() -> None:
+    """503 before the first look, and while writes do not commit."""
+
+    async def scenario() -> None:
+        async with scene() as made, web(made) as address:
+            assert (await fetched(address, "/livez"))[0] == 200
+            assert (await fetched(address, "/readyz"))[0] == 503
+            assert (await fetched(address, "/healthz"))[0] == 503
+            await made.facts()
+            assert (await fetched(address, "/readyz"))[0] == 200
+            assert (await fetched(address, "/healthz"))[::2] == (200, "ok\n")
+            status, kind, body = await fetched(address, "/status")
+            assert (status, kind) == (200, "application/json")
+            assert json.loads(body)["leader"] == "node-0"
+            for path in ("/", "/fragment"):
+                status, kind, body = await fetched(address, path)
+                assert (status, kind) == (200, "text/html; charset=utf-8")
+                assert "Everything is well." in body
+            made.fail()
+            await made.facts()
+            status, _, body = await fetched(address, "/healthz")
+            assert status == 503
+            assert body.startswith("writes do not commit\ncritical: A write through the gateway")
+            assert (await fetched(address, "/livez"))[0] == 200
+
+    run(scenario)
+
+
+def test_runbooks_are_served_and_nothing_else_of_the_disk() -> None:
+    """By their names alone."""
+
+    async def scenario() -> None:
+        async with scene() as made, web(made) as address:
+            status, kind, body = await fetched(address, "/runbooks/no-leader")
+            assert (status, kind) == (200, "text/html; charset=utf-8")
+            assert "<h1>Nobody leads" in body
+            assert ".md" not in body
+            assert "../configuration" not in body
+            for name in ("none", "..%2F..%2FREADME", "no-leader.md"):
+                assert (await fetched(address, f"/runbooks/{name}"))[0] == 404
+
+    run(scenario)
+
+
+def test_an_address_that_is_taken_is_an_error() -> None:
+    """Uvicorn alone would end the process."""
+    with bound("127.0.0.1:0") as first:
+        taken = f"127.0.0.1:{first.getsockname()[1]}"
+        with pytest.raises(AddressTaken, match=re.escape(f"cannot listen on {taken}")):
+            bound(taken)
+
+
+def test_addresses_are_counted() -> None:
+    """A name that nobody knows has none that are known."""
+    assert addresses_of("127.0.0.1") == 1
+    assert addresses_of("no-such-name.invalid") is None
+
+
+def test_a_key_that_is_not_there_or_empty_is_refused(tmp_path: Path) -> None:
+    """In one sentence."""
+    with pytest.raises(KeyUnusable, match="cannot be read"):
+        key_of(tmp_path / "none")
+    (tmp_path / "empty").write_text("\n")
+    with pytest.raises(KeyUnusable, match="is empty"):
+        key_of(tmp_path / "empty")
