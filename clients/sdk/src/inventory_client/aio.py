@@ -113,20 +113,10 @@ class Connection:
             if not request.page_token:
                 return
 
-    async def _mutate(
-        self,
-        kind: str,
-        request: inventory_pb2.AddItemRequest
-        | inventory_pb2.UpdateItemRequest
-        | inventory_pb2.DeleteItemRequest
-        | inventory_pb2.AdjustStockRequest
-        | inventory_pb2.SetStockRequest
-        | inventory_pb2.OrderItemRequest
-        | inventory_pb2.PlaceOrderRequest,
-    ) -> inventory_pb2.Outcome:
-        """Send a mutation by the way that was chosen; its bytes are made once."""
+    async def _mutate(self, kind: str, mutation: inventory_pb2.Mutation) -> inventory_pb2.Outcome:
+        """Send a mutation of `kind` by the way that was chosen; its bytes are made once."""
+        request = getattr(mutation, kind)
         if not self._unary:
-            mutation = inventory_pb2.Mutation(**{kind: request})  # type: ignore[arg-type]  # by name
             raw = mutation.SerializeToString()
             return await self._stream.submit(raw, request.request_id, self._timeout)
         outcome = inventory_pb2.Outcome()
@@ -278,7 +268,7 @@ class Items(Connection):
             price=price.to_wire(),
             quantity=quantity,
         )
-        outcome = await self._mutate("add_item", request)
+        outcome = await self._mutate("add_item", inventory_pb2.Mutation(add_item=request))
         return Item.from_wire(outcome.add_item.item)
 
     async def update_item(
@@ -299,7 +289,7 @@ class Items(Connection):
         request = inventory_pb2.UpdateItemRequest(
             request_id=request_id or new_request_id(), item=item, update_mask=FieldMask(paths=paths)
         )
-        outcome = await self._mutate("update_item", request)
+        outcome = await self._mutate("update_item", inventory_pb2.Mutation(update_item=request))
         return Item.from_wire(outcome.update_item.item)
 
     async def delete_item(self, item_id: int, request_id: str | None = None) -> Item:
@@ -307,7 +297,7 @@ class Items(Connection):
         request = inventory_pb2.DeleteItemRequest(
             request_id=request_id or new_request_id(), item_id=item_id
         )
-        outcome = await self._mutate("delete_item", request)
+        outcome = await self._mutate("delete_item", inventory_pb2.Mutation(delete_item=request))
         return Item.from_wire(outcome.delete_item.item)
 
     async def adjust_stock(
@@ -317,7 +307,8 @@ class Items(Connection):
         request = inventory_pb2.AdjustStockRequest(
             request_id=request_id or new_request_id(), item_id=item_id, delta=delta
         )
-        done = (await self._mutate("adjust_stock", request)).adjust_stock
+        outcome = await self._mutate("adjust_stock", inventory_pb2.Mutation(adjust_stock=request))
+        done = outcome.adjust_stock
         return Adjusted(done.item_id, done.on_hand_after, done.revision)
 
     async def set_stock(
@@ -334,7 +325,8 @@ class Items(Connection):
             quantity=quantity,
             expected_quantity=expected_quantity,
         )
-        done = (await self._mutate("set_stock", request)).set_stock
+        outcome = await self._mutate("set_stock", inventory_pb2.Mutation(set_stock=request))
+        done = outcome.set_stock
         return Adjusted(done.item_id, done.on_hand_after, done.revision)
 
 
@@ -345,10 +337,11 @@ class Orders(Connection):
         self, item_id: int, quantity: int, request_id: str | None = None
     ) -> Placed:
         """Order some of one item (customers, admins)."""
-        request = inventory_pb2.OrderItemRequest(
-            request_id=request_id or new_request_id(), item_id=item_id, quantity=quantity
-        )
-        return Placed.from_wire((await self._mutate("order_item", request)).order_item)
+        mutation = inventory_pb2.Mutation()
+        order = mutation.order_item  # filled where it is: a copy costs as much as the rest
+        order.request_id = request_id or new_request_id()
+        order.item_id, order.quantity = item_id, quantity
+        return Placed.from_wire((await self._mutate("order_item", mutation)).order_item)
 
     async def place_order(
         self, lines: Iterable[tuple[int, int]], request_id: str | None = None
@@ -357,7 +350,8 @@ class Orders(Connection):
         request = inventory_pb2.PlaceOrderRequest(request_id=request_id or new_request_id())
         for item_id, quantity in lines:
             request.lines.add(item_id=item_id, quantity=quantity)
-        return Order.from_wire((await self._mutate("place_order", request)).place_order.order)
+        outcome = await self._mutate("place_order", inventory_pb2.Mutation(place_order=request))
+        return Order.from_wire(outcome.place_order.order)
 
     async def get_order(self, order_id: int) -> Order:
         """Return an order of one's own; producers and admins see all."""

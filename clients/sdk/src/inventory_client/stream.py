@@ -175,9 +175,11 @@ class SubmitStream:
             waiting = self._queue.popleft()
             if waiting.number not in self._waiting:
                 continue
-            submission = frame.submissions.add(correlation_id=waiting.number, mutation=waiting.raw)
             left_ms = max(1, int((waiting.give_up - now) * 1_000))
-            submission.timeout.FromMilliseconds(left_ms)
+            submission = frame.submissions.add(correlation_id=waiting.number, mutation=waiting.raw)
+            timeout = submission.timeout
+            timeout.seconds = left_ms // 1_000
+            timeout.nanos = left_ms % 1_000 * 1_000_000
         return frame.SerializeToString()
 
     def _read(self, raw: bytes) -> None:

@@ -7,7 +7,7 @@ from google.type import money_pb2
 
 NANO_DIGITS = 9
 GROUP_DIGITS = 3
-
+_POWERS = tuple(10**digits for digits in range(NANO_DIGITS + 1))
 
 WITHOUT_DECIMALS = frozenset(
     [
@@ -48,15 +48,15 @@ def to_minor(money: money_pb2.Money, digits: int) -> int:
 
     Well-formed: nanos below one unit, and of the sign of the units (google.type.Money).
     """
-    if not -(10**NANO_DIGITS) < money.nanos < 10**NANO_DIGITS:
+    units, nanos = money.units, money.nanos
+    if not -_POWERS[NANO_DIGITS] < nanos < _POWERS[NANO_DIGITS]:
         raise MoneyError("nanos are a whole unit or more")
-    if money.units * money.nanos < 0:
+    if units * nanos < 0:
         raise MoneyError("units and nanos differ in sign")
-    nanos_per_minor = 10 ** (NANO_DIGITS - digits)
-    if money.nanos % nanos_per_minor:
+    nanos_per_minor = _POWERS[NANO_DIGITS - digits]
+    if nanos % nanos_per_minor:
         raise MoneyError("nanos are not whole minor units")
-    units, nanos = int(money.units), int(money.nanos)
-    minor: int = units * 10**digits + nanos // nanos_per_minor
+    minor: int = units * _POWERS[digits] + nanos // nanos_per_minor
     return minor
 
 
@@ -69,8 +69,8 @@ def from_minor(minor: int, code: str, digits: int) -> money_pb2.Money:
 
 def fill(money: money_pb2.Money, minor: int, digits: int) -> None:
     """Set units and nanos, both, to an amount."""
-    units, rest = divmod(abs(minor), 10**digits)
-    nanos = rest * 10 ** (NANO_DIGITS - digits)
+    units, rest = divmod(abs(minor), _POWERS[digits])
+    nanos = rest * _POWERS[NANO_DIGITS - digits]
     money.units, money.nanos = (units, nanos) if minor >= 0 else (-units, -nanos)
 
 

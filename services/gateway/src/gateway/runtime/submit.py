@@ -69,7 +69,8 @@ class Submission:
                 continue
             timeout_ms = TIMEOUT_DEFAULT_MS
             if submission.HasField("timeout"):
-                timeout_ms = submission.timeout.ToMilliseconds()
+                timeout = submission.timeout
+                timeout_ms = timeout.seconds * 1_000 + timeout.nanos // 1_000_000
             command = raw_pb2.RawCommand(
                 user_id=self._user_id, epoch=self._epoch, mutation=submission.mutation
             ).SerializeToString()
