@@ -41,8 +41,9 @@ check: install  ## formatting, lint, types, walls, stubs
 test: install  ## everything that needs no cluster
 	$(BIN)/pytest -q
 
-e2e: install  ## the chart on the cluster of KUBECONFIG, which has the image inventory:dev
-	INVENTORY_E2E_ALL=$(ALL) $(BIN)/pytest -q -s -m cluster -o faulthandler_timeout=600 tests/e2e/cluster
+e2e: install  ## the chart on the cluster of KUBECONFIG, which has inventory:dev; ALL=1, DOCS=1
+	INVENTORY_E2E_ALL=$(ALL) INVENTORY_E2E_DOCS=$(DOCS) $(BIN)/pytest -q -s -m cluster \
+	  -o faulthandler_timeout=600 tests/e2e/cluster
 
 manifests: install  ## deploy/k8s from the chart; needs helm
 	$(BIN)/python tools/render_manifests.py

@@ -76,6 +76,7 @@ def test_no_object_is_there_twice(variant: str) -> None:
     ("setting", "value", "said"),
     [
         ("replicaCount", 4, "an even number of members survives no more losses"),
+        ("replicaCount", 0, "a release that runs can be paused"),
         ("replicaCount", -1, "replicaCount"),
         ("gateway.terminationGracePeriodSeconds", 5, "sleeps 5 s"),
         ("node.terminationGracePeriodSeconds", 1, "terminationGracePeriodSeconds"),

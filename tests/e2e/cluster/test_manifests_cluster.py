@@ -2,11 +2,10 @@
 
 import os
 import re
-import time
 
 import pytest
-from chaos.release import NAME, POLL_SECONDS, SECONDS_MAX, Release, missing, run
-from chaos.up import ROOT, NotSettled
+from chaos.release import NAME, SECONDS_MAX, Release, missing, run, wait_until_no_namespace
+from chaos.up import ROOT
 from inventory_client import Inventory
 
 pytestmark = [
@@ -14,16 +13,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(missing()), reason=missing()),
 ]
-
-
-def wait_until_gone(release: Release) -> None:
-    """Wait until the namespace that documents speak of is not there."""
-    deadline = time.monotonic() + SECONDS_MAX
-    while time.monotonic() < deadline:
-        if NAME not in [one.metadata.name for one in release.core.list_namespace().items]:
-            return
-        time.sleep(POLL_SECONDS)
-    raise NotSettled(f"the namespace {NAME} does not go")
 
 
 def test_the_documents_commands_install_it_without_helm() -> None:
@@ -35,7 +24,7 @@ def test_the_documents_commands_install_it_without_helm() -> None:
     [block] = [one for one in blocks if "kubectl apply --kustomize" in one]
     release = Release()
     release.namespace = NAME
-    wait_until_gone(release)
+    wait_until_no_namespace(release, NAME)
     try:
         run("sh", "-euc", block)
         for what in ("statefulset/inventory-node", "deployment/inventory-gateway"):

@@ -325,12 +325,13 @@ class Status:
     cluster_id: str
     leader: str  # a member's name, empty when none leads
     members: tuple[Member, ...]
+    gateway: str = ""  # the host name of the one that answered
 
     @classmethod
     def from_wire(cls, wire: cluster_pb2.GetStatusResponse) -> Self:
         """Read the response to GetStatus."""
         members = tuple(Member.from_wire(member) for member in wire.members)
-        return cls(wire.cluster_id, wire.leader, members)
+        return cls(wire.cluster_id, wire.leader, members, wire.gateway)
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,7 +161,7 @@ nodes, so hard asks for as many nodes as there are pods. */ -}}
   maxSkew: 1
   whenUnsatisfiable: {{ ternary "DoNotSchedule" "ScheduleAnyway" $must }}
   {{- if $must }}
-  minDomains: {{ index $ 2 }}
+  minDomains: {{ max 1 (index $ 2) }}
   {{- end }}
   labelSelector:
     matchLabels:

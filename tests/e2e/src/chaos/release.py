@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import time
 from base64 import b64decode
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,20 @@ SECONDS_MAX = 120
 POLL_SECONDS = 0.2
 
 
-def run(*command: str, seconds: float = SECONDS_MAX) -> str:
-    """Run a program; return what it wrote, raise CalledProcessError with it."""
+def run(
+    *command: str, seconds: float = SECONDS_MAX, environment: Mapping[str, str] | None = None
+) -> str:
+    """Run a program, with what is added to the environment; return what it wrote.
+
+    Raises AssertionError with what it wrote where its exit status is not 0.
+    """
     done = subprocess.run(  # noqa: S603 - our own arguments
-        command, capture_output=True, text=True, timeout=seconds, check=False
+        command,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+        env=os.environ | (environment or {}),
     )
     if done.returncode:
         raise AssertionError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
@@ -41,6 +52,8 @@ class Release:
         kubernetes.config.load_kube_config()  # type: ignore[no-untyped-call]  # as it is published
         # Models or dictionaries, in and out: its types know half of that.
         self.core: Any = kubernetes.client.CoreV1Api()
+        self.apps: Any = kubernetes.client.AppsV1Api()
+        self.entrance = ""  # the node whose NodePort is used; any that is ready where empty
         self.namespace = f"inventory-e2e-{secrets.token_hex(3)}"
         image = os.environ.get("INVENTORY_E2E_IMAGE", "inventory:dev")
         self.image, _, self.tag = image.rpartition(":")
@@ -53,7 +66,9 @@ class Release:
         self.helm("install")
         self.connect()
 
-    def helm(self, verb: str, *values: str) -> str:
+    def helm(
+        self, verb: str, *values: str, options: Sequence[str] = (), seconds: int = SECONDS_MAX
+    ) -> str:
         """Install or upgrade, and wait until all is ready."""
         settings = [
             f"image.repository={self.image}",
@@ -66,9 +81,14 @@ class Release:
         sets = [part for value in settings for part in ("--set", value)]
         return run(
             *("helm", verb, NAME, str(CHART), "--namespace", self.namespace),
-            *("--wait", "--timeout", f"{SECONDS_MAX}s", *sets),
-            seconds=SECONDS_MAX + 30,
+            *("--wait", "--timeout", f"{seconds}s", *options, *sets),
+            seconds=seconds + 30,
         )
+
+    def rollback(self) -> None:
+        """Go back to the revision before, and wait until all is ready."""
+        run("helm", "rollback", NAME, "--namespace", self.namespace, "--wait",
+            f"--timeout={SECONDS_MAX}s", seconds=SECONDS_MAX + 30)  # fmt: skip
 
     def connect(self) -> None:
         """Connect as the admin whose password the chart generated."""
@@ -94,6 +114,7 @@ class Release:
             for address in node.status.addresses
             if address.type == "InternalIP"
             and any(one.type == "Ready" and one.status == "True" for one in node.status.conditions)
+            and self.entrance in {"", node.metadata.name}
         )
         return f"{host}:{service.spec.ports[0].node_port}"
 
@@ -124,25 +145,52 @@ class Release:
         )
         return {pod.metadata.name: pod for pod in found.items}
 
-    def restarts(self) -> dict[str, int]:
-        """Return how often each container that is there now was started again."""
+    def services(self) -> dict[str, Any]:
+        """Return every pod of the release by name, without those that run once."""
+        selector = (
+            f"app.kubernetes.io/instance={NAME},app.kubernetes.io/component notin (test,upgrade)"
+        )
+        found: Any = self.core.list_namespaced_pod(self.namespace, label_selector=selector)
+        return {pod.metadata.name: pod for pod in found.items}
+
+    def lives(self) -> dict[str, tuple[str, int]]:
+        """Return which pod it is, and how often it was started again, by its name."""
         return {
-            name: sum(status.restart_count for status in pod.status.container_statuses or ())
-            for component in ("node", "gateway", "assistant")
-            for name, pod in self.pods(component).items()
+            name: (
+                pod.metadata.uid,
+                sum(one.restart_count for one in pod.status.container_statuses or ()),
+            )
+            for name, pod in self.services().items()
         }
+
+    def followers(self) -> list[str]:
+        """Return the members that do not lead, in order."""
+        leader = self.leader()
+        return [pod for pod in sorted(self.pods()) if pod != leader]
+
+    def node_of(self, pod: str) -> str:
+        """Return the node of Kubernetes that a pod is on."""
+        return str(self.core.read_namespaced_pod(pod, self.namespace).spec.node_name)
+
+    def on(self, node: str) -> set[str]:
+        """Return the release's pods on a node of Kubernetes."""
+        return {name for name, pod in self.services().items() if pod.spec.node_name == node}
 
     def delete(self, pod: str, *, grace_seconds: int | None = None) -> None:
         """Delete a pod, and wait until it is gone."""
-        before = self.core.read_namespaced_pod(pod, self.namespace).metadata.uid
+        uid = self.core.read_namespaced_pod(pod, self.namespace).metadata.uid
         options: dict[str, Any] = (
             {} if grace_seconds is None else {"grace_period_seconds": grace_seconds}
         )
         self.core.delete_namespaced_pod(pod, self.namespace, **options)
+        self.wait_until_gone(pod, uid)
+
+    def wait_until_gone(self, pod: str, uid: str) -> None:
+        """Wait until a pod is not there, or another of its name is."""
         deadline = time.monotonic() + SECONDS_MAX
         while time.monotonic() < deadline:
             try:
-                if self.core.read_namespaced_pod(pod, self.namespace).metadata.uid != before:
+                if self.core.read_namespaced_pod(pod, self.namespace).metadata.uid != uid:
                     return
             except ApiException as error:
                 if error.status == HTTPStatus.NOT_FOUND:
@@ -151,54 +199,70 @@ class Release:
             time.sleep(POLL_SECONDS)
         raise NotSettled(f"{pod} does not go")
 
-    def delete_volume(self, pod: str) -> None:
-        """Delete a pod with its claim; the StatefulSet makes both anew."""
-        volumes = self.core.read_namespaced_pod(pod, self.namespace).spec.volumes
-        for claim in (one.persistent_volume_claim for one in volumes):
-            if claim is not None:
-                self.core.delete_namespaced_persistent_volume_claim(
-                    claim.claim_name, self.namespace
-                )
-        self.delete(pod)
+    def delete_volumes(self, pods: Sequence[str]) -> None:
+        """Delete pods with their claims, at once; the StatefulSet makes both anew."""
+        uids = {}
+        for pod in pods:
+            found = self.core.read_namespaced_pod(pod, self.namespace)
+            uids[pod] = found.metadata.uid
+            for claim in (one.persistent_volume_claim for one in found.spec.volumes):
+                if claim is not None:
+                    self.core.delete_namespaced_persistent_volume_claim(
+                        claim.claim_name, self.namespace
+                    )
+        for pod in pods:
+            self.core.delete_namespaced_pod(pod, self.namespace)
+        for pod, uid in uids.items():
+            self.wait_until_gone(pod, uid)
 
     def member(self, name: str) -> Member:
         """Return a member as the gateway shows it."""
         return next(one for one in self.watcher.get_status().members if one.name == name)
 
-    def kill(self, pod: str) -> None:
-        """SIGKILL a pod's processes from outside, as a crash does."""
-        run("kube", "kill", pod, "-n", self.namespace)
+    def kill(self, pod: str, signal: str = "KILL") -> None:
+        """Signal a pod's processes from outside; SIGKILL is what a crash does."""
+        run("kube", "kill", pod, "-n", self.namespace, "-s", signal)
 
     def wait_until_whole(self, members: int = MEMBERS) -> None:
         """Wait until every pod is ready, and every member has a vote and what is committed."""
         goal = 0
+        lacking = ""
+        found: list[Member] = []
         deadline = time.monotonic() + SECONDS_MAX
         while time.monotonic() < deadline:
-            pods = [*self.pods("node").values(), *self.pods("gateway").values()]
-            ready = [
-                pod
-                for pod in pods
-                if not pod.metadata.deletion_timestamp
-                and any(
-                    one.type == "Ready" and one.status == "True"
-                    for one in pod.status.conditions or ()
-                )
-            ]
-            try:
-                found = [one for one in self.watcher.get_status().members if one.reachable]
-            except InventoryError:
-                found = []
-            goal = goal or max((one.commit_index for one in found), default=0)
-            if (
-                len(ready) == len(pods)
-                and len(found) == members
-                and any(one.role == "leader" for one in found)
-                and all(one.applied_index >= goal for one in found)
-                and all(one.standing == "voter" for one in found)
-            ):
-                return
+            lacking = self._lacking(members)
+            if not lacking:
+                try:
+                    found = [one for one in self.watcher.get_status().members if one.reachable]
+                except InventoryError as error:
+                    found, lacking = [], str(error)
+                goal = goal or max((one.commit_index for one in found), default=0)
+                if (
+                    len(found) == members
+                    and any(one.role == "leader" for one in found)
+                    and all(one.applied_index >= goal for one in found)
+                    and all(one.standing == "voter" for one in found)
+                ):
+                    return
             time.sleep(POLL_SECONDS)
-        raise NotSettled(f"not whole: {self.restarts()}")
+        raise NotSettled(f"not whole: {lacking or found}")
+
+    def _lacking(self, members: int) -> str:
+        """Say which pods are not there, or not ready; nothing where all is well."""
+        ready: dict[str, int] = {}
+        for name, pod in self.services().items():
+            is_ready = any(
+                one.type == "Ready" and one.status == "True" for one in pod.status.conditions or ()
+            )
+            if pod.metadata.deletion_timestamp or not is_ready:
+                return f"{name} is not ready"
+            component = pod.metadata.labels["app.kubernetes.io/component"]
+            ready[component] = ready.get(component, 0) + 1
+        wanted = {"node": members}
+        for deployment in self.apps.list_namespaced_deployment(self.namespace).items:
+            component = deployment.metadata.labels["app.kubernetes.io/component"]
+            wanted[component] = deployment.spec.replicas
+        return "" if ready == wanted else f"{ready} are ready of {wanted}"
 
     def remove(self) -> None:
         """Take everything down, the volumes too."""
@@ -206,10 +270,32 @@ class Release:
         self.core.delete_namespace(self.namespace)
 
 
+def wait_until_no_namespace(release: Release, name: str) -> None:
+    """Wait until a namespace is not there."""
+    deadline = time.monotonic() + SECONDS_MAX
+    while time.monotonic() < deadline:
+        if name not in [one.metadata.name for one in release.core.list_namespace().items]:
+            return
+        time.sleep(POLL_SECONDS)
+    raise NotSettled(f"the namespace {name} does not go")
+
+
 def missing() -> str:
-    """Return what this machine lacks for a run on a cluster; empty when it lacks nothing."""
+    """Return what this machine lacks for a run on a cluster; empty when it lacks nothing.
+
+    Where INVENTORY_E2E is `required` nothing may be lacking: that raises NotSettled.
+    """
     if not os.environ.get("KUBECONFIG"):
-        return "KUBECONFIG names no cluster"
-    if not Path(os.environ["KUBECONFIG"]).exists():
-        return f"KUBECONFIG {os.environ['KUBECONFIG']} is not there"
-    return "" if shutil.which("helm") else "helm is not installed"
+        lacking = "KUBECONFIG names no cluster"
+    elif not Path(os.environ["KUBECONFIG"]).exists():
+        lacking = f"KUBECONFIG {os.environ['KUBECONFIG']} is not there"
+    else:
+        lacking = "" if shutil.which("helm") else "helm is not installed"
+    required(lacking)
+    return lacking
+
+
+def required(lacking: str) -> None:
+    """Raise NotSettled where something is lacking and nothing may be."""
+    if lacking and os.environ.get("INVENTORY_E2E") == "required":
+        raise NotSettled(lacking)

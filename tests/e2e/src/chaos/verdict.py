@@ -1,5 +1,6 @@
 """Compares what the clients of a run saw with the state that the cluster ended in."""
 
+import itertools
 import json
 import time
 from collections import Counter
@@ -41,6 +42,14 @@ def check_orders(watcher: Inventory, tally: Tally, before: set[int]) -> None:
     listed = [order.id for order in watcher.orders() if order.id not in before]
     assert len(listed) == len(set(listed))
     assert set(listed) == set(tally.orders)
+
+
+def check_orders_since(watcher: Inventory, acknowledged: set[int], newest_before: int) -> None:
+    """Every acknowledged order is there once, and no other is there after the newest before."""
+    newer = itertools.takewhile(lambda order: order.id > newest_before, watcher.orders())
+    listed = [order.id for order in newer]
+    assert len(listed) == len(set(listed))
+    assert set(listed) == acknowledged
 
 
 def check_stock(watcher: Inventory, history: Path, started_with: dict[int, int]) -> None:

@@ -268,9 +268,12 @@ class GetStatusResponse(_message.Message):
     CLUSTER_ID_FIELD_NUMBER: _builtins.int
     MEMBERS_FIELD_NUMBER: _builtins.int
     LEADER_FIELD_NUMBER: _builtins.int
+    GATEWAY_FIELD_NUMBER: _builtins.int
     cluster_id: _builtins.str
     leader: _builtins.str
     """the leader of the highest term seen, or empty"""
+    gateway: _builtins.str
+    """the host name of the gateway that answered"""
     @_builtins.property
     def members(self) -> _containers.RepeatedCompositeFieldContainer[Global___Member]:
         """in order of name"""
@@ -281,10 +284,11 @@ class GetStatusResponse(_message.Message):
         cluster_id: _builtins.str = ...,
         members: _abc.Iterable[Global___Member] | None = ...,
         leader: _builtins.str = ...,
+        gateway: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster_id", b"cluster_id", "leader", b"leader", "members", b"members"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster_id", b"cluster_id", "gateway", b"gateway", "leader", b"leader", "members", b"members"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,6 +1,7 @@
 """The cluster as its members see themselves; works without a quorum."""
 
 import asyncio
+import platform
 
 from inventory.v1 import cluster_pb2
 
@@ -11,7 +12,7 @@ async def status_of(links: MemberLinks) -> cluster_pb2.GetStatusResponse:
     """Ask every member at once; list those that do not answer as unreachable."""
     asked = sorted(links.links.values(), key=lambda link: link.name)
     answers = await asyncio.gather(*(link.member() for link in asked))
-    response = cluster_pb2.GetStatusResponse()
+    response = cluster_pb2.GetStatusResponse(gateway=platform.node())
     term = 0
     for link, answer in zip(asked, answers, strict=True):
         if answer is None:

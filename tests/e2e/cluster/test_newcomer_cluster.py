@@ -1,0 +1,88 @@
+"""The way of somebody who tries it out: the documents' commands, word for word, and the notes'."""
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from chaos.release import NAME, Release, missing, run, wait_until_no_namespace
+from chaos.up import ROOT
+from inventory_client import Inventory
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(missing()), reason=missing()),
+]
+PROGRAMS = ("helm", "kubectl", "inventory")
+KEPT_BY_KUBERNETES = {"ConfigMap/kube-root-ca.crt", "ServiceAccount/default"}
+PASSED = {"Event", "Endpoints", "EndpointSlice", "PodMetrics"}  # they go by themselves
+
+
+def documents_commands() -> tuple[str, str]:
+    """Return `helm install` and `helm test` as docs/operating.md has them."""
+    text = (ROOT / "docs" / "operating.md").read_text().replace("\\\n", " ")
+    [block] = re.findall(r"^```console\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    install, test = (line for line in block.splitlines() if line.startswith("helm "))
+    return install, test
+
+
+def left(namespace: str) -> set[str]:
+    """Return every object that is in a namespace, as Kind/name."""
+    kinds = run("kubectl", "api-resources", "--namespaced", "--verbs=list", "--output=name")
+    each = '{range .items[*]}{.kind}/{.metadata.name}{"\\n"}{end}'
+    listed = run(
+        *("kubectl", "get", ",".join(kinds.split()), "--namespace", namespace),
+        f"--output=jsonpath={each}",
+    )
+    found = {line for line in listed.splitlines() if line.split("/")[0] not in PASSED}
+    return found - KEPT_BY_KUBERNETES
+
+
+@pytest.fixture
+def namespace() -> Iterator[Release]:
+    """Have the documents' namespace to oneself, and be rid of it in the end."""
+    os.chdir(ROOT)
+    release = Release()
+    release.namespace = NAME
+    wait_until_no_namespace(release, NAME)
+    try:
+        yield release
+    finally:
+        release.close()
+        release.core.delete_namespace(NAME)
+
+
+def test_from_install_to_uninstall(namespace: Release, tmp_path: Path) -> None:
+    """It installs, its notes' commands do what they say, it tests itself; its data stays."""
+    release = namespace
+    install, test = documents_commands()
+    told = run(*install.split(), seconds=200)
+    lines = [line.strip() for line in told.partition("NOTES:")[2].splitlines()]
+    pasted = [line for line in lines if line.split(" ")[0] in PROGRAMS]
+    assert len(pasted) == 6
+    script = "\n".join([*pasted, "kill $!"])
+    folder = Path(sys.executable).parent
+    environment = {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+    environment["INVENTORY_TOKEN_FILE"] = str(tmp_path / "token")
+    shown = run("bash", "-euc", script, seconds=200, environment=environment)
+    assert shown.count("inventory-node-") >= 3
+    run(*test.split(), seconds=200)
+    release.connect()
+    with Inventory(release.address) as customer:
+        customer.login("Gayathri", "password1")
+        after = customer.order_item(2, 1).on_hand_after
+    release.close()
+
+    run("helm", "uninstall", NAME, "--namespace", NAME, "--wait")
+    claims = {f"PersistentVolumeClaim/data-{NAME}-node-{number}" for number in range(3)}
+    assert left(NAME) == {*claims, f"Secret/{NAME}-keys"}
+
+    run(*install.replace("--create-namespace", "").split(), seconds=200)
+    with Inventory(release.address) as customer:
+        customer.login("Gayathri", "password1")
+        assert customer.get_item(2).quantity == after
+        assert "Keyboard" in str(customer.ask("low stock").rows)
+    run("helm", "uninstall", NAME, "--namespace", NAME, "--wait")
