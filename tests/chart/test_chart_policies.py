@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 import yaml
+from gateway.runtime.server import CONNECTION_SECONDS, DRAIN_SECONDS
 from rendered import helm
 from rendered.objects import LASTING, Pod, chosen_by, is_hook, of_kind, pods
 
 PRE_STOP_SECONDS = 5
+HEARD_SECONDS = 1  # until no connection to a pod that is going is made any more
 LOST_NODE_SECONDS = 10
 LOST_NODE = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 PROBES = {"startupProbe": "startup", "livenessProbe": "liveness", "readinessProbe": "readiness"}
@@ -169,7 +171,15 @@ class TestEveryService:
                 assert not hooks
                 continue
             assert hooks == {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}}
-            assert pod.spec["terminationGracePeriodSeconds"] >= 2 * PRE_STOP_SECONDS
+            [leaves] = [
+                float(one["value"])
+                for one in container["env"]
+                if one["name"] == "INVENTORY_GATEWAY_LEAVE_SECONDS"
+            ]
+            ages = CONNECTION_SECONDS * 1.1 + HEARD_SECONDS
+            assert ages <= PRE_STOP_SECONDS + leaves
+            ends = PRE_STOP_SECONDS + leaves + DRAIN_SECONDS
+            assert pod.spec["terminationGracePeriodSeconds"] > ends
 
     def test_is_spread_over_nodes_when_there_are_several(self, pod: Pod) -> None:
         """By its own labels."""

@@ -53,7 +53,7 @@ async def _run(config: Config) -> None:
     passwords = Passwords(token_key)
     assistant = Assistant(config.gateway_assistant)
     api = Api(driver, links, Tokens(token_key), passwords)
-    server = Server(config.gateway_listen, api, assistant)
+    server = Server(config.gateway_listen, api, assistant, config.gateway_leave_seconds)
     if config.metrics_listen:
         try:
             metrics.serve(config.metrics_listen, registry(core))

@@ -1,7 +1,9 @@
 """Settings of a gateway, read once from the environment; nonsense is refused at the start."""
 
 from pathlib import Path
+from typing import Annotated
 
+from pydantic import Field
 from wire.settings import Address, Members, OptionalAddress, ServiceSettings, by_name
 
 
@@ -13,6 +15,7 @@ class Config(ServiceSettings):
     cluster_key_file: Path  # the secret that members and gateways share
     token_key_file: Path  # signs tokens; the same for all gateways
     gateway_assistant: OptionalAddress = ""
+    gateway_leave_seconds: Annotated[float, Field(ge=0, le=60)] = 0  # served on after SIGTERM
 
     @property
     def members(self) -> dict[str, str]:

@@ -173,6 +173,9 @@ class Load:
     def __exit__(self, *_: object) -> None:
         """Leave nothing running."""
         for each in self._runs:
+            for pipe in (each.stdin, each.stdout):
+                if pipe:
+                    pipe.close()
             with contextlib.suppress(ProcessLookupError):
                 each.kill()
             each.wait()

@@ -12,6 +12,9 @@ from gateway.runtime.api import ASSISTANT, AUTH, CLUSTER, INVENTORY, Api
 from gateway.runtime.assistant import Assistant
 
 DRAIN_SECONDS = 2.0
+# Clients are asked to connect anew so often (give or take a tenth), so that they find gateways that
+# were added, and leave one that is going without losing a call. Streams stay as long as they like.
+CONNECTION_SECONDS = 10
 SERVICES = (INVENTORY, AUTH, CLUSTER, ASSISTANT)
 
 
@@ -22,9 +25,13 @@ class AddressTaken(Exception):  # noqa: N818 - what is the case
 class Server:
     """Listens from its making on, serves from `start` on."""
 
-    def __init__(self, listen: str, api: Api, assistant: Assistant) -> None:
-        """Listen on host:port; raise AddressTaken."""
-        self._server = grpc.aio.server(options=SERVER_OPTIONS)
+    def __init__(
+        self, listen: str, api: Api, assistant: Assistant, leave_seconds: float = 0
+    ) -> None:
+        """Listen on host:port; raise AddressTaken. `leave_seconds`: see `serve_until`."""
+        age = ("grpc.max_connection_age_ms", CONNECTION_SECONDS * 1_000)
+        self._server = grpc.aio.server(options=(*SERVER_OPTIONS, age))
+        self._leave_seconds = leave_seconds
         self._server.add_generic_rpc_handlers((*api.handlers(), assistant.handler()))
         self._probes = Probes(self._server, SERVICES)
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
@@ -42,7 +49,12 @@ class Server:
         await self._server.start()
 
     async def serve_until(self, stopped: asyncio.Event) -> None:
-        """Wait for the end; then send clients elsewhere and let the calls under way finish."""
+        """Wait for the end; then send clients elsewhere and let the calls under way finish.
+
+        A server that stops cancels what comes in before its client has heard of it. So it serves
+        for `leave_seconds` more, while connections age and clients connect to others.
+        """
         await stopped.wait()
         await self._probes.end()
+        await asyncio.sleep(self._leave_seconds)
         await self._server.stop(DRAIN_SECONDS)

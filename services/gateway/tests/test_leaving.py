@@ -1,0 +1,90 @@
+"""A gateway that stops loses no call: its clients are elsewhere before it ends."""
+
+import asyncio
+import socket
+import time
+from typing import TYPE_CHECKING, cast
+
+import grpc
+import grpc.aio
+import pytest
+from gateway.runtime import server
+from gateway.runtime.assistant import Assistant
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+if TYPE_CHECKING:
+    from gateway.runtime.api import Api
+
+pytestmark = pytest.mark.slow
+LEAVE_SECONDS = 0.4
+SECONDS_MAX = 10
+
+
+class NoServices:
+    """Serves health and reflection alone."""
+
+    def handlers(self) -> tuple[()]:
+        """Return nothing more."""
+        return ()
+
+
+def free_address() -> str:
+    """Return a loopback address that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def test_it_serves_on_while_clients_leave() -> None:
+    """Not ready from the first moment, it answers for as long as it was told to."""
+
+    async def scenario() -> None:
+        address = free_address()
+        served = server.Server(address, cast("Api", NoServices()), Assistant(""), LEAVE_SECONDS)
+        await served.start()
+        stopped = asyncio.Event()
+        async with grpc.aio.insecure_channel(address) as channel, asyncio.TaskGroup() as group:
+            stub = health_pb2_grpc.HealthStub(channel)
+            ready = stub.Watch(health_pb2.HealthCheckRequest(service="readiness"))
+            assert (await ready.read()).status == health_pb2.HealthCheckResponse.SERVING
+            serving = group.create_task(served.serve_until(stopped))
+            began = time.monotonic()
+            stopped.set()
+            assert (await ready.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+            alive = await stub.Check(health_pb2.HealthCheckRequest(service="liveness"))
+            assert alive.status == health_pb2.HealthCheckResponse.SERVING
+            ready.cancel()
+            await serving
+            assert time.monotonic() - began >= LEAVE_SECONDS
+
+    asyncio.run(scenario())
+
+
+def test_connections_do_not_get_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client is asked to connect anew, and no call fails for it."""
+    monkeypatch.setattr(server, "CONNECTION_SECONDS", 1)
+
+    async def scenario() -> None:
+        address = free_address()
+        served = server.Server(address, cast("Api", NoServices()), Assistant(""))
+        await served.start()
+        stopped = asyncio.Event()
+        async with grpc.aio.insecure_channel(address) as channel, asyncio.TaskGroup() as group:
+            group.create_task(served.serve_until(stopped))
+            stub = health_pb2_grpc.HealthStub(channel)
+            enough = asyncio.Event()
+
+            async def call() -> None:
+                while not enough.is_set():
+                    await stub.Check(health_pb2.HealthCheckRequest(service="liveness"))
+
+            await channel.channel_ready()
+            calling = group.create_task(call())
+            ready = grpc.ChannelConnectivity.READY
+            await asyncio.wait_for(channel.wait_for_state_change(ready), SECONDS_MAX)
+            await channel.channel_ready()
+            enough.set()
+            await calling
+            stopped.set()
+
+    asyncio.run(scenario())
