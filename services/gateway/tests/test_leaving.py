@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import time
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 import grpc.aio
@@ -44,7 +44,7 @@ def test_it_serves_on_while_clients_leave() -> None:
         await served.start()
         stopped = asyncio.Event()
         async with grpc.aio.insecure_channel(address) as channel, asyncio.TaskGroup() as group:
-            stub = health_pb2_grpc.HealthStub(channel)
+            stub: Any = health_pb2_grpc.HealthStub(channel)
             ready = stub.Watch(health_pb2.HealthCheckRequest(service="readiness"))
             assert (await ready.read()).status == health_pb2.HealthCheckResponse.SERVING
             serving = group.create_task(served.serve_until(stopped))
@@ -71,7 +71,7 @@ def test_connections_do_not_get_old(monkeypatch: pytest.MonkeyPatch) -> None:
         stopped = asyncio.Event()
         async with grpc.aio.insecure_channel(address) as channel, asyncio.TaskGroup() as group:
             group.create_task(served.serve_until(stopped))
-            stub = health_pb2_grpc.HealthStub(channel)
+            stub: Any = health_pb2_grpc.HealthStub(channel)
             enough = asyncio.Event()
 
             async def call() -> None:
