@@ -21,6 +21,7 @@ from gateway.runtime.metrics import GatewayCollector
 from inventory.raft.v1 import forward_pb2
 from inventory.v1 import cluster_pb2, inventory_pb2
 from inventory_client import InventoryStats, Status
+from inventory_node.runtime.failpoints import STEPS
 from inventory_node.runtime.metrics import Counts, NodeCollector
 from prometheus_client import CollectorRegistry, generate_latest
 from pydantic_settings import BaseSettings
@@ -82,6 +83,13 @@ def test_every_setting_is_documented(config: type[BaseSettings]) -> None:
     text = (ROOT / "docs" / "configuration.md").read_text()
     for name in config.model_fields:
         assert f"`INVENTORY_{name.upper()}`" in text, name
+
+
+def test_every_failpoint_is_documented() -> None:
+    """By its step; `before-` and `after-` are explained once."""
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    for step in STEPS:
+        assert f"`{step}`" in text, step
 
 
 def test_every_decision_says_why() -> None:

@@ -43,6 +43,8 @@ def start(tmp_path: Path, **change: str) -> tuple[int, str]:
         ("INVENTORY_NODE_MEMBERS", "node-0=here"),
         ("INVENTORY_NODE_MEMBERS", "node-0=a:1,node-0=b:2"),
         ("INVENTORY_LOG_LEVEL", "loud"),
+        ("INVENTORY_RAFT_SEGMENT_BYTES", "5000"),
+        ("INVENTORY_FAILPOINTS", "before-lunch=kill"),
         ("INVENTORY_CLUSTER_KEY_FILE", "/nowhere/key"),
     ],
 )

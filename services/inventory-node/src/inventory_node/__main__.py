@@ -33,6 +33,7 @@ from inventory_node.core import Halted, Node, NodeSettings, Ports
 from inventory_node.ports import Contact
 from inventory_node.runtime.api import Gate, Gateways, PeerApi, member_response
 from inventory_node.runtime.changes import Changes, Joining
+from inventory_node.runtime.failpoints import adapters
 from inventory_node.runtime.loop import TICK_SECONDS, Loop
 from inventory_node.runtime.metrics import Counts, NodeCollector, registry
 from inventory_node.runtime.network import Network
@@ -42,7 +43,6 @@ from inventory_node.runtime.probes import Probes
 from inventory_node.runtime.server import AddressTaken, serve
 from inventory_node.runtime.snapshot import condemned
 from inventory_node.runtime.sqlite import DatabaseError
-from inventory_node.runtime.timing import TimedDisk, TimedMachine, TimedStore
 from inventory_node.runtime.volume import Volume
 from inventory_node.runtime.watcher import Watcher
 from inventory_node.wal import Identity, LogDamaged, LogForeign, Recovered
@@ -85,6 +85,7 @@ class Member:
     def __init__(self, config: Config) -> None:
         """Read the key; nothing is opened yet."""
         self._config = config
+        self._adapters = adapters(config.failpoints)
         self._key = _secret(config.cluster_key_file)
         self._watch_key = _secret(config.watch_key_file) if config.watch_key_file else ""
         names = list(config.members)
@@ -141,7 +142,7 @@ class Member:
         loop = Loop()
         cluster_id = identity.cluster_id
         own = Local(cluster_id, identity.member_id, Contact(config.node_name, config.address))
-        network_peers = Peers(own, peers, self._key, loop.post)
+        network_peers = self._adapters.peers(own, peers, self._key, loop.post)
         self._volume = Volume(config.data_dir)
         gate = Gate(self._key, self._watch_key)
         gateways = Gateways(
@@ -155,7 +156,14 @@ class Member:
         _end_on_signals(loop, self._stop)
         network = Network(network_peers, gateways, peer_api, changes)
 
-        opening = Opening(config.data_dir, identity, self._ids, network_peers, self._is_ending)
+        opening = Opening(
+            config.data_dir,
+            config.raft_segment_bytes,
+            identity,
+            self._ids,
+            network_peers,
+            self._is_ending,
+        )
 
         async def live() -> None:
             recovered = await opening.open(config.address)
@@ -193,8 +201,8 @@ class Member:
         installed = installed_index_of(recovered)
         checkpoint_ticks = round(config.node_checkpoint_seconds / TICK_SECONDS)
         counts = Counts()
-        disk = TimedDisk(config.data_dir / "wal", loop.emit, counts.syncs)
-        store = TimedStore(config.data_dir, installed, loop.emit, counts.flushes)
+        disk = self._adapters.disk(config.data_dir / "wal", loop.emit, counts.syncs)
+        store = self._adapters.store(config.data_dir, installed, loop.emit, counts.flushes)
         settings = NodeSettings(
             name=identity.name,
             member_id=identity.member_id,
@@ -204,10 +212,12 @@ class Member:
             condemned=condemned(config.data_dir, installed),
             checkpoint_ticks=checkpoint_ticks,
             checkpoint_gap_ticks=min(CHECKPOINT_GAP_TICKS, checkpoint_ticks),
+            log_tail_entries=config.raft_tail_entries,
         )
         watcher = self._watcher = Watcher(counts, orders=config.log_level == "debug")
         ports = Ports(disk, store, network, WallClock(), Chance(), watcher)
-        node = Node(settings, ports, recovered, TimedMachine(store, counts.applies))
+        machine = self._adapters.machine(store, counts.applies)
+        node = Node(settings, ports, recovered, machine)
         node.allow_campaigns(allowed=False)
         self._node = node
         if config.metrics_listen:

@@ -6,6 +6,9 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 from wire.settings import Address, Members, OptionalAddress, ServiceSettings, by_name
 
+from inventory_node.runtime.failpoints import Failpoints
+from inventory_node.wal.format import SECTOR_BYTES
+
 
 def _folder(value: object) -> object:
     if value == "":  # pathlib would take it for the current directory
@@ -28,6 +31,13 @@ class Config(ServiceSettings):
     cluster_key_file: Path  # the secret that members and gateways share
     watch_key_file: Path | None = None  # the key of who may see this member, and nothing else
     bootstrap_file: Path | None = None  # the first state: currency, users, items
+    # Of a file of the log, from the next file on; whole sectors.
+    raft_segment_bytes: Annotated[
+        int, Field(ge=8 * SECTOR_BYTES, le=1 << 30, multiple_of=SECTOR_BYTES)
+    ] = 16 << 20
+    # Kept for followers that are slow, below what is in the database.
+    raft_tail_entries: Annotated[int, Field(ge=1)] = 4_096
+    failpoints: Failpoints = ""  # for tests: where this member dies or waits
 
     @model_validator(mode="after")
     def _is_a_member(self) -> Self:

@@ -51,7 +51,12 @@ def open_shop(system: System) -> tuple[workload.Shop, dict[int, int]]:
     return shop, dict(zip(items, counts, strict=True))
 
 
-def judge(system: System, tmp_path: Path, faults: Callable[[], Awaitable[None]]) -> workload.Tally:
+def judge(
+    system: System,
+    tmp_path: Path,
+    faults: Callable[[], Awaitable[None]],
+    clients: int = len(CUSTOMERS),
+) -> workload.Tally:
     """Run the workload through `faults`; check everything that holds whatever the faults were."""
     shop, started_with = open_shop(system)
     before = {order.id for order in system.watcher.orders()}
@@ -61,7 +66,7 @@ def judge(system: System, tmp_path: Path, faults: Callable[[], Awaitable[None]])
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(
-                workload.run(system.address, CUSTOMERS[:7], KEEPER, shop, recorder, stop)
+                workload.run(system.address, CUSTOMERS[: clients - 1], KEEPER, shop, recorder, stop)
             )
             await asyncio.sleep(WORK_SECONDS)
             try:

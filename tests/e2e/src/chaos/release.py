@@ -15,7 +15,8 @@ import kubernetes
 from inventory_client import Inventory, InventoryError, Member
 from kubernetes.client import ApiException
 
-from chaos.up import ROOT, NotSettled
+from chaos.up import ROOT
+from chaos.watched import NotSettled
 
 CHART = ROOT / "deploy" / "helm" / "inventory"
 NAME = "inventory"

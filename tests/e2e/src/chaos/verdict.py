@@ -8,7 +8,7 @@ from pathlib import Path
 
 from inventory_client import Inventory
 
-from chaos.up import SETTLE_SECONDS_MAX, NotSettled
+from chaos.watched import SETTLE_SECONDS_MAX, NotSettled
 from chaos.workload import Tally
 
 

@@ -18,7 +18,6 @@ from inventory_node.runtime.peers import Peers
 from inventory_node.runtime.snapshot import condemned
 from inventory_node.wal import Identity, Recovered, recover
 
-SEGMENT_BYTES = 16 << 20
 POLL_SECONDS = 0.1
 ASKED_TIMES = 6  # an election is over by then
 
@@ -41,9 +40,10 @@ class Opening:
     - A member that is not the one that the cluster was founded with draws its id once.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  # each is a fact of the start
         self,
         folder: Path,
+        segment_bytes: int,
         own: Identity,
         first: Mapping[str, int],
         peers: Peers,
@@ -51,9 +51,11 @@ class Opening:
     ) -> None:
         """Know the data directory, the first members' ids by name, and whom to ask.
 
+        `segment_bytes` is the size of the log's files to come.
         `own` has the id 0 for a member that is none of the first.
         """
         self._folder = folder
+        self._segment_bytes = segment_bytes
         self._own = own
         self._first = first
         self._peers = peers
@@ -148,7 +150,7 @@ class Opening:
     def _read(self) -> Recovered:
         disk = ThreadedDisk(self._folder / "wal", _never)
         try:
-            return recover(disk, segment_bytes=SEGMENT_BYTES)
+            return recover(disk, segment_bytes=self._segment_bytes)
         finally:
             disk.close()
 

@@ -1,0 +1,149 @@
+"""Members that die at each step of a write, under load: nothing is lost, doubled or oversold.
+
+SIGKILL lets the page cache live, so these tests show the order of steps and what a start makes of
+half of them; what a disk loses is for the simulator.
+"""
+
+import asyncio
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from chaos.cluster import Cluster
+from chaos.judging import judge
+from inventory_node.runtime.failpoints import POINTS
+
+pytestmark = pytest.mark.slow
+NAMES = ("node-0", "node-1", "node-2")
+TAIL_ENTRIES = 32
+REACH_SECONDS_MAX = 60
+ATTEMPTS = 5
+CLIENTS = 3
+BEHIND_SECONDS = 1.2  # more than a flush apart, and more entries than the tail has
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """Where a member dies: the point, how often it passes there before, and whether it leads."""
+
+    point: str
+    passes: int = 0
+    leads: bool = False
+
+    def setting(self, attempt: int = 0) -> str:
+        """Return the failpoint that brings it about, later with every attempt."""
+        return f"{self.point}={self.passes << attempt}*off->kill"
+
+
+GROUPS: dict[str, Sequence[Death]] = {
+    "log": (
+        Death("before-wal-write", 20),
+        Death("after-wal-write", 100, leads=True),
+        Death("before-wal-sync", 100, leads=True),
+        Death("after-wal-sync", 20),
+        Death("before-segment-creation"),
+        Death("after-segment-creation"),
+        Death("before-segment-removal"),
+        Death("after-segment-removal"),
+    ),
+    "network and state": (
+        Death("before-send", 100, leads=True),
+        Death("after-send", 20),
+        Death("after-send", 100, leads=True),
+        Death("before-apply", 20),
+        Death("after-apply", 100, leads=True),
+        Death("before-flush"),
+        Death("after-flush"),
+        Death("before-checkpoint"),
+        Death("after-checkpoint"),
+    ),
+    "snapshots": (
+        Death("before-snapshot-save", leads=True),
+        Death("after-snapshot-save", leads=True),
+        Death("before-snapshot-chunk"),
+        Death("after-snapshot-chunk"),
+        Death("before-snapshot-install"),
+        Death("after-snapshot-install"),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Run one cluster for all: small files of the log and a short tail, so that both go often."""
+    with Cluster(
+        tmp_path_factory.mktemp("failpoints") / "data",
+        INVENTORY_RAFT_SEGMENT_BYTES=str(32 << 10),
+        INVENTORY_RAFT_TAIL_ENTRIES=str(TAIL_ENTRIES),
+    ) as running:
+        yield running
+
+
+def die(cluster: Cluster, name: str, death: Death) -> None:
+    """Let a member that does not run die where it is meant to; it is not started again."""
+    if "snapshot" in death.point and not death.leads:
+        time.sleep(BEHIND_SECONDS)
+    cluster.start(name, death.setting())
+    if death.leads:
+        lead(cluster, name, death)
+    if death.point.endswith("snapshot-save"):
+        behind = next(other for other in NAMES if other != name)
+        cluster.kill(behind)
+        time.sleep(BEHIND_SECONDS)
+        cluster.start(behind)
+    if death.point.endswith("checkpoint"):
+        cluster.wait_until_whole()  # a snapshot would take the entry's place
+        cluster.watcher.checkpoint()
+    assert cluster.wait_until_dead(name, REACH_SECONDS_MAX) == -signal.SIGKILL, name
+    assert f'"{death.point}"' in cluster.last_words(name)
+
+
+def lead(cluster: Cluster, name: str, death: Death) -> None:
+    """Let a member that was just started lead; on a busy machine it may die before it does."""
+    for attempt in range(1, ATTEMPTS):
+        if cluster.lead(name):
+            return
+        cluster.wait_until_dead(name)
+        cluster.start(name, death.setting(attempt))
+    assert cluster.lead(name)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_member_dies_at_each_step_of_a_write(
+    cluster: Cluster, tmp_path: Path, group: str
+) -> None:
+    """One after the other; each start finds what the death before left, and dies at the next."""
+    name = NAMES[list(GROUPS).index(group)]
+
+    async def faults() -> None:
+        await asyncio.to_thread(cluster.stop, name)
+        for death in GROUPS[group]:
+            await asyncio.to_thread(die, cluster, name, death)
+        await asyncio.to_thread(cluster.start, name)
+        await asyncio.to_thread(cluster.wait_until_whole)
+
+    judge(cluster, tmp_path, faults, CLIENTS)
+
+
+def test_every_failpoint_is_one_of_them() -> None:
+    """None is left out."""
+    assert {death.point for deaths in GROUPS.values() for death in deaths} == set(POINTS)
+
+
+def test_members_that_wait_at_every_step_are_slow_and_right(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """Some milliseconds at each sync, send and flush, on all three at once: no client errs."""
+    setting = "before-wal-sync=sleep(8);after-send=sleep(3);before-flush=sleep(40)"
+
+    async def faults() -> None:
+        for name in NAMES:
+            await asyncio.to_thread(cluster.stop, name)
+            await asyncio.to_thread(cluster.start, name, setting)
+            await asyncio.to_thread(cluster.wait_until_whole)
+
+    tally = judge(cluster, tmp_path, faults, CLIENTS)
+    assert tally.unknown == []
