@@ -104,7 +104,7 @@ def _watch(
     while not stopped.wait(TURN_SECONDS):
         children.watch()
         for child in children.children:
-            (layout.run / f"{child.name}.pid").write_text(f"{child.pid}\n")
+            layout.note_pid(child.name, child.pid)
         if not ready:
             ready = _is_ready(watcher.status)
             if ready:

@@ -90,6 +90,15 @@ class Layout:
         lock.flush()
         return lock
 
+    def note_pid(self, name: str, pid: int) -> None:
+        """Keep a child's process id, 0 for none, for whoever finds the system left running.
+
+        Whole at every moment: the next supervisor may read while this one is killed.
+        """
+        partial = self.run / f"{name}.partial"
+        partial.write_text(f"{pid}\n")
+        partial.replace(self.run / f"{name}.pid")
+
     def _in_use(self, owner: str) -> str:
         """Say who holds the directory; `owner` is the pid in the lock."""
         if not owner.isdigit() or is_alive(int(owner)):
