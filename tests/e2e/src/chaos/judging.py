@@ -56,8 +56,12 @@ def judge(
     tmp_path: Path,
     faults: Callable[[], Awaitable[None]],
     clients: int = len(CUSTOMERS),
+    seed: int = 0,
 ) -> workload.Tally:
-    """Run the workload through `faults`; check everything that holds whatever the faults were."""
+    """Run the workload through `faults`; check everything that holds whatever the faults were.
+
+    `seed` draws what clients do.
+    """
     shop, started_with = open_shop(system)
     before = {order.id for order in system.watcher.orders()}
     recorder = workload.Recorder(tmp_path / "history.jsonl")
@@ -66,7 +70,15 @@ def judge(
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(
-                workload.run(system.address, CUSTOMERS[: clients - 1], KEEPER, shop, recorder, stop)
+                workload.run(
+                    system.address,
+                    CUSTOMERS[: clients - 1],
+                    KEEPER,
+                    shop,
+                    recorder,
+                    stop,
+                    seed=seed,
+                )
             )
             await asyncio.sleep(WORK_SECONDS)
             try:

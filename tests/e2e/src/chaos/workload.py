@@ -214,6 +214,8 @@ async def run(  # noqa: PLR0913, PLR0917  # each is a fact of the run
     shop: Shop,
     recorder: Recorder,
     stop: asyncio.Event,
+    *,
+    seed: int = 0,
 ) -> None:
     """Run one client for each of `customers` (name, password), and one keeper among them."""
     async with AsyncExitStack() as stack:
@@ -223,7 +225,7 @@ async def run(  # noqa: PLR0913, PLR0917  # each is a fact of the run
                 AsyncInventory(address, timeout=DEADLINE_SECONDS, unary=number % 2 == 0)
             )
             await inventory.login(name, password)
-            clients.append(Client(number, inventory, recorder, shop, number))
+            clients.append(Client(number, inventory, recorder, shop, seed + number))
         async with asyncio.TaskGroup() as group:
             for number, client in enumerate(clients):
                 group.create_task(client.run(stop, keeper=number == len(customers)))

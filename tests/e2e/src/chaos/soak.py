@@ -1,0 +1,239 @@
+"""Real processes under random faults, with load, for as long as is asked: `make soak MINUTES=n`.
+
+The time is cut into portions. Each has items and a history of its own, so that the search for an
+order of instants stays short, and everything is judged before the next begins. The seed draws the
+faults and what clients do; real processes do not repeat themselves beyond that.
+"""
+
+import argparse
+import asyncio
+import random
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from pathlib import Path
+from subprocess import TimeoutExpired
+
+from inventory_cli.up.layout import MEMBERS
+from inventory_client import InventoryError
+from inventory_node.runtime.failpoints import POINTS
+
+from chaos.cluster import GATEWAY, Cluster
+from chaos.judging import judge
+from chaos.watched import POLL_SECONDS, SETTLE_SECONDS_MAX, NotSettled
+
+CLIENTS = 4
+PORTION_SECONDS = 20.0
+PAUSE_SECONDS_MAX = 2.5
+REST_SECONDS_MAX = 0.5
+REACH_SECONDS_MAX = 6.0
+PASSES_MAX = 60
+SEEDS = 1_000_000
+SETTINGS = {  # so that files, snapshots and cuts come often
+    "INVENTORY_RAFT_SEGMENT_BYTES": str(32 << 10),
+    "INVENTORY_RAFT_TAIL_ENTRIES": "64",
+}
+
+
+def say(text: str) -> None:
+    """Show a line at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+class Faults:
+    """What is done to a cluster, drawn from a seed; each leaves every process running."""
+
+    def __init__(self, cluster: Cluster, seed: int) -> None:
+        """Draw from `seed`."""
+        self._cluster = cluster
+        self._random = random.Random(seed)
+        self._kinds = (
+            self.killed,
+            self.killed,
+            self.paused,
+            self.stopped,
+            self.led,
+            self.died_within,
+            self.died_within,
+            self.wiped,
+            self.removed,
+            self.gateway_killed,
+            self.all_killed,
+        )
+        self.counts: Counter[str] = Counter()
+        self.done: list[str] = []  # since it was last emptied
+
+    def strike(self) -> None:
+        """Do one, and wait until every member is well again."""
+        leader = self._cluster.leader().name
+        name = self._random.choice([leader, leader, *MEMBERS])
+        kind = self._random.choice(self._kinds)
+        what = kind(name)
+        self.counts[kind.__name__] += 1
+        self.done.append(f"{what} (the leader)" if leader in what else what)
+        self._cluster.wait_until_whole()
+        time.sleep(self._random.random() * REST_SECONDS_MAX)
+
+    def killed(self, name: str) -> str:
+        """SIGKILL."""
+        self._cluster.kill(name)
+        self._cluster.start(name)
+        return f"{name} killed"
+
+    def paused(self, name: str) -> str:
+        """SIGSTOP for a while, then SIGCONT."""
+        self._cluster.signal(name, signal.SIGSTOP)
+        time.sleep(self._random.random() * PAUSE_SECONDS_MAX)
+        self._cluster.signal(name, signal.SIGCONT)
+        return f"{name} paused"
+
+    def stopped(self, name: str) -> str:
+        """SIGTERM: it ends by itself, with status 0."""
+        status = self._cluster.stop(name)
+        assert status == 0, f"{name} ended with {status}: {self._cluster.last_words(name)}"
+        self._cluster.start(name)
+        return f"{name} stopped"
+
+    def led(self, name: str) -> str:
+        """Let a member lead."""
+        self._cluster.lead(name)
+        return f"{name} made leader"
+
+    def died_within(self, name: str) -> str:
+        """Let a member die at a step of a write."""
+        point = self._random.choice(POINTS)
+        setting = f"{point}={self._random.randrange(PASSES_MAX)}*off->kill"
+        self._cluster.kill(name)
+        self._cluster.start(name, setting)
+        try:
+            self._cluster.wait_until_dead(name, REACH_SECONDS_MAX)
+            self.counts["failpoints reached"] += 1
+        except TimeoutExpired:  # not every step comes in every portion
+            self._cluster.kill(name)
+        self._cluster.start(name)
+        return f"{name} died at {setting}"
+
+    def wiped(self, name: str) -> str:
+        """Lose a volume; the member joins anew."""
+        self._cluster.kill(name)
+        self._cluster.wipe(name)
+        self._cluster.start(name)
+        return f"{name} wiped"
+
+    def removed(self, name: str) -> str:
+        """Remove a member; it joins anew."""
+        deadline = time.monotonic() + SETTLE_SECONDS_MAX
+        while True:
+            try:
+                self._cluster.watcher.remove_member(name)
+            except InventoryError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(POLL_SECONDS)
+            else:
+                break
+        status = self._cluster.stop(name)
+        assert status == 0, f"{name} ended with {status}: {self._cluster.last_words(name)}"
+        self._cluster.start(name)
+        return f"{name} removed"
+
+    def gateway_killed(self, _: str) -> str:
+        """Take the one address away for a moment."""
+        self._cluster.kill(GATEWAY)
+        self._cluster.start(GATEWAY)
+        return "gateway killed"
+
+    def all_killed(self, _: str) -> str:
+        """SIGKILL every member at once."""
+        for name in MEMBERS:
+            self._cluster.signal(name, signal.SIGKILL)
+        for name in MEMBERS:
+            self._cluster.wait_until_dead(name)
+            self._cluster.start(name)
+        return "all killed"
+
+
+class Soak:
+    """Portions, one after the other, and what all of them came to."""
+
+    def __init__(self, cluster: Cluster, folder: Path, seed: int) -> None:
+        """Keep histories in `folder`."""
+        self._cluster = cluster
+        self._folder = folder
+        self._seed = seed
+        self.faults = Faults(cluster, seed)
+        self.portions = 0
+        self.seen: Counter[str] = Counter()
+
+    def portion(self, seconds: float) -> None:
+        """Work for so long under faults, then judge; AssertionError, NotSettled: a violation."""
+        self.portions += 1
+        folder = self._folder / f"portion-{self.portions}"
+        folder.mkdir()
+        ends = time.monotonic() + seconds
+        self.faults.done.clear()
+
+        async def faults() -> None:
+            while time.monotonic() < ends:
+                await asyncio.to_thread(self.faults.strike)
+
+        seed = self._seed + self.portions * SEEDS
+        tally = judge(self._cluster, folder, faults, clients=CLIENTS, seed=seed)
+        self.seen["acknowledged"] += tally.acknowledged
+        self.seen["refused"] += tally.refused
+        self.seen["read"] += tally.reads
+        self.seen["of unknown outcome"] += len(tally.unknown)
+
+    def summary(self, minutes: float) -> str:
+        """Return what all of it came to, in one line."""
+        faults = ", ".join(
+            f"{count} {kind.replace('_', ' ')}"
+            for kind, count in sorted(self.faults.counts.items())
+        )
+        seen = ", ".join(f"{count} {what}" for what, count in self.seen.items())
+        return (
+            f"seed {self._seed}, {minutes:.1f} minutes, {self.portions} portions; {seen}; {faults}"
+        )
+
+
+def run(folder: Path, minutes: float, seed: int) -> bool:
+    """Soak for so long; say how it goes, and whether all held."""
+    began = time.monotonic()
+    ends = began + minutes * 60
+    say(f"soak: seed {seed}, data and histories in {folder}")
+    with Cluster(folder / "data", **SETTINGS) as cluster:
+        soak = Soak(cluster, folder, seed)
+        problem = ""
+        while not problem and (left := ends - time.monotonic()) > 0:
+            try:
+                soak.portion(min(left, PORTION_SECONDS))
+            except (AssertionError, NotSettled, InventoryError, ExceptionGroup):
+                problem = traceback.format_exc()
+            faults = "; ".join(soak.faults.done)
+            say(f"soak: portion {soak.portions} {'FAILED' if problem else 'held'}: {faults}")
+    summary = soak.summary((time.monotonic() - began) / 60)
+    if problem:
+        say(problem)
+        say(f"soak: FAILED in portion {soak.portions}: {summary}")
+        return False
+    say(f"soak: nothing lost, doubled, oversold or out of order, states equal: {summary}")
+    return True
+
+
+def main() -> int:
+    """Read the arguments and run; return 0 when all held, 1 when not."""
+    parser = argparse.ArgumentParser(prog="python -m chaos.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--seed", type=int, help="what is drawn; another each time if not given")
+    options = parser.parse_args()
+    seed = random.randrange(SEEDS) if options.seed is None else options.seed
+    folder = Path(tempfile.mkdtemp(prefix="soak-"))  # kept, for whoever looks into a failure
+    return 0 if run(folder, options.minutes, seed) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
