@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import kubernetes
 
 from chaos.release import POLL_SECONDS, SECONDS_MAX, Release, required, run
-from chaos.up import NotSettled
+from chaos.watched import NotSettled
 from chaos.witness import TAINT
 
 NODES_MIN = 4  # one for each member, and one for the witness

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from chaos.release import POLL_SECONDS, SECONDS_MAX, Release, run
-from chaos.up import NotSettled
+from chaos.watched import NotSettled
 
 BREAK = "mv /data/node /data/whole && touch /data/node"
 MEND = "rm /data/node && mv /data/whole /data/node"
