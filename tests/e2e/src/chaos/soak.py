@@ -202,10 +202,10 @@ class Soak:
 
 def run(folder: Path, minutes: float, seed: int) -> bool:
     """Soak for so long; say how it goes, and whether all held."""
-    began = time.monotonic()
-    ends = began + minutes * 60
     say(f"soak: seed {seed}, data and histories in {folder}")
     with Cluster(folder / "data", **SETTINGS) as cluster:
+        began = time.monotonic()
+        ends = began + minutes * 60
         soak = Soak(cluster, folder, seed)
         problem = ""
         while not problem and (left := ends - time.monotonic()) > 0:
