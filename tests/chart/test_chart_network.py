@@ -11,20 +11,30 @@ FLOWS = {  # from, to, port: the whole list
     ("node", "node", 7400),
     ("gateway", "node", 7400),
     ("client", "gateway", 50051),
+    ("health", "node", 7400),
+    ("health", "gateway", 50051),
+    ("health", "assistant", 50061),
+    ("metrics", "gateway", 50051),
     ("assistant", "gateway", 50051),
     ("test", "gateway", 50051),
     ("upgrade", "gateway", 50051),
     ("client", "assistant", 50061),
     ("gateway", "assistant", 50061),
+    ("operator", "health", 8080),
+    ("operator", "health", 50071),
+    ("test", "health", 8080),
     ("monitoring", "node", 9100),
     ("monitoring", "gateway", 9100),
     ("monitoring", "assistant", 9100),
+    ("monitoring", "health", 9100),
+    ("monitoring", "metrics", 9100),
 }
 POLICIES = of_kind(helm.objects("all"), "NetworkPolicy")
 PARTS = {pod.component: pod for pod in pods(helm.objects("all"))}
 INSIDE = {name: Party(name, pod.labels, pod.ports) for name, pod in PARTS.items()}
 OUTSIDE = {
     "client": Party("client", {}, inside=False, namespace_labels={"of": "clients"}),
+    "operator": Party("operator", {}, inside=False, namespace_labels={"of": "operators"}),
     "monitoring": Party("monitoring", {}, inside=False, namespace_labels={"of": "monitoring"}),
     "stranger": Party("stranger", {"app": "another"}, inside=False),
     "neighbour": Party("neighbour", {"app.kubernetes.io/instance": "another"}),
@@ -75,5 +85,6 @@ def test_without_named_clients_everybody_may_order_and_nobody_may_watch() -> Non
     for party in OUTSIDE.values():
         assert passes(policies, party, INSIDE["gateway"], 50051)
         assert not passes(policies, party, INSIDE["node"], 7400)
+        assert not passes(policies, party, INSIDE["health"], 8080)
         for recipient in INSIDE.values():
             assert not passes(policies, party, recipient, 9100)

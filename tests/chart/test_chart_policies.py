@@ -213,7 +213,7 @@ class TestEveryRelease:
             assert [pod for pod in every if chosen_by(one["spec"]["podSelector"], pod.labels)]
 
     def test_what_is_watched_is_there(self, found: list[dict[str, Any]]) -> None:
-        """By a monitor of Services or of pods: the selector takes some, and each has the port."""
+        """Each Service of the selector has the port, and behind them is every pod that lasts."""
         for one in of_kind(found, "ServiceMonitor"):
             services = [
                 service
@@ -224,16 +224,13 @@ class TestEveryRelease:
             for service in services:
                 names = {port["name"] for port in service["spec"]["ports"]}
                 assert {endpoint["port"] for endpoint in one["spec"]["endpoints"]} <= names
-        for one in of_kind(found, "PodMonitor"):
-            watched = [
-                pod
+            behind = {
+                pod.name
                 for pod in pods(found)
-                if pod.lasting and chosen_by(one["spec"]["selector"], pod.labels)
-            ]
-            assert watched
-            for pod in watched:
-                ports = {endpoint["port"] for endpoint in one["spec"]["podMetricsEndpoints"]}
-                assert ports <= pod.ports.keys()
+                for service in services
+                if chosen_by({"matchLabels": service["spec"]["selector"]}, pod.labels)
+            }
+            assert behind == {pod.name for pod in pods(found) if pod.lasting}
 
     def test_every_port_of_a_service_is_its_pods(self, found: list[dict[str, Any]]) -> None:
         """By its name."""
@@ -328,6 +325,15 @@ def test_members_share_no_node_in_production() -> None:
         assert by_node.get("minDomains") == (3 if variant == "production" else None)
 
 
+def test_health_runs_on_different_nodes_in_production() -> None:
+    """One that dies with the node that it watches says nothing of it."""
+    [health] = [pod for pod in pods(helm.objects("production")) if pod.component == "health"]
+    assert health.owner["spec"]["replicas"] == 2
+    rules = {one["topologyKey"]: one for one in health.spec["topologySpreadConstraints"]}
+    assert rules["kubernetes.io/hostname"]["whenUnsatisfiable"] == "DoNotSchedule"
+    assert rules["kubernetes.io/hostname"]["minDomains"] == 2
+
+
 def test_the_image_is_the_charts_version() -> None:
     """Which is the version of the whole."""
     project = tomllib.loads((helm.ROOT / "pyproject.toml").read_text())["project"]
@@ -348,7 +354,7 @@ def selectors(found: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]
         spec, name = one.get("spec") or {}, f"{one['kind']}/{one['metadata']['name']}"
         if one["kind"] == "Service":
             yield name, {"matchLabels": spec["selector"]}
-        elif one["kind"] in (*LASTING, "PodDisruptionBudget", "PodMonitor"):
+        elif one["kind"] in (*LASTING, "PodDisruptionBudget"):
             yield name, spec["selector"]
         elif one["kind"] == "NetworkPolicy":
             yield name, spec["podSelector"]
@@ -365,6 +371,11 @@ def test_two_releases_in_one_namespace_are_strangers() -> None:
     names = [{(one["kind"], one["metadata"]["name"]) for one in found} for found in (first, second)]
     assert not names[0] & names[1]
     assert len(list(selectors(first))) > len(pods(first))
+    watched = [one["spec"]["selector"] for one in of_kind(first, "ServiceMonitor")]
+    assert watched
+    for selector in watched:
+        for one in of_kind(second, "Service"):
+            assert not chosen_by(selector, one["metadata"]["labels"])
     for name, selector in selectors(first):
         assert not [pod.name for pod in pods(second) if chosen_by(selector, pod.labels)], name
 

@@ -94,6 +94,22 @@ def test_nonsense_is_refused_with_a_sentence(setting: str, value: object, said: 
         helm.parsed(helm.value_at(setting, value))
 
 
+def test_alerts_and_dashboards_are_those_that_are_tested() -> None:
+    """The chart ships the files of deploy/monitoring; nothing in them is taken for a template."""
+    monitoring = helm.ROOT / "deploy" / "monitoring"
+    found = helm.objects("all")
+    [rule] = of_kind(found, "PrometheusRule")
+    assert rule["spec"] == yaml.safe_load((monitoring / "rules.yaml").read_text())
+    shipped = {
+        name: json.loads(text)
+        for one in of_kind(found, "ConfigMap")
+        if "grafana_dashboard" in one["metadata"]["labels"]
+        for name, text in one["data"].items()
+    }
+    files = sorted((monitoring / "dashboards").glob("*.json"))
+    assert shipped == {path.name: json.loads(path.read_text()) for path in files}
+
+
 def test_no_secret_is_in_the_chart() -> None:
     """Keys are drawn at the first install, and are not in any pod's environment."""
     [first] = of_kind(helm.parsed({}), "Secret")

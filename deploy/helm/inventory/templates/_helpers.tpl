@@ -27,6 +27,11 @@ app.kubernetes.io/name: {{ include "inventory.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{- /* Of a Service whose port `metrics` Prometheus reads. */ -}}
+{{- define "inventory.monitored" -}}
+inventory/monitored: "true"
+{{- end }}
+
 {{- define "inventory.image" -}}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}

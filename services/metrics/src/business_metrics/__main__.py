@@ -4,15 +4,17 @@ Exit status: 0 stopped cleanly on SIGTERM or SIGINT; 2 the settings are nonsense
 cannot be listened on.
 """
 
+import asyncio
 import signal
 import sys
-import threading
-from types import FrameType
 
+import grpc.aio
 import structlog
 from inventory_client import Inventory
 from pydantic import ValidationError
 from telemetry import logs, metrics
+from wire.channels import SERVER_OPTIONS
+from wire.probes import Probes
 from wire.settings import refusals
 
 from business_metrics.collector import registry
@@ -22,26 +24,30 @@ from business_metrics.reading import CALL_SECONDS_MAX, KeyUnusable, Reader, key_
 _log = structlog.get_logger()
 
 
-def _run(config: Config) -> int:
-    """Serve until SIGTERM or SIGINT."""
-    stopped = threading.Event()
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        stopped.set()
-
+async def _run(config: Config) -> int:
+    """Serve until SIGTERM or SIGINT; scrapes are answered on threads of their own."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
+        loop.add_signal_handler(number, stopped.set)
     key_of(config.metrics_key_file)  # a wrong path is said at the start, not at the first scrape
     with Inventory(config.metrics_gateway, timeout=CALL_SECONDS_MAX) as inventory:
         reader = Reader(inventory, config.metrics_key_file)
+        server = grpc.aio.server(options=SERVER_OPTIONS)
+        probes = Probes(server)
         try:
+            if config.metrics_health_listen:
+                server.add_insecure_port(config.metrics_health_listen)
             metrics.serve(config.metrics_listen, registry(reader.read))
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
             sys.stderr.write(f"metrics: cannot listen on {config.metrics_listen}: {error}\n")
             return 6
+        await server.start()
+        await probes.begin()
         _log.info("serving", address=config.metrics_listen)
-        stopped.wait()
+        await stopped.wait()
+        await probes.end()
+        await server.stop(None)
     return 0
 
 
@@ -54,7 +60,7 @@ def main() -> int:
         return 2
     logs.configure("metrics", config.log_level, config.log_format)
     try:
-        return _run(config)
+        return asyncio.run(_run(config))
     except KeyUnusable as error:
         sys.stderr.write(f"metrics: {error}\n")
         return 2

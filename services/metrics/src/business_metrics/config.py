@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from wire.settings import Address, ServiceSettings
+from wire.settings import Address, OptionalAddress, ServiceSettings
 
 
 class Config(ServiceSettings):
     """The metrics service's settings."""
 
     metrics_listen: Address  # for Prometheus: here it is what the process is for
+    metrics_health_listen: OptionalAddress = ""  # of gRPC health, for probes
     metrics_gateway: Address
     metrics_key_file: Path  # the password of the machine user `metrics`

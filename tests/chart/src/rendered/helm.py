@@ -28,6 +28,7 @@ SECONDS_MAX = 60
 REQUIRED = "INVENTORY_CHART_TOOLS"  # set to `required`, a missing program is a failure
 PEERS: dict[str, dict[str, Any]] = {
     "clients": {"namespaceSelector": {"matchLabels": {"of": "clients"}}},
+    "operators": {"namespaceSelector": {"matchLabels": {"of": "operators"}}},
     "monitoring": {"namespaceSelector": {"matchLabels": {"of": "monitoring"}}},
 }
 VARIANTS = ("default", "kind", "minikube", "production", "one", "all", "least", "own")
