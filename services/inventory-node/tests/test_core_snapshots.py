@@ -142,6 +142,62 @@ class TestTheWay:
         assert late.node.view().applied_index >= last.header.meta.index
 
 
+class TestBrokenStreams:
+    """What is staged is not sent again, if it is of the same snapshot."""
+
+    def offer(self, hands: Hands, part: ChunkReceived) -> int:
+        """Begin a stream of a snapshot; return how much of it member 3 has."""
+        hands[3].handle(replace(part, offset=0, data=b""))
+        _, _, taken, installed, problem = hands[3].transport.chunk_answers[-1]
+        assert (installed, problem) == (False, "")
+        return taken
+
+    def test_a_stream_goes_on_where_one_before_it_broke(self, tmp_path: Path) -> None:
+        """And is installed as if nothing had been."""
+        hands = behind(tmp_path)
+        parts = chunks(hands[1])
+        assert self.offer(hands, parts[0]) == 0
+        stream(hands, parts[:2])
+        assert self.offer(hands, parts[0]) == parts[2].offset
+        stream(hands, parts[2:])
+        assert hands[3].transport.chunk_answers[-1][3:] == (True, "")
+        assert hands[3].node.view().applied_index >= parts[0].header.meta.index
+
+    def test_another_snapshot_begins_anew(self, tmp_path: Path) -> None:
+        """Bytes of two would make neither."""
+        hands = behind(tmp_path)
+        parts = chunks(hands[1])
+        stream(hands, parts[:2])
+        other = replace(parts[0], header=replace(parts[0].header, sha256=bytes(32)))
+        assert self.offer(hands, other) == 0
+        assert self.offer(hands, parts[0]) == 0
+        stream(hands, parts)
+        assert hands[3].transport.chunk_answers[-1][3:] == (True, "")
+
+    def test_a_snapshot_that_turns_out_damaged_begins_anew(self, tmp_path: Path) -> None:
+        """Nothing of it is served, and nothing of it is kept."""
+        hands = behind(tmp_path)
+        parts = chunks(hands[1])
+        wrong = bytes([parts[1].data[0] ^ 1]) + parts[1].data[1:]
+        before = hands[3].node.view().applied_index
+        stream(hands, [parts[0], replace(parts[1], data=wrong), *parts[2:]])
+        assert "hash differs" in hands[3].transport.chunk_answers[-1][4]
+        assert hands[3].node.view().applied_index == before
+        assert self.offer(hands, parts[0]) == 0
+        stream(hands, parts)
+        assert hands[3].node.view().applied_index >= parts[0].header.meta.index
+
+    def test_a_crash_forgets_what_was_staged(self, tmp_path: Path) -> None:
+        """It was not synced."""
+        hands = behind(tmp_path)
+        parts = chunks(hands[1])
+        stream(hands, parts[:2])
+        hands[3].crash()
+        hands[3].start()
+        hands.settle()
+        assert self.offer(hands, parts[0]) == 0
+
+
 class TestRefusals:
     """Chunks that cannot be staged are answered, and change nothing."""
 

@@ -5,6 +5,8 @@ import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import crc32c
 import grpc
@@ -17,10 +19,12 @@ from inventory_node.bootstrap import BootstrapRefused
 from inventory_node.ports import Contact, SnapshotHeader
 from inventory_node.runtime import api as api_module
 from inventory_node.runtime import peers as peers_module
+from inventory_node.runtime import sending as sending_module
 from inventory_node.runtime.api import Gate, Gateways, PeerApi, Session, member_response
 from inventory_node.runtime.changes import Changes
-from inventory_node.runtime.peers import CHUNK_BYTES, MESSAGES_WAITING_MAX, Local, Peer, Peers
+from inventory_node.runtime.peers import MESSAGES_WAITING_MAX, Local, Peer, Peers
 from inventory_node.runtime.probes import Probes
+from inventory_node.runtime.sending import CHUNK_BYTES
 from inventory_node.runtime.server import AddressTaken, serve
 from raft.messages import Configuration, Heartbeat, Message, SnapshotMeta
 from wire.channels import authorization
@@ -306,6 +310,34 @@ class TestDescribe:
         run(scenario)
 
 
+class Taker:
+    """A member that stores a snapshot's chunks, and has trouble with some."""
+
+    def __init__(
+        self, side: Side, trouble: Callable[["Taker", events.ChunkReceived], bool]
+    ) -> None:
+        """Store for `side`; `trouble` tells whether it has dealt with a chunk in its own way."""
+        self.side = side
+        self.stored = bytearray()
+        self.offsets: list[int] = []
+        self.troubles = 0
+        self._trouble = trouble
+
+    def take(self, chunk: events.ChunkReceived) -> None:
+        """Store a chunk, or say how much is stored."""
+        self.offsets.append(chunk.offset)
+        if self._trouble(self, chunk):
+            self.troubles += 1
+            return
+        if chunk.data:
+            assert chunk.offset == len(self.stored)
+            self.stored += chunk.data
+        size = len(self.stored)
+        self.side.peer_api.answer_chunk(
+            OWN, 7, size, installed=size == chunk.header.size, problem=""
+        )
+
+
 class TestSnapshots:
     """A file, in chunks, one at a time."""
 
@@ -316,6 +348,12 @@ class TestSnapshots:
         path = tmp_path / "copy.db"
         path.write_bytes(data[:size])
         return SnapshotHeader(META, size, hashlib.sha256(data[:size]).digest()), path
+
+    @pytest.fixture(autouse=True)
+    def impatient(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Try again at once, and not often."""
+        monkeypatch.setattr(sending_module, "PAUSE_SECONDS", 0.0)
+        monkeypatch.setattr(sending_module, "TRIES_MAX", 3)
 
     def test_the_next_chunk_comes_when_the_last_is_stored(self, tmp_path: Path) -> None:
         """The receiver sets the pace; the copy is gone when all is done."""
@@ -348,7 +386,7 @@ class TestSnapshots:
 
     @pytest.mark.parametrize("installed", [True, False])
     def test_an_early_answer_ends_the_stream(self, tmp_path: Path, installed: bool) -> None:  # noqa: FBT001 - a parameter of the test
-        """The receiver has no need of it, or cannot take it."""
+        """The receiver has no need of it, or cannot take it; then it is asked a few times more."""
         header, path = self.file(tmp_path, 8 * CHUNK_BYTES)
 
         async def scenario() -> None:
@@ -364,7 +402,108 @@ class TestSnapshots:
                 peers.send_snapshot(OTHER, 3, header, str(path))
                 await until(lambda: posted)
                 assert posted == [events.SnapshotSent(OTHER, 7, installed=installed)]
+                assert len(side.events) == (1 if installed else 3)
                 assert not path.exists()
+
+        run(scenario)
+
+    def sent(
+        self, tmp_path: Path, trouble: Callable[["Taker", events.ChunkReceived], bool]
+    ) -> tuple["Taker", bytes]:
+        """Send three chunks to a member that has trouble with some; return what it stored."""
+        header, path = self.file(tmp_path, 2 * CHUNK_BYTES + 100)
+        content = path.read_bytes()
+        takers: list[Taker] = []
+
+        async def scenario() -> None:
+            async with serving() as side, calling(side) as (peers, _, posted):
+                taker = Taker(side, trouble)
+                takers.append(taker)
+                side.on_chunk = taker.take
+                await until(lambda: peers.connected)
+                peers.send_snapshot(OTHER, 3, header, str(path))
+                await until(lambda: posted)
+                assert posted == [events.SnapshotSent(OTHER, 7, installed=True)]
+
+        run(scenario)
+        return takers[0], content
+
+    def test_a_stream_that_breaks_goes_on_where_it_was(self, tmp_path: Path) -> None:
+        """Nothing that is stored is sent again."""
+
+        def trouble(taker: Taker, chunk: events.ChunkReceived) -> bool:
+            if chunk.offset == CHUNK_BYTES and taker.troubles == 0:
+                taker.side.peer_api.answer_chunk(OWN, 7, CHUNK_BYTES, installed=False, problem="no")
+                return True
+            return False
+
+        taker, content = self.sent(tmp_path, trouble)
+        assert bytes(taker.stored) == content
+        assert taker.offsets == [0, 0, CHUNK_BYTES, 0, CHUNK_BYTES, 2 * CHUNK_BYTES]
+
+    def test_a_chunk_that_is_not_stored_in_time_is_sent_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A peer that hangs ends the stream; the next one finds what it stored meanwhile."""
+        monkeypatch.setattr(sending_module, "ANSWER_SECONDS_MAX", 0.1)
+
+        def trouble(taker: Taker, chunk: events.ChunkReceived) -> bool:
+            if chunk.offset == CHUNK_BYTES and taker.troubles == 0:
+                taker.stored += chunk.data  # and says nothing
+                return True
+            return False
+
+        taker, content = self.sent(tmp_path, trouble)
+        assert bytes(taker.stored) == content
+        assert taker.offsets == [0, 0, CHUNK_BYTES, 0, 2 * CHUNK_BYTES]
+
+    def test_a_peer_that_comes_no_further_is_given_up(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Or the log would be pinned for ever."""
+        monkeypatch.setattr(sending_module, "ANSWER_SECONDS_MAX", 0.05)
+        header, path = self.file(tmp_path, 2 * CHUNK_BYTES)
+
+        async def scenario() -> None:
+            async with serving() as side, calling(side) as (peers, _, posted):
+                await until(lambda: peers.connected)
+                peers.send_snapshot(OTHER, 3, header, str(path))
+                await until(lambda: posted)
+                assert posted == [events.SnapshotSent(OTHER, 7, installed=False)]
+                assert len(side.events) == 3
+                assert not path.exists()
+
+        run(scenario)
+
+    def test_a_chunk_that_was_damaged_on_its_way_is_sent_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its checksum tells; nothing of it is stored."""
+        flips: list[int] = []
+
+        def sum_of(data: bytes) -> int:
+            right = crc32c.crc32c(data)
+            if len(data) == CHUNK_BYTES and not flips:
+                flips.append(right)
+                return right ^ 1
+            return right
+
+        monkeypatch.setattr(peers_module, "crc32c", SimpleNamespace(crc32c=sum_of))
+        taker, content = self.sent(tmp_path, lambda _taker, _chunk: False)
+        assert flips
+        assert bytes(taker.stored) == content
+
+    def test_a_sender_that_falls_silent_loses_the_stream(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It may come again, on another one."""
+        monkeypatch.setattr(api_module, "CHUNK_SECONDS_MAX", 0.05)
+
+        async def scenario() -> None:
+            async with serving() as side, grpc.aio.insecure_channel(side.address) as channel:
+                stub: Any = peer_pb2_grpc.PeerServiceStub(channel)
+                call = stub.SendSnapshot(metadata=authorization(KEY))
+                assert await call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
         run(scenario)
 
@@ -417,8 +556,9 @@ class TestSnapshots:
 
         async def scenario() -> None:
             async with serving() as side, grpc.aio.insecure_channel(side.address) as channel:
-                stub = peer_pb2_grpc.PeerServiceStub(channel)
-                answer = await stub.SendSnapshot(iter([chunk]), metadata=authorization(KEY))
+                stub: Any = peer_pb2_grpc.PeerServiceStub(channel)
+                call = stub.SendSnapshot(iter([chunk]), metadata=authorization(KEY))
+                answer = await call.read()
                 assert problem in answer.problem
                 assert not answer.installed
                 assert not side.events

@@ -145,7 +145,10 @@ class SnapshotSent:
 
 @dataclass(frozen=True, slots=True)
 class ChunkReceived:
-    """A chunk of a snapshot, its CRC already checked; the next comes after `Staged` was handled."""
+    """A chunk of a snapshot, its CRC already checked; the next comes after `Staged` was handled.
+
+    One without data, at offset 0, begins a stream and asks how much is staged.
+    """
 
     sender: int
     term: int

@@ -206,7 +206,8 @@ class Transport(Protocol):
     def send_snapshot(self, peer: int, term: int, header: SnapshotHeader, path: str) -> None:
         """Stream a copied file to a peer and remove it; then `SnapshotSent(peer, index, …)`.
 
-        The log stays pinned until then, so a stream that does not move has to end by itself.
+        A stream that breaks goes on in another one, from what the peer has staged. The log stays
+        pinned until the end, so what does not move has to end by itself.
         """
         ...
 

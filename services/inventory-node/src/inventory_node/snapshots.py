@@ -76,6 +76,7 @@ class Incoming:
     """A snapshot on its way in.
 
     - One chunk is being staged at most, and each is answered once.
+    - A stream of the same snapshot, by its header, goes on where one before it broke.
     - Staging is not touched from the last chunk until the store has switched to it.
     - The store is asked to switch only after the log's record of the switch is synced.
     """
@@ -118,9 +119,12 @@ class Incoming:
                 event.sender, index, 0, installed=not problem, problem=problem
             )
             return
-        if event.offset == 0:
+        if event.offset == 0 and (event.data or event.header != self._header):
             self._taken = 0
         self._sender, self._term, self._header = event.sender, event.term, event.header
+        if not event.data:  # a stream begins: it goes on where one of the same snapshot broke
+            self._answer()
+            return
         self._staging_bytes = len(event.data)
         self._ticket += 1
         self._store.stage(event.header, event.offset, event.data, self._ticket)
@@ -132,6 +136,7 @@ class Incoming:
         self._taken += self._staging_bytes
         self._staging_bytes = 0
         if event.problem:
+            self._taken = 0
             self._answer(problem=event.problem)
             return None
         if not event.complete:
@@ -146,6 +151,7 @@ class Incoming:
         if self._header.meta.index <= commit_index:
             self._answer(installed=True)
         else:
+            self._taken = 0
             self._answer(problem=f"term {self._term} is over")
 
     def accepted(self, meta: SnapshotMeta) -> None:
@@ -171,6 +177,7 @@ class Incoming:
         meta, self._meta = self._meta, None
         self._switching = False
         self._answer(installed=True)
+        self._header, self._taken = None, 0
         return meta
 
     def _refusal(self, event: ChunkReceived, term: int) -> str:
@@ -183,7 +190,7 @@ class Incoming:
             return "another chunk is being stored: one stream at a time, and in order"
         same = event.sender == self._sender and event.header == self._header
         follows = event.offset == 0 or (same and event.offset == self._taken)
-        if not follows or not event.data:
+        if not follows or (event.offset and not event.data):
             return f"{len(event.data)} bytes at {event.offset} do not follow: begin at offset 0"
         return ""
 

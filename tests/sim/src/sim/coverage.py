@@ -12,6 +12,7 @@ HAPPENINGS = (
     "snapshots installed",
     "snapshots refused",
     "snapshots cut short",
+    "snapshots resumed",
     "segments removed",
     "logs truncated",
     "torn tails cut",

@@ -16,6 +16,7 @@ from sim.timeline import Timeline
 
 CHUNK_BYTES = 1 << 14
 PATIENCE_US = 400_000  # without an answer the sender gives the stream up
+RESUMED_TIMES = 2  # by another stream, which goes on where the peer says
 
 
 @dataclass(slots=True)
@@ -32,6 +33,8 @@ class Stream:
     data: bytes
     offset: int = 0
     progress: int = 0  # counts chunks and answers
+    resumed: int = 0  # how often
+    asks: bool = False  # a stream has begun, and the peer has not said where it goes on
     over: bool = False
 
 
@@ -88,8 +91,8 @@ class SnapshotStreams:
             if answer.installed or answer.problem:
                 self._coverage["snapshots refused"] += bool(answer.problem)
                 self._end(stream, installed=answer.installed)
-            elif answer.taken > stream.offset:
-                stream.offset = answer.taken
+            elif answer.taken > stream.offset or stream.asks:
+                stream.offset, stream.asks = answer.taken, False
                 self._send(stream)
 
         self._carry(member, stream.sender, arrive)
@@ -103,7 +106,16 @@ class SnapshotStreams:
             stream.offset,
             stream.data[stream.offset : stream.offset + CHUNK_BYTES],
         )
+        self._pass(stream, chunk)
 
+    def _resume(self, stream: Stream) -> None:
+        """Begin another stream of the same snapshot."""
+        stream.resumed += 1
+        stream.progress += 1
+        stream.asks = True
+        self._pass(stream, ChunkReceived(stream.sender_id, stream.term, stream.header, 0, b""))
+
+    def _pass(self, stream: Stream, chunk: ChunkReceived) -> None:
         def arrive() -> None:
             if stream.peer.id == stream.peer_id:
                 stream.peer.deliver(chunk)
@@ -119,7 +131,12 @@ class SnapshotStreams:
         )
 
     def _give_up(self, stream: Stream, progress: int) -> None:
-        if not stream.over and stream.progress == progress:
+        if stream.over or stream.life.over or stream.progress != progress:
+            return
+        if stream.resumed < RESUMED_TIMES:
+            self._coverage["snapshots resumed"] += 1
+            self._resume(stream)
+        else:
             self._coverage["snapshots cut short"] += 1
             self._end(stream, installed=False)
 

@@ -35,8 +35,10 @@ from inventory_node.ports import SnapshotHeader
 from inventory_node.runtime.peers import ACCEPTED, Local
 
 FRAMES_WAITING_MAX = 4_096
+CHUNK_SECONDS_MAX = 30.0  # between two chunks of a snapshot
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Answer = peer_pb2.SnapshotAnswer
 Post = Callable[[events.Event], None]
 
 
@@ -181,7 +183,7 @@ class PeerApi(peer_pb2_grpc.PeerServiceServicer):
         self._post = post
         self._describe = describe
         self._heard = heard
-        self._chunks: dict[tuple[int, int], asyncio.Future[tuple[bool, str]]] = {}
+        self._chunks: dict[tuple[int, int], asyncio.Future[Answer]] = {}
 
     async def Deliver(
         self, request_iterator: AsyncIterator[peer_pb2.PeerFrame], context: Context
@@ -216,43 +218,48 @@ class PeerApi(peer_pb2_grpc.PeerServiceServicer):
         await context.abort(grpc.StatusCode.INVALID_ARGUMENT, problem)
         raise RuntimeError("abort returned")  # for the type checker: it never does
 
-    async def SendSnapshot(
+    async def SendSnapshot(  # type: ignore[override]  # writes by the context, not as an iterator
         self, request_iterator: AsyncIterator[peer_pb2.SnapshotChunk], context: Context
-    ) -> peer_pb2.SendSnapshotResponse:
-        """Take one snapshot; the next chunk is read when the last one is stored.
+    ) -> None:
+        """Take one snapshot; each chunk is answered when it is stored.
 
-        The answer may stand before the end. Metadata tells the sender, and it is answered when it
-        has stopped: see `Peer.send_snapshot`.
+        A sender that is silent for long loses the stream; what is stored stays for the next one.
         """
         await self._gate.check(context)
-        async for chunk in request_iterator:
-            installed, problem = await self._check_and_take(chunk)
-            if installed or problem:
-                await context.send_initial_metadata(())
-                async for _ in request_iterator:
-                    pass
-                return peer_pb2.SendSnapshotResponse(installed=installed, problem=problem)
-        return peer_pb2.SendSnapshotResponse(problem="the stream ended before the snapshot")
+        requests = aiter(request_iterator)
+        while True:
+            try:
+                async with asyncio.timeout(CHUNK_SECONDS_MAX):
+                    chunk = await anext(requests)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "no chunk came in time")
+            answer = await self._check_and_take(chunk)
+            await context.write(answer)
+            if answer.installed or answer.problem:
+                return
 
-    async def _check_and_take(self, chunk: peer_pb2.SnapshotChunk) -> tuple[bool, str]:
+    async def _check_and_take(self, chunk: peer_pb2.SnapshotChunk) -> Answer:
         if chunk.cluster_id != self._own.cluster_id or chunk.recipient != self._own.member_id:
-            return False, "it is for another member"
+            return Answer(problem="it is for another member")
         if crc32c.crc32c(chunk.data) != chunk.crc32c:
-            return False, f"the chunk at {chunk.offset} is damaged"
+            return Answer(problem=f"the chunk at {chunk.offset} is damaged")
         try:
             configuration = decode_configuration(chunk.meta.configuration)
         except CodecError as error:
-            return False, str(error)
+            return Answer(problem=str(error))
         return await self._take(
             chunk, SnapshotMeta(chunk.meta.index, chunk.meta.term, configuration)
         )
 
-    async def _take(self, chunk: peer_pb2.SnapshotChunk, meta: SnapshotMeta) -> tuple[bool, str]:
+    async def _take(self, chunk: peer_pb2.SnapshotChunk, meta: SnapshotMeta) -> Answer:
         header = SnapshotHeader(meta, chunk.meta.size, chunk.meta.sha256)
         key = (chunk.sender, chunk.meta.index)
-        if key in self._chunks:
-            return False, "another stream of it is under way"
-        answer: asyncio.Future[tuple[bool, str]] = asyncio.get_running_loop().create_future()
+        before = self._chunks.get(key)
+        if before is not None and not before.done():  # its sender has given it up
+            before.set_result(Answer(problem="another stream takes its place"))
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._chunks[key] = answer
         try:
             self._post(
@@ -260,16 +267,16 @@ class PeerApi(peer_pb2_grpc.PeerServiceServicer):
             )
             return await answer
         finally:
-            del self._chunks[key]
+            if self._chunks.get(key) is answer:
+                del self._chunks[key]
 
     def answer_chunk(
         self, peer: int, index: int, taken: int, *, installed: bool, problem: str
     ) -> None:
         """Answer the chunk that waits."""
-        del taken  # the stream itself says what comes next
         waiting = self._chunks.get((peer, index))
         if waiting is not None and not waiting.done():
-            waiting.set_result((installed, problem))
+            waiting.set_result(Answer(taken=taken, installed=installed, problem=problem))
 
     async def Describe(
         self, request: peer_pb2.DescribeRequest, context: Context

@@ -7,10 +7,9 @@ in one frame.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 import crc32c
 import grpc
@@ -30,13 +29,12 @@ from inventory_node import events
 from inventory_node.bootstrap import BootstrapRefused, Described
 from inventory_node.codec import add_to_frame, encode_configuration
 from inventory_node.ports import Contact, PeerMessage, SnapshotHeader
+from inventory_node.runtime.sending import Sending, raise_end, reason_of
 
 MESSAGES_WAITING_MAX = 1_024
 FRAME_BYTES_MAX = 4 << 20
-CHUNK_BYTES = 1 << 20
 RECONNECT_SECONDS = 0.1
 REFUSED_SECONDS = 1.0  # a wrong key does not get right by asking often
-SNAPSHOT_SECONDS_MAX = 900
 DESCRIBE_SECONDS_MAX = 1.0
 CHANGE_SECONDS_MAX = 2.0
 ACCEPTED = "accepted"  # in the answer's metadata: the peer has seen key and cluster
@@ -126,15 +124,15 @@ class Peer:
             try:
                 await call.write(self._greeting())
             except (grpc.aio.UsageError, asyncio.InvalidStateError):
-                await _raise_end(call)  # it was refused before the write: that is what to say
+                await raise_end(call)  # it was refused before the write: that is what to say
             # A refused call has metadata too, but not this: there, the end is on its way.
             if not any(key == ACCEPTED for key, _ in await call.initial_metadata()):
-                await _raise_end(call)
+                await raise_end(call)
             self.is_up = True
             self._refusal = ""
             _log.info("peer_found", peer=self.name)
             # The answer has nothing to say: it comes when the peer ends the stream.
-            await until_first(_raise_end(call), self._outbox.write_to(call))
+            await until_first(raise_end(call), self._outbox.write_to(call))
         finally:
             call.cancel()
 
@@ -185,55 +183,15 @@ class Peer:
         except grpc.aio.AioRpcError:
             return None
 
-    async def send_snapshot(self, chunks: Iterator[peer_pb2.SnapshotChunk]) -> str:
-        """Stream a snapshot; return what went wrong, or an empty string.
-
-        A peer may say that it has enough before the end, by its metadata: it answers when nothing
-        more comes. A write after the answer would fail, and take the answer with it.
-        """
-        call = self.stub.SendSnapshot(metadata=self._metadata, timeout=SNAPSHOT_SECONDS_MAX)
-        enough = asyncio.ensure_future(call.initial_metadata())
-        try:
-            for chunk in chunks:
-                await call.write(chunk)
-                if enough.done():
-                    break
-            await call.done_writing()
-            answer = await call
-        except BROKEN as error:
-            return reason_of(error)
-        except OSError as error:
-            return f"the copy cannot be read: {error}"
-        finally:
-            call.cancel()
-            enough.cancel()
-            await asyncio.gather(enough, return_exceptions=True)
-        return "" if answer.installed else answer.problem or "it was not installed"
+    async def send_snapshot(
+        self, path: Path, chunk_of: Callable[[int, bytes], peer_pb2.SnapshotChunk]
+    ) -> str:
+        """Send a snapshot; return what went wrong, or an empty string."""
+        return await Sending(self.stub, self._metadata, path, chunk_of).run()
 
     async def close(self) -> None:
         """End the channel."""
         await self._channel.close()
-
-
-async def _raise_end(call: grpc.aio.Call) -> NoReturn:
-    """Wait for the end of a call, and raise what it ended with.
-
-    Awaiting the call itself would raise CancelledError when a failed write has cancelled it, and
-    that would look as if this task was to end.
-    """
-    raise grpc.aio.AioRpcError(
-        await call.code(),
-        grpc.aio.Metadata(),
-        grpc.aio.Metadata(),
-        details=await call.details(),
-    )
-
-
-def reason_of(error: Exception) -> str:
-    """Return a few words on why a stream broke."""
-    if isinstance(error, grpc.aio.AioRpcError):
-        return error.details() or error.code().name
-    return str(error)
 
 
 class Peers:
@@ -338,17 +296,20 @@ class Peers:
     async def _send_snapshot(
         self, peer: int, term: int, header: SnapshotHeader, path: Path
     ) -> None:
-        index, name = header.meta.index, self._peers[peer].name
-        _log.info("snapshot_sending", peer=name, index=index, bytes=header.size)
-        problem = await self._peers[peer].send_snapshot(self._chunks(peer, term, header, path))
+        index, to = header.meta.index, self._peers.get(peer)
+        name, problem = "", "the peer is not known any more"
+        if to is not None:
+            name = to.name
+            _log.info("snapshot_sending", peer=name, index=index, bytes=header.size)
+            problem = await to.send_snapshot(path, self._chunks(peer, term, header))
         with contextlib.suppress(OSError):  # what is left in staging goes at the next start
             path.unlink()  # noqa: ASYNC240 - one system call
         _log.info("snapshot_sent", peer=name, index=index, problem=problem)
         self._post(events.SnapshotSent(peer, index, installed=not problem))
 
     def _chunks(
-        self, peer: int, term: int, header: SnapshotHeader, path: Path
-    ) -> Iterator[peer_pb2.SnapshotChunk]:
+        self, peer: int, term: int, header: SnapshotHeader
+    ) -> Callable[[int, bytes], peer_pb2.SnapshotChunk]:
         meta = peer_pb2.SnapshotMeta(
             index=header.meta.index,
             term=header.meta.term,
@@ -356,21 +317,20 @@ class Peers:
             sha256=header.sha256,
             configuration=encode_configuration(header.meta.configuration),
         )
-        offset = 0
-        with path.open("rb") as file:
-            while data := file.read(CHUNK_BYTES):
-                yield peer_pb2.SnapshotChunk(
-                    cluster_id=self._own.cluster_id,
-                    sender=self._own.member_id,
-                    recipient=peer,
-                    term=term,
-                    meta=meta,
-                    offset=offset,
-                    data=data,
-                    crc32c=crc32c.crc32c(data),
-                    last=offset + len(data) == header.size,
-                )
-                offset += len(data)
+
+        def chunk_of(offset: int, data: bytes) -> peer_pb2.SnapshotChunk:
+            return peer_pb2.SnapshotChunk(
+                cluster_id=self._own.cluster_id,
+                sender=self._own.member_id,
+                recipient=peer,
+                term=term,
+                meta=meta,
+                offset=offset,
+                data=data,
+                crc32c=crc32c.crc32c(data),
+            )
+
+        return chunk_of
 
     async def describe(self) -> list[Described | None]:
         """Ask every peer what it is."""

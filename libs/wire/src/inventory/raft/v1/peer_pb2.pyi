@@ -545,7 +545,6 @@ class SnapshotChunk(_message.Message):
     OFFSET_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     CRC32C_FIELD_NUMBER: _builtins.int
-    LAST_FIELD_NUMBER: _builtins.int
     cluster_id: _builtins.str
     sender: _builtins.int
     recipient: _builtins.int
@@ -555,7 +554,6 @@ class SnapshotChunk(_message.Message):
     """up to 1 MiB"""
     crc32c: _builtins.int
     """of data"""
-    last: _builtins.bool
     @_builtins.property
     def meta(self) -> Global___SnapshotMeta: ...
     def __init__(
@@ -569,11 +567,10 @@ class SnapshotChunk(_message.Message):
         offset: _builtins.int = ...,
         data: _builtins.bytes = ...,
         crc32c: _builtins.int = ...,
-        last: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["meta", b"meta"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster_id", b"cluster_id", "crc32c", b"crc32c", "data", b"data", "last", b"last", "meta", b"meta", "offset", b"offset", "recipient", b"recipient", "sender", b"sender", "term", b"term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster_id", b"cluster_id", "crc32c", b"crc32c", "data", b"data", "meta", b"meta", "offset", b"offset", "recipient", b"recipient", "sender", b"sender", "term", b"term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -614,26 +611,32 @@ class SnapshotMeta(_message.Message):
 Global___SnapshotMeta: _TypeAlias = SnapshotMeta  # noqa: Y015
 
 @_typing.final
-class SendSnapshotResponse(_message.Message):
+class SnapshotAnswer(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     INSTALLED_FIELD_NUMBER: _builtins.int
     PROBLEM_FIELD_NUMBER: _builtins.int
+    TAKEN_FIELD_NUMBER: _builtins.int
     installed: _builtins.bool
+    """ends the stream, at any time: this member has no need of more"""
     problem: _builtins.str
+    """not empty: ends the stream"""
+    taken: _builtins.int
+    """bytes of this snapshot that are stored"""
     def __init__(
         self,
         *,
         installed: _builtins.bool = ...,
         problem: _builtins.str = ...,
+        taken: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["installed", b"installed", "problem", b"problem"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["installed", b"installed", "problem", b"problem", "taken", b"taken"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___SendSnapshotResponse: _TypeAlias = SendSnapshotResponse  # noqa: Y015
+Global___SnapshotAnswer: _TypeAlias = SnapshotAnswer  # noqa: Y015
 
 @_typing.final
 class DescribeRequest(_message.Message):

@@ -40,10 +40,10 @@ class PeerServiceStub:
                 request_serializer=inventory_dot_raft_dot_v1_dot_peer__pb2.PeerFrame.SerializeToString,
                 response_deserializer=inventory_dot_raft_dot_v1_dot_peer__pb2.DeliverResponse.FromString,
                 _registered_method=True)
-        self.SendSnapshot = channel.stream_unary(
+        self.SendSnapshot = channel.stream_stream(
                 '/inventory.raft.v1.PeerService/SendSnapshot',
                 request_serializer=inventory_dot_raft_dot_v1_dot_peer__pb2.SnapshotChunk.SerializeToString,
-                response_deserializer=inventory_dot_raft_dot_v1_dot_peer__pb2.SendSnapshotResponse.FromString,
+                response_deserializer=inventory_dot_raft_dot_v1_dot_peer__pb2.SnapshotAnswer.FromString,
                 _registered_method=True)
         self.Describe = channel.unary_unary(
                 '/inventory.raft.v1.PeerService/Describe',
@@ -64,7 +64,9 @@ class PeerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SendSnapshot(self, request_iterator, context):
-        """One snapshot, chunk by chunk.
+        """One snapshot, chunk by chunk, each answered when it is stored. The first has no data: its answer
+        says how much is here already, from a stream of the same snapshot that broke; the next begins
+        there. The last is answered when the snapshot is installed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -85,10 +87,10 @@ def add_PeerServiceServicer_to_server(servicer, server):
                     request_deserializer=inventory_dot_raft_dot_v1_dot_peer__pb2.PeerFrame.FromString,
                     response_serializer=inventory_dot_raft_dot_v1_dot_peer__pb2.DeliverResponse.SerializeToString,
             ),
-            'SendSnapshot': grpc.stream_unary_rpc_method_handler(
+            'SendSnapshot': grpc.stream_stream_rpc_method_handler(
                     servicer.SendSnapshot,
                     request_deserializer=inventory_dot_raft_dot_v1_dot_peer__pb2.SnapshotChunk.FromString,
-                    response_serializer=inventory_dot_raft_dot_v1_dot_peer__pb2.SendSnapshotResponse.SerializeToString,
+                    response_serializer=inventory_dot_raft_dot_v1_dot_peer__pb2.SnapshotAnswer.SerializeToString,
             ),
             'Describe': grpc.unary_unary_rpc_method_handler(
                     servicer.Describe,
@@ -145,12 +147,12 @@ class PeerService:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.stream_unary(
+        return grpc.experimental.stream_stream(
             request_iterator,
             target,
             '/inventory.raft.v1.PeerService/SendSnapshot',
             inventory_dot_raft_dot_v1_dot_peer__pb2.SnapshotChunk.SerializeToString,
-            inventory_dot_raft_dot_v1_dot_peer__pb2.SendSnapshotResponse.FromString,
+            inventory_dot_raft_dot_v1_dot_peer__pb2.SnapshotAnswer.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,8 +35,11 @@ class PeerServiceStub:
     def __new__(cls, channel: _aio.Channel) -> PeerServiceAsyncStub: ...
     Deliver: _grpc.StreamUnaryMultiCallable[_peer_pb2.PeerFrame, _peer_pb2.DeliverResponse]
     """One stream a direction: replies travel on the other member's own stream."""
-    SendSnapshot: _grpc.StreamUnaryMultiCallable[_peer_pb2.SnapshotChunk, _peer_pb2.SendSnapshotResponse]
-    """One snapshot, chunk by chunk."""
+    SendSnapshot: _grpc.StreamStreamMultiCallable[_peer_pb2.SnapshotChunk, _peer_pb2.SnapshotAnswer]
+    """One snapshot, chunk by chunk, each answered when it is stored. The first has no data: its answer
+    says how much is here already, from a stream of the same snapshot that broke; the next begins
+    there. The last is answered when the snapshot is installed.
+    """
     Describe: _grpc.UnaryUnaryMultiCallable[_peer_pb2.DescribeRequest, _peer_pb2.DescribeResponse]
     """What a starting member asks of the others (see bootstrap)."""
 
@@ -47,8 +50,11 @@ class PeerServiceAsyncStub(PeerServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Deliver: _aio.StreamUnaryMultiCallable[_peer_pb2.PeerFrame, _peer_pb2.DeliverResponse]  # type: ignore[assignment]
     """One stream a direction: replies travel on the other member's own stream."""
-    SendSnapshot: _aio.StreamUnaryMultiCallable[_peer_pb2.SnapshotChunk, _peer_pb2.SendSnapshotResponse]  # type: ignore[assignment]
-    """One snapshot, chunk by chunk."""
+    SendSnapshot: _aio.StreamStreamMultiCallable[_peer_pb2.SnapshotChunk, _peer_pb2.SnapshotAnswer]  # type: ignore[assignment]
+    """One snapshot, chunk by chunk, each answered when it is stored. The first has no data: its answer
+    says how much is here already, from a stream of the same snapshot that broke; the next begins
+    there. The last is answered when the snapshot is installed.
+    """
     Describe: _aio.UnaryUnaryMultiCallable[_peer_pb2.DescribeRequest, _peer_pb2.DescribeResponse]  # type: ignore[assignment]
     """What a starting member asks of the others (see bootstrap)."""
 
@@ -68,8 +74,11 @@ class PeerServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request_iterator: _MaybeAsyncIterator[_peer_pb2.SnapshotChunk],
         context: _ServicerContext,
-    ) -> _typing.Union[_peer_pb2.SendSnapshotResponse, _abc.Awaitable[_peer_pb2.SendSnapshotResponse]]:
-        """One snapshot, chunk by chunk."""
+    ) -> _typing.Union[_abc.Iterator[_peer_pb2.SnapshotAnswer], _abc.AsyncIterator[_peer_pb2.SnapshotAnswer]]:
+        """One snapshot, chunk by chunk, each answered when it is stored. The first has no data: its answer
+        says how much is here already, from a stream of the same snapshot that broke; the next begins
+        there. The last is answered when the snapshot is installed.
+        """
 
     @_abc_1.abstractmethod
     def Describe(
