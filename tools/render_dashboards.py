@@ -79,6 +79,10 @@ ANSWERED_WITHIN = (
     f"histogram_quantile(0.95, {per_second('assistant_question_seconds_bucket', 'le')})"
 )
 
+TRIED, TRIED_SECONDS = (
+    per_second(f"health_canary_seconds_{part}", "canary") for part in ("count", "sum")
+)
+TRIED_FOR = f"{TRIED_SECONDS} / {TRIED}"
 CLUSTER: dict[str, Sequence[Stat | Graph]] = {
     "Cluster": (
         Stat("A leader is known", newest("cluster_has_leader"), "bool_yes_no"),
@@ -100,6 +104,7 @@ CLUSTER: dict[str, Sequence[Stat | Graph]] = {
         Graph("Entries in the log", each(f"{LOG_LAST} - {LOG_FIRST} + 1")),
         Graph("A sync of the log", each(mean("node_wal_sync_seconds")), "s"),
         Graph("A flush to the database", each(mean("node_flush_seconds")), "s"),
+        Graph("Free on the volume", each("inventory_node_volume_free_bytes"), "bytes"),
         Graph("Messages lost", each(per_second("node_peer_dropped_messages_total", "instance"))),
         Graph("Loop busy", each(LOOP_BUSY), "percentunit"),
         Graph("Loop lag", each("inventory_node_loop_lag_seconds"), "s"),
@@ -116,6 +121,11 @@ CLUSTER: dict[str, Sequence[Stat | Graph]] = {
         Graph("Requests", {"{{result}}": per_second("gateway_requests_total", "result")}, "ops"),
         Graph("Not answered yet", each("inventory_gateway_pending_requests")),
         Graph("Sent again", each(per_second("gateway_retries_total", "instance")), "ops"),
+    ),
+    "Health": (
+        Graph("Serves", {"{{name}}": newest("health_serving", "name")}),
+        Graph("Tries to write and to read", {"{{canary}}": TRIED_FOR}, "s"),
+        Graph("What is wrong", {"{{severity}}": newest("health_findings", "severity")}),
     ),
     "These metrics": (
         Graph("Read", {"{{read}}": newest("metrics_read_success", "read")}),
