@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from cluster_health import watching
 from cluster_health.canaries import Canaries, KeyUnusable, key_of
 from cluster_health.config import Config
 from cluster_health.facts import LEADER, LEARNER, VOTER, Facts
@@ -39,6 +40,7 @@ class LyingMember(forward_pb2_grpc.ForwardServiceServicer):
     def __init__(self, says: Member) -> None:
         """Say this until something else is put in its place."""
         self.says = says
+        self.hangs = False
 
     async def Forward(self, request_iterator: Any, context: Any) -> None:  # type: ignore[override]  # noqa: ANN401, ARG002, N802 - gRPC's
         """Take no orders."""
@@ -46,6 +48,8 @@ class LyingMember(forward_pb2_grpc.ForwardServiceServicer):
 
     async def GetMember(self, request: Any, context: Any) -> forward_pb2.GetMemberResponse:  # noqa: ANN401, ARG002, N802 - gRPC's
         """Answer who knows the key."""
+        if self.hangs:
+            await asyncio.Event().wait()
         if bearer(context.invocation_metadata()) != KEY:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "wrong key")
         return forward_pb2.GetMemberResponse(cluster_id="c", member=self.says)
@@ -289,6 +293,24 @@ def test_a_member_that_does_not_answer_is_missing() -> None:
             known = await made.facts()
             assert findings(known)[0].kind == "no_leader"
             assert not serving(known)["cluster"]
+
+    run(scenario)
+
+
+@pytest.mark.slow
+def test_a_member_that_is_late_once_is_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine is no dead member; late twice, it is missing, and back at its next answer."""
+    monkeypatch.setattr(watching, "ANSWER_SECONDS_MAX", 0.3)
+
+    async def scenario() -> None:
+        async with scene() as made:
+            assert await made.kinds() == []
+            made.lies["node-1"].hangs = True
+            assert await made.kinds() == []
+            assert "member_missing" in await made.kinds()
+            assert "member_missing" in await made.kinds()
+            made.lies["node-1"].hangs = False
+            assert await made.kinds() == []
 
     run(scenario)
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from inventory.raft.v1 import forward_pb2, forward_pb2_grpc
@@ -27,6 +28,7 @@ class Watch:
 
     - A round asks everybody at once, and takes no longer than the slowest may.
     - A member is asked where the settings have it, or where the gateway says that it is.
+    - One that is late once is taken to be as it was; late again, or refusing, it does not answer.
     - Who was seen to lead is remembered for the newest terms, over rounds.
     """
 
@@ -36,6 +38,7 @@ class Watch:
         self._metadata = authorization(key)
         self._canaries = canaries
         self._channels: dict[str, grpc.aio.Channel] = {}  # by address
+        self._before: dict[str, Member | bool] = {}  # the last round's answers, by address
         self._led: dict[int, frozenset[str]] = {}
         self._committed = ("", 0, 0)  # who led, its commit index, since when, ms of a steady clock
         self._pods: int | None = None
@@ -102,8 +105,10 @@ class Watch:
                 metadata=self._metadata,
                 timeout=ANSWER_SECONDS_MAX,
             )
-        except grpc.aio.AioRpcError:
-            return None
+        except grpc.aio.AioRpcError as error:
+            before = self._before.pop(address, None)
+            return before if is_late(error) and isinstance(before, Member) else None
+        self._before[address] = response.member
         return response.member
 
     async def _serves(self, address: str) -> bool:
@@ -111,9 +116,11 @@ class Watch:
         request = health_pb2.HealthCheckRequest(service=READINESS)
         try:
             answer = await stub.Check(request, timeout=ANSWER_SECONDS_MAX)  # type: ignore[attr-defined]  # the stubs leave it out
-        except grpc.aio.AioRpcError:
-            return False
-        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+        except grpc.aio.AioRpcError as error:
+            return bool(self._before.pop(address, False)) and is_late(error)
+        serves = bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+        self._before[address] = serves
+        return serves
 
     def _remember(self, members: Mapping[str, Member | None]) -> None:
         """Note who leads which term."""
@@ -144,6 +151,11 @@ class Watch:
             while True:
                 self._pods = await loop.run_in_executor(thread, addresses_of, name)
                 await asyncio.sleep(COUNT_SECONDS)
+
+
+def is_late(error: grpc.aio.AioRpcError) -> bool:
+    """Tell whether there was no answer in time, rather than nobody to answer."""
+    return error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 def addresses_of(name: str) -> int | None:
