@@ -12,7 +12,13 @@ import crc32c
 import grpc
 import grpc.aio
 import pytest
-from inventory.raft.v1 import forward_pb2, forward_pb2_grpc, peer_pb2, peer_pb2_grpc
+from inventory.raft.v1 import (
+    forward_pb2,
+    forward_pb2_grpc,
+    membership_pb2,
+    peer_pb2,
+    peer_pb2_grpc,
+)
 from inventory.v1 import cluster_pb2
 from inventory_node import events
 from inventory_node.bootstrap import BootstrapRefused
@@ -725,5 +731,24 @@ def test_a_member_that_calls_says_who_it_is() -> None:
             assert peers[77].address == "c:1"
             assert peers[OTHER] is peer
             assert peers.known == {OTHER, 77}
+
+    run(scenario)
+
+
+def test_a_member_that_is_forgotten_while_it_is_asked_says_nothing() -> None:
+    """Its channel is closed under the call: that must not look as if the caller was to end."""
+
+    async def scenario() -> None:
+        silent = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+        host, port = silent.sockets[0].getsockname()
+        own = Local(CLUSTER, OWN, Contact("a", "a:1"))
+        peer = Peer(Contact("b", f"{host}:{port}"), own, KEY)
+        asked = asyncio.ensure_future(peer.ask(membership_pb2.ChangeRequest()))
+        described = asyncio.ensure_future(peer.describe(OWN))
+        await asyncio.sleep(0)
+        await peer.close()
+        assert await asked is None
+        assert await described is None
+        silent.close()
 
     run(scenario)

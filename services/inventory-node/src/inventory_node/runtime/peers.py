@@ -158,16 +158,15 @@ class Peer:
         Raises BootstrapRefused when it does not take this member's key.
         """
         request = peer_pb2.DescribeRequest(cluster_id=self._own.cluster_id, member_id=member_id)
-        try:
-            said = await self.stub.Describe(
-                request, metadata=self._metadata, timeout=DESCRIBE_SECONDS_MAX
+        call = self.stub.Describe(request, metadata=self._metadata, timeout=DESCRIBE_SECONDS_MAX)
+        code = await call.code()
+        if code is grpc.StatusCode.UNAUTHENTICATED:
+            raise BootstrapRefused(
+                f"{self.name} has another cluster key; give every member the same one"
             )
-        except grpc.aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.UNAUTHENTICATED:
-                raise BootstrapRefused(
-                    f"{self.name} has another cluster key; give every member the same one"
-                ) from error
+        if code is not grpc.StatusCode.OK:
             return None
+        said = await call
         return Described(
             self.name, said.name, said.cluster_id, said.member_id, said.bootstrapped, said.term
         )
@@ -176,12 +175,8 @@ class Peer:
         self, request: membership_pb2.ChangeRequest
     ) -> membership_pb2.ChangeResponse | None:
         """Ask for a change of the members; None when no answer comes in time."""
-        try:
-            return await self._changes.Change(
-                request, metadata=self._metadata, timeout=CHANGE_SECONDS_MAX
-            )
-        except grpc.aio.AioRpcError:
-            return None
+        call = self._changes.Change(request, metadata=self._metadata, timeout=CHANGE_SECONDS_MAX)
+        return await call if await call.code() is grpc.StatusCode.OK else None
 
     async def send_snapshot(
         self, path: Path, chunk_of: Callable[[int, bytes], peer_pb2.SnapshotChunk]
