@@ -16,6 +16,13 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(missing()), reason=missing()),
 ]
+# Bash's own client: what the notes forward is the health page.
+HEALTH_IS_THERE = """
+until (exec 3<>/dev/tcp/127.0.0.1/8080) 2> /dev/null; do sleep 0.2; done
+exec 3<>/dev/tcp/127.0.0.1/8080
+printf 'GET /healthz HTTP/1.0\\r\\n\\r\\n' >&3
+cat <&3
+"""
 PROGRAMS = ("helm", "kubectl", "inventory")
 KEPT_BY_KUBERNETES = {"ConfigMap/kube-root-ca.crt", "ServiceAccount/default"}
 PASSED = {"Event", "Endpoints", "EndpointSlice", "PodMetrics"}  # they go by themselves
@@ -62,13 +69,14 @@ def test_from_install_to_uninstall(namespace: Release, tmp_path: Path) -> None:
     told = run(*install.split(), seconds=200)
     lines = [line.strip() for line in told.partition("NOTES:")[2].splitlines()]
     pasted = [line for line in lines if line.split(" ")[0] in PROGRAMS]
-    assert len(pasted) == 6
-    script = "\n".join([*pasted, "kill $!"])
+    assert len(pasted) == 7
+    script = "\n".join([*pasted, HEALTH_IS_THERE, "kill $(jobs -p)"])
     folder = Path(sys.executable).parent
     environment = {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
     environment["INVENTORY_TOKEN_FILE"] = str(tmp_path / "token")
     shown = run("bash", "-euc", script, seconds=200, environment=environment)
     assert shown.count("inventory-node-") >= 3
+    assert "200 OK" in shown
     run(*test.split(), seconds=200)
     release.connect()
     with Inventory(release.address) as customer:
