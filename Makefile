@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help install lock proto fmt check test e2e sim sim-core soak up bench manifests image kind
+.PHONY: help install lock proto fmt check test e2e sim sim-core soak mutants up bench manifests image kind
 
 help:  ## this menu
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -63,6 +63,9 @@ sim: install  ## whole nodes from seeds: SEEDS=n of them, or SEED=n alone, repea
 
 sim-core: install  ## consensus alone from seeds: SEEDS=n of them, or SEED=n alone
 	$(BIN)/python -m rafttest --first $(or $(SEED),1) --seeds $(or $(SEEDS),$(if $(SEED),1,500))
+
+mutants: install  ## planted bugs: each is caught by its run; SEARCH=1 looks for one afresh
+	$(BIN)/python -m mutants $(if $(SEARCH),--search)
 
 MINUTES ?= 10
 soak: install  ## real processes under random faults, with load, for MINUTES=n; SEED=n draws them

@@ -109,13 +109,15 @@ class Faults:
         setting = f"{point}={self._random.randrange(PASSES_MAX)}*off->kill"
         self._cluster.kill(name)
         self._cluster.start(name, setting)
+        what = "died at"
         try:
             self._cluster.wait_until_dead(name, REACH_SECONDS_MAX)
             self.counts["failpoints reached"] += 1
         except TimeoutExpired:  # not every step comes in every portion
+            what = "killed before"
             self._cluster.kill(name)
         self._cluster.start(name)
-        return f"{name} died at {setting}"
+        return f"{name} {what} {setting}"
 
     def wiped(self, name: str) -> str:
         """Lose a volume; the member joins anew."""

@@ -1,0 +1,25 @@
+"""Planted bugs: a net that lets one of them through has a hole.
+
+Each mutant is a function that patches the product, named by what the product does wrong then, with
+the run that catches it. One module a room: `consensus` (libs/raft), `logs` (the WAL), `nodes`,
+`states` (machine and database), `gateways`. `catching` has the kinds of runs: a script that is no
+longer the one checked in, a seed of the bare core, a seed of the whole-node simulator, a unit test.
+
+`python -m mutants` replays the named run of each mutant; `--search` looks for one afresh, from the
+first seed on, and says how long that took. What catches a mutant must hold without it: that is
+checked too.
+
+Caveats. A mutant whose only harm is slowness, or that the rest of the product makes harmless, is
+none. A catch shows that this bug is found, not that every bug like it would be.
+"""
+
+from mutants.catching import Catch, Mutant
+from mutants.consensus import MUTANTS as CONSENSUS
+from mutants.gateways import MUTANTS as GATEWAYS
+from mutants.logs import MUTANTS as LOGS
+from mutants.nodes import MUTANTS as NODES
+from mutants.states import MUTANTS as STATES
+
+MUTANTS = (*CONSENSUS, *LOGS, *NODES, *STATES, *GATEWAYS)
+
+__all__ = ["MUTANTS", "Catch", "Mutant"]

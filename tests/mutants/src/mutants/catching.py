@@ -1,0 +1,174 @@
+"""The kinds of runs that catch a mutant."""
+
+import contextlib
+import io
+import sys
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import count, islice
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from raft import InvariantViolation
+from rafttest import PropertyViolation
+from rafttest import run as run_core
+from rafttest.script import rerun
+from sim import run_seed
+
+ROOT = Path(__file__).resolve().parents[4]
+SCRIPTS = ROOT / "libs" / "raft" / "tests" / "scripts"
+CORE_SEEDS_MAX = 400
+NODE_SEEDS_MAX = 200
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+class Catch(Hashable, Protocol):
+    """A run that finds a bug, or does not."""
+
+    def found(self) -> str:
+        """Run; return what is wrong, in one line, empty when nothing is."""
+        ...
+
+    def afresh(self) -> Iterator["Catch"]:
+        """Return the runs of this kind, from the first on; bounded."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A golden transcript of the core is another one, or breaks an invariant on the way."""
+
+    name: str
+
+    def found(self) -> str:
+        """See `Catch.found`."""
+        written = (SCRIPTS / f"{self.name}.script").read_text()
+        try:
+            made = rerun(written)
+        except InvariantViolation as violation:
+            return f"{violation}"
+        return "" if made == written else f"{self.name}.script reads otherwise"
+
+    def afresh(self) -> Iterator[Catch]:
+        """See `Catch.afresh`."""
+        return (Script(path.stem) for path in sorted(SCRIPTS.glob("*.script")))
+
+
+@dataclass(frozen=True, slots=True)
+class CoreSeed:
+    """A seed of `rafttest` breaks a property."""
+
+    seed: int
+
+    def found(self) -> str:
+        """See `Catch.found`."""
+        try:
+            run_core(self.seed)
+        except (PropertyViolation, InvariantViolation) as violation:
+            return f"{violation}"
+        return ""
+
+    def afresh(self) -> Iterator[Catch]:
+        """See `Catch.afresh`."""
+        return map(CoreSeed, range(CORE_SEEDS_MAX))
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSeed:
+    """A seed of whole nodes, `tests/sim`, breaks a property."""
+
+    seed: int
+
+    def found(self) -> str:
+        """See `Catch.found`."""
+        return run_seed(self.seed).violation.partition("\n")[0]
+
+    def afresh(self) -> Iterator[Catch]:
+        """See `Catch.afresh`."""
+        return map(NodeSeed, islice(count(1), NODE_SEEDS_MAX))
+
+
+class _Outcomes:
+    """A plugin of pytest that keeps which tests failed."""
+
+    def __init__(self) -> None:
+        self.failed: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep a failure."""
+        if report.failed:
+            self.failed.append(report.nodeid)
+
+
+@dataclass(frozen=True, slots=True)
+class UnitTests:
+    """A test of a room fails; `path` is below the root, `name` a part of the test's name."""
+
+    path: str
+    name: str
+
+    def found(self) -> str:
+        """See `Catch.found`."""
+        path, outcomes = str(ROOT / self.path), _Outcomes()
+        # What the module took by name when it was imported, a bug or none, must not stay.
+        for name, module in list(sys.modules.items()):
+            if getattr(module, "__file__", None) == path:
+                del sys.modules[name]
+        options = ["-q", "-x", "--no-header", "--no-summary", "-p", "no:cacheprovider"]
+        chosen = ["-k", self.name] if self.name else []
+        with contextlib.redirect_stdout(io.StringIO()):
+            status = pytest.main([*options, *chosen, path], plugins=[outcomes])
+        if status not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+            raise ValueError(f"{self} does not run: {status}")
+        return f"{outcomes.failed[0].rpartition('::')[2]} fails" if outcomes.failed else ""
+
+    def afresh(self) -> Iterator[Catch]:
+        """See `Catch.afresh`."""
+        yield UnitTests(self.path, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A planted bug and the run that catches it."""
+
+    plant: Plant
+    catch: Catch
+
+    @property
+    def name(self) -> str:
+        """What the product does wrong."""
+        return self.plant.__name__
+
+    @property
+    def room(self) -> str:
+        """The module that plants it."""
+        return self.plant.__module__.rpartition(".")[2]
+
+    def caught(self) -> str:
+        """Plant it, run what catches it, and take it away; return what was found."""
+        return self._with(self.catch)
+
+    def search(self) -> tuple[Catch, int, str] | None:
+        """Look for a run that catches it, from the first on; return it, how many, and why.
+
+        A run that finds something without it as well does not count.
+        """
+        for runs, catch in enumerate(self.catch.afresh(), 1):
+            found = self._with(catch)
+            if found and holds(catch):
+                return catch, runs, found
+        return None
+
+    def _with(self, catch: Catch) -> str:
+        with pytest.MonkeyPatch.context() as patch:
+            self.plant(patch)
+            return catch.found()
+
+
+@cache
+def holds(catch: Catch) -> bool:
+    """Tell whether a run finds nothing where nothing is planted."""
+    return not catch.found()

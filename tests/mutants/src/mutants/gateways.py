@@ -1,0 +1,82 @@
+"""Gateways with bugs: requests lost, moved too late, or sent to who does not lead."""
+
+from typing import Any
+
+import pytest
+from gateway.core import Gateway
+from inventory.raft.v1 import forward_pb2
+
+from mutants.catching import Mutant, UnitTests
+
+TESTS = "services/gateway/tests/test_gateway_core.py"
+
+
+def leaves_requests_with_a_left_leader(patch: pytest.MonkeyPatch) -> None:
+    """Wait for a member that may be stopped, while another leads."""
+    patch.setattr(Gateway, "_take_back", lambda *_: None)
+
+
+def follows_an_older_term(patch: pytest.MonkeyPatch) -> None:
+    """Believe whoever spoke last."""
+
+    def lead(self: Gateway, term: int, leader: str) -> None:
+        self._term, self._leader = term, leader
+
+    patch.setattr(Gateway, "_lead", lead)
+
+
+def hears_a_retry_of_a_left_leader(patch: pytest.MonkeyPatch) -> None:
+    """Send again what another member has by then."""
+    rule = Gateway.received
+
+    def received(self: Gateway, member: str, response: forward_pb2.ForwardResponse) -> None:
+        for reply in response.replies:
+            if reply.id in self._requests:
+                self._requests[reply.id].member = member
+        rule(self, member, response)
+
+    patch.setattr(Gateway, "received", received)
+
+
+def takes_an_unknown_fate_for_an_answer(patch: pytest.MonkeyPatch) -> None:
+    """Leave the caller without an answer where a retry would have one."""
+    rule = Gateway._retry
+
+    def retry(self: Gateway, request: Any, why: int) -> None:  # noqa: ANN401 - passed on
+        if why != forward_pb2.RETRY_UNKNOWN:
+            rule(self, request, why)  # type: ignore[arg-type]  # a number of that enumeration
+
+    patch.setattr(Gateway, "_retry", retry)
+
+
+def asks_who_does_not_lead_again(patch: pytest.MonkeyPatch) -> None:
+    """Send the same request to the same member, for ever."""
+    rule = Gateway._retry
+
+    def retry(self: Gateway, request: Any, _: int) -> None:  # noqa: ANN401 - passed on
+        rule(self, request, forward_pb2.RETRY_UNKNOWN)
+
+    patch.setattr(Gateway, "_retry", retry)
+
+
+def takes_without_a_bound(patch: pytest.MonkeyPatch) -> None:
+    """Fill memory while nobody leads."""
+    rule = Gateway._take
+
+    def take(self: Gateway, *arguments: Any) -> int:  # noqa: ANN401 - passed on as they are
+        kept, self._requests = self._requests, {}
+        number = rule(self, *arguments)
+        self._requests = kept | self._requests
+        return number
+
+    patch.setattr(Gateway, "_take", take)
+
+
+MUTANTS = (
+    Mutant(leaves_requests_with_a_left_leader, UnitTests(TESTS, "moves_everything_unanswered")),
+    Mutant(follows_an_older_term, UnitTests(TESTS, "earlier_term_is_not_followed")),
+    Mutant(hears_a_retry_of_a_left_leader, UnitTests(TESTS, "retry_of_a_left_leader")),
+    Mutant(takes_an_unknown_fate_for_an_answer, UnitTests(TESTS, "unknown_fate_is_sent_again")),
+    Mutant(asks_who_does_not_lead_again, UnitTests(TESTS, "does_not_lead_is_not_asked_again")),
+    Mutant(takes_without_a_bound, UnitTests(TESTS, "refuses_at_once")),
+)

@@ -1,0 +1,225 @@
+"""Nodes with bugs: obligations met too early, too late, or not at all."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import pytest
+from inventory_node import bootstrap
+from inventory_node.core import Node
+from inventory_node.events import DiskDone, DiskFailed, Event
+from inventory_node.flushing import Flushing, LogTail
+from inventory_node.journal import Batch, Journal
+from inventory_node.machine import Applied
+from inventory_node.proposals import Proposals, Proposed
+from inventory_node.reading import Reading
+from inventory_node.snapshots import Incoming, Outgoing
+from inventory_node.stamps import Stamps
+from raft import RawNode
+from raft.messages import Entry, Message
+from raft.ready import ReadState, Ready
+from sim.process import Process
+from sim.world import World
+
+from mutants.catching import Mutant, NodeSeed, UnitTests
+
+SNAPSHOT_TESTS = "services/inventory-node/tests/test_core_snapshots.py"
+BOOTSTRAP_TESTS = "services/inventory-node/tests/test_bootstrap.py"
+
+
+def answers_before_the_sync(patch: pytest.MonkeyPatch) -> None:
+    """Let votes and acknowledgements leave while their batch is being written."""
+    rule = Journal.take
+
+    def take(self: Journal, ready: Ready) -> tuple[Message, ...]:
+        return rule(self, replace(ready, after_sync=())) + ready.after_sync
+
+    patch.setattr(Journal, "take", take)
+
+
+def answers_with_the_batch_before(patch: pytest.MonkeyPatch) -> None:
+    """Let what waits for a sync leave with the job that is under way."""
+    rule = Journal.take
+
+    def take(self: Journal, ready: Ready) -> tuple[Message, ...]:
+        if self._outstanding is None:
+            return rule(self, ready)
+        self._outstanding.messages += ready.after_sync
+        return rule(self, replace(ready, after_sync=()))
+
+    patch.setattr(Journal, "take", take)
+
+
+def counts_a_batch_before_its_sync(patch: pytest.MonkeyPatch) -> None:
+    """Tell consensus of the newest batch when an older one is synced."""
+    rule = Journal.done
+
+    def done(self: Journal, ticket: int) -> Batch | None:
+        batch = rule(self, ticket)
+        if batch is not None and self._queue and self._queue[-1].mark is not None:
+            batch.mark = self._queue[-1].mark
+        return batch
+
+    patch.setattr(Journal, "done", done)
+
+
+def goes_on_after_a_failed_sync(patch: pytest.MonkeyPatch) -> None:
+    """Take an error of fdatasync for a hiccup (seen in many databases, 2018)."""
+    rule = Node.handle
+
+    def handle(self: Node, event: Event) -> None:
+        rule(self, DiskDone(event.ticket) if isinstance(event, DiskFailed) else event)
+
+    patch.setattr(Node, "handle", handle)
+
+
+def votes_from_an_empty_disk(patch: pytest.MonkeyPatch) -> None:
+    """Come back without a disk as the member that one was."""
+    rule = Process.replace_disk
+
+    def replace_disk(self: Process) -> None:
+        own_id = self.id
+        with pytest.MonkeyPatch.context() as inner:
+            inner.setattr(World, "next_member", lambda _: own_id)
+            rule(self)
+
+    patch.setattr(Process, "replace_disk", replace_disk)
+
+
+def cuts_what_is_not_durable(patch: pytest.MonkeyPatch) -> None:
+    """Give up the log below what is applied, not below what is flushed, and keep no tail."""
+    rule = LogTail.give_up
+
+    def give_up(self: LogTail, _: int, pinned_index: int | None) -> int:
+        return rule(self, 1 << 62, pinned_index)
+
+    patch.setattr(LogTail, "give_up", give_up)
+    patch.setattr(LogTail, "_is_long", lambda _: True)
+
+
+def calls_a_flush_durable_when_it_begins(patch: pytest.MonkeyPatch) -> None:
+    """Count a transaction that is not committed."""
+    rule = Flushing.start
+
+    def start(self: Flushing) -> None:
+        rule(self)
+        if self._taking_index is not None:
+            self.durable_index = self._taking_index
+
+    patch.setattr(Flushing, "start", start)
+
+
+def switches_before_the_log_says_so(patch: pytest.MonkeyPatch) -> None:
+    """Install a snapshot while its record is being written."""
+    rule = Incoming.accepted
+
+    def accepted(self: Incoming, meta: object) -> None:
+        rule(self, meta)  # type: ignore[arg-type]  # passed on as it is
+        self._recorded = True
+
+    patch.setattr(Incoming, "accepted", accepted)
+
+
+def answers_a_snapshot_before_it_serves_it(patch: pytest.MonkeyPatch) -> None:
+    """Apply on top of the state of before."""
+    patch.setattr("inventory_node.applying.Applying.hold", lambda self: self._committed.clear())
+
+
+def sends_a_snapshot_without_its_members(patch: pytest.MonkeyPatch) -> None:
+    """Copy the state, and leave out who takes part."""
+    rule = Outgoing.copied
+
+    def copied(self: Outgoing, event: object, raft: RawNode) -> None:
+        with pytest.MonkeyPatch.context() as inner:
+            inner.setattr(RawNode, "configuration_at", lambda *_: event.header.meta.configuration)  # type: ignore[attr-defined]
+            rule(self, event, raft)  # type: ignore[arg-type]
+
+    patch.setattr(Outgoing, "copied", copied)
+
+
+def takes_any_chunk(patch: pytest.MonkeyPatch) -> None:
+    """Take the chunks of two streams for one."""
+    patch.setattr(Incoming, "_refusal", lambda *_: "")
+
+
+def reads_before_it_applied(patch: pytest.MonkeyPatch) -> None:
+    """Answer from the state as it is when the quorum has confirmed."""
+    rule = Reading.confirmed
+
+    def confirmed(self: Reading, reads: Iterable[ReadState]) -> None:
+        rule(self, [replace(read, index=0) for read in reads])
+
+    patch.setattr(Reading, "confirmed", confirmed)
+
+
+def joins_a_round_that_has_begun(patch: pytest.MonkeyPatch) -> None:
+    """Answer a question from a round that began before it."""
+    rule = Reading.confirmed
+
+    def confirmed(self: Reading, reads: Iterable[ReadState]) -> None:
+        if self._round is not None:
+            self._round += self._waiting
+            self._waiting = []
+        rule(self, reads)
+
+    patch.setattr(Reading, "confirmed", confirmed)
+
+
+def reads_what_it_has(patch: pytest.MonkeyPatch) -> None:
+    """Ask nobody: any member's state will do."""
+
+    def begin(self: Reading, _: RawNode) -> None:
+        self._stale += self._waiting
+        self._waiting = []
+
+    patch.setattr(Reading, "begin", begin)
+
+
+def stamps_by_its_own_clock(patch: pytest.MonkeyPatch) -> None:
+    """Let time go back with the clock of the next leader."""
+    patch.setattr(Stamps, "next_ms", lambda self: self._clock.now_ms())
+
+
+def answers_whoever_waits_at_an_index(patch: pytest.MonkeyPatch) -> None:
+    """Take another leader's entry for one's own."""
+    rule = Proposals.applied
+
+    def applied(self: Proposals, entry: Entry, outcomes: Sequence[Applied]) -> None:
+        proposed = self._proposed.get(entry.index)
+        if proposed is not None:
+            self._proposed[entry.index] = Proposed(entry.term, proposed.askers)
+        rule(self, entry, outcomes)
+
+    patch.setattr(Proposals, "applied", applied)
+    patch.setattr(Proposals, "leadership_changed", lambda *_: None)
+
+
+def begins_beside_peers_that_hold_data(patch: pytest.MonkeyPatch) -> None:
+    """Found the cluster again on an empty disk, and vote in it."""
+    patch.setattr(bootstrap, "beginning", lambda *_, **__: bootstrap.Beginning.BOOTSTRAP)
+
+
+def elects_before_all_have_begun(patch: pytest.MonkeyPatch) -> None:
+    """Open elections while a listed member may yet begin otherwise."""
+    patch.setattr(bootstrap, "is_complete", lambda *_: True)
+
+
+MUTANTS = (
+    Mutant(answers_before_the_sync, NodeSeed(1)),
+    Mutant(answers_with_the_batch_before, NodeSeed(1)),
+    Mutant(counts_a_batch_before_its_sync, NodeSeed(7)),
+    Mutant(goes_on_after_a_failed_sync, NodeSeed(1)),
+    Mutant(votes_from_an_empty_disk, NodeSeed(2)),
+    Mutant(cuts_what_is_not_durable, NodeSeed(1)),
+    Mutant(calls_a_flush_durable_when_it_begins, NodeSeed(16)),
+    Mutant(switches_before_the_log_says_so, UnitTests(SNAPSHOT_TESTS, "")),
+    Mutant(answers_a_snapshot_before_it_serves_it, NodeSeed(1)),
+    Mutant(sends_a_snapshot_without_its_members, NodeSeed(1)),
+    Mutant(takes_any_chunk, NodeSeed(33)),
+    Mutant(reads_before_it_applied, NodeSeed(1)),
+    Mutant(joins_a_round_that_has_begun, NodeSeed(8)),
+    Mutant(reads_what_it_has, NodeSeed(1)),
+    Mutant(stamps_by_its_own_clock, NodeSeed(3)),
+    Mutant(answers_whoever_waits_at_an_index, NodeSeed(1)),
+    Mutant(begins_beside_peers_that_hold_data, UnitTests(BOOTSTRAP_TESTS, "")),
+    Mutant(elects_before_all_have_begun, UnitTests(BOOTSTRAP_TESTS, "")),
+)
