@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 EPOCH_MS = 1_700_000_000_000
 STORE_US = (200, 20_000)  # of one job of the database
+SLOW_US_MAX = 600_000  # of an operation, however many faults slow the disk: it ends after them
 HANGS_US = 5_000  # until a disk that hangs is looked at again
 
 
@@ -80,7 +81,7 @@ class DiskPort:
     def _later(self) -> None:
         process = self._process
         delay_us = process.random.randrange(10, process.disk_us_max)
-        process.later(delay_us * process.troubles.disk_factor, self._work)
+        process.later(min(delay_us * process.troubles.disk_factor, SLOW_US_MAX), self._work)
 
     def _work(self) -> None:
         process = self._process
