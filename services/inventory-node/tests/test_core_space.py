@@ -6,7 +6,7 @@ from pathlib import Path
 from inventory.raft.v1 import forward_pb2
 from inventory.v1 import inventory_pb2
 from inventory_node.core import NodeSettings
-from sim.hands import Hands, Member, get_item, order
+from sim.hands import Hands, Member, get_all_items, get_item, order
 from wire.errors import Reason, reason_of
 
 RETRY_TICKS = 10
@@ -131,3 +131,53 @@ def test_a_flush_without_space_is_tried_again(tmp_path: Path) -> None:
     leader.ask(order("b"), first_id=4)
     hands.settle()
     assert leader.replies()[4].outcome
+
+
+def unflushed(folder: Path) -> tuple[Hands, Member]:
+    """Return members of which none has space for a flush of the last order, and their leader."""
+    hands = Hands(folder, change=lambda settings: replace(small(settings), flush_age_ticks_max=20))
+    leader = hands.elect(1)
+    hands.open()
+    hands.pass_time(25)
+    for number in MEMBERS:
+        hands[number].store.is_full = True
+    leader.ask(order("a", quantity=5))
+    hands.settle()
+    return hands, leader
+
+
+def test_lists_are_refused_while_the_database_has_no_space(tmp_path: Path) -> None:
+    """At once, also those that wait for the flush; a follower sends them to the leader."""
+    hands, leader = unflushed(tmp_path)
+    leader.ask(questions=[get_all_items(2)])
+    hands.pass_time(2)
+    assert refused(leader, 2) is Reason.DISK_FULL, "the flush that it asked for found no space"
+    leader = next(hands[number] for number in MEMBERS if hands[number].leads)
+    leader.ask(questions=[get_all_items(3), get_item(4)], first_id=9)
+    hands.pass_time(2)
+    assert refused(leader, 3) is Reason.DISK_FULL
+    assert quantity(leader, 4) == 95
+    follower = next(hands[number] for number in MEMBERS if not hands[number].leads)
+    follower.ask(questions=[get_all_items(5)])
+    hands.pass_time(2)
+    assert follower.replies()[5].retry == forward_pb2.RETRY_NOT_LEADER
+    for number in MEMBERS:
+        hands[number].store.is_full = False
+    hands.pass_time(2 * RETRY_TICKS)
+    leader.ask(questions=[get_all_items(6)])
+    hands.pass_time(2)
+    assert leader.replies()[6].answer
+
+
+def test_a_stale_list_shows_what_is_flushed(tmp_path: Path) -> None:
+    """It says of which revision it is, and that is what was asked for."""
+    hands, leader = unflushed(tmp_path)
+    leader.ask(questions=[get_all_items(2)])
+    hands.pass_time(2)
+    stale = get_all_items(3)
+    stale.read_options.consistency = inventory_pb2.CONSISTENCY_STALE
+    leader.ask(questions=[stale])
+    hands.pass_time(2)
+    shown = inventory_pb2.GetAllItemsResponse.FromString(leader.replies()[3].answer)
+    assert [item.quantity for item in shown.items] == [100]
+    assert shown.revision == leader.node.view().durable_index

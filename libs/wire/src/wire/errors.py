@@ -328,11 +328,11 @@ def change_refused(problem: str) -> status_pb2.Status:
 
 
 def disk_full(member: str) -> status_pb2.Status:
-    """Say that there is no space left; nothing was done."""
+    """Say that there is no space left for a write, or for the flush that a list waits for."""
     return refusal(
         Reason.DISK_FULL,
-        f"The volume of {member} is full, so nothing is changed until there is space again; free "
-        "some, or grow the volume. Reads go on.",
+        f"The volume of {member} is full, so nothing is changed, and no list of what changed last "
+        "is read, until there is space again; free some, or grow the volume. Reads by id go on.",
         member=member,
     )
 

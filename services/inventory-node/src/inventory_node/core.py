@@ -219,7 +219,7 @@ class Node:
         self._membership.settle(self._raft)
         self._answers.send()
         self._flushing.start()
-        self._reading.flushed(self._flushing.flushed_index)
+        self._reading.flushed(self._flushing, leads=self._raft.role is Role.LEADER)
         self._incoming.start(store_idle=self._flushing.idle)
         self._outgoing.start(self._raft.term, self._flushing.durable_index)
 

@@ -7,14 +7,14 @@ it has applied that far; what needs the database waits, together, for a flush th
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from inventory.raft.v1 import forward_pb2
 from inventory.v1 import inventory_pb2
 from raft import RawNode
 from raft.ready import ReadState
-from wire import bounds
+from wire import bounds, errors
 
 from inventory_node.answers import Answers, Asker
 from inventory_node.events import Answer
@@ -161,7 +161,9 @@ class Reading:
         """Answer what the machine has come far enough for."""
         if self._stale:
             stale, self._stale = self._stale, []
-            self._answer(self._machine.applied_index, stale, flushing)
+            held = flushing.is_full  # then what is flushed will not come nearer
+            index = flushing.flushed_index if held else self._machine.applied_index
+            self._answer(index, stale, flushing)
         while self._confirmed and self._confirmed[0].read_index <= self._machine.applied_index:
             index, questions = self._confirmed.popleft()
             self._answer(index, questions, flushing)
@@ -177,13 +179,28 @@ class Reading:
             self._for_flush.append(Confirmed(index, for_store))
             flushing.ask(index)
 
-    def flushed(self, flushed_index: int) -> None:
-        """Ask the store, in one transaction, what its state at `flushed_index` can answer."""
+    def flushed(self, flushing: Flushing, *, leads: bool) -> None:
+        """Ask the store, in one transaction, what its state as flushed can answer.
+
+        While a full disk keeps it from coming further, whoever waits for that is sent to the leader
+        or, by the leader, refused.
+        """
         ready: list[Asked] = []
-        while self._for_flush and self._for_flush[0].read_index <= flushed_index:
+        while self._for_flush and self._for_flush[0].read_index <= flushing.flushed_index:
             ready += self._for_flush.popleft().questions
         if ready:
             self._ask_store(ready)
+        while self._for_flush and flushing.is_full:
+            questions = self._for_flush.popleft().questions
+            if leads:
+                self._refuse(questions)
+            else:
+                self._send_away(questions)
+
+    def _refuse(self, questions: Sequence[Asked]) -> None:
+        self._open -= len(questions)
+        for asked in questions:
+            self._answers.refuse(asked.asker, errors.disk_full(self._settings.name))
 
     def _ask_store(self, questions: Iterable[Asked]) -> None:
         batch: list[tuple[int, forward_pb2.Question]] = []
