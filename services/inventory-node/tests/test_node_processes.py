@@ -513,6 +513,21 @@ def test_a_caller_without_the_key_is_sent_away(nodes: Nodes) -> None:
             assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
+def test_a_first_member_that_was_removed_while_it_was_down_joins_anew(nodes: Nodes) -> None:
+    """Its log does not say so, so it asks; its old id never votes again."""
+    nodes.start_all()
+    nodes.order("one")
+    gone = next(name for name in NAMES if name != nodes.leader())
+    old = nodes.until_standing(gone, VOTER)
+    nodes.kill(gone)
+    nodes.change(remove=gone)
+    nodes.start(gone)
+    again = until_view(nodes, gone, lambda one: one.standing == VOTER and one.id != old.id)
+    assert again.id != old.id
+    assert (nodes.folder / gone / f"removed-{old.id}" / "wal").is_dir()
+    assert nodes.order("two").on_hand_after == STOCK - 2
+
+
 def until_view(
     nodes: Nodes, name: str, wanted: Callable[[cluster_pb2.Member], bool]
 ) -> cluster_pb2.Member:

@@ -5,6 +5,7 @@ asked is told. A member that joins later than the first ones is known by the lab
 configuration, `name=host:port`, which every member has as soon as it has the configuration.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from inventory.raft.v1 import membership_pb2
@@ -78,10 +79,14 @@ class Membership:
         self._answers.announce(raft.term, self.leader(raft), self.joined.values())
 
     def show(self, member: cluster_pb2.Member, raft: RawNode) -> None:
-        """Write leader and voters into a view."""
+        """Write into a view who leads and who takes part."""
         member.leader = self.leader(raft)
-        voters = raft.configuration.voters
-        member.voters.extend(sorted(self.names.get(one, str(one)) for one in voters))
+        configuration = raft.configuration
+        member.voters.extend(self._names_of(configuration.voters))
+        member.learners.extend(self._names_of(configuration.learners))
+
+    def _names_of(self, members: Iterable[int]) -> list[str]:
+        return sorted(self.names.get(one, str(one)) for one in members)
 
     def leader(self, raft: RawNode) -> str:
         """Return the name of the leader that is known; empty for nobody."""

@@ -78,7 +78,8 @@ class ClusterServiceServicer:
 
     def GetStatus(self, request, context):
         """Every member as it sees itself. A member that does not answer within a second is listed as
-        unreachable, so this works without a quorum. Any user.
+        unreachable, so this works without a quorum; unless a leader says that it takes no part. Any
+        user.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,7 +35,8 @@ class ClusterServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ClusterServiceAsyncStub: ...
     GetStatus: _grpc.UnaryUnaryMultiCallable[_cluster_pb2.GetStatusRequest, _cluster_pb2.GetStatusResponse]
     """Every member as it sees itself. A member that does not answer within a second is listed as
-    unreachable, so this works without a quorum. Any user.
+    unreachable, so this works without a quorum; unless a leader says that it takes no part. Any
+    user.
     """
     Checkpoint: _grpc.UnaryUnaryMultiCallable[_cluster_pb2.CheckpointRequest, _cluster_pb2.CheckpointResponse]
     """Admins. Puts a mark in the log at which every member hashes its state; the hashes
@@ -66,7 +67,8 @@ class ClusterServiceAsyncStub(ClusterServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetStatus: _aio.UnaryUnaryMultiCallable[_cluster_pb2.GetStatusRequest, _cluster_pb2.GetStatusResponse]  # type: ignore[assignment]
     """Every member as it sees itself. A member that does not answer within a second is listed as
-    unreachable, so this works without a quorum. Any user.
+    unreachable, so this works without a quorum; unless a leader says that it takes no part. Any
+    user.
     """
     Checkpoint: _aio.UnaryUnaryMultiCallable[_cluster_pb2.CheckpointRequest, _cluster_pb2.CheckpointResponse]  # type: ignore[assignment]
     """Admins. Puts a mark in the log at which every member hashes its state; the hashes
@@ -100,7 +102,8 @@ class ClusterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_cluster_pb2.GetStatusResponse, _abc.Awaitable[_cluster_pb2.GetStatusResponse]]:
         """Every member as it sees itself. A member that does not answer within a second is listed as
-        unreachable, so this works without a quorum. Any user.
+        unreachable, so this works without a quorum; unless a leader says that it takes no part. Any
+        user.
         """
 
     @_abc_1.abstractmethod

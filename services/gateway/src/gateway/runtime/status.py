@@ -9,20 +9,29 @@ from gateway.runtime.links import Link, MemberLinks
 
 
 async def status_of(links: MemberLinks) -> cluster_pb2.GetStatusResponse:
-    """Ask every member at once; list those that do not answer as unreachable."""
+    """Ask every member at once; list those that do not answer as unreachable.
+
+    A first member that was removed and does not answer is left out, when a leader says so.
+    """
     asked = sorted(links.links.values(), key=lambda link: link.name)
     answers = await asyncio.gather(*(link.member() for link in asked))
     response = cluster_pb2.GetStatusResponse(gateway=platform.node())
-    term = 0
+    leaders = [answer.member for answer in answers if answer is not None and _leads(answer.member)]
+    leader = max(leaders, key=lambda one: one.term, default=cluster_pb2.Member())
+    response.leader = leader.name
+    taking_part = {*leader.voters, *leader.learners}
     for link, answer in zip(asked, answers, strict=True):
         if answer is None:
-            response.members.append(_unreachable(link))
+            if not taking_part or link.name in taking_part:
+                response.members.append(_unreachable(link))
             continue
         response.cluster_id = answer.cluster_id
         response.members.append(answer.member)
-        if answer.member.role == cluster_pb2.MEMBER_ROLE_LEADER and answer.member.term > term:
-            term, response.leader = answer.member.term, answer.member.name
     return response
+
+
+def _leads(member: cluster_pb2.Member) -> bool:
+    return member.role == cluster_pb2.MEMBER_ROLE_LEADER
 
 
 def _unreachable(link: Link) -> cluster_pb2.Member:

@@ -1,0 +1,77 @@
+"""What the gateway says of the members."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+from gateway.runtime.status import status_of
+from inventory.raft.v1 import forward_pb2
+from inventory.v1 import cluster_pb2
+
+LEADER = cluster_pb2.MEMBER_ROLE_LEADER
+FOLLOWER = cluster_pb2.MEMBER_ROLE_FOLLOWER
+
+
+class FakeLink:
+    """A link to a member that says something, or nothing."""
+
+    def __init__(self, name: str, said: cluster_pb2.Member | None) -> None:
+        """Stand for a member."""
+        self.name = name
+        self.address = f"{name}:1"
+        self._said = said
+
+    async def member(self) -> forward_pb2.GetMemberResponse | None:
+        """Say what the member says."""
+        if self._said is None:
+            return None
+        return forward_pb2.GetMemberResponse(cluster_id="c", member=self._said)
+
+
+def member(name: str, role: cluster_pb2.MemberRole.ValueType, **facts: Any) -> cluster_pb2.Member:  # noqa: ANN401 - fields of the message
+    """Return what a member says of itself."""
+    return cluster_pb2.Member(name=name, role=role, reachable=True, **facts)
+
+
+def shown(**said: cluster_pb2.Member | None) -> cluster_pb2.GetStatusResponse:
+    """Return the status of members that say so."""
+    links: Any = SimpleNamespace(links={name: FakeLink(name, one) for name, one in said.items()})
+    return asyncio.run(status_of(links))
+
+
+def names(status: cluster_pb2.GetStatusResponse) -> list[tuple[str, bool]]:
+    """Return who is listed, and whether it answers."""
+    return [(one.name, one.reachable) for one in status.members]
+
+
+def test_who_does_not_answer_is_listed_as_unreachable() -> None:
+    """Voters and learners alike, as the leader knows them."""
+    leader = member("a", LEADER, term=3, voters=["a", "b"], learners=["c"])
+    status = shown(a=leader, b=None, c=None)
+    assert names(status) == [("a", True), ("b", False), ("c", False)]
+    assert (status.leader, status.cluster_id) == ("a", "c")
+
+
+def test_who_was_removed_and_does_not_answer_is_left_out() -> None:
+    """Nobody waits for it any more; one that answers says itself that it was removed."""
+    leader = member("a", LEADER, term=3, voters=["a", "b"])
+    status = shown(a=leader, b=member("b", FOLLOWER), c=None)
+    assert names(status) == [("a", True), ("b", True)]
+    removed = member("c", FOLLOWER, standing=cluster_pb2.MEMBER_STANDING_REMOVED)
+    assert names(shown(a=leader, b=None, c=removed)) == [("a", True), ("b", False), ("c", True)]
+
+
+def test_without_a_leader_everybody_is_listed() -> None:
+    """Nobody can say who takes part."""
+    followers = member("a", FOLLOWER, term=3, voters=["a", "b"])
+    status = shown(a=followers, b=None, c=None)
+    assert names(status) == [("a", True), ("b", False), ("c", False)]
+    assert status.leader == ""
+
+
+def test_the_leader_of_the_highest_term_counts() -> None:
+    """One that was cut off still takes itself for one, and knows an older list."""
+    old = member("a", LEADER, term=3, voters=["a", "b", "c"])
+    new = member("b", LEADER, term=4, voters=["a", "b"])
+    status = shown(a=old, b=new, c=None)
+    assert (status.leader, names(status)) == ("b", [("a", True), ("b", True)])
