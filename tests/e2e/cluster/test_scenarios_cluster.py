@@ -263,6 +263,7 @@ class TestItIsOperated:
 
     def test_drain(self, release: Release, play: Play) -> None:
         """The node of the leader."""
+        release.spread()
 
         def drain() -> set[str]:
             node = release.node_of(release.leader())
@@ -276,6 +277,7 @@ class TestItIsOperated:
 
     def test_drain_beside_a_broken_member(self, release: Release, play: Play) -> None:
         """The other's drain is refused, the broken pod's succeeds."""
+        release.spread()
         broken, other = release.followers()
 
         def drain() -> set[str]:
@@ -326,7 +328,8 @@ class TestMachinesGo:
 
     @pytest.fixture(autouse=True)
     def settled(self, release: Release) -> Iterator[None]:
-        """Return only when every node is ready again."""
+        """Begin with a node for each member; return only when every node is ready again."""
+        release.spread()
         yield
         for node in release.core.list_node().items:
             machines.wait_until_ready(release, node.metadata.name)

@@ -14,6 +14,7 @@ from google.rpc import status_pb2
 
 MESSAGE_BYTES_MAX = 16 << 20
 DETAILS_KEY = "grpc-status-details-bin"
+RELAY_KEY = "relay-to"  # names the address of a member that a stream is carried on to
 
 _BOTH = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
@@ -69,6 +70,11 @@ def bearer(metadata: Any) -> str | None:  # noqa: ANN401 - grpc.aio's own pairs
             if scheme.lower() == "bearer" and token:
                 return token.strip()
     return None
+
+
+def relay_target(metadata: Any) -> str | None:  # noqa: ANN401 - grpc.aio's own pairs
+    """Return the address that a stream is to be carried on to, if it is."""
+    return next((str(value) for key, value in metadata or () if key == RELAY_KEY), None)
 
 
 def authorization(token: str) -> tuple[tuple[str, str], ...]:

@@ -177,6 +177,18 @@ class Release:
         """Return the release's pods on a node of Kubernetes."""
         return {name for name, pod in self.services().items() if pod.spec.node_name == node}
 
+    def spread(self) -> None:
+        """See that no two members share a node, as after a drain: the later ones move."""
+        for _ in range(MEMBERS):
+            nodes = [(pod.spec.node_name, name) for name, pod in sorted(self.pods().items())]
+            taken = {node for node, _ in nodes}
+            if len(taken) == len(nodes):
+                return
+            shared = [name for node, name in nodes if [one for one, _ in nodes].count(node) > 1]
+            self.delete(shared[-1])
+            self.wait_until_whole()
+        raise NotSettled(f"members share nodes: {nodes}")
+
     def delete(self, pod: str, *, grace_seconds: int | None = None) -> None:
         """Delete a pod, and wait until it is gone."""
         uid = self.core.read_namespaced_pod(pod, self.namespace).metadata.uid

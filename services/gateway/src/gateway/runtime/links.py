@@ -1,22 +1,36 @@
-"""A stream to every member, kept open: requests go out, replies and leadership come back."""
+"""A stream to every member, kept open: requests go out, replies and leadership come back.
+
+Where the leader is alive and only the way to it is cut, its stream goes by another member, which
+carries it on, until the straight way is there again.
+"""
 
 import asyncio
+import random
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
+from typing import TypeAlias
 
 import grpc.aio
 import structlog
 from inventory.raft.v1 import forward_pb2, forward_pb2_grpc, membership_pb2, membership_pb2_grpc
-from wire.channels import CLIENT_OPTIONS, authorization
+from wire.channels import CLIENT_OPTIONS, RELAY_KEY, authorization
 from wire.outbox import Outbox
+from wire.tasks import until_first
 
 from gateway.core import Gateway
 
 RECONNECT_SECONDS = 0.1
 ASK_SECONDS_MAX = 1.0
 CONNECT_SECONDS_MAX = 2.0
+STRAIGHT_SECONDS_MAX = 0.3  # then a detour is tried
+# A way that is cut is found out soon enough to go another one within a client's deadline.
+LINK_OPTIONS = (*CLIENT_OPTIONS, ("grpc.keepalive_time_ms", 1_000))
 
 _log = structlog.get_logger()
+
+Call: TypeAlias = (
+    "grpc.aio.StreamStreamCall[forward_pb2.ForwardRequest, forward_pb2.ForwardResponse]"
+)
 
 
 class Link:
@@ -26,8 +40,9 @@ class Link:
         """Open a channel; nothing is sent before `run`."""
         self.name = name
         self.address = address
+        self.is_straight = False  # open, and not by way of another member
         self._metadata = authorization(key)
-        self._channel = grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS)
+        self._channel = grpc.aio.insecure_channel(address, options=LINK_OPTIONS)
         self.stub = forward_pb2_grpc.ForwardServiceStub(self._channel)
         self._changes = membership_pb2_grpc.MembershipServiceStub(self._channel)
         self._frames: deque[forward_pb2.ForwardRequest] = deque()
@@ -38,12 +53,16 @@ class Link:
         self._frames.append(frame)
         self._outbox.wake()
 
-    async def run(self, core: Gateway, ran: Callable[[], None]) -> None:
-        """Keep the stream open, for ever; `ran` follows every run of events."""
+    async def run(
+        self, core: Gateway, ran: Callable[[], None], detour: Callable[[str], "Link | None"]
+    ) -> None:
+        """Keep the stream open, for ever; `ran` follows every run of events.
+
+        `detour` names a member by whom another may be reached, where it is worth that.
+        """
         while True:
             try:
-                await asyncio.wait_for(self._channel.channel_ready(), CONNECT_SECONDS_MAX)
-                await self._stream(core, ran)
+                await self._open(core, ran, detour)
             except (grpc.aio.AioRpcError, TimeoutError) as error:
                 _log.debug("link_failed", member=self.name, error=str(error))
             except asyncio.CancelledError:
@@ -52,23 +71,41 @@ class Link:
                 _log.debug("link_failed", member=self.name, error="a write failed")
             await asyncio.sleep(RECONNECT_SECONDS)
 
-    async def _stream(self, core: Gateway, ran: Callable[[], None]) -> None:
+    async def _open(
+        self, core: Gateway, ran: Callable[[], None], detour: Callable[[str], "Link | None"]
+    ) -> None:
+        """Open the stream, straight or by way of another member, and stay with it to its end."""
+        by = detour(self.name)
+        seconds = CONNECT_SECONDS_MAX if by is None else STRAIGHT_SECONDS_MAX
+        try:
+            await asyncio.wait_for(self._channel.channel_ready(), seconds)
+        except TimeoutError:
+            if by is None:
+                raise
+            relay = ((RELAY_KEY, self.address), *self._metadata)
+            call = by.stub.Forward(metadata=relay)
+            await until_first(self._stream(core, ran, call, by.name), self._channel.channel_ready())
+        else:
+            await self._stream(core, ran, self.stub.Forward(metadata=self._metadata), "")
+
+    async def _stream(self, core: Gateway, ran: Callable[[], None], call: Call, by: str) -> None:
         self._frames.clear()
-        call = self.stub.Forward(metadata=self._metadata)
         writer = asyncio.ensure_future(self._outbox.write_to(call))
         opened = False
         try:
             async for response in call:
                 if not opened:
                     opened = True
+                    self.is_straight = not by
                     core.link_opened(self.name)
-                    _log.info("link_opened", member=self.name)
+                    _log.info("link_opened", member=self.name, by=by)
                 core.received(self.name, response)
                 ran()
         finally:
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
             call.cancel()
+            self.is_straight = False
             if opened:
                 core.link_closed(self.name)
                 ran()
@@ -122,8 +159,13 @@ class MemberLinks:
         """Keep all streams open, for ever."""
         async with asyncio.TaskGroup() as group:
 
+            def detour(member: str) -> Link | None:
+                """Return a member that answers, where this one leads and does not."""
+                ways = [link for link in self.links.values() if link.is_straight]
+                return random.choice(ways) if ways and core.leader == member else None  # noqa: S311
+
             def begin(link: Link) -> None:
-                self._tasks[link.name] = group.create_task(link.run(core, ran))
+                self._tasks[link.name] = group.create_task(link.run(core, ran, detour))
 
             self._begin = begin
             for link in self.links.values():

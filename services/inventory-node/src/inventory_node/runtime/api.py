@@ -20,7 +20,7 @@ from inventory.raft.v1 import (
 )
 from inventory.v1 import cluster_pb2
 from raft.messages import SnapshotMeta
-from wire.channels import bearer
+from wire.channels import bearer, relay_target
 from wire.outbox import BROKEN
 from wire.tasks import until_first
 
@@ -33,6 +33,7 @@ from inventory_node.codec import (
 )
 from inventory_node.ports import SnapshotHeader
 from inventory_node.runtime.peers import ACCEPTED, Local
+from inventory_node.runtime.relay import carry
 
 FRAMES_WAITING_MAX = 4_096
 CHUNK_SECONDS_MAX = 30.0  # between two chunks of a snapshot
@@ -47,13 +48,13 @@ class Gate:
 
     def __init__(self, key: str, watch_key: str = "") -> None:
         """Let those in who know the cluster's key, and those who know the other one look."""
-        self._key = key.encode()
+        self.key = key
         self._watch_key = watch_key.encode()
 
     async def check(self, context: Context) -> None:
         """End the call of anybody else."""
         token = bearer(context.invocation_metadata()) or ""
-        if not hmac.compare_digest(token.encode(), self._key):
+        if not hmac.compare_digest(token.encode(), self.key.encode()):
             await context.abort(
                 grpc.StatusCode.UNAUTHENTICATED, "this is for members and gateways: wrong key"
             )
@@ -140,8 +141,12 @@ class Gateways(forward_pb2_grpc.ForwardServiceServicer):
     async def Forward(  # type: ignore[override]  # writes by the context, not as an iterator
         self, request_iterator: AsyncIterator[forward_pb2.ForwardRequest], context: Context
     ) -> None:
-        """Carry all requests of a gateway."""
+        """Carry all requests of a gateway, for this member or another."""
         await self._gate.check(context)
+        target = relay_target(context.invocation_metadata())
+        if target is not None:
+            await carry(request_iterator, context, target, self._gate.key)
+            return
         self._last += 1
         number, session = self._last, Session()
         self._sessions[number] = session
