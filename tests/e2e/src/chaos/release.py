@@ -179,6 +179,7 @@ class Release:
 
     def spread(self) -> None:
         """See that no two members share a node, as after a drain: the later ones move."""
+        nodes: list[tuple[str, str]] = []
         for _ in range(MEMBERS):
             nodes = [(pod.spec.node_name, name) for name, pod in sorted(self.pods().items())]
             taken = {node for node, _ in nodes}
