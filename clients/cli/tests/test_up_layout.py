@@ -1,17 +1,29 @@
-"""What the supervisor leaves on disk."""
+"""What `inventory up` keeps below its data directory, and says about it."""
 
 from pathlib import Path
 
+import pytest
 from inventory_cli.up.layout import Layout
 
 
-def test_a_process_id_is_whole_at_every_moment(tmp_path: Path) -> None:
-    """It is replaced, never emptied first: who reads in between finds the old one or the new."""
-    layout = Layout(tmp_path)
-    layout.run.mkdir()
-    layout.note_pid("node-0", 17)
-    with (layout.run / "node-0.pid").open() as before:
-        layout.note_pid("node-0", 18)
-        assert before.read() == "17\n"
-    assert (layout.run / "node-0.pid").read_text() == "18\n"
-    assert [path.name for path in layout.run.iterdir()] == ["node-0.pid"]
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    """Return an empty data directory's."""
+    return Layout(tmp_path)
+
+
+@pytest.mark.slow  # hashes passwords
+def test_who_may_log_in_is_who_was_there_at_the_first_start(layout: Layout) -> None:
+    """A later `--demo` adds nobody, and so names nobody."""
+    layout.prepare("USD", demo=False)
+    layout.prepare("USD", demo=True)
+    password = layout.keys / "admin.password"
+    assert layout.login() == f"login admin --password-stdin < {password}"
+
+
+@pytest.mark.slow  # hashes passwords
+def test_demo_users_may_log_in_whatever_a_later_start_is_asked_for(layout: Layout) -> None:
+    """The data decide."""
+    layout.prepare("USD", demo=True)
+    layout.prepare("USD", demo=False)
+    assert layout.login() == "login Gayathri"

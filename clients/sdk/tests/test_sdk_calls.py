@@ -1,7 +1,9 @@
 """The clients against a small gateway of their own, on real sockets."""
 
 import asyncio
+import gc
 import inspect
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,6 +18,7 @@ from inventory_client import (
     Inventory,
     Money,
     OutcomeUnknown,
+    Placed,
     Refused,
     Unauthenticated,
 )
@@ -268,6 +271,89 @@ def test_the_blocking_client_orders() -> None:
             assert await asyncio.to_thread(order) == 5
 
     run(work)
+
+
+def test_an_empty_request_id_is_sent_and_not_replaced() -> None:
+    """Who gives one means to try something again: a fresh id would do it twice."""
+
+    async def work() -> None:
+        async with gateway(accepted) as (fake, address), AsyncInventory(address) as inventory:
+            await inventory.order_item(1, 1, request_id="")
+            assert [one.order_item.request_id for one in fake.seen] == [""]
+
+    run(work)
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), 1e300])
+def test_a_timeout_that_is_none_is_refused(timeout: float) -> None:
+    """Both clients say so at once; the blocking one leaves no thread behind."""
+
+    async def work() -> None:
+        with pytest.raises(ValueError, match="timeout"):
+            AsyncInventory(timeout=timeout)
+
+    run(work)
+    with pytest.raises(ValueError, match="timeout"):
+        Inventory(timeout=timeout)
+    assert not [one for one in threading.enumerate() if one.name == "inventory-client"]
+
+
+@pytest.mark.parametrize("token", ["", "two\nlines", "two words", "ü"])
+def test_a_token_that_cannot_be_one_is_refused(token: str) -> None:
+    """Not sent until the time is up: gRPC can send no such thing."""
+
+    async def work() -> None:
+        with pytest.raises(ValueError, match="token"):
+            AsyncInventory(token=token)
+
+    run(work)
+
+
+@pytest.mark.slow
+def test_one_mutation_that_is_too_long_harms_no_other() -> None:
+    """It is refused by itself; what is long but allowed is sent in frames of a bounded size."""
+
+    async def work() -> None:
+        async with gateway(accepted) as (fake, address), AsyncInventory(address) as inventory:
+            results = await asyncio.gather(
+                inventory.order_item(1, 1, request_id="x" * 300_000),
+                *(inventory.order_item(n, 1, request_id="x" * 200_000) for n in range(1, 91)),
+                return_exceptions=True,
+            )
+            assert isinstance(results[0], Refused)
+            assert results[0].reason == "INVALID_FIELD"
+            placed = [one.order_id for one in results[1:] if isinstance(one, Placed)]
+            assert placed == list(range(1, 91))
+            assert fake.streams == 1
+
+    run(work)
+
+
+def test_a_closed_client_says_so() -> None:
+    """And closing it again does nothing."""
+    inventory = Inventory()
+    inventory.close()
+    inventory.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        inventory.order_item(1, 1)
+
+
+def test_closing_leaves_nothing_pending(caplog: pytest.LogCaptureFixture) -> None:
+    """The loop of the blocking client ends with all of its tasks done."""
+
+    async def work() -> None:
+        async with gateway(accepted) as (_, address):
+
+            def order() -> None:
+                with Inventory(address) as inventory:
+                    inventory.order_item(5, 1)
+
+            for _ in range(3):
+                await asyncio.to_thread(order)
+
+    run(work)
+    gc.collect()
+    assert "pending" not in caplog.text
 
 
 def test_request_ids_are_uuid7_and_differ() -> None:

@@ -5,8 +5,10 @@ from datetime import timedelta
 from typing import Annotated
 
 import typer
-from inventory_client import Inventory, Money, Order, Reads
+from inventory_client import TIMEOUT_SECONDS_MAX, Inventory, Money, Order, Reads
 from rich.prompt import Prompt
+from wire.bounds import STALENESS_MS_MAX
+from wire.settings import is_address
 
 from inventory_cli import session, shell
 from inventory_cli.cluster import cluster_app
@@ -44,7 +46,10 @@ OutputOption = Annotated[
 RequestId = Annotated[
     str | None, typer.Option(help="Of an attempt whose outcome is unknown: tries it again.")
 ]
-ItemId = Annotated[int, typer.Argument(help="The item's id.", min=1)]
+WHOLE_MAX = 2**63 - 1  # what the API has room for; what an inventory allows is less
+ItemId = Annotated[int, typer.Argument(help="The item's id.", min=1, max=WHOLE_MAX)]
+UserId = Annotated[int, typer.Argument(help="The user's id.", min=1, max=WHOLE_MAX)]
+NEGATIVE_NUMBERS = {"ignore_unknown_options": True}  # -1 is a number that is too small, no option
 
 ITEM_COLUMNS = {
     "id": "id",
@@ -72,17 +77,23 @@ def connection(
         str, typer.Option(envvar="INVENTORY_ADDRESS", help="The gateway, host:port.")
     ] = "127.0.0.1:50051",
     timeout: Annotated[
-        float, typer.Option(help="Seconds that a call may take, retries included.", min=0.1)
+        float,
+        typer.Option(
+            help="Seconds that a call may take, retries included.", min=0.1, max=TIMEOUT_SECONDS_MAX
+        ),
     ] = 5.0,
     max_staleness: Annotated[
         float | None,
         typer.Option(
             help="Read a state that may be so many seconds old, from any member; 0: of any age.",
             min=0,
+            max=STALENESS_MS_MAX / 1_000,
         ),
     ] = None,
 ) -> None:
     """Take what all commands share."""
+    if not is_address(address):
+        raise typer.BadParameter(f"{address!r} is not host:port", param_hint="--address")
     if max_staleness is None:
         reads = Reads.linearizable()
     elif max_staleness:
@@ -108,7 +119,7 @@ def login(
     else:
         typer.echo("inventory: no terminal to ask on; use --password-stdin", err=True)
         raise typer.Exit(EXIT_USAGE)
-    with connected(context.obj) as inventory:
+    with connected(context.obj, as_nobody=True) as inventory:
         user = inventory.login(username, password)
         path = session.save_token(inventory.token or "")
     typer.echo(f"logged in as {user.name} ({user.role}); token in {path}", err=True)
@@ -154,7 +165,7 @@ def item_add(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Its name.")],
     price: Annotated[str, typer.Argument(help="Its price, such as 12.50.")],
-    quantity: Annotated[int, typer.Argument(help="How many there are.", min=0)] = 0,
+    quantity: Annotated[int, typer.Argument(help="How many there are.", min=0, max=WHOLE_MAX)] = 0,
     description: Annotated[str, typer.Option(help="Some words about it.")] = "",
     currency: Annotated[str, typer.Option(help="ISO 4217, such as USD.")] = "USD",
     request_id: RequestId = None,
@@ -201,11 +212,14 @@ def item_delete(
         show(output, inventory.delete_item(item, request_id))
 
 
-@stock_app.command("adjust", context_settings={"ignore_unknown_options": True})
+@stock_app.command("adjust", context_settings=NEGATIVE_NUMBERS)
 def stock_adjust(
     context: typer.Context,
     item: ItemId,
-    delta: Annotated[int, typer.Argument(help="How many more; -3 takes three away.")],
+    delta: Annotated[
+        int,
+        typer.Argument(help="How many more; -3 takes three away.", min=-WHOLE_MAX, max=WHOLE_MAX),
+    ],
     request_id: RequestId = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -214,12 +228,14 @@ def stock_adjust(
         show(output, inventory.adjust_stock(item, delta, request_id))
 
 
-@stock_app.command("set")
+@stock_app.command("set", context_settings=NEGATIVE_NUMBERS)
 def stock_set(
     context: typer.Context,
     item: ItemId,
-    quantity: Annotated[int, typer.Argument(help="How many there are.", min=0)],
-    expect: Annotated[int | None, typer.Option(help="Only if there are this many.")] = None,
+    quantity: Annotated[int, typer.Argument(help="How many there are.", min=0, max=WHOLE_MAX)],
+    expect: Annotated[
+        int | None, typer.Option(help="Only if there are this many.", min=0, max=WHOLE_MAX)
+    ] = None,
     request_id: RequestId = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -228,11 +244,11 @@ def stock_set(
         show(output, inventory.set_stock(item, quantity, expect, request_id))
 
 
-@app.command()
+@app.command(context_settings=NEGATIVE_NUMBERS)
 def order(
     context: typer.Context,
-    item: Annotated[int | None, typer.Argument(help="The item's id.", min=1)] = None,
-    quantity: Annotated[int, typer.Argument(help="How many.", min=1)] = 1,
+    item: Annotated[int | None, typer.Argument(help="The item's id.", min=1, max=WHOLE_MAX)] = None,
+    quantity: Annotated[int, typer.Argument(help="How many.", min=1, max=WHOLE_MAX)] = 1,
     line: Annotated[
         list[str] | None, typer.Option(help="ID:QUANTITY, several times: all of them or none.")
     ] = None,
@@ -243,17 +259,20 @@ def order(
     if (item is None) == (not line):
         typer.echo("inventory: give an item and a quantity, or --line ID:QUANTITY", err=True)
         raise typer.Exit(EXIT_USAGE)
+    lines = [parse_line(text) for text in line or []]
     with connected(context.obj) as inventory:
         if item is not None:
             show(output, inventory.order_item(item, quantity, request_id))
         else:
-            show_order(output, inventory.place_order(map(parse_line, line or []), request_id))
+            show_order(output, inventory.place_order(lines, request_id))
 
 
 @app.command("orders")
 def orders_list(
     context: typer.Context,
-    order_id: Annotated[int | None, typer.Argument(help="Show this one, with its lines.")] = None,
+    order_id: Annotated[
+        int | None, typer.Argument(help="Show this one, with its lines.", min=1, max=WHOLE_MAX)
+    ] = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """List your orders, newest first; producers and admins see all."""
@@ -323,10 +342,12 @@ def ask(
 
 
 @app.command()
-def checkpoint(context: typer.Context, output: OutputOption = Output.TABLE) -> None:
+def checkpoint(
+    context: typer.Context, request_id: RequestId = None, output: OutputOption = Output.TABLE
+) -> None:
     """Have every member hash its state at one index (admins); `status -o json` shows the hashes."""
     with connected(context.obj) as inventory:
-        index = inventory.checkpoint()
+        index = inventory.checkpoint(request_id)
     if output is Output.JSON:
         write_json({"index": index})
     else:
@@ -352,6 +373,7 @@ def user_create(
     context: typer.Context,
     username: Annotated[str, typer.Argument(help="Its name; never used again.")],
     role: Annotated[str, typer.Argument(help="customer, producer, admin or machine.")],
+    request_id: RequestId = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Create a user; the password is asked for, or the first line of stdin."""
@@ -360,29 +382,28 @@ def user_create(
         raise typer.Exit(EXIT_USAGE)
     password = ask_password()
     with connected(context.obj) as inventory:
-        show(output, inventory.create_user(username, password, role))
+        show(output, inventory.create_user(username, password, role, request_id))
 
 
 @user_app.command("password")
-def user_password(
-    context: typer.Context, user: Annotated[int, typer.Argument(help="The user's id.", min=1)]
-) -> None:
+def user_password(context: typer.Context, user: UserId, request_id: RequestId = None) -> None:
     """Set a user's password; ends every login of that user."""
     password = ask_password()
     with connected(context.obj) as inventory:
-        inventory.set_password(user, password)
+        inventory.set_password(user, password, request_id)
     typer.echo("password set; log in again where that user was logged in", err=True)
 
 
 @user_app.command("disable")
 def user_disable(
     context: typer.Context,
-    user: Annotated[int, typer.Argument(help="The user's id.", min=1)],
+    user: UserId,
+    request_id: RequestId = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Disable a user for good."""
     with connected(context.obj) as inventory:
-        show(output, inventory.disable_user(user))
+        show(output, inventory.disable_user(user, request_id))
 
 
 def ask_password() -> str:
@@ -417,7 +438,8 @@ def parse_money(currency: str, text: str) -> Money:
 def parse_line(text: str) -> tuple[int, int]:
     """Read ID:QUANTITY; leave with a sentence otherwise."""
     item, _, quantity = text.partition(":")
-    if not (item.isdigit() and quantity.isdigit()):
+    whole = all(part.isascii() and part.isdigit() for part in (item, quantity))
+    if not whole or not (1 <= int(item) <= WHOLE_MAX and 1 <= int(quantity) <= WHOLE_MAX):
         typer.echo(f"inventory: {text!r} is not ID:QUANTITY, such as 3:2", err=True)
         raise typer.Exit(EXIT_USAGE)
     return int(item), int(quantity)

@@ -13,6 +13,9 @@ from inventory_client import Money
 from rich.console import Console
 from rich.table import Table
 
+NAMES = frozenset(
+    {"id", "item", "item id", "order id", "pid", "user", "user id"}
+)  # as they are typed
 PIPE_WIDTH = 200  # of a table that nobody looks at on a terminal
 
 
@@ -27,7 +30,8 @@ def plain(value: object) -> Any:  # noqa: ANN401 - what JSON has
     """Turn records into what JSON can hold; money is its text and its whole minor units."""
     match value:
         case Money():
-            return {"currency": value.currency, "amount": value.amount, "minor": value.minor}
+            amount = value.amount.replace(",", "")
+            return {"currency": value.currency, "amount": amount, "minor": value.minor}
         case datetime():
             return value.isoformat()
         case tuple() | list():
@@ -40,8 +44,10 @@ def plain(value: object) -> Any:  # noqa: ANN401 - what JSON has
             return value
 
 
-def cell(value: object) -> str:
-    """Return a value as a table shows it."""
+def cell(value: object, name: str) -> str:
+    """Return a value as a table shows it below the heading `name`."""
+    if name in NAMES:
+        return str(value)
     match value:
         case None:
             return ""
@@ -69,14 +75,15 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
     """Make a table; numbers go to the right."""
     made = Table(box=None, header_style="bold", pad_edge=False)
     kept = [list(row) for row in rows]
-    for number, column in enumerate(columns):
+    headings = list(columns)
+    for number, column in enumerate(headings):
         numeric = bool(kept) and all(
             isinstance(row[number], int | Money) and not isinstance(row[number], bool)
             for row in kept
         )
         made.add_column(column, justify="right" if numeric else "left")
     for row in kept:
-        made.add_row(*(cell(value) for value in row))
+        made.add_row(*(cell(value, name) for value, name in zip(row, headings, strict=True)))
     return made
 
 
@@ -107,5 +114,5 @@ def show(output: Output, record: object) -> None:
     made.add_column(style="bold")
     made.add_column()
     for name, value in rows:
-        made.add_row(name, cell(value))
+        made.add_row(name, cell(value, name))
     console().print(made)

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from inventory_cli.up.layout import UpError, first_state, write_private
+from inventory_cli.up.layout import Currency, UpError, first_state, write_private
 
 services_app = typer.Typer(
     help="Run one service of a deployment; its settings are environment variables.",
@@ -63,7 +63,7 @@ def bootstrap(
     file: Annotated[Path, typer.Option(help="The bootstrap file to write, mode 0600.")],
     *,
     demo: Annotated[bool, typer.Option("--demo", help="With demo users and items.")] = False,
-    currency: Annotated[str, typer.Option(help="ISO 4217, of everything in it.")] = "USD",
+    currency: Currency = "USD",
 ) -> None:
     """Write a cluster's first state: the admin, the machine users, and its currency."""
     try:

@@ -16,6 +16,7 @@ from inventory_client import (
     Refused,
     Unauthenticated,
     Unavailable,
+    is_token,
 )
 
 EXIT_REFUSED = 1
@@ -45,25 +46,45 @@ def token_file() -> Path:
 def save_token(token: str) -> Path:
     """Keep a token where nobody else reads it."""
     path = token_file()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}")
-    partial.touch(mode=0o600)
-    partial.write_text(token)
-    partial.replace(path)
+    with token_trouble(path):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        partial.touch(mode=0o600)
+        partial.write_text(token)
+        partial.replace(path)
     return path
 
 
 def forget_token() -> None:
     """Log out of this machine."""
-    token_file().unlink(missing_ok=True)
+    path = token_file()
+    with token_trouble(path):
+        path.unlink(missing_ok=True)
 
 
 def read_token() -> str | None:
     """Return the token, None when nobody is logged in."""
+    path = token_file()
+    with token_trouble(path):
+        try:
+            token = path.read_bytes().decode(errors="replace").strip()
+        except FileNotFoundError:
+            return None
+    if token and not is_token(token):
+        typer.echo(f"inventory: {path} holds no token; log in again", err=True)
+        raise typer.Exit(EXIT_NOT_ALLOWED)
+    return token or None
+
+
+@contextmanager
+def token_trouble(path: Path) -> Iterator[None]:
+    """Say it in one line when the token's file cannot be read or written."""
     try:
-        return token_file().read_text().strip() or None
-    except FileNotFoundError:
-        return None
+        yield
+    except OSError as error:
+        said = f"the token file {path} cannot be used: {error.strerror}"
+        typer.echo(f"inventory: {said}; INVENTORY_TOKEN_FILE names another", err=True)
+        raise typer.Exit(EXIT_REFUSED) from error
 
 
 def exit_code(error: InventoryError) -> int:
@@ -75,9 +96,14 @@ def exit_code(error: InventoryError) -> int:
     return EXIT_REFUSED
 
 
-def explain(error: InventoryError) -> str:
+def explain(error: InventoryError, address: str) -> str:
     """Return an error's sentence, with what to type next where that helps."""
     text = str(error)
+    if isinstance(error, Unavailable) and not error.reason:  # no gateway said this
+        text = (
+            f"{text}\nIs a gateway running at {address}? `inventory up` starts one here, "
+            f"--address names another."
+        )
     if isinstance(error, OutcomeUnknown) and error.request_id:
         return f"{text}\nTry again with --request-id {error.request_id}"
     if isinstance(error, Unauthenticated):
@@ -88,13 +114,14 @@ def explain(error: InventoryError) -> str:
 
 
 @contextmanager
-def connected(connection: Connection) -> Iterator[Inventory]:
+def connected(connection: Connection, *, as_nobody: bool = False) -> Iterator[Inventory]:
     """Open a client as whoever is logged in; turn its errors into sentences and exit statuses."""
+    token = None if as_nobody else read_token()
     with Inventory(
-        connection.address, read_token(), connection.timeout, reads=connection.reads
+        connection.address, token, connection.timeout, reads=connection.reads
     ) as inventory:
         try:
             yield inventory
         except InventoryError as error:
-            typer.echo(f"inventory: {explain(error)}", err=True)
+            typer.echo(f"inventory: {explain(error, connection.address)}", err=True)
             raise typer.Exit(exit_code(error)) from error

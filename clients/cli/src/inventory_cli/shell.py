@@ -7,20 +7,20 @@ text), logout, exit.
 
 import re
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TypeVar
 
 import typer
-from inventory_client import Inventory, InventoryError, Item, Money
+from inventory_client import Inventory, InventoryError, Item, Money, OutcomeUnknown, Unauthenticated
 from rich.prompt import Prompt
 
 from inventory_cli.output import console, table
 from inventory_cli.session import Connection, explain
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
+Result = TypeVar("Result")
 HELP = "commands: get_all, get_item, restock, order, delete, llm, logout, exit"
-_QUANTITY = re.compile(r"(=?)(-?\d+)")
+DIGITS_MAX = 18
+_QUANTITY = re.compile(rf"(=?)(-?[0-9]{{1,{DIGITS_MAX}}})")
 
 
 class Leave(Exception):  # noqa: N818 - the wish to leave
@@ -42,11 +42,16 @@ def ask(prompt: str, *, password: bool = False) -> str:
 
 
 class Shell:
-    """One user at the prompt."""
+    """One user at the prompt.
 
-    def __init__(self, inventory: Inventory) -> None:
-        """Work on a connection."""
+    - A mutation whose outcome is unknown is sent again under its own request id, or not at all:
+      typed anew it could be done twice.
+    """
+
+    def __init__(self, inventory: Inventory, address: str) -> None:
+        """Work on a connection to a gateway at `address`."""
         self._inventory = inventory
+        self._address = address
         self._last: int | None = None  # the item that was looked at last
         self._currency = "USD"
         self._commands: dict[str, Callable[[], None]] = {
@@ -72,7 +77,7 @@ class Shell:
             try:
                 user = self._inventory.login(username, password)
             except InventoryError as error:
-                typer.echo(str(error), err=True)
+                self._say(error)
                 continue
             typer.echo(f"Hello {user.name}, you are a {user.role}. {HELP}")
             return
@@ -92,9 +97,25 @@ class Shell:
             try:
                 action()
             except InventoryError as error:
-                typer.echo(explain(error), err=True)
+                self._say(error)
             except ValueError as error:
                 typer.echo(str(error), err=True)
+
+    def _say(self, error: InventoryError) -> None:
+        known_here = isinstance(error, Unauthenticated)  # the shell itself asks for a login
+        typer.echo(str(error) if known_here else explain(error, self._address), err=True)
+
+    def _sent(self, send: Callable[[str | None], Result]) -> Result:
+        """Send a mutation under a request id of its own, and again under the same while asked."""
+        request_id = None
+        while True:
+            try:
+                return send(request_id)
+            except OutcomeUnknown as unknown:
+                typer.echo(str(unknown), err=True)
+                if ask("Send the same request again (yes or no)").lower() not in {"y", "yes"}:
+                    raise
+                request_id = unknown.request_id
 
     def _show(self, items: list[Item]) -> None:
         columns = ("id", "name", "price", "quantity", "description")
@@ -116,7 +137,12 @@ class Shell:
             description = ask("Description")
             quantity = whole_number(ask("Quantity"))
             cost = Money.parse(self._currency, ask("Price"))
-            self._show([self._inventory.add_item(name, description, cost, quantity)])
+            added = self._sent(
+                lambda request_id: self._inventory.add_item(
+                    name, description, cost, quantity, request_id
+                )
+            )
+            self._show([added])
             return
         item = whole_number(given)
         quantity_text = ask("Quantity (10 adds ten, =10 sets the count, blank keeps it)")
@@ -128,22 +154,34 @@ class Shell:
         if change is not None:
             sets, number = change[1], int(change[2])
             if sets:
-                self._inventory.set_stock(item, number)
+                self._sent(
+                    lambda request_id: self._inventory.set_stock(item, number, None, request_id)
+                )
             else:
-                self._inventory.adjust_stock(item, number)
+                self._sent(
+                    lambda request_id: self._inventory.adjust_stock(item, number, request_id)
+                )
         if price is not None:
-            self._inventory.update_item(item, price=price)
+            self._sent(
+                lambda request_id: self._inventory.update_item(
+                    item, price=price, request_id=request_id
+                )
+            )
         self._show([self._inventory.get_item(item)])
 
     def _order(self) -> None:
         if self._last is None:
             raise ValueError("look at an item first: get_item")
-        quantity = whole_number(ask(f"Quantity of item {self._last}"))
-        placed = self._inventory.order_item(self._last, quantity)
+        item = self._last
+        quantity = whole_number(ask(f"Quantity of item {item}"))
+        placed = self._sent(
+            lambda request_id: self._inventory.order_item(item, quantity, request_id)
+        )
         typer.echo(f"order {placed.order_id}: {placed.total}, {placed.on_hand_after} left on hand")
 
     def _delete(self) -> None:
-        item = self._inventory.delete_item(whole_number(ask("Item id")))
+        wanted = whole_number(ask("Item id"))
+        item = self._sent(lambda request_id: self._inventory.delete_item(wanted, request_id))
         typer.echo(f"deleted item {item.id}, {item.name}")
 
     def _llm(self) -> None:
@@ -154,9 +192,9 @@ class Shell:
 
 
 def whole_number(text: str) -> int:
-    """Read a number; raise ValueError with a sentence."""
-    if not text.isascii() or not text.isdigit():
-        raise ValueError(f"{text!r} is not a whole number")
+    """Read a number that the API has room for; raise ValueError with a sentence."""
+    if not text.isascii() or not text.isdigit() or len(text) > DIGITS_MAX:
+        raise ValueError(f"{text!r} is not a whole number of up to {DIGITS_MAX} digits")
     return int(text)
 
 
@@ -164,7 +202,7 @@ def run(connection: Connection) -> int:
     """Run the shell; return the exit status."""
     with Inventory(connection.address, timeout=connection.timeout) as inventory:
         try:
-            Shell(inventory).run()
+            Shell(inventory, connection.address).run()
         except Leave:
             typer.echo("bye", err=True)
     return 0

@@ -27,8 +27,9 @@ Caveats: an `AsyncInventory` belongs to the loop it was opened on. gRPC does not
 open one in each process.
 """
 
-from inventory_client.aio import AsyncInventory
+from inventory_client.aio import TIMEOUT_SECONDS_MAX, AsyncInventory
 from inventory_client.blocking import Inventory
+from inventory_client.calls import is_token
 from inventory_client.errors import (
     InventoryError,
     NotAllowed,
@@ -57,6 +58,7 @@ from inventory_client.models import (
 )
 
 __all__ = [
+    "TIMEOUT_SECONDS_MAX",
     "Adjusted",
     "Answer",
     "AsyncInventory",
@@ -81,4 +83,5 @@ __all__ = [
     "Unavailable",
     "User",
     "Volume",
+    "is_token",
 ]

@@ -10,7 +10,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from inventory.v1 import assistant_pb2, auth_pb2, cluster_pb2, inventory_pb2
 from wire.channels import CLIENT_OPTIONS
 
-from inventory_client.calls import Caller
+from inventory_client.calls import Caller, is_token
 from inventory_client.models import (
     Adjusted,
     Answer,
@@ -29,6 +29,7 @@ from inventory_client.stream import SubmitStream
 
 ADDRESS_DEFAULT = "127.0.0.1:50051"
 TIMEOUT_SECONDS_DEFAULT = 5.0
+TIMEOUT_SECONDS_MAX = 86_400
 PAGE_SIZE = 500
 LINEARIZABLE = Reads.linearizable()
 
@@ -67,6 +68,14 @@ def new_request_id() -> str:
     return str(uuid_utils.uuid7())
 
 
+def chosen(request_id: str | None) -> str:
+    """Return the caller's own request id, an empty one too: it is refused rather than replaced.
+
+    A program whose variable is empty meant to try something again, not to do it twice.
+    """
+    return new_request_id() if request_id is None else request_id
+
+
 class Connection:
     """A channel, whom it speaks for, and the ways to call."""
 
@@ -82,8 +91,13 @@ class Connection:
         """Connect to a gateway at host:port.
 
         `timeout`: seconds that a call may take, retries included. `unary`: one gRPC call for each
-        mutation, instead of the shared stream. `reads`: how fresh what is read has to be.
+        mutation, instead of the shared stream. `reads`: how fresh what is read has to be. Raises
+        ValueError on a timeout that is none, and on a token that cannot be one.
         """
+        if not 0 < timeout <= TIMEOUT_SECONDS_MAX:
+            raise ValueError(f"timeout: {timeout} is not above 0 s and up to {TIMEOUT_SECONDS_MAX}")
+        if token is not None and not is_token(token):
+            raise ValueError("token: this is not a token that a login gave")
         self._channel = grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS)
         self._caller = Caller(self._channel, token)
         self._stream = SubmitStream(self._caller)
@@ -160,7 +174,7 @@ class Accounts(Connection):
     ) -> User:
         """Create a user (admins)."""
         request = auth_pb2.CreateUserRequest(
-            request_id=request_id or new_request_id(),
+            request_id=chosen(request_id),
             username=username,
             password=password,
             role=auth_pb2.Role.Value(f"ROLE_{role.upper()}"),
@@ -179,7 +193,7 @@ class Accounts(Connection):
     ) -> User:
         """Set a password (admins, and each user its own); ends every token of the user."""
         request = auth_pb2.SetPasswordRequest(
-            request_id=request_id or new_request_id(), user_id=user_id, password=password
+            request_id=chosen(request_id), user_id=user_id, password=password
         )
         response = await self._caller.call(
             _AUTH + "SetPassword",
@@ -192,9 +206,7 @@ class Accounts(Connection):
 
     async def disable_user(self, user_id: int, request_id: str | None = None) -> User:
         """Disable a user for good (admins)."""
-        request = auth_pb2.DisableUserRequest(
-            request_id=request_id or new_request_id(), user_id=user_id
-        )
+        request = auth_pb2.DisableUserRequest(request_id=chosen(request_id), user_id=user_id)
         response = await self._caller.call(
             _AUTH + "DisableUser",
             request,
@@ -262,7 +274,7 @@ class Items(Connection):
     ) -> Item:
         """Add an item (producers, admins)."""
         request = inventory_pb2.AddItemRequest(
-            request_id=request_id or new_request_id(),
+            request_id=chosen(request_id),
             name=name,
             description=description,
             price=price.to_wire(),
@@ -287,16 +299,14 @@ class Items(Connection):
         if price is not None:
             item.price.CopyFrom(price.to_wire())
         request = inventory_pb2.UpdateItemRequest(
-            request_id=request_id or new_request_id(), item=item, update_mask=FieldMask(paths=paths)
+            request_id=chosen(request_id), item=item, update_mask=FieldMask(paths=paths)
         )
         outcome = await self._mutate("update_item", inventory_pb2.Mutation(update_item=request))
         return Item.from_wire(outcome.update_item.item)
 
     async def delete_item(self, item_id: int, request_id: str | None = None) -> Item:
         """Archive an item (producers, admins)."""
-        request = inventory_pb2.DeleteItemRequest(
-            request_id=request_id or new_request_id(), item_id=item_id
-        )
+        request = inventory_pb2.DeleteItemRequest(request_id=chosen(request_id), item_id=item_id)
         outcome = await self._mutate("delete_item", inventory_pb2.Mutation(delete_item=request))
         return Item.from_wire(outcome.delete_item.item)
 
@@ -305,7 +315,7 @@ class Items(Connection):
     ) -> Adjusted:
         """Add to what is on hand, or take from it (producers, admins)."""
         request = inventory_pb2.AdjustStockRequest(
-            request_id=request_id or new_request_id(), item_id=item_id, delta=delta
+            request_id=chosen(request_id), item_id=item_id, delta=delta
         )
         outcome = await self._mutate("adjust_stock", inventory_pb2.Mutation(adjust_stock=request))
         done = outcome.adjust_stock
@@ -320,7 +330,7 @@ class Items(Connection):
     ) -> Adjusted:
         """Set the count, if it still is `expected_quantity` where given (producers, admins)."""
         request = inventory_pb2.SetStockRequest(
-            request_id=request_id or new_request_id(),
+            request_id=chosen(request_id),
             item_id=item_id,
             quantity=quantity,
             expected_quantity=expected_quantity,
@@ -339,7 +349,7 @@ class Orders(Connection):
         """Order some of one item (customers, admins)."""
         mutation = inventory_pb2.Mutation()
         order = mutation.order_item  # filled where it is: a copy costs as much as the rest
-        order.request_id = request_id or new_request_id()
+        order.request_id = chosen(request_id)
         order.item_id, order.quantity = item_id, quantity
         return Placed.from_wire((await self._mutate("order_item", mutation)).order_item)
 
@@ -347,7 +357,7 @@ class Orders(Connection):
         self, lines: Iterable[tuple[int, int]], request_id: str | None = None
     ) -> Order:
         """Order (item id, quantity)s, all of them or none (customers, admins)."""
-        request = inventory_pb2.PlaceOrderRequest(request_id=request_id or new_request_id())
+        request = inventory_pb2.PlaceOrderRequest(request_id=chosen(request_id))
         for item_id, quantity in lines:
             request.lines.add(item_id=item_id, quantity=quantity)
         outcome = await self._mutate("place_order", inventory_pb2.Mutation(place_order=request))
@@ -419,7 +429,7 @@ class Cluster(Connection):
 
     async def checkpoint(self, request_id: str | None = None) -> int:
         """Have every member hash its state at one index; return the index (admins)."""
-        request = cluster_pb2.CheckpointRequest(request_id=request_id or new_request_id())
+        request = cluster_pb2.CheckpointRequest(request_id=chosen(request_id))
         response = await self._caller.call(
             _CLUSTER + "Checkpoint",
             request,

@@ -27,6 +27,7 @@ from inventory_client.models import (
 )
 
 Result = TypeVar("Result")
+FINISH_SECONDS_MAX = 0.5
 
 
 class Inventory:
@@ -50,7 +51,11 @@ class Inventory:
             target=self._loop.run_forever, name="inventory-client", daemon=True
         )
         self._thread.start()
-        self._inventory = self._wait(_open(address, token, timeout, unary=unary, reads=reads))
+        try:
+            self._inventory = self._wait(_open(address, token, timeout, unary=unary, reads=reads))
+        except ValueError:
+            self._end()
+            raise
 
     def __enter__(self) -> Self:
         """Return the client itself; it connects on first use."""
@@ -67,14 +72,20 @@ class Inventory:
 
     def close(self) -> None:
         """See `AsyncInventory.close`."""
-        if self._loop.is_closed():
-            return
-        self._wait(self._inventory.close())
+        if not self._loop.is_closed():
+            self._wait(self._inventory.close())
+            self._wait(_finish())
+            self._end()
+
+    def _end(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
     def _wait(self, work: Coroutine[Any, Any, Result]) -> Result:
+        if self._loop.is_closed():
+            work.close()
+            raise RuntimeError("this client is closed")
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def _iterate(self, source: AsyncIterator[Result]) -> Iterator[Result]:
@@ -257,3 +268,14 @@ async def _open(
 ) -> AsyncInventory:
     """Make the client on the loop that it belongs to."""
     return AsyncInventory(address, token, timeout, unary=unary, reads=reads)
+
+
+async def _finish() -> None:
+    """Let every other task of the loop come to its end, so that none is dropped with the loop."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:
+        _, late = await asyncio.wait(others, timeout=FINISH_SECONDS_MAX)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_asyncgens()

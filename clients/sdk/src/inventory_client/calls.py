@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import time
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ BACKOFF_SECONDS_MIN = 0.02
 BACKOFF_SECONDS_MAX = 0.5
 
 Response = TypeVar("Response", bound=Message)
+_TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 
 
 def status_from(error: grpc.aio.AioRpcError) -> status_pb2.Status:
@@ -25,6 +27,8 @@ def status_from(error: grpc.aio.AioRpcError) -> status_pb2.Status:
     if status is not None:
         return status
     code: int = error.code().value[0]
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return status_pb2.Status(code=code, message="No answer came in time.")
     return status_pb2.Status(code=code, message=error.details() or error.code().name)
 
 
@@ -32,6 +36,11 @@ def backoff_seconds(attempt: int) -> float:
     """Return how long to wait before another attempt: exponential, with full jitter."""
     most = min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS_MIN * 2**attempt)
     return random.uniform(0, most)  # noqa: S311 - jitter, not a secret
+
+
+def is_token(text: str) -> bool:
+    """Tell whether a text may be a bearer token (RFC 6750 §2.1): gRPC sends nothing else."""
+    return _TOKEN.fullmatch(text) is not None
 
 
 class Caller:

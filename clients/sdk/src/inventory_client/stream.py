@@ -14,6 +14,7 @@ import grpc.aio
 from google.rpc import code_pb2, status_pb2
 from inventory.raft.v1 import raw_pb2
 from inventory.v1 import inventory_pb2
+from wire.errors import invalid_field
 from wire.outbox import Outbox
 
 from inventory_client.calls import Caller, backoff_seconds, status_from
@@ -21,6 +22,8 @@ from inventory_client.errors import error_of, may_try_again
 
 METHOD = "/inventory.v1.InventoryService/Submit"
 FRAME_MAX = 512
+FRAME_BYTES_MAX = 1 << 20
+MUTATION_BYTES_MAX = 256 << 10  # what members take at most
 SWEEP_SECONDS = 0.05
 GRACE_SECONDS = 0.2  # the gateway knows why a deadline passed: its word is waited for
 
@@ -65,9 +68,17 @@ class SubmitStream:
         self._last = 0
         self._task: asyncio.Task[None] | None = None
         self._sweeper: asyncio.TimerHandle | None = None
+        self._trouble = ""  # why the stream broke, until one brings an answer
 
     async def submit(self, raw: bytes, request_id: str, timeout: float) -> inventory_pb2.Outcome:
-        """Send a serialized Mutation; return its outcome, or raise OutcomeUnknown."""
+        """Send a serialized Mutation; return its outcome, or raise OutcomeUnknown.
+
+        One that is too long is refused here: a frame that the gateway cannot take would end the
+        stream, and with it everybody's.
+        """
+        if len(raw) > MUTATION_BYTES_MAX:
+            too_long = invalid_field("mutation", f"is over {MUTATION_BYTES_MAX} bytes long")
+            raise error_of(too_long, request_id)
         loop = asyncio.get_running_loop()
         if self._task is None:
             self._task = loop.create_task(self._run())
@@ -118,7 +129,8 @@ class SubmitStream:
         while self._deadlines and self._deadlines[0][0] <= now:
             waiting = self._waiting.get(heapq.heappop(self._deadlines)[1])
             if waiting is not None:
-                self._unknown(waiting, "No answer came in time.")
+                why = f": {self._trouble}" if self._trouble else ""
+                self._unknown(waiting, f"No answer came in time{why}.")
         self._sweeper = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
 
     def _unknown(self, waiting: Waiting, why: str) -> None:
@@ -137,6 +149,7 @@ class SubmitStream:
             try:
                 async for raw in call:
                     attempt = 0
+                    self._trouble = ""
                     self._read(raw)
                 status = status_pb2.Status(code=code_pb2.UNAVAILABLE, message="the stream ended")
             except grpc.aio.AioRpcError as error:
@@ -149,6 +162,7 @@ class SubmitStream:
                 writer.cancel()
                 await asyncio.gather(writer, return_exceptions=True)
                 call.cancel()
+            self._trouble = status.message
             if not may_try_again(status):
                 self._fail_all(status)
             await asyncio.sleep(backoff_seconds(attempt))
@@ -171,10 +185,12 @@ class SubmitStream:
             return None
         frame = raw_pb2.RawSubmitRequest()
         now = time.monotonic()
-        for _ in range(min(len(self._queue), FRAME_MAX)):
+        size = 0
+        while self._queue and len(frame.submissions) < FRAME_MAX and size < FRAME_BYTES_MAX:
             waiting = self._queue.popleft()
             if waiting.number not in self._waiting:
                 continue
+            size += len(waiting.raw)
             left_ms = max(1, int((waiting.give_up - now) * 1_000))
             submission = frame.submissions.add(correlation_id=waiting.number, mutation=waiting.raw)
             timeout = submission.timeout

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from inventory_client import Status
 
-from inventory_cli.up.layout import PROCESSES, Layout, UpError, environments, is_free
+from inventory_cli.up.layout import PROCESSES, Currency, Layout, UpError, environments, is_free
 from inventory_cli.up.processes import Child, Children
 from inventory_cli.up.view import LineView, LiveView, Watcher
 
@@ -33,9 +33,7 @@ def up(
     restart: Annotated[
         bool, typer.Option(help="Start a process that died again, after 3 s.")
     ] = True,
-    currency: Annotated[
-        str, typer.Option(help="ISO 4217; of everything in it (first start only).")
-    ] = "USD",
+    currency: Currency = "USD",
 ) -> None:
     """Run three nodes and all that is around them on this machine, until Ctrl-C."""
     layout = Layout(data.absolute())
@@ -108,7 +106,7 @@ def _watch(
         if not ready:
             ready = _is_ready(watcher.status)
             if ready:
-                view.say(f"ready: try `inventory --address {address} login Gayathri`")
+                view.say(f"ready: try `inventory --address {address} {layout.login()}`")
                 view.say(f"how it is: http://{children.page}/")
             elif time.monotonic() - began > READY_SECONDS_MAX:
                 words = "; ".join(f"{c.name}: {c.last_words()}" for c in children.children)

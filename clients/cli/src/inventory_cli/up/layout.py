@@ -9,14 +9,16 @@ logs, and the ports that were chosen once.
 import fcntl
 import json
 import os
+import re
 import secrets
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Annotated, TextIO
 
 import argon2
+import typer
 from wire.money import digits_of
 
 MEMBERS = ("node-0", "node-1", "node-2")
@@ -41,6 +43,20 @@ DEMO_ITEMS = (
 
 class UpError(Exception):
     """Why the system cannot be started, in one line."""
+
+
+def _is_currency(code: str) -> str:
+    if not re.fullmatch("[A-Z]{3}", code):
+        raise typer.BadParameter(f"{code!r} is no ISO 4217 code such as USD")
+    return code
+
+
+Currency = Annotated[
+    str,
+    typer.Option(
+        help="ISO 4217, of everything in it; counts at the first start only.", callback=_is_currency
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +143,17 @@ class Layout:
             if not (self.keys / name).exists():
                 write_private(self.keys / name, secrets.token_urlsafe(32) + "\n")
 
+    def login(self) -> str:
+        """Return how somebody logs in whom the first state has: who was there at the first start.
+
+        Not what this start was asked for: `--demo` adds nothing to data that are there.
+        """
+        users = json.loads(self.bootstrap.read_text())["users"]
+        name = DEMO_USERS[0][0]
+        if any(user["name"] == name for user in users):
+            return f"login {name}"
+        return f"login admin --password-stdin < {self.keys / 'admin.password'}"
+
     def ports(self) -> dict[str, int]:
         """Return the ports behind the gateway; chosen once, so that members find each other."""
         path = self.run / "ports.json"
@@ -142,7 +169,7 @@ class Layout:
             if all(name in kept and is_free(kept[name]) for name in wanted):
                 return kept
         chosen = dict(zip(wanted, free_ports(len(wanted)), strict=True))
-        path.write_text(json.dumps(chosen))
+        write_private(path, json.dumps(chosen))
         return chosen
 
 

@@ -1,0 +1,55 @@
+"""The shell, where an answer does not come."""
+
+import io
+from datetime import UTC, datetime
+
+import pytest
+from inventory_cli.session import Connection
+from inventory_cli.shell import run
+from inventory_client import Inventory, Item, Money, OutcomeUnknown, Placed, Reads, User
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+USER = User(1, "Ann", "customer", False, NOW)  # noqa: FBT003 - not disabled
+ITEM = Item(1, "Pen", "", Money("USD", 250), 9, NOW, NOW, None)
+
+
+@pytest.fixture
+def ids(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """Answer the third order only; return the request ids that the orders came with."""
+    seen: list[str | None] = []
+
+    def order_item(_: Inventory, item: int, quantity: int, request_id: str | None) -> Placed:
+        seen.append(request_id)
+        if len(seen) < 3:
+            raise OutcomeUnknown("No answer came.", request_id=request_id or "made-once")
+        return Placed(item, 9 - quantity, Money("USD", 250), 1)
+
+    monkeypatch.setattr(Inventory, "order_item", order_item)
+    monkeypatch.setattr(Inventory, "get_item", lambda *_: ITEM)
+    monkeypatch.setattr(Inventory, "login", lambda *_: USER)
+    return seen
+
+
+def enter(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
+    """Log in, look at an item, type the lines."""
+    typed = ["Ann", "secret99", "get_item", "1", *lines]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(typed) + "\n"))
+    assert run(Connection("127.0.0.1:1", 0.1, Reads.linearizable())) == 0
+
+
+def test_an_order_without_an_answer_is_sent_again_as_the_same(
+    ids: list[str | None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Typed anew it could be ordered twice; so the shell offers to send that very request."""
+    enter(monkeypatch, "order", "2", "yes", "y", "exit")
+    assert ids == [None, "made-once", "made-once"]
+    assert "7 left on hand" in capsys.readouterr().out
+
+
+def test_an_order_without_an_answer_can_be_left_alone(
+    ids: list[str | None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its request id is shown, for later."""
+    enter(monkeypatch, "order", "2", "no", "exit")
+    assert ids == [None]
+    assert "--request-id made-once" in capsys.readouterr().err
