@@ -66,6 +66,23 @@ def refused(call: Any, *arguments: Any, **options: Any) -> status_pb2.Status:  #
     return status
 
 
+@pytest.mark.parametrize(
+    "method", ["InventoryService/OrderItem", "InventoryService/GetItem", "AuthService/Login",
+               "AssistantService/GetPrediction"],
+)  # fmt: skip
+def test_what_cannot_be_parsed_is_an_invalid_argument(
+    channel: grpc.Channel, customer: Inventory, method: str
+) -> None:
+    """Whichever service it is for, and in the stream too."""
+    metadata = authorization(customer.token or "")
+    status = refused(channel.unary_unary(f"/inventory.v1.{method}"), b"\xff", metadata=metadata)
+    assert reason_of(status) == "INVALID_FIELD"
+    stream: Any = channel.stream_stream("/inventory.v1.InventoryService/Submit")
+    assert reason_of(refused(lambda: [*stream(iter([b"\xff"]), metadata=metadata)])) == (
+        "INVALID_FIELD"
+    )
+
+
 def test_reflection_and_health_are_served(channel: grpc.Channel) -> None:
     """Tools find the services, and probes are answered, without a token."""
     stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)

@@ -228,7 +228,8 @@ class InventoryServiceServicer:
 
     def Submit(self, request_iterator, context):
         """Mutations in bulk: each has its own outcome, and no order is promised between those in flight.
-        At 4,096 in flight the server stops reading until some are answered.
+        At 4,096 in flight, or answered and not yet read by the client, the server stops reading. A
+        message that cannot be parsed, or has too many submissions, ends the stream: INVALID_ARGUMENT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

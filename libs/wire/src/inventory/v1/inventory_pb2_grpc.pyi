@@ -76,7 +76,8 @@ class InventoryServiceStub:
     """Producers, admins and machines: totals over all items, of one revision."""
     Submit: _grpc.StreamStreamMultiCallable[_inventory_pb2.SubmitRequest, _inventory_pb2.SubmitResponse]
     """Mutations in bulk: each has its own outcome, and no order is promised between those in flight.
-    At 4,096 in flight the server stops reading until some are answered.
+    At 4,096 in flight, or answered and not yet read by the client, the server stops reading. A
+    message that cannot be parsed, or has too many submissions, ends the stream: INVALID_ARGUMENT.
     """
 
 @_typing.type_check_only
@@ -127,7 +128,8 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     """Producers, admins and machines: totals over all items, of one revision."""
     Submit: _aio.StreamStreamMultiCallable[_inventory_pb2.SubmitRequest, _inventory_pb2.SubmitResponse]  # type: ignore[assignment]
     """Mutations in bulk: each has its own outcome, and no order is promised between those in flight.
-    At 4,096 in flight the server stops reading until some are answered.
+    At 4,096 in flight, or answered and not yet read by the client, the server stops reading. A
+    message that cannot be parsed, or has too many submissions, ends the stream: INVALID_ARGUMENT.
     """
 
 class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -265,7 +267,8 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_inventory_pb2.SubmitResponse], _abc.AsyncIterator[_inventory_pb2.SubmitResponse]]:
         """Mutations in bulk: each has its own outcome, and no order is promised between those in flight.
-        At 4,096 in flight the server stops reading until some are answered.
+        At 4,096 in flight, or answered and not yet read by the client, the server stops reading. A
+        message that cannot be parsed, or has too many submissions, ends the stream: INVALID_ARGUMENT.
         """
 
 def add_InventoryServiceServicer_to_server(servicer: InventoryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

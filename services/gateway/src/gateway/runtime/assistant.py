@@ -4,9 +4,11 @@ from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
-from wire.channels import CLIENT_OPTIONS, DETAILS_KEY
+from google.protobuf.message import DecodeError
+from inventory.v1 import assistant_pb2
+from wire.channels import CLIENT_OPTIONS, DETAILS_KEY, abort
 
-from gateway.runtime.driver import TIMEOUT_DEFAULT_MS
+from gateway.runtime.driver import TIMEOUT_DEFAULT_MS, malformed
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 METHOD = "/inventory.v1.AssistantService/GetPrediction"
@@ -35,6 +37,10 @@ class Assistant:
             await context.abort(
                 grpc.StatusCode.UNIMPLEMENTED, "This inventory runs without an assistant."
             )
+        try:
+            assistant_pb2.GetPredictionRequest.FromString(raw)
+        except DecodeError:
+            await abort(context, malformed().status)
         metadata = tuple(
             (key, value)
             for key, value in context.invocation_metadata() or ()

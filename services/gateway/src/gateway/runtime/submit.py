@@ -15,9 +15,10 @@ from wire import bounds, errors
 
 from gateway.auth import Principal
 from gateway.core import Answer
-from gateway.runtime.driver import TIMEOUT_DEFAULT_MS, Driver, now_ms
+from gateway.runtime.driver import TIMEOUT_DEFAULT_MS, Driver, Refused, malformed, now_ms
 
 IN_FLIGHT_MAX = 4_096
+SUBMISSIONS_PER_FRAME_MAX = 512
 RESULTS_PER_FRAME_MAX = 512
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -27,7 +28,7 @@ class Submission:
     """One client's stream.
 
     - Every submission gets one result, with its correlation id.
-    - At IN_FLIGHT_MAX unanswered ones nothing more is read.
+    - At IN_FLIGHT_MAX whose result has not been written nothing more is read.
     """
 
     def __init__(self, driver: Driver, principal: Principal) -> None:
@@ -43,7 +44,7 @@ class Submission:
         self._all_read = False
 
     async def run(self, requests: AsyncIterator[bytes], context: Context) -> None:
-        """Read to the end and answer everything."""
+        """Read to the end and answer everything; raise Refused on what cannot be read."""
         writer = asyncio.ensure_future(self._write(context))
         try:
             async for raw in requests:
@@ -59,7 +60,13 @@ class Submission:
             await asyncio.gather(writer, return_exceptions=True)
 
     def _read(self, raw: bytes) -> None:
-        request = raw_pb2.RawSubmitRequest.FromString(raw)
+        try:
+            request = raw_pb2.RawSubmitRequest.FromString(raw)
+        except DecodeError:
+            raise malformed() from None
+        if len(request.submissions) > SUBMISSIONS_PER_FRAME_MAX:
+            most = SUBMISSIONS_PER_FRAME_MAX
+            raise Refused(errors.invalid_field("submissions", f"must be at most {most}"))
         now = now_ms()
         for submission in request.submissions:
             correlation_id = submission.correlation_id
@@ -80,7 +87,12 @@ class Submission:
             )
             if correlation_id in self._in_flight:
                 self._in_flight[correlation_id] = number
-        if len(self._in_flight) >= IN_FLIGHT_MAX:
+        self._look_for_room()
+
+    def _look_for_room(self) -> None:
+        if len(self._in_flight) + len(self._results) < IN_FLIGHT_MAX:
+            self._has_room.set()
+        else:
             self._has_room.clear()
 
     def _problem(self, correlation_id: int, raw: bytes) -> status_pb2.Status | None:
@@ -98,8 +110,6 @@ class Submission:
 
     def _told(self, correlation_id: int, answer: Answer) -> None:
         self._in_flight.pop(correlation_id, None)
-        if len(self._in_flight) < IN_FLIGHT_MAX:
-            self._has_room.set()
         if isinstance(answer, forward_pb2.Reply):
             if answer.HasField("outcome"):
                 self._results.append((correlation_id, answer.outcome))
@@ -117,4 +127,5 @@ class Submission:
                 for _ in range(min(len(self._results), RESULTS_PER_FRAME_MAX)):
                     correlation_id, outcome = self._results.popleft()
                     frame.results.add(correlation_id=correlation_id, outcome=outcome)
+                self._look_for_room()
                 await context.write(frame.SerializeToString())
