@@ -68,18 +68,14 @@ def judge(
 
     async def scenario() -> None:
         stop = asyncio.Event()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(
-                workload.run(
-                    system.address,
-                    CUSTOMERS[: clients - 1],
-                    KEEPER,
-                    shop,
-                    recorder,
-                    stop,
-                    seed=seed,
-                )
-            )
+        customers = CUSTOMERS[: clients - 1]
+        # Faults come when all are at work: hashing eight passwords takes a busy machine a while.
+        async with (
+            workload.logged_in(system.address, customers, KEEPER, shop, recorder, seed) as workers,
+            asyncio.TaskGroup() as group,
+        ):
+            for worker in workers:
+                group.create_task(worker.run(stop, keeper=worker is workers[-1]))
             await asyncio.sleep(WORK_SECONDS)
             try:
                 await faults()
@@ -87,8 +83,10 @@ def judge(
             finally:
                 stop.set()
 
-    asyncio.run(scenario())
-    recorder.close()
+    try:
+        asyncio.run(scenario())
+    finally:
+        recorder.close()
     tally = recorder.tally
     assert not tally.unresolved
     verdict.check_orders(system.watcher, tally, before)

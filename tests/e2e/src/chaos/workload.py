@@ -10,8 +10,8 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -207,17 +207,16 @@ def observed(result: object) -> dict[str, object]:
             raise TypeError(f"{result!r} is no response of this workload")
 
 
-async def run(  # noqa: PLR0913, PLR0917  # each is a fact of the run
+@asynccontextmanager
+async def logged_in(  # noqa: PLR0913, PLR0917  # each is a fact of the run
     address: str,
     customers: list[tuple[str, str]],
     keeper: tuple[str, str],
     shop: Shop,
     recorder: Recorder,
-    stop: asyncio.Event,
-    *,
     seed: int = 0,
-) -> None:
-    """Run one client for each of `customers` (name, password), and one keeper among them."""
+) -> AsyncIterator[list[Client]]:
+    """Log in one client for each of `customers` (name, password), and a keeper, the last."""
     async with AsyncExitStack() as stack:
         clients = []
         for number, (name, password) in enumerate([*customers, keeper]):
@@ -226,6 +225,4 @@ async def run(  # noqa: PLR0913, PLR0917  # each is a fact of the run
             )
             await inventory.login(name, password)
             clients.append(Client(number, inventory, recorder, shop, seed + number))
-        async with asyncio.TaskGroup() as group:
-            for number, client in enumerate(clients):
-                group.create_task(client.run(stop, keeper=number == len(customers)))
+        yield clients
