@@ -30,7 +30,8 @@ PORTION_SECONDS = 20.0
 PAUSE_SECONDS_MAX = 2.5
 REST_SECONDS_MAX = 0.5
 REACH_SECONDS_MAX = 6.0
-PASSES_MAX = 60
+OFTEN = ("wal-write", "wal-sync", "send", "apply")
+PASSES_MAX = 60  # of a step that comes often
 SEEDS = 1_000_000
 SETTINGS = {  # so that files, snapshots and cuts come often
     "INVENTORY_RAFT_SEGMENT_BYTES": str(32 << 10),
@@ -106,7 +107,8 @@ class Faults:
     def died_within(self, name: str) -> str:
         """Let a member die at a step of a write."""
         point = self._random.choice(POINTS)
-        setting = f"{point}={self._random.randrange(PASSES_MAX)}*off->kill"
+        often = point.endswith(OFTEN)
+        setting = f"{point}={self._random.randrange(PASSES_MAX) if often else 0}*off->kill"
         self._cluster.kill(name)
         self._cluster.start(name, setting)
         what = "died at"
