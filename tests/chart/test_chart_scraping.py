@@ -1,0 +1,55 @@
+"""From the rendered ServiceMonitor to every pod's metrics, as the Prometheus operator goes."""
+
+from typing import Any
+
+from rendered import helm
+from rendered.objects import chosen_by, of_kind, pods
+from rendered.scraping import SERVICE_NAME, targets
+
+
+def slices(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what Kubernetes would make of the Services: an address for each pod behind one."""
+    made = []
+    for service in of_kind(found, "Service"):
+        selector = {"matchLabels": service["spec"]["selector"]}
+        for number, pod in enumerate(pods(found)):
+            if pod.lasting and chosen_by(selector, pod.labels):
+                ports = [
+                    {"name": port["name"], "port": pod.ports[port["targetPort"]]}
+                    for port in service["spec"]["ports"]
+                ]
+                endpoint = {"addresses": [f"10.0.0.{number}"], "targetRef": {"name": pod.component}}
+                labels = {SERVICE_NAME: service["metadata"]["name"]}
+                made.append(
+                    {"metadata": {"labels": labels}, "ports": ports, "endpoints": [endpoint]}
+                )
+    return made
+
+
+def scraped(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the targets of some rendered objects."""
+    return targets(of_kind(found, "ServiceMonitor"), of_kind(found, "Service"), slices(found))
+
+
+def test_every_pod_is_scraped_once_where_it_serves_its_metrics() -> None:
+    """By the job of its part."""
+    found = helm.objects("all")
+    jobs = sorted(
+        (one["labels"]["job"], one["targets"][0].partition(":")[2]) for one in scraped(found)
+    )
+    parts = sorted(pod.component for pod in pods(found) if pod.lasting)
+    assert jobs == [(part, "9100") for part in parts]
+    assert all(one["labels"]["job"] == one["labels"]["pod"] for one in scraped(found))
+
+
+def test_a_port_of_another_name_is_not_scraped() -> None:
+    """The monitor's name of it is what counts."""
+    found = helm.parsed(helm.values_of("all"))
+    [monitor] = of_kind(found, "ServiceMonitor")
+    monitor["spec"]["endpoints"][0]["port"] = "other"
+    assert scraped(found) == []
+
+
+def test_without_a_monitor_nothing_is_scraped() -> None:
+    """The default."""
+    assert scraped(helm.objects("default")) == []
