@@ -233,6 +233,8 @@ def test_members_on_empty_volumes_are_told_from_a_first_start() -> None:
     assert "node-1 and node-2 have come up on an empty volume" in found[0].says
     first = [member(name, role=FOLLOWER, **empty) for name in VOTERS]
     assert kinds(facts(*first)) == ["no_leader"]
+    begun = member("node-0", role=FOLLOWER, leader="", term=0)
+    assert kinds(facts(begun, *lost)) == ["no_leader"]
 
 
 def test_a_removed_member_is_not_missed() -> None:

@@ -129,7 +129,7 @@ def _no_leader(facts: Facts) -> Iterator[Finding]:
     voters = voters_of(facts)
     answer = [name for name in voters if name in facts.there]
     empty = [name for name, one in facts.there.items() if one.standing in WAITING]
-    if empty and len(empty) < len(facts.there):
+    if empty and any(one.term for name, one in facts.there.items() if name not in empty):
         yield Finding(
             "volumes_lost",
             Severity.CRITICAL,
