@@ -19,6 +19,7 @@ LEADER = cluster_pb2.MEMBER_ROLE_LEADER
 FOLLOWER = cluster_pb2.MEMBER_ROLE_FOLLOWER
 VOTER = cluster_pb2.MEMBER_STANDING_VOTER
 LEARNER = cluster_pb2.MEMBER_STANDING_LEARNER
+UNSPECIFIED = cluster_pb2.MEMBER_STANDING_UNSPECIFIED
 JOINING = cluster_pb2.MEMBER_STANDING_JOINING
 NOW_MS = 1_800_000_000_000
 ROOT = Path(__file__).resolve().parents[3]
@@ -219,7 +220,9 @@ def test_many_elections_are_counted_once_each() -> None:
     recent = recent_elections(facts(one, two))
     assert [one.term for one in recent] == [3, 2, 1]
     assert recent[0].see_time == election(3, 101).see_time
-    two.elections.append(election(4, 1))
+    two.elections.extend([election(4, 3), election(5, 2)])
+    assert findings(facts(one, two)) == []
+    two.elections.append(election(6, 1))
     assert kinds(facts(one, two)) == ["elections"]
 
 
@@ -233,6 +236,8 @@ def test_members_on_empty_volumes_are_told_from_a_first_start() -> None:
     assert "node-1 and node-2 have come up on an empty volume" in found[0].says
     first = [member(name, role=FOLLOWER, **empty) for name in VOTERS]
     assert kinds(facts(*first)) == ["no_leader"]
+    opening = [member(name, **empty | {"standing": UNSPECIFIED}) for name in VOTERS[1:]]
+    assert kinds(facts(alone, *opening)) == ["no_leader"]
     begun = member("node-0", role=FOLLOWER, leader="", term=0)
     assert kinds(facts(begun, *lost)) == ["no_leader"]
 

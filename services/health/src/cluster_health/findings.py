@@ -15,12 +15,12 @@ from cluster_health.facts import Facts, behind, lead_of, voters_of
 from cluster_health.serving import COMMIT_MS_MAX, LAG_ENTRIES_MAX
 
 CLOCK_SKEW_MS_MAX = 1_000
-ELECTIONS_MAX = 3  # in ELECTIONS_MS; so many are too many
+ELECTIONS_MAX = 5  # in ELECTIONS_MS; so many are too many: a rolling restart makes up to three
 ELECTIONS_MS = 600_000
 FREE_PERCENT_LOW = 15
 FREE_PERCENT_CRITICAL = 5
 
-WAITING = (cluster_pb2.MEMBER_STANDING_JOINING, cluster_pb2.MEMBER_STANDING_UNSPECIFIED)
+JOINING = cluster_pb2.MEMBER_STANDING_JOINING
 
 
 class Severity(enum.StrEnum):
@@ -128,7 +128,7 @@ def _no_leader(facts: Facts) -> Iterator[Finding]:
         return
     voters = voters_of(facts)
     answer = [name for name in voters if name in facts.there]
-    empty = [name for name, one in facts.there.items() if one.standing in WAITING]
+    empty = [name for name, one in facts.there.items() if one.standing == JOINING]
     if empty and any(one.term for name, one in facts.there.items() if name not in empty):
         yield Finding(
             "volumes_lost",
@@ -279,7 +279,7 @@ def _elections(facts: Facts) -> Iterator[Finding]:
             Severity.WARNING,
             f"{len(recent)} elections in ten minutes; each stops writes for a moment.",
             "Look for members that run short of processor time, for slow disks and for a network "
-            "that loses packets. A rolling restart makes elections too.",
+            "that loses packets.",
             "elections",
         )
 
