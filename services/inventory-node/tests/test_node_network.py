@@ -51,6 +51,7 @@ class Side:
         self.events: list[events.Event] = []
         gate = Gate(KEY, WATCH_KEY)
         self.heard: list[peer_pb2.Caller] = []
+        self.is_read = True
         self.peer_api = PeerApi(
             gate,
             Local(CLUSTER, OTHER, Contact("b", "b:1")),
@@ -69,8 +70,10 @@ class Side:
         if isinstance(event, events.ChunkReceived):
             self.on_chunk(event)
 
-    def describe(self) -> peer_pb2.DescribeResponse:
+    def describe(self) -> peer_pb2.DescribeResponse | None:
         """Say what this member is."""
+        if not self.is_read:
+            return None
         return peer_pb2.DescribeResponse(
             name="b", cluster_id=CLUSTER, member_id=OTHER, bootstrapped=True, term=4
         )
@@ -685,6 +688,20 @@ class TestGateways:
                 for metadata in ((), authorization("")):
                     call = stub.GetMember(forward_pb2.GetMemberRequest(), metadata=metadata)
                     assert await call.code() is grpc.StatusCode.UNAUTHENTICATED
+
+        run(scenario)
+
+    def test_a_member_that_has_not_read_its_log_does_not_pass_for_an_empty_one(self) -> None:
+        """An empty peer that believed it would begin beside its data, with a vote."""
+
+        async def scenario() -> None:
+            async with serving() as side, calling(side) as (peers, _, _):
+                side.is_read = False
+                assert await peers.describe() == [None]
+                side.is_read = True
+                [described] = await peers.describe()
+                assert described is not None
+                assert described.term == 4
 
         run(scenario)
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,9 +18,11 @@ import grpc
 import pytest
 from chaos.up import COMMAND, ROOT, Up, free_port, kill
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from inventory_client import Inventory
 
 pytestmark = pytest.mark.slow
 SECONDS_MAX = 30
+ELECTIONS_SECONDS = 2.0  # some elections would fit
 SERVING = health_pb2.HealthCheckResponse.SERVING
 
 
@@ -106,6 +109,42 @@ def test_it_tells_a_lost_member_from_a_lost_majority(tmp_path: Path) -> None:
         assert "Start the members that do not answer." in fetch(running, "/")[1]
         until("nothing serves", lambda: not any(served(running, *names).values()))
         assert served(running, "") == {"": True}
+
+
+def test_empty_volumes_elect_nobody_and_it_says_so(tmp_path: Path) -> None:
+    """Two of three volumes are lost while all are down: the third has what was acknowledged."""
+    with Up(tmp_path / "data") as running, Inventory(running.address) as client:
+        client.login("Gayathri", "password1")
+        client.order_item(1, 1)
+    for name in ("node-1", "node-2"):
+        shutil.rmtree(running.data / name)
+    words = tmp_path / "again"
+    with words.open("w") as output:
+        again = subprocess.Popen(  # noqa: S603 - our own command
+            COMMAND,
+            env=os.environ
+            | {"INVENTORY_UP_DATA": str(running.data), "INVENTORY_UP_PORT": str(running.port)},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+
+        def lost() -> bool:
+            status, text = fetch(running, "/status")
+            return status == 200 and "volumes_lost" in text
+
+        until("it is found", lost)
+        time.sleep(ELECTIONS_SECONDS)
+        known = json.loads(fetch(running, "/status")[1])
+        assert [one["kind"] for one in known["findings"]][:2] == ["volumes_lost", "no_leader"]
+        assert known["findings"][0]["runbook"] == "runbooks/volumes-lost"
+        standings = [one["standing"] for one in known["members"]]
+        assert standings == ["voter", "joining", "joining"]
+        assert fetch(running, "/healthz")[0] == 503
+    finally:
+        os.killpg(again.pid, signal.SIGINT)
+        again.wait(SECONDS_MAX)
 
 
 def started(settings: dict[str, str]) -> tuple[int, str]:

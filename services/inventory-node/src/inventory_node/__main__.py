@@ -94,6 +94,7 @@ class Member:
         self._is_first = config.node_name in self._ids
         own_id = self._ids.get(config.node_name, 0)  # 0: not drawn, or not read yet
         self._identity = Identity(cluster_id, own_id, config.node_name)
+        self._is_read = False  # what is on the disk is known
         self._bootstrapped = False
         self._term = 0  # known before the node runs
         self._node: Node | None = None
@@ -102,7 +103,10 @@ class Member:
         self._joining: Joining | None = None
         self._ending = False
 
-    def _describe(self) -> peer_pb2.DescribeResponse:
+    def _describe(self) -> peer_pb2.DescribeResponse | None:
+        """Say what this member is; None before its log is read, when it might seem to be empty."""
+        if not self._is_read:
+            return None
         term = self._node.view().term if self._node is not None else self._term
         return peer_pb2.DescribeResponse(
             cluster_id=self._identity.cluster_id,
@@ -163,6 +167,7 @@ class Member:
             self._ids,
             network_peers,
             self._is_ending,
+            self._know,
         )
 
         async def live() -> None:
@@ -184,6 +189,12 @@ class Member:
 
     def _is_ending(self) -> bool:
         return self._ending
+
+    def _know(self, recovered: Recovered) -> None:
+        """Answer peers that start by what is on the disk, long before this member is open."""
+        self._is_read = True
+        self._bootstrapped = recovered.identity is not None
+        self._term = recovered.hard_state.term
 
     def _take_over(self, recovered: Recovered) -> None:
         """Be the member that the log says."""

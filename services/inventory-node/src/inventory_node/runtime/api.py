@@ -179,7 +179,7 @@ class PeerApi(peer_pb2_grpc.PeerServiceServicer):
         gate: Gate,
         own: Local,
         post: Post,
-        describe: Callable[[], peer_pb2.DescribeResponse],
+        describe: Callable[[], peer_pb2.DescribeResponse | None],
         heard: Callable[[peer_pb2.Caller], None],
     ) -> None:
         """Take frames for one member of one cluster."""
@@ -286,10 +286,14 @@ class PeerApi(peer_pb2_grpc.PeerServiceServicer):
     async def Describe(
         self, request: peer_pb2.DescribeRequest, context: Context
     ) -> peer_pb2.DescribeResponse:
-        """Say what this member is, while it starts and after."""
+        """Say what this member is, while it starts and after; UNAVAILABLE before it knows."""
         del request
         await self._gate.check(context)
-        return self._describe()
+        described = self._describe()
+        if described is None:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the log is not read yet")
+            raise RuntimeError("abort returned")  # for the type checker: it never does
+        return described
 
 
 def member_response(cluster_id: str, member: cluster_pb2.Member) -> forward_pb2.GetMemberResponse:

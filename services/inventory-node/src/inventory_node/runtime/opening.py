@@ -48,11 +48,14 @@ class Opening:
         first: Mapping[str, int],
         peers: Peers,
         is_ending: Callable[[], bool],
+        know: Callable[[Recovered], None],
     ) -> None:
         """Know the data directory, the first members' ids by name, and whom to ask.
 
         `segment_bytes` is the size of the log's files to come.
         `own` has the id 0 for a member that is none of the first.
+        `know` is told what was read as soon as it is: an empty peer asks before this one is open,
+        and would begin beside it, with a vote, if it heard that nobody has data.
         """
         self._folder = folder
         self._segment_bytes = segment_bytes
@@ -60,6 +63,7 @@ class Opening:
         self._first = first
         self._peers = peers
         self._is_ending = is_ending
+        self._know = know
 
     async def open(self, address: str) -> Recovered:
         """Return the log; raise Exit, BootstrapRefused, LogDamaged or LogForeign.
@@ -150,9 +154,11 @@ class Opening:
     def _read(self) -> Recovered:
         disk = ThreadedDisk(self._folder / "wal", _never)
         try:
-            return recover(disk, segment_bytes=self._segment_bytes)
+            recovered = recover(disk, segment_bytes=self._segment_bytes)
         finally:
             disk.close()
+        self._know(recovered)
+        return recovered
 
     def _run_now(self, operations: Sequence[DiskOperation]) -> None:
         """Run a plan of the log and wait for it, before there is a node."""
