@@ -53,6 +53,7 @@ class Checks:
         self.last_term = 0  # of that one
         self.commands = 0  # of all members together
         self.configuration = founders  # the newest that was applied anywhere
+        self.configuration_index = 0
         self.durable: dict[int, Durable] = {}  # by member
         self._ledger = ledger
         self._coverage = coverage
@@ -124,6 +125,7 @@ class Checks:
             self.last_index, self.last_term = entry.index, entry.term
             self._ledger.applied(entry, outcomes)
             if entry.kind is EntryKind.CONFIGURATION:
+                self.configuration_index = entry.index
                 self._configured(decode_configuration(entry.payload))
 
     def _configured(self, after: Configuration) -> None:

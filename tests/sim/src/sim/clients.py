@@ -17,11 +17,11 @@ from wire import errors
 from sim.timeline import Timeline
 
 DEADLINE_MS = 500  # of one attempt
-REST_US_MAX = 50_000  # between operations
+REST_US_MAX = 70_000  # between operations
 AGAIN_US = (1_000, 50_000)  # until an unknown outcome is asked for again
 TEXT_MAX = 3_000  # characters of a description: a batch of the log takes several sectors
 STALENESS_MS = 200  # of bounded reads
-DRIFT = 1.25  # at most, of a member's clock against another's
+DRIFT = 2  # at most, of the world's time against a member's clock
 UNKNOWN_CODES = {code_pb2.DEADLINE_EXCEEDED, code_pb2.UNAVAILABLE, code_pb2.RESOURCE_EXHAUSTED}
 Changes = tuple[tuple[int, int], ...]  # (item, delta)s
 
@@ -67,6 +67,13 @@ class Read:
     levels: Mapping[int, int]  # by item
     is_linearizable: bool
 
+    @property
+    def kind(self) -> str:
+        """Return how fresh it was to be."""
+        if self.is_linearizable:
+            return "linearizable"
+        return "bounded" if self.floor else "stale"
+
 
 class Horizon:
     """What clients share: the items, and the newest revision that any of them was told of.
@@ -88,7 +95,7 @@ class Horizon:
 
     def at(self, time_us: int) -> int:
         """Return the newest revision that was known at a time."""
-        return self._known[bisect_right(self._known, (time_us, 1 << 62)) - 1][1]
+        return self._known[bisect_right(self._known, (max(0, time_us), 1 << 62)) - 1][1]
 
 
 class Gateway(Protocol):
@@ -118,7 +125,7 @@ class Judge(Protocol):
 
 
 class Client:
-    """Someone who orders, looks, and now and then restocks.
+    """Someone who orders, looks, and now and then restocks; or, to `only_reads`, looks alone.
 
     - One operation at a time; an unknown outcome is asked for again, never given up.
     """
@@ -132,6 +139,8 @@ class Client:
         gateway: Gateway,
         horizon: Horizon,
         judge: Judge,
+        *,
+        only_reads: bool = False,
     ) -> None:
         """`start` begins; `horizon` is shared by all clients."""
         self.number = number
@@ -140,6 +149,7 @@ class Client:
         self.reads: list[Read] = []
         self.stopping = False
         self._reading = False
+        self._only_reads = only_reads
         self._timeline = timeline
         self._random = random
         self._gateway = gateway
@@ -159,7 +169,7 @@ class Client:
     def _begin(self) -> None:
         if self.stopping or not self.idle:
             return
-        roll = self._random.randrange(20)
+        roll = self._random.randrange(5 if self._only_reads else 20)
         if roll < 5:
             self._read(is_query=roll == 0, is_relaxed=roll > 2)
         else:
@@ -179,7 +189,7 @@ class Client:
             if self._random.getrandbits(1):
                 options.consistency = inventory_pb2.CONSISTENCY_BOUNDED_STALENESS
                 options.max_staleness.FromMilliseconds(STALENESS_MS)
-                floor = self._horizon.at(call_us - int(STALENESS_MS * 1000 * DRIFT))
+                floor = self._horizon.at(call_us - STALENESS_MS * 1000 * DRIFT)
         self._reading = True
 
         def told(response: bytes) -> None:
@@ -187,7 +197,15 @@ class Client:
             if response:
                 now_us = self._timeline.now_us
                 revision, levels = _shown(response, is_query=is_query)
-                read = Read(self.number, call_us, now_us, floor, revision, levels, not is_relaxed)
+                read = Read(
+                    self.number,
+                    call_us,
+                    now_us,
+                    floor,
+                    revision,
+                    levels,
+                    not is_relaxed,
+                )
                 self._judge.read(read)
                 self.reads.append(read)
                 if not is_relaxed:
@@ -206,13 +224,13 @@ class Client:
             kind, changes = "adjust_stock", ((items[0], self._random.randrange(10, 40)),)
             mutation.adjust_stock.request_id = request_id
             mutation.adjust_stock.item_id, mutation.adjust_stock.delta = changes[0]
-        elif roll == 6:
+        elif roll < 8:
             kind, changes = "update_item", ()
             mutation.update_item.request_id = request_id
             mutation.update_item.item.id = items[0]
             mutation.update_item.item.description = "x" * self._random.randrange(1, TEXT_MAX)
             mutation.update_item.update_mask.paths.append("description")
-        elif roll < 9:
+        elif roll < 10:
             kind = "place_order"
             changes = tuple((item, -self._random.randrange(1, 4)) for item in items)
             mutation.place_order.request_id = request_id

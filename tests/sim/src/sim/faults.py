@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from random import Random
 
 FIRST_US = 700_000  # before it nothing goes wrong
-REST_US_MAX = 700_000  # from the beginning of one fault to the next
+REST_US_MAX = 1_200_000  # from the beginning of one fault to the next
 LASTS_US = (20_000, 1_500_000)
 FOUNDERS = (3, 3, 3, 5)  # one of these
 LEADER = 0  # in the place of a member: whoever leads when the fault begins
@@ -29,6 +29,7 @@ class FaultKind(enum.Enum):
     BLACKOUT = "blackout"  # every member loses power at once
     ISOLATE = "isolate"  # nothing reaches it, nothing leaves it
     APART = "apart"  # as ISOLATE, but gateways still reach it
+    ASIDE = "aside"  # it and a gateway hear each other, and nobody else
     DEAF = "deaf"  # nothing reaches it
     MUTE = "mute"  # nothing leaves it
     SPLIT = "split"  # two groups that do not hear each other
@@ -85,7 +86,7 @@ class Plan:
     faults: tuple[Fault, ...]
 
 
-def draw_plan(seed: int, *, duration_us: int = 8_000_000) -> Plan:
+def draw_plan(seed: int, *, duration_us: int = 7_000_000) -> Plan:
     """Draw the plan of a seed."""
     random = Random(f"plan {seed}")
     founders = random.choice(FOUNDERS)

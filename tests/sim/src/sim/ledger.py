@@ -134,8 +134,8 @@ class Ledger:
         shown = {item: self.level(item, read.revision) for item in read.levels}
         if read.revision > self.last_index or read.revision < read.floor or shown != read.levels:
             raise SafetyViolation(
-                f"a read shows {read.levels} at revision {read.revision}; it should show {shown}, "
-                f"at {read.floor} or later"
+                f"a {read.kind} read shows {read.levels} at revision {read.revision}; it should "
+                f"show {shown}, at {read.floor} or later"
             )
 
 

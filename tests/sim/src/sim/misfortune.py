@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sim.world import World
 
 SKEW_MS_MAX = 120_000
-DRIFT_PER_MILLE = (900, 950, 1050, 1100)
+DRIFT_PER_MILLE = (500, 900, 1100, 1500)
 CRASH_OPERATIONS_MAX = 16  # of the disk, until the power goes
 SLOWER = (3, 10, 40)
 STORMS = (FaultKind.DROP, FaultKind.DUPLICATE, FaultKind.DELAY, FaultKind.REORDER)
@@ -96,6 +96,8 @@ class Misfortune:
                 begin = self._lose
             case FaultKind.ISOLATE | FaultKind.APART | FaultKind.DEAF | FaultKind.MUTE:
                 begin = self._cut_off
+            case FaultKind.ASIDE:
+                begin = self._set_aside
             case FaultKind.SLOW_DISK | FaultKind.HUNG_DISK | FaultKind.DISK_FULL:
                 begin = self._burden
             case FaultKind.SYNC_ERROR | FaultKind.STORE_ERROR:
@@ -163,6 +165,15 @@ class Misfortune:
         if kind is not FaultKind.MUTE:
             cuts.append(network.cut(others, [name]))
         return partial(self._mend, cuts)
+
+    def _set_aside(self, _: FaultKind, process: Process, random: Random) -> Ending:
+        """Leave a gateway to a member that may not know that it leads no longer."""
+        peers, gateways = self._world.names()
+        aside = {process.name, random.choice(gateways)}
+        others = [name for name in (*peers, *gateways) if name not in aside]
+        network = self._world.network
+        both = sorted(aside)
+        return partial(self._mend, [network.cut(both, others), network.cut(others, both)])
 
     def _mend(self, cuts: Sequence[Cut]) -> None:
         for cut in cuts:

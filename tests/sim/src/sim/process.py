@@ -179,7 +179,7 @@ class Process:
         self.paused = False
         self.removed = False  # and knows it
         self.has_run = False
-        self._last_configuration = Configuration(frozenset(founders))  # when it ended
+        self._last_configuration = (0, Configuration(frozenset(founders)))  # when it ended
         self.troubles = Troubles()
         self.senses = Senses(self)
         self.disk_us_max = random.choice(DISK_US_MAX)
@@ -225,10 +225,11 @@ class Process:
         return not self.has_run and self.id not in self.founders
 
     @property
-    def configuration(self) -> Configuration:
-        """Return the newest configuration that the member's log holds."""
+    def configuration(self) -> tuple[int, Configuration]:
+        """Return the newest configuration that the member's log holds, with its index."""
         if self.node is not None:
-            return self.node._raft.configuration
+            found = self.node._raft._state.log.configurations
+            return found.index, found.current
         return self._last_configuration
 
     def fill(self, *, is_full: bool) -> None:
@@ -320,7 +321,7 @@ class Process:
         self.disk.wipe()
         self.troubles.log_flipped = False
         self.removed = False
-        self._last_configuration = Configuration(frozenset(self.founders))
+        self._last_configuration = (0, Configuration(frozenset(self.founders)))
         rmtree(self._folder, ignore_errors=True)
         self.settings = replace(self.settings, member_id=self.world.next_member())
         self._bootstrap()

@@ -39,10 +39,14 @@ def recover(world: World) -> str:
 
 
 def smallest_quorum(world: World) -> list[Process]:
-    """Choose voters with safe disks that are a majority, whichever configuration is in force."""
+    """Choose voters with safe disks that are a majority, whichever configuration is in force.
+
+    That is the one that was applied last, or one that somebody's log holds behind it.
+    """
     safe = [one for one in world.processes.values() if one.has_run and not world.is_frail(one)]
-    configurations = [world.checks.configuration]
-    configurations += [one.configuration for one in safe if one.id in world.checks.durable]
+    held = [one.configuration for one in safe]
+    newer = [known for index, known in held if index > world.checks.configuration_index]
+    configurations = [world.checks.configuration, *newer]
     chosen = list(safe)
     random = Random(f"{world.plan.seed} quorum")
     for process in random.sample(safe, len(safe)):

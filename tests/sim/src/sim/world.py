@@ -40,10 +40,13 @@ GATEWAYS = ("gateway-1", "gateway-2")
 CLUSTER_ID = "cluster"
 ITEMS = 3
 STOCK = 30  # of each item at the start
-CLIENTS = 4
+CLIENTS = 6
+READERS = 2  # of them, one at each gateway
 ADMIN = 2  # a user id, in the order of the first state
 CHECKPOINT_US = 900_000  # from one to the next
 CHECKPOINT_SESSION = 0  # of no gateway
+EVENTS_MIN = 5_000  # a run with fewer goes on for a while when the last fault is over
+CALM_TICKS_MAX = 400
 TRACE_LINES = 2_000  # kept to look at when a run fails
 NO_PASSWORD = "$argon2id$none"  # noqa: S105 - a hash that no password has
 
@@ -93,7 +96,16 @@ class World:
     def _client(self, number: int) -> Client:
         gateway = self.gateways[number % len(self.gateways)]
         random = self._random(f"client {number}")
-        return Client(number, ADMIN, self.timeline, random, gateway, self.horizon, self.ledger)
+        return Client(
+            number,
+            ADMIN,
+            self.timeline,
+            random,
+            gateway,
+            self.horizon,
+            self.ledger,
+            only_reads=number >= CLIENTS - READERS,
+        )
 
     def live(self) -> None:
         """Run the part with faults."""
@@ -111,6 +123,10 @@ class World:
             delay_us = fault.at_us - self.timeline.now_us
             self.timeline.after(delay_us, partial(self.misfortune.begin, fault))
         self.timeline.run_until(self.plan.duration_us)
+        for _ in range(CALM_TICKS_MAX):
+            if self.trace.count >= EVENTS_MIN:
+                break
+            self.timeline.run_until(self.timeline.now_us + TICK_US)
 
     def close(self) -> None:
         """Close the databases."""
