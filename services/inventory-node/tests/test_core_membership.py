@@ -5,7 +5,7 @@ from pathlib import Path
 
 from inventory.raft.v1 import membership_pb2
 from inventory.v1 import cluster_pb2
-from inventory_node.events import ChangeAsked
+from inventory_node.events import ChangeAsked, Tick
 from inventory_node.ports import Contact
 from sim.hands import Hands, Member, get_item, order
 from wire.errors import Reason, reason_of
@@ -242,3 +242,47 @@ def test_a_leader_that_removes_itself_says_that_it_is_done(tmp_path: Path) -> No
     assert standing(leader, ticket) == REMOVED
     assert hands[2].leads != hands[3].leads
     assert view(leader) == cluster_pb2.MEMBER_STANDING_REMOVED
+
+
+def test_a_leader_of_an_earlier_term_says_nothing_of_a_member_that_came_later(
+    tmp_path: Path,
+) -> None:
+    """It was cut off before, so what it has committed does not tell of that member."""
+    hands = Hands(tmp_path)
+    old = hands.elect(1)
+    hands.pass_time(2)
+    old.cut_off = True
+    leader = hands.elect(2)
+    hands.add(4)
+    hands.pass_time(2, 2, 3)
+    ticket = ask(leader, join(4))
+    hands.pass_time(4, 2, 3)
+    assert standing(leader, ticket) == LEARNER
+    request = join(4, empty=False)
+    request.join.term = hands[4].node.view().term
+    assert old.leads
+    ticket = ask(old, request)
+    assert old.transport.changes[ticket].HasField("not_leader")
+
+
+def test_a_leader_that_has_committed_nothing_in_its_term_says_of_nobody_that_it_was_removed(
+    tmp_path: Path,
+) -> None:
+    """It does not know yet what its predecessors committed (Raft §8)."""
+    hands = Hands(tmp_path)
+    hands.elect(1).cut_off = True
+    successor = hands[2]
+    for _ in range(successor.settings.election_timeout_ticks_min):
+        hands[3].handle(Tick())
+    while not successor.leads:
+        successor.handle(Tick())
+        for _ in range(4):
+            for other in () if successor.leads else (2, 3):
+                hands[other].work()
+            if not successor.leads:
+                hands.deliver()
+    ticket = ask(successor, join(9, empty=False))
+    assert successor.transport.changes[ticket].HasField("not_leader")
+    hands.settle()
+    ticket = ask(successor, join(9, empty=False))
+    assert standing(successor, ticket) == REMOVED

@@ -30,9 +30,10 @@ from wire.tasks import until_first
 from inventory_node import bootstrap, events
 from inventory_node.config import Config
 from inventory_node.core import Halted, Node, NodeSettings, Ports
+from inventory_node.joining import Joining
 from inventory_node.ports import Contact
 from inventory_node.runtime.api import Gate, Gateways, PeerApi, member_response
-from inventory_node.runtime.changes import Changes, Joining
+from inventory_node.runtime.changes import Asking, Changes
 from inventory_node.runtime.failpoints import adapters
 from inventory_node.runtime.loop import TICK_SECONDS, Loop
 from inventory_node.runtime.metrics import Counts, NodeCollector, registry
@@ -252,8 +253,9 @@ class Member:
 
     async def _take_part(self, node: Node, peers: Peers) -> None:
         """See to it that this member takes part, or stays up without campaigning."""
-        self._joining = Joining(self._identity, self._config.address, peers)
-        await self._joining.run(self.view, auto=self._config.node_join == "auto")
+        is_auto = self._config.node_join == "auto"
+        self._joining = Joining(self._identity, self._config.address, auto=is_auto)
+        await Asking(self._joining, peers, self._identity.cluster_id).run(self.view)
         node.allow_campaigns(allowed=False)
         await asyncio.Event().wait()
 

@@ -135,7 +135,9 @@ class Membership:
 
     def _join(self, ticket: int, join: membership_pb2.Join, raft: RawNode) -> None:
         configuration, member = raft.configuration, join.member_id
-        if member in configuration.voters:
+        if join.term > raft.term:
+            self._answer(ticket, self._not_leader(raft))
+        elif member in configuration.voters:
             self._done(ticket, membership_pb2.STANDING_VOTER)
         elif member in configuration.learners:
             if join.is_learner:
@@ -144,7 +146,9 @@ class Membership:
                 self._change(ticket, Promote(member), membership_pb2.STANDING_VOTER, raft)
         elif not join.is_empty:
             known = raft.configuration_at(raft.commit_index)
-            if member in known.voters | known.learners:  # the removal may still be taken back
+            is_known = raft.term_at(raft.commit_index) == raft.term  # what is committed (Raft §8)
+            if not is_known or member in known.voters | known.learners:
+                # The removal may still be taken back.
                 self._answer(ticket, self._not_leader(raft))
             else:
                 self._done(ticket, membership_pb2.STANDING_REMOVED)

@@ -53,6 +53,7 @@ class FaultKind(enum.Enum):
     ADD = "add"  # an operator starts another member, which joins
 
 
+OFTEN = (FaultKind.CRASH, FaultKind.ASIDE)  # more than others: few of them strike where it hurts
 DISK_LOSSES = (FaultKind.LOST_DISK, FaultKind.LOG_FLIP)  # for frail members only
 
 

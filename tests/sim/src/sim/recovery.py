@@ -20,6 +20,7 @@ from sim.world import ADMIN, GATEWAYS, World
 QUORUM_TICKS_MAX = 400  # ten seconds, to elect, to catch up and to commit a write
 ANSWERS_TICKS_MAX = 400
 AGREE_TICKS_MAX = 800
+JOIN_TICKS_MAX = 1_600  # for those whose disks are empty, one after the other
 CHECKPOINT_TICKS = 40  # between two tries
 
 
@@ -114,7 +115,11 @@ def _agree(world: World) -> str:
         taking_part = participants(world)
         return are_level(taking_part) and len(taking_part) == count(world)
 
-    world.run_until(level, AGREE_TICKS_MAX, "all who take part are level")
+    def joined() -> bool:
+        voters = world.checks.configuration.voters
+        return level() and all(one.id in voters and not one.removed for one in world.running())
+
+    world.run_until(joined, JOIN_TICKS_MAX, "all who run are voters, and level")
     for _ in range(AGREE_TICKS_MAX // CHECKPOINT_TICKS):
         world.checkpoint()
         _pass(world, CHECKPOINT_TICKS)

@@ -11,12 +11,11 @@ from inventory.v1 import cluster_pb2
 from wire import errors
 
 from inventory_node import events
+from inventory_node.joining import Joining
 from inventory_node.runtime.api import Gate
 from inventory_node.runtime.peers import Peers
-from inventory_node.wal import Identity
 
 JOIN_SECONDS = 0.5  # between two tries
-ALONE_TIMES = 4  # without a leader, until a voter asks whether it still is one
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -59,29 +58,19 @@ class Changes(membership_pb2_grpc.MembershipServiceServicer):
             waiting.set_result(response)
 
 
-class Joining:
-    """Asks the leader how this member takes part, and to let it.
+class Asking:
+    """Asks the leader what a member has to ask about itself."""
 
-    - It asks to take part only while the member's log says that it never did, or that it follows
-      without a vote, and only where it is to do so by itself.
-    - A member that hears of no leader asks whether it was removed: nobody else may have told it.
-    """
-
-    def __init__(self, identity: Identity, address: str, peers: Peers) -> None:
-        """Ask for this member, which others find at `address`."""
-        self.was_removed = False
-        self._identity = identity
-        self._address = address
+    def __init__(self, joining: Joining, peers: Peers, cluster_id: str) -> None:
+        """Ask the peers, one of which leads."""
+        self._joining = joining
         self._peers = peers
+        self._cluster_id = cluster_id
         self._told = ""
 
-    async def standing(self, *, is_empty: bool) -> membership_pb2.Standing.ValueType | None:
+    async def standing(self, join: membership_pb2.Join) -> membership_pb2.Standing.ValueType | None:
         """Ask once; return how the member takes part, None when no leader says."""
-        request = membership_pb2.ChangeRequest(cluster_id=self._identity.cluster_id)
-        request.join.member_id = self._identity.member_id
-        request.join.name = self._identity.name
-        request.join.address = self._address
-        request.join.is_empty = is_empty
+        request = membership_pb2.ChangeRequest(cluster_id=self._cluster_id, join=join)
         for response in await self._peers.ask(request):
             match response.WhichOneof("result"):
                 case "done":
@@ -92,24 +81,16 @@ class Joining:
                     pass
         return None
 
-    async def run(self, view: Callable[[], cluster_pb2.Member], *, auto: bool) -> None:
-        """Go on until the member was removed; `auto`: ask for a part, and a vote, too."""
-        alone = 0  # times in a row that no leader was known
-        while not self.was_removed:
+    async def run(self, view: Callable[[], cluster_pb2.Member]) -> None:
+        """Go on until the member was removed."""
+        while not self._joining.was_removed:
             await asyncio.sleep(JOIN_SECONDS)
-            member = view()
-            alone = 0 if member.leader else alone + 1
-            if member.standing == cluster_pb2.MEMBER_STANDING_REMOVED:
-                self.was_removed = True
-            elif member.standing == cluster_pb2.MEMBER_STANDING_VOTER:
-                if alone >= ALONE_TIMES:
-                    standing = await self.standing(is_empty=False)
-                    self.was_removed = standing == membership_pb2.STANDING_REMOVED
-            elif auto:
-                standing = await self.standing(is_empty=not member.last_log_index)
-                if standing is not None:
-                    self._tell(membership_pb2.Standing.Name(standing))
-        _log.info("removed", name=self._identity.name)
+            join = self._joining.look(view())
+            standing = await self.standing(join) if join is not None else None
+            if standing is not None:
+                self._joining.told(standing)
+                self._tell(membership_pb2.Standing.Name(standing))
+        _log.info("removed")
 
     def _tell(self, what: str) -> None:
         """Log what was answered, once for each change."""

@@ -11,8 +11,9 @@ from raft.messages import Configuration
 
 from inventory_node import bootstrap, events
 from inventory_node.bootstrap import Beginning
+from inventory_node.joining import Joining
 from inventory_node.ports import DiskOperation
-from inventory_node.runtime.changes import JOIN_SECONDS, Joining
+from inventory_node.runtime.changes import JOIN_SECONDS, Asking
 from inventory_node.runtime.disk import ThreadedDisk
 from inventory_node.runtime.peers import Peers
 from inventory_node.runtime.snapshot import condemned
@@ -91,10 +92,12 @@ class Opening:
         """
         diverged = bool(condemned(self._folder, installed_index_of(recovered)))
         is_first = identity.name in self._first
-        joining = Joining(identity, address, self._peers)
+        joining = Joining(identity, address, auto=False)
+        asking = Asking(joining, self._peers, identity.cluster_id)
         is_empty = not recovered.entries and not recovered.base_index
+        join = joining.question(recovered.hard_state.term, is_empty=is_empty)
         for _ in range(1 if is_first and not diverged else ASKED_TIMES):
-            standing = await joining.standing(is_empty=is_empty)
+            standing = await asking.standing(join)
             if standing == membership_pb2.STANDING_REMOVED:
                 self._set_aside(identity, "removed")
                 return True

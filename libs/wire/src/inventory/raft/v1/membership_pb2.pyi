@@ -93,6 +93,7 @@ class Join(_message.Message):
     ADDRESS_FIELD_NUMBER: _builtins.int
     IS_EMPTY_FIELD_NUMBER: _builtins.int
     IS_LEARNER_FIELD_NUMBER: _builtins.int
+    TERM_FIELD_NUMBER: _builtins.int
     member_id: _builtins.int
     name: _builtins.str
     address: _builtins.str
@@ -101,6 +102,8 @@ class Join(_message.Message):
     """its log holds nothing: it never took part"""
     is_learner: _builtins.bool
     """it asks for no vote"""
+    term: _builtins.int
+    """its own: a leader of an earlier one knows less than it does"""
     def __init__(
         self,
         *,
@@ -109,10 +112,11 @@ class Join(_message.Message):
         address: _builtins.str = ...,
         is_empty: _builtins.bool = ...,
         is_learner: _builtins.bool = ...,
+        term: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "is_empty", b"is_empty", "is_learner", b"is_learner", "member_id", b"member_id", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "is_empty", b"is_empty", "is_learner", b"is_learner", "member_id", b"member_id", "name", b"name", "term", b"term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
