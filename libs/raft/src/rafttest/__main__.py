@@ -1,15 +1,40 @@
 """Run seeds and say how to run a failing one again: `python -m rafttest --seeds N --first S`."""
 
 import argparse
+import os
 import sys
+import time
 import traceback
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 
 from raft import InvariantViolation
 
 from rafttest.properties import PropertyViolation
 from rafttest.world import run
 
-PROGRESS_SEEDS = 50
+PROGRESS_SECONDS = 5.0
+CHUNK_SEEDS = 8  # handed to a core at once
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a seed came to."""
+
+    seed: int
+    events: int
+    entries: int  # committed
+    violation: str  # empty where all held
+
+
+def run_one(seed: int) -> Result:
+    """Run a seed, and catch what it was run for."""
+    try:
+        properties = run(seed).properties
+    except (InvariantViolation, PropertyViolation) as error:
+        return Result(seed, 0, 0, "".join(traceback.format_exception(error)[-4:]))
+    return Result(seed, properties.events, properties.commit_index, "")
 
 
 def say(text: str) -> None:
@@ -18,22 +43,41 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
+def results(seeds: Sequence[int], jobs: int) -> Iterator[Result]:
+    """Run seeds on so many cores, and yield what they came to."""
+    if jobs == 1:
+        yield from map(run_one, seeds)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        yield from pool.map(run_one, seeds, chunksize=CHUNK_SEEDS)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the seeds; return 0 when all hold, 1 when one does not."""
     parser = argparse.ArgumentParser(prog="rafttest", description=__doc__)
     parser.add_argument("--seeds", type=int, default=500, help="how many seeds to run")
     parser.add_argument("--first", type=int, default=0, help="the first of them")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="on how many cores")
     options = parser.parse_args(arguments)
-    failed = entries = 0
-    for count, seed in enumerate(range(options.first, options.first + options.seeds), 1):
-        try:
-            entries += run(seed).properties.commit_index
-        except (InvariantViolation, PropertyViolation) as error:
+    began = told = time.monotonic()
+    done = failed = entries = events = 0
+    for result in results(range(options.first, options.first + options.seeds), options.jobs):
+        done += 1
+        entries += result.entries
+        events += result.events
+        if result.violation:
             failed += 1
-            traceback.print_exc(limit=-4)
-            say(f"seed {seed}: {error}\nrun it again with: make sim-core SEED={seed}")
-        if count % PROGRESS_SEEDS == 0 or count == options.seeds:
-            say(f"{count} of {options.seeds} seeds, {entries} entries, {failed} failed")
+            say(f"seed {result.seed}: {result.violation}")
+            say(f"run it again with: make sim-core SEED={result.seed}")
+        if time.monotonic() - told > PROGRESS_SECONDS:
+            told = time.monotonic()
+            say(f"{done} of {options.seeds} seeds, {failed} failed")
+    seconds = time.monotonic() - began
+    say(
+        f"{done} of {options.seeds} seeds in {seconds:.0f} s on {options.jobs} cores: "
+        f"{done / seconds:.1f} seeds/s, {events // done} events and {entries // done} entries a "
+        f"seed; {failed} failed"
+    )
     return 1 if failed else 0
 
 

@@ -128,6 +128,7 @@ class Member:
 
     def fulfil(self) -> None:
         """Meet what is owed, and have the outcome judged."""
+        self.world.properties.events += 1
         node = self.running
         while (ready := node.ready()) is not None:
             self._judge(node, ready)

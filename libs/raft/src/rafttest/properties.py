@@ -46,6 +46,7 @@ class Properties:
 
     def __init__(self) -> None:
         """Begin with an empty history."""
+        self.events = 0  # judged so far
         self.leaders: dict[int, int] = {}  # by term
         self.entries: dict[tuple[int, int], tuple[int, Entry]] = {}  # by index, term
         self.committed: dict[int, int] = {}  # index to term
