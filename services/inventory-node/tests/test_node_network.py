@@ -502,6 +502,27 @@ class TestSnapshots:
         assert flips
         assert bytes(taker.stored) == content
 
+    def test_a_snapshot_that_may_not_be_given_away_is_cut_short(self, tmp_path: Path) -> None:
+        """Nothing more of it leaves, and its end is reported."""
+        header, path = self.file(tmp_path, 2 * CHUNK_BYTES)
+
+        async def scenario() -> None:
+            async with serving() as side, calling(side) as (peers, _, posted):
+
+                def cut(chunk: events.ChunkReceived) -> None:
+                    peers.cut_snapshots()
+                    stored = len(chunk.data)
+                    side.peer_api.answer_chunk(OWN, 7, stored, installed=False, problem="")
+
+                side.on_chunk = cut
+                await until(lambda: peers.connected)
+                peers.send_snapshot(OTHER, 3, header, str(path))
+                await until(lambda: posted)
+                assert posted == [events.SnapshotSent(OTHER, 7, installed=False)]
+                assert len(side.events) == 1
+
+        run(scenario)
+
     def test_a_sender_that_falls_silent_loses_the_stream(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:

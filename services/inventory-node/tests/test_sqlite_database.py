@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from inventory_node.machine.changes import Changes, Movement
 from inventory_node.machine.shelf import Header
+from inventory_node.runtime import sqlite as sqlite_module
 from inventory_node.runtime.sqlite import (
     HASHED,
     Database,
@@ -160,6 +161,24 @@ def test_the_hash_does_not_depend_on_the_order_of_writing(tmp_path: Path) -> Non
         hashes.append(sha256(database))
         database.close()
     assert hashes[0] == hashes[1]
+
+
+def test_a_hash_rests_and_comes_to_the_same(
+    hand: Hand, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All members hash at once, and the loop wants the interpreter meanwhile."""
+    hand.flush(database)
+    before = sha256(database)
+    rests: list[None] = []
+    monkeypatch.setattr(sqlite_module, "ROWS_PER_REST", 1)
+    pinned = database.pin()
+    assert pinned.sha256(lambda: rests.append(None)) == before
+    rows = sum(
+        pinned._connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        for table in HASHED
+    )
+    pinned.close()
+    assert len(rests) == rows > 5
 
 
 def test_a_pinned_state_stays_as_it_is(hand: Hand, database: Database, tmp_path: Path) -> None:

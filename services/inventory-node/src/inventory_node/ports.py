@@ -211,6 +211,13 @@ class Transport(Protocol):
         """
         ...
 
+    def cut_snapshots(self) -> None:
+        """Send nothing more of what is under way: the state is not fit to be given away.
+
+        Each ends as usual, in `SnapshotSent`.
+        """
+        ...
+
     def answer_chunk(
         self, peer: int, index: int, taken: int, *, installed: bool, problem: str
     ) -> None:

@@ -40,6 +40,12 @@ class Outgoing:
             if peer not in self._peers and peer != self._peer:
                 self._peers.append(peer)
 
+    def forbid(self) -> None:
+        """Give nobody this state any more."""
+        self.forbidden = True
+        self._peers.clear()
+        self._transport.cut_snapshots()
+
     def leadership_lost(self) -> None:
         """Forget who waits; a copy or stream under way ends by itself, in the term it began in."""
         self._peers.clear()
@@ -58,7 +64,11 @@ class Outgoing:
 
         The term is the one of the lead that asked, so that a lead lost since is noticed.
         """
-        if self._peer is not None and event.ticket == self._ticket:
+        if self._peer is None or event.ticket != self._ticket:
+            return
+        if self.forbidden:  # what was copied goes at the next start
+            self.sent(SnapshotSent(self._peer, event.header.meta.index, installed=False), raft)
+        else:
             configuration = raft.configuration_at(event.header.meta.index)
             meta = replace(event.header.meta, configuration=configuration)
             header = replace(event.header, meta=meta)

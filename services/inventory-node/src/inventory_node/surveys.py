@@ -216,7 +216,6 @@ class Surveys:
         serving = self._serving
         serving.proposals.leadership_changed(0)
         serving.reading.abandon()
-        serving.outgoing.leadership_lost()
-        serving.outgoing.forbidden = True
+        serving.outgoing.forbid()
         self._ports.store.condemn(self._agreement.problem)
         self._ports.observer.warned("diverged", self._agreement.problem)

@@ -97,6 +97,10 @@ class HandTransport:
         """Keep what is to be streamed."""
         self.streams.append((peer, term, header, path))
 
+    def cut_snapshots(self) -> None:
+        """Forget what is to be streamed."""
+        self.streams.clear()
+
     def answer_chunk(
         self, peer: int, index: int, taken: int, *, installed: bool, problem: str
     ) -> None:

@@ -217,6 +217,9 @@ class TransportPort:
         """Stream a file."""
         self._process.world.stream_snapshot(self._process, peer, term, header, path)
 
+    def cut_snapshots(self) -> None:
+        """Do nothing: that a state differs ends the run."""
+
     def answer_chunk(
         self, peer: int, index: int, taken: int, *, installed: bool, problem: str
     ) -> None:

@@ -44,6 +44,10 @@ class Network:
         """See `Transport.send_snapshot`."""
         self._peers.send_snapshot(peer, term, header, path)
 
+    def cut_snapshots(self) -> None:
+        """See `Transport.cut_snapshots`."""
+        self._peers.cut_snapshots()
+
     def answer_chunk(
         self, peer: int, index: int, taken: int, *, installed: bool, problem: str
     ) -> None:

@@ -210,6 +210,7 @@ class Peers:
         self._post = post
         self._group = asyncio.TaskGroup()
         self._running = False
+        self._is_cut = False  # what is under way of snapshots
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._leaving: set[int] = set()
         self._peers: dict[int, Peer] = {}
@@ -286,7 +287,12 @@ class Peers:
 
     def send_snapshot(self, peer: int, term: int, header: SnapshotHeader, path: str) -> None:
         """Stream a copied file, then remove it; report the end as an event."""
+        self._is_cut = False
         self._group.create_task(self._send_snapshot(peer, term, header, Path(path)))
+
+    def cut_snapshots(self) -> None:
+        """See `Transport.cut_snapshots`."""
+        self._is_cut = True
 
     async def _send_snapshot(
         self, peer: int, term: int, header: SnapshotHeader, path: Path
@@ -314,6 +320,8 @@ class Peers:
         )
 
         def chunk_of(offset: int, data: bytes) -> peer_pb2.SnapshotChunk:
+            if self._is_cut:
+                raise OSError("it may not be given away")
             return peer_pb2.SnapshotChunk(
                 cluster_id=self._own.cluster_id,
                 sender=self._own.member_id,

@@ -8,7 +8,7 @@ what a flush wrote is synced when it returns.
 
 import hashlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import astuple
 from importlib import resources
 from pathlib import Path
@@ -39,6 +39,7 @@ HASHED = {  # every table of the state, by its primary key
     "request_seconds": "second",
 }
 PAGES_PER_STEP = 256  # of a copy, so that it never holds the interpreter long
+ROWS_PER_REST = 500  # of a hash, likewise: about a millisecond
 
 
 Error = sqlite3.Error  # what any use of a database may raise
@@ -219,14 +220,19 @@ class Pinned:
         self._connection = connection
         self.header = header
 
-    def sha256(self) -> str:
-        """Hash every logical row, table after table, each in primary-key order."""
+    def sha256(self, rest: Callable[[], None] = lambda: None) -> str:
+        """Hash every logical row, table after table, each in primary-key order.
+
+        `rest` is called after every few rows: the interpreter is wanted elsewhere too.
+        """
         digest = hashlib.sha256()
         for table, key in HASHED.items():
             digest.update(table.encode())
-            sql = f"SELECT * FROM {table} ORDER BY {key}"
-            for row in self._connection.execute(sql):
-                digest.update(ascii(row).encode())  # what repr shows depends on Python's version
+            rows = self._connection.execute(f"SELECT * FROM {table} ORDER BY {key}")
+            while some := rows.fetchmany(ROWS_PER_REST):
+                for row in some:  # `ascii`: what repr shows depends on Python's version
+                    digest.update(ascii(row).encode())
+                rest()
         return digest.hexdigest()
 
     def copy(self, path: Path) -> None:

@@ -6,6 +6,7 @@ Flushes, reads, and copies with hashes do not wait for each other. Whatever fail
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,7 +20,14 @@ from inventory_node.ports import SnapshotHeader
 from inventory_node.runtime.snapshot import StateFolder, digest_of
 from inventory_node.runtime.sqlite import Database, DatabaseError, DatabaseFull, Error, Pinned
 
+REST_SECONDS = 0.002
+
 Job = Callable[[], events.Event | None]
+
+
+def _rest() -> None:
+    """Leave the interpreter to the loop: nobody waits for a hash, and everybody hashes at once."""
+    time.sleep(REST_SECONDS)
 
 
 class Worker:
@@ -109,7 +117,7 @@ class SqliteStore:
     def hash(self, ticket: int) -> None:
         """Hash the state as flushed."""
         self._with_pinned(
-            lambda pinned: events.Hashed(ticket, pinned.header.applied_index, pinned.sha256())
+            lambda pinned: events.Hashed(ticket, pinned.header.applied_index, pinned.sha256(_rest))
         )
 
     def copy(self, ticket: int) -> None:
