@@ -11,6 +11,8 @@ from inventory_cli.session import EXIT_REFUSED, connected
 
 LAG_ENTRIES_MAX = 1_000
 RETRY_SECONDS = 0.5
+ELECTION_SECONDS_MAX = 5.0
+ELECTION_POLL_SECONDS = 0.05
 CHANGE_REFUSED = "CHANGE_REFUSED"
 
 cluster_app = typer.Typer(help="Look at the members and change them.", no_args_is_help=True)
@@ -50,8 +52,16 @@ def transfer(
     """Let another member lead (admins)."""
     with connected(context.obj) as inventory:
         inventory.transfer_leadership(name)
-        found = inventory.get_status()
-    typer.echo(f"{found.leader or 'nobody yet'} leads", err=True)
+        leader = _elected(inventory)
+    typer.echo(f"{leader or 'nobody yet'} leads", err=True)
+
+
+def _elected(inventory: Inventory) -> str:
+    """Return who leads: the one who led gives way before the next one has its votes."""
+    deadline = time.monotonic() + ELECTION_SECONDS_MAX
+    while not (leader := inventory.get_status().leader) and time.monotonic() < deadline:
+        time.sleep(ELECTION_POLL_SECONDS)
+    return leader
 
 
 @cluster_app.command("check")
