@@ -142,6 +142,27 @@ class TestTheWay:
         assert late.node.view().applied_index >= last.header.meta.index
 
 
+def test_a_copy_of_a_state_that_turned_out_to_differ_is_not_sent(tmp_path: Path) -> None:
+    """It would spread; the peer is behind again, and asks whoever leads next."""
+    hands = Hands(tmp_path, change=busy)
+    leader = hands.elect(1)
+    hands.open()
+    hands[3].cut_off = True
+    for number in range(1, 41):
+        leader.ask(order(f"r{number}"), first_id=number)
+        hands.settle()
+    leader.store_held = True
+    hands[3].cut_off = False
+    hands.pass_time(8, 1)
+    assert leader.store.jobs == 1
+    leader.node._outgoing.forbid()
+    leader.store_held = False
+    hands.settle()
+    hands.pass_time(8, 1)
+    assert leader.transport.streams == []
+    assert leader.node._outgoing.pinned_index is None
+
+
 class TestBrokenStreams:
     """What is staged is not sent again, if it is of the same snapshot."""
 

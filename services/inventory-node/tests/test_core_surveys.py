@@ -249,6 +249,7 @@ class TestStates:
         hands.pass_time(40)
         assert hands[1].node.view().diverged
         assert not hands[1].leads
+        assert hands[1].node._outgoing.forbidden
         assert sum(hands[number].leads for number in (2, 3)) == 1
         hands[1].ask(order("lost"), first_id=52, questions=[get_item(53)])
         hands.settle()
@@ -305,23 +306,6 @@ class TestStates:
         hands[3].start()
         hands.pass_time(40)
         assert hands[3].node.view().diverged == "differs"
-
-
-def test_a_state_that_differs_is_given_to_nobody(tmp_path: Path) -> None:
-    """Neither what was being copied nor what is asked for later."""
-    hands = elected(tmp_path, lambda one: replace(often(one), log_tail_entries=2))
-    hands.pass_time(30)
-    hands[3].cut_off = True
-    corrupt(hands[1], "UPDATE items SET description = 'another'")
-    for number in range(50, 60):
-        hands[1].ask(order(f"r{number}"), first_id=number)
-        hands.settle()
-    hands.pass_time(40, 1, 2)
-    assert hands[1].node.view().diverged
-    hands[3].cut_off = False
-    hands.pass_time(60)
-    assert [stream for stream in hands[1].transport.streams if stream[0] == 3] == []
-    assert hands[2].leads
 
 
 class TestClocks:
