@@ -156,7 +156,7 @@ def test_reads_of_their_revision_pass() -> None:
 def test_a_read_that_does_not_fit_is_found(one: Read) -> None:
     """One that shows less than was known before it, one that shows what never was."""
     found = ledger((entry(1), outcome(1, 9)), (entry(2, 2), outcome(2, 7)))
-    with pytest.raises(SafetyViolation, match="a read shows"):
+    with pytest.raises(SafetyViolation, match="a linearizable read shows"):
         found.read(one)
 
 

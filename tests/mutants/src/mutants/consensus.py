@@ -35,7 +35,7 @@ from raft.progress import Progress
 from raft.ready import ReadState, Role
 from raft.state import ReadRound, State
 
-from mutants.catching import CoreSeed, Mutant, Script
+from mutants.catching import CoreSeed, Mutant, NodeSeed, Script
 
 
 def counts_unsynced_self(patch: pytest.MonkeyPatch) -> None:
@@ -405,6 +405,7 @@ def floods_a_follower(patch: pytest.MonkeyPatch) -> None:
 
 MUTANTS = (
     Mutant(counts_unsynced_self, CoreSeed(1)),
+    Mutant(counts_unsynced_self, NodeSeed(1)),
     Mutant(commits_older_terms_by_counting, CoreSeed(0)),
     Mutant(replies_to_votes_before_the_sync, CoreSeed(0)),
     Mutant(forgets_its_vote, CoreSeed(1)),
@@ -412,6 +413,7 @@ MUTANTS = (
     Mutant(keeps_what_conflicts, CoreSeed(0)),
     Mutant(cuts_without_a_conflict, CoreSeed(0)),
     Mutant(reads_without_a_round, CoreSeed(13)),
+    Mutant(reads_without_a_round, NodeSeed(19)),
     Mutant(keeps_the_tail_behind_a_snapshot, CoreSeed(55)),
     Mutant(hears_older_terms, CoreSeed(1)),
     Mutant(acknowledges_before_the_sync, CoreSeed(0)),
