@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from linearizability import Operation, check, check_file
+from linearizability import Operation, check, check_file, checker
+from linearizability.__main__ import main
 from linearizability.history import NEVER_NS, merge
 from linearizability.model import step
 
@@ -43,6 +44,36 @@ def test_one_after_the_other() -> None:
     """What happened in sequence is accepted."""
     history = [order(0, 1, 2, 8), get(2, 3, 8), order(4, 5, 8, 0), get(6, 7, 0)]
     assert check(history, {1: 10}).ok
+
+
+def test_giving_up_is_no_pass_and_no_violation(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The verdict, and the command's exit status, say that nothing is proven."""
+    monkeypatch.setattr(checker, "STEPS_MAX", 1)
+    verdict = check([order(0, 1, 2, 8), order(2, 3, 1, 7)], {1: 10})
+    assert (verdict.ok, verdict.gave_up) == (False, True)
+    assert "nothing is proven" in verdict.explanation
+    line = {"client": 1, "kind": "order", "item": 1, "quantity": 2, "return_ns": 1, "ok": True}
+    lines = [
+        json.dumps({**line, "call_ns": 0, "request_id": "a", "on_hand_after": 8}),
+        json.dumps({**line, "call_ns": 2, "return_ns": 3, "request_id": "b", "on_hand_after": 6}),
+    ]
+    (tmp_path / "history").write_text("\n".join(lines))
+    assert main([str(tmp_path / "history"), "1=10"]) == 2
+    assert capsys.readouterr().out.startswith("NOT PROVEN")
+
+
+def test_a_violation_is_told_although_another_item_was_too_hard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Items are judged apart, and what is proven counts."""
+    monkeypatch.setattr(checker, "STEPS_MAX", 1)
+    hard = [order(0, 1, 2, 8), order(2, 3, 1, 7)]
+    stale = [get(0, 1, 9, item=2)]
+    verdict = check([*hard, *stale], {1: 10, 2: 10})
+    assert (verdict.ok, verdict.gave_up) == (False, False)
+    assert "none of these can be next" in verdict.explanation
 
 
 def test_a_stale_read_is_rejected() -> None:

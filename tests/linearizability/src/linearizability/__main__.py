@@ -1,4 +1,7 @@
-"""Judges a file: `python -m linearizability HISTORY ITEM=LEVEL…`; exit status 1 when it is not."""
+"""Judges a file: `python -m linearizability HISTORY ITEM=LEVEL…`; exit status 1 when it is not.
+
+Exit status 2 when the search gave up, and nothing is proven.
+"""
 
 import sys
 from pathlib import Path
@@ -11,10 +14,14 @@ def main(arguments: list[str]) -> int:
     path, *levels = arguments
     initial = {int(item): int(level) for item, _, level in (text.partition("=") for text in levels)}
     verdict = check_file(Path(path), initial)
-    word = "linearizable" if verdict.ok else "NOT linearizable"
+    word, status = "NOT linearizable", 1
+    if verdict.ok:
+        word, status = "linearizable", 0
+    elif verdict.gave_up:
+        word, status = "NOT PROVEN", 2
     sys.stdout.write(f"{word}: {verdict.operations} operations, {verdict.partitions} partitions\n")
     sys.stdout.write(f"{verdict.explanation}\n" if verdict.explanation else "")
-    return 0 if verdict.ok else 1
+    return status
 
 
 if __name__ == "__main__":
