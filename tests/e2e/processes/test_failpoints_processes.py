@@ -22,7 +22,7 @@ TAIL_ENTRIES = 32
 REACH_SECONDS_MAX = 60
 ATTEMPTS = 5
 CLIENTS = 3
-BEHIND_SECONDS = 1.2  # more than a flush apart, and more entries than the tail has
+POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,20 +85,32 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def die(cluster: Cluster, name: str, death: Death) -> None:
     """Let a member that does not run die where it is meant to; it is not started again."""
     if "snapshot" in death.point and not death.leads:
-        time.sleep(BEHIND_SECONDS)
+        # The stream of the death before would go on, and what it brings may be installed by then.
+        cluster.start(name)
+        cluster.wait_until_whole()
+        leave_behind(cluster, name)
     cluster.start(name, death.setting())
     if death.leads:
         lead(cluster, name, death)
     if death.point.endswith("snapshot-save"):
         behind = next(other for other in NAMES if other != name)
-        cluster.kill(behind)
-        time.sleep(BEHIND_SECONDS)
+        leave_behind(cluster, behind)
         cluster.start(behind)
     if death.point.endswith("checkpoint"):
         cluster.wait_until_whole()  # a snapshot would take the entry's place
         cluster.watcher.checkpoint()
     assert cluster.wait_until_dead(name, REACH_SECONDS_MAX) == -signal.SIGKILL, name
     assert f'"{death.point}"' in cluster.last_words(name)
+
+
+def leave_behind(cluster: Cluster, name: str) -> None:
+    """Kill a member, and let the others go on until their logs begin above what it has."""
+    goal = cluster.leader().applied + 2 * TAIL_ENTRIES
+    cluster.kill(name)
+    deadline = time.monotonic() + REACH_SECONDS_MAX
+    while not any(one.role == "leader" and one.durable >= goal for one in cluster.members()):
+        assert time.monotonic() < deadline, cluster.words()
+        time.sleep(POLL_SECONDS)
 
 
 def lead(cluster: Cluster, name: str, death: Death) -> None:

@@ -23,6 +23,7 @@ class Member:
     role: str
     pid: int
     applied: int
+    durable: int  # the index that its database holds
     standing: str
 
 
@@ -62,7 +63,14 @@ class Watched:
         except InventoryError:
             return []
         return [
-            Member(one.name, one.role, one.pid, one.applied_index, one.standing)
+            Member(
+                name=one.name,
+                role=one.role,
+                pid=one.pid,
+                applied=one.applied_index,
+                durable=one.durable_index,
+                standing=one.standing,
+            )
             for one in status.members
             if one.reachable
         ]
