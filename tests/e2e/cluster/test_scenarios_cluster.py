@@ -243,6 +243,7 @@ class TestItIsOperated:
             scene.fault(upgrade)
         release.rollback()
 
+    @on_all
     def test_upgrade_to_a_missing_image(self, release: Release, play: Play) -> None:
         """The Job that goes first never starts; without it one member is rolled, and comes back."""
 
@@ -275,6 +276,7 @@ class TestItIsOperated:
         with play("drain the leader's node", toll=Toll.NONE, seconds_max=120) as scene:
             scene.fault(drain)
 
+    @on_all
     def test_drain_beside_a_broken_member(self, release: Release, play: Play) -> None:
         """The other's drain is refused, the broken pod's succeeds."""
         release.spread()
@@ -298,6 +300,7 @@ class TestItIsOperated:
         with play(what, toll=Toll.FEW, seconds_max=180) as scene:
             scene.fault(drain)
 
+    @on_all
     def test_scale_to_five_and_back(self, release: Release, play: Play) -> None:
         """Members join and leave one at a time, and the first are left alone."""
 
@@ -310,6 +313,7 @@ class TestItIsOperated:
         with play("scale from 3 to 5, and back", toll=Toll.NONE, seconds_max=240) as scene:
             scene.fault(scale)
 
+    @on_all
     def test_pause_at_zero(self, release: Release, play: Play) -> None:
         """Nobody is there, nothing is lost, and nobody has left."""
 
@@ -323,6 +327,7 @@ class TestItIsOperated:
 
 
 @with_kube
+@on_all
 class TestMachinesGo:
     """Nodes of Kubernetes crash and are cut off; the witness's is never among them."""
 
@@ -388,6 +393,7 @@ class TestMachinesGo:
             scene.fault(cut)
 
 
+@on_all
 def test_two_volumes_are_lost(release: Release) -> None:
     """Nothing is elected on empty disks, nothing is answered; one that has its data waits."""
     members.lose_two(release)
