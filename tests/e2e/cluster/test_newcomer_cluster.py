@@ -7,7 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chaos.release import NAME, Release, missing, run, wait_until_no_namespace
+from chaos.release import (
+    NAME,
+    Release,
+    missing,
+    run,
+    wait_until_no_namespace,
+    wait_until_no_pods,
+)
 from chaos.up import ROOT
 from inventory_client import Inventory
 
@@ -85,6 +92,7 @@ def test_from_install_to_uninstall(namespace: Release, tmp_path: Path) -> None:
     release.close()
 
     run("helm", "uninstall", NAME, "--namespace", NAME, "--wait")
+    wait_until_no_pods(release, NAME)  # gateways take their time, so that clients leave them
     claims = {f"PersistentVolumeClaim/data-{NAME}-node-{number}" for number in range(3)}
     assert left(NAME) == {*claims, f"Secret/{NAME}-keys"}
 

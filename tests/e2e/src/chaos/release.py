@@ -284,6 +284,16 @@ class Release:
         self.core.delete_namespace(self.namespace)
 
 
+def wait_until_no_pods(release: Release, namespace: str) -> None:
+    """Wait until every pod of a namespace has ended."""
+    deadline = time.monotonic() + SECONDS_MAX
+    while time.monotonic() < deadline:
+        if not release.core.list_namespaced_pod(namespace).items:
+            return
+        time.sleep(POLL_SECONDS)
+    raise NotSettled(f"pods of {namespace} do not end")
+
+
 def wait_until_no_namespace(release: Release, name: str) -> None:
     """Wait until a namespace is not there."""
     deadline = time.monotonic() + SECONDS_MAX
