@@ -11,11 +11,12 @@ from assistant.normalise import normalise
     ["items not under 500", "delete item 2", "order 2 laptops", "set price of item 2 to 100",
      "restock item 2 by 10", "item 1 and item 2", "check item 99999999999999999999",
      "under 1,50", "items under 10%", "items under 500 in euros", "items around 100", "items 3",
-     "items under 500 yesterday", "items under 500 or over 800", "items by name", "top", "hoes",
+     "items under 500 yesterday", "items under 500 or over 800", "items by colour", "top", "hoes",
      "what is the meaning of life", "when will item 2 be back in stock", "second cheapest item",
      "compare laptop and smartphone", "is the laptop cheaper than the smartphone",
      "do you have laptops in blue", "suggest me cheap items for kids", "2 + 2", "five six",
-     "discount on laptop", "cheepest item", "items under five dozen", "items under 1.5 thousand"],
+     "discount on laptop", "cheepest item", "items under five dozen", "items under 1.5 thousand",
+     "top 3 items by name", "items by price by stock"],
 )  # fmt: skip
 def test_it_is_not_understood(asker: Any, question: str) -> None:  # noqa: ANN401 - the fixture
     """Nothing is read and no row is shown."""

@@ -110,6 +110,14 @@ _OF: dict[type[Query], frozenset[str]] = {
     | _PRICES,
     Help: _words("ask command commands example examples help how use"),
 }
+_SORTING = _words(
+    "asc ascending desc descending falling order ordered rank ranked rising sort sorted fewest best"
+)
+_SORTED = {
+    "price": _SORTING,
+    "name": _SORTING | {"name", "names"},
+    "quantity": _SORTING | {"quantity", "quantities", "stock", "stocks", "level", "levels"},
+}
 _LEVELS = _words("fewer hand in left less more stock than under over units remaining below above")
 
 
@@ -121,6 +129,7 @@ def unaccounted(text: str, query: Query) -> list[str]:
         if query.quantity_min is not None or query.quantity_max is not None:
             known |= _LEVELS
         known |= _currencies(query.price_min, query.price_max)
+        known |= _SORTED.get(query.order_by.removesuffix(" desc"), frozenset())
     left = []
     for token in _TOKEN.findall(text):
         word = token.replace(",", "") if _is_number(token) else token

@@ -61,6 +61,13 @@ _NOT_A_QUESTION = re.compile(
     r"(?:delete|remove|add|set|update|change|increase|decrease|cancel|order(?! anew)|buy(?! in))\b"
     r"|\brestock\b.*\d|\b(?:not|except|excluding|without|other than|neither)\b"
 )
+_ORDER = re.compile(
+    r"\b(?:(?:(?:sort|rank|order)(?:ed)?\s+)?by|in order of)\s+(?:the\s+|their\s+)?"
+    r"(price|cost|name|quantity|stock|level)s?\b"
+)
+_SORTED = {"price": "price", "cost": "price", "name": "name"}  # all others: by quantity
+_UPWARD = re.compile(r"\b(?:bottom|cheap\w*|least|lowest|fewest|worst|ascending|asc|rising)\b")
+_DOWNWARD = re.compile(r"\b(?:top|best|most|highest|dearest|priciest|descending|desc|falling)\b")
 _FILLER = re.compile(
     r"\b(?:between|anything|something|everything|things?|goods|stuff|articles?|costing|costs?|prices?|"
     r"worth|budget|or less|or more|only|cheap\w*|cheapest|expensive|least|most|lowest|highest|pric\w+|"
@@ -153,6 +160,30 @@ def _name(text: str) -> str:
     rest = AMOUNT.sub(" ", rest)
     found = reference(_FILLER.sub(" ", rest))
     return found.words if found else ""
+
+
+def _sorted(text: str) -> Query | None:
+    """Return items in an order that is asked for: "top" is the most of it, and a list goes up."""
+    match = _ORDER.search(text)
+    if match is None:
+        return None
+    rest = text[: match.start()] + text[match.end() :]
+    order_by = _SORTED.get(match[1], "quantity")
+    downward = _DOWNWARD.search(rest) is not None
+    if downward and (_UPWARD.search(rest) or order_by == "name"):
+        return None  # both ways at once, or the best of names: which is meant is not said
+    bounded = _prices(rest) if re.search(r"\d", rest) else None
+    listed = bounded if isinstance(bounded, ListItems) else ListItems(name=_direct(rest))
+    return replace(
+        listed,
+        order_by=f"{order_by} desc" if downward else order_by,
+        limit=limit(rest, listed.limit),
+    )
+
+
+def _direct(text: str) -> str:
+    """Return the name in a text without its words of direction."""
+    return _name(_UPWARD.sub(" ", _DOWNWARD.sub(" ", text)))
 
 
 def _extreme(order_by: str) -> Callable[[str], Query | None]:
@@ -264,6 +295,7 @@ _RULES = (
           r"\b(?:stock|inventory) (?:value|worth)\b|\bworth of\b", lambda _: Overview()),
     _rule(r"\b(?:in stock|left|on hand|units)\b", _levels),
     _rule(r"\b(?:sales|sold|sell\w*|sellers?|revenue|popular|best-sell\w*)\b", _sales),
+    _rule(_ORDER.pattern, _sorted),
     _rule(r"\d", _prices),
     _rule(r"\b(?:cheapest|least expensive|lowest price\w*)\b",
           _extreme("price")),
