@@ -322,6 +322,35 @@ def with_two_exchanged(history: list[Operation]) -> None:
     history[second] = replace(other, changes=one.changes, seen=one.seen)
 
 
+def crowded_history(seed: int, clients: int = 24, operations: int = 2_000) -> list[Operation]:
+    """Return what many clients did to one item at once: its level goes up and down all the time."""
+    draw = random.Random(seed)
+    free_at = [0] * clients
+    planned = []
+    for number in range(operations):
+        client = min(range(clients), key=free_at.__getitem__)
+        call = free_at[client] + draw.randint(1, 50)
+        instant = call + draw.randint(1, 1_000)
+        free_at[client] = end = instant + draw.randint(1, 500)
+        planned.append((instant, number, call, end, client))
+    level, history = 10_000, []
+    for _, number, call, end, client in sorted(planned):
+        delta = draw.choice([0, -1, -1, -1, -2, -3, 3, 5])
+        level += delta
+        kind = "adjust" if delta else "get"
+        changes = ((1, delta),) if delta else ()
+        seen = ((1, level),)
+        history.append(Operation(client, kind, call, end, True, changes, seen, str(number)))  # noqa: FBT003 - ok
+    return history
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_crowd_at_one_item_is_accepted(seed: int) -> None:
+    """Those that did and saw the same are one choice, not one each."""
+    verdict = check(crowded_history(seed), {1: 10_000})
+    assert verdict.ok, verdict.explanation
+
+
 FAULTS = [with_a_stale_read, with_a_lost_order, with_a_doubled_order, with_two_exchanged]
 
 

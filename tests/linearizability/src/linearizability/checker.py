@@ -8,6 +8,8 @@ What makes it quick on long histories:
   it has no end, so a later instant is always allowed, and what does not need it does not see it.
 - Such operations that do the same are one kind, taken in the order of their calls: the earlier
   one may stand wherever the later one may.
+- Of operations that do and saw the same, the one that ends first goes first: whatever order has the
+  other first stays one when the two are exchanged.
 - A position is given up when somebody has yet to see a level above the one that is there, and
   nothing that raises it can come in time.
 """
@@ -104,6 +106,12 @@ def kinds_of(operations: Sequence[Operation]) -> tuple[list[list[Operation]], li
     return kinds, can_wait
 
 
+def effect_of(operation: Operation) -> object:
+    """Return what an operation did and saw: all that tells it from others but its time."""
+    is_read = operation.kind == "get"
+    return is_read, operation.ok, operation.changes, operation.exactly, operation.seen
+
+
 def may_raise(operation: Operation, item: int) -> bool:
     """Tell whether the level of an item may be higher after an operation."""
     if operation.exactly is not None:
@@ -182,7 +190,11 @@ class Search:
         ]
         nexts.sort(key=lambda one: one[1].return_ns)
         earliest = nexts[0][1].return_ns if nexts else NEVER_NS
-        return [one for one in nexts if one[1].call_ns <= earliest], earliest
+        first_of_each: dict[object, tuple[int, Operation]] = {}
+        for number, operation in nexts:
+            if operation.call_ns <= earliest:
+                first_of_each.setdefault(effect_of(operation), (number, operation))
+        return list(first_of_each.values()), earliest
 
     def _settle(self, position: Position) -> Position:
         """Let go first whatever fits and changes nothing: that can never be wrong."""
