@@ -4,16 +4,13 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import replace
+from collections.abc import Sequence
 
 from sim.coverage import Coverage, names
 from sim.faults import Fault
 from sim.run import Result, run_seed
+from sim.seeds import PROGRESS_SECONDS, results
 from sim.shrink import shrink
-
-PROGRESS_SECONDS = 5.0
 
 
 def say(text: str) -> None:
@@ -43,6 +40,7 @@ def line(result: Result) -> str:
 def tell_failure(result: Result) -> None:
     """Say what failed, and with which faults."""
     say(f"seed {result.seed} FAILED: {result.violation}")
+    say(f"seed {result.seed}: looking for the fewest faults with which it fails")
     faults = shortened(result)
     say(f"seed {result.seed} still fails with {len(faults)} of {len(result.plan.faults)} faults:")
     for fault in faults:
@@ -50,29 +48,18 @@ def tell_failure(result: Result) -> None:
     say(f"run it again with: make sim SEED={result.seed}")
 
 
-def briefly(seed: int) -> Result:
-    """Run a seed, and keep no lines of its trace."""
-    return replace(run_seed(seed), lines=())
-
-
-def results(seeds: Sequence[int], jobs: int) -> Iterator[Result]:
-    """Run seeds, and yield what they came to as they end."""
-    with ProcessPoolExecutor(jobs) as pool:
-        for future in as_completed([pool.submit(briefly, seed) for seed in seeds]):
-            yield future.result()
-
-
 def many(seeds: Sequence[int], jobs: int) -> bool:
     """Run seeds; tell whether all held."""
     began = told = time.monotonic()
     coverage, events, failed, done = Coverage(), 0, [], 0
     for result in results(seeds, jobs):
-        done += 1
-        events += result.events
-        coverage.update(result.coverage)
-        if not result.ok:
-            failed.append(result.seed)
-            tell_failure(result)
+        if result is not None:
+            done += 1
+            events += result.events
+            coverage.update(result.coverage)
+            if not result.ok:
+                failed.append(result.seed)
+                tell_failure(result)
         now = time.monotonic()
         if now - told > PROGRESS_SECONDS:
             told = now
@@ -80,6 +67,7 @@ def many(seeds: Sequence[int], jobs: int) -> bool:
     seconds = time.monotonic() - began
     say(
         f"{done} seeds in {seconds:.0f} s on {jobs} cores: {done / seconds:.2f} seeds/s, "
+        f"{done / seconds / jobs:.2f} a core, "
         f"{events // max(1, done)} events a seed, {events / seconds:.0f} events/s; "
         f"{len(failed)} failed{': ' if failed else ''}{' '.join(map(str, sorted(failed)))}"
     )
