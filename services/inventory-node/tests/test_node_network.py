@@ -450,6 +450,22 @@ class TestSnapshots:
         assert bytes(taker.stored) == content
         assert taker.offsets == [0, 0, CHUNK_BYTES, 0, CHUNK_BYTES, 2 * CHUNK_BYTES]
 
+    def test_one_for_a_peer_that_was_forgotten_meanwhile_ends_without_it(
+        self, tmp_path: Path
+    ) -> None:
+        """It was removed while its copy was made: the copy goes, and the core hears of the end."""
+        header, path = self.file(tmp_path, 100)
+
+        async def scenario() -> None:
+            async with serving() as side, calling(side) as (peers, _, posted):
+                await until(lambda: peers.connected)
+                peers.send_snapshot(99, 3, header, str(path))
+                await until(lambda: posted)
+                assert posted == [events.SnapshotSent(99, 7, installed=False)]
+                assert not path.exists()
+
+        run(scenario)
+
     def test_a_chunk_that_is_not_stored_in_time_is_sent_again(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

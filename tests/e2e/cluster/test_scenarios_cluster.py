@@ -319,6 +319,8 @@ class TestItIsOperated:
 
         def pause() -> set[str]:
             release.helm("upgrade", "replicaCount=0")
+            with pytest.raises(AssertionError, match="was paused with 3 members"):
+                release.helm("upgrade", "replicaCount=1")
             release.helm("upgrade")
             return {f"{NAME}-node-{number}" for number in range(3)}
 

@@ -102,7 +102,7 @@ def verify(
     context: typer.Context,
     wait: Annotated[
         float, typer.Option(help="Seconds that the members have to hash their states.", min=1)
-    ] = 60,
+    ] = 600,
 ) -> None:
     """Let all members hash their states and compare; exit status 1 on a difference (admins)."""
     with connected(context.obj) as inventory:

@@ -47,6 +47,14 @@ inventory/monitored: "true"
 {{- .Values.initialReplicaCount | default $known | default (dig "spec" "replicas" .Values.replicaCount ($running | default dict)) }}
 {{- end }}
 
+{{- /* How many members a paused release had when it was paused; nothing for one that runs. */ -}}
+{{- define "inventory.pausedFrom" -}}
+{{- $running := lookup "apps/v1" "StatefulSet" .Release.Namespace (printf "%s-node" (include "inventory.fullname" .)) }}
+{{- if $running }}
+{{- dig "spec" "replicas" 0 $running | int | default (dig "metadata" "annotations" "inventory/paused-from" "" $running) }}
+{{- end }}
+{{- end }}
+
 {{- /* The first members by name and stable DNS name. */ -}}
 {{- define "inventory.members" -}}
 {{- $node := printf "%s-node" (include "inventory.fullname" .) }}

@@ -81,7 +81,7 @@ class SnapshotHeader:
     sha256: bytes
 
 
-STATE_HASH_FORM = 1  # which rows a state's hash covers and how; another form is not comparable
+STATE_HASH_FORM = 2  # which rows a state's hash covers and how; another form is not comparable
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,3 +93,7 @@ def lose_two(release: Release) -> None:
         assert all(one.commit_index == 0 for one in emptied), status
         time.sleep(POLL_SECONDS)
     assert not release.watcher.get_status().leader, terms
+    health = release.health()
+    assert not any(health["serving"].values()), health
+    [finding] = [one for one in health["findings"] if one["kind"] == "volumes_lost"]
+    assert finding["runbook"] == "runbooks/volumes-lost", finding

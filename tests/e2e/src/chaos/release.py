@@ -1,5 +1,6 @@
 """The chart on a cluster: installed, looked at, and taken down again."""
 
+import json
 import os
 import secrets
 import shutil
@@ -260,6 +261,28 @@ class Release:
                     return
             time.sleep(POLL_SECONDS)
         raise NotSettled(f"not whole: {lacking or found}")
+
+    def health(self) -> dict[str, Any]:
+        """Return what the health service's `/status` shows, asked by way of the API server."""
+        answer = self.core.connect_get_namespaced_service_proxy_with_path(
+            f"http:{NAME}-health:http", self.namespace, "status", _preload_content=False
+        )
+        found: dict[str, Any] = json.loads(answer.data)
+        return found
+
+    def wait_until_serving(self) -> None:
+        """Wait until health says that the cluster, writes, reads and each member serve."""
+        found: dict[str, Any] = {}
+        deadline = time.monotonic() + SECONDS_MAX
+        while time.monotonic() < deadline:
+            try:
+                found = self.health()
+            except ApiException as error:  # its pods are not there yet
+                found = {"serving": {"health": False}, "findings": str(error)}
+            if found["serving"] and all(found["serving"].values()):
+                return
+            time.sleep(POLL_SECONDS)
+        raise NotSettled(f"health says {found['serving']}: {found['findings']}")
 
     def _lacking(self, members: int) -> str:
         """Say which pods are not there, or not ready; nothing where all is well."""

@@ -48,7 +48,7 @@ class Fault:
 
     start_ns: int
     end_ns: int
-    whole_ns: int  # everything is ready again and has caught up
+    whole_ns: int  # everything is ready again, has caught up, and health says that it serves
     touched: frozenset[str]
 
 
@@ -73,6 +73,7 @@ class Scene:
         touched = frozenset(action())
         end_ns = now_ns()
         self.release.wait_until_whole()
+        self.release.wait_until_serving()
         self.faults.append(Fault(start_ns, end_ns, now_ns(), touched))
         after = self.release.lives()
         changed = {name for name in before if after.get(name) != before[name]}
@@ -119,10 +120,10 @@ def scenario(  # noqa: PLR0913 - the facts of a scenario
         p50_seconds=percentile_seconds(seen.calls, 50),
         p99_seconds=percentile_seconds(seen.calls, 99),
     )
-    table.add(row)
     sys.stdout.write(f"\n{row.told()}; called {late_seconds(seen.calls):.3f} s late (p99)\n")
     judge(release, seen, stock, newest.id if newest else 0)
     check_toll(scene, seen, toll)
+    table.add(row)  # of what held
     took = time.monotonic() - began
     sys.stdout.write(f"took {took:.0f} s of {seconds_max:.0f}\n")
     assert took <= seconds_max, f"{what}: took {took:.0f} s of {seconds_max:.0f}"

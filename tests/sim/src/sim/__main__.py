@@ -51,11 +51,12 @@ def tell_failure(result: Result) -> None:
 def many(seeds: Sequence[int], jobs: int) -> bool:
     """Run seeds; tell whether all held."""
     began = told = time.monotonic()
-    coverage, events, failed, done = Coverage(), 0, [], 0
+    coverage, events, fewest, failed, done = Coverage(), 0, sys.maxsize, [], 0
     for result in results(seeds, jobs):
         if result is not None:
             done += 1
             events += result.events
+            fewest = min(fewest, result.events)
             coverage.update(result.coverage)
             if not result.ok:
                 failed.append(result.seed)
@@ -68,7 +69,8 @@ def many(seeds: Sequence[int], jobs: int) -> bool:
     say(
         f"{done} seeds in {seconds:.0f} s on {jobs} cores: {done / seconds:.2f} seeds/s, "
         f"{done / seconds / jobs:.2f} a core, "
-        f"{events // max(1, done)} events a seed, {events / seconds:.0f} events/s; "
+        f"{events // max(1, done)} events a seed ({fewest} at least), "
+        f"{events / seconds:.0f} events/s; "
         f"{len(failed)} failed{': ' if failed else ''}{' '.join(map(str, sorted(failed)))}"
     )
     for name in names():

@@ -8,7 +8,7 @@ what a flush wrote is synced when it returns.
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple
 from importlib import resources
 from pathlib import Path
@@ -39,7 +39,9 @@ HASHED = {  # every table of the state, by its primary key
     "request_seconds": "second",
 }
 PAGES_PER_STEP = 256  # of a copy, so that it never holds the interpreter long
-ROWS_PER_REST = 500  # of a hash, likewise: about a millisecond
+ROWS_PER_REST = (
+    50  # of a hash: what runs on every member at once must end before anybody waits for it
+)
 
 
 Error = sqlite3.Error  # what any use of a database may raise
@@ -223,17 +225,42 @@ class Pinned:
     def sha256(self, rest: Callable[[], None] = lambda: None) -> str:
         """Hash every logical row, table after table, each in primary-key order.
 
-        `rest` is called after every few rows: the interpreter is wanted elsewhere too.
+        The database puts many rows into one text while others have the interpreter. `rest` is
+        called after each.
         """
         digest = hashlib.sha256()
         for table, key in HASHED.items():
             digest.update(table.encode())
-            rows = self._connection.execute(f"SELECT * FROM {table} ORDER BY {key}")
-            while some := rows.fetchmany(ROWS_PER_REST):
-                for row in some:  # `ascii`: what repr shows depends on Python's version
-                    digest.update(ascii(row).encode())
+            for text in self._portions(table, key):
+                digest.update(text.encode())
                 rest()
         return digest.hexdigest()
+
+    def _portions(self, table: str, key: str) -> Iterator[str]:
+        """Yield the rows of a table as text, a line each, `ROWS_PER_REST` at a time."""
+        columns = self._connection.execute(f"PRAGMA table_info({table})")
+        # Text as its bytes: a quoted text would end at a zero.
+        row = " || ',' || ".join(
+            name if kind == "INTEGER" else f"hex(CAST({name} AS BLOB))"
+            for _, name, kind, *_ in columns
+        )
+        after, last = "1", ()
+        while True:
+            end = self._connection.execute(
+                f"SELECT {key} FROM {table} WHERE {after} ORDER BY {key} LIMIT 1 OFFSET ?",
+                (*last, ROWS_PER_REST - 1),
+            ).fetchone()
+            upto = "1" if end is None else f"({key}) <= ({_places(end)})"
+            [text] = self._connection.execute(
+                f"SELECT group_concat({row}, char(10)) FROM "
+                f"(SELECT * FROM {table} WHERE {after} AND {upto} ORDER BY {key})",
+                (*last, *(end or ())),
+            ).fetchone()
+            if text is not None:
+                yield text + "\n"
+            if end is None:
+                return
+            after, last = f"({key}) > ({_places(end)})", end
 
     def copy(self, path: Path) -> None:
         """Copy the pinned state into a file of its own, without a write-ahead file beside it."""
@@ -248,6 +275,10 @@ class Pinned:
     def close(self) -> None:
         """End the transaction."""
         self._connection.close()
+
+
+def _places(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def verify(path: Path, applied_index: int) -> str:

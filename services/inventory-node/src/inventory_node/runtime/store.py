@@ -20,7 +20,7 @@ from inventory_node.ports import SnapshotHeader
 from inventory_node.runtime.snapshot import StateFolder, digest_of
 from inventory_node.runtime.sqlite import Database, DatabaseError, DatabaseFull, Error, Pinned
 
-REST_SECONDS = 0.002
+REST_SECONDS = 0.001
 
 Job = Callable[[], events.Event | None]
 
