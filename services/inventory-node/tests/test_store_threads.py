@@ -12,6 +12,7 @@ from inventory_node import events
 from inventory_node.machine.changes import Changes, Movement
 from inventory_node.machine.shelf import Header
 from inventory_node.ports import SnapshotHeader
+from inventory_node.runtime import store as store_module
 from inventory_node.runtime.sqlite import Database
 from inventory_node.runtime.store import SqliteStore, Worker
 from raft.messages import Configuration, SnapshotMeta
@@ -67,7 +68,7 @@ def test_each_kind_of_work_has_a_named_thread(bench: Bench) -> None:
     """A hung disk, a long query and a copy can be told apart from outside."""
     assert bench.hand.machine.applied_index == 2
     names = {thread.name for thread in threading.enumerate()}
-    assert {"inventory-flush", "inventory-read", "inventory-copy"} <= names
+    assert {"inventory-flush", "inventory-read", "inventory-copy", "inventory-hash"} <= names
 
 
 def test_flushes_end_in_their_order(bench: Bench) -> None:
@@ -92,6 +93,18 @@ def test_questions_are_answered_together(bench: Bench) -> None:
     first, second = answered.answers
     assert len(auth_pb2.ListUsersResponse.FromString(first.response).users) == 5
     assert second.error
+
+
+def test_nobody_waits_for_a_hash(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of a large state takes minutes: a copy goes ahead of it, and so does the end."""
+    monkeypatch.setattr(store_module, "REST_SECONDS", 10 * TIMEOUT_SECONDS)
+    bench.store.hash(5)
+    bench.store.copy(6)
+    copied = bench.next()
+    assert isinstance(copied, events.Copied)
+    assert copied.ticket == 6
+    bench.store.close()
+    assert bench.events.empty()
 
 
 def test_a_hash_is_of_the_state_at_the_call(bench: Bench) -> None:

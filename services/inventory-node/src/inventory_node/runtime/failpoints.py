@@ -179,7 +179,7 @@ class FailingStore(TimedStore):
 
     def hash(self, ticket: int) -> None:
         """See `Store.hash`."""
-        self._copier.do(partial(self._armed.reach, "before-checkpoint"))
+        self._hasher.do(partial(self._armed.reach, "before-checkpoint"))
         super().hash(ticket)
 
     def copy(self, ticket: int) -> None:

@@ -1,12 +1,12 @@
-"""The store port: the database behind three threads, one for each kind of work.
+"""The store port: the database behind four threads, one for each kind of work.
 
-Flushes, reads, and copies with hashes do not wait for each other. Whatever fails in any of them is
+Flushes, reads, copies and hashes do not wait for each other: a hash of a large state takes minutes,
+and a member that lost its volume would wait for it. Whatever fails in any of them is
 `StoreFailed`: the node stops and recovers at its next start. A thread never ends in silence.
 """
 
 import queue
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -25,9 +25,8 @@ REST_SECONDS = 0.001
 Job = Callable[[], events.Event | None]
 
 
-def _rest() -> None:
-    """Leave the interpreter to the loop: nobody waits for a hash, and everybody hashes at once."""
-    time.sleep(REST_SECONDS)
+class Abandoned(Exception):  # noqa: N818 - what became of a hash
+    """The store closes, and nobody waits for the hash."""
 
 
 class Worker:
@@ -80,16 +79,19 @@ class SqliteStore:
         self._folder = StateFolder(data_dir)
         self._emit = emit
         self._database = Database(self._folder.open(installed_index))
+        self._closing = threading.Event()
         # Held while the database is replaced; by questions, and by the short reads of the loop.
         self._asking = threading.Lock()
         self._reading = threading.Lock()
         self._flusher = Worker("inventory-flush", emit)
         self._reader = Worker("inventory-read", emit)
         self._copier = Worker("inventory-copy", emit)
+        self._hasher = Worker("inventory-hash", emit)
 
     def close(self) -> None:
-        """Finish what is queued and let the files go."""
-        for worker in (self._flusher, self._reader, self._copier):
+        """Finish what is queued, but for hashes, and let the files go."""
+        self._closing.set()
+        for worker in (self._flusher, self._reader, self._copier, self._hasher):
             worker.close()
         self._database.close()
 
@@ -116,9 +118,20 @@ class SqliteStore:
 
     def hash(self, ticket: int) -> None:
         """Hash the state as flushed."""
-        self._with_pinned(
-            lambda pinned: events.Hashed(ticket, pinned.header.applied_index, pinned.sha256(_rest))
-        )
+
+        def work(pinned: Pinned) -> events.Event | None:
+            try:
+                sha256 = pinned.sha256(self._rest)
+            except Abandoned:
+                return None
+            return events.Hashed(ticket, pinned.header.applied_index, sha256)
+
+        self._with_pinned(self._hasher, work)
+
+    def _rest(self) -> None:
+        """Leave the cores to whoever waits: nobody waits for a hash, and all hash at once."""
+        if self._closing.wait(REST_SECONDS):
+            raise Abandoned
 
     def copy(self, ticket: int) -> None:
         """Copy the flushed state to a file."""
@@ -132,20 +145,20 @@ class SqliteStore:
             header = SnapshotHeader(meta, path.stat().st_size, digest_of(path))
             return events.Copied(ticket, header, str(path))
 
-        self._with_pinned(work)
+        self._with_pinned(self._copier, work)
 
-    def _with_pinned(self, work: Callable[[Pinned], events.Event]) -> None:
-        """Pin the state at once, on the caller's thread; do the work on the copier's."""
+    def _with_pinned(self, worker: Worker, work: Callable[[Pinned], events.Event | None]) -> None:
+        """Pin the state at once, on the caller's thread; do the work on the worker's."""
         with self._reading:
             pinned = self._database.pin()
 
-        def job() -> events.Event:
+        def job() -> events.Event | None:
             try:
                 return work(pinned)
             finally:
                 pinned.close()
 
-        self._copier.do(job)
+        worker.do(job)
 
     def stage(self, header: SnapshotHeader, offset: int, data: bytes, ticket: int) -> None:
         """Add a chunk to the incoming snapshot."""
