@@ -95,17 +95,20 @@ class StateFolder:
         return self._staging / f"copy-{ticket}.db"
 
     def stage(self, header: SnapshotHeader, offset: int, data: bytes) -> tuple[bool, str]:
-        """Add a chunk; return whether it was the last, and what is wrong, if anything is."""
+        """Add a chunk; return whether it was the last, and what is wrong, if anything is.
+
+        Each is synced as it comes: all of a large state at once would hold up the log's syncs.
+        """
         if offset == 0:
             self._incoming.unlink(missing_ok=True)
         with self._incoming.open("ab") as file:
             if file.tell() != offset:
                 return False, f"a chunk at {offset} does not follow {file.tell()} bytes"
             file.write(data)
-            if offset + len(data) < header.size:
-                return False, ""
             file.flush()
             os.fsync(file.fileno())
+            if offset + len(data) < header.size:
+                return False, ""
         sync_directory(self._staging)
         return True, self._verify(header)
 

@@ -263,10 +263,14 @@ class Pinned:
             after, last = f"({key}) > ({_places(end)})", end
 
     def copy(self, path: Path) -> None:
-        """Copy the pinned state into a file of its own, without a write-ahead file beside it."""
+        """Copy the pinned state into a file of its own, without a write-ahead file beside it.
+
+        Nothing is synced: the copy may be lost, and the log's disk is not kept busy with it.
+        """
         path.unlink(missing_ok=True)
         target = sqlite3.connect(path, isolation_level=None)
         try:
+            target.execute("PRAGMA synchronous=OFF")
             self._connection.backup(target, pages=PAGES_PER_STEP)
             target.execute("PRAGMA journal_mode=DELETE")
         finally:
