@@ -25,7 +25,6 @@ LEVELS = (1, 16, 64, 256, 2048)
 GOALS = {("unary", 64): 2_000, ("sdk", 256): 13_000}  # orders a second
 WARM_SECONDS = 1.0
 STOCK = 10**9
-ITEMS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +80,12 @@ async def measure(
     return Measured(way, in_flight, len(latencies), took, latencies, os.getloadavg()[0])
 
 
-def stock_up(up: Up) -> list[int]:
+def stock_up(up: Up, items: int) -> list[int]:
     """Add the items that are ordered; return their ids."""
     with Inventory(up.address) as keeper:
         keeper.login("Sarthak", "password2")
         price = Money("USD", 199)
-        return [keeper.add_item(f"Item {number}", "", price, STOCK).id for number in range(ITEMS)]
+        return [keeper.add_item(f"Item {number}", "", price, STOCK).id for number in range(items)]
 
 
 def show(results: list[Measured]) -> None:
@@ -110,6 +109,7 @@ def main(
     seconds: Annotated[float, typer.Option(help="Length of each level.")] = 5,
     way: Annotated[list[str] | None, typer.Option(help="unary, sdk; both by default.")] = None,
     level: Annotated[list[int] | None, typer.Option(help="In flight; five by default.")] = None,
+    items: Annotated[int, typer.Option(help="How many are ordered; 1: all want the same.")] = 1_000,
 ) -> None:
     """Measure orders a second on this machine."""
     with (
@@ -118,9 +118,9 @@ def main(
         tempfile.TemporaryDirectory(prefix="inventory-bench-") as folder,
         Up(Path(folder) / "data") as up,
     ):
-        items = stock_up(up)
+        ids = stock_up(up, items)
         results = [
-            runner.run(measure(up.address, items, one_way, in_flight, seconds))
+            runner.run(measure(up.address, ids, one_way, in_flight, seconds))
             for one_way in way or ["unary", "sdk"]
             for in_flight in level or LEVELS
         ]

@@ -90,6 +90,18 @@ class TestTheSchedule:
         assert made.is_due(7, wanted=False)
         assert not made.is_due(6, wanted=False)
 
+    def test_a_hash_that_takes_long_is_followed_by_a_longer_rest(self) -> None:
+        """A state of a million items is hashed a tenth of the time at most."""
+        made = Schedule(period_ticks=100, gap_ticks=10)
+        made.proposed()
+        made.pass_tick(6)
+        for _ in range(30):
+            made.pass_tick(6, is_hashing=True)
+        self.passed(made, 269, 6)
+        assert not made.is_due(7, wanted=False)
+        self.passed(made, 1, 6)
+        assert made.is_due(7, wanted=False)
+
     def test_a_member_that_started_need_not_wait_for_a_change(self) -> None:
         """But not more often than the gap."""
         made = Schedule(period_ticks=100, gap_ticks=10)

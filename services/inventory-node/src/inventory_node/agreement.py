@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from inventory.v1 import cluster_pb2
 
 CHECKPOINTS_KEPT = 8
+REST_SHARE = 10  # times as long as a hash took, nobody hashes again: a large state takes minutes
 SHOWN = 12  # characters of a hash that tell it from another
 
 
@@ -95,6 +96,7 @@ class Schedule:
 
     - Nothing that is applied is hashed twice for the clock's sake alone.
     - Two checkpoints of a leader are `gap_ticks` apart at least.
+    - Members hash a small part of the time, however large their states are.
     """
 
     def __init__(self, period_ticks: int, gap_ticks: int) -> None:
@@ -102,21 +104,26 @@ class Schedule:
         self._period_ticks = period_ticks
         self._gap_ticks = gap_ticks
         self._quiet_ticks = max(period_ticks, gap_ticks)  # since one was applied or proposed
+        self._hash_ticks = 0  # that the last hash of this member took
         self._seen_index = 0  # of the last one applied
 
-    def pass_tick(self, checkpoint_index: int) -> None:
+    def pass_tick(self, checkpoint_index: int, *, is_hashing: bool = False) -> None:
         """Let a tick pass; `checkpoint_index`: of the last checkpoint that was applied."""
         self._quiet_ticks += 1
         if checkpoint_index != self._seen_index:
             self._seen_index = checkpoint_index
             self._quiet_ticks = 0
+        if is_hashing:
+            self._hash_ticks = self._quiet_ticks
 
     def is_due(self, applied_index: int, *, wanted: bool) -> bool:
         """Tell whether it is time; `wanted`: a member's state was not compared since its start."""
         if wanted and self._quiet_ticks >= self._gap_ticks:
             return True
         changed = applied_index > self._seen_index
-        return changed and self._quiet_ticks >= self._period_ticks
+        return changed and self._quiet_ticks >= max(
+            self._period_ticks, REST_SHARE * self._hash_ticks
+        )
 
     def proposed(self) -> None:
         """Note that one is on its way."""

@@ -93,7 +93,7 @@ class Surveys:
 
     def tick(self, raft: RawNode) -> Sequence[Survey]:
         """Let a tick pass; return what a round asks, when it is time for one."""
-        self._schedule.pass_tick(self._flushing.checkpoint_index)
+        self._schedule.pass_tick(self._flushing.checkpoint_index, is_hashing=self._is_hashing)
         if raft.role is not Role.LEADER:
             self._term = 0
             return ()
@@ -197,8 +197,7 @@ class Surveys:
 
     def _checkpoint(self, raft: RawNode) -> None:
         """Let all members hash their states, when that is due."""
-        is_hashing = self._flushing.checkpoint_index > self._agreement.newest.index
-        if self.diverged or is_hashing or not self._machine.initialized:
+        if self.diverged or self._is_hashing or not self._machine.initialized:
             return
         present = [peer for peer, follower in raft.followers.items() if follower.is_present]
         told = [self._replies[peer] for peer in present if peer in self._replies]
@@ -210,6 +209,10 @@ class Surveys:
             command.administration.request_id = f"checkpoint-{raft.term}-{raft.last_index}"
             command.administration.checkpoint.SetInParent()
             self._serving.proposals.offer_own(command.SerializeToString())
+
+    @property
+    def _is_hashing(self) -> bool:
+        return self._flushing.checkpoint_index > self._agreement.newest.index
 
     def _leave_service(self) -> None:
         """Send everybody away, and see to it that the next start knows."""
