@@ -30,6 +30,7 @@ ORDERS_A_SECOND = 100
 READS_A_SECOND = 50
 GOAL_P99_MS = 50  # beside a member that copies the state
 QUIET_SECONDS = 15.0
+PROGRESS_SECONDS = 10.0
 CAUGHT_UP_SECONDS_MAX = 600
 # With a long tail a small catalogue would be copied as log entries.
 SETTINGS = {"INVENTORY_RAFT_TAIL_ENTRIES": "64"}
@@ -62,6 +63,13 @@ async def look(inventory: AsyncInventory, slowest: list[float]) -> None:
         await asyncio.sleep(0.05)
 
 
+async def tell(numbers: "asyncio.Queue[int]", items: int) -> None:
+    """Say how far it has come."""
+    while True:
+        await asyncio.sleep(PROGRESS_SECONDS)
+        typer.echo(f"{items - numbers.qsize():,} of {items:,} items", err=True)
+
+
 async def load(address: str, items: int) -> tuple[float, float]:
     """Load; return the seconds it took and the slowest read beside it."""
     numbers: asyncio.Queue[int] = asyncio.Queue()
@@ -75,12 +83,16 @@ async def load(address: str, items: int) -> tuple[float, float]:
         await keeper.login("Sarthak", "password2")
         await reader.login("Gayathri", "password1")
         began = time.perf_counter()
-        looking = asyncio.create_task(look(reader, slowest))
+        beside = [
+            asyncio.create_task(look(reader, slowest)),
+            asyncio.create_task(tell(numbers, items)),
+        ]
         async with asyncio.TaskGroup() as group:
             for _ in range(AT_ONCE):
                 group.create_task(add(keeper, numbers))
         took = time.perf_counter() - began
-        looking.cancel()
+        for task in beside:
+            task.cancel()
     return took, slowest[0]
 
 

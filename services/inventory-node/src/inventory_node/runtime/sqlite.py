@@ -39,9 +39,7 @@ HASHED = {  # every table of the state, by its primary key
     "request_seconds": "second",
 }
 PAGES_PER_STEP = 256  # of a copy, so that it never holds the interpreter long
-ROWS_PER_REST = (
-    50  # of a hash: what runs on every member at once must end before anybody waits for it
-)
+ROWS_PER_REST = 50  # of a hash: it runs on every member at once, and nobody is to wait for it
 
 
 Error = sqlite3.Error  # what any use of a database may raise
