@@ -286,3 +286,11 @@ def test_a_log_that_an_unsynced_batch_has_changed_forgets_nothing() -> None:
     before = durable(HardState(2, 1), 1, 1)
     assert not before.forgotten_by(durable(HardState(3, 0), 1, 1, 2))
     assert not before.forgotten_by(durable(HardState(2, 1), 2))
+
+
+def test_a_vote_whose_sync_failed_may_be_there_at_the_next_start() -> None:
+    """Nobody was told of it, and the member holds to it: seeds 11153 and 11199 came by it."""
+    before = durable(HardState(2, 0), 1)
+    assert not before.forgotten_by(durable(HardState(2, 2), 1))
+    assert durable(HardState(2, 2), 1).forgotten_by(before)
+    assert durable(HardState(2, 2), 1).forgotten_by(durable(HardState(2, 1), 1))

@@ -81,11 +81,12 @@ class Durable:
     def forgotten_by(self, found: "Durable") -> str:
         """Return what a later start misses of what was synced; empty when it has everything.
 
-        An unsynced batch may be there as well, and may have replaced entries by those of a later
-        term (Raft §5.3).
+        An unsynced batch may be there as well: a vote where there was none yet in that term, or
+        entries of a later term in the place of others (Raft §5.3).
         """
         before, after = self.hard_state, found.hard_state
-        if after.term < before.term or (after.term == before.term and after.vote != before.vote):
+        is_same_term = after.term == before.term
+        if after.term < before.term or (is_same_term and before.vote not in (0, after.vote)):
             return f"it had {before} and has {after}"
         for index in range(found.base_index + 1, self.last_index + 1):
             known = self.terms.get(index)
