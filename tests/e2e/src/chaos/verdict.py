@@ -49,7 +49,9 @@ def check_orders_since(watcher: Inventory, acknowledged: set[int], newest_before
     newer = itertools.takewhile(lambda order: order.id > newest_before, watcher.orders())
     listed = [order.id for order in newer]
     assert len(listed) == len(set(listed))
-    assert set(listed) == acknowledged
+    lost, foreign = acknowledged - set(listed), set(listed) - acknowledged
+    assert not lost, f"acknowledged, and not there: {sorted(lost)}"
+    assert not foreign, f"there, and acknowledged to nobody: {sorted(foreign)}"
 
 
 def check_stock(watcher: Inventory, history: Path, started_with: dict[int, int]) -> None:

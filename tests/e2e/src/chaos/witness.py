@@ -171,13 +171,14 @@ class Load:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave nothing running."""
+        """Leave nothing running, in the pod neither: its orders would be the next scenario's."""
         for each in self._runs:
-            for pipe in (each.stdin, each.stdout):
-                if pipe:
-                    pipe.close()
-            with contextlib.suppress(ProcessLookupError):
-                each.kill()
+            if each.stdin and not each.stdin.closed:
+                each.stdin.close()
+        for each in self._runs:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                each.communicate(timeout=END_SECONDS_MAX)
+            each.kill()
             each.wait()
 
     def stop(self, history: Path) -> Seen:
