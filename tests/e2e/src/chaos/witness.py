@@ -173,8 +173,9 @@ class Load:
     def __exit__(self, *_: object) -> None:
         """Leave nothing running, in the pod neither: its orders would be the next scenario's."""
         for each in self._runs:
-            if each.stdin and not each.stdin.closed:
+            if each.stdin:
                 each.stdin.close()
+                each.stdin = None
         for each in self._runs:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 each.communicate(timeout=END_SECONDS_MAX)
