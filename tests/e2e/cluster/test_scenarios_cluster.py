@@ -208,6 +208,7 @@ class TestItIsOperated:
         with play("rolling restart of the members", toll=Toll.NONE, seconds_max=150) as scene:
             scene.fault(roll)
 
+    @on_all
     def test_upgrade_and_rollback(self, release: Release, play: Play) -> None:
         """A changed value rolls every pod, there and back."""
 
