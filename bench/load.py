@@ -167,19 +167,12 @@ def follower(cluster: Cluster) -> str:
     return next(member.name for member in cluster.members() if member.name != leader)
 
 
-def lose_a_volume(cluster: Cluster) -> None:
-    """Let a follower copy the whole state."""
+def kill_a_follower(cluster: Cluster, *, wipe: bool) -> None:
+    """Let a follower come back, with its data or without; it copies what it lacks of the state."""
     name = follower(cluster)
     cluster.kill(name)
-    cluster.wipe(name)
-    cluster.start(name)
-    wait_until_whole(cluster)
-
-
-def kill_a_follower(cluster: Cluster) -> None:
-    """Let a follower come back with its data."""
-    name = follower(cluster)
-    cluster.kill(name)
+    if wipe:
+        cluster.wipe(name)
     cluster.start(name)
     wait_until_whole(cluster)
 
@@ -236,9 +229,12 @@ def main(items: Annotated[int, typer.Option(help="How many.")] = 1_000_000) -> N
         typer.echo(f"items counted by the database: {count:,}")
         scenes: tuple[tuple[str, Callable[[], None]], ...] = (
             ("nothing", lambda: time.sleep(QUIET_SECONDS)),
-            ("a copy of the state to a new member", lambda: lose_a_volume(cluster)),
+            ("a copy of the state to a new member", lambda: kill_a_follower(cluster, wipe=True)),
             ("every member's hash of its state", lambda: compare(cluster)),
-            ("a killed member that comes back", lambda: kill_a_follower(cluster)),
+            (
+                "a killed member that is behind the log",
+                lambda: kill_a_follower(cluster, wipe=False),
+            ),
         )
         results = []
         for what, work in scenes:
