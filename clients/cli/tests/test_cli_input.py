@@ -1,6 +1,8 @@
 """What the command line makes of bad input, of its token's file, and of a gateway that is away."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -136,3 +138,21 @@ def test_a_token_that_cannot_be_kept_is_said(
     done = run("login", "Ann", "--password-stdin", text="secret99\n")
     assert done.exit_code == 1
     assert f"the token file {token} cannot be used" in done.stderr
+
+
+def test_a_service_starts_without_the_client() -> None:
+    """Which takes longer to load than all the rest: a member that restarts is awaited."""
+    program = (
+        "import sys\n"
+        "from inventory_cli.__main__ import main\n"
+        "sys.argv = ['inventory', 'service', '--help']\n"
+        "try:\n"
+        "    main()\n"
+        "except SystemExit as end:\n"
+        "    sys.exit(end.code or 'inventory_client' in sys.modules)\n"
+    )
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Usage: inventory service" in done.stdout

@@ -6,6 +6,7 @@ from pathlib import Path
 from inventory.raft.v1 import forward_pb2
 from inventory.v1 import inventory_pb2
 from inventory_node.core import NodeSettings
+from inventory_node.events import Tick
 from sim.hands import Hands, Member, get_all_items, get_item, order
 
 
@@ -123,3 +124,52 @@ class TestQueries:
         leader.ask(questions=[get_item(4), get_all_items(5)])
         hands.settle()
         assert {4, 5} <= {n for n, reply in leader.replies().items() if reply.answer}
+
+
+class TestCaughtUp:
+    """A member that starts is behind until it has applied what the leader had committed."""
+
+    def test_a_member_that_comes_back_has_first_to_apply_what_it_missed(
+        self, tmp_path: Path
+    ) -> None:
+        """Though it knows the leader long before, and no more of the log than its own end."""
+
+        def small(settings: NodeSettings) -> NodeSettings:
+            return replace(settings, entries_per_append_max=1, appends_in_flight_max=1)
+
+        hands = Hands(tmp_path, change=small)
+        leader = hands.elect(1)
+        hands.open()
+        hands[3].crash()
+        hands[3].cut_off = True
+        for number in range(20):
+            leader.ask(order(f"order {number}"), first_id=number + 1)
+            hands.settle()
+        missed = leader.node.view().commit_index
+        hands[3].start()
+        hands[3].cut_off = False
+        seen: list[tuple[bool, bool]] = []  # knows a leader, has caught up
+        for _ in range(200):
+            leader.handle(Tick())
+            for member in hands.members.values():
+                member.work()
+            hands.deliver()
+            view = hands[3].node.view()
+            seen.append((bool(view.leader), hands[3].node.caught_up))
+            assert hands[3].node.caught_up <= (view.applied_index >= missed)
+        assert (True, False) in seen, "it was never seen to be behind"
+        assert seen[-1] == (True, True)
+
+    def test_who_is_alone_has_not_caught_up(self, tmp_path: Path) -> None:
+        """Neither at its start, nor after its leader was lost; with a leader it has again."""
+        hands = Hands(tmp_path)
+        assert not hands[1].node.caught_up
+        hands.elect(1)
+        hands.pass_time(4)
+        assert [member.node.caught_up for member in hands.members.values()] == [True] * 3
+        hands[2].cut_off = True
+        hands.pass_time(2 * hands[2].settings.election_timeout_ticks_max, 2)
+        assert not hands[2].node.caught_up
+        hands[2].cut_off = False
+        hands.pass_time(8)
+        assert hands[2].node.caught_up

@@ -253,9 +253,23 @@ class TestProbes:
         async def scenario() -> None:
             probes = Probes()
             await probes.begin()
-            await probes.show(member, ending=ending)
+            await probes.show(member, caught_up=True, ending=ending)
             assert await health(probes) == {
                 "whole": ready, "startup": True, "liveness": True, "readiness": ready,
+            }  # fmt: skip
+
+        asyncio.run(scenario())
+
+    def test_a_member_that_has_not_caught_up_is_not_ready(self) -> None:
+        """A rollout that went on would leave a majority that does not hold what is committed."""
+
+        async def scenario() -> None:
+            probes = Probes()
+            await probes.begin()
+            member = cluster_pb2.Member(standing=VOTER, leader="a")
+            await probes.show(member, caught_up=False, ending=False)
+            assert await health(probes) == {
+                "whole": False, "startup": True, "liveness": True, "readiness": False,
             }  # fmt: skip
 
         asyncio.run(scenario())
@@ -266,7 +280,8 @@ class TestProbes:
         async def scenario() -> None:
             probes = Probes()
             await probes.begin()
-            await probes.show(cluster_pb2.Member(standing=VOTER, leader="a"), ending=False)
+            member = cluster_pb2.Member(standing=VOTER, leader="a")
+            await probes.show(member, caught_up=True, ending=False)
             await probes.end()
             assert (await health(probes))["readiness"] is False
             assert (await health(probes))["liveness"] is True

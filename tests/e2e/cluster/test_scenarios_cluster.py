@@ -208,7 +208,6 @@ class TestItIsOperated:
         with play("rolling restart of the members", toll=Toll.NONE, seconds_max=150) as scene:
             scene.fault(roll)
 
-    @on_all  # it fails on a slow machine: docs/operating.md
     def test_upgrade_and_rollback(self, release: Release, play: Play) -> None:
         """A changed value rolls every pod, there and back."""
 

@@ -17,6 +17,8 @@ from inventory_cli.up.layout import Currency, UpError, first_state, write_privat
 services_app = typer.Typer(
     help="Run one service of a deployment; its settings are environment variables.",
     no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
 )
 
 

@@ -86,6 +86,11 @@ class Node:
         return self._applying.busy and not self._stopping
 
     @property
+    def caught_up(self) -> bool:
+        """Whether a leader is known, and what it had committed when it was met is applied."""
+        return self._reading.caught_up
+
+    @property
     def stopped(self) -> bool:
         """Whether StopRequested came and everything applied and written since is durable."""
         return (
@@ -278,6 +283,8 @@ class Node:
         self._proposals.leadership_changed(leadership.term if leads else 0)
         if not leads:
             self._outgoing.leadership_lost()
+        if not leadership.leader:
+            self._reading.leader_lost()
 
     def _apply(self) -> bool:
         """Apply one turn's worth of what is committed; return whether there was any."""

@@ -46,6 +46,8 @@ class Reading:
       longer before it than it allows, by this member's own steady clock.
     - One round is outstanding at most; its context is used once.
     - Every offered question is answered exactly once, and their number is bounded.
+    - While a leader is known, one round is made even when nobody asks: a member has caught up once
+      it has applied what the leader had committed when it was met.
     """
 
     def __init__(
@@ -63,12 +65,18 @@ class Reading:
         self._round_ms = 0  # when it began
         self._known_ms = 0  # when the last confirmed round began
         self._known_index: int | None = None  # what it confirmed; None: there was none
+        self._goal_index: int | None = None  # of the first round since a leader is known
         self._context = 0
         self._confirmed: deque[Confirmed] = deque()
         self._for_flush: deque[Confirmed] = deque()
         self._in_store: dict[int, Asker] = {}
         self._ticket = 0
         self._open = 0  # questions taken and not answered
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether the state holds what was committed when the leader was met, or later."""
+        return self._goal_index is not None and self._goal_index <= self._machine.applied_index
 
     def offer(self, session: int, questions: Iterable[forward_pb2.Question]) -> None:
         """Check and queue the questions of a frame; answer at once those that cannot be."""
@@ -111,7 +119,7 @@ class Reading:
 
     def begin(self, raft: RawNode) -> None:
         """Begin a round for all questions that wait, when none is outstanding."""
-        if not self._waiting or self._round is not None:
+        if self._round is not None or not (self._waiting or self._goal_index is None):
             return
         if raft.read(self._context + 1):
             self._context += 1
@@ -128,12 +136,18 @@ class Reading:
                 self._confirmed.append(Confirmed(read.index, self._round))
                 self._known_ms, self._known_index = self._round_ms, read.index
                 self._round = None
+                if self._goal_index is None:
+                    self._goal_index = read.index
 
     def dropped(self, contexts: Iterable[int]) -> None:
         """Send away the questions of a round that leadership did not outlive."""
         if self._context in contexts and self._round is not None:
             self._send_away(self._round)
             self._round = None
+
+    def leader_lost(self) -> None:
+        """Have everything to learn from the next one: nobody knows for how long there is none."""
+        self._goal_index = None
 
     def stop(self) -> None:
         """Send away what no quorum has confirmed; other questions keep their answer."""

@@ -36,7 +36,7 @@ class NodeSettings:
     bytes_waiting_max: int = 16 << 20
     questions_waiting_max: int = 16_384
 
-    apply_commands_per_turn_max: int = 1_024
+    apply_commands_per_turn_max: int = 256
     flush_commands_max: int = 8_192  # applied and not flushed
     flush_age_ticks_max: int = 40
     log_tail_entries: int = 4_096  # kept below the durable index for slow followers

@@ -24,6 +24,7 @@ from mutants.catching import Mutant, NodeSeed, UnitTests
 
 SNAPSHOT_TESTS = "services/inventory-node/tests/test_core_snapshots.py"
 BOOTSTRAP_TESTS = "services/inventory-node/tests/test_bootstrap.py"
+READING_TESTS = "services/inventory-node/tests/test_core_reading.py"
 
 
 def answers_before_the_sync(patch: pytest.MonkeyPatch) -> None:
@@ -174,6 +175,11 @@ def reads_what_it_has(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Reading, "begin", begin)
 
 
+def has_caught_up_once_it_meets_a_leader(patch: pytest.MonkeyPatch) -> None:
+    """Be ready before anything that was missed is applied."""
+    patch.setattr(Reading, "caught_up", property(lambda self: self._goal_index is not None))
+
+
 def stamps_by_its_own_clock(patch: pytest.MonkeyPatch) -> None:
     """Let time go back with the clock of the next leader."""
     patch.setattr(Stamps, "next_ms", lambda self: self._clock.now_ms())
@@ -210,14 +216,15 @@ MUTANTS = (
     Mutant(goes_on_after_a_failed_sync, NodeSeed(12)),
     Mutant(votes_from_an_empty_disk, NodeSeed(3)),
     Mutant(cuts_what_is_not_durable, NodeSeed(1)),
-    Mutant(calls_a_flush_durable_when_it_begins, NodeSeed(9)),
+    Mutant(calls_a_flush_durable_when_it_begins, NodeSeed(43)),
     Mutant(switches_before_the_log_says_so, UnitTests(SNAPSHOT_TESTS, "")),
-    Mutant(answers_a_snapshot_before_it_serves_it, NodeSeed(1)),
+    Mutant(answers_a_snapshot_before_it_serves_it, NodeSeed(3)),
     Mutant(sends_a_snapshot_without_its_members, NodeSeed(1)),
-    Mutant(takes_any_chunk, NodeSeed(19)),
+    Mutant(takes_any_chunk, NodeSeed(25)),
     Mutant(reads_before_it_applied, NodeSeed(1)),
-    Mutant(joins_a_round_that_has_begun, NodeSeed(9)),
+    Mutant(joins_a_round_that_has_begun, NodeSeed(27)),
     Mutant(reads_what_it_has, NodeSeed(1)),
+    Mutant(has_caught_up_once_it_meets_a_leader, UnitTests(READING_TESTS, "has_first_to_apply")),
     Mutant(stamps_by_its_own_clock, NodeSeed(13)),
     Mutant(answers_whoever_waits_at_an_index, NodeSeed(10)),
     Mutant(begins_beside_peers_that_hold_data, UnitTests(BOOTSTRAP_TESTS, "")),

@@ -2,7 +2,8 @@
 
 `startup`: the log is replayed. `liveness`: the loop turns; never leadership, quorum or a slow disk,
 or a restart would make a bad day worse. `readiness`: it takes part, a leader is known and what
-is committed is applied; false while the process ends, and while its state differs from the others'.
+that one had committed is applied, so that a rollout goes on to the next member only when this one
+can take its place; false while the process ends, and while its state differs from the others'.
 """
 
 from grpc_health.v1 import health, health_pb2
@@ -29,10 +30,10 @@ class Probes:
             await self.servicer.set(name, _NOT_SERVING)
         await self.servicer.set("liveness", _SERVING)
 
-    async def show(self, member: cluster_pb2.Member, *, ending: bool) -> None:
-        """Show a member whose log is replayed as it is."""
+    async def show(self, member: cluster_pb2.Member, *, caught_up: bool, ending: bool) -> None:
+        """Show a member whose log is replayed as it is; `caught_up` as `Node` says it."""
         await self.servicer.set("startup", _SERVING)
-        await self._show_ready(ready=not ending and is_ready(member))
+        await self._show_ready(ready=caught_up and not ending and is_ready(member))
 
     async def end(self) -> None:
         """Send nobody here any more; the calls under way are finished."""
@@ -44,7 +45,7 @@ class Probes:
 
 
 def is_ready(member: cluster_pb2.Member) -> bool:
-    """Tell whether a member takes part, in service, knows a leader and is not behind."""
+    """Tell whether a member takes part, in service, knows a leader and has not fallen behind."""
     if member.standing not in TAKING_PART or member.diverged:
         return False
     behind = member.commit_index - member.applied_index
