@@ -155,21 +155,21 @@ class TestCaughtUp:
                 member.work()
             hands.deliver()
             view = hands[3].node.view()
-            seen.append((bool(view.leader), hands[3].node.caught_up))
-            assert hands[3].node.caught_up <= (view.applied_index >= missed)
+            seen.append((bool(view.leader), view.caught_up))
+            assert view.caught_up <= (view.applied_index >= missed)
         assert (True, False) in seen, "it was never seen to be behind"
         assert seen[-1] == (True, True)
 
     def test_who_is_alone_has_not_caught_up(self, tmp_path: Path) -> None:
         """Neither at its start, nor after its leader was lost; with a leader it has again."""
         hands = Hands(tmp_path)
-        assert not hands[1].node.caught_up
+        assert not hands[1].node.view().caught_up
         hands.elect(1)
         hands.pass_time(4)
-        assert [member.node.caught_up for member in hands.members.values()] == [True] * 3
+        assert [member.node.view().caught_up for member in hands.members.values()] == [True] * 3
         hands[2].cut_off = True
         hands.pass_time(2 * hands[2].settings.election_timeout_ticks_max, 2)
-        assert not hands[2].node.caught_up
+        assert not hands[2].node.view().caught_up
         hands[2].cut_off = False
         hands.pass_time(8)
-        assert hands[2].node.caught_up
+        assert hands[2].node.view().caught_up

@@ -286,6 +286,7 @@ class Member:
     clock_skew_ms: int | None = None  # ahead of the median of the voters' clocks; None: unknown
     volume: Volume | None = None
     elections: tuple[Election, ...] = ()  # the last ones that its process saw, the oldest first
+    caught_up: bool = False  # it has applied what was committed when it met its leader
 
     @classmethod
     def from_wire(cls, wire: cluster_pb2.Member) -> Self:
@@ -315,6 +316,7 @@ class Member:
                 Election(one.term, one.leader, one.see_time.ToDatetime(UTC))
                 for one in wire.elections
             ),
+            wire.caught_up,
         )
 
 

@@ -271,7 +271,7 @@ class Member:
             await _pause()
         node.allow_campaigns(allowed=True)
         while True:
-            await probes.show(self.view(), caught_up=node.caught_up, ending=self._ending)
+            await probes.show(self.view(), ending=self._ending)
             await asyncio.sleep(SHOW_SECONDS)
 
 

@@ -86,11 +86,6 @@ class Node:
         return self._applying.busy and not self._stopping
 
     @property
-    def caught_up(self) -> bool:
-        """Whether a leader is known, and what it had committed when it was met is applied."""
-        return self._reading.caught_up
-
-    @property
     def stopped(self) -> bool:
         """Whether StopRequested came and everything applied and written since is durable."""
         return (
@@ -112,8 +107,8 @@ class Node:
 
     def view(self) -> cluster_pb2.Member:
         """Return the member as it sees itself; pid, version and address are the runtime's."""
-        member = show(self._settings, self._raft, self._machine)
-        member.durable_index = self._flushing.durable_index
+        member = show(self._settings, self._raft, self._machine, self._flushing)
+        member.caught_up = self._reading.caught_up
         self._membership.show(member, self._raft)
         self._surveys.show(member)
         return member
@@ -283,8 +278,6 @@ class Node:
         self._proposals.leadership_changed(leadership.term if leads else 0)
         if not leads:
             self._outgoing.leadership_lost()
-        if not leadership.leader:
-            self._reading.leader_lost()
 
     def _apply(self) -> bool:
         """Apply one turn's worth of what is committed; return whether there was any."""

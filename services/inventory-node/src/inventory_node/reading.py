@@ -119,6 +119,8 @@ class Reading:
 
     def begin(self, raft: RawNode) -> None:
         """Begin a round for all questions that wait, when none is outstanding."""
+        if not raft.leader:
+            self._goal_index = None  # nobody knows what is committed meanwhile
         if self._round is not None or not (self._waiting or self._goal_index is None):
             return
         if raft.read(self._context + 1):
@@ -144,10 +146,6 @@ class Reading:
         if self._context in contexts and self._round is not None:
             self._send_away(self._round)
             self._round = None
-
-    def leader_lost(self) -> None:
-        """Have everything to learn from the next one: nobody knows for how long there is none."""
-        self._goal_index = None
 
     def stop(self) -> None:
         """Send away what no quorum has confirmed; other questions keep their answer."""

@@ -4,6 +4,7 @@ from inventory.v1 import cluster_pb2
 from raft import RawNode
 from raft.ready import Role
 
+from inventory_node.flushing import Flushing
 from inventory_node.machine import Machine
 from inventory_node.settings import NodeSettings
 
@@ -15,7 +16,9 @@ _ROLES = {
 }
 
 
-def show(settings: NodeSettings, raft: RawNode, machine: Machine) -> cluster_pb2.Member:
+def show(
+    settings: NodeSettings, raft: RawNode, machine: Machine, flushing: Flushing
+) -> cluster_pb2.Member:
     """Return a member's view, as far as these know it."""
     return cluster_pb2.Member(
         name=settings.name,
@@ -25,6 +28,7 @@ def show(settings: NodeSettings, raft: RawNode, machine: Machine) -> cluster_pb2
         term=raft.term,
         commit_index=raft.commit_index,
         applied_index=machine.applied_index,
+        durable_index=flushing.durable_index,
         first_log_index=raft.first_index,
         last_log_index=raft.last_index,
         standing=_standing(raft),

@@ -117,6 +117,7 @@ class Member(_message.Message):
     CLOCK_SKEW_MS_FIELD_NUMBER: _builtins.int
     VOLUME_FIELD_NUMBER: _builtins.int
     ELECTIONS_FIELD_NUMBER: _builtins.int
+    CAUGHT_UP_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     id: _builtins.int
     address: _builtins.str
@@ -143,6 +144,10 @@ class Member(_message.Message):
     clock_skew_ms: _builtins.int
     """How far its clock is ahead of the median of the voters' clocks, as the leader measured it;
     absent: not measured.
+    """
+    caught_up: _builtins.bool
+    """It knows a leader, and has applied what that one had committed when it was met: it can take
+    another member's place.
     """
     @_builtins.property
     def state_hash(self) -> Global___StateHash:
@@ -189,10 +194,11 @@ class Member(_message.Message):
         clock_skew_ms: _builtins.int | None = ...,
         volume: Global___Volume | None = ...,
         elections: _abc.Iterable[Global___Election] | None = ...,
+        caught_up: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_clock_skew_ms", b"_clock_skew_ms", "clock_skew_ms", b"clock_skew_ms", "state_hash", b"state_hash", "volume", b"volume"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_clock_skew_ms", b"_clock_skew_ms", "address", b"address", "applied_index", b"applied_index", "clock_skew_ms", b"clock_skew_ms", "commit_index", b"commit_index", "diverged", b"diverged", "durable_index", b"durable_index", "elections", b"elections", "first_log_index", b"first_log_index", "id", b"id", "last_log_index", b"last_log_index", "leader", b"leader", "learners", b"learners", "name", b"name", "pid", b"pid", "reachable", b"reachable", "role", b"role", "standing", b"standing", "state_hash", b"state_hash", "term", b"term", "version", b"version", "volume", b"volume", "voters", b"voters"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_clock_skew_ms", b"_clock_skew_ms", "address", b"address", "applied_index", b"applied_index", "caught_up", b"caught_up", "clock_skew_ms", b"clock_skew_ms", "commit_index", b"commit_index", "diverged", b"diverged", "durable_index", b"durable_index", "elections", b"elections", "first_log_index", b"first_log_index", "id", b"id", "last_log_index", b"last_log_index", "leader", b"leader", "learners", b"learners", "name", b"name", "pid", b"pid", "reachable", b"reachable", "role", b"role", "standing", b"standing", "state_hash", b"state_hash", "term", b"term", "version", b"version", "volume", b"volume", "voters", b"voters"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__clock_skew_ms: _TypeAlias = _typing.Literal["clock_skew_ms"]  # noqa: Y015
     _WhichOneofArgType__clock_skew_ms: _TypeAlias = _typing.Literal["_clock_skew_ms", b"_clock_skew_ms"]  # noqa: Y015

@@ -30,10 +30,10 @@ class Probes:
             await self.servicer.set(name, _NOT_SERVING)
         await self.servicer.set("liveness", _SERVING)
 
-    async def show(self, member: cluster_pb2.Member, *, caught_up: bool, ending: bool) -> None:
-        """Show a member whose log is replayed as it is; `caught_up` as `Node` says it."""
+    async def show(self, member: cluster_pb2.Member, *, ending: bool) -> None:
+        """Show a member whose log is replayed as it is."""
         await self.servicer.set("startup", _SERVING)
-        await self._show_ready(ready=caught_up and not ending and is_ready(member))
+        await self._show_ready(ready=not ending and is_ready(member))
 
     async def end(self) -> None:
         """Send nobody here any more; the calls under way are finished."""
@@ -45,8 +45,8 @@ class Probes:
 
 
 def is_ready(member: cluster_pb2.Member) -> bool:
-    """Tell whether a member takes part, in service, knows a leader and has not fallen behind."""
+    """Tell whether a member takes part, in service, has caught up and not fallen behind again."""
     if member.standing not in TAKING_PART or member.diverged:
         return False
     behind = member.commit_index - member.applied_index
-    return bool(member.leader) and behind <= LAG_ENTRIES_MAX
+    return member.caught_up and behind <= LAG_ENTRIES_MAX
