@@ -11,6 +11,7 @@ from gateway.runtime.server import CONNECTION_SECONDS, DRAIN_SECONDS
 from rendered import helm
 from rendered.objects import LASTING, Pod, chosen_by, is_hook, of_kind, pods
 
+STOP_SECONDS = 5
 PRE_STOP_SECONDS = 5
 HEARD_SECONDS = 1  # until no connection to a pod that is going is made any more
 LOST_NODE_SECONDS = 10
@@ -180,6 +181,15 @@ class TestEveryService:
             assert ages <= PRE_STOP_SECONDS + leaves
             ends = PRE_STOP_SECONDS + leaves + DRAIN_SECONDS
             assert pod.spec["terminationGracePeriodSeconds"] > ends
+
+    def test_has_time_left_when_it_has_waited_to_leave(self, pod: Pod) -> None:
+        """A member: for handing over and flushing, before it is killed."""
+        for one in (one for container in pod.spec["containers"] for one in container["env"]):
+            if one["name"] == "INVENTORY_NODE_LEAVE_SECONDS":
+                left = pod.spec["terminationGracePeriodSeconds"] - float(one["value"])
+                assert left >= STOP_SECONDS
+                return
+        assert pod.component != "node"
 
     def test_is_spread_over_nodes_when_there_are_several(self, pod: Pod) -> None:
         """By its own labels."""

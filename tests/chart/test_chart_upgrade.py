@@ -51,7 +51,7 @@ def test_what_nobody_may_change_is_as_it_was_recorded() -> None:
     [
         {"image": {"tag": "2.0.0"}},
         {"log": {"level": "debug"}},
-        {"node": {"terminationGracePeriodSeconds": 60, "spread": "hard"}},
+        {"node": {"terminationGracePeriodSeconds": 90, "spread": "hard"}},
         {"gateway": {"replicaCount": 5}, "networkPolicy": {"enabled": False}},
         {"node": {"podAnnotations": {"a": "b"}, "nodeSelector": {"c": "d"}}},
     ],

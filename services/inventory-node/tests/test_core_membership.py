@@ -1,10 +1,12 @@
 """Members that join, are promoted, leave and hand over, as those see it who ask for it."""
 
+from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
 
 from inventory.raft.v1 import membership_pb2
 from inventory.v1 import cluster_pb2
+from inventory_node.departures import ASKED_MS, BEHIND_ENTRIES_MAX
 from inventory_node.events import ChangeAsked, Tick
 from inventory_node.ports import Contact
 from sim.hands import Hands, Member, get_item, order
@@ -286,3 +288,110 @@ def test_a_leader_that_has_committed_nothing_in_its_term_says_of_nobody_that_it_
     hands.settle()
     ticket = ask(successor, join(9, empty=False))
     assert standing(successor, ticket) == REMOVED
+
+
+def leave(number: int, reached: Iterable[int] = range(1, 5)) -> membership_pb2.ChangeRequest:
+    """Return what a member asks that is asked to stop."""
+    asked = membership_pb2.Leave(member_id=number, reached=reached)
+    return membership_pb2.ChangeRequest(leave=asked)
+
+
+def may_leave(leader: Member, number: int, reached: Iterable[int] = range(1, 5)) -> bool:
+    """Ask whether a member may stop that reaches these."""
+    ticket = ask(leader, leave(number, reached))
+    answer = leader.transport.changes[ticket]
+    assert answer.HasField("done") or reason(leader, ticket) is Reason.CHANGE_REFUSED
+    return answer.HasField("done")
+
+
+def met(tmp_path: Path) -> tuple[Hands, Member]:
+    """Return three members that have heard of each other, and their leader."""
+    hands = Hands(tmp_path)
+    leader = hands.elect(1)
+    hands.open()
+    hands.pass_time(4)
+    return hands, leader
+
+
+class TestLeaving:
+    """A member that is asked to stop waits while a majority needs it."""
+
+    def test_one_at_a_time(self, tmp_path: Path) -> None:
+        """The second may go when the first is back."""
+        hands, leader = met(tmp_path)
+        assert may_leave(leader, 3)
+        assert not may_leave(leader, 2), "though the first has not fallen silent yet"
+        hands[3].cut_off = True
+        leader.clock.ms += 10_000
+        hands.pass_time(4 * leader.settings.election_timeout_ticks_max, 1, 2)
+        assert not may_leave(leader, 2)
+        leader.clock.ms += ASKED_MS
+        assert not may_leave(leader, 1)
+        hands[3].cut_off = False
+        hands.pass_time(leader.settings.election_timeout_ticks_max)
+        new = next(member for member in hands.members.values() if member.leads)
+        assert may_leave(new, 2)
+
+    def test_the_leader_too(self, tmp_path: Path) -> None:
+        """It counts like the others."""
+        _, leader = met(tmp_path)
+        assert may_leave(leader, 1)
+        assert not may_leave(leader, 2)
+
+    def test_one_that_only_the_leader_still_hears_does_not_count(self, tmp_path: Path) -> None:
+        """Its connections are closed, and its last reply is not old yet."""
+        _, leader = met(tmp_path)
+        assert not may_leave(leader, 2, reached=[1])
+        assert not may_leave(leader, 1, reached=[3])
+        assert may_leave(leader, 2, reached=[1, 3])
+
+    def test_one_that_is_far_behind_does_not_stay_for_two(self, tmp_path: Path) -> None:
+        """It is there, and could commit nothing for a while."""
+        hands, leader = met(tmp_path)
+        hands[3].disk_held = True
+        for number in range(BEHIND_ENTRIES_MAX + 1):
+            leader.ask(order(f"order {number}"), first_id=number + 1)
+            hands.settle()
+        assert leader.node.view().commit_index > BEHIND_ENTRIES_MAX
+        assert not may_leave(leader, 2)
+        hands[3].disk_held = False
+        hands.pass_time(4)
+        assert may_leave(leader, 2)
+
+    def test_without_a_majority_nobody_is_kept(self, tmp_path: Path) -> None:
+        """There is nothing to break."""
+        hands, leader = met(tmp_path)
+        hands[2].cut_off = hands[3].cut_off = True
+        assert may_leave(leader, 1, reached=[])
+
+    def test_when_all_are_to_go_nobody_is_kept(self, tmp_path: Path) -> None:
+        """Two of them asked, and the third is let go already."""
+        _, leader = met(tmp_path)
+        assert may_leave(leader, 3)
+        assert not may_leave(leader, 2)
+        assert may_leave(leader, 1), "the other one that is left wants to go too"
+        assert may_leave(leader, 2)
+        leader.clock.ms += ASKED_MS
+        assert not may_leave(leader, 2), "who does not ask any more stays"
+
+    def test_a_learner_is_not_needed(self, tmp_path: Path) -> None:
+        """It has no vote; and it is no majority for others."""
+        hands, leader = met(tmp_path)
+        hands.add(4)
+        ticket = ask(leader, join(4))
+        hands.pass_time(6)
+        assert standing(leader, ticket) == LEARNER
+        assert may_leave(leader, 3)
+        assert not may_leave(leader, 2)
+        assert may_leave(leader, 4)
+
+    def test_a_single_member_may_always_go(self, tmp_path: Path) -> None:
+        """Nobody else could stay."""
+        hands = Hands(tmp_path, count=1)
+        assert may_leave(hands.elect(1), 1)
+
+    def test_who_does_not_lead_says_who_does(self, tmp_path: Path) -> None:
+        """It knows nothing of the others."""
+        hands, _ = met(tmp_path)
+        ticket = ask(hands[2], leave(2))
+        assert hands[2].transport.changes[ticket].not_leader.leader == "node-1"

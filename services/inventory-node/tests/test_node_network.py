@@ -373,7 +373,7 @@ class TestSnapshots:
             async with serving() as side, calling(side) as (peers, _, posted):
                 waiting: list[events.ChunkReceived] = []
                 side.on_chunk = waiting.append
-                await until(lambda: peers.connected)
+                await until(lambda: peers.reached)
                 peers.send_snapshot(OTHER, 3, header, str(path))
                 taken = b""
                 while len(taken) < header.size:
@@ -407,7 +407,7 @@ class TestSnapshots:
                     )
 
                 side.on_chunk = answer
-                await until(lambda: peers.connected)
+                await until(lambda: peers.reached)
                 peers.send_snapshot(OTHER, 3, header, str(path))
                 await until(lambda: posted)
                 assert posted == [events.SnapshotSent(OTHER, 7, installed=installed)]
@@ -429,7 +429,7 @@ class TestSnapshots:
                 taker = Taker(side, trouble)
                 takers.append(taker)
                 side.on_chunk = taker.take
-                await until(lambda: peers.connected)
+                await until(lambda: peers.reached)
                 peers.send_snapshot(OTHER, 3, header, str(path))
                 await until(lambda: posted)
                 assert posted == [events.SnapshotSent(OTHER, 7, installed=True)]
@@ -458,7 +458,7 @@ class TestSnapshots:
 
         async def scenario() -> None:
             async with serving() as side, calling(side) as (peers, _, posted):
-                await until(lambda: peers.connected)
+                await until(lambda: peers.reached)
                 peers.send_snapshot(99, 3, header, str(path))
                 await until(lambda: posted)
                 assert posted == [events.SnapshotSent(99, 7, installed=False)]
@@ -491,7 +491,7 @@ class TestSnapshots:
 
         async def scenario() -> None:
             async with serving() as side, calling(side) as (peers, _, posted):
-                await until(lambda: peers.connected)
+                await until(lambda: peers.reached)
                 peers.send_snapshot(OTHER, 3, header, str(path))
                 await until(lambda: posted)
                 assert posted == [events.SnapshotSent(OTHER, 7, installed=False)]
@@ -531,7 +531,7 @@ class TestSnapshots:
                     side.peer_api.answer_chunk(OWN, 7, stored, installed=False, problem="")
 
                 side.on_chunk = cut
-                await until(lambda: peers.connected)
+                await until(lambda: peers.reached)
                 peers.send_snapshot(OTHER, 3, header, str(path))
                 await until(lambda: posted)
                 assert posted == [events.SnapshotSent(OTHER, 7, installed=False)]
@@ -559,7 +559,7 @@ class TestSnapshots:
 
         async def scenario() -> None:
             async with serving() as side, calling(side) as (peers, _, posted):
-                await until(lambda: peers.connected)
+                await until(lambda: peers.reached)
                 peers.send_snapshot(OTHER, 3, header, str(tmp_path / "never there"))
                 await until(lambda: posted)
                 assert posted == [events.SnapshotSent(OTHER, 7, installed=False)]

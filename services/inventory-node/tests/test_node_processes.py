@@ -605,3 +605,98 @@ def test_a_member_whose_database_was_changed_leaves_service_and_is_rebuilt(nodes
         ) and member.state_hash == (view.state_hash if view else None)
 
     assert not until_view(nodes, wrong, agrees).diverged
+
+
+class TestLeaving:
+    """SIGTERM with time to leave: a member that a majority needs serves on meanwhile."""
+
+    def start_all(self, nodes: Nodes, seconds: str) -> None:
+        """Start every member, and wait until each is known to each."""
+        for name in NAMES:
+            nodes.start(name, INVENTORY_NODE_LEAVE_SECONDS=seconds)
+        nodes.order("one")
+        leading = nodes.view(nodes.leader())
+        assert leading is not None
+        for name in NAMES:
+            nodes.wait_applied(name, leading.applied_index)
+
+    def lose(self, nodes: Nodes, name: str, witness: str) -> None:
+        """Kill a member, and wait until another has noticed: its sockets were closed."""
+        nodes.kill(name)
+        self.until_said(nodes, witness, "peer_lost")
+
+    def until_said(self, nodes: Nodes, name: str, word: str) -> None:
+        """Wait until a member, which runs on, has logged something."""
+        deadline = time.monotonic() + SECONDS_MAX
+        while word not in nodes.said(name):
+            assert time.monotonic() < deadline
+            assert nodes.processes[name].poll() is None, nodes.said(name)
+            time.sleep(POLL_SECONDS)
+
+    @pytest.mark.parametrize("leads", [True, False], ids=["the leader", "a follower"])
+    def test_one_that_is_needed_waits_for_the_one_that_is_away(
+        self,
+        nodes: Nodes,
+        leads: bool,  # noqa: FBT001 - a parameter of the test
+    ) -> None:
+        """Orders go on, though it is asked to go, and it goes when the other is back."""
+        self.start_all(nodes, "3600")
+        leader = nodes.leader()
+        follower, away = (name for name in NAMES if name != leader)
+        leaving = leader if leads else follower
+        self.lose(nodes, away, leaving)
+        nodes.processes[leaving].terminate()
+        self.until_said(nodes, leaving, "leaves_later")
+        until_unready(nodes, leaving)
+        assert nodes.order("two").on_hand_after == STOCK - 2
+        nodes.start(away, INVENTORY_NODE_LEAVE_SECONDS="3600")
+        assert nodes.processes[leaving].wait(timeout=SECONDS_MAX) == 0
+        assert nodes.order("three").on_hand_after == STOCK - 3
+
+    def test_its_time_is_bounded(self, nodes: Nodes) -> None:
+        """Nobody comes back."""
+        self.start_all(nodes, "1")
+        leader = nodes.leader()
+        leaving, away = (name for name in NAMES if name != leader)
+        self.lose(nodes, away, leaving)
+        nodes.processes[leaving].terminate()
+        assert nodes.processes[leaving].wait(timeout=SECONDS_MAX) == 0
+        assert "leaves_all_the_same" in nodes.said(leaving)
+
+    def test_a_second_signal_ends_it_at_once(self, nodes: Nodes) -> None:
+        """Whoever sends it knows better."""
+        self.start_all(nodes, "3600")
+        leader = nodes.leader()
+        leaving, away = (name for name in NAMES if name != leader)
+        self.lose(nodes, away, leaving)
+        nodes.processes[leaving].terminate()
+        self.until_said(nodes, leaving, "leaves_later")
+        nodes.processes[leaving].terminate()
+        assert nodes.processes[leaving].wait(timeout=SECONDS_MAX) == 0
+
+    def test_when_all_are_to_go_they_go(self, nodes: Nodes) -> None:
+        """Nobody waits for another that waits as well."""
+        self.start_all(nodes, "3600")
+        for name in NAMES:
+            nodes.processes[name].terminate()
+        assert [nodes.processes[name].wait(timeout=SECONDS_MAX) for name in NAMES] == [0, 0, 0]
+
+    def test_two_that_are_to_go_go_one_after_the_other(self, nodes: Nodes) -> None:
+        """The second waits until the first is back."""
+        self.start_all(nodes, "3600")
+        leader = nodes.leader()
+        two = [name for name in NAMES if name != leader]
+        for name in two:
+            nodes.processes[name].terminate()
+        first = None
+        deadline = time.monotonic() + SECONDS_MAX
+        while first is None:
+            first = next((name for name in two if nodes.processes[name].poll() == 0), None)
+            assert time.monotonic() < deadline
+            time.sleep(POLL_SECONDS)
+        [second] = set(two) - {first}
+        self.until_said(nodes, second, "leaves_later")
+        assert nodes.order("two").on_hand_after == STOCK - 2
+        nodes.start(first, INVENTORY_NODE_LEAVE_SECONDS="3600")
+        assert nodes.processes[second].wait(timeout=SECONDS_MAX) == 0
+        assert nodes.order("three").on_hand_after == STOCK - 3

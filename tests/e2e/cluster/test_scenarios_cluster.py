@@ -130,6 +130,22 @@ class TestMembersGo:
         with play("delete a follower", toll=Toll.NONE, seconds_max=60) as scene:
             scene.fault(delete)
 
+    def test_two_are_deleted_with_their_grace(self, release: Release, play: Play) -> None:
+        """At once: the second is needed, and goes when the first is back."""
+
+        def delete() -> set[str]:
+            pods = [release.leader(), release.followers()[0]]
+            uids = {pod: release.pods()[pod].metadata.uid for pod in pods}
+            for pod in pods:
+                release.core.delete_namespaced_pod(pod, release.namespace)
+            for pod, uid in uids.items():
+                release.wait_until_gone(pod, uid)
+            return set(pods)
+
+        what = "delete the leader and a follower at once"
+        with play(what, toll=Toll.NONE, seconds_max=120) as scene:
+            scene.fault(delete)
+
     def test_two_then_all_are_deleted(self, release: Release, play: Play) -> None:
         """Without a majority there are errors, and no loss."""
 

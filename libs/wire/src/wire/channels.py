@@ -19,12 +19,13 @@ RELAY_KEY = "relay-to"  # names the address of a member that a stream is carried
 _BOTH = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
-    ("grpc.keepalive_time_ms", 2_000),
     ("grpc.keepalive_timeout_ms", 2_000),
     ("grpc.http2.max_pings_without_data", 0),
 )
 CLIENT_OPTIONS = (
     *_BOTH,
+    # A way that is cut is found out, and another one taken, within a caller's deadline of 5 s.
+    ("grpc.keepalive_time_ms", 1_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.dns_min_time_between_resolutions_ms", 1_000),
     ("grpc.initial_reconnect_backoff_ms", 50),
@@ -33,6 +34,7 @@ CLIENT_OPTIONS = (
 )
 SERVER_OPTIONS = (
     *_BOTH,
+    ("grpc.keepalive_time_ms", 2_000),
     ("grpc.so_reuseport", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
     ("grpc.http2.max_ping_strikes", 0),

@@ -7,7 +7,8 @@ The rooms, from the bottom:
 - `core` and the parts it is made of: `journal` (one disk job at a time), `proposals` (commands and
   their waiters), `applying`, `reading` (quorum rounds), `flushing` (the database, and how much log
   is kept), `snapshots`, `surveys` (whose clock or state is off, with `clocks` and `agreement`),
-  `membership`, `stamps`, `answers`, `view`. `settings` and `codec` serve them all.
+  `membership`, `departures` (who may stop now), `stamps`, `answers`, `view`. `settings` and `codec`
+  serve them all.
 - `runtime`: asyncio, threads, SQLite and gRPC behind the ports. `__main__` wires it, and lists the
   exit statuses; `config` the settings, `bootstrap` the rules of the first start.
 

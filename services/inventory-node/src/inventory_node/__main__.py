@@ -33,7 +33,7 @@ from inventory_node.core import Halted, Node, NodeSettings, Ports
 from inventory_node.joining import Joining
 from inventory_node.ports import Contact
 from inventory_node.runtime.api import Gate, Gateways, PeerApi, member_response
-from inventory_node.runtime.changes import Asking, Changes
+from inventory_node.runtime.changes import Asking, Changes, Leaving
 from inventory_node.runtime.failpoints import adapters
 from inventory_node.runtime.loop import TICK_SECONDS, Loop
 from inventory_node.runtime.metrics import Counts, NodeCollector, registry
@@ -103,6 +103,7 @@ class Member:
         self._volume: Volume | None = None
         self._joining: Joining | None = None
         self._ending = False
+        self._asked_to_leave = asyncio.Event()
 
     def _describe(self) -> peer_pb2.DescribeResponse | None:
         """Say what this member is; None before its log is read, when it might seem to be empty."""
@@ -158,7 +159,7 @@ class Member:
         await probes.begin()
         changes = Changes(gate, cluster_id, loop.post)
         server = await serve(config.node_listen, gateways, peer_api, changes, probes)
-        _end_on_signals(loop, self._stop)
+        _on_signals(lambda: self._stop(loop))
         network = Network(network_peers, gateways, peer_api, changes)
 
         opening = Opening(
@@ -175,7 +176,11 @@ class Member:
             recovered = await opening.open(config.address)
             self._take_over(recovered)
             own.member_id = self._identity.member_id
-            await self._live(recovered, network_peers, network, loop, probes)
+            leaving = Leaving(changes, network_peers, cluster_id)
+            await until_first(
+                self._live(recovered, network_peers, network, loop, probes),
+                self._leave(leaving, loop),
+            )
 
         try:
             await until_first(network_peers.run(), live())
@@ -185,8 +190,20 @@ class Member:
             await server.stop(STOP_SECONDS)
             await network_peers.close()
 
-    def _stop(self) -> None:
+    def _stop(self, loop: Loop) -> None:
+        """Begin to leave; end at once where there is no time for that, or the second time."""
+        if self._ending or self._node is None or not self._config.node_leave_seconds:
+            loop.post(events.StopRequested())
+        else:
+            self._asked_to_leave.set()
         self._ending = True
+
+    async def _leave(self, leaving: Leaving, loop: Loop) -> None:
+        """Stop once that was asked for and a majority does not need this member any more."""
+        await self._asked_to_leave.wait()
+        await leaving.run(self.view, self._config.node_leave_seconds)
+        loop.post(events.StopRequested())
+        await asyncio.Event().wait()
 
     def _is_ending(self) -> bool:
         return self._ending
@@ -297,14 +314,10 @@ def _serve_metrics(listen: str, collector: NodeCollector) -> None:
         raise AddressTaken(f"cannot listen on {listen}: is the port taken? ({error})") from error
 
 
-def _end_on_signals(loop: Loop, stop: Callable[[], None]) -> None:
-    def end() -> None:
-        stop()
-        loop.post(events.StopRequested())
-
+def _on_signals(stop: Callable[[], None]) -> None:
     running = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        running.add_signal_handler(number, end)
+        running.add_signal_handler(number, stop)
 
 
 @contextlib.contextmanager

@@ -69,7 +69,7 @@ class Node:
         self._reading = Reading(settings, self._answers, machine, ports)
         self._outgoing = Outgoing(ports.store, ports.transport)
         self._incoming = Incoming(settings.member_id, ports.store, ports.transport)
-        self._membership = Membership(settings, self._answers, ports.transport)
+        self._membership = Membership(settings, self._answers, ports)
         self._membership.configured(self._raft.configuration)
         serving = Serving(self._proposals, self._reading, self._outgoing)
         self._surveys = Surveys(settings, ports, machine, self._flushing, serving)

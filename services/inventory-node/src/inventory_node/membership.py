@@ -25,9 +25,10 @@ from raft.ready import Role
 from wire import errors
 
 from inventory_node.answers import Answers
+from inventory_node.departures import Departures
 from inventory_node.events import ChangeAsked
-from inventory_node.ports import Contact, Transport
-from inventory_node.settings import NodeSettings
+from inventory_node.ports import Contact
+from inventory_node.settings import NodeSettings, Ports
 
 Response = membership_pb2.ChangeResponse
 
@@ -57,12 +58,13 @@ class Membership:
     - Nobody is added under the name of a member that is heard of.
     """
 
-    def __init__(self, settings: NodeSettings, answers: Answers, transport: Transport) -> None:
+    def __init__(self, settings: NodeSettings, answers: Answers, ports: Ports) -> None:
         """Know the first members."""
         self._first = settings.members
         self._own_id = settings.member_id
         self._answers = answers
-        self._transport = transport
+        self._transport = ports.transport
+        self._departures = Departures(ports.clock)
         self.names = dict(settings.members)
         self.joined: dict[int, Contact] = {}  # later than the first
         self._begun: dict[int, Begun] = {}  # by the index of the entry
@@ -107,6 +109,8 @@ class Membership:
                 self._remove(ticket, request.remove, raft)
             case "transfer":
                 self._transfer(ticket, request.transfer, raft)
+            case "leave":
+                self._leave(ticket, request.leave, raft)
             case None:
                 problem = errors.invalid_field("change", "names no change that is known here")
                 self._answer(ticket, Response(error=problem))
@@ -192,6 +196,13 @@ class Membership:
             self._answer(ticket, Response(error=errors.change_refused(begun.reason)))
         else:
             self._transfers.append(ticket)
+
+    def _leave(self, ticket: int, leave: membership_pb2.Leave, raft: RawNode) -> None:
+        if self._departures.may_leave(leave.member_id, set(leave.reached), raft):
+            self._done(ticket, membership_pb2.STANDING_VOTER)
+        else:
+            problem = "without this one no majority would be left that holds what is committed"
+            self._answer(ticket, Response(error=errors.change_refused(problem)))
 
     def _change(
         self,

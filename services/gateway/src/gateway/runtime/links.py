@@ -23,8 +23,6 @@ RECONNECT_SECONDS = 0.1
 ASK_SECONDS_MAX = 1.0
 CONNECT_SECONDS_MAX = 2.0
 STRAIGHT_SECONDS_MAX = 0.3  # then a detour is tried
-# A way that is cut is found out soon enough to go another one within a client's deadline.
-LINK_OPTIONS = (*CLIENT_OPTIONS, ("grpc.keepalive_time_ms", 1_000))
 
 _log = structlog.get_logger()
 
@@ -42,7 +40,7 @@ class Link:
         self.address = address
         self.is_straight = False  # open, and not by way of another member
         self._metadata = authorization(key)
-        self._channel = grpc.aio.insecure_channel(address, options=LINK_OPTIONS)
+        self._channel = grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS)
         self.stub = forward_pb2_grpc.ForwardServiceStub(self._channel)
         self._changes = membership_pb2_grpc.MembershipServiceStub(self._channel)
         self._frames: deque[forward_pb2.ForwardRequest] = deque()

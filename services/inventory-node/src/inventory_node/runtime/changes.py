@@ -1,4 +1,4 @@
-"""Changes of the members: asked for by gRPC here, and asked of others by a member that joins."""
+"""Changes of the members: asked for by gRPC here, and asked by a member that joins or leaves."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from inventory_node.runtime.api import Gate
 from inventory_node.runtime.peers import Peers
 
 JOIN_SECONDS = 0.5  # between two tries
+LEAVE_SECONDS = 0.2  # likewise
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -41,6 +42,10 @@ class Changes(membership_pb2_grpc.MembershipServiceServicer):
         if request.cluster_id != self._cluster_id:
             problem = errors.invalid_field("cluster_id", "names another cluster")
             return membership_pb2.ChangeResponse(error=problem)
+        return await self.ask(request)
+
+    async def ask(self, request: membership_pb2.ChangeRequest) -> membership_pb2.ChangeResponse:
+        """Ask this member itself."""
         self._last += 1
         ticket = self._last
         answer: asyncio.Future[membership_pb2.ChangeResponse]
@@ -97,3 +102,41 @@ class Asking:
         if what != self._told:
             self._told = what
             _log.info("joining", answer=what)
+
+
+class Leaving:
+    """Asks the leader whether this member may stop, for as long as it has time for that.
+
+    - A member without a vote does not ask, nor one that is alone: nobody needs it.
+    """
+
+    def __init__(self, changes: Changes, peers: Peers, cluster_id: str) -> None:
+        """Ask this member, which may lead, or the others."""
+        self._changes = changes
+        self._peers = peers
+        self._cluster_id = cluster_id
+
+    async def run(self, view: Callable[[], cluster_pb2.Member], seconds: float) -> None:
+        """Return when this member may stop, or when the time is up."""
+        is_told = False
+        try:
+            async with asyncio.timeout(seconds):
+                while not await self._may_leave(view()):
+                    if not is_told:
+                        is_told = True
+                        _log.info("leaves_later", reason="a majority needs this member")
+                    await asyncio.sleep(LEAVE_SECONDS)
+        except TimeoutError:
+            _log.warning("leaves_all_the_same", waited_seconds=seconds)
+
+    async def _may_leave(self, member: cluster_pb2.Member) -> bool:
+        if member.standing != cluster_pb2.MEMBER_STANDING_VOTER:
+            return True
+        leave = membership_pb2.Leave(member_id=member.id, reached=sorted(self._peers.reached))
+        request = membership_pb2.ChangeRequest(cluster_id=self._cluster_id, leave=leave)
+        answer: membership_pb2.ChangeResponse | None = await self._changes.ask(request)
+        if answer is not None and answer.HasField("not_leader"):
+            answer = await self._peers.ask_leader(request)
+        if answer is None:  # nobody leads: those that are left may be about to elect somebody
+            return len(self._peers.reached) + 1 <= len(member.voters) // 2
+        return answer.HasField("done")

@@ -60,7 +60,7 @@ class Network:
         return Traffic(
             loop_queue_events=loop.waiting_events,
             loop_busy_seconds=loop.busy_seconds,
-            peers_connected=self._peers.connected,
+            peers_connected=len(self._peers.reached),
             peer_queue_messages=self._peers.waiting_messages,
             peer_dropped_messages=self._peers.dropped_messages,
             gateway_sessions=len(frames),

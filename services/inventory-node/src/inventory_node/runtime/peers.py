@@ -269,6 +269,21 @@ class Peers:
             responses += [response] if response is not None else []
         return responses
 
+    async def ask_leader(
+        self, request: membership_pb2.ChangeRequest
+    ) -> membership_pb2.ChangeResponse | None:
+        """Ask every peer; return the first answer of one that leads, None when none does."""
+        asked = [asyncio.ensure_future(peer.ask(request)) for peer in self._all()]
+        try:
+            for following in asyncio.as_completed(asked):
+                response = await following
+                if response is not None and not response.HasField("not_leader"):
+                    return response
+        finally:
+            for one in asked:
+                one.cancel()
+        return None
+
     def __getitem__(self, member: int) -> Peer:
         """Return the peer with an id."""
         return self._peers[member]
@@ -342,9 +357,9 @@ class Peers:
         )
 
     @property
-    def connected(self) -> int:
-        """How many peers have accepted a stream."""
-        return sum(peer.is_up for peer in self._all())
+    def reached(self) -> set[int]:
+        """The ids of the peers that have accepted a stream."""
+        return {member for member, peer in list(self._peers.items()) if peer.is_up}
 
     @property
     def waiting_messages(self) -> int:

@@ -25,25 +25,27 @@ _sym_db = _symbol_database.Default()
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"inventory/raft/v1/membership.proto\x12\x11inventory.raft.v1\x1a\x17google/rpc/status.proto\"\x8f\x01\n\rChangeRequest\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\'\n\x04join\x18\x02 \x01(\x0b\x32\x17.inventory.raft.v1.JoinH\x00\x12\x11\n\x07promote\x18\x03 \x01(\tH\x00\x12\x10\n\x06remove\x18\x04 \x01(\tH\x00\x12\x12\n\x08transfer\x18\x05 \x01(\tH\x00\x42\x08\n\x06\x63hange\"l\n\x04Join\x12\x11\n\tmember_id\x18\x01 \x01(\x04\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x10\n\x08is_empty\x18\x04 \x01(\x08\x12\x12\n\nis_learner\x18\x05 \x01(\x08\x12\x0c\n\x04term\x18\x06 \x01(\x04\"\x9c\x01\n\x0e\x43hangeResponse\x12\'\n\x04\x64one\x18\x01 \x01(\x0b\x32\x17.inventory.raft.v1.DoneH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x12\x32\n\nnot_leader\x18\x03 \x01(\x0b\x32\x1c.inventory.raft.v1.NotLeaderH\x00\x42\x08\n\x06result\"5\n\x04\x44one\x12-\n\x08standing\x18\x01 \x01(\x0e\x32\x1b.inventory.raft.v1.Standing\",\n\tNotLeader\x12\x0e\n\x06leader\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t*y\n\x08Standing\x12\x18\n\x14STANDING_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTANDING_ABSENT\x10\x01\x12\x14\n\x10STANDING_LEARNER\x10\x02\x12\x12\n\x0eSTANDING_VOTER\x10\x03\x12\x14\n\x10STANDING_REMOVED\x10\x04\x32\x62\n\x11MembershipService\x12M\n\x06\x43hange\x12 .inventory.raft.v1.ChangeRequest\x1a!.inventory.raft.v1.ChangeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"inventory/raft/v1/membership.proto\x12\x11inventory.raft.v1\x1a\x17google/rpc/status.proto\"\xba\x01\n\rChangeRequest\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\'\n\x04join\x18\x02 \x01(\x0b\x32\x17.inventory.raft.v1.JoinH\x00\x12\x11\n\x07promote\x18\x03 \x01(\tH\x00\x12\x10\n\x06remove\x18\x04 \x01(\tH\x00\x12\x12\n\x08transfer\x18\x05 \x01(\tH\x00\x12)\n\x05leave\x18\x06 \x01(\x0b\x32\x18.inventory.raft.v1.LeaveH\x00\x42\x08\n\x06\x63hange\"l\n\x04Join\x12\x11\n\tmember_id\x18\x01 \x01(\x04\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x10\n\x08is_empty\x18\x04 \x01(\x08\x12\x12\n\nis_learner\x18\x05 \x01(\x08\x12\x0c\n\x04term\x18\x06 \x01(\x04\"+\n\x05Leave\x12\x11\n\tmember_id\x18\x01 \x01(\x04\x12\x0f\n\x07reached\x18\x02 \x03(\x04\"\x9c\x01\n\x0e\x43hangeResponse\x12\'\n\x04\x64one\x18\x01 \x01(\x0b\x32\x17.inventory.raft.v1.DoneH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x12\x32\n\nnot_leader\x18\x03 \x01(\x0b\x32\x1c.inventory.raft.v1.NotLeaderH\x00\x42\x08\n\x06result\"5\n\x04\x44one\x12-\n\x08standing\x18\x01 \x01(\x0e\x32\x1b.inventory.raft.v1.Standing\",\n\tNotLeader\x12\x0e\n\x06leader\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t*y\n\x08Standing\x12\x18\n\x14STANDING_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTANDING_ABSENT\x10\x01\x12\x14\n\x10STANDING_LEARNER\x10\x02\x12\x12\n\x0eSTANDING_VOTER\x10\x03\x12\x14\n\x10STANDING_REMOVED\x10\x04\x32\x62\n\x11MembershipService\x12M\n\x06\x43hange\x12 .inventory.raft.v1.ChangeRequest\x1a!.inventory.raft.v1.ChangeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'inventory.raft.v1.membership_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STANDING']._serialized_start=598
-  _globals['_STANDING']._serialized_end=719
+  _globals['_STANDING']._serialized_start=686
+  _globals['_STANDING']._serialized_end=807
   _globals['_CHANGEREQUEST']._serialized_start=83
-  _globals['_CHANGEREQUEST']._serialized_end=226
-  _globals['_JOIN']._serialized_start=228
-  _globals['_JOIN']._serialized_end=336
-  _globals['_CHANGERESPONSE']._serialized_start=339
-  _globals['_CHANGERESPONSE']._serialized_end=495
-  _globals['_DONE']._serialized_start=497
-  _globals['_DONE']._serialized_end=550
-  _globals['_NOTLEADER']._serialized_start=552
-  _globals['_NOTLEADER']._serialized_end=596
-  _globals['_MEMBERSHIPSERVICE']._serialized_start=721
-  _globals['_MEMBERSHIPSERVICE']._serialized_end=819
+  _globals['_CHANGEREQUEST']._serialized_end=269
+  _globals['_JOIN']._serialized_start=271
+  _globals['_JOIN']._serialized_end=379
+  _globals['_LEAVE']._serialized_start=381
+  _globals['_LEAVE']._serialized_end=424
+  _globals['_CHANGERESPONSE']._serialized_start=427
+  _globals['_CHANGERESPONSE']._serialized_end=583
+  _globals['_DONE']._serialized_start=585
+  _globals['_DONE']._serialized_end=638
+  _globals['_NOTLEADER']._serialized_start=640
+  _globals['_NOTLEADER']._serialized_end=684
+  _globals['_MEMBERSHIPSERVICE']._serialized_start=809
+  _globals['_MEMBERSHIPSERVICE']._serialized_end=907
 # @@protoc_insertion_point(module_scope)

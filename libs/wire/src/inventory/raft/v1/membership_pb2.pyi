@@ -3,8 +3,10 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
 import builtins as _builtins
@@ -52,6 +54,7 @@ class ChangeRequest(_message.Message):
     PROMOTE_FIELD_NUMBER: _builtins.int
     REMOVE_FIELD_NUMBER: _builtins.int
     TRANSFER_FIELD_NUMBER: _builtins.int
+    LEAVE_FIELD_NUMBER: _builtins.int
     cluster_id: _builtins.str
     promote: _builtins.str
     """a member's name"""
@@ -61,6 +64,8 @@ class ChangeRequest(_message.Message):
     """a voter's name; empty: the one that holds most of the log"""
     @_builtins.property
     def join(self) -> Global___Join: ...
+    @_builtins.property
+    def leave(self) -> Global___Leave: ...
     def __init__(
         self,
         *,
@@ -69,12 +74,13 @@ class ChangeRequest(_message.Message):
         promote: _builtins.str = ...,
         remove: _builtins.str = ...,
         transfer: _builtins.str = ...,
+        leave: Global___Leave | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "join", b"join", "promote", b"promote", "remove", b"remove", "transfer", b"transfer"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "join", b"join", "leave", b"leave", "promote", b"promote", "remove", b"remove", "transfer", b"transfer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "cluster_id", b"cluster_id", "join", b"join", "promote", b"promote", "remove", b"remove", "transfer", b"transfer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "cluster_id", b"cluster_id", "join", b"join", "leave", b"leave", "promote", b"promote", "remove", b"remove", "transfer", b"transfer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["join", "promote", "remove", "transfer"]  # noqa: Y015
+    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["join", "promote", "remove", "transfer", "leave"]  # noqa: Y015
     _WhichOneofArgType_change: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_change) -> _WhichOneofReturnType_change | None: ...
 
@@ -121,6 +127,35 @@ class Join(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Join: _TypeAlias = Join  # noqa: Y015
+
+@_typing.final
+class Leave(_message.Message):
+    """A member is asked to stop, and takes part still: it may go when this is done. Refused while its
+    leaving would leave no majority that holds what is committed.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    REACHED_FIELD_NUMBER: _builtins.int
+    member_id: _builtins.int
+    @_builtins.property
+    def reached(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """the members that it has a stream to"""
+
+    def __init__(
+        self,
+        *,
+        member_id: _builtins.int = ...,
+        reached: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["member_id", b"member_id", "reached", b"reached"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Leave: _TypeAlias = Leave  # noqa: Y015
 
 @_typing.final
 class ChangeResponse(_message.Message):
