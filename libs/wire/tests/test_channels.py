@@ -1,6 +1,9 @@
 """Refusals in and out of gRPC, and the writing side of a stream."""
 
 import asyncio
+import signal
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
@@ -199,3 +202,50 @@ def test_a_failed_write_ends_the_call() -> None:
         assert stream.cancelled
 
     asyncio.run(scenario())
+
+
+SILENT = """
+import asyncio
+import signal
+import subprocess
+import sys
+import grpc
+import grpc.aio
+from wire.channels import SERVER_OPTIONS
+
+
+async def answer(raw, context):
+    return raw
+
+
+async def main():
+    server = grpc.aio.server(options=SERVER_OPTIONS)
+    echo = grpc.unary_unary_rpc_method_handler(answer)
+    services = [grpc.method_handlers_generic_handler("test.Silent", {"Echo": echo})]
+    server.add_generic_rpc_handlers(services)
+    print(server.add_insecure_port("127.0.0.1:0"), flush=True)
+    await server.start()
+    await server.wait_for_termination()
+
+
+asyncio.run(main())
+"""
+
+
+def test_a_peer_that_is_stopped_is_given_up_long_before_a_minute() -> None:
+    """Its sockets stay open and its kernel acknowledges every byte: only a ping tells."""
+    with subprocess.Popen(  # noqa: S603 - our own program
+        [sys.executable, "-c", SILENT], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            port = int(process.stdout.readline())
+            with grpc.insecure_channel(f"127.0.0.1:{port}", options=CLIENT_OPTIONS) as channel:
+                echo = channel.unary_unary("/test.Silent/Echo")
+                assert echo(b"there", timeout=30, wait_for_ready=True) == b"there"
+                process.send_signal(signal.SIGSTOP)
+                with pytest.raises(grpc.RpcError) as ended:
+                    echo(b"still there", timeout=45)
+                assert ended.value.code() is grpc.StatusCode.UNAVAILABLE
+        finally:
+            process.kill()

@@ -81,10 +81,10 @@ def mend(release: Release, pod: str) -> None:
 
 
 def lose_two(release: Release) -> None:
-    """Delete two members with their claims at once; see that nobody leads on empty disks."""
+    """Delete two members with their claims by force; see that nobody leads on empty disks."""
     lost = release.followers()
     terms = [release.member(pod).term for pod in lost]
-    release.delete_volumes(lost)
+    release.delete_volumes(lost, grace_seconds=0)
     deadline = time.monotonic() + ELECTION_SECONDS
     while time.monotonic() < deadline:
         status = release.watcher.get_status()

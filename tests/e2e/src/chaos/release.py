@@ -214,8 +214,11 @@ class Release:
             time.sleep(POLL_SECONDS)
         raise NotSettled(f"{pod} does not go")
 
-    def delete_volumes(self, pods: Sequence[str]) -> None:
-        """Delete pods with their claims, at once; the StatefulSet makes both anew."""
+    def delete_volumes(self, pods: Sequence[str], *, grace_seconds: int | None = None) -> None:
+        """Delete pods with their claims, at once; the StatefulSet makes both anew.
+
+        With their grace a second one stays until the first has joined again, and nothing is lost.
+        """
         uids = {}
         for pod in pods:
             found = self.core.read_namespaced_pod(pod, self.namespace)
@@ -225,8 +228,9 @@ class Release:
                     self.core.delete_namespaced_persistent_volume_claim(
                         claim.claim_name, self.namespace
                     )
+        options = {} if grace_seconds is None else {"grace_period_seconds": grace_seconds}
         for pod in pods:
-            self.core.delete_namespaced_pod(pod, self.namespace)
+            self.core.delete_namespaced_pod(pod, self.namespace, **options)
         for pod, uid in uids.items():
             self.wait_until_gone(pod, uid)
 
