@@ -241,7 +241,7 @@ def test_a_peer_that_is_stopped_is_given_up_long_before_a_minute() -> None:
             assert process.stdout is not None
             port = int(process.stdout.readline())
             with grpc.insecure_channel(f"127.0.0.1:{port}", options=CLIENT_OPTIONS) as channel:
-                echo = channel.unary_unary("/test.Silent/Echo")
+                echo: Any = channel.unary_unary("/test.Silent/Echo")
                 assert echo(b"there", timeout=30, wait_for_ready=True) == b"there"
                 process.send_signal(signal.SIGSTOP)
                 with pytest.raises(grpc.RpcError) as ended:

@@ -19,8 +19,8 @@ RELAY_KEY = "relay-to"  # names the address of a member that a stream is carried
 _BOTH = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
-    # The first becomes the kernel's TCP_USER_TIMEOUT, which counts from the first retransmission. The
-    # second bounds how long a ping may stay unanswered; its default is a minute.
+    # The first becomes the kernel's TCP_USER_TIMEOUT, which counts from the first retransmission.
+    # The second bounds how long a ping may stay unanswered; its default is a minute.
     ("grpc.keepalive_timeout_ms", 2_000),
     ("grpc.http2.ping_timeout_ms", 2_000),
     ("grpc.http2.max_pings_without_data", 0),

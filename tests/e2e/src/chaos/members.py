@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from inventory_client import Member
+
 from chaos.release import POLL_SECONDS, SECONDS_MAX, Release, run
 from chaos.watched import NotSettled
 
@@ -83,16 +85,24 @@ def mend(release: Release, pod: str) -> None:
 def lose_two(release: Release) -> None:
     """Delete two members with their claims by force; see that nobody leads on empty disks."""
     lost = release.followers()
-    terms = [release.member(pod).term for pod in lost]
     release.delete_volumes(lost, grace_seconds=0)
+
+    def there() -> list[Member]:
+        members = release.watcher.get_status().members
+        return [one for one in members if one.name in lost and one.reachable]
+
+    deadline = time.monotonic() + SECONDS_MAX
+    while [one.standing == "voter" for one in there()] != [False, False]:  # the old live a little
+        assert time.monotonic() < deadline, there()
+        time.sleep(POLL_SECONDS)
     deadline = time.monotonic() + ELECTION_SECONDS
     while time.monotonic() < deadline:
-        status = release.watcher.get_status()
-        emptied = [one for one in status.members if one.name in lost and one.reachable]
-        assert all(one.role != "leader" for one in emptied), status
-        assert all(one.commit_index == 0 for one in emptied), status
+        emptied = there()
+        assert all(one.role != "leader" for one in emptied), emptied
+        assert all(one.standing != "voter" for one in emptied), emptied
+        assert all(one.commit_index == 0 for one in emptied), emptied
         time.sleep(POLL_SECONDS)
-    assert not release.watcher.get_status().leader, terms
+    assert not release.watcher.get_status().leader
     health = release.health()
     assert not any(health["serving"].values()), health
     [finding] = [one for one in health["findings"] if one["kind"] == "volumes_lost"]
