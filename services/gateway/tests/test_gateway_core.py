@@ -309,6 +309,22 @@ class TestRelaxedQuestions:
         assert answer.answer == b"late"
 
 
+def test_a_detour_to_the_leader_goes_by_who_hears_it_first() -> None:
+    """Beside whom the leader's way is cut for too, it is no way; to others none is worth it."""
+    bench = Bench()
+    bench.lead(1, "node-2", says="node-2")
+    bench.lead(1, "node-2", says="node-0")
+    bench.lead(1, "node-2", says="node-1")
+    bench.core.link_closed("node-2")
+    assert bench.core.ways_to("node-2", ["node-1", "node-0"]) == ["node-0", "node-1"]
+    bench.lead(1, "", says="node-0")
+    assert bench.core.ways_to("node-2", ["node-1", "node-0"]) == ["node-1", "node-0"]
+    bench.core.link_closed("node-1")
+    bench.core.link_opened("node-1")
+    assert bench.core.ways_to("node-2", ["node-1"]) == ["node-1"]
+    assert bench.core.ways_to("node-1", ["node-0"]) == []
+
+
 def test_members_that_joined_later_are_met() -> None:
     """Before one of them is followed; an old view changes nothing."""
     bench = Bench()

@@ -96,6 +96,7 @@ class Gateway:
         self._links = links
         self._members = list(settings.members)
         self._open: set[str] = set()
+        self._told: dict[str, str] = {}  # whom each member took for the leader when it last said so
         self._requests: dict[int, Request] = {}
         self._commands: deque[Request] = deque()
         self._questions: deque[Request] = deque()
@@ -123,6 +124,15 @@ class Gateway:
     def term(self) -> int:
         """The term of the followed leader."""
         return self._term
+
+    def ways_to(self, member: str, ways: Collection[str]) -> list[str]:
+        """Return who of `ways` may carry a stream on to a leader: those that hear it come first.
+
+        Empty where the member does not lead, since then it is not worth that.
+        """
+        if member != self._leader:
+            return []
+        return sorted(ways, key=lambda one: (self._told.get(one) != member, one))
 
     @property
     def pending(self) -> int:
@@ -183,6 +193,7 @@ class Gateway:
     def link_closed(self, member: str) -> None:
         """Take back what the member had: nobody knows how far it came."""
         self._open.discard(member)
+        self._told.pop(member, None)
         self._take_back(member)
 
     def received(self, member: str, response: forward_pb2.ForwardResponse) -> None:
@@ -198,6 +209,7 @@ class Gateway:
                 self.answered += 1
                 self._finish(request, reply)
         if response.HasField("leadership"):
+            self._told[member] = response.leadership.leader
             self._meet(member, response.leadership)
             self._lead(response.leadership.term, response.leadership.leader)
 

@@ -22,8 +22,8 @@ class Departures:
     - A voter may go when those that stay are such a majority.
     - It may go as well when there is none even with it, or when all that would stay want to go too:
       then its staying serves nobody.
-    - One that was let go does not count as staying until it is heard of anew, nor one that the
-      member which asks does not reach: that one notices a death sooner than the leader may.
+    - One that was let go does not count as staying until it is heard of anew. Nor does one that the
+      member which asks does not reach: it sees a connection close before the leader misses a reply.
     """
 
     def __init__(self, clock: Clock) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from inventory_node import bootstrap
 from inventory_node.core import Node
+from inventory_node.departures import Departures
 from inventory_node.events import DiskDone, DiskFailed, Event
 from inventory_node.flushing import Flushing, LogTail
 from inventory_node.journal import Batch, Journal
@@ -24,6 +25,7 @@ from mutants.catching import Mutant, NodeSeed, UnitTests
 
 SNAPSHOT_TESTS = "services/inventory-node/tests/test_core_snapshots.py"
 BOOTSTRAP_TESTS = "services/inventory-node/tests/test_bootstrap.py"
+MEMBERSHIP_TESTS = "services/inventory-node/tests/test_core_membership.py"
 READING_TESTS = "services/inventory-node/tests/test_core_reading.py"
 
 
@@ -180,6 +182,11 @@ def has_caught_up_once_it_meets_a_leader(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Reading, "caught_up", property(lambda self: self._goal_index is not None))
 
 
+def lets_everybody_go(patch: pytest.MonkeyPatch) -> None:
+    """Let a member stop that a majority needs."""
+    patch.setattr(Departures, "may_leave", lambda *_: True)
+
+
 def stamps_by_its_own_clock(patch: pytest.MonkeyPatch) -> None:
     """Let time go back with the clock of the next leader."""
     patch.setattr(Stamps, "next_ms", lambda self: self._clock.now_ms())
@@ -225,6 +232,7 @@ MUTANTS = (
     Mutant(joins_a_round_that_has_begun, NodeSeed(27)),
     Mutant(reads_what_it_has, NodeSeed(1)),
     Mutant(has_caught_up_once_it_meets_a_leader, UnitTests(READING_TESTS, "has_first_to_apply")),
+    Mutant(lets_everybody_go, UnitTests(MEMBERSHIP_TESTS, "one_at_a_time")),
     Mutant(stamps_by_its_own_clock, NodeSeed(13)),
     Mutant(answers_whoever_waits_at_an_index, NodeSeed(10)),
     Mutant(begins_beside_peers_that_hold_data, UnitTests(BOOTSTRAP_TESTS, "")),

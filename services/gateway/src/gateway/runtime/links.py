@@ -1,13 +1,13 @@
 """A stream to every member, kept open: requests go out, replies and leadership come back.
 
 Where the leader is alive and only the way to it is cut, its stream goes by another member, which
-carries it on, until the straight way is there again.
+carries it on, until the straight way is there again. The next try is by the next member: the first
+may be cut off from the leader as well.
 """
 
 import asyncio
-import random
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeAlias
 
 import grpc.aio
@@ -45,6 +45,7 @@ class Link:
         self._changes = membership_pb2_grpc.MembershipServiceStub(self._channel)
         self._frames: deque[forward_pb2.ForwardRequest] = deque()
         self._outbox = Outbox(self._frame)
+        self._detours = 0  # tried since the straight way was there
 
     def send(self, frame: forward_pb2.ForwardRequest) -> None:
         """Queue a frame; the gateway bounds how many there are."""
@@ -52,15 +53,15 @@ class Link:
         self._outbox.wake()
 
     async def run(
-        self, core: Gateway, ran: Callable[[], None], detour: Callable[[str], "Link | None"]
+        self, core: Gateway, ran: Callable[[], None], detours: Callable[[str], "Sequence[Link]"]
     ) -> None:
         """Keep the stream open, for ever; `ran` follows every run of events.
 
-        `detour` names a member by whom another may be reached, where it is worth that.
+        `detours` names the members by whom another may be reached, where it is worth that.
         """
         while True:
             try:
-                await self._open(core, ran, detour)
+                await self._open(core, ran, detours(self.name))
             except (grpc.aio.AioRpcError, TimeoutError) as error:
                 _log.debug("link_failed", member=self.name, error=str(error))
             except asyncio.CancelledError:
@@ -70,20 +71,22 @@ class Link:
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _open(
-        self, core: Gateway, ran: Callable[[], None], detour: Callable[[str], "Link | None"]
+        self, core: Gateway, ran: Callable[[], None], detours: "Sequence[Link]"
     ) -> None:
         """Open the stream, straight or by way of another member, and stay with it to its end."""
-        by = detour(self.name)
-        seconds = CONNECT_SECONDS_MAX if by is None else STRAIGHT_SECONDS_MAX
+        seconds = STRAIGHT_SECONDS_MAX if detours else CONNECT_SECONDS_MAX
         try:
             await asyncio.wait_for(self._channel.channel_ready(), seconds)
         except TimeoutError:
-            if by is None:
+            if not detours:
                 raise
+            by = detours[self._detours % len(detours)]
+            self._detours += 1
             relay = ((RELAY_KEY, self.address), *self._metadata)
             call = by.stub.Forward(metadata=relay)
             await until_first(self._stream(core, ran, call, by.name), self._channel.channel_ready())
         else:
+            self._detours = 0
             await self._stream(core, ran, self.stub.Forward(metadata=self._metadata), "")
 
     async def _stream(self, core: Gateway, ran: Callable[[], None], call: Call, by: str) -> None:
@@ -157,13 +160,13 @@ class MemberLinks:
         """Keep all streams open, for ever."""
         async with asyncio.TaskGroup() as group:
 
-            def detour(member: str) -> Link | None:
-                """Return a member that answers, where this one leads and does not."""
-                ways = [link for link in self.links.values() if link.is_straight]
-                return random.choice(ways) if ways and core.leader == member else None  # noqa: S311
+            def detours(member: str) -> list[Link]:
+                """Return the members that answer, where this one leads and does not."""
+                ways = [name for name, link in self.links.items() if link.is_straight]
+                return [self.links[name] for name in core.ways_to(member, ways)]
 
             def begin(link: Link) -> None:
-                self._tasks[link.name] = group.create_task(link.run(core, ran, detour))
+                self._tasks[link.name] = group.create_task(link.run(core, ran, detours))
 
             self._begin = begin
             for link in self.links.values():

@@ -9,6 +9,7 @@ import structlog
 from inventory.raft.v1 import membership_pb2, membership_pb2_grpc
 from inventory.v1 import cluster_pb2
 from wire import errors
+from wire.errors import Reason, reason_of
 
 from inventory_node import events
 from inventory_node.joining import Joining
@@ -139,4 +140,5 @@ class Leaving:
             answer = await self._peers.ask_leader(request)
         if answer is None:  # nobody leads: those that are left may be about to elect somebody
             return len(self._peers.reached) + 1 <= len(member.voters) // 2
-        return answer.HasField("done")
+        # A leader of an earlier version refuses the question itself, and would for ever.
+        return not answer.HasField("error") or reason_of(answer.error) is not Reason.CHANGE_REFUSED
