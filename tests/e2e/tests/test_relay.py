@@ -1,6 +1,7 @@
 """A gateway that cannot reach the leader reaches it by way of a member that can."""
 
 import asyncio
+from collections.abc import Collection
 from typing import TYPE_CHECKING, cast
 
 import grpc.aio
@@ -64,6 +65,10 @@ class Core:
 
     def link_closed(self, member: str) -> None:
         """Forget a stream."""
+
+    def ways_to(self, member: str, ways: Collection[str]) -> list[str]:
+        """Take any way to the leader."""
+        return sorted(ways) if member == self.leader else []
 
     def received(self, member: str, response: forward_pb2.ForwardResponse) -> None:
         """Learn who leads, and take answers."""
