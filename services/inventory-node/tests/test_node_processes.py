@@ -625,6 +625,13 @@ class TestLeaving:
         nodes.kill(name)
         self.until_said(nodes, witness, "peer_lost")
 
+    def one_that_is_needed(self, nodes: Nodes) -> str:
+        """Kill a follower and ask the other one to stop; return its name."""
+        leaving, away = (name for name in NAMES if name != nodes.leader())
+        self.lose(nodes, away, leaving)
+        nodes.processes[leaving].terminate()
+        return leaving
+
     def until_said(self, nodes: Nodes, name: str, word: str) -> None:
         """Wait until a member, which runs on, has logged something."""
         deadline = time.monotonic() + SECONDS_MAX
@@ -656,20 +663,14 @@ class TestLeaving:
     def test_its_time_is_bounded(self, nodes: Nodes) -> None:
         """Nobody comes back."""
         self.start_all(nodes, "1")
-        leader = nodes.leader()
-        leaving, away = (name for name in NAMES if name != leader)
-        self.lose(nodes, away, leaving)
-        nodes.processes[leaving].terminate()
+        leaving = self.one_that_is_needed(nodes)
         assert nodes.processes[leaving].wait(timeout=SECONDS_MAX) == 0
         assert "leaves_all_the_same" in nodes.said(leaving)
 
     def test_a_second_signal_ends_it_at_once(self, nodes: Nodes) -> None:
         """Whoever sends it knows better."""
         self.start_all(nodes, "3600")
-        leader = nodes.leader()
-        leaving, away = (name for name in NAMES if name != leader)
-        self.lose(nodes, away, leaving)
-        nodes.processes[leaving].terminate()
+        leaving = self.one_that_is_needed(nodes)
         self.until_said(nodes, leaving, "leaves_later")
         nodes.processes[leaving].terminate()
         assert nodes.processes[leaving].wait(timeout=SECONDS_MAX) == 0

@@ -1,16 +1,17 @@
 """A gateway that cannot reach the leader reaches it by way of a member that can."""
 
 import asyncio
-from collections.abc import Collection
-from typing import TYPE_CHECKING, cast
+from collections.abc import AsyncIterator, Collection
+from typing import TYPE_CHECKING, Any, cast
 
+import grpc
 import grpc.aio
 import pytest
 from gateway.runtime.links import MemberLinks
 from inventory.raft.v1 import forward_pb2, forward_pb2_grpc
 from inventory_node import events
 from inventory_node.runtime.api import Gate, Gateways
-from wire.channels import SERVER_OPTIONS
+from wire.channels import SERVER_OPTIONS, relay_target
 
 if TYPE_CHECKING:
     from gateway.core import Gateway
@@ -23,10 +24,10 @@ SECONDS_MAX = 20
 class Member:
     """The gateway-facing half of a member that says who leads, and keeps what it is sent."""
 
-    def __init__(self, leader: str) -> None:
+    def __init__(self, leader: str, kind: type[Gateways] = Gateways) -> None:
         """Serve nothing yet."""
         self.frames: asyncio.Queue[events.Forwarded] = asyncio.Queue()
-        self.gateways = Gateways(Gate(KEY), self._post, forward_pb2.GetMemberResponse)
+        self.gateways = kind(Gate(KEY), self._post, forward_pb2.GetMemberResponse)
         self._leader = leader
 
     def _post(self, event: events.Event) -> None:
@@ -49,13 +50,31 @@ class Member:
         return server, f"127.0.0.1:{port}"
 
 
+class CutOffToo(Gateways):
+    """A member that answers, and does not reach the leader either."""
+
+    tries = 0
+
+    async def Forward(  # type: ignore[override]  # as its parent  # noqa: N802 - gRPC's name
+        self,
+        request_iterator: AsyncIterator[forward_pb2.ForwardRequest],
+        context: "grpc.aio.ServicerContext[Any, Any]",
+    ) -> None:
+        """Carry nothing on."""
+        if relay_target(context.invocation_metadata()) is not None:
+            self.tries += 1
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the way is broken")
+        await super().Forward(request_iterator, context)
+
+
 class Core:
     """What links tell a gateway."""
 
     leader = ""
 
-    def __init__(self) -> None:
+    def __init__(self, ways_min: int = 1) -> None:
         """Know nothing."""
+        self.ways_min = ways_min
         self.opened: asyncio.Queue[str] = asyncio.Queue()
         self.replies: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
 
@@ -67,8 +86,8 @@ class Core:
         """Forget a stream."""
 
     def ways_to(self, member: str, ways: Collection[str]) -> list[str]:
-        """Take any way to the leader."""
-        return sorted(ways) if member == self.leader else []
+        """Take any way to the leader, once there are enough."""
+        return sorted(ways) if member == self.leader and len(ways) >= self.ways_min else []
 
     def received(self, member: str, response: forward_pb2.ForwardResponse) -> None:
         """Learn who leads, and take answers."""
@@ -117,6 +136,30 @@ def test_the_leaders_stream_goes_by_another_member_while_the_way_is_cut() -> Non
         await asyncio.gather(running, return_exceptions=True)
         await links.close()
         for server in (far_server, near_server):
+            await server.stop(0)
+
+    asyncio.run(scenario())
+
+
+def test_after_a_member_that_is_cut_off_too_the_next_one_is_tried() -> None:
+    """And not the first again, for as long as the callers' deadlines last."""
+
+    async def scenario() -> None:
+        far, near, blind = Member("far"), Member("far"), Member("far", CutOffToo)
+        servers, addresses = zip(*[await one.serve() for one in (far, near, blind)], strict=True)
+        links = MemberLinks(dict(zip(("far", "near", "blind"), addresses, strict=True)), KEY)
+        core = Core(ways_min=2)
+        links.links["far"]._channel = cast("grpc.aio.Channel", CutOff())
+        running = asyncio.ensure_future(links.run(cast("Gateway", core), lambda: None))
+        async with asyncio.timeout(SECONDS_MAX):
+            assert {await core.opened.get(), await core.opened.get()} == {"blind", "near"}
+            assert await core.opened.get() == "far"
+            await ask(links, far, core, 1)
+        assert cast("CutOffToo", blind.gateways).tries == 1
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await links.close()
+        for server in servers:
             await server.stop(0)
 
     asyncio.run(scenario())

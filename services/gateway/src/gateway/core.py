@@ -96,7 +96,7 @@ class Gateway:
         self._links = links
         self._members = list(settings.members)
         self._open: set[str] = set()
-        self._told: dict[str, str] = {}  # whom each member took for the leader when it last said so
+        self._views: dict[str, str] = {}  # whom each open member takes for the leader
         self._requests: dict[int, Request] = {}
         self._commands: deque[Request] = deque()
         self._questions: deque[Request] = deque()
@@ -132,7 +132,7 @@ class Gateway:
         """
         if member != self._leader:
             return []
-        return sorted(ways, key=lambda one: (self._told.get(one) != member, one))
+        return sorted(ways, key=lambda one: (self._views.get(one) != member, one))
 
     @property
     def pending(self) -> int:
@@ -193,7 +193,7 @@ class Gateway:
     def link_closed(self, member: str) -> None:
         """Take back what the member had: nobody knows how far it came."""
         self._open.discard(member)
-        self._told.pop(member, None)
+        self._views.pop(member, None)
         self._take_back(member)
 
     def received(self, member: str, response: forward_pb2.ForwardResponse) -> None:
@@ -209,7 +209,7 @@ class Gateway:
                 self.answered += 1
                 self._finish(request, reply)
         if response.HasField("leadership"):
-            self._told[member] = response.leadership.leader
+            self._views[member] = response.leadership.leader
             self._meet(member, response.leadership)
             self._lead(response.leadership.term, response.leadership.leader)
 

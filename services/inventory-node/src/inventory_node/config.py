@@ -25,7 +25,7 @@ class Config(ServiceSettings):
     node_address: OptionalAddress = ""  # where others find a member that is none of the first
     # auto: a member that does not take part asks to; wait: for `inventory cluster add`
     node_join: Literal["auto", "wait"] = "auto"
-    # after SIGTERM, for whom a majority needs; a second signal ends it at once
+    # how long a member that a majority needs serves on after SIGTERM; a second signal ends it
     node_leave_seconds: Annotated[float, Field(ge=0, le=3_600)] = 0
     # between two checkpoints, at which members compare their states; none without a change
     node_checkpoint_seconds: Annotated[float, Field(ge=1, le=86_400)] = 300
