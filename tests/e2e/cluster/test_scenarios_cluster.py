@@ -135,11 +135,7 @@ class TestMembersGo:
 
         def delete() -> set[str]:
             pods = [release.leader(), release.followers()[0]]
-            uids = {pod: release.pods()[pod].metadata.uid for pod in pods}
-            for pod in pods:
-                release.core.delete_namespaced_pod(pod, release.namespace)
-            for pod, uid in uids.items():
-                release.wait_until_gone(pod, uid)
+            release.delete(*pods)
             return set(pods)
 
         what = "delete the leader and a follower at once"
@@ -152,10 +148,7 @@ class TestMembersGo:
         def delete(count: int) -> Callable[[], set[str]]:
             def action() -> set[str]:
                 pods = sorted(release.pods(), key=lambda pod: pod != release.leader())[:count]
-                for pod in pods:
-                    release.core.delete_namespaced_pod(
-                        pod, release.namespace, grace_period_seconds=0
-                    )
+                release.delete(*pods, grace_seconds=0)
                 return set(pods)
 
             return action

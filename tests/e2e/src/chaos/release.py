@@ -191,14 +191,15 @@ class Release:
             self.wait_until_whole()
         raise NotSettled(f"members share nodes: {nodes}")
 
-    def delete(self, pod: str, *, grace_seconds: int | None = None) -> None:
-        """Delete a pod, and wait until it is gone."""
-        uid = self.core.read_namespaced_pod(pod, self.namespace).metadata.uid
-        options: dict[str, Any] = (
-            {} if grace_seconds is None else {"grace_period_seconds": grace_seconds}
-        )
-        self.core.delete_namespaced_pod(pod, self.namespace, **options)
-        self.wait_until_gone(pod, uid)
+    def delete(self, *pods: str, grace_seconds: int | None = None) -> None:
+        """Delete pods at once, with their own grace if none is given; wait until they are gone."""
+        uids = {
+            pod: self.core.read_namespaced_pod(pod, self.namespace).metadata.uid for pod in pods
+        }
+        for pod in pods:
+            self.core.delete_namespaced_pod(pod, self.namespace, grace_period_seconds=grace_seconds)
+        for pod, uid in uids.items():
+            self.wait_until_gone(pod, uid)
 
     def wait_until_gone(self, pod: str, uid: str) -> None:
         """Wait until a pod is not there, or another of its name is."""
@@ -219,20 +220,14 @@ class Release:
 
         With their grace a second one stays until the first has joined again, and nothing is lost.
         """
-        uids = {}
         for pod in pods:
             found = self.core.read_namespaced_pod(pod, self.namespace)
-            uids[pod] = found.metadata.uid
             for claim in (one.persistent_volume_claim for one in found.spec.volumes):
                 if claim is not None:
                     self.core.delete_namespaced_persistent_volume_claim(
                         claim.claim_name, self.namespace
                     )
-        options = {} if grace_seconds is None else {"grace_period_seconds": grace_seconds}
-        for pod in pods:
-            self.core.delete_namespaced_pod(pod, self.namespace, **options)
-        for pod, uid in uids.items():
-            self.wait_until_gone(pod, uid)
+        self.delete(*pods, grace_seconds=grace_seconds)
 
     def member(self, name: str) -> Member:
         """Return a member as the gateway shows it."""
