@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from google.rpc import status_pb2
 from google.type import money_pb2
 from inventory.raft.v1 import forward_pb2, log_pb2
@@ -254,6 +255,23 @@ def test_administrations_have_bounds_too(
 ) -> None:
     """What makes the first state is checked as what changes it."""
     assert field_of(check_administration(administration)) == field
+
+
+@pytest.mark.parametrize(
+    ("timeout", "field"),
+    [
+        (Duration(nanos=1_000_000), None),
+        (Duration(seconds=600), None),
+        (Duration(), "timeout"),
+        (Duration(nanos=999_999), "timeout"),
+        (Duration(seconds=-5), "timeout"),
+        (Duration(seconds=600, nanos=1_000_000), "timeout"),
+        (Duration(seconds=2**63 - 1, nanos=2**31 - 1), "timeout"),
+    ],
+)
+def test_a_timeout_has_bounds(timeout: Duration, field: str | None) -> None:
+    """From a millisecond to ten minutes."""
+    assert field_of(bounds.check_timeout(timeout)) == field
 
 
 def items(**fields: object) -> Query:

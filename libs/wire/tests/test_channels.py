@@ -21,7 +21,7 @@ from wire.channels import (
     bearer,
     status_of,
 )
-from wire.errors import insufficient_stock, reason_of
+from wire.errors import insufficient_stock, overloaded, reason_of
 from wire.outbox import Outbox
 
 REFUSAL = insufficient_stock(1, 5, 2)
@@ -33,6 +33,7 @@ class Refusing(forward_pb2_grpc.ForwardServiceServicer):
     def __init__(self) -> None:
         """Start with nothing seen."""
         self.tokens: list[str | None] = []
+        self.refusal = REFUSAL
 
     async def GetMember(  # noqa: N802 - gRPC's name
         self,
@@ -41,7 +42,7 @@ class Refusing(forward_pb2_grpc.ForwardServiceServicer):
     ) -> forward_pb2.GetMemberResponse:
         """Refuse."""
         self.tokens.append(bearer(context.invocation_metadata()))
-        await abort(context, REFUSAL)
+        await abort(context, self.refusal)
 
     async def Forward(  # type: ignore[override]  # noqa: N802 - gRPC's name; not called
         self, request_iterator: object, context: object
@@ -81,6 +82,23 @@ def test_a_refusal_crosses_gRPC_whole() -> None:  # noqa: N802 - a name
         status = status_of(refused.value)
         assert status == REFUSAL
         assert reason_of(REFUSAL) is not None
+
+    call(scenario)
+
+
+def test_when_to_try_again_is_told_to_gRPCs_retries() -> None:  # noqa: N802 - a name
+    """Beside the details; nothing is where nothing is said."""
+
+    async def scenario(
+        servicer: Refusing, stub: "forward_pb2_grpc.ForwardServiceAsyncStub"
+    ) -> None:
+        for refusal, pushback in ((overloaded(), "100"), (REFUSAL, None)):
+            servicer.refusal = refusal
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await stub.GetMember(forward_pb2.GetMemberRequest())
+            trailing = dict(refused.value.trailing_metadata())
+            assert trailing.get("grpc-retry-pushback-ms") == pushback
+            assert status_of(refused.value) == refusal
 
     call(scenario)
 

@@ -3,9 +3,9 @@
 import inspect
 
 import pytest
-from google.rpc import error_details_pb2, status_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
 from wire import errors
-from wire.errors import CODES, Reason, details_of, reason_of, refusal
+from wire.errors import CODES, Reason, details_of, reason_of, refusal, retry_ms_of
 
 EXAMPLES: dict[str, object] = {
     "name": "node-9", "member": "node-9",
@@ -19,8 +19,10 @@ def told() -> list[status_pb2.Status]:
     """Return one refusal of each kind."""
     makers = [
         maker
-        for _, maker in inspect.getmembers(errors, inspect.isfunction)
-        if inspect.signature(maker).return_annotation is status_pb2.Status and maker is not refusal
+        for name, maker in inspect.getmembers(errors, inspect.isfunction)
+        if inspect.signature(maker).return_annotation is status_pb2.Status
+        and maker is not refusal
+        and not name.startswith("_")
     ]
     return [
         maker(**{name: EXAMPLES[name] for name in inspect.signature(maker).parameters})
@@ -49,6 +51,13 @@ def test_insufficient_stock_says_requested_and_available() -> None:
     """A program can tell how much there would be."""
     status = errors.insufficient_stock(3, 9, 2)
     assert details_of(status) == {"item_id": "3", "requested": "9", "available": "2"}
+
+
+def test_what_is_exhausted_says_when_to_try_again() -> None:
+    """And nothing else does: there, another try is the caller's own affair."""
+    for status in told():
+        assert (retry_ms_of(status) is not None) == (status.code == code_pb2.RESOURCE_EXHAUSTED)
+    assert retry_ms_of(errors.disk_full("node-0")) == errors.DISK_FULL_RETRY_MS
 
 
 def test_refusals_are_the_same_bytes_in_every_process() -> None:

@@ -2,10 +2,12 @@
 
 from collections.abc import Collection, Mapping
 
+import pytest
 from gateway.core import Answer, Gateway, Settings
 from google.rpc import status_pb2
 from inventory.raft.v1 import forward_pb2
 from inventory.v1 import inventory_pb2
+from wire import errors
 from wire.errors import Reason, reason_of
 
 NAMES = ("node-0", "node-1", "node-2")
@@ -192,6 +194,61 @@ def test_an_overloaded_leader_is_given_a_pause() -> None:
     assert bench.links.take() == [("node-0", [b"one"])]
 
 
+@pytest.mark.parametrize(
+    ("came_back", "reason"),
+    [
+        ([forward_pb2.RETRY_OVERLOADED], Reason.OVERLOADED),
+        ([forward_pb2.RETRY_NOT_LEADER, forward_pb2.RETRY_OVERLOADED], Reason.OVERLOADED),
+        ([forward_pb2.RETRY_UNKNOWN, forward_pb2.RETRY_OVERLOADED], Reason.DEADLINE),
+        ([forward_pb2.RETRY_OVERLOADED, forward_pb2.RETRY_UNKNOWN], Reason.DEADLINE),
+        ([forward_pb2.RETRY_NOT_LEADER], Reason.NO_QUORUM),
+    ],
+)
+def test_what_was_put_off_to_the_end_was_not_done(
+    came_back: list[forward_pb2.Retry.ValueType], reason: Reason
+) -> None:
+    """RESOURCE_EXHAUSTED says that nothing was done: only where no member may have proposed it."""
+    bench = Bench(overloaded_pause_ms=50)
+    number = bench.propose(b"one", deadline_ms=300)
+    for at, why in enumerate(came_back):
+        bench.core.tick(60 * at)  # what paused is over
+        bench.lead(at + 1, f"node-{at}")
+        assert bench.links.take()[-1] == (f"node-{at}", [b"one"])
+        bench.reply(f"node-{at}", number, retry=why)
+    bench.core.tick(300)
+    assert bench.reason(b"one") is reason
+
+
+def test_a_refusal_before_the_log_does_not_answer_for_another_leader() -> None:
+    """The first may have proposed it: that the next one's volume is full says nothing of that."""
+    bench = Bench(overloaded_pause_ms=50)
+    bench.lead(1, "node-0")
+    number = bench.propose(b"one", deadline_ms=300)
+    bench.lead(2, "node-1")
+    bench.reply("node-1", number, error=errors.disk_full("node-1"))
+    assert bench.told[b"one"] == []
+    bench.links.take()
+    bench.core.tick(50)
+    assert bench.links.take() == [("node-1", [b"one"])]
+    bench.reply("node-1", number, outcome=b"it was done")
+    assert bench.outcome(b"one") == b"it was done"
+    number = bench.propose(b"two")
+    bench.reply("node-1", number, error=errors.disk_full("node-1"))
+    [answer] = bench.told[b"two"]
+    assert reason_of(answer.error) is Reason.DISK_FULL
+
+
+def test_what_is_with_an_overloaded_leader_again_may_be_done() -> None:
+    """It had room after all, and has not answered."""
+    bench = Bench(overloaded_pause_ms=50)
+    bench.lead(1, "node-0")
+    number = bench.propose(b"one", deadline_ms=300)
+    bench.reply("node-0", number, retry=forward_pb2.RETRY_OVERLOADED)
+    bench.core.tick(50)
+    bench.core.tick(300)
+    assert bench.reason(b"one") is Reason.DEADLINE
+
+
 def test_a_link_that_closes_gives_back_what_it_had() -> None:
     """It is sent again when the leader's link is back."""
     bench = Bench()
@@ -291,6 +348,121 @@ class TestRelaxedQuestions:
         bench.reply("node-1", 1, retry=forward_pb2.RETRY_NOT_LEADER)
         assert [member for member, _ in bench.links.take()] == ["node-0"]
         assert bench.core.leader == "node-0", "the leader did not say so"
+
+    def test_one_that_the_leader_sends_back_goes_to_another_member(self) -> None:
+        """It may have taken itself out of service; the others can answer all the same."""
+        bench = Bench()
+        bench.lead(1, "node-1")
+        self.ask(bench, b"1")
+        [(first, _)] = bench.links.take()
+        assert first == "node-1"
+        bench.reply("node-1", 1, retry=forward_pb2.RETRY_NOT_LEADER)
+        [(second, _)] = bench.links.take()
+        assert second != "node-1"
+        bench.reply(second, 1, answer=b"seen")
+        assert isinstance(bench.told[b"1"][0], forward_pb2.Reply)
+
+    def test_one_whose_link_closes_goes_to_another_member(self) -> None:
+        """No leader is needed, and none is there."""
+        bench = Bench()
+        self.ask(bench, b"1")
+        [(first, _)] = bench.links.take()
+        bench.core.link_closed(first)
+        bench.core.pump()
+        [(second, _)] = bench.links.take()
+        assert second != first
+
+    def test_one_that_waits_for_a_leader_that_is_lost_goes_to_another_member(self) -> None:
+        """The same frame may send it back and say that nobody leads any more."""
+        bench = Bench()
+        bench.lead(1, "node-0")
+        self.ask(bench, b"1")
+        [(first, _)] = bench.links.take()
+        reply = forward_pb2.Reply(id=1, retry=forward_pb2.RETRY_NOT_LEADER)
+        leadership = forward_pb2.Leadership(term=2)
+        response = forward_pb2.ForwardResponse(replies=[reply], leadership=leadership)
+        bench.core.received(first, response)
+        bench.core.pump()
+        [(second, _)] = bench.links.take()
+        assert second != first
+
+    def test_one_that_an_overloaded_member_sends_back_needs_no_leader(self) -> None:
+        """After the pause another member is asked."""
+        bench = Bench()
+        self.ask(bench, b"1")
+        [(first, _)] = bench.links.take()
+        bench.reply(first, 1, retry=forward_pb2.RETRY_OVERLOADED)
+        assert bench.links.take() == []
+        bench.core.tick(50)
+        [(second, _)] = bench.links.take()
+        assert second != first
+
+    def test_one_that_everybody_sends_back_rests(self) -> None:
+        """Each member is asked once, then a pause; the next turn is the same."""
+        bench = Bench()
+        self.ask(bench, b"1")
+        for now_ms in (249, 499):
+            asked = self.refused_by_all(bench)
+            assert sorted(asked) == sorted(NAMES)
+            bench.core.tick(now_ms)
+            assert bench.links.take() == []
+            bench.core.tick(now_ms + 1)
+        [(last, _)] = bench.links.take()
+        bench.reply(last, 1, answer=b"seen")
+        assert isinstance(bench.told[b"1"][0], forward_pb2.Reply)
+
+    def test_one_that_rests_goes_to_a_leader_at_once(self) -> None:
+        """A bounded question is answered as soon as there is one."""
+        bench = Bench()
+        self.ask(bench, b"1")
+        self.refused_by_all(bench)
+        bench.lead(1, "node-2")
+        assert [member for member, _ in bench.links.take()] == ["node-2"]
+
+    def test_one_that_everybody_sends_back_holds_up_no_other(self) -> None:
+        """Who refuses one question, for instance a bounded one, may answer the next."""
+        bench = Bench()
+        self.ask(bench, b"1")
+        self.refused_by_all(bench)
+        self.ask(bench, b"2")
+        assert len(bench.links.take()) == 1
+
+    def test_a_member_gets_none_back_that_it_sent_away(self) -> None:
+        """Those of a frame went to different members before, and go to different ones."""
+        bench = Bench()
+        bench.core.link_closed("node-2")
+        for name in (b"1", b"2"):
+            self.ask(bench, name)
+        assert [member for member, _ in bench.links.take()] == ["node-1", "node-0"]
+        replies = (("node-1", 1), ("node-0", 2))
+        for member, number in replies:
+            reply = forward_pb2.Reply(id=number, retry=forward_pb2.RETRY_NOT_LEADER)
+            bench.core.received(member, forward_pb2.ForwardResponse(replies=[reply]))
+        bench.core.pump()
+        again = [(to, [one.id for one in frame.questions]) for to, frame in bench.links.sent]
+        assert again == [("node-0", [1]), ("node-1", [2])]
+
+    def test_one_that_the_leader_keeps_for_long_is_asked_of_the_next(self) -> None:
+        """It went there since another sent it back; a stopped leader's socket accepts it too."""
+        bench = Bench()
+        bench.lead(1, "node-0")
+        self.ask(bench, b"1")
+        bench.reply("node-1", 1, retry=forward_pb2.RETRY_NOT_LEADER)
+        assert [member for member, _ in bench.links.take()] == ["node-1", "node-0"]
+        bench.core.tick(250)
+        [(third, _)] = bench.links.take()
+        assert third != "node-0"
+
+    @staticmethod
+    def refused_by_all(bench: Bench) -> list[str]:
+        """Have each member that is asked send the one question back; return who was asked."""
+        asked = []
+        while sent := bench.links.take():
+            [(member, _)] = sent
+            asked.append(member)
+            assert len(asked) <= len(NAMES), "no pause"
+            bench.reply(member, 1, retry=forward_pb2.RETRY_NOT_LEADER)
+        return asked
 
     def test_one_that_is_not_answered_soon_is_asked_of_the_next(self) -> None:
         """A stopped member's socket accepts questions; whoever answers first is heard, once."""

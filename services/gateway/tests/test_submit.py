@@ -2,15 +2,25 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from gateway import auth
 from gateway.auth import Principal
+from gateway.core import Told
+from gateway.runtime import submit
 from gateway.runtime.driver import Refused
 from gateway.runtime.submit import IN_FLIGHT_MAX, SUBMISSIONS_PER_FRAME_MAX, Submission
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import code_pb2, status_pb2
+from inventory.raft.v1 import forward_pb2
 from inventory.v1 import inventory_pb2
-from wire.errors import reason_of
+from wire.bounds import TIMEOUT_MS_MAX
+from wire.errors import Reason, details_of, reason_of
 
+NOW_MS = 1_000_000
+EXPIRES = 2_000  # seconds since 1970, of the token
 FRAMES = 3 * IN_FLIGHT_MAX // SUBMISSIONS_PER_FRAME_MAX
 
 
@@ -87,3 +97,130 @@ def test_what_is_out_of_bounds_ends_the_stream(made: Callable[[], bytes]) -> Non
         assert reason_of(caught.value.status) == "INVALID_FIELD"
 
     asyncio.run(asyncio.wait_for(work(), 20))
+
+
+def mutations(count: int, timeout: Duration | None = None) -> bytes:
+    """Return a frame of deletions, numbered from 1."""
+    request = inventory_pb2.SubmitRequest()
+    for number in range(1, count + 1):
+        deletion = inventory_pb2.DeleteItemRequest(request_id=str(number), item_id=number)
+        mutation = inventory_pb2.Mutation(delete_item=deletion)
+        request.submissions.add(correlation_id=number, mutation=mutation, timeout=timeout)
+    return request.SerializeToString()
+
+
+class TakingDriver:
+    """Remembers commands, and answers each at once when it is told to."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self.deadlines_ms: list[int] = []
+        self.told: list[Told] = []
+
+    def propose(self, command: bytes, deadline_ms: int, told: Told) -> int:
+        """Take a command."""
+        assert command
+        self.deadlines_ms.append(deadline_ms)
+        self.told.append(told)
+        return len(self.told)
+
+    def answer(self) -> None:
+        """Answer everything with an outcome."""
+        for told in self.told:
+            told(forward_pb2.Reply(outcome=inventory_pb2.Outcome().SerializeToString()))
+
+
+async def refusals(
+    driver: TakingDriver, requests: AsyncIterator[bytes]
+) -> dict[int, status_pb2.Status]:
+    """Serve a stream to its end; return the refusals, by correlation id."""
+    written: list[inventory_pb2.SubmitResult] = []
+
+    class Reader:
+        """Takes results."""
+
+        async def write(self, raw: bytes) -> None:
+            """Keep them."""
+            written.extend(inventory_pb2.SubmitResponse.FromString(raw).results)
+
+    taking: Any = driver
+    context: Any = Reader()
+    await Submission(taking, Principal(1, 1, EXPIRES)).run(requests, context)
+    return {one.correlation_id: one.outcome.error for one in written if one.outcome.error.code}
+
+
+def test_a_token_that_expires_ends_no_stream_and_lets_nothing_pass(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was read before keeps its outcome; each mutation after is refused by itself."""
+    now = [EXPIRES - 1]
+    monkeypatch.setattr(auth, "time", SimpleNamespace(time=lambda: now[0]))
+    driver = TakingDriver()
+
+    async def requests() -> AsyncIterator[bytes]:
+        yield mutations(1)
+        now[0] = EXPIRES
+        yield mutations(3)
+        driver.answer()
+
+    refused = asyncio.run(asyncio.wait_for(refusals(driver, requests()), 20))
+    assert len(driver.deadlines_ms) == 1
+    assert sorted(refused) == [1, 2, 3]
+    assert reason_of(refused.pop(1)) is Reason.INVALID_FIELD, "in flight: its outcome is to come"
+    for status in refused.values():
+        assert (reason_of(status), status.code) == (
+            Reason.TOKEN_INVALID,
+            code_pb2.UNAUTHENTICATED,
+        )
+        assert "has expired" in status.message
+
+
+@pytest.mark.parametrize(
+    ("timeout", "milliseconds"),
+    [
+        (None, 5_000),
+        (Duration(nanos=1_000_000), 1),
+        (Duration(seconds=7, nanos=250_999_999), 7_250),
+        (Duration(seconds=600), TIMEOUT_MS_MAX),
+    ],
+)
+def test_each_mutation_has_its_own_time(
+    monkeypatch: pytest.MonkeyPatch, timeout: Duration | None, milliseconds: int
+) -> None:
+    """5 s where it says nothing."""
+    monkeypatch.setattr(auth, "time", SimpleNamespace(time=lambda: EXPIRES - 1))
+    monkeypatch.setattr(submit, "now_ms", lambda: NOW_MS)
+    driver = TakingDriver()
+
+    async def requests() -> AsyncIterator[bytes]:
+        yield mutations(1, timeout)
+        driver.answer()
+
+    assert asyncio.run(asyncio.wait_for(refusals(driver, requests()), 20)) == {}
+    assert driver.deadlines_ms == [NOW_MS + milliseconds]
+
+
+@pytest.mark.parametrize(
+    "timeout",
+    [
+        Duration(),
+        Duration(nanos=999_999),
+        Duration(seconds=-1),
+        Duration(seconds=600, nanos=1_000_000),
+        Duration(seconds=2**63 - 1),
+    ],
+)
+def test_a_time_out_of_bounds_is_refused(
+    monkeypatch: pytest.MonkeyPatch, timeout: Duration
+) -> None:
+    """Where no majority is, it would hold its place for as long."""
+    monkeypatch.setattr(auth, "time", SimpleNamespace(time=lambda: EXPIRES - 1))
+    driver = TakingDriver()
+
+    async def requests() -> AsyncIterator[bytes]:
+        yield mutations(1, timeout)
+
+    refused = asyncio.run(asyncio.wait_for(refusals(driver, requests()), 20))
+    assert driver.deadlines_ms == []
+    assert refused[1].code == code_pb2.INVALID_ARGUMENT
+    assert details_of(refused[1])["field"] == "timeout"

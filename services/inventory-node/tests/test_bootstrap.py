@@ -136,6 +136,21 @@ def test_the_first_state_is_read_from_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("code", "digits", "wanted"), [("USD", 3, 2), ("JPY", 2, 0), ("KWD", 2, 3)]
+)
+def test_decimals_that_the_currency_has_not_are_refused(
+    tmp_path: Path, code: str, digits: int, wanted: int
+) -> None:
+    """Clients know a currency by its code alone."""
+    path = tmp_path / "bootstrap.json"
+    path.write_text(json.dumps(CONTENT | {"currency": {"code": code, "minor_digits": digits}}))
+    with pytest.raises(BootstrapRefused) as caught:
+        initialize_of(path, CLUSTER)
+    problem = f"minor_digits of {code} must be {wanted}, not {digits}"
+    assert str(caught.value) == f"the bootstrap file {path} cannot be used: {problem}"
+
+
+@pytest.mark.parametrize(
     "change",
     [
         {"currency": {"code": "usd", "minor_digits": 2}},

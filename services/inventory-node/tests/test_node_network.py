@@ -32,7 +32,7 @@ from inventory_node.runtime.peers import MESSAGES_WAITING_MAX, Local, Peer, Peer
 from inventory_node.runtime.probes import Probes
 from inventory_node.runtime.sending import CHUNK_BYTES
 from inventory_node.runtime.server import AddressTaken, serve
-from raft.messages import Configuration, Heartbeat, Message, SnapshotMeta
+from raft.messages import Configuration, Heartbeat, HeartbeatReply, Message, SnapshotMeta
 from wire.channels import authorization
 
 CLUSTER = "cluster"
@@ -139,9 +139,14 @@ def run(scenario: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(bounded())
 
 
-def beat(commit: int, recipient: int = OTHER) -> Heartbeat:
+def answer(context: int, recipient: int = OTHER) -> HeartbeatReply:
     """Return a message that can be told from others."""
-    return Heartbeat(OWN, recipient, 3, commit, 0)
+    return HeartbeatReply(OWN, recipient, 3, context)
+
+
+def beat(commit: int) -> Heartbeat:
+    """Return a heartbeat that can be told from others."""
+    return Heartbeat(OWN, OTHER, 3, commit, 0)
 
 
 class TestMessages:
@@ -153,11 +158,26 @@ class TestMessages:
         async def scenario() -> None:
             async with serving() as side, calling(side) as (peers, peer, _):
                 await until(lambda: peer.is_up)
-                peers.send([beat(1), beat(2)])
-                peers.send([beat(3)])
+                peers.send([answer(1), answer(2)])
+                peers.send([answer(3)])
                 peers.flush()
                 await until(side.messages)
-                assert side.messages() == [(beat(1), beat(2), beat(3))]
+                assert side.messages() == [(answer(1), answer(2), answer(3))]
+
+        run(scenario)
+
+    def test_the_newest_heartbeat_goes_first(self) -> None:
+        """However much waits, and there is room for it."""
+
+        async def scenario() -> None:
+            async with serving() as side, calling(side) as (peers, peer, _):
+                await until(lambda: peer.is_up)
+                many = [answer(n) for n in range(MESSAGES_WAITING_MAX)]
+                peers.send([beat(1), *many, beat(2)])
+                assert peers.dropped_messages == 0
+                peers.flush()
+                await until(side.messages)
+                assert side.messages() == [(beat(2), *many)]
 
         run(scenario)
 
@@ -166,13 +186,13 @@ class TestMessages:
 
         async def scenario() -> None:
             async with serving() as side, calling(side) as (peers, peer, _):
-                peers.send([beat(1)])
+                peers.send([answer(1)])
                 assert (peers.dropped_messages, peers.waiting_messages) == (1, 0)
                 await until(lambda: peer.is_up)
-                peers.send([beat(n) for n in range(MESSAGES_WAITING_MAX + 5)])
+                peers.send([answer(n) for n in range(MESSAGES_WAITING_MAX + 5)])
                 assert peers.waiting_messages == MESSAGES_WAITING_MAX
                 assert peers.dropped_messages == 6
-                peers.send([beat(1, recipient=99)])  # nobody here
+                peers.send([answer(1, recipient=99)])  # nobody here
 
         run(scenario)
 
@@ -189,10 +209,10 @@ class TestMessages:
                 await until(lambda: not peer.is_up)
                 async with serving(first.address) as second:
                     await until(lambda: peer.is_up)
-                    peers.send([beat(8)])
+                    peers.send([answer(8)])
                     peers.flush()
                     await until(second.messages)
-                    assert second.messages() == [(beat(8),)]
+                    assert second.messages() == [(answer(8),)]
             finally:
                 await caller.__aexit__(None, None, None)
 
@@ -245,7 +265,7 @@ class TestMessages:
                 monkeypatch.setattr(peer, "_broken", note)
                 await refused.wait()
                 assert not peer.is_up
-                peers.send([beat(1)])
+                peers.send([answer(1)])
                 peers.flush()
                 assert not side.messages()
                 assert pauses == [peers_module.REFUSED_SECONDS]

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
+from google.protobuf import duration_pb2
 from google.rpc import status_pb2
 from google.type import money_pb2
 from inventory.raft.v1 import forward_pb2, log_pb2
@@ -28,6 +29,7 @@ PASSWORD_BYTES_MAX = 256
 QUESTION_CHARACTERS_MAX = 500
 PAGE_TOKEN_BYTES_MAX = 512
 STALENESS_MS_MAX = 3_600_000
+TIMEOUT_MS_MAX = 600_000  # of a call, and of a mutation of a stream
 ORDER_BY_CHARACTERS_MAX = 64
 HASH_CHARACTERS_MAX = 512
 CURRENCY_CODE_CHARACTERS = 3
@@ -302,7 +304,19 @@ def check_read_options(options: inventory_pb2.ReadOptions) -> Problem:
 
 def staleness_ms(options: inventory_pb2.ReadOptions) -> int:
     """Return how old the state may be that a bounded read is answered from."""
-    return options.max_staleness.seconds * 1_000 + options.max_staleness.nanos // 1_000_000
+    return milliseconds(options.max_staleness)
+
+
+def check_timeout(timeout: duration_pb2.Duration) -> Problem:
+    """Return what is wrong with how long a mutation of a stream may take, or None."""
+    if not 0 < milliseconds(timeout) <= TIMEOUT_MS_MAX:
+        return invalid_field("timeout", f"must be 1 ms to {TIMEOUT_MS_MAX // 60_000} minutes")
+    return None
+
+
+def milliseconds(duration: duration_pb2.Duration) -> int:
+    """Return a duration in whole milliseconds, rounded down."""
+    return duration.seconds * 1_000 + duration.nanos // 1_000_000
 
 
 def check_query(query: forward_pb2.Query) -> Problem:  # noqa: PLR0911 - one return a kind

@@ -12,8 +12,12 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 
+from wire.errors import retry_ms_of
+
 MESSAGE_BYTES_MAX = 16 << 20
 DETAILS_KEY = "grpc-status-details-bin"
+PUSHBACK_KEY = "grpc-retry-pushback-ms"
+ACCEPTED_KEY = "accepted"  # in a stream's first metadata: who opened it may speak
 RELAY_KEY = "relay-to"  # names the address of a member that a stream is carried on to
 
 _BOTH = (
@@ -49,10 +53,32 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 async def abort(
     context: "grpc.aio.ServicerContext[Any, Any]", status: status_pb2.Status
 ) -> NoReturn:
-    """End a call with a refusal: its code, its sentence, and itself as the status details."""
-    context.set_trailing_metadata(((DETAILS_KEY, status.SerializeToString()),))
+    """End a call with a refusal: its code, its sentence, and itself as the status details.
+
+    When to try again is told to gRPC's own retries too (gRFC A6).
+    """
+    metadata: list[tuple[str, str | bytes]] = [(DETAILS_KEY, status.SerializeToString())]
+    retry_ms = retry_ms_of(status)
+    if retry_ms is not None:
+        metadata.append((PUSHBACK_KEY, str(retry_ms)))
+    context.set_trailing_metadata(tuple(metadata))
     await context.abort(_CODES[status.code], status.message)
     raise RuntimeError("abort returned")  # for the type checker: it never does
+
+
+async def accept(context: "grpc.aio.ServicerContext[Any, Any]") -> None:
+    """Tell whoever opened a stream that it is taken, before anything is read from it."""
+    await context.send_initial_metadata(((ACCEPTED_KEY, "1"),))
+
+
+async def is_accepted(
+    call: "grpc.aio.StreamStreamCall[Any, Any] | grpc.aio.StreamUnaryCall[Any, Any]",
+) -> bool:
+    """Wait until a stream is taken; False: it is not, and how it ends says why.
+
+    A refused call has metadata too, but not this.
+    """
+    return any(key == ACCEPTED_KEY for key, _ in await call.initial_metadata())
 
 
 def status_of(error: grpc.RpcError) -> status_pb2.Status | None:

@@ -2,7 +2,8 @@
 
 A refusal is a value, `google.rpc.Status`, with one `google.rpc.ErrorInfo`: a stable reason, the
 domain "inventory", and details as strings. The sentence says what happened, to what, and what to
-do; programs read the reason and the details (AIP-193).
+do; programs read the reason and the details (AIP-193). What is RESOURCE_EXHAUSTED has a
+`google.rpc.RetryInfo` beside it: not to be tried again any sooner (AIP-194).
 """
 
 import enum
@@ -12,6 +13,8 @@ from types import MappingProxyType
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 DOMAIN = "inventory"
+OVERLOADED_RETRY_MS = 100
+DISK_FULL_RETRY_MS = 1_000
 
 
 class Reason(enum.StrEnum):
@@ -114,6 +117,23 @@ def details_of(status: status_pb2.Status) -> dict[str, str]:
     """Return the details of a refusal, by name."""
     info = _info_of(status)
     return dict(info.metadata) if info is not None else {}
+
+
+def retry_ms_of(status: status_pb2.Status) -> int | None:
+    """Return after how many milliseconds at the earliest to try again; None where that is open."""
+    info = error_details_pb2.RetryInfo()
+    for detail in status.details:
+        if detail.Unpack(info):
+            return int(info.retry_delay.ToMilliseconds())
+    return None
+
+
+def _not_before(status: status_pb2.Status, retry_ms: int) -> status_pb2.Status:
+    """Add to a refusal when to try again."""
+    info = error_details_pb2.RetryInfo()
+    info.retry_delay.FromMilliseconds(retry_ms)
+    status.details.add().Pack(info)
+    return status
 
 
 def item_not_found(item_id: int) -> status_pb2.Status:
@@ -329,19 +349,21 @@ def change_refused(problem: str) -> status_pb2.Status:
 
 def disk_full(member: str) -> status_pb2.Status:
     """Say that there is no space left for a write, or for the flush that a list waits for."""
-    return refusal(
+    full = refusal(
         Reason.DISK_FULL,
         f"The volume of {member} is full, so nothing is changed, and no list of what changed last "
         "is read, until there is space again; free some, or grow the volume. Reads by id go on.",
         member=member,
     )
+    return _not_before(full, DISK_FULL_RETRY_MS)
 
 
 def overloaded() -> status_pb2.Status:
     """Say that a queue is full; nothing was done."""
-    return refusal(
+    too_much = refusal(
         Reason.OVERLOADED, "The inventory is overloaded and did nothing; try again a little later."
     )
+    return _not_before(too_much, OVERLOADED_RETRY_MS)
 
 
 def deadline() -> status_pb2.Status:

@@ -4,7 +4,8 @@ Every member pushes its view of the leadership over its link; the highest term w
 unanswered moves at once to a new leader, since the socket of a stopped one still accepts bytes.
 What queues while frames are under way leaves as one frame: batches come by themselves. A question
 that need not be answered from the newest state goes to the members in turn: to the next when one
-does not answer soon, and to the leader when one sends it back.
+does not answer soon, and to the leader when one sends it back. Without a leader it goes to each of
+the others then; what all of them sent back rests a while before it goes round again.
 """
 
 import heapq
@@ -20,6 +21,7 @@ from wire import errors
 
 Answer: TypeAlias = forward_pb2.Reply | status_pb2.Status
 RELAXED = (inventory_pb2.CONSISTENCY_BOUNDED_STALENESS, inventory_pb2.CONSISTENCY_STALE)
+NOBODY: frozenset[str] = frozenset()
 Told = Callable[[Answer], None]  # a Reply with a final result, or why there is none
 
 
@@ -33,7 +35,7 @@ class Settings:
     frame_bytes_max: int = 256 << 10
     waiting_max: int = 65_536
     overloaded_pause_ms: int = 50
-    patience_ms: int = 250  # until a question that any member may answer is asked of the next
+    patience_ms: int = 250  # until a question that any member may answer is asked of another
 
 
 class Links(Protocol):
@@ -61,7 +63,19 @@ class Frame:
 class Request:
     """One request, from its arrival to its one answer."""
 
-    __slots__ = ("command", "deadline_ms", "frame", "id", "member", "question", "told")
+    __slots__ = (
+        "command",
+        "deadline_ms",
+        "frame",
+        "id",
+        "in_doubt",
+        "is_relaxed",
+        "member",
+        "question",
+        "told",
+        "tried",
+        "was_put_off",
+    )
 
     def __init__(
         self,
@@ -77,8 +91,38 @@ class Request:
         self.question = question
         self.deadline_ms = deadline_ms
         self.told = told
+        self.is_relaxed = question is not None and question.read_options.consistency in RELAXED
         self.member = ""  # who has it; empty while it waits
+        self.in_doubt = False  # a member that had it may have proposed it
+        self.was_put_off = False  # by a leader that has too much to do
+        self.tried = NOBODY  # from whom a relaxed question came back
         self.frame: Frame | None = None
+
+    def late(self, *, reachable: bool) -> status_pb2.Status:
+        """Return why there is no outcome by the deadline; `reachable`: a leader can be asked."""
+        if self.was_put_off and not self.in_doubt and not self.member:
+            return errors.overloaded()
+        return errors.deadline() if reachable else errors.no_quorum()
+
+    def came_back(self, why: forward_pb2.Retry.ValueType) -> None:
+        """Note what a member says about it that did not answer it."""
+        self.was_put_off = why == forward_pb2.RETRY_OVERLOADED
+        self.in_doubt |= why == forward_pb2.RETRY_UNKNOWN
+
+    def sent_back(self, reply: forward_pb2.Reply) -> forward_pb2.Retry.ValueType:
+        """Return why a member does not answer it; RETRY_UNSPECIFIED where it does.
+
+        A leader that is full does not know what the one before did: of a command in doubt its
+        refusal is no answer.
+        """
+        if self.in_doubt and self.question is None and reply.HasField("error"):
+            return forward_pb2.RETRY_OVERLOADED
+        return reply.retry
+
+    def anew(self) -> "Request":
+        """Let it be asked of everybody again."""
+        self.tried = NOBODY
+        return self
 
 
 class Gateway:
@@ -86,6 +130,7 @@ class Gateway:
 
     - Every request is told exactly once, by its deadline at the latest, unless it is cancelled.
     - A request is with one member at a time; a retry is the same bytes under the same number.
+    - A question that any member may answer waits for a leader only while everybody sends it back.
     - The term of the followed leader never falls.
     - Requests are bounded; past the bound they are refused at once, as OVERLOADED.
     """
@@ -103,6 +148,7 @@ class Gateway:
         self._relaxed: deque[Request] = deque()  # questions for any member
         self._turn = 0  # the last member that was sent such ones
         self._slow: deque[tuple[int, Request, str]] = deque()  # from when on, and who has it
+        self._resting: deque[tuple[int, Request]] = deque()  # everybody sent it back; until when
         self._paused: deque[tuple[int, Request]] = deque()  # until when
         self._deadlines: list[tuple[int, int]] = []  # a heap of (deadline, number)
         self._frames = 0  # in flight to the leader
@@ -147,13 +193,14 @@ class Gateway:
         """Take a question, whose id is set here; return its number."""
         return self._take(b"", question, deadline_ms, told)
 
-    def _next_member(self) -> str:
-        """Return whose turn it is among those that can be reached; empty for nobody."""
+    def _next_member(self, tried: Collection[str]) -> str:
+        """Return whose turn it is among the others that can be reached; empty for nobody."""
         members = self._members
         for _ in members:
             self._turn = (self._turn + 1) % len(members)
-            if members[self._turn] in self._open:
-                return members[self._turn]
+            member = members[self._turn]
+            if member in self._open and member not in tried:
+                return member
         return ""
 
     def _take(
@@ -174,10 +221,7 @@ class Gateway:
         request = Request(number, command, question, deadline_ms, told)
         self._requests[number] = request
         heapq.heappush(self._deadlines, (deadline_ms, number))
-        if question is not None and question.read_options.consistency in RELAXED:
-            self._relaxed.append(request)
-        else:
-            self._queue(request)
+        self._line(request).append(request)
         return number
 
     def cancel(self, number: int) -> None:
@@ -202,10 +246,10 @@ class Gateway:
             request = self._requests.get(reply.id)
             if request is None:
                 continue
-            if reply.WhichOneof("result") == "retry":
-                if request.member == member:
-                    self._retry(request, reply.retry)
-            else:
+            why = request.sent_back(reply)
+            if why and request.member == member:
+                self._retry(request, why)
+            elif not why:
                 self.answered += 1
                 self._finish(request, reply)
         if response.HasField("leadership"):
@@ -227,11 +271,13 @@ class Gateway:
         while self._deadlines and self._deadlines[0][0] <= now_ms:
             request = self._requests.get(heapq.heappop(self._deadlines)[1])
             if request is not None:
-                status = errors.deadline() if self._reachable else errors.no_quorum()
                 self.unanswered += 1
-                self._finish(request, status)
+                self._finish(request, request.late(reachable=self._reachable))
         while self._paused and self._paused[0][0] <= now_ms:
-            self._queue(self._paused.popleft()[1])
+            request = self._paused.popleft()[1]
+            self._line(request).append(request)
+        while self._resting and self._resting[0][0] <= now_ms:
+            self._relaxed.append(self._resting.popleft()[1])
         self._ask_the_next()
         self.pump()
 
@@ -241,13 +287,32 @@ class Gateway:
 
     def pump(self) -> None:
         """Send what waits, as few frames as bounds allow. Call it after each run of events."""
-        while self._relaxed and (member := self._next_member()):
-            message = forward_pb2.ForwardRequest()
-            self._add_questions(message, self._relaxed, member)
-            if message.questions:
-                self._links.send(member, message)
+        self._ask_in_turn()
+        if self._resting and self._reachable:
+            self._questions.extend(request for _, request in self._resting)
+            self._resting.clear()
         while self._reachable and (self._questions or (self._commands and self._has_room)):
             self._send_frame()
+
+    def _ask_in_turn(self) -> None:
+        """Ask the next member what any may answer; of what came back, the leader if there is one.
+
+        What came back from all that can be reached rests before it goes round again.
+        """
+        while self._relaxed:
+            tried = self._relaxed[0].tried
+            if tried and self._reachable:
+                self._questions.append(self._relaxed.popleft().anew())
+            elif member := self._next_member(tried):
+                message = forward_pb2.ForwardRequest()
+                self._add_questions(message, self._relaxed, member)
+                if message.questions:
+                    self._links.send(member, message)
+            elif tried:
+                until_ms = self._now_ms + self._settings.patience_ms
+                self._resting.append((until_ms, self._relaxed.popleft().anew()))
+            else:
+                return
 
     def _ask_the_next(self) -> None:
         """Ask again what a member has kept for long; whoever answers first is heard."""
@@ -280,18 +345,23 @@ class Gateway:
     def _add_questions(
         self, message: forward_pb2.ForwardRequest, waiting: deque[Request], member: str
     ) -> None:
-        is_relaxed = waiting is self._relaxed
         for request in self._next(waiting, self._settings.frame_requests_max, member):
             if request.question is not None:
                 message.questions.append(request.question)
-            if is_relaxed:
+            if request.is_relaxed:
                 patience_ms = self._settings.patience_ms
                 self._slow.append((self._now_ms + patience_ms, request, member))
 
     def _next(self, waiting: deque[Request], count: int, member: str) -> Iterator[Request]:
-        """Take from the front what is not answered meanwhile, within the bounds of a frame."""
+        """Take from the front what is not answered meanwhile, within the bounds of a frame.
+
+        What came back from different members goes to different ones, so in different frames.
+        """
         size = 0
+        tried = waiting[0].tried if waiting else NOBODY
         while waiting and count > 0 and size < self._settings.frame_bytes_max:
+            if waiting[0].tried != tried:
+                return
             request = waiting.popleft()
             if request.id in self._requests:
                 request.member = member
@@ -299,8 +369,11 @@ class Gateway:
                 count -= 1
                 yield request
 
-    def _queue(self, request: Request) -> None:
-        (self._commands if request.question is None else self._questions).append(request)
+    def _line(self, request: Request) -> deque[Request]:
+        """Return where a request waits."""
+        if request.is_relaxed:
+            return self._relaxed
+        return self._commands if request.question is None else self._questions
 
     def _finish(self, request: Request, answer: Answer) -> None:
         del self._requests[request.id]
@@ -316,8 +389,9 @@ class Gateway:
 
     def _retry(self, request: Request, why: forward_pb2.Retry.ValueType) -> None:
         self.retries += 1
-        member, request.member = request.member, ""
-        self._leave_frame(request)
+        member = request.member
+        request.came_back(why)
+        self._release(request)
         if why == forward_pb2.RETRY_OVERLOADED:
             until_ms = self._now_ms + self._settings.overloaded_pause_ms
             self._paused.append((until_ms, request))
@@ -325,7 +399,14 @@ class Gateway:
         if why == forward_pb2.RETRY_NOT_LEADER and member == self._leader:
             # It knows better; whoever leads will say so, in a later term.
             self._leader = ""
-        self._queue(request)
+        self._line(request).append(request)
+
+    def _release(self, request: Request) -> None:
+        """Have a request with nobody; a relaxed one remembers with whom it was."""
+        if request.is_relaxed:
+            request.tried |= {request.member}
+        request.member = ""
+        self._leave_frame(request)
 
     def _lead(self, term: int, leader: str) -> None:
         """Follow the highest term; within one, a leader that is named."""
@@ -341,6 +422,6 @@ class Gateway:
         theirs = [request for request in self._requests.values() if request.member == member]
         self.retries += len(theirs)
         for request in reversed(theirs):
-            request.member = ""
-            self._leave_frame(request)
-            (self._commands if request.question is None else self._questions).appendleft(request)
+            request.came_back(forward_pb2.RETRY_UNKNOWN)
+            self._release(request)
+            self._line(request).appendleft(request)

@@ -124,7 +124,8 @@ def initialize_of(path: Path | None, cluster_id: str) -> bytes:
 
     The file is JSON: `{"currency": {"code": "USD", "minor_digits": 2}, "users": [{"name": …,
     "role": "customer", "password_hash": …}], "items": [{"name": …, "description": …, "price":
-    "12.50", "quantity": 3}]}`. Raises BootstrapRefused.
+    "12.50", "quantity": 3}]}`. The digits are those of the code (ISO 4217). Raises
+    BootstrapRefused.
     """
     if path is None:
         return b""
@@ -140,7 +141,18 @@ def initialize_of(path: Path | None, cluster_id: str) -> bytes:
     problem = bounds.check_administration(command)
     if problem is not None:
         raise BootstrapRefused(f"the bootstrap file {path} cannot be used: {problem.message}")
+    _check_digits(path, command.initialize.currency)
     return command.SerializeToString(deterministic=True)
+
+
+def _check_digits(path: Path, currency: log_pb2.Currency) -> None:
+    """Refuse other decimals than those by which clients, who know the code alone, read amounts."""
+    code, digits = currency.code, currency.minor_digits
+    if digits != (wanted := money.digits_of(code)):
+        raise BootstrapRefused(
+            f"the bootstrap file {path} cannot be used: minor_digits of {code} must be {wanted}, "
+            f"not {digits}"
+        )
 
 
 def _fill(initialize: log_pb2.Initialize, content: Mapping[str, Any]) -> None:

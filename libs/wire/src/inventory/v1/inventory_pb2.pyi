@@ -1182,7 +1182,7 @@ class Submission(_message.Message):
     """chosen by the client, unique among its own in flight"""
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
-        """absent: 5 s; past it the outcome is DEADLINE_EXCEEDED"""
+        """1 ms to 10 minutes; absent: 5 s. Past it the outcome is DEADLINE_EXCEEDED."""
 
     @_builtins.property
     def mutation(self) -> Global___Mutation: ...

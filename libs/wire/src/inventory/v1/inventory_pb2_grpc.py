@@ -29,8 +29,10 @@ class InventoryServiceStub:
     """Stock and orders. Every mutation carries a `request_id`, made once by the client and sent again
     unchanged on every retry: it is applied once, and a retry is answered with the first outcome.
     UNAVAILABLE, DEADLINE_EXCEEDED and a broken connection mean that the outcome is unknown: send
-    the same request again. Reads are linearizable unless `read_options` say otherwise. `revision` is the log position that a response
-    speaks of. Errors carry one google.rpc.ErrorInfo with a stable reason and the domain "inventory".
+    the same request again. A call without a deadline has 5 s, and no call has more than 10 minutes.
+    Reads are linearizable unless `read_options` say otherwise. `revision` is the log position that a
+    response speaks of. Errors carry one google.rpc.ErrorInfo with a stable reason and the domain
+    "inventory".
     """
 
     def __init__(self, channel):
@@ -120,8 +122,10 @@ class InventoryServiceServicer:
     """Stock and orders. Every mutation carries a `request_id`, made once by the client and sent again
     unchanged on every retry: it is applied once, and a retry is answered with the first outcome.
     UNAVAILABLE, DEADLINE_EXCEEDED and a broken connection mean that the outcome is unknown: send
-    the same request again. Reads are linearizable unless `read_options` say otherwise. `revision` is the log position that a response
-    speaks of. Errors carry one google.rpc.ErrorInfo with a stable reason and the domain "inventory".
+    the same request again. A call without a deadline has 5 s, and no call has more than 10 minutes.
+    Reads are linearizable unless `read_options` say otherwise. `revision` is the log position that a
+    response speaks of. Errors carry one google.rpc.ErrorInfo with a stable reason and the domain
+    "inventory".
     """
 
     def GetAllItems(self, request, context):
@@ -228,8 +232,12 @@ class InventoryServiceServicer:
 
     def Submit(self, request_iterator, context):
         """Mutations in bulk: each has its own outcome, and no order is promised between those in flight.
+        The server's first metadata, `accepted: 1`, says that it has taken the token and reads: whoever
+        waits for it before the first write knows that a refused stream took nothing along.
         At 4,096 in flight, or answered and not yet read by the client, the server stops reading. A
         message that cannot be parsed, or has too many submissions, ends the stream: INVALID_ARGUMENT.
+        A mutation that is read after the token has expired is refused: UNAUTHENTICATED
+        (TOKEN_INVALID). The stream goes on, and those before it keep their outcomes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -325,8 +333,10 @@ class InventoryService:
     """Stock and orders. Every mutation carries a `request_id`, made once by the client and sent again
     unchanged on every retry: it is applied once, and a retry is answered with the first outcome.
     UNAVAILABLE, DEADLINE_EXCEEDED and a broken connection mean that the outcome is unknown: send
-    the same request again. Reads are linearizable unless `read_options` say otherwise. `revision` is the log position that a response
-    speaks of. Errors carry one google.rpc.ErrorInfo with a stable reason and the domain "inventory".
+    the same request again. A call without a deadline has 5 s, and no call has more than 10 minutes.
+    Reads are linearizable unless `read_options` say otherwise. `revision` is the log position that a
+    response speaks of. Errors carry one google.rpc.ErrorInfo with a stable reason and the domain
+    "inventory".
     """
 
     @staticmethod

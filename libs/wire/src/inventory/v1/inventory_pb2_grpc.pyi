@@ -30,8 +30,10 @@ class InventoryServiceStub:
     """Stock and orders. Every mutation carries a `request_id`, made once by the client and sent again
     unchanged on every retry: it is applied once, and a retry is answered with the first outcome.
     UNAVAILABLE, DEADLINE_EXCEEDED and a broken connection mean that the outcome is unknown: send
-    the same request again. Reads are linearizable unless `read_options` say otherwise. `revision` is the log position that a response
-    speaks of. Errors carry one google.rpc.ErrorInfo with a stable reason and the domain "inventory".
+    the same request again. A call without a deadline has 5 s, and no call has more than 10 minutes.
+    Reads are linearizable unless `read_options` say otherwise. `revision` is the log position that a
+    response speaks of. Errors carry one google.rpc.ErrorInfo with a stable reason and the domain
+    "inventory".
     """
 
     @_typing.overload
@@ -76,8 +78,12 @@ class InventoryServiceStub:
     """Producers, admins and machines: totals over all items, of one revision."""
     Submit: _grpc.StreamStreamMultiCallable[_inventory_pb2.SubmitRequest, _inventory_pb2.SubmitResponse]
     """Mutations in bulk: each has its own outcome, and no order is promised between those in flight.
+    The server's first metadata, `accepted: 1`, says that it has taken the token and reads: whoever
+    waits for it before the first write knows that a refused stream took nothing along.
     At 4,096 in flight, or answered and not yet read by the client, the server stops reading. A
     message that cannot be parsed, or has too many submissions, ends the stream: INVALID_ARGUMENT.
+    A mutation that is read after the token has expired is refused: UNAUTHENTICATED
+    (TOKEN_INVALID). The stream goes on, and those before it keep their outcomes.
     """
 
 @_typing.type_check_only
@@ -85,8 +91,10 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     """Stock and orders. Every mutation carries a `request_id`, made once by the client and sent again
     unchanged on every retry: it is applied once, and a retry is answered with the first outcome.
     UNAVAILABLE, DEADLINE_EXCEEDED and a broken connection mean that the outcome is unknown: send
-    the same request again. Reads are linearizable unless `read_options` say otherwise. `revision` is the log position that a response
-    speaks of. Errors carry one google.rpc.ErrorInfo with a stable reason and the domain "inventory".
+    the same request again. A call without a deadline has 5 s, and no call has more than 10 minutes.
+    Reads are linearizable unless `read_options` say otherwise. `revision` is the log position that a
+    response speaks of. Errors carry one google.rpc.ErrorInfo with a stable reason and the domain
+    "inventory".
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -128,16 +136,22 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     """Producers, admins and machines: totals over all items, of one revision."""
     Submit: _aio.StreamStreamMultiCallable[_inventory_pb2.SubmitRequest, _inventory_pb2.SubmitResponse]  # type: ignore[assignment]
     """Mutations in bulk: each has its own outcome, and no order is promised between those in flight.
+    The server's first metadata, `accepted: 1`, says that it has taken the token and reads: whoever
+    waits for it before the first write knows that a refused stream took nothing along.
     At 4,096 in flight, or answered and not yet read by the client, the server stops reading. A
     message that cannot be parsed, or has too many submissions, ends the stream: INVALID_ARGUMENT.
+    A mutation that is read after the token has expired is refused: UNAUTHENTICATED
+    (TOKEN_INVALID). The stream goes on, and those before it keep their outcomes.
     """
 
 class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
     """Stock and orders. Every mutation carries a `request_id`, made once by the client and sent again
     unchanged on every retry: it is applied once, and a retry is answered with the first outcome.
     UNAVAILABLE, DEADLINE_EXCEEDED and a broken connection mean that the outcome is unknown: send
-    the same request again. Reads are linearizable unless `read_options` say otherwise. `revision` is the log position that a response
-    speaks of. Errors carry one google.rpc.ErrorInfo with a stable reason and the domain "inventory".
+    the same request again. A call without a deadline has 5 s, and no call has more than 10 minutes.
+    Reads are linearizable unless `read_options` say otherwise. `revision` is the log position that a
+    response speaks of. Errors carry one google.rpc.ErrorInfo with a stable reason and the domain
+    "inventory".
     """
 
     @_abc_1.abstractmethod
@@ -267,8 +281,12 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_inventory_pb2.SubmitResponse], _abc.AsyncIterator[_inventory_pb2.SubmitResponse]]:
         """Mutations in bulk: each has its own outcome, and no order is promised between those in flight.
+        The server's first metadata, `accepted: 1`, says that it has taken the token and reads: whoever
+        waits for it before the first write knows that a refused stream took nothing along.
         At 4,096 in flight, or answered and not yet read by the client, the server stops reading. A
         message that cannot be parsed, or has too many submissions, ends the stream: INVALID_ARGUMENT.
+        A mutation that is read after the token has expired is refused: UNAUTHENTICATED
+        (TOKEN_INVALID). The stream goes on, and those before it keep their outcomes.
         """
 
 def add_InventoryServiceServicer_to_server(servicer: InventoryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError, Message
 from inventory.raft.v1 import forward_pb2, log_pb2, raw_pb2
 from inventory.v1 import auth_pb2, cluster_pb2, inventory_pb2
 from wire import bounds, errors
-from wire.channels import abort, bearer
+from wire.channels import abort, accept, bearer
 
 from gateway.auth import Busy, Passwords, Principal, TokenRefused, Tokens
 from gateway.limits import Tries
@@ -158,6 +158,7 @@ class Api:
     async def _submit(self, requests: AsyncIterator[bytes], context: Context) -> None:
         try:
             principal = self._principal(context)
+            await accept(context)
             await Submission(self._driver, principal).run(requests, context)
         except Refused as refused:
             await abort(context, refused.status)

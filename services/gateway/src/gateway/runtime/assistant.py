@@ -6,6 +6,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 from inventory.v1 import assistant_pb2
+from wire.bounds import TIMEOUT_MS_MAX
 from wire.channels import CLIENT_OPTIONS, DETAILS_KEY, abort
 
 from gateway.runtime.driver import TIMEOUT_DEFAULT_MS, malformed
@@ -47,7 +48,7 @@ class Assistant:
             if key == "authorization"
         )
         left = context.time_remaining()
-        timeout = TIMEOUT_DEFAULT_MS / 1_000 if left is None else left
+        timeout = TIMEOUT_DEFAULT_MS / 1_000 if left is None else min(left, TIMEOUT_MS_MAX / 1_000)
         try:
             call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
             call = self._channel.unary_unary(METHOD)

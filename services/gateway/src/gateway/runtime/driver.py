@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from google.rpc import status_pb2
 from inventory.raft.v1 import forward_pb2
-from wire import errors
+from wire import bounds, errors
 
 from gateway.core import Answer, Gateway, Told
 
@@ -22,9 +22,12 @@ def now_ms() -> int:
 
 
 def deadline_ms(seconds_left: float | None) -> int:
-    """Return when a call must be answered, given the time that its caller has left."""
+    """Return when a call must be answered, given the time that its caller has left.
+
+    As far from now as `bounds.TIMEOUT_MS_MAX` allows at most; None: TIMEOUT_DEFAULT_MS.
+    """
     left_ms = TIMEOUT_DEFAULT_MS if seconds_left is None else int(seconds_left * 1_000)
-    return now_ms() + max(1, min(left_ms, 10 * TIMEOUT_DEFAULT_MS) - MARGIN_MS)
+    return now_ms() + max(1, min(left_ms, bounds.TIMEOUT_MS_MAX) - MARGIN_MS)
 
 
 class Refused(Exception):  # noqa: N818 - a value on its way to the caller

@@ -13,7 +13,7 @@ from inventory.raft.v1 import forward_pb2, raw_pb2
 from inventory.v1 import inventory_pb2
 from wire import bounds, errors
 
-from gateway.auth import Principal
+from gateway.auth import EXPIRED, Principal
 from gateway.core import Answer
 from gateway.runtime.driver import TIMEOUT_DEFAULT_MS, Driver, Refused, malformed, now_ms
 
@@ -29,13 +29,14 @@ class Submission:
 
     - Every submission gets one result, with its correlation id.
     - At IN_FLIGHT_MAX whose result has not been written nothing more is read.
+    - Nothing that is read after the token has expired is proposed; the stream goes on, since what
+      was read before has an outcome to come.
     """
 
     def __init__(self, driver: Driver, principal: Principal) -> None:
         """Speak for one user."""
         self._driver = driver
-        self._user_id = principal.user_id
-        self._epoch = principal.epoch
+        self._principal = principal
         self._in_flight: dict[int, int] = {}  # correlation id: the core's number
         self._results: deque[tuple[int, bytes]] = deque()
         self._has_results = asyncio.Event()
@@ -70,16 +71,17 @@ class Submission:
         now = now_ms()
         for submission in request.submissions:
             correlation_id = submission.correlation_id
-            problem = self._problem(correlation_id, submission.mutation)
+            problem = self._problem(submission)
             if problem is not None:
                 self._refuse(correlation_id, problem)
                 continue
             timeout_ms = TIMEOUT_DEFAULT_MS
             if submission.HasField("timeout"):
-                timeout = submission.timeout
-                timeout_ms = timeout.seconds * 1_000 + timeout.nanos // 1_000_000
+                timeout_ms = bounds.milliseconds(submission.timeout)
             command = raw_pb2.RawCommand(
-                user_id=self._user_id, epoch=self._epoch, mutation=submission.mutation
+                user_id=self._principal.user_id,
+                epoch=self._principal.epoch,
+                mutation=submission.mutation,
             ).SerializeToString()
             self._in_flight[correlation_id] = 0
             number = self._driver.propose(
@@ -95,13 +97,18 @@ class Submission:
         else:
             self._has_room.clear()
 
-    def _problem(self, correlation_id: int, raw: bytes) -> status_pb2.Status | None:
-        if correlation_id in self._in_flight:
+    def _problem(self, submission: raw_pb2.RawSubmission) -> status_pb2.Status | None:
+        if submission.correlation_id in self._in_flight:
             return errors.invalid_field("correlation_id", "is in flight already")
+        if self._principal.has_expired:
+            return errors.token_invalid(EXPIRED)
         try:
-            return bounds.check_mutation(inventory_pb2.Mutation.FromString(raw))
+            mutation = inventory_pb2.Mutation.FromString(submission.mutation)
         except DecodeError:
             return errors.invalid_field("mutation", "cannot be parsed")
+        if submission.HasField("timeout"):
+            return bounds.check_timeout(submission.timeout) or bounds.check_mutation(mutation)
+        return bounds.check_mutation(mutation)
 
     def _refuse(self, correlation_id: int, status: status_pb2.Status) -> None:
         outcome = inventory_pb2.Outcome(error=status).SerializeToString()

@@ -20,7 +20,7 @@ from inventory.raft.v1 import (
 )
 from inventory.v1 import cluster_pb2
 from raft.messages import SnapshotMeta
-from wire.channels import bearer, relay_target
+from wire.channels import accept, bearer, relay_target
 from wire.outbox import BROKEN
 from wire.tasks import until_first
 
@@ -32,7 +32,7 @@ from inventory_node.codec import (
     surveys_of,
 )
 from inventory_node.ports import SnapshotHeader
-from inventory_node.runtime.peers import ACCEPTED, Local
+from inventory_node.runtime.peers import Local
 from inventory_node.runtime.relay import carry
 
 FRAMES_WAITING_MAX = 4_096
@@ -205,7 +205,7 @@ class PeerApi(peer_pb2_grpc.PeerServiceServicer):
             if not accepted:
                 accepted = True
                 self._heard(frame.caller)
-                await context.send_initial_metadata(((ACCEPTED, "1"),))
+                await accept(context)
             try:
                 messages = tuple(message_from_wire(wire) for wire in frame.messages)
             except CodecError as error:

@@ -1,7 +1,7 @@
 """The other members over gRPC: one stream to each, snapshots on streams of their own.
 
 What cannot be sent is dropped: consensus repeats what matters. A turn's messages to one peer travel
-in one frame.
+in one frame. A heartbeat waits for no append that is still here.
 """
 
 import asyncio
@@ -21,7 +21,8 @@ from inventory.raft.v1 import (
     peer_pb2,
     peer_pb2_grpc,
 )
-from wire.channels import CLIENT_OPTIONS, authorization
+from raft.messages import Heartbeat
+from wire.channels import CLIENT_OPTIONS, authorization, is_accepted
 from wire.outbox import BROKEN, Outbox
 from wire.tasks import until_first
 
@@ -37,7 +38,6 @@ RECONNECT_SECONDS = 0.1
 REFUSED_SECONDS = 1.0  # a wrong key does not get right by asking often
 DESCRIBE_SECONDS_MAX = 1.0
 CHANGE_SECONDS_MAX = 2.0
-ACCEPTED = "accepted"  # in the answer's metadata: the peer has seen key and cluster
 REFUSALS = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.INVALID_ARGUMENT)
 
 _log = structlog.get_logger()
@@ -56,6 +56,7 @@ class Peer:
     """One other member: a queue, and the task that empties it into a stream.
 
     - Messages wait only for a stream that the peer has accepted, and only so many.
+    - The newest heartbeat goes before all that waits, and says what the older ones did.
     - Each change, found, lost or refused, is logged once.
     """
 
@@ -69,6 +70,7 @@ class Peer:
         self._channel = grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS)
         self.stub = peer_pb2_grpc.PeerServiceStub(self._channel)
         self._changes = membership_pb2_grpc.MembershipServiceStub(self._channel)
+        self._beat: Heartbeat | None = None
         self._waiting: deque[PeerMessage] = deque()
         self._outbox = Outbox(self._frame)
         self._refusal = ""
@@ -78,18 +80,20 @@ class Peer:
     @property
     def waiting_messages(self) -> int:
         """How many messages wait for the next frame."""
-        return len(self._waiting)
+        return len(self._waiting) + (self._beat is not None)
 
     def queue(self, message: PeerMessage) -> None:
         """Take a message for the next frame; drop it when the stream is down or far behind."""
-        if self.is_up and len(self._waiting) < MESSAGES_WAITING_MAX:
+        if self.is_up and isinstance(message, Heartbeat):
+            self._beat = message
+        elif self.is_up and len(self._waiting) < MESSAGES_WAITING_MAX:
             self._waiting.append(message)
         else:
             self.dropped_messages += 1
 
     def flush(self) -> None:
         """Let the queued messages go."""
-        if self._waiting:
+        if self.waiting_messages:
             self._outbox.wake()
 
     async def run(self) -> None:
@@ -102,6 +106,7 @@ class Peer:
                 pause = self._broken(error)
             finally:
                 self.is_up = False
+                self._beat = None
                 self._waiting.clear()
             await asyncio.sleep(pause)
 
@@ -125,8 +130,7 @@ class Peer:
                 await call.write(self._greeting())
             except (grpc.aio.UsageError, asyncio.InvalidStateError):
                 await raise_end(call)  # it was refused before the write: that is what to say
-            # A refused call has metadata too, but not this: there, the end is on its way.
-            if not any(key == ACCEPTED for key, _ in await call.initial_metadata()):
+            if not await is_accepted(call):
                 await raise_end(call)
             self.is_up = True
             self._refusal = ""
@@ -144,10 +148,13 @@ class Peer:
         return peer_pb2.PeerFrame(cluster_id=own.cluster_id, caller=caller)
 
     def _frame(self) -> peer_pb2.PeerFrame | None:
-        if not self._waiting:
+        if not self.waiting_messages:
             return None
         frame = peer_pb2.PeerFrame(cluster_id=self._own.cluster_id)
         size = 0
+        if self._beat is not None:
+            size = add_to_frame(frame, self._beat)
+            self._beat = None
         while self._waiting and size < FRAME_BYTES_MAX:
             size += add_to_frame(frame, self._waiting.popleft())
         return frame

@@ -1,0 +1,84 @@
+"""Logins that are refused before a password is checked."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from gateway import auth
+from gateway.auth import Passwords, Tokens
+from gateway.limits import TRIES_MAX
+from gateway.runtime.api import Api
+from gateway.runtime.driver import Refused
+from inventory.raft.v1 import forward_pb2
+from inventory.v1 import auth_pb2
+from wire.errors import Reason, reason_of
+
+KEY = "k" * 32
+
+
+class Credentials:
+    """A driver whose members know no user."""
+
+    def __init__(self) -> None:
+        """Start with no question."""
+        self.asked = 0
+
+    async def question(self, question: forward_pb2.Question, deadline_ms: int) -> forward_pb2.Reply:
+        """Answer with an empty credential, which no password is right for."""
+        assert question.query.get_credential.username
+        assert deadline_ms
+        self.asked += 1
+        return forward_pb2.Reply(answer=forward_pb2.Credential().SerializeToString())
+
+
+class Bench:
+    """An Api that only logs in."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Hash with little memory."""
+        monkeypatch.setattr(auth, "KIB_PER_HASH", 8)
+        self.credentials = Credentials()
+        self.passwords = Passwords(KEY)
+        driver: Any = self.credentials
+        nobody: Any = None
+        self.api = Api(driver, nobody, Tokens(KEY), self.passwords)
+
+    async def login(self, name: str) -> Reason | None:
+        """Log in; return why not."""
+        raw = auth_pb2.LoginRequest(username=name, password="guess").SerializeToString()  # noqa: S106 - of nobody
+        context: Any = SimpleNamespace(time_remaining=lambda: None)
+        try:
+            await self.api._login(raw, context)
+        except Refused as refused:
+            return reason_of(refused.status)
+        return None
+
+
+def test_who_fails_too_often_is_not_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a member nor argon2 works for it; another name is let in."""
+    bench = Bench(monkeypatch)
+
+    async def scenario() -> None:
+        for _ in range(TRIES_MAX):
+            assert await bench.login("ann") is Reason.INVALID_CREDENTIALS
+        assert await bench.login("ann") is Reason.OVERLOADED
+        assert bench.credentials.asked == TRIES_MAX
+        assert await bench.login("bob") is Reason.INVALID_CREDENTIALS
+
+    asyncio.run(scenario())
+    bench.passwords.close()
+
+
+def test_a_login_beyond_those_that_wait_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As overloaded, and none of the name's tries is gone."""
+    bench = Bench(monkeypatch)
+    monkeypatch.setattr(auth, "HASHES_WAITING_MAX", 1)
+
+    async def scenario() -> None:
+        answers = await asyncio.gather(bench.login("ann"), bench.login("bob"))
+        assert sorted(answers, key=str) == [Reason.INVALID_CREDENTIALS, Reason.OVERLOADED]
+        assert await bench.login("bob") is Reason.INVALID_CREDENTIALS
+
+    asyncio.run(scenario())
+    bench.passwords.close()
