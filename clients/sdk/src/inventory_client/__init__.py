@@ -15,7 +15,14 @@ What ends a call otherwise is an `InventoryError`:
 - `Unauthenticated`, `NotAllowed`: kinds of Refused; log in again, or as somebody else.
 - `Unavailable`: a read got no answer in time.
 - `OutcomeUnknown`: a mutation got no answer in time, and may or may not have taken effect. Call
-  again with `request_id=error.request_id`: it is applied once, however often it is sent.
+  again as the same user with `request_id=error.request_id`: it is applied once, however often it
+  is sent. So ends, too, what was refused after an attempt that went unanswered, unless the log
+  itself refused it: an overloaded gateway cannot know what the one before did. `reason` says why.
+- `OutcomeForgotten`: a kind of OutcomeUnknown that stays unknown, since the request id is older
+  than the inventory's memory. Look whether the mutation took effect instead of sending it again.
+
+A login ends what is under way on the shared stream as `OutcomeUnknown`: request ids belong to the
+user who was logged in before.
 
 Reads see everything that was acknowledged before them. `reads=Reads.bounded(timedelta(seconds=5))`
 or `reads=Reads.stale()` lets any member answer, with what it has.
@@ -33,6 +40,7 @@ from inventory_client.calls import is_token
 from inventory_client.errors import (
     InventoryError,
     NotAllowed,
+    OutcomeForgotten,
     OutcomeUnknown,
     Refused,
     Unauthenticated,
@@ -73,6 +81,7 @@ __all__ = [
     "NotAllowed",
     "Order",
     "OrderLine",
+    "OutcomeForgotten",
     "OutcomeUnknown",
     "Placed",
     "Reads",

@@ -8,6 +8,7 @@ import grpc.aio
 import uuid_utils
 from google.protobuf.field_mask_pb2 import FieldMask
 from inventory.v1 import assistant_pb2, auth_pb2, cluster_pb2, inventory_pb2
+from wire.bounds import TIMEOUT_MS_MAX
 from wire.channels import CLIENT_OPTIONS
 
 from inventory_client.calls import Caller, is_token
@@ -29,7 +30,7 @@ from inventory_client.stream import SubmitStream
 
 ADDRESS_DEFAULT = "127.0.0.1:50051"
 TIMEOUT_SECONDS_DEFAULT = 5.0
-TIMEOUT_SECONDS_MAX = 86_400
+TIMEOUT_SECONDS_MAX = TIMEOUT_MS_MAX // 1_000
 PAGE_SIZE = 500
 LINEARIZABLE = Reads.linearizable()
 
@@ -107,7 +108,7 @@ class Connection:
 
     async def close(self) -> None:
         """End the connection; mutations under way end as OutcomeUnknown."""
-        await self._stream.close()
+        await self._stream.close("The client was closed before the outcome was known.")
         await self._channel.close()
 
     @property
@@ -150,13 +151,18 @@ class Accounts(Connection):
     """Users, and who one is."""
 
     async def login(self, username: str, password: str) -> User:
-        """Log in; later calls speak for this user."""
+        """Log in; later calls speak for this user, and calls under way for the one before.
+
+        Mutations under way on the shared stream end as OutcomeUnknown. They are not sent again:
+        request ids belong to a user, so another user would order once more.
+        """
         request = auth_pb2.LoginRequest(username=username, password=password)
         response = await self._caller.call(
             _AUTH + "Login", request, auth_pb2.LoginResponse, self._timeout
         )
         self._caller.token = response.token
-        self._stream.restart()
+        before, self._stream = self._stream, SubmitStream(self._caller)
+        await before.close("A login ended the stream: request ids belong to whoever sent them.")
         return User.from_wire(response.user)
 
     async def whoami(self) -> User:

@@ -11,8 +11,9 @@ import grpc.aio
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 from wire.channels import authorization, status_of
+from wire.errors import retry_ms_of
 
-from inventory_client.errors import error_of, may_try_again
+from inventory_client.errors import error_of, may_try_again, tells_nothing
 
 BACKOFF_SECONDS_MIN = 0.02
 BACKOFF_SECONDS_MAX = 0.5
@@ -38,6 +39,11 @@ def backoff_seconds(attempt: int) -> float:
     return random.uniform(0, most)  # noqa: S311 - jitter, not a secret
 
 
+def pause_seconds(attempt: int, status: status_pb2.Status) -> float:
+    """Return how long to wait after a refusal: no less than it asks for (AIP-194)."""
+    return backoff_seconds(attempt) + (retry_ms_of(status) or 0) / 1_000
+
+
 def is_token(text: str) -> bool:
     """Tell whether a text may be a bearer token (RFC 6750 §2.1): gRPC sends nothing else."""
     return _TOKEN.fullmatch(text) is not None
@@ -61,22 +67,26 @@ class Caller:
     ) -> Response:
         """Call until there is a final answer or the time is up; raise InventoryError.
 
-        `request` keeps its bytes through all attempts. `timeout` is in seconds.
+        `request` keeps its bytes through all attempts, and its user: a request id that went out as
+        another one would be another mutation. `timeout` is in seconds. `request_id`: a mutation's.
         """
         raw = request if isinstance(request, bytes) else request.SerializeToString()
         multicallable: grpc.aio.UnaryUnaryMultiCallable[bytes, Response]
         multicallable = self._channel.unary_unary(method, response_deserializer=response.FromString)
+        metadata = self.metadata
         give_up = time.monotonic() + timeout
         attempt = 0
+        unanswered = False
         while True:
             left = give_up - time.monotonic()
             try:
-                return await multicallable(raw, timeout=left, metadata=self.metadata)
+                return await multicallable(raw, timeout=left, metadata=metadata)
             except grpc.aio.AioRpcError as error:
                 status = status_from(error)
-            pause = backoff_seconds(attempt)
+            pause = pause_seconds(attempt, status)
             if not may_try_again(status) or time.monotonic() + pause >= give_up:
-                raise error_of(status, request_id)
+                raise error_of(status, request_id, unanswered=unanswered)
+            unanswered = unanswered or tells_nothing(status)
             attempt += 1
             await asyncio.sleep(pause)
 

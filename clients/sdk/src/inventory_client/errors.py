@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from google.rpc import code_pb2, status_pb2
-from wire.errors import details_of, reason_of
+from wire.errors import Reason, details_of, reason_of
 
 
 class InventoryError(Exception):
@@ -24,7 +24,12 @@ class InventoryError(Exception):
 
 
 class Refused(InventoryError):
-    """The inventory said no, and nothing changed."""
+    """The inventory said no, and nothing changed.
+
+    That holds for the whole call: a mutation of which an attempt went unanswered ends so only where
+    the log itself refuses it, and as OutcomeUnknown otherwise. It says nothing of an earlier call
+    with the same request id.
+    """
 
 
 class Unauthenticated(Refused):
@@ -40,7 +45,18 @@ class Unavailable(InventoryError):
 
 
 class OutcomeUnknown(Unavailable):
-    """A mutation that may or may not have taken effect: send it again with its request id."""
+    """A mutation that may or may not have taken effect: send it again with its request id.
+
+    `reason` is what the last attempt was refused with, if it was. Request ids belong to a user:
+    sent again as another one, it is another mutation.
+    """
+
+
+class OutcomeForgotten(OutcomeUnknown):
+    """The inventory does not remember request ids as old as this one: it can never be answered.
+
+    Look whether the mutation took effect, and send it with a new request id if not.
+    """
 
 
 UNKNOWN_CODES = frozenset(
@@ -59,6 +75,26 @@ RETRIED_CODES = frozenset({code_pb2.UNAVAILABLE, code_pb2.RESOURCE_EXHAUSTED, co
 # Without a reason of ours, a connection that broke: a gateway that ends resets its streams.
 BROKEN_CODES = frozenset({code_pb2.UNKNOWN, code_pb2.INTERNAL})
 
+# What the log refuses a mutation with, and nobody else does: see `is_final`.
+LOG_REASONS = frozenset(
+    {
+        Reason.ITEM_NOT_FOUND,
+        Reason.USER_NOT_FOUND,
+        Reason.ITEM_DELETED,
+        Reason.INSUFFICIENT_STOCK,
+        Reason.QUANTITY_CHANGED,
+        Reason.QUANTITY_TOO_LARGE,
+        Reason.TOTAL_TOO_LARGE,
+        Reason.CURRENCY_MISMATCH,
+        Reason.PRICE_NOT_REPRESENTABLE,
+        Reason.REQUEST_ID_REUSED,
+        Reason.REQUEST_ID_IN_FUTURE,
+        Reason.USER_EXISTS,
+        Reason.ROLE_NOT_ALLOWED,
+        Reason.LAST_ADMIN,
+    }
+)
+
 
 def may_try_again(status: status_pb2.Status) -> bool:
     """Tell whether the same call may yet get an answer."""
@@ -66,17 +102,48 @@ def may_try_again(status: status_pb2.Status) -> bool:
     return status.code in RETRIED_CODES or is_broken
 
 
-def error_of(status: status_pb2.Status, request_id: str | None) -> InventoryError:
-    """Return the exception for a status that ended a call."""
-    reason = reason_of(status) or ""
-    details = details_of(status)
-    kind: type[InventoryError]
-    if status.code in UNKNOWN_CODES:
-        kind = OutcomeUnknown if request_id else Unavailable
-    elif status.code == code_pb2.UNAUTHENTICATED:
-        kind = Unauthenticated
-    elif status.code == code_pb2.PERMISSION_DENIED:
-        kind = NotAllowed
-    else:
-        kind = Refused
-    return kind(status.message, reason, details, request_id)
+def tells_nothing(status: status_pb2.Status) -> bool:
+    """Tell whether a mutation may have taken effect although its attempt ended so."""
+    return status.code in UNKNOWN_CODES
+
+
+def is_final(status: status_pb2.Status) -> bool:
+    """Tell whether a refusal answers for every attempt of a mutation, not for the last one alone.
+
+    The log's does. It looks a request id up before anything else: had an earlier attempt taken
+    effect, that outcome would have been the answer. A gateway, or a member whose queue or volume is
+    full, refuses an attempt before it reaches the log, and knows nothing of those before it. So the
+    log's reasons are listed, and whatever is not listed is not final: a reason that a gateway or a
+    member gives too (INVALID_FIELD, TOKEN_INVALID), one of a later version, a proxy's refusal.
+    """
+    return reason_of(status) in LOG_REASONS
+
+
+def error_of(
+    status: status_pb2.Status, request_id: str | None, *, unanswered: bool = False
+) -> InventoryError:
+    """Return the exception for a status that ended a call.
+
+    `request_id` is a mutation's, None for what changes nothing. `unanswered`: an attempt before the
+    last one got no answer, so that only a final refusal is one of the whole call.
+    """
+    kind, message = _kind_of(status, request_id), status.message
+    if request_id and unanswered and issubclass(kind, Refused) and not is_final(status):
+        kind = OutcomeUnknown
+        message = (
+            "An attempt went unanswered, so the outcome is unknown; send it again with the same "
+            f"request id. The last attempt was refused: {message}"
+        )
+    return kind(message, reason_of(status) or "", details_of(status), request_id)
+
+
+def _kind_of(status: status_pb2.Status, request_id: str | None) -> type[InventoryError]:
+    if reason_of(status) is Reason.REQUEST_ID_EXPIRED:
+        return OutcomeForgotten
+    if tells_nothing(status):
+        return OutcomeUnknown if request_id else Unavailable
+    if status.code == code_pb2.UNAUTHENTICATED:
+        return Unauthenticated
+    if status.code == code_pb2.PERMISSION_DENIED:
+        return NotAllowed
+    return Refused

@@ -2,7 +2,8 @@
 
 Whatever is queued while the last frame was being written leaves as the next one. When the stream
 breaks, another is opened and everything unanswered is sent again, the same bytes under the same
-request ids: the log applies each once.
+request ids: the log applies each once. That an attempt went unanswered is remembered, since what
+the next one is refused with may say nothing of it.
 """
 
 import asyncio
@@ -14,11 +15,12 @@ import grpc.aio
 from google.rpc import code_pb2, status_pb2
 from inventory.raft.v1 import raw_pb2
 from inventory.v1 import inventory_pb2
+from wire.channels import is_accepted
 from wire.errors import invalid_field
 from wire.outbox import Outbox
 
-from inventory_client.calls import Caller, backoff_seconds, status_from
-from inventory_client.errors import error_of, may_try_again
+from inventory_client.calls import Caller, backoff_seconds, pause_seconds, status_from
+from inventory_client.errors import error_of, may_try_again, tells_nothing
 
 METHOD = "/inventory.v1.InventoryService/Submit"
 FRAME_MAX = 512
@@ -29,9 +31,15 @@ GRACE_SECONDS = 0.2  # the gateway knows why a deadline passed: its word is wait
 
 
 class Waiting:
-    """One mutation that is not answered."""
+    """One mutation that is not answered.
 
-    __slots__ = ("attempt", "future", "give_up", "number", "raw", "request_id")
+    `is_sent`: it left on the stream that is open, and its answer is awaited there. `unanswered`: an
+    attempt before that got no answer, or one that tells nothing.
+    """
+
+    __slots__ = (
+        "attempt", "future", "give_up", "is_sent", "number", "raw", "request_id", "unanswered",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -48,13 +56,16 @@ class Waiting:
         self.give_up = give_up
         self.future = future
         self.attempt = 0
+        self.is_sent = False
+        self.unanswered = False
 
 
 class SubmitStream:
-    """One stream, opened on first use.
+    """One user's stream, opened on first use; a login makes another one.
 
-    - Every mutation ends once: with its outcome, or as unknown when its time is up.
+    - Every mutation ends once: with its outcome, or as unknown when its time is up, or at the end.
     - One task writes, one reads; a broken stream is replaced, and nothing is lost with it.
+    - A mutation is on the open stream once at most: the gateway refuses a second as in flight.
     """
 
     def __init__(self, caller: Caller) -> None:
@@ -71,7 +82,7 @@ class SubmitStream:
         self._trouble = ""  # why the stream broke, until one brings an answer
 
     async def submit(self, raw: bytes, request_id: str, timeout: float) -> inventory_pb2.Outcome:
-        """Send a serialized Mutation; return its outcome, or raise OutcomeUnknown.
+        """Send a serialized Mutation; return its outcome, or raise Refused or OutcomeUnknown.
 
         One that is too long is refused here: a frame that the gateway cannot take would end the
         stream, and with it everybody's.
@@ -97,29 +108,26 @@ class SubmitStream:
         finally:
             self._waiting.pop(waiting.number, None)
 
-    async def close(self) -> None:
-        """End the stream; whoever waits is told that the outcome is unknown."""
+    async def close(self, why: str) -> None:
+        """End the stream; whoever waits is told `why`, and that the outcome is unknown."""
         if self._sweeper is not None:
             self._sweeper.cancel()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        for waiting in list(self._waiting.values()):
-            self._unknown(waiting, "The client was closed before the outcome was known.")
-
-    def restart(self) -> None:
-        """Open another stream, for instance as another user."""
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
-            if self._sweeper is not None:
-                self._sweeper.cancel()
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+        for waiting in self._waiting.values():
+            self._unknown(waiting, why)
+        self._waiting.clear()
+        if task is not None:
+            await asyncio.gather(task, return_exceptions=True)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """Hand a fault of the stream itself to everybody who waits, instead of hiding it."""
         fault = None if task.cancelled() else task.exception()
         if fault is not None:
             self._task = None
+            if self._sweeper is not None:
+                self._sweeper.cancel()
             for waiting in self._waiting.values():
                 if not waiting.future.done():
                     waiting.future.set_exception(fault)
@@ -145,7 +153,7 @@ class SubmitStream:
         attempt = 0
         while True:
             call = self._caller.stream(METHOD)
-            writer = asyncio.ensure_future(self._outbox.write_to(call))
+            writer = asyncio.ensure_future(self._write_to(call))
             try:
                 async for raw in call:
                     attempt = 0
@@ -163,6 +171,7 @@ class SubmitStream:
                 await asyncio.gather(writer, return_exceptions=True)
                 call.cancel()
             self._trouble = status.message
+            self._broke()
             if not may_try_again(status):
                 self._fail_all(status)
             await asyncio.sleep(backoff_seconds(attempt))
@@ -173,12 +182,27 @@ class SubmitStream:
                 await self._has_work.wait()
             self._outbox.wake()
 
+    async def _write_to(self, call: grpc.aio.StreamStreamCall[bytes, bytes]) -> None:
+        """Write once the token is taken: what a refused stream took along would be in doubt."""
+        if await is_accepted(call):
+            await self._outbox.write_to(call)
+
+    def _broke(self) -> None:
+        """Remember whose answer was lost with the stream."""
+        for waiting in self._waiting.values():
+            waiting.unanswered = waiting.unanswered or waiting.is_sent
+            waiting.is_sent = False
+
     def _fail_all(self, status: status_pb2.Status) -> None:
         """End everybody's wait: the stream itself was refused, for instance its token."""
-        for waiting in list(self._waiting.values()):
-            if not waiting.future.done():
-                waiting.future.set_exception(error_of(status, waiting.request_id))
-            self._waiting.pop(waiting.number, None)
+        for waiting in self._waiting.values():
+            self._fail(waiting, status)
+        self._waiting.clear()
+
+    def _fail(self, waiting: Waiting, status: status_pb2.Status) -> None:
+        if not waiting.future.done():
+            error = error_of(status, waiting.request_id, unanswered=waiting.unanswered)
+            waiting.future.set_exception(error)
 
     def _frame(self) -> bytes | None:
         if not self._queue:
@@ -188,8 +212,9 @@ class SubmitStream:
         size = 0
         while self._queue and len(frame.submissions) < FRAME_MAX and size < FRAME_BYTES_MAX:
             waiting = self._queue.popleft()
-            if waiting.number not in self._waiting:
+            if waiting.number not in self._waiting or waiting.is_sent:
                 continue
+            waiting.is_sent = True
             size += len(waiting.raw)
             left_ms = max(1, int((waiting.give_up - now) * 1_000))
             submission = frame.submissions.add(correlation_id=waiting.number, mutation=waiting.raw)
@@ -211,15 +236,18 @@ class SubmitStream:
 
     def _refused(self, waiting: Waiting, outcome: inventory_pb2.Outcome) -> None:
         """Try again what may yet work in the time that is left; end the rest."""
-        pause = backoff_seconds(waiting.attempt)
+        pause = pause_seconds(waiting.attempt, outcome.error)
         again = may_try_again(outcome.error)
         if not again or time.monotonic() + pause >= waiting.give_up:
-            waiting.future.set_exception(error_of(outcome.error, waiting.request_id))
+            self._fail(waiting, outcome.error)
             return
+        waiting.is_sent = False
+        waiting.unanswered = waiting.unanswered or tells_nothing(outcome.error)
         waiting.attempt += 1
         asyncio.get_running_loop().call_later(pause, self._again, waiting)
 
     def _again(self, waiting: Waiting) -> None:
+        """Queue a retry that is due; one that went with another stream meanwhile is not sent."""
         if waiting.number in self._waiting:
             self._queue.append(waiting)
             self._outbox.wake()
