@@ -421,6 +421,26 @@ def test_a_data_directory_in_use_is_refused(nodes: Nodes) -> None:
     nodes.order("two")
 
 
+def test_a_start_waits_for_the_process_before_it(nodes: Nodes) -> None:
+    """Until that lets go of the data directory; SIGTERM ends the wait, also of a container's first.
+
+    Python would end by SIGTERM with the status -15; the first process of a container would not end.
+    """
+    nodes.start_all()
+    nodes.order("one")
+    with Nodes(nodes.folder) as others:
+        others.addresses = nodes.addresses
+        waits = others.start("node-0", INVENTORY_NODE_LOCK_SECONDS="3600")
+        with pytest.raises(subprocess.TimeoutExpired):
+            waits.wait(timeout=1)
+        waits.terminate()
+        assert waits.wait(timeout=SECONDS_MAX) == 0
+        others.start("node-0", INVENTORY_NODE_LOCK_SECONDS="3600")
+        nodes.kill("node-0")
+        others.until_standing("node-0", VOTER)
+        nodes.order("two")
+
+
 def test_a_taken_port_is_one_line(nodes: Nodes) -> None:
     """Also where C-core would share it in silence, and also the port of the metrics."""
     with socket.socket() as taken:

@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 import structlog
 import uvloop
@@ -53,6 +54,7 @@ CHECKPOINT_GAP_TICKS = 1_200  # or less, where checkpoints come more often
 # Full collections are all but off: over a state in use they take hundreds of milliseconds on the
 # loop, and hardly anything in it is a cycle.
 GC_THRESHOLDS = (5_000, 5, 1_000)
+LOCK_POLL_SECONDS = 0.1
 STOP_SECONDS = 0.2  # that calls under way are given
 SWITCH_INTERVAL_SECONDS = 0.0001  # or a busy loop keeps the sync thread waiting (measured)
 VERSION = "0.1.0"
@@ -321,23 +323,35 @@ def _on_signals(stop: Callable[[], None]) -> None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the data directory, so that no other process uses it."""
+def _locked(folder: Path, seconds_max: float) -> Iterator[None]:
+    """Hold the data directory, so that no other process uses it; wait for it so long."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = (folder / "lock").open("w")
     except OSError as error:
         raise Exit(3, f"the data directory {folder} cannot be written: {error}") from error
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Exit(3, f"the data directory {folder} is in use by another process") from error
+        deadline = time.monotonic() + seconds_max
+        while not _is_free(lock):
+            if time.monotonic() >= deadline:
+                raise Exit(3, f"the data directory {folder} is in use by another process")
+            time.sleep(LOCK_POLL_SECONDS)
         yield
+
+
+def _is_free(lock: TextIO) -> bool:
+    """Take a lock where nobody holds it."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def main() -> int:  # noqa: PLR0911 - an exit status each
     """Run the member; return the exit status."""
+    # Until the loop has handlers of its own: process 1 of a container ignores what it has none for.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     try:
         config = Config()  # type: ignore[call-arg]  # from the environment
@@ -346,7 +360,7 @@ def main() -> int:  # noqa: PLR0911 - an exit status each
         return 2
     logs.configure(config.node_name, config.log_level, config.log_format)
     try:
-        with _locked(config.data_dir):
+        with _locked(config.data_dir, config.node_lock_seconds):
             uvloop.run(Member(config).run())
     except Exit as end:
         if end.status:

@@ -27,6 +27,8 @@ class Config(ServiceSettings):
     node_join: Literal["auto", "wait"] = "auto"
     # how long a member that a majority needs serves on after SIGTERM; a second signal ends it
     node_leave_seconds: Annotated[float, Field(ge=0, le=3_600)] = 0
+    # how long a start waits for the process before it to let go of the data directory
+    node_lock_seconds: Annotated[float, Field(ge=0, le=3_600)] = 0
     # between two checkpoints, at which members compare their states; none without a change
     node_checkpoint_seconds: Annotated[float, Field(ge=1, le=86_400)] = 300
     data_dir: Annotated[Path, BeforeValidator(_folder)]  # of this member alone
