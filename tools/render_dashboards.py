@@ -1,6 +1,8 @@
 """Make the Grafana dashboards in deploy/monitoring/dashboards, or check that they are as made.
 
-Each panel is a title, a unit and its queries; docs/metrics.md lists the metrics that they name.
+Each panel is a title, a unit and its queries; docs/metrics.md lists the metrics that they name. All
+are of one release, that of the namespace that is chosen. Where metrics have no such label nothing
+can be chosen, and an empty one selects them.
 """
 
 import argparse
@@ -13,10 +15,11 @@ from grafana_foundation_sdk.builders import dashboard, prometheus, stat, timeser
 from grafana_foundation_sdk.builders.common import ReduceDataOptions, VizLegendOptions
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.common import LegendDisplayMode, LegendPlacement
-from grafana_foundation_sdk.models.dashboard import DataSourceRef
+from grafana_foundation_sdk.models.dashboard import DataSourceRef, VariableRefresh, VariableSort
 
 FOLDER = Path(__file__).resolve().parents[1] / "deploy" / "monitoring" / "dashboards"
 SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
+RELEASES = "inventory_gateway_has_leader"  # of every release, of one that is paused too
 STAT_HEIGHT, STAT_SPAN = 4, 4  # of the 24 columns that a dashboard is wide
 GRAPH_HEIGHT, GRAPH_SPAN = 8, 8
 
@@ -43,9 +46,14 @@ def _by(labels: Sequence[str]) -> str:
     return f" by ({', '.join(labels)})" if labels else ""
 
 
+def of_release(metric: str) -> str:
+    """Return the selector of a metric."""
+    return f'inventory_{metric}{{namespace="$namespace"}}'
+
+
 def per_second(counter: str, *by: str) -> str:
     """Return the query for a counter's rate, summed but for some labels."""
-    return f"sum{_by(by)} (rate(inventory_{counter}[$__rate_interval]))"
+    return f"sum{_by(by)} (rate({of_release(counter)}[$__rate_interval]))"
 
 
 def mean(summary: str) -> str:
@@ -56,12 +64,12 @@ def mean(summary: str) -> str:
 
 def newest(metric: str, *by: str) -> str:
     """Return the query for a figure of the whole cluster, however many processes serve it."""
-    return f"max{_by(by)} (inventory_{metric})"
+    return f"max{_by(by)} ({of_release(metric)})"
 
 
 def an_hour(counter: str, *by: str) -> str:
     """Return the query for the rate of a figure of the whole cluster."""
-    return f"max{_by(by)} (rate(inventory_{counter}[$__rate_interval])) * 3600"
+    return f"max{_by(by)} (rate({of_release(counter)}[$__rate_interval])) * 3600"
 
 
 def each(query: str) -> dict[str, str]:
@@ -69,7 +77,7 @@ def each(query: str) -> dict[str, str]:
     return {"{{instance}}": query}
 
 
-LOG_FIRST, LOG_LAST = "inventory_node_log_first_index", "inventory_node_log_last_index"
+LOG_FIRST, LOG_LAST = (of_release(f"node_log_{end}_index") for end in ("first", "last"))
 LOOP_BUSY = per_second("node_loop_busy_seconds_total", "instance")
 COMMANDS_AN_ENTRY = (
     f"{per_second('node_applied_commands_total', 'instance')}"
@@ -104,22 +112,22 @@ CLUSTER: dict[str, Sequence[Stat | Graph]] = {
         Graph("Entries in the log", each(f"{LOG_LAST} - {LOG_FIRST} + 1")),
         Graph("A sync of the log", each(mean("node_wal_sync_seconds")), "s"),
         Graph("A flush to the database", each(mean("node_flush_seconds")), "s"),
-        Graph("Free on the volume", each("inventory_node_volume_free_bytes"), "bytes"),
+        Graph("Free on the volume", each(of_release("node_volume_free_bytes")), "bytes"),
         Graph("Messages lost", each(per_second("node_peer_dropped_messages_total", "instance"))),
         Graph("Loop busy", each(LOOP_BUSY), "percentunit"),
-        Graph("Loop lag", each("inventory_node_loop_lag_seconds"), "s"),
+        Graph("Loop lag", each(of_release("node_loop_lag_seconds")), "s"),
         Graph(
             "Waiting",
             {
-                "{{instance}} events": "inventory_node_loop_queue_events",
-                "{{instance}} to peers": "inventory_node_peer_queue_messages",
-                "{{instance}} to gateways": "inventory_node_gateway_queue_frames",
+                "{{instance}} events": of_release("node_loop_queue_events"),
+                "{{instance}} to peers": of_release("node_peer_queue_messages"),
+                "{{instance}} to gateways": of_release("node_gateway_queue_frames"),
             },
         ),
     ),
     "Gateways": (
         Graph("Requests", {"{{result}}": per_second("gateway_requests_total", "result")}, "ops"),
-        Graph("Not answered yet", each("inventory_gateway_pending_requests")),
+        Graph("Not answered yet", each(of_release("gateway_pending_requests"))),
         Graph("Sent again", each(per_second("gateway_retries_total", "instance")), "ops"),
     ),
     "Health": (
@@ -222,6 +230,14 @@ def render(name: str, rows: dict[str, Sequence[Stat | Graph]]) -> str:
         .time("now-1h", "now")
         .with_variable(
             dashboard.DatasourceVariable("datasource").label("Prometheus").type("prometheus")
+        )
+        .with_variable(
+            dashboard.QueryVariable("namespace")
+            .label("Namespace")
+            .datasource(SOURCE)
+            .query(f"label_values({RELEASES}, namespace)")
+            .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+            .sort(VariableSort.ALPHABETICAL_ASC)
         )
     )
     for title, panels in rows.items():

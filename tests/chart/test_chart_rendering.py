@@ -79,7 +79,7 @@ def test_no_object_is_there_twice(variant: str) -> None:
         ("replicaCount", 0, "a release that runs can be paused"),
         ("replicaCount", -1, "replicaCount"),
         ("gateway.terminationGracePeriodSeconds", 5, "sleeps 5 s"),
-        ("node.terminationGracePeriodSeconds", 1, "terminationGracePeriodSeconds"),
+        ("node.terminationGracePeriodSeconds", 19, "waits for another that is being replaced"),
         ("gateway.service.nodePort", 30051, "needs gateway.service.type NodePort"),
         ("gateway.autoscaling", {"enabled": True, "minReplicas": 9}, "is over maxReplicas"),
         ("currency", "dollars", "currency"),

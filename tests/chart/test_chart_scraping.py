@@ -19,10 +19,11 @@ def slices(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
                     for port in service["spec"]["ports"]
                 ]
                 endpoint = {"addresses": [f"10.0.0.{number}"], "targetRef": {"name": pod.component}}
-                labels = {SERVICE_NAME: service["metadata"]["name"]}
-                made.append(
-                    {"metadata": {"labels": labels}, "ports": ports, "endpoints": [endpoint]}
-                )
+                metadata = {
+                    "namespace": helm.NAMESPACE,
+                    "labels": {SERVICE_NAME: service["metadata"]["name"]},
+                }
+                made.append({"metadata": metadata, "ports": ports, "endpoints": [endpoint]})
     return made
 
 
@@ -40,6 +41,7 @@ def test_every_pod_is_scraped_once_where_it_serves_its_metrics() -> None:
     parts = sorted(pod.component for pod in pods(found) if pod.lasting)
     assert jobs == [(part, "9100") for part in parts]
     assert all(one["labels"]["job"] == one["labels"]["pod"] for one in scraped(found))
+    assert {one["labels"]["namespace"] for one in scraped(found)} == {helm.NAMESPACE}
 
 
 def test_a_port_of_another_name_is_not_scraped() -> None:

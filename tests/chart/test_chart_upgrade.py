@@ -66,6 +66,17 @@ def test_a_value_that_may_be_changed_changes_nothing_immutable(changed: dict[str
             assert before["spec"].get(key) == after["spec"].get(key), key
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("count", [0, 1, 5, 7])
+def test_another_number_of_members_rolls_none_that_stays(variant: str, count: int) -> None:
+    """Their pods are the same to the letter; the founders are known where it runs."""
+    values = helm.merged(helm.values_of(variant), {"initialReplicaCount": 3})
+    [before] = of_kind(helm.parsed(values), "StatefulSet")
+    [after] = of_kind(helm.parsed(values | {"replicaCount": count}), "StatefulSet")
+    assert after["spec"]["replicas"] == count
+    assert after["spec"]["template"] == before["spec"]["template"]
+
+
 def test_claims_carry_no_version() -> None:
     """The label of a version in a claim's template would end every upgrade."""
     [members] = of_kind(helm.objects("default"), "StatefulSet")

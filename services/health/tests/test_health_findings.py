@@ -152,6 +152,29 @@ def test_voters_are_held_against_what_should_be_there() -> None:
         assert findings(facts(**change)) == []
 
 
+def test_voters_are_held_against_what_was_started_where_nobody_leads() -> None:
+    """`kubectl scale` from five to two: to start who does not answer is not what helps."""
+    five = tuple(f"node-{number}" for number in range(5))
+    left = [member(name, role=FOLLOWER, leader="", voters=five) for name in five[:2]]
+    known = facts(*left, gone=five[2:], replicas=5, pods=2)
+    assert kinds(known)[:2] == ["no_leader", "voters_differ"]
+    found = findings(known)[1]
+    assert found.severity is Severity.CRITICAL
+    assert found.says.startswith("voters ≠ replicas: 5 members have a vote, and 2 were started")
+    assert "Scale back to 5" in found.remedy
+    assert "voters_differ" not in kinds(replace(known, pods=5))
+
+
+def test_voters_that_a_rollback_left_behind_come_back_before_they_are_removed() -> None:
+    """An upgrade would be refused as long as they do not answer."""
+    five = tuple(f"node-{number}" for number in range(5))
+    there = [member(name, voters=five) for name in five[:3]]
+    known = facts(*there, gone=five[3:], replicas=3, pods=3)
+    [found] = [one for one in findings(known) if one.kind == "voters_differ"]
+    assert found.severity is Severity.WARNING
+    assert "Scale back to 5" in found.remedy
+
+
 def test_paused_members_are_no_trouble() -> None:
     """None is to be there: nothing is missing, nothing differs."""
     known = facts(gone=VOTERS, replicas=0, pods=None, writes=Canary(ok=False, seconds=3, why="x"))

@@ -393,6 +393,36 @@ def test_a_member_that_joined_later_is_found_by_what_the_gateway_says() -> None:
     run(scenario)
 
 
+def test_a_first_member_that_was_removed_is_not_looked_for() -> None:
+    """Scaled from three to one: as the leader has it, once somebody leads."""
+
+    async def scenario() -> None:
+        async with scene(health_replicas=1) as made:
+            await made.servers["node-1"].stop(0)
+            await made.servers["node-2"].stop(0)
+            assert (await made.facts()).members.keys() == made.lies.keys()
+            made.lies["node-0"].says = well("node-0", voters=["node-0"], learners=["node-2"])
+            known = await made.facts()
+            assert known.members.keys() == {"node-0", "node-2"}
+            made.lies["node-0"].says = well("node-0", voters=["node-0"])
+            known = await made.facts()
+            assert findings(known) == []
+            assert all(serving(known).values())
+
+    run(scenario)
+
+
+def test_a_removed_member_that_answers_is_shown() -> None:
+    """It runs, and takes no part."""
+
+    async def scenario() -> None:
+        async with scene(health_replicas=1) as made:
+            made.lies["node-0"].says = well("node-0", voters=["node-0"])
+            assert (await made.facts()).members.keys() == made.lies.keys()
+
+    run(scenario)
+
+
 def test_a_wrong_key_sees_nobody() -> None:
     """Members show themselves to who may look."""
 
@@ -420,8 +450,27 @@ def test_metrics_say_what_is_served_and_what_is_wrong() -> None:
             assert value("inventory_health_findings", {"severity": "warning"}) == 2
             assert value("inventory_health_findings", {"severity": "critical"}) == 0
             labels = {"canary": "write", "result": "ok"}
+            assert value("inventory_health_paused") == 0
             assert value("inventory_health_canaries_total", labels) == 1
             assert value("inventory_health_canary_seconds_count", {"canary": "read"}) == 1
+
+    run(scenario)
+
+
+def test_a_pause_that_was_asked_for_is_told_from_an_outage() -> None:
+    """By a metric of its own, so that alerts stay quiet."""
+
+    async def scenario() -> None:
+        for replicas, paused in ((0, 1), (3, 0)):
+            async with scene(health_replicas=replicas) as made:
+                made.counts.registry.register(HealthCollector(lambda: made.watch.facts))
+                value = made.counts.registry.get_sample_value
+                await made.facts()
+                assert value("inventory_health_paused") == 0
+                for name in made.lies:
+                    await made.servers[name].stop(0)
+                await made.facts()
+                assert value("inventory_health_paused") == paused
 
     run(scenario)
 

@@ -93,7 +93,24 @@ imagePullSecrets:
 {{- $stays := eq $component "node" }}
 {{- include "inventory.podBasis" $root }}
 topologySpreadConstraints:
-  {{- include "inventory.spread" (list $root $component (ternary $root.Values.replicaCount $values.replicaCount $stays) $values.spread) | nindent 2 }}
+  {{- include "inventory.spread" (list $root $component (ternary 7 $values.replicaCount $stays) $values.spread) | nindent 2 }}
+{{- $tolerations := $values.tolerations }}
+{{- if not $stays }}
+{{- $tolerations = concat (include "inventory.lostNodeTolerations" $root | fromYamlArray) $tolerations }}
+{{- end }}
+{{- include "inventory.placement" (list $values $tolerations) }}
+{{- end }}
+
+{{- /* What a pod that runs once has, of hooks and tests: it runs where gateways may. */ -}}
+{{- define "inventory.oncePodSpec" -}}
+restartPolicy: Never
+{{ include "inventory.podBasis" . }}
+{{- include "inventory.placement" (list .Values.gateway .Values.gateway.tolerations) }}
+{{- end }}
+
+{{- /* Where pods may run. Takes the values of their part, and all tolerations. */ -}}
+{{- define "inventory.placement" -}}
+{{- $values := index . 0 }}
 {{- with $values.nodeSelector }}
 nodeSelector:
   {{- toYaml . | nindent 2 }}
@@ -102,14 +119,9 @@ nodeSelector:
 affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- if or $values.tolerations (not $stays) }}
+{{- with index . 1 }}
 tolerations:
-  {{- if not $stays }}
-  {{- include "inventory.lostNodeTolerations" $root | nindent 2 }}
-  {{- end }}
-  {{- with $values.tolerations }}
   {{- toYaml . | nindent 2 }}
-  {{- end }}
 {{- end }}
 {{- end }}
 
@@ -163,7 +175,8 @@ capabilities:
 
 {{- /* Pods of one part on different nodes and, where there are several, in different zones. Takes the
 root, the part, how many there are, and hard or soft. An even spread would allow 2 and 1 on two
-nodes, so hard asks for as many nodes as there are pods. */ -}}
+nodes, so hard asks for as many nodes as there are pods. Members are counted as the most that the
+schema allows: their pods must not roll where their number changes. */ -}}
 {{- define "inventory.spread" -}}
 {{- $root := index . 0 }}
 {{- $component := index . 1 }}
@@ -174,7 +187,7 @@ nodes, so hard asks for as many nodes as there are pods. */ -}}
   maxSkew: 1
   whenUnsatisfiable: {{ ternary "DoNotSchedule" "ScheduleAnyway" $must }}
   {{- if $must }}
-  minDomains: {{ max 1 (index $ 2) }}
+  minDomains: {{ index $ 2 }}
   {{- end }}
   labelSelector:
     matchLabels:

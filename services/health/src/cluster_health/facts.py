@@ -41,6 +41,11 @@ class Facts:
         """Those that answer."""
         return {name: one for name, one in self.members.items() if one is not None}
 
+    @property
+    def paused(self) -> bool:
+        """Whether there are to be no members, and none answers."""
+        return self.replicas == 0 and not self.there
+
 
 @dataclass(frozen=True, slots=True)
 class Lead:

@@ -48,7 +48,7 @@ Rule = Callable[[Facts], Iterator[Finding]]
 
 def findings(facts: Facts) -> list[Finding]:
     """Return everything that is wrong, the worst first."""
-    if facts.replicas == 0 and not facts.there:
+    if facts.paused:
         return [_PAUSED]
     found = [finding for rule in RULES for finding in rule(facts)]
     worst = list(Severity)
@@ -195,11 +195,18 @@ def _apart(facts: Facts) -> Iterator[Finding]:
 
 
 def _replicas(facts: Facts) -> Iterator[Finding]:
-    lead = lead_of(facts)
-    if lead is None:
-        return
-    voters = len(lead.voters)
-    if facts.replicas and facts.replicas != voters:
+    voters = len(voters_of(facts))
+    leads = lead_of(facts) is not None
+    if facts.pods and facts.pods < voters:
+        yield Finding(
+            "voters_differ",
+            Severity.WARNING if leads else Severity.CRITICAL,
+            f"voters ≠ replicas: {voters} members have a vote, and {facts.pods} were started.",
+            f"Was it `kubectl scale`? Scale back to {voters}, then `helm upgrade` with the "
+            "replicaCount that you want.",
+            "voters-differ",
+        )
+    elif leads and facts.replicas and facts.replicas != voters:
         yield Finding(
             "voters_differ",
             Severity.WARNING,
@@ -207,15 +214,6 @@ def _replicas(facts: Facts) -> Iterator[Finding]:
             f"{facts.replicas}.",
             f"`helm upgrade` with replicaCount {facts.replicas} removes or adds members; "
             "`kubectl scale` does not.",
-            "voters-differ",
-        )
-    elif facts.pods and facts.pods < voters:
-        yield Finding(
-            "voters_differ",
-            Severity.WARNING,
-            f"voters ≠ replicas: {voters} members have a vote, and {facts.pods} were started.",
-            f"Was it `kubectl scale`? Scale back to {voters}, then `helm upgrade` with the "
-            "replicaCount that you want.",
             "voters-differ",
         )
 

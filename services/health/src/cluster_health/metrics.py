@@ -69,3 +69,6 @@ class HealthCollector(Collector):
         for severity in Severity:
             found.add_metric([severity.value], tally[severity])
         yield found
+        yield GaugeMetricFamily(
+            "inventory_health_paused", "1 while the members are paused, as asked.", facts.paused
+        )

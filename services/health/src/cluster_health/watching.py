@@ -29,6 +29,7 @@ class Watch:
     - A round asks everybody at once, and takes no longer than the slowest may.
     - A member is asked where the settings have it, or where the gateway says that it is.
     - One that is late once is taken to be as it was; late again, or refusing, it does not answer.
+    - Who does not answer and is no member any more, as the leader has it, is left out.
     - Who was seen to lead is remembered for the newest terms, over rounds.
     """
 
@@ -71,7 +72,7 @@ class Watch:
                 if self._config.health_assistant
                 else None
             )
-        members = {name: task.result() for name, task in asked.items()}
+        members = expected({name: task.result() for name, task in asked.items()})
         self._remember(members)
         self.facts = Facts(
             members=members,
@@ -151,6 +152,16 @@ class Watch:
             while True:
                 self._pods = await loop.run_in_executor(thread, addresses_of, name)
                 await asyncio.sleep(COUNT_SECONDS)
+
+
+def expected(members: Mapping[str, Member | None]) -> dict[str, Member | None]:
+    """Return who answers, or should: without a leader nobody knows who was removed."""
+    lead = lead_of(Facts(members))
+    leader = members.get(lead.name) if lead is not None else None
+    if leader is None:
+        return dict(members)
+    belong = {*leader.voters, *leader.learners}
+    return {name: one for name, one in members.items() if one is not None or name in belong}
 
 
 def is_late(error: grpc.aio.AioRpcError) -> bool:

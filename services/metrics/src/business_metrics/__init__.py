@@ -12,6 +12,7 @@ Every other process serves what it alone knows. This one asks the gateway, as th
 `config` has the settings, `reading` the two calls, `collector` the metrics' names.
 
 Caveats: a scrape costs one pass over the items on a member. Prometheus keeps 64-bit floats, so
-money above 2^53 minor units is rounded there. A state hash is of a checkpoint; without
-`inventory checkpoint` there is none to compare. A member that does not answer is taken for a voter.
+money above 2^53 minor units is rounded there. A state hash is of a checkpoint, which the members
+make by themselves a while after a start and every few minutes; hashes of different indexes compare
+with nothing. A member that does not answer is taken for a voter.
 """

@@ -48,8 +48,13 @@ def program(name: str) -> str:
     pytest.skip(f"{name} is not installed", allow_module_level=True)
 
 
-def run(name: str, *arguments: str, text: str = "") -> str:
-    """Run a program of the user's; return what it wrote, raise Refused with what it says."""
+def run(
+    name: str, *arguments: str, text: str = "", environment: Mapping[str, str] | None = None
+) -> str:
+    """Run a program of the user's, with what is added to the environment; return what it wrote.
+
+    Raises Refused with what it says where its exit status is not 0.
+    """
     done = subprocess.run(  # noqa: S603 - our own arguments
         [program(name), *arguments],
         input=text,
@@ -57,6 +62,7 @@ def run(name: str, *arguments: str, text: str = "") -> str:
         text=True,
         timeout=SECONDS_MAX,
         check=False,
+        env=os.environ | (environment or {}),
     )
     if done.returncode:
         raise Refused(f"{done.stdout}{done.stderr}")
@@ -158,12 +164,21 @@ def render(
 
 
 def render_by_program(
-    values: Mapping[str, Any], namespace: str = NAMESPACE, name: str = NAME
+    values: Mapping[str, Any],
+    namespace: str = NAMESPACE,
+    name: str = NAME,
+    kubeconfig: Path | None = None,
 ) -> str:
-    """Render by the helm that is installed. Raise Refused."""
-    place = ("--namespace", namespace, "--kube-version", KUBERNETES)
+    """Render by the helm that is installed, beside what runs in a cluster. Raise Refused."""
+    place = ["--namespace", namespace, "--kube-version", KUBERNETES]
+    environment = {}
+    if kubeconfig is not None:
+        place.append("--dry-run=server")
+        environment["KUBECONFIG"] = str(kubeconfig)
     return run(
-        "helm", "template", name, str(CHART), *place, "--values", "-", text=json.dumps(values)
+        *("helm", "template", name, str(CHART), *place, "--values", "-"),
+        text=json.dumps(values),
+        environment=environment,
     )
 
 

@@ -32,16 +32,19 @@ def targets(
             ]
             for endpoint in monitor["spec"]["endpoints"]:
                 made += [
-                    {"targets": [address], "labels": {"job": job, "pod": pod}}
-                    for address, pod in _behind(own, endpoint["port"])
+                    {
+                        "targets": [address],
+                        "labels": {"job": job, "namespace": namespace, "pod": pod},
+                    }
+                    for address, namespace, pod in _behind(own, endpoint["port"])
                 ]
     return made
 
 
-def _behind(slices: Iterable[Mapping[str, Any]], port: str) -> list[tuple[str, str]]:
-    """Return each address at a port, with the pod that has it."""
+def _behind(slices: Iterable[Mapping[str, Any]], port: str) -> list[tuple[str, str, str]]:
+    """Return each address at a port, with the namespace and the pod that has it."""
     return [
-        (f"{address}:{one['port']}", endpoint["targetRef"]["name"])
+        (f"{address}:{one['port']}", found["metadata"]["namespace"], endpoint["targetRef"]["name"])
         for found in slices
         for one in found["ports"] or ()
         if one["name"] == port
