@@ -3,7 +3,8 @@
 Four customers order one at a time without pause while the leader gets SIGKILL, or with `--graceful`
 SIGTERM, again and again; each time `inventory up` starts it anew, and the next signal waits until
 three members have caught up. The time runs from just before the signal to the first order that was
-sent after it and acknowledged.
+sent after it and acknowledged. Beside it, what callers felt: the latency of every order that was
+under way in the second that began with the signal.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import signal
 import statistics
 import tempfile
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +24,17 @@ from inventory_client import AsyncInventory
 
 GOAL_SECONDS = 1.0  # the median
 GRACEFUL_GOAL_SECONDS = 0.3
+GRACEFUL_P99_GOAL_SECONDS = 0.3  # of the orders meanwhile
 CUSTOMERS = 4
+MEANWHILE_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Felt:
+    """What signals cost, in seconds."""
+
+    gaps: list[float] = field(default_factory=list)  # one a signal
+    latencies: list[float] = field(default_factory=list)  # of the orders meanwhile, of all signals
 
 
 async def order_always(inventory: AsyncInventory, acknowledged: list[tuple[float, float]]) -> None:
@@ -33,8 +45,10 @@ async def order_always(inventory: AsyncInventory, acknowledged: list[tuple[float
         acknowledged.append((sent, time.perf_counter()))
 
 
-async def gap(up: Up, acknowledged: list[tuple[float, float]], number: signal.Signals) -> float:
-    """Send the leader a signal; return the seconds until the next acknowledged order."""
+async def feel(
+    up: Up, acknowledged: list[tuple[float, float]], number: signal.Signals, felt: Felt
+) -> None:
+    """Send the leader a signal; note what it cost."""
     leader = await asyncio.to_thread(up.leader)
     await asyncio.sleep(0.5)
     killed = time.perf_counter()
@@ -45,11 +59,16 @@ async def gap(up: Up, acknowledged: list[tuple[float, float]], number: signal.Si
         if after:
             break
     await asyncio.to_thread(up.wait_until_whole, besides={leader.pid})
+    felt.gaps.append(min(after) - killed)
+    felt.latencies += [
+        answered - sent
+        for sent, answered in acknowledged
+        if answered > killed and sent < killed + MEANWHILE_SECONDS
+    ]
     acknowledged.clear()
-    return min(after) - killed
 
 
-async def measure(up: Up, kills: int, number: signal.Signals) -> list[float]:
+async def measure(up: Up, kills: int, number: signal.Signals) -> Felt:
     """Order all the while and send the leader a signal, `kills` times."""
     async with AsyncInventory(up.address, timeout=30) as customer:
         await customer.login("Gayathri", "password1")
@@ -57,14 +76,15 @@ async def measure(up: Up, kills: int, number: signal.Signals) -> list[float]:
         tasks = [
             asyncio.create_task(order_always(customer, acknowledged)) for _ in range(CUSTOMERS)
         ]
-        gaps = []
+        felt = Felt()
         for turn in range(kills):
-            gaps.append(await gap(up, acknowledged, number))
-            typer.echo(f"{number.name} {turn + 1} of {kills}: {gaps[-1] * 1_000:.0f} ms", err=True)
+            await feel(up, acknowledged, number, felt)
+            milliseconds = felt.gaps[-1] * 1_000
+            typer.echo(f"{number.name} {turn + 1} of {kills}: {milliseconds:.0f} ms", err=True)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        return gaps
+        return felt
 
 
 def main(
@@ -80,11 +100,17 @@ def main(
         Up(Path(folder) / "data") as up,
     ):
         up.watcher.adjust_stock(1, 10**8)
-        gaps = runner.run(measure(up, kills, signal.SIGTERM if graceful else signal.SIGKILL))
+        felt = runner.run(measure(up, kills, signal.SIGTERM if graceful else signal.SIGKILL))
+    gaps, latencies = felt.gaps, felt.latencies
     typer.echo(
         f"failover of {kills}: median {statistics.median(gaps):.3f} s (goal "
         f"{GRACEFUL_GOAL_SECONDS if graceful else GOAL_SECONDS:.3f}), "
         f"min {min(gaps):.3f}, max {max(gaps):.3f}, load {os.getloadavg()[0]:.1f}"
+    )
+    goal = f" (goal {GRACEFUL_P99_GOAL_SECONDS:.3f})" if graceful else ""
+    typer.echo(
+        f"{len(latencies)} orders meanwhile: p50 {statistics.median(latencies):.3f} s, "
+        f"p99 {statistics.quantiles(latencies, n=100)[98]:.3f} s{goal}, max {max(latencies):.3f} s"
     )
 
 

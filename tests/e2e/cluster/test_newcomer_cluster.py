@@ -57,11 +57,12 @@ def left(namespace: str) -> set[str]:
 
 @pytest.fixture
 def namespace() -> Iterator[Release]:
-    """Have the documents' namespace to oneself, and be rid of it in the end."""
+    """Have the documents' namespace to oneself, restricted, and be rid of it in the end."""
     os.chdir(ROOT)
     release = Release()
     release.namespace = NAME
     wait_until_no_namespace(release, NAME)
+    release.make_namespace()
     try:
         yield release
     finally:

@@ -27,6 +27,10 @@ with_kube = pytest.mark.skipif(
     bool(missing()) or not machines.can_be_cut(),
     reason="nothing here kills a pod from outside, or may cut nodes off",
 )
+with_nodes_to_break = pytest.mark.skipif(
+    bool(missing()) or not machines.may_be_touched(),
+    reason="the nodes are not those of a cluster for tests: kube, kind-* or minikube",
+)
 on_all = pytest.mark.skipif(not os.environ.get("INVENTORY_E2E_ALL"), reason="`make e2e ALL=1`")
 REPEATS = 5
 GRACEFUL_SECONDS_MAX = 0.3  # without writes, the median
@@ -271,6 +275,7 @@ class TestItIsOperated:
             scene.fault(upgrade())
             scene.fault(upgrade("--no-hooks"))
 
+    @with_nodes_to_break
     def test_drain(self, release: Release, play: Play) -> None:
         """The node of the leader."""
         release.spread()
@@ -285,6 +290,7 @@ class TestItIsOperated:
         with play("drain the leader's node", toll=Toll.NONE, seconds_max=120) as scene:
             scene.fault(drain)
 
+    @with_nodes_to_break
     @on_all
     def test_drain_beside_a_broken_member(self, release: Release, play: Play) -> None:
         """The other's drain is refused, the broken pod's succeeds."""
@@ -323,6 +329,39 @@ class TestItIsOperated:
 
         with play("scale from 3 to 5, and back", toll=Toll.NONE, seconds_max=240) as scene:
             scene.fault(scale)
+
+    @on_all
+    def test_scale_to_five_and_roll_back(self, release: Release, play: Play) -> None:
+        """What goes back takes members away as an upgrade does."""
+
+        def scale() -> set[str]:
+            told = set(release.pods("health"))
+            release.helm("upgrade", "replicaCount=5")
+            release.wait_until_whole(members=5)
+            told |= set(release.pods("health"))
+            release.rollback()
+            return told
+
+        with play("scale from 3 to 5, and roll back", toll=Toll.NONE, seconds_max=240) as scene:
+            scene.fault(scale)
+
+    @on_all
+    def test_scaled_without_the_chart(self, release: Release, play: Play) -> None:
+        """`kubectl scale` takes a voter away: health says so, and what to do about it."""
+
+        def scale(count: int) -> None:
+            run("kubectl", "scale", "--namespace", release.namespace,
+                f"statefulset/{NAME}-node", f"--replicas={count}")  # fmt: skip
+
+        def take_one_away() -> set[str]:
+            scale(2)
+            found = release.wait_until_health_finds("voters_differ")
+            assert "Scale back to 3" in found["remedy"]
+            scale(3)
+            return {f"{NAME}-node-2"}
+
+        with play("kubectl scale to 2, and back", toll=Toll.NONE, seconds_max=120) as scene:
+            scene.fault(take_one_away)
 
     @on_all
     def test_pause_at_zero(self, release: Release, play: Play) -> None:

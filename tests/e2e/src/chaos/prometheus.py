@@ -90,7 +90,9 @@ class Prometheus:
         now = time.time()
         found: list[Any] = self.ask(
             "query_range",
-            query=expr.replace("$__rate_interval", RATE_INTERVAL),
+            query=expr.replace("$__rate_interval", RATE_INTERVAL).replace(
+                '="$namespace"', '=~".*"'
+            ),
             start=str(now - 300),
             end=str(now),
             step="1",

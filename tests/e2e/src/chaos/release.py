@@ -61,10 +61,14 @@ class Release:
         self.image, _, self.tag = image.rpartition(":")
         self._watcher: Inventory | None = None
 
-    def install(self) -> None:
-        """Make the namespace, under restricted Pod Security, and install."""
+    def make_namespace(self) -> None:
+        """Make the namespace, under restricted Pod Security."""
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         self.core.create_namespace({"metadata": {"name": self.namespace, "labels": labels}})
+
+    def install(self) -> None:
+        """Make the namespace and install."""
+        self.make_namespace()
         self.helm("install")
         self.connect()
 
@@ -268,6 +272,17 @@ class Release:
         )
         found: dict[str, Any] = json.loads(answer.data)
         return found
+
+    def wait_until_health_finds(self, kind: str) -> dict[str, Any]:
+        """Wait until health says that something is wrong; return the finding."""
+        deadline = time.monotonic() + SECONDS_MAX
+        while time.monotonic() < deadline:
+            for finding in self.health()["findings"]:
+                if finding["kind"] == kind:
+                    found: dict[str, Any] = finding
+                    return found
+            time.sleep(POLL_SECONDS)
+        raise NotSettled(f"health does not say {kind}: {self.health()['findings']}")
 
     def wait_until_serving(self) -> None:
         """Wait until health says that the cluster, writes, reads and each member serve."""

@@ -196,6 +196,24 @@ def leads_with_an_old_transfer(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(transfer, "tick", lambda _: None)
 
 
+def takes_promises_for_votes(patch: pytest.MonkeyPatch) -> None:
+    """Lead the next term once a majority says that it would vote (dissertation §9.6)."""
+    rule = election.campaign
+
+    def campaign(state: State, *, is_transfer: bool = False) -> None:
+        would = dict(state.votes)
+        rule(state, is_transfer=is_transfer)
+        state.votes = would
+        election.count(state)
+
+    patch.setattr(election, "campaign", campaign)
+
+
+def begins_a_term_with_nothing(patch: pytest.MonkeyPatch) -> None:
+    """Wait for the first command of a term to commit what earlier ones left (§8)."""
+    patch.setattr(replication, "append_noop", lambda _: None)
+
+
 def asks_before_it_takes_over(patch: pytest.MonkeyPatch) -> None:
     """Let a successor ask for votes that nobody promises while a leader is heard."""
     rule = election.campaign
@@ -419,6 +437,8 @@ MUTANTS = (
     Mutant(acknowledges_before_the_sync, CoreSeed(0)),
     Mutant(leads_with_a_minority, CoreSeed(0)),
     Mutant(counts_refused_votes, CoreSeed(0)),
+    Mutant(takes_promises_for_votes, CoreSeed(0)),
+    Mutant(begins_a_term_with_nothing, CoreSeed(0)),
     Mutant(leads_with_an_old_transfer, CoreSeed(1)),
     Mutant(reads_for_others_without_a_round, CoreSeed(0)),
     Mutant(reads_before_its_first_commit, CoreSeed(1)),
