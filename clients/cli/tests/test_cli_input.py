@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from inventory_cli.commands import app
-from inventory_client import Inventory
+from inventory_client import Inventory, InventoryError
+from inventory_client.errors import error_of
 from typer.testing import CliRunner, Result
+from wire import errors
 
 NOBODY = "127.0.0.1:1"
 HUGE = "99999999999999999999"
@@ -106,6 +108,34 @@ def test_what_may_have_happened_can_be_tried_again(run: Run, arguments: tuple[st
     done = run(*arguments, text="password9\n")
     assert done.exit_code == 4
     assert "Try again with --request-id mine" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        (
+            error_of(errors.request_id_expired("mine"), "mine"),
+            "Look with: inventory orders, or inventory item get ID",
+        ),
+        (
+            error_of(errors.overloaded(), "mine", unanswered=True),
+            "Try again with --request-id mine",
+        ),
+    ],
+    ids=["forgotten", "unanswered"],
+)
+def test_a_refusal_that_leaves_the_outcome_unknown_says_what_helps(
+    run: Run, monkeypatch: pytest.MonkeyPatch, error: InventoryError, hint: str
+) -> None:
+    """Exit status 4, as without an answer; what is forgotten is not to be tried again."""
+
+    def order_item(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Inventory, "order_item", order_item)
+    done = run("order", "1", "1", "--request-id", "mine")
+    assert done.exit_code == 4
+    assert done.stderr == f"inventory: {error}\n{hint}\n"
 
 
 def test_a_damaged_token_file_is_named(run: Run, token: Path) -> None:

@@ -1,12 +1,22 @@
-"""The shell, where an answer does not come."""
+"""The shell: where an answer does not come, what is ordered, how fresh it reads."""
 
 import io
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from inventory_cli import shell
 from inventory_cli.session import Connection
 from inventory_cli.shell import run
-from inventory_client import Inventory, Item, Money, OutcomeUnknown, Placed, Reads, User
+from inventory_client import (
+    Inventory,
+    Item,
+    Money,
+    OutcomeUnknown,
+    Placed,
+    Reads,
+    Refused,
+    User,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 USER = User(1, "Ann", "customer", False, NOW)  # noqa: FBT003 - not disabled
@@ -53,3 +63,43 @@ def test_an_order_without_an_answer_can_be_left_alone(
     enter(monkeypatch, "order", "2", "no", "exit")
     assert ids == [None]
     assert "--request-id made-once" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("looked_at", ["99", "x"])
+def test_a_look_that_failed_changes_nothing_of_what_is_ordered(
+    monkeypatch: pytest.MonkeyPatch, looked_at: str
+) -> None:
+    """What was last seen is ordered, not what was last asked for."""
+    ordered: list[int] = []
+
+    def get_item(_: Inventory, item: int) -> Item:
+        if item != ITEM.id:
+            raise Refused("No item 99.")
+        return ITEM
+
+    def order_item(_: Inventory, item: int, quantity: int, request_id: str | None) -> Placed:
+        del request_id
+        ordered.append(item)
+        return Placed(1, 9 - quantity, Money("USD", 250), 1)
+
+    monkeypatch.setattr(Inventory, "get_item", get_item)
+    monkeypatch.setattr(Inventory, "order_item", order_item)
+    monkeypatch.setattr(Inventory, "login", lambda *_: USER)
+    enter(monkeypatch, "get_item", looked_at, "order", "2", "exit")
+    assert ordered == [ITEM.id]
+
+
+def test_it_reads_as_fresh_as_the_command_line_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--max-staleness` stands before the command, so it holds in the shell too."""
+    reads = Reads.bounded(timedelta(seconds=3))
+    given: list[object] = []
+
+    class Watched(Inventory):
+        def __init__(self, address: str, timeout: float, **others: object) -> None:
+            given.append(others.get("reads"))
+            super().__init__(address, timeout=timeout)
+
+    monkeypatch.setattr(shell, "Inventory", Watched)
+    monkeypatch.setattr("sys.stdin", io.StringIO("Ann\n"))
+    assert run(Connection("127.0.0.1:1", 0.1, reads)) == 0
+    assert given == [reads]

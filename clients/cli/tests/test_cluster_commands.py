@@ -73,6 +73,14 @@ def test_the_highest_numbers_go_first() -> None:
     assert surplus_of(status(removed, learner), 3) == ["inventory-node-12"]
 
 
+def test_a_voter_that_does_not_answer_leaves_too() -> None:
+    """It crash-loops, and its pod is to go: its vote must not stay behind."""
+    silent = member("node-4", reachable=False, standing="", voters=())
+    five = (*VOTERS, "node-3", "node-4")
+    leader = member("node-0", voters=five)
+    assert surplus_of(status(leader, member("node-3"), silent), 3) == ["node-4", "node-3"]
+
+
 def test_states_are_compared_at_the_index_that_was_asked_for() -> None:
     """Who differs is named, and who is silent; removed members do not count."""
     same, other = StateHash(7, "aa"), StateHash(7, "bb")

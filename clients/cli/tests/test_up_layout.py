@@ -1,9 +1,10 @@
 """What `inventory up` keeps below its data directory, and says about it."""
 
+import os
 from pathlib import Path
 
 import pytest
-from inventory_cli.up.layout import Layout
+from inventory_cli.up.layout import Layout, UpError
 
 
 @pytest.fixture
@@ -27,3 +28,14 @@ def test_demo_users_may_log_in_whatever_a_later_start_is_asked_for(layout: Layou
     layout.prepare("USD", demo=True)
     layout.prepare("USD", demo=False)
     assert layout.login() == "login Gayathri"
+
+
+def test_a_lock_that_cannot_be_written_is_said_in_one_line(layout: Layout) -> None:
+    """As on a full disk; nothing is held then."""
+    (layout.data / "lock").symlink_to("/dev/full")
+    with pytest.raises(UpError, match=f"the data directory {layout.data} cannot be written: "):
+        layout.lock()
+    (layout.data / "lock").unlink()
+    with layout.lock() as lock:
+        assert (layout.data / "lock").read_text() == f"{os.getpid()}\n"
+        assert not lock.closed

@@ -2,12 +2,18 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from chaos.up import ROOT, Up
+from inventory_cli.commands import app
+from typer.core import TyperGroup, TyperOption
+from typer.main import get_command
 
 pytestmark = pytest.mark.slow
 
@@ -145,6 +151,38 @@ def test_the_shell_speaks_its_users_words(terminal: Terminal) -> None:
     assert "left on hand" in out
 
 
+def test_the_shell_deletes_and_answers_questions(terminal: Terminal) -> None:
+    """What is deleted is not listed any more."""
+    terminal.login("Sarthak", "password2")
+    added = terminal.json("item", "add", "Tripod [alu] /2 :camera:", "31.00", "5")
+    assert isinstance(added, dict)
+    item = str(added["id"])
+    lines = [
+        "Sarthak", "password2",
+        "llm", f"check item {item}", "llm", "sing a song",
+        "delete", item, "delete", "first", "get_all", "exit",
+    ]  # fmt: skip
+    out, err = terminal.run("shell", text="\n".join(lines) + "\n")
+    answer, _, listed = out.partition(f"deleted item {item}, Tripod [alu] /2 :camera:")
+    assert "Tripod [alu] /2 :camera:" in answer
+    assert "USD 31.00" in answer
+    assert "Laptop" in listed
+    assert "Tripod" not in listed
+    assert "'first' is not a whole number" in err
+    deleted = terminal.json("item", "get", item)
+    assert isinstance(deleted, dict)
+    assert deleted["delete_time"] is not None
+
+
+def test_names_are_shown_as_they_are(terminal: Terminal) -> None:
+    """One producer's name with a bracket is no trouble for anybody."""
+    terminal.login("Sarthak", "password2")
+    for name in ("cable [usb-c] 2m", "mug [/handle]"):
+        terminal.run("item", "add", name, "1.00", "--description", f"a {name}")
+        out, _ = terminal.run("item", "list", "--name", name)
+        assert out.count(name) == 2
+
+
 def test_restock_adds_or_sets(terminal: Terminal) -> None:
     """10 adds ten, =10 sets the count, and the prompt says so."""
     terminal.login("Sarthak", "password2")
@@ -176,11 +214,53 @@ def test_help_names_every_command_and_the_exit_statuses(terminal: Terminal) -> N
     assert "4 no answer in time" in " ".join(out.split())
 
 
-def test_every_option_is_documented() -> None:
-    """docs/cli.md names each command of the menu."""
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """Something that can be typed."""
+
+    words: str  # behind `inventory`
+    is_command: bool  # not only the beginning of some
+    options: tuple[frozenset[str], ...]  # the spellings of each
+
+
+def typed() -> Iterator[Typed]:
+    """Yield everything that can be typed, as the command line itself knows it."""
+    waiting = [("", get_command(app))]
+    while waiting:
+        words, command = waiting.pop()
+        inner = command.commands if isinstance(command, TyperGroup) else {}
+        waiting += [(f"{words} {name}".lstrip(), one) for name, one in inner.items()]
+        options = [one for one in command.params if isinstance(one, TyperOption)]
+        spellings = (frozenset([*one.opts, *one.secondary_opts]) for one in options)
+        yield Typed(words, not inner, tuple(spellings))
+
+
+def documented() -> dict[str, str]:
+    """Return what docs/cli.md says about a command, by the words behind `inventory`: its row.
+
+    A section whose title is a command speaks of that command.
+    """
     text = (ROOT / "docs" / "cli.md").read_text()
-    for command in ("login", "logout", "whoami", "item list", "item get", "item add",
-                    "item update", "item delete", "stock adjust", "stock set", "order", "orders",
-                    "status", "ask", "checkpoint", "shell", "user list", "user create",
-                    "user password", "user disable", "up"):  # fmt: skip
-        assert f"`inventory {command}" in text, command
+    rows = {}
+    for line in text.splitlines():
+        row = re.match(r"\| `inventory ([a-z-]+(?: [a-z][a-z-]*)*)", line)
+        if row:
+            rows[row[1]] = line
+    for words in rows:
+        rows[words] += text.partition(f"\n## inventory {words}\n")[2].partition("\n## ")[0]
+    return rows
+
+
+def test_every_command_is_documented_and_every_documented_one_is_there() -> None:
+    """docs/cli.md has a row for each."""
+    assert {one.words for one in typed() if one.is_command} == set(documented())
+
+
+def test_every_option_is_documented() -> None:
+    """In its command's row, or above the table where several commands have it."""
+    above = (ROOT / "docs" / "cli.md").read_text().partition("| command |")[0]
+    rows = documented()
+    for one in typed():
+        written = re.findall(r"(?<![\w-])--?[a-z][a-z-]*", above + rows.get(one.words, ""))
+        for spellings in one.options:
+            assert spellings & set(written), f"inventory {one.words}: {spellings}"

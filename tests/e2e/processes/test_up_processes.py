@@ -1,19 +1,22 @@
 """`inventory up`: what it says, what it refuses, and what it does when a process dies."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chaos.up import COMMAND, Up, free_port, kill
+from chaos.up import COMMAND, ROOT, Up, free_port, kill
 from inventory_cli.up.layout import is_alive
-from inventory_client import Inventory
+from inventory_client import Inventory, InventoryError
 
 pytestmark = pytest.mark.slow
+FLIPPED_AT = 600  # in a log's first segment: behind its header, before its end
 
 
 def up(data: Path, port: int, *arguments: str, status: int = 1) -> str:
@@ -91,9 +94,11 @@ def test_who_died_is_shown_and_started_again(tmp_path: Path) -> None:
     """Visibly: it died, it starts again in 3 s, it did."""
     with Up(tmp_path / "data") as running:
         victim = running.leader()
+        killed_at = time.monotonic()
         kill(victim.pid)
         wait_for(running.output, f"{victim.name} died (SIGKILL), starts again in 3 s")
         wait_for(running.output, f"{victim.name} started again, pid ")
+        assert time.monotonic() - killed_at >= 3, "sooner than it says"
         running.wait_until_whole(besides={victim.pid})
         gateway = int((running.data / "run" / "gateway.pid").read_text())
         kill(gateway)
@@ -136,3 +141,179 @@ def test_without_demo_there_is_an_admin_and_nobody_else(tmp_path: Path) -> None:
         assert users == {"admin": "admin", "health": "machine", "metrics": "machine"}
         assert list(running.watcher.items()) == []
         assert len(running.admin_password()) > 30
+
+
+def test_a_damaged_member_is_named_and_the_others_serve(tmp_path: Path) -> None:
+    """A majority is enough to be ready; who is missing is said, with its log."""
+    running = Up(tmp_path / "data")
+    with running, Inventory(running.address) as client:
+        client.login("Gayathri", "password1")
+        left = client.order_item(1, 1).on_hand_after
+    [segment] = (running.data / "node-1" / "wal").glob("*.wal")
+    with segment.open("r+b") as file:
+        file.seek(FLIPPED_AT)
+        [byte] = file.read(1)
+        file.seek(FLIPPED_AT)
+        file.write(bytes([byte ^ 0xFF]))
+    with running, Inventory(running.address) as client:
+        log = running.data / "run" / "node-1.log"
+        wait_for(running.output, "node-1 died (exit status 4), starts again in 3 s")
+        wait_for(
+            running.output, f"node-1 is missing, the others serve without it; its log is {log}"
+        )
+        wait_for(running.output, "node-1 started again, pid ")
+        client.login("Gayathri", "password1")
+        assert client.order_item(1, 1).on_hand_after == left - 1
+        assert running.words().count("node-1 is missing") == 1
+    assert "the log is damaged" in log.read_text().splitlines()[-1]
+
+
+def test_a_full_disk_ends_nothing(tmp_path: Path) -> None:
+    """Neither a pid that cannot be kept nor a log that cannot be opened: both are said."""
+    with Up(tmp_path / "data") as running:
+        run = running.data / "run"
+        victim = running.leader()
+        (run / f"{victim.name}.partial").symlink_to("/dev/full")
+        (run / f"{victim.name}.log").unlink()
+        (run / f"{victim.name}.log").mkdir()
+        kill(victim.pid)
+        wait_for(running.output, f"{victim.name} started again, pid ")
+        wait_for(running.output, f"{victim.name} runs without a log until it is started again: ")
+        said = f"process ids cannot be kept in {run}: No space left on device"
+        wait_for(running.output, said)
+        running.wait_until_whole(besides={victim.pid})
+        assert running.words().count(said) == 1
+        assert not (run / f"{victim.name}.pid").exists(), "a process that is gone is not named"
+        (run / f"{victim.name}.partial").unlink()
+        wait_for(running.output, f"process ids are kept in {run} again")
+        pid = int((run / f"{victim.name}.pid").read_text())
+        assert pid in {member.pid for member in running.members()}
+
+
+@pytest.fixture
+def anywhere(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Return a start's environment; whatever was left running is killed in the end."""
+    data = tmp_path / "data"
+    yield os.environ | {"INVENTORY_UP_PORT": str(free_port()), "INVENTORY_UP_DATA": str(data)}
+    for path in (data / "run").glob("*.pid"):
+        if is_alive(int(path.read_text())):
+            kill(int(path.read_text()))
+
+
+def serves(environment: dict[str, str]) -> bool:
+    """Tell whether somebody can log in."""
+    address = f"127.0.0.1:{environment['INVENTORY_UP_PORT']}"
+    try:
+        with Inventory(address, timeout=1) as client:
+            client.login("Gayathri", "password1")
+    except InventoryError:
+        return False
+    return True
+
+
+def pids_of(environment: dict[str, str]) -> list[int]:
+    """Wait for a system that serves; return its processes."""
+    deadline = time.monotonic() + 60
+    while not serves(environment):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return [int(path.read_text()) for path in Path(environment["INVENTORY_UP_DATA"]).rglob("*.pid")]
+
+
+def test_lines_that_nobody_can_keep_end_nothing(anywhere: dict[str, str]) -> None:
+    """Its output goes to a file on the disk that is full."""
+    with Path("/dev/full").open("w") as full:
+        running = subprocess.Popen(  # noqa: S603 - our own command
+            COMMAND, cwd=ROOT, env=anywhere, stdout=full, stderr=full, start_new_session=True
+        )
+    try:
+        pids = pids_of(anywhere)
+        assert len(pids) == 7
+        assert running.poll() is None
+    finally:
+        running.send_signal(signal.SIGINT)
+        running.wait(30)
+    assert not any(map(is_alive, pids))
+
+
+class Screen:
+    """`inventory up` on a terminal of its own, which a program in between holds."""
+
+    def __init__(self, environment: dict[str, str], output: Path) -> None:
+        """Start it; what the terminal is sent goes to `output`."""
+        self.output = output
+        holder = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+        with output.open("w") as shown:
+            self._holder = subprocess.Popen(  # noqa: S603 - our own command
+                [sys.executable, "-c", holder, *COMMAND],
+                cwd=ROOT,
+                env=environment | {"TERM": "xterm", "COLUMNS": "100", "LINES": "40"},
+                stdin=subprocess.PIPE,
+                stdout=shown,
+                start_new_session=True,
+            )
+
+    def text(self) -> str:
+        """Return what was shown so far, without colours and movements."""
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.output.read_text())
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        """Wait until something is shown."""
+        deadline = time.monotonic() + 60
+        while not (found := re.search(pattern, self.text())):
+            assert time.monotonic() < deadline, self.text()
+            time.sleep(0.1)
+        return found
+
+    def type(self, keys: bytes) -> int:
+        """Type the last keys; return the exit status."""
+        self._holder.communicate(keys, timeout=30)
+        return self._holder.returncode
+
+    def break_off(self) -> None:
+        """Close the terminal's window."""
+        self._holder.kill()
+        self._holder.communicate(timeout=30)
+
+
+@pytest.fixture
+def screen(anywhere: dict[str, str], tmp_path: Path) -> Iterator[Screen]:
+    """Run it on a terminal."""
+    running = Screen(anywhere, tmp_path / "screen")
+    yield running
+    running.break_off()
+
+
+def test_a_terminal_shows_a_table(screen: Screen, anywhere: dict[str, str]) -> None:
+    """Members with role, term, indexes and pid; what died is dead; Ctrl-C ends it cleanly."""
+    screen.wait_for(r"member +role +term +commit +applied +pid\s")
+    leader = screen.wait_for(r"(node-\d) +leader +\d+ +\d+ +\d+ +(\d+)\s")
+    screen.wait_for(r"node-\d +follower +\d+ +\d+ +\d+ +\d+\s")
+    for name in ("gateway", "assistant", "metrics", "health"):
+        screen.wait_for(rf"{name} +running +\d+\s")
+    screen.wait_for(r"ready: try `inventory --address ")
+    pids = pids_of(anywhere)
+    assert int(leader[2]) in pids
+    kill(int(leader[2]))
+    screen.wait_for(rf"{leader[1]} +dead\s")
+    screen.wait_for(rf"{leader[1]} died \(SIGKILL\), starts again in 3 s")
+    again = screen.wait_for(rf"{leader[1]} started again, pid (\d+)")
+    screen.wait_for(rf"{leader[1]} +(follower|leader) +\d+ +\d+ +\d+ +{again[1]}\s")
+    assert screen.type(b"\x03") == 0
+    assert screen.text().rstrip().endswith("stopped")
+    assert screen.output.read_text().rindex("\x1b[?25h") > 0, "the cursor is there again"
+    assert not any(map(is_alive, [*pids, int(again[1])]))
+
+
+def test_a_terminal_that_is_closed_leaves_nothing_running(
+    screen: Screen, anywhere: dict[str, str]
+) -> None:
+    """Although nothing can be written there any more."""
+    screen.wait_for("ready: try ")
+    pids = pids_of(anywhere)
+    assert len(pids) == 7
+    screen.break_off()
+    deadline = time.monotonic() + 30
+    while any(map(is_alive, pids)):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

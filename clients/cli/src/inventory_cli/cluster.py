@@ -8,6 +8,7 @@ import typer
 from inventory_client import Inventory, Member, Refused, Status
 
 from inventory_cli.session import EXIT_REFUSED, connected
+from inventory_cli.terminal import say
 
 LAG_ENTRIES_MAX = 1_000
 RETRY_SECONDS = 0.5
@@ -27,21 +28,21 @@ def add(
 ) -> None:
     """Let a running member follow, without a vote (admins)."""
     with connected(context.obj) as inventory:
-        typer.echo(f"{name} is a {inventory.add_member(name, address)}", err=True)
+        say(f"{name} is a {inventory.add_member(name, address)}", err=True)
 
 
 @cluster_app.command("promote")
 def promote(context: typer.Context, name: MemberName) -> None:
     """Give a member that has caught up a vote (admins)."""
     with connected(context.obj) as inventory:
-        typer.echo(f"{name} is a {inventory.promote_member(name)}", err=True)
+        say(f"{name} is a {inventory.promote_member(name)}", err=True)
 
 
 @cluster_app.command("remove")
 def remove(context: typer.Context, name: MemberName) -> None:
     """Let a member take part no longer; its process and its data stay where they are (admins)."""
     with connected(context.obj) as inventory:
-        typer.echo(f"{name} is {inventory.remove_member(name)}", err=True)
+        say(f"{name} is {inventory.remove_member(name)}", err=True)
 
 
 @cluster_app.command("transfer")
@@ -53,7 +54,7 @@ def transfer(
     with connected(context.obj) as inventory:
         inventory.transfer_leadership(name)
         leader = _elected(inventory)
-    typer.echo(f"{leader or 'nobody yet'} leads", err=True)
+    say(f"{leader or 'nobody yet'} leads", err=True)
 
 
 def _elected(inventory: Inventory) -> str:
@@ -70,10 +71,10 @@ def check(context: typer.Context) -> None:
     with connected(context.obj) as inventory:
         problems = problems_of(inventory.get_status())
     for problem in problems:
-        typer.echo(f"inventory: {problem}", err=True)
+        say(f"inventory: {problem}", err=True)
     if problems:
         raise typer.Exit(EXIT_REFUSED)
-    typer.echo("every voter is well", err=True)
+    say("every voter is well", err=True)
 
 
 def problems_of(status: Status) -> list[str]:
@@ -108,10 +109,10 @@ def verify(
     with connected(context.obj) as inventory:
         problems = _verified(inventory, time.monotonic() + wait)
     for problem in problems:
-        typer.echo(f"inventory: {problem}", err=True)
+        say(f"inventory: {problem}", err=True)
     if problems:
         raise typer.Exit(EXIT_REFUSED)
-    typer.echo("every member holds the same state", err=True)
+    say("every member holds the same state", err=True)
 
 
 def _verified(inventory: Inventory, deadline: float) -> list[str]:
@@ -159,16 +160,23 @@ def scale_to(
     with connected(context.obj) as inventory:
         for name in surplus_of(inventory.get_status(), count):
             _remove(inventory, name, context.obj.timeout)
-            typer.echo(f"{name} is removed", err=True)
+            say(f"{name} is removed", err=True)
 
 
 def surplus_of(status: Status, count: int) -> list[str]:
-    """Return the members that `count` leave out, the highest number first: node-4, node-3."""
-    found = {}
+    """Return the members that `count` leave out, the highest number first: node-4, node-3.
+
+    One that does not answer has its vote all the same: the leader says so.
+    """
+    names = {one.name for one in status.members if one.standing in {"voter", "learner"}}
     for member in status.members:
-        numbered = re.fullmatch(r".*-(\d+)", member.name)
-        if numbered and member.standing in {"voter", "learner"}:
-            found[member.name] = int(numbered[1])
+        if member.role == "leader":
+            names |= set(member.voters)
+    found = {}
+    for name in sorted(names):
+        numbered = re.fullmatch(r".*-(\d+)", name)
+        if numbered:
+            found[name] = int(numbered[1])
     surplus = [name for name, number in found.items() if number >= count]
     return sorted(surplus, key=lambda name: -found[name])
 

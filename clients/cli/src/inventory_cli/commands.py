@@ -12,9 +12,10 @@ from wire.settings import is_address
 
 from inventory_cli import session, shell
 from inventory_cli.cluster import cluster_app
-from inventory_cli.output import Output, console, show, show_rows, table, write_json
+from inventory_cli.output import Output, console, show, show_rows, shown, table, write_json
 from inventory_cli.services import services_app
 from inventory_cli.session import EXIT_USAGE, Connection, connected
+from inventory_cli.terminal import say
 from inventory_cli.up.command import up
 
 EPILOG = (
@@ -117,19 +118,19 @@ def login(
     elif sys.stdin.isatty():
         password = Prompt.ask("Password", password=True)
     else:
-        typer.echo("inventory: no terminal to ask on; use --password-stdin", err=True)
+        say("inventory: no terminal to ask on; use --password-stdin", err=True)
         raise typer.Exit(EXIT_USAGE)
     with connected(context.obj, as_nobody=True) as inventory:
         user = inventory.login(username, password)
         path = session.save_token(inventory.token or "")
-    typer.echo(f"logged in as {user.name} ({user.role}); token in {path}", err=True)
+    say(f"logged in as {user.name} ({user.role}); token in {path}", err=True)
 
 
 @app.command()
 def logout() -> None:
     """Forget the token on this machine."""
     session.forget_token()
-    typer.echo("logged out", err=True)
+    say("logged out", err=True)
 
 
 @app.command()
@@ -190,7 +191,7 @@ def item_update(
 ) -> None:
     """Change what is given of an item (producers, admins); stock has commands of its own."""
     if name is None and description is None and price is None:
-        typer.echo("inventory: give --name, --description or --price", err=True)
+        say("inventory: give --name, --description or --price", err=True)
         raise typer.Exit(EXIT_USAGE)
     money = None if price is None else parse_money(currency, price)
     with connected(context.obj) as inventory:
@@ -257,7 +258,7 @@ def order(
 ) -> None:
     """Order an item, or several in one step (customers, admins)."""
     if (item is None) == (not line):
-        typer.echo("inventory: give an item and a quantity, or --line ID:QUANTITY", err=True)
+        say("inventory: give an item and a quantity, or --line ID:QUANTITY", err=True)
         raise typer.Exit(EXIT_USAGE)
     lines = [parse_line(text) for text in line or []]
     with connected(context.obj) as inventory:
@@ -299,7 +300,7 @@ def status(
     if leader_pid:
         pids = [member.pid for member in found.members if member.name == found.leader]
         if not pids:
-            typer.echo("inventory: no member leads at the moment; try again", err=True)
+            say("inventory: no member leads at the moment; try again", err=True)
             raise typer.Exit(session.EXIT_NO_ANSWER)
         sys.stdout.write(f"{pids[0]}\n")
     elif output is Output.JSON:
@@ -334,11 +335,11 @@ def ask(
     if output is Output.JSON:
         write_json(answer)
         return
-    console().print(answer.text, markup=False, highlight=False)
+    console().print(shown(answer.text))
     if answer.rows:
         console().print(table(answer.columns, answer.rows))
     if answer.query:
-        typer.echo(f"understood as: {answer.query}", err=True)
+        say(f"understood as: {answer.query}", err=True)
 
 
 @app.command()
@@ -351,7 +352,7 @@ def checkpoint(
     if output is Output.JSON:
         write_json({"index": index})
     else:
-        typer.echo(index)
+        say(str(index))
 
 
 @app.command("shell")
@@ -378,7 +379,7 @@ def user_create(
 ) -> None:
     """Create a user; the password is asked for, or the first line of stdin."""
     if role not in ("customer", "producer", "admin", "machine"):
-        typer.echo(f"inventory: {role!r} is no role; see --help", err=True)
+        say(f"inventory: {role!r} is no role; see --help", err=True)
         raise typer.Exit(EXIT_USAGE)
     password = ask_password()
     with connected(context.obj) as inventory:
@@ -391,7 +392,7 @@ def user_password(context: typer.Context, user: UserId, request_id: RequestId = 
     password = ask_password()
     with connected(context.obj) as inventory:
         inventory.set_password(user, password, request_id)
-    typer.echo("password set; log in again where that user was logged in", err=True)
+    say("password set; log in again where that user was logged in", err=True)
 
 
 @user_app.command("disable")
@@ -431,7 +432,7 @@ def parse_money(currency: str, text: str) -> Money:
     try:
         return Money.parse(currency, text)
     except ValueError as error:
-        typer.echo(f"inventory: {error}", err=True)
+        say(f"inventory: {error}", err=True)
         raise typer.Exit(EXIT_USAGE) from error
 
 
@@ -440,7 +441,7 @@ def parse_line(text: str) -> tuple[int, int]:
     item, _, quantity = text.partition(":")
     whole = all(part.isascii() and part.isdigit() for part in (item, quantity))
     if not whole or not (1 <= int(item) <= WHOLE_MAX and 1 <= int(quantity) <= WHOLE_MAX):
-        typer.echo(f"inventory: {text!r} is not ID:QUANTITY, such as 3:2", err=True)
+        say(f"inventory: {text!r} is not ID:QUANTITY, such as 3:2", err=True)
         raise typer.Exit(EXIT_USAGE)
     return int(item), int(quantity)
 

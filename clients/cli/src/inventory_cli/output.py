@@ -8,10 +8,12 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-import typer
 from inventory_client import Money
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from inventory_cli.terminal import readable, say
 
 NAMES = frozenset(
     {"id", "item", "item id", "order id", "pid", "user", "user id"}
@@ -61,6 +63,14 @@ def cell(value: object, name: str) -> str:
             return str(value)
 
 
+def shown(text: str, style: str = "") -> Text:
+    """Return words for rich as they are; in a bare `str` it takes brackets and :names: for orders.
+
+    All that is not this program's own goes through here on its way to rich.
+    """
+    return Text(readable(text), style)
+
+
 def write_json(value: object) -> None:
     """Write one JSON document to stdout."""
     sys.stdout.write(json.dumps(plain(value), indent=2) + "\n")
@@ -81,9 +91,9 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
             isinstance(row[number], int | Money) and not isinstance(row[number], bool)
             for row in kept
         )
-        made.add_column(column, justify="right" if numeric else "left")
+        made.add_column(shown(column), justify="right" if numeric else "left")
     for row in kept:
-        made.add_row(*(cell(value, name) for value, name in zip(row, headings, strict=True)))
+        made.add_row(*(shown(cell(value, name)) for value, name in zip(row, headings, strict=True)))
     return made
 
 
@@ -94,7 +104,7 @@ def show_rows(output: Output, columns: Mapping[str, str], records: Iterable[obje
         write_json(kept)
         return
     if not kept:
-        typer.echo("nothing to show", err=True)
+        say("nothing to show", err=True)
         return
     rows = [[getattr(record, field) for field in columns.values()] for record in kept]
     console().print(table(columns, rows))
@@ -114,5 +124,5 @@ def show(output: Output, record: object) -> None:
     made.add_column(style="bold")
     made.add_column()
     for name, value in rows:
-        made.add_row(name, cell(value, name))
+        made.add_row(name, shown(cell(value, name)))
     console().print(made)

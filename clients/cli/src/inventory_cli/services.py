@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from inventory_cli.terminal import say
 from inventory_cli.up.layout import Currency, UpError, first_state, write_private
 
 services_app = typer.Typer(
@@ -72,5 +73,5 @@ def bootstrap(
         state = first_state(lambda name: (keys / name).read_text().strip(), currency, demo=demo)
         write_private(file, json.dumps(state, indent=2))
     except (OSError, UpError) as error:
-        typer.echo(f"inventory service bootstrap: {error}", err=True)
+        say(f"inventory service bootstrap: {error}", err=True)
         raise typer.Exit(1) from error

@@ -11,6 +11,7 @@ from inventory_client import (
     Inventory,
     InventoryError,
     NotAllowed,
+    OutcomeForgotten,
     OutcomeUnknown,
     Reads,
     Refused,
@@ -18,6 +19,8 @@ from inventory_client import (
     Unavailable,
     is_token,
 )
+
+from inventory_cli.terminal import say
 
 EXIT_REFUSED = 1
 EXIT_USAGE = 2
@@ -71,7 +74,7 @@ def read_token() -> str | None:
         except FileNotFoundError:
             return None
     if token and not is_token(token):
-        typer.echo(f"inventory: {path} holds no token; log in again", err=True)
+        say(f"inventory: {path} holds no token; log in again", err=True)
         raise typer.Exit(EXIT_NOT_ALLOWED)
     return token or None
 
@@ -83,7 +86,7 @@ def token_trouble(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         said = f"the token file {path} cannot be used: {error.strerror}"
-        typer.echo(f"inventory: {said}; INVENTORY_TOKEN_FILE names another", err=True)
+        say(f"inventory: {said}; INVENTORY_TOKEN_FILE names another", err=True)
         raise typer.Exit(EXIT_REFUSED) from error
 
 
@@ -104,6 +107,8 @@ def explain(error: InventoryError, address: str) -> str:
             f"{text}\nIs a gateway running at {address}? `inventory up` starts one here, "
             f"--address names another."
         )
+    if isinstance(error, OutcomeForgotten):  # the same request id would come to this again
+        return f"{text}\nLook with: inventory orders, or inventory item get ID"
     if isinstance(error, OutcomeUnknown) and error.request_id:
         return f"{text}\nTry again with --request-id {error.request_id}"
     if isinstance(error, Unauthenticated):
@@ -123,5 +128,5 @@ def connected(connection: Connection, *, as_nobody: bool = False) -> Iterator[In
         try:
             yield inventory
         except InventoryError as error:
-            typer.echo(f"inventory: {explain(error, connection.address)}", err=True)
+            say(f"inventory: {explain(error, connection.address)}", err=True)
             raise typer.Exit(exit_code(error)) from error

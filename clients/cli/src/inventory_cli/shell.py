@@ -16,6 +16,7 @@ from rich.prompt import Prompt
 
 from inventory_cli.output import console, table
 from inventory_cli.session import Connection, explain
+from inventory_cli.terminal import say
 
 Result = TypeVar("Result")
 HELP = "commands: get_all, get_item, restock, order, delete, llm, logout, exit"
@@ -61,7 +62,7 @@ class Shell:
             "order": self._order,
             "delete": self._delete,
             "llm": self._llm,
-            "help": lambda: typer.echo(HELP),
+            "help": lambda: say(HELP),
         }
 
     def run(self) -> None:
@@ -79,7 +80,7 @@ class Shell:
             except InventoryError as error:
                 self._say(error)
                 continue
-            typer.echo(f"Hello {user.name}, you are a {user.role}. {HELP}")
+            say(f"Hello {user.name}, you are a {user.role}. {HELP}")
             return
 
     def _work(self) -> None:
@@ -92,18 +93,18 @@ class Shell:
                 return
             action = self._commands.get(command)
             if action is None:
-                typer.echo(f"{command!r} is not known; {HELP}" if command else HELP, err=True)
+                say(f"{command!r} is not known; {HELP}" if command else HELP, err=True)
                 continue
             try:
                 action()
             except InventoryError as error:
                 self._say(error)
             except ValueError as error:
-                typer.echo(str(error), err=True)
+                say(str(error), err=True)
 
     def _say(self, error: InventoryError) -> None:
         known_here = isinstance(error, Unauthenticated)  # the shell itself asks for a login
-        typer.echo(str(error) if known_here else explain(error, self._address), err=True)
+        say(str(error) if known_here else explain(error, self._address), err=True)
 
     def _sent(self, send: Callable[[str | None], Result]) -> Result:
         """Send a mutation under a request id of its own, and again under the same while asked."""
@@ -112,7 +113,7 @@ class Shell:
             try:
                 return send(request_id)
             except OutcomeUnknown as unknown:
-                typer.echo(str(unknown), err=True)
+                say(str(unknown), err=True)
                 if ask("Send the same request again (yes or no)").lower() not in {"y", "yes"}:
                     raise
                 request_id = unknown.request_id
@@ -127,8 +128,9 @@ class Shell:
         self._show(list(self._inventory.items()))
 
     def _get_item(self) -> None:
-        self._last = whole_number(ask("Item id"))
-        self._show([self._inventory.get_item(self._last)])
+        item = self._inventory.get_item(whole_number(ask("Item id")))
+        self._last = item.id
+        self._show([item])
 
     def _restock(self) -> None:
         given = ask("Item id (blank adds an item)")
@@ -177,16 +179,16 @@ class Shell:
         placed = self._sent(
             lambda request_id: self._inventory.order_item(item, quantity, request_id)
         )
-        typer.echo(f"order {placed.order_id}: {placed.total}, {placed.on_hand_after} left on hand")
+        say(f"order {placed.order_id}: {placed.total}, {placed.on_hand_after} left on hand")
 
     def _delete(self) -> None:
         wanted = whole_number(ask("Item id"))
         item = self._sent(lambda request_id: self._inventory.delete_item(wanted, request_id))
-        typer.echo(f"deleted item {item.id}, {item.name}")
+        say(f"deleted item {item.id}, {item.name}")
 
     def _llm(self) -> None:
         answer = self._inventory.ask(ask("Question"))
-        typer.echo(answer.text)
+        say(answer.text)
         if answer.rows:
             console().print(table(answer.columns, answer.rows))
 
@@ -200,9 +202,11 @@ def whole_number(text: str) -> int:
 
 def run(connection: Connection) -> int:
     """Run the shell; return the exit status."""
-    with Inventory(connection.address, timeout=connection.timeout) as inventory:
+    with Inventory(
+        connection.address, timeout=connection.timeout, reads=connection.reads
+    ) as inventory:
         try:
             Shell(inventory, connection.address).run()
         except Leave:
-            typer.echo("bye", err=True)
+            say("bye", err=True)
     return 0

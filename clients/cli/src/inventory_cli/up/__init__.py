@@ -2,6 +2,8 @@
 
 - `layout`: where things lie below the data directory, and what the first start makes there.
 - `processes`: the children: started, watched, started again, stopped.
+- `pids`: their process ids, for whoever finds them left running.
+- `readiness`: when the system is ready, and who is missing then.
 - `view`: what is shown: a live table on a terminal, lines elsewhere.
 - `command`: the command itself.
 """

@@ -1,5 +1,6 @@
 """`inventory up`."""
 
+import contextlib
 import signal
 import sys
 import threading
@@ -9,10 +10,12 @@ from types import FrameType
 from typing import Annotated
 
 import typer
-from inventory_client import Status
 
+from inventory_cli.terminal import say
 from inventory_cli.up.layout import PROCESSES, Currency, Layout, UpError, environments, is_free
+from inventory_cli.up.pids import PidFiles
 from inventory_cli.up.processes import Child, Children
+from inventory_cli.up.readiness import Readiness
 from inventory_cli.up.view import LineView, LiveView, Watcher
 
 TURN_SECONDS = 0.2
@@ -43,7 +46,7 @@ def up(
             children = _prepare(layout, lock.fileno(), port, currency, demo=demo, restart=restart)
             _run(layout, port, children)
     except UpError as error:
-        typer.echo(f"inventory up: {error}", err=True)
+        say(f"inventory up: {error}", err=True)
         raise typer.Exit(1) from error
 
 
@@ -72,49 +75,57 @@ def _run(layout: Layout, port: int, children: Children) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     address = f"127.0.0.1:{port}"
+    ready = f"ready: try `inventory --address {address} {layout.login()}`"
     watcher = Watcher(address, layout.secret("health.key"))
     heading = f"inventory at {address}, data in {layout.data}"
     view = LiveView(children, heading) if sys.stdout.isatty() else LineView(children, heading)
-    children.start()
-    watcher.start()
-    try:
-        _watch(layout, address, children, watcher, view, stopped)
-    finally:
-        view.close()
-        watcher.stop()
-        children.stop()
-        for child in children.children:
-            (layout.run / f"{child.name}.pid").unlink(missing_ok=True)
-        typer.echo("stopped", err=True)
+    pids = PidFiles(layout)
+    with contextlib.ExitStack() as ending:  # the last first, and each whatever the others raise
+        ending.callback(_say_stopped)
+        ending.callback(view.close)
+        ending.callback(pids.forget, children)
+        ending.callback(watcher.wait)
+        ending.callback(children.stop)
+        ending.callback(watcher.end)
+        children.start()
+        watcher.start()
+        _watch(ready, children, watcher, view, pids, stopped)
+
+
+def _say_stopped() -> None:
+    with contextlib.suppress(OSError):  # the terminal may be gone, the disk full
+        say("stopped", err=True)
 
 
 def _watch(
-    layout: Layout,
-    address: str,
+    ready: str,
     children: Children,
     watcher: Watcher,
     view: LiveView | LineView,
+    pids: PidFiles,
     stopped: threading.Event,
 ) -> None:
-    """Show what happens; say once that it is ready, and give up when it never is."""
+    """Show what happens; say `ready` once it is, and give up when it never is."""
     began = time.monotonic()
-    ready = False
+    readiness = Readiness(children)
     while not stopped.wait(TURN_SECONDS):
         children.watch()
-        for child in children.children:
-            layout.note_pid(child.name, child.pid)
-        if not ready:
-            ready = _is_ready(watcher.status)
-            if ready:
-                view.say(f"ready: try `inventory --address {address} {layout.login()}`")
-                view.say(f"how it is: http://{children.page}/")
-            elif time.monotonic() - began > READY_SECONDS_MAX:
-                words = "; ".join(f"{c.name}: {c.last_words()}" for c in children.children)
-                raise UpError(f"nobody leads after {READY_SECONDS_MAX:.0f} s: {words}")
-        view.draw(watcher.status)
+        pids.keep(children)
+        was_ready = readiness.is_ready
+        readiness.look(watcher.status, time.monotonic())
+        if readiness.is_ready and not was_ready:
+            view.say(ready)
+            view.say(f"how it is: http://{children.page}/")
+        elif not readiness.is_ready and time.monotonic() - began > READY_SECONDS_MAX:
+            words = "; ".join(f"{c.name}: {c.last_words()}" for c in children.children)
+            raise UpError(f"{_obstacle(watcher)} after {READY_SECONDS_MAX:.0f} s: {words}")
+        view.draw(watcher.status, readiness.troubles())
 
 
-def _is_ready(status: Status | None) -> bool:
-    return status is not None and all(
-        member.reachable and member.leader for member in status.members
-    )
+def _obstacle(watcher: Watcher) -> str:
+    """Say what is missing for the system to be ready."""
+    if watcher.status is None:
+        return f"nobody says how the members are ({watcher.trouble or 'no answer'})"
+    if not watcher.status.leader:
+        return "nobody leads"
+    return f"{watcher.status.leader} leads and no majority follows"

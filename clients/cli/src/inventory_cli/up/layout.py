@@ -87,8 +87,8 @@ class Layout:
     def lock(self) -> TextIO:
         """Hold the directory until the returned file is closed, here and in every child.
 
-        Raises UpError when another holds it: an `inventory up`, or what one left running that was
-        killed.
+        Raises UpError when it cannot be written, and when another holds it: an `inventory up`, or
+        what one left running that was killed.
         """
         try:
             self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -101,19 +101,26 @@ class Layout:
         except BlockingIOError:
             with lock:
                 raise UpError(self._in_use(lock.read().strip())) from None
-        lock.truncate()
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
+        try:
+            os.truncate(lock.fileno(), 0)
+            os.write(lock.fileno(), f"{os.getpid()}\n".encode())
+        except OSError as error:
+            lock.close()
+            raise UpError(f"the data directory {self.data} cannot be written: {error}") from error
         return lock
 
     def note_pid(self, name: str, pid: int) -> None:
         """Keep a child's process id, 0 for none, for whoever finds the system left running.
 
-        Whole at every moment: the next supervisor may read while this one is killed.
+        Whole at every moment: the next supervisor may read while this one is killed. Removed with
+        its process, which a full disk allows. Raises OSError.
         """
-        partial = self.run / f"{name}.partial"
+        path, partial = self.run / f"{name}.pid", self.run / f"{name}.partial"
+        if not pid:
+            path.unlink(missing_ok=True)
+            return
         partial.write_text(f"{pid}\n")
-        partial.replace(self.run / f"{name}.pid")
+        partial.replace(path)
 
     def _in_use(self, owner: str) -> str:
         """Say who holds the directory; `owner` is the pid in the lock."""

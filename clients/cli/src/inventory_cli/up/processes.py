@@ -1,16 +1,19 @@
 """The children: started, watched, started again, stopped. Each by its own pid."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 RESTART_SECONDS = 3.0
-STOP_SECONDS_MAX = 10.0
+AROUND_SECONDS_MAX = 5.0  # that what is around the members is given to end
+MEMBERS_SECONDS_MAX = 10.0
 MODULES = {  # everything else is a member
     "gateway": "gateway",
     "assistant": "assistant",
@@ -31,11 +34,12 @@ class Child:
     died_at: float | None = None  # on the monotonic clock
     status: int = 0  # how it died: negative for a signal
     starts: int = 0
+    unlogged: str = ""  # why its output is kept nowhere; empty: it is in its log
 
     def start(self) -> None:
-        """Run it, with its output in its log."""
+        """Run it, with its output in its log if that can be opened; raise OSError."""
         module = MODULES.get(self.name, "inventory_node")
-        with self.log.open("ab") as log:
+        with self._open_log() as log:
             # A session of its own: Ctrl-C is for the supervisor, which stops them in order.
             self.process = subprocess.Popen(  # noqa: S603  # our own modules
                 [sys.executable, "-m", module],
@@ -49,14 +53,31 @@ class Child:
         self.died_at = None
         self.starts += 1
 
+    def _open_log(self) -> BinaryIO:
+        """Return its log; nothing instead where the disk does not let it be opened."""
+        try:
+            log = self.log.open("ab")
+        except OSError as error:
+            self.unlogged = str(error.strerror)
+            return Path(os.devnull).open("ab")
+        self.unlogged = ""
+        return log
+
+    @property
+    def has_died(self) -> bool:
+        """Whether it ever ended by itself, and may run again."""
+        return self.died_at is not None or self.starts > 1
+
     @property
     def pid(self) -> int:
         """Its process id, 0 while it does not run."""
         return self.process.pid if self.process is not None and self.died_at is None else 0
 
     def last_words(self) -> str:
-        """Return the last line that it wrote."""
-        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        """Return the last line that it wrote, as far as its log can be read."""
+        lines: list[str] = []
+        with contextlib.suppress(OSError):
+            lines = self.log.read_text(errors="replace").splitlines()
         return lines[-1] if lines else ""
 
 
@@ -64,7 +85,8 @@ class Child:
 class Children:
     """All of them.
 
-    - A child that died is noticed once, and started again after RESTART_SECONDS if `restart`.
+    - A child that died is noticed once, and started again after RESTART_SECONDS if `restart`; so is
+      one that could not be started.
     """
 
     children: list[Child]
@@ -80,7 +102,20 @@ class Children:
     def start(self) -> None:
         """Start all."""
         for child in self.children:
+            self._start(child)
+
+    def _start(self, child: Child) -> bool:
+        """Start one and note what is wrong; tell whether it runs."""
+        try:
             child.start()
+        except OSError as error:
+            child.died_at = time.monotonic()
+            self.notes.append(f"{child.name} cannot be started ({error.strerror}){self._next()}")
+            return False
+        if child.unlogged:
+            why = f"runs without a log until it is started again: {child.unlogged}"
+            self.notes.append(f"{child.name} {why}")
+        return True
 
     def watch(self) -> None:
         """Notice who died, and start again whose time has come."""
@@ -90,28 +125,30 @@ class Children:
                 if child.process is not None and child.process.poll() is not None:
                     child.died_at, child.status = now, child.process.returncode
                     self.notes.append(f"{child.name} died ({_how(child.status)}){self._next()}")
-            elif self.restart and now - child.died_at >= RESTART_SECONDS:
-                child.start()
+            elif self.restart and now - child.died_at >= RESTART_SECONDS and self._start(child):
                 self.notes.append(f"{child.name} started again, pid {child.pid}")
 
     def _next(self) -> str:
         return f", starts again in {RESTART_SECONDS:.0f} s" if self.restart else ""
 
     def stop(self) -> None:
-        """Stop all: clients' side first, so that nothing new arrives at the members."""
-        for child in reversed(self.children):
-            if child.process is not None and child.process.poll() is None:
-                child.process.send_signal(signal.SIGTERM)
-        give_up = time.monotonic() + STOP_SECONDS_MAX
-        for process in self._running():
-            try:
-                process.wait(max(0.0, give_up - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        """Stop all: what is around the members first, so that nothing new arrives at them."""
+        _end([child for child in self.children if child.name in MODULES], AROUND_SECONDS_MAX)
+        _end([child for child in self.children if child.name not in MODULES], MEMBERS_SECONDS_MAX)
 
-    def _running(self) -> Iterable[subprocess.Popen[bytes]]:
-        return [child.process for child in self.children if child.process is not None]
+
+def _end(children: Sequence[Child], seconds: float) -> None:
+    """Tell them to end, all at once; kill who has not after so many seconds."""
+    running = [one.process for one in children if one.process is not None]
+    for process in running:
+        process.terminate()
+    give_up = time.monotonic() + seconds
+    for process in running:
+        try:
+            process.wait(max(0.0, give_up - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _how(status: int) -> str:

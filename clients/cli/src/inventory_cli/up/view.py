@@ -1,22 +1,26 @@
 """What is shown while the system runs: a live table on a terminal, plain lines elsewhere."""
 
+import contextlib
+import errno
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-import typer
-from inventory_client import Inventory, InventoryError, Status
+from inventory_client import Inventory, InventoryError, Status, Unauthenticated
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from inventory_cli.output import shown
+from inventory_cli.terminal import say
 from inventory_cli.up.layout import MEMBERS
 from inventory_cli.up.processes import Children
 
 NOTES_SHOWN = 8
 ASK_SECONDS_MAX = 1.5
 ASK_PAUSE_SECONDS = 0.25
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Watcher:
@@ -29,25 +33,33 @@ class Watcher:
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="inventory-status", daemon=True)
         self.status: Status | None = None
+        self.trouble = ""  # why there is no status
 
     def start(self) -> None:
         """Begin to ask."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Stop asking."""
+    def end(self) -> None:
+        """Ask no more."""
         self._end.set()
-        self._thread.join()
+
+    def wait(self) -> None:
+        """Wait for the answer to what was asked last."""
+        if self._thread.is_alive():
+            self._thread.join()
 
     def _run(self) -> None:
+        is_known = False
         with Inventory(self._address, timeout=ASK_SECONDS_MAX) as inventory:
             while not self._end.wait(ASK_PAUSE_SECONDS):
                 try:
-                    if inventory.token is None:
+                    if not is_known:
                         inventory.login("health", self._key)
+                    is_known = True
                     self.status = inventory.get_status()
-                except InventoryError:
-                    self.status = None
+                except InventoryError as error:
+                    self.status, self.trouble = None, str(error)
+                    is_known = is_known and not isinstance(error, Unauthenticated)
 
 
 def members_table(children: Children, status: Status | None) -> Table:
@@ -90,19 +102,21 @@ class LiveView:
         self._live = Live(console=Console(), auto_refresh=False)
         self._live.start()
 
-    def draw(self, status: Status | None) -> None:
-        """Draw."""
-        notes = [Text(note, style="dim") for note in self._children.notes[-NOTES_SHOWN:]]
+    def draw(self, status: Status | None, troubles: Sequence[str]) -> None:
+        """Draw; `troubles` stand there for as long as they are given."""
         table = members_table(self._children, status)
-        self._live.update(Group(Text(self._heading), table, *notes), refresh=True)
+        lines = [shown(trouble, "yellow") for trouble in troubles]
+        lines += [shown(note, "dim") for note in self._children.notes[-NOTES_SHOWN:]]
+        self._live.update(Group(shown(self._heading), table, *lines), refresh=True)
 
     def say(self, line: str) -> None:
         """Keep a line in the heading."""
         self._heading = f"{self._heading}\n{line}"
 
     def close(self) -> None:
-        """Leave the last table on the terminal."""
-        self._live.stop()
+        """Leave the last table on the terminal, if that is still there."""
+        with contextlib.suppress(OSError):
+            self._live.stop()
 
 
 class LineView:
@@ -112,13 +126,18 @@ class LineView:
         """Write to stdout."""
         self._children = children
         self._noted = 0
+        self._troubles: Sequence[str] = ()
         self._leader = ""
         self.say(heading)
 
-    def draw(self, status: Status | None) -> None:
-        """Write what changed."""
+    def draw(self, status: Status | None, troubles: Sequence[str]) -> None:
+        """Write what changed; each of the `troubles` when it comes."""
         for note in self._fresh():
             self.say(note)
+        for trouble in troubles:
+            if trouble not in self._troubles:
+                self.say(trouble)
+        self._troubles = troubles
         if status is not None and status.leader and status.leader != self._leader:
             self._leader = status.leader
             terms = [member.term for member in status.members if member.name == status.leader]
@@ -130,9 +149,13 @@ class LineView:
         return fresh
 
     def say(self, line: str) -> None:
-        """Write a line at once."""
-        typer.echo(line)
-        sys.stdout.flush()
+        """Write a line at once; one for which there is no room on the disk is lost."""
+        try:
+            say(line)
+            sys.stdout.flush()
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
 
     def close(self) -> None:
         """Write what is left."""

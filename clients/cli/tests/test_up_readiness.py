@@ -1,0 +1,135 @@
+"""When `inventory up` says that it is ready, and whom it misses then."""
+
+from pathlib import Path
+
+import pytest
+from inventory_cli.up import view
+from inventory_cli.up.processes import Child, Children
+from inventory_cli.up.readiness import STRAGGLER_SECONDS, Readiness, missing_of
+from inventory_cli.up.view import Watcher
+from inventory_client import Inventory, Member, Status, Unauthenticated, User
+
+VOTERS = ("node-0", "node-1", "node-2")
+
+
+def status(following: str, leader: str = "node-0", voters: tuple[str, ...] = VOTERS) -> Status:
+    """Return a cluster in which the members with these numbers follow the leader."""
+    members = tuple(
+        Member(
+            name=name,
+            address="a:1",
+            reachable=name[-1] in following,
+            role="",
+            term=1,
+            leader=leader if name[-1] in following else "",
+            commit_index=1,
+            applied_index=1,
+            durable_index=1,
+            pid=1,
+            version="1",
+            state_hash=None,
+            standing="voter",
+            id=1,
+            voters=voters,
+        )
+        for name in VOTERS
+    )
+    return Status("c", leader, members)
+
+
+@pytest.mark.parametrize(
+    ("seen", "missing"),
+    [
+        (None, None),
+        (status("012"), set()),
+        (status("01"), {"node-2"}),
+        (status("0"), None),
+        (status("12", leader=""), None),
+        (status("01", voters=("node-0", "node-1")), set()),  # node-2 was removed
+        (status("012", voters=(*VOTERS, "node-3")), {"node-3"}),
+        (status("01", voters=(*VOTERS, "node-3")), None),  # half of four
+    ],
+)
+def test_a_leader_and_a_majority_are_enough(seen: Status | None, missing: set[str] | None) -> None:
+    """Of those that have a vote."""
+    assert missing_of(seen) == missing
+
+
+@pytest.fixture
+def children() -> Children:
+    """Return three members that were started."""
+    run = Path("/data/run")
+    return Children([Child(name, {}, run / f"{name}.log", 0, starts=1) for name in VOTERS])
+
+
+def test_who_is_slow_is_waited_for(children: Children) -> None:
+    """For a while; who comes in that time is not missing."""
+    readiness = Readiness(children)
+    readiness.look(status("01"), 10.0)
+    assert not readiness.is_ready
+    readiness.look(status("012"), 10.2)
+    assert readiness.is_ready
+    assert readiness.troubles() == []
+
+
+def test_who_is_too_slow_is_said_until_it_comes(children: Children) -> None:
+    """With its log, where it is one of ours."""
+    readiness = Readiness(children)
+    readiness.look(status("01"), 10.0)
+    readiness.look(status("01"), 10.0 + STRAGGLER_SECONDS)
+    assert readiness.is_ready
+    said = "node-2 is missing, the others serve without it; its log is /data/run/node-2.log"
+    assert readiness.troubles() == [said]
+    readiness.look(None, 20.0)
+    readiness.look(status("12", leader="node-1"), 21.0)
+    assert readiness.troubles() == []
+    assert children.notes == ["node-2 is there"]
+
+
+def test_who_died_is_not_waited_for(children: Children) -> None:
+    """It was seen to die: its log says why."""
+    children.children[2].died_at = 9.0
+    readiness = Readiness(children)
+    readiness.look(status("01"), 10.0)
+    assert readiness.is_ready
+    children.children[2].died_at, children.children[2].starts = None, 2
+    again = Readiness(children)
+    again.look(status("01"), 12.0)
+    assert again.is_ready
+
+
+def test_a_member_of_somebody_else_has_its_log_elsewhere(children: Children) -> None:
+    """It was added by hand."""
+    readiness = Readiness(children)
+    four = (*VOTERS, "node-3")
+    readiness.look(status("012", voters=four), 10.0)
+    readiness.look(status("012", voters=four), 10.0 + STRAGGLER_SECONDS)
+    assert readiness.troubles() == ["node-3 is missing, the others serve without it"]
+
+
+def test_the_watcher_logs_in_again_when_its_login_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After the twelve hours that a token holds."""
+    monkeypatch.setattr(view, "ASK_PAUSE_SECONDS", 0)
+    said: list[str] = []
+    watcher = Watcher("127.0.0.1:1", "key")
+
+    def get_status(_: Inventory) -> Status:
+        said.append("status")
+        if len(said) == 3:
+            raise Unauthenticated("The token has expired.")
+        if len(said) > 3:
+            watcher.end()
+        return status("012")
+
+    def login(*_: object) -> User:
+        said.append("login")
+        return None  # type: ignore[return-value]  # nobody looks at it
+
+    monkeypatch.setattr(Inventory, "login", login)
+    monkeypatch.setattr(Inventory, "get_status", get_status)
+    watcher.start()
+    watcher.wait()
+    assert said == ["login", "status", "status", "login", "status"]
+    assert watcher.status == status("012")
