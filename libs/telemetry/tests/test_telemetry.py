@@ -32,6 +32,25 @@ def test_a_log_line_is_json_with_its_service() -> None:
     assert told["timestamp"].endswith("Z")
 
 
+@pytest.mark.slow
+def test_a_line_that_cannot_be_written_is_lost_and_nothing_with_it() -> None:
+    """The disk that holds the log is full; the service goes on."""
+    program = (
+        "import structlog\n"
+        "from telemetry import logs\n"
+        "logs.configure('tester', 'info', 'json')\n"
+        "for _ in range(1_000):\n"
+        "    structlog.get_logger().info('happened', where='x' * 1_000)\n"
+        "print('went on')\n"
+    )
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        done = subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=full, text=True,
+            check=False, timeout=60,
+        )  # fmt: skip
+    assert done.stdout == "went on\n"
+
+
 def test_metrics_are_served() -> None:
     """On the address that was configured."""
     registry = CollectorRegistry()

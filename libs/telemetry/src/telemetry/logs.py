@@ -1,10 +1,32 @@
 """Structured logs on stderr: JSON lines for machines, aligned columns for people."""
 
+import contextlib
 import logging
 import sys
-from typing import Literal
+from typing import Literal, TextIO, cast
 
 import structlog
+
+
+class Losing:
+    """A stream that loses a line which cannot be written, on a full disk for instance.
+
+    A log tells of the service and must not end it.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        """Write to `stream`."""
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        """Write a line, or lose it."""
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        """Flush what is there, or lose it."""
+        with contextlib.suppress(OSError):
+            self._stream.flush()
 
 
 def configure(service: str, level: str = "info", form: Literal["json", "console"] = "json") -> None:
@@ -26,6 +48,6 @@ def configure(service: str, level: str = "info", form: Literal["json", "console"
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[level.upper()]
         ),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", Losing(sys.stderr))),
         cache_logger_on_first_use=True,
     )
