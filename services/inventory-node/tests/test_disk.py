@@ -110,6 +110,15 @@ def test_a_file_that_does_not_fit_is_not_left_behind(
     assert events.get() == DiskDone(1), "the same job, once there is space"
 
 
+def test_a_job_that_is_given_again_is_done_once(disk: ThreadedDisk, events: Events) -> None:
+    """The try before may still be under way: it may even find space."""
+    job: list[DiskOperation] = [CreateFile("a", 512), WriteAt("a", 0, b"x"), SyncFile("a")]
+    for ticket in (1, 1, 2):
+        disk.run(job if ticket == 1 else [WriteAt("a", 1, b"y")], ticket)
+    assert [events.get() for _ in range(3)] == [DiskDone(1), DiskDone(1), DiskDone(2)]
+    assert disk.read("a")[:3] == b"xy\0"
+
+
 def test_no_space_in_the_middle_of_a_job_is_a_failure(
     disk: ThreadedDisk, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:

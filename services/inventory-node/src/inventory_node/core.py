@@ -67,7 +67,7 @@ class Node:
             settings, ports.observer, machine, self._proposals, self._flushing
         )
         self._reading = Reading(settings, self._answers, machine, ports)
-        self._outgoing = Outgoing(ports.store, ports.transport)
+        self._outgoing = Outgoing(ports.store, ports.transport, retry_ticks)
         self._incoming = Incoming(settings.member_id, ports.store, ports.transport)
         self._membership = Membership(settings, self._answers, ports)
         self._membership.configured(self._raft.configuration)
@@ -145,13 +145,14 @@ class Node:
         match event:
             case events.ChunkReceived():
                 problem = "this member is starting or stopping" if self._is_deaf else ""
-                self._incoming.chunk(event, self._raft.term, self._raft.commit_index, problem)
+                self._incoming.chunk(event, self._raft, problem)
             case _ if self._is_deaf:
                 pass
             case events.Tick():
                 self._raft.tick()
                 self._flushing.tick()
                 self._journal.tick()
+                self._outgoing.tick()
                 if self._journal.hangs(self._settings.disk_hung_ticks):
                     self._raft.step_down()  # the disk hangs, the others' may not
                 self._send(self._surveys.tick(self._raft))
@@ -221,7 +222,7 @@ class Node:
         self._flushing.start()
         self._reading.flushed(self._flushing, leads=self._raft.role is Role.LEADER)
         self._incoming.start(store_idle=self._flushing.idle)
-        self._outgoing.start(self._raft.term, self._flushing.durable_index)
+        self._outgoing.start(self._raft.term, self._flushing.durable_index, self._incoming)
 
     def _advance(self) -> None:
         """Propose and ask what waits, and discharge what consensus owes.
@@ -252,7 +253,7 @@ class Node:
         self._applying.add(ready.committed)
         self._reading.confirmed(ready.reads)
         self._reading.dropped(ready.dropped_reads)
-        self._outgoing.wanted(ready.snapshots)
+        self._outgoing.noted(ready)
         if ready.configuration is not None:
             self._membership.configured(ready.configuration)
             self._membership.announce(self._raft)
@@ -291,8 +292,7 @@ class Node:
 
     def _became_durable(self) -> None:
         """Give up the part of the log that the database has made superfluous."""
-        index = self._flushing.give_up(self._outgoing.pinned_index)
-        if index:
+        if index := self._flushing.give_up(self._outgoing.pinned_index):
             self._raft.compact(index)
             self._journal.cut(index)
 
@@ -302,7 +302,7 @@ class Node:
         if message is not None and not self._stopping:
             self._raft.step(message)
             self._advance()
-            self._incoming.decided(self._raft.commit_index)
+            self._incoming.decided(self._raft)
 
     def _replaced(self, ticket: int) -> None:
         """Go on from the state that a snapshot brought."""

@@ -127,7 +127,7 @@ class Hashed:
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """A snapshot file is ready to be sent."""
+    """A snapshot file is ready to be sent; without a path there was no space for one."""
 
     ticket: int
     header: SnapshotHeader

@@ -129,7 +129,8 @@ class Disk(Protocol):
     def run(self, operations: Sequence[DiskOperation], ticket: int) -> None:
         """Do these in order, off the loop; then `DiskDone(ticket)` or `DiskFailed(ticket, …)`.
 
-        `DiskFull(ticket)` instead where the first creates a file, and there is no space for it.
+        `DiskFull(ticket)` instead where the first creates a file, and there is no space for it. The
+        same ticket may be given again then; a job is done once however often it is given.
         """
         ...
 
@@ -143,7 +144,8 @@ class Store(Protocol):
     def flush(self, changes: Changes, ticket: int) -> None:
         """Write all of `changes` in one synced transaction; then `Flushed(ticket)`.
 
-        `StoreFull(ticket)` instead where there is no space for it: nothing was written.
+        `StoreFull(ticket)` instead where there is no space for it: nothing was written. The same
+        ticket may be given again then; it is written once however often it is given.
         """
         ...
 
@@ -159,7 +161,10 @@ class Store(Protocol):
         ...
 
     def copy(self, ticket: int) -> None:
-        """Copy the flushed state to a file; then `Copied`, whose header names no members."""
+        """Copy the flushed state to a file; then `Copied`, whose header names no members.
+
+        Its path is empty where there was no space: nothing is left of the copy.
+        """
         ...
 
     def stage(self, header: SnapshotHeader, offset: int, data: bytes, ticket: int) -> None:

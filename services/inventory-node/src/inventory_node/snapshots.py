@@ -1,44 +1,73 @@
 """Snapshots: out to peers that are behind the log, and in from a leader that this member is behind.
 
-Out: a copy of the flushed state, streamed by the transport; the log is pinned above it meanwhile.
+Out: a copy of the flushed state, streamed by the transport; the log is pinned above it meanwhile,
+within a bound. A copy that finds no space, or a stream that fails, is tried again after a rest.
 In: chunks are staged on disk, consensus decides, the log records the switch, the store switches.
 A crash between record and switch is finished at the next start, by the record.
 """
 
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import replace
 
 from raft import RawNode
 from raft.messages import InstallSnapshot, SnapshotMeta
+from raft.ready import Ready
 
 from inventory_node.events import ChunkReceived, Copied, SnapshotSent, Staged
 from inventory_node.ports import SnapshotHeader, Store, Transport
+
+# Of the log, kept in memory and on disk for a peer that is being sent a snapshot. Not a multiple of
+# the database's size: memory does not grow with that. An eighth of the chart's limit for a member,
+# a minute of orders at the highest pace measured, and hours at a shop's.
+PINNED_BYTES_MAX = 256 << 20
+ENTRY_BYTES = 200  # of memory that an entry takes besides its payload, as measured
+DOUBLINGS_MAX = 4  # of the rest after a snapshot that failed
+NOT_APPLIED = "this member's log holds that much, and it is not applied yet: ask again"
 
 
 class Outgoing:
     """Snapshots to peers, one copy and one stream at a time.
 
     - A peer is queued once at most, so the queue is bounded by the members.
-    - The log keeps what follows the snapshot until its stream has ended.
+    - The log keeps what follows the snapshot until its stream has ended, or until that is more than
+      `PINNED_BYTES_MAX`: a newer snapshot is sent then.
+    - No copy is made while a snapshot is being installed: the database is behind the log's base.
+    - After one that failed, the next waits: twice as long for each in a row, up to a bound.
     """
 
-    def __init__(self, store: Store, transport: Transport) -> None:
-        """Start with nothing to send."""
+    def __init__(self, store: Store, transport: Transport, retry_ticks: int) -> None:
+        """Start with nothing to send; `retry_ticks` is the first rest after a failure."""
         self._store = store
         self._transport = transport
         self._peers: deque[int] = deque()
         self._peer: int | None = None  # whose copy or stream is under way
         self._term = 0  # in which this member led when it began the copy
         self._ticket = 0
+        self._retry_ticks = retry_ticks
+        self._rest_ticks = 0  # that are left
+        self._failures = 0  # in a row
+        self._pinned_bytes = 0  # that the log took since the pin
         self.pinned_index: int | None = None
         self.forbidden = False  # the state is not fit to be given away
 
-    def wanted(self, peers: Iterable[int]) -> None:
-        """Queue peers that are behind the log."""
-        for peer in peers:
+    def noted(self, ready: Ready) -> None:
+        """Queue peers that are behind the log; see it grow, and give up a pin that keeps too much.
+
+        What is under way then is of no use to its peer: the log will not go on from there.
+        """
+        for peer in ready.snapshots:
             if peer not in self._peers and peer != self._peer:
                 self._peers.append(peer)
+        if self.pinned_index is None:
+            return
+        self._pinned_bytes += sum(ENTRY_BYTES + len(entry.payload) for entry in ready.entries)
+        if self._pinned_bytes > PINNED_BYTES_MAX:
+            self.pinned_index = None
+            self._transport.cut_snapshots()
+
+    def tick(self) -> None:
+        """Let time pass after a failure."""
+        self._rest_ticks = max(0, self._rest_ticks - 1)
 
     def forbid(self) -> None:
         """Give nobody this state any more."""
@@ -50,26 +79,31 @@ class Outgoing:
         """Forget who waits; a copy or stream under way ends by itself, in the term it began in."""
         self._peers.clear()
 
-    def start(self, term: int, durable_index: int) -> None:
+    def start(self, term: int, durable_index: int, incoming: "Incoming") -> None:
         """Begin the next copy; it shows the state at `durable_index` or later."""
-        if self._peer is None and self._peers and not self.forbidden:
+        is_held = self.forbidden or incoming.installing or self._rest_ticks > 0
+        if self._peer is None and self._peers and not is_held:
             self._peer = self._peers.popleft()
             self._term = term
             self.pinned_index = durable_index
+            self._pinned_bytes = 0
             self._ticket += 1
             self._store.copy(self._ticket)
 
     def copied(self, event: Copied, raft: RawNode) -> None:
         """Stream a copy, with the members that the database knows nothing of.
 
-        The term is the one of the lead that asked, so that a lead lost since is noticed.
+        The term is the one of the lead that asked, so that a lead lost since is noticed. A copy
+        without a path found no space; one that is not sent goes with the next copy or start.
         """
         if self._peer is None or event.ticket != self._ticket:
             return
-        if self.forbidden:  # what was copied goes at the next start
-            self.sent(SnapshotSent(self._peer, event.header.meta.index, installed=False), raft)
+        index = event.header.meta.index
+        is_of_use = self.pinned_index is not None and index >= raft.first_index - 1
+        if self.forbidden or not event.path or not is_of_use:
+            self.sent(SnapshotSent(self._peer, index, installed=False), raft)
         else:
-            configuration = raft.configuration_at(event.header.meta.index)
+            configuration = raft.configuration_at(index)
             meta = replace(event.header.meta, configuration=configuration)
             header = replace(event.header, meta=meta)
             self._transport.send_snapshot(self._peer, self._term, header, event.path)
@@ -79,7 +113,13 @@ class Outgoing:
         if event.peer == self._peer:
             self._peer = None
             self.pinned_index = None
+            self._rest(is_due=not event.installed)
         raft.snapshot_sent(event.peer, event.index, installed=event.installed)
+
+    def _rest(self, *, is_due: bool) -> None:
+        """Let peers wait that are behind, longer after each failure in a row."""
+        self._rest_ticks = self._retry_ticks << min(self._failures, DOUBLINGS_MAX) if is_due else 0
+        self._failures = self._failures + 1 if is_due else 0
 
 
 class Incoming:
@@ -89,6 +129,7 @@ class Incoming:
     - A stream of the same snapshot, by its header, goes on where one before it broke.
     - Staging is not touched from the last chunk until the store has switched to it.
     - The store is asked to switch only after the log's record of the switch is synced.
+    - What counts as installed is applied, so it is synced: the leader will take it for held here.
     """
 
     def __init__(self, member_id: int, store: Store, transport: Transport) -> None:
@@ -116,15 +157,15 @@ class Incoming:
         """Whether the store has been asked to switch and has not said that it did."""
         return self._switching
 
-    def chunk(self, event: ChunkReceived, term: int, commit_index: int, problem: str) -> None:
+    def chunk(self, event: ChunkReceived, raft: RawNode, problem: str) -> None:
         """Stage a chunk, or say why not; a `problem` of the caller's comes first.
 
-        What this member has committed already counts as installed: a leader that missed the answer
+        What this member has applied already counts as installed: a leader that missed the answer
         to an earlier stream would send the same again for ever.
         """
-        problem = problem or self._refusal(event, term)
+        problem = problem or self._refusal(event, raft)
         index = event.header.meta.index
-        if problem or index <= commit_index:
+        if problem or index <= raft.applied_index:
             self._transport.answer_chunk(
                 event.sender, index, 0, installed=not problem, problem=problem
             )
@@ -154,15 +195,17 @@ class Incoming:
             return None
         return InstallSnapshot(self._sender, self._member_id, self._term, self._header.meta)
 
-    def decided(self, commit_index: int) -> None:
+    def decided(self, raft: RawNode) -> None:
         """Answer the last chunk when consensus did not take the snapshot."""
         if self._meta is not None or self._header is None:
             return
-        if self._header.meta.index <= commit_index:
+        index = self._header.meta.index
+        if index <= raft.applied_index:
             self._answer(installed=True)
         else:
             self._taken = 0
-            self._answer(problem=f"term {self._term} is over")
+            is_held = index <= raft.commit_index
+            self._answer(problem=NOT_APPLIED if is_held else f"term {self._term} is over")
 
     def accepted(self, meta: SnapshotMeta) -> None:
         """Consensus took the snapshot; the log is recording it."""
@@ -190,12 +233,14 @@ class Incoming:
         self._header, self._taken = None, 0
         return meta
 
-    def _refusal(self, event: ChunkReceived, term: int) -> str:
-        """Say why a chunk cannot be staged; empty when it can."""
-        if event.term < term:
-            return f"term {event.term} is over: this member is in term {term}"
+    def _refusal(self, event: ChunkReceived, raft: RawNode) -> str:
+        """Say why a chunk cannot be staged; empty when it can, or need not be."""
+        if event.term < raft.term:
+            return f"term {event.term} is over: this member is in term {raft.term}"
         if self._meta is not None:
             return f"the snapshot at index {self._meta.index} is being installed"
+        if raft.applied_index < event.header.meta.index <= raft.commit_index:
+            return NOT_APPLIED
         if self._staging_bytes:
             return "another chunk is being stored: one stream at a time, and in order"
         same = event.sender == self._sender and event.header == self._header

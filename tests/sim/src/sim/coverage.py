@@ -22,6 +22,8 @@ HAPPENINGS = (
     "syncs failed",
     "transactions failed",
     "flushes without space",
+    "copies without space",
+    "chunks without space",
     "segments without space",
     "members removed",
     "members joined",

@@ -42,7 +42,7 @@ class FaultKind(enum.Enum):
     HUNG_DISK = "hung-disk"  # nothing that its disk is asked for ends before the fault does
     SYNC_ERROR = "sync-error"  # an fdatasync fails; the process ends, and starts again
     STORE_ERROR = "store-error"  # a transaction fails; the process ends, and starts again
-    DISK_FULL = "disk-full"
+    DISK_FULL = "disk-full"  # one has no space at all, or all too little for a snapshot
     LOST_DISK = "lost-disk"  # it comes back empty
     LOG_FLIP = "log-flip"  # a bit of the log on disk is another one
     SNAPSHOT_FLIP = "snapshot-flip"  # bits of snapshots on their way are others

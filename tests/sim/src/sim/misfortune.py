@@ -98,8 +98,10 @@ class Misfortune:
                 begin = self._cut_off
             case FaultKind.ASIDE:
                 begin = self._set_aside
-            case FaultKind.SLOW_DISK | FaultKind.HUNG_DISK | FaultKind.DISK_FULL:
+            case FaultKind.SLOW_DISK | FaultKind.HUNG_DISK:
                 begin = self._burden
+            case FaultKind.DISK_FULL:
+                begin = self._fill
             case FaultKind.SYNC_ERROR | FaultKind.STORE_ERROR:
                 begin = self._fail
             case _:
@@ -208,23 +210,34 @@ class Misfortune:
 
     def _burden(self, kind: FaultKind, process: Process, random: Random) -> Ending:
         troubles = process.troubles
-        match kind:
-            case FaultKind.SLOW_DISK:
-                factor = random.choice(SLOWER)
-                troubles.disk_factor *= factor
-            case FaultKind.HUNG_DISK:
-                factor = 1
-                troubles.disk_hangs += 1
-            case _:
-                factor = 1
-                process.fill(is_full=True)
+        is_hung = kind is FaultKind.HUNG_DISK
+        factor = 1 if is_hung else random.choice(SLOWER)
+        troubles.disk_factor *= factor
+        troubles.disk_hangs += is_hung
 
         def over() -> None:
             troubles.disk_factor //= factor
-            if kind is FaultKind.HUNG_DISK:
-                troubles.disk_hangs -= 1
-            elif kind is FaultKind.DISK_FULL:
-                process.fill(is_full=False)
+            troubles.disk_hangs -= is_hung
+
+        return over
+
+    def _fill(self, _: FaultKind, process: Process, random: Random) -> Ending:
+        """Leave a member no space, or all too little for a snapshot: volumes are alike.
+
+        Where it is all but the leader, a snapshot is made, and nobody takes it.
+        """
+        if random.getrandbits(1):
+            process.fill(is_full=True)
+            return lambda: process.fill(is_full=False)
+        world = self._world
+        spared = world.leader() if random.getrandbits(1) else None
+        struck = [one.troubles for one in world.processes.values() if one is not spared]
+        for troubles in struck:
+            troubles.shortages += 1
+
+        def over() -> None:
+            for troubles in struck:
+                troubles.shortages -= 1
 
         return over
 

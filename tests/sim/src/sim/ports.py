@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from inventory.raft.v1 import forward_pb2, membership_pb2, peer_pb2
 from inventory_node.codec import add_to_frame, message_from_wire, surveys_of
-from inventory_node.events import DiskDone, DiskFailed
+from inventory_node.events import DiskDone, DiskFailed, Event, StoreFailed
 from inventory_node.machine import Applied
 from inventory_node.machine.changes import Changes
 from inventory_node.ports import (
@@ -22,7 +22,7 @@ from raft.messages import Entry, SnapshotMeta
 from raft.ready import Leadership
 
 from sim.durable import Durable, Written
-from sim.store import SimStore
+from sim.store import FAILURE, SimStore, Thread
 from sim.trace import describe
 from sim.violation import SafetyViolation
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 EPOCH_MS = 1_700_000_000_000
 STORE_US = (200, 20_000)  # of one job of the database
 SLOW_US_MAX = 600_000  # of an operation, however many faults slow the disk: it ends after them
-HANGS_US = 5_000  # until a disk that hangs is looked at again
+HANGS_US = 5_000  # until a disk that hangs, or has no space, is looked at again
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,30 +125,51 @@ class DiskPort:
 
 
 class StorePort:
-    """The `Store` port: every job takes its time."""
+    """The `Store` port: every job takes its time, and one that writes takes the disk's.
+
+    - Nothing fails but the transactions that a fault picks.
+    """
 
     def __init__(self, process: "Process", store: SimStore) -> None:
         """Stand before `store`."""
         self._process = process
         self._store = store
 
-    def _job(self) -> None:
-        self._process.later(self._process.random.randrange(*STORE_US), self._work)
-
-    def _work(self) -> None:
+    def _job(self, thread: Thread) -> None:
+        """Let a job that was given to a thread be done in time."""
         process = self._process
-        if process.troubles.store_fails:
+        delay_us = process.random.randrange(*STORE_US)
+        if thread.writes:
+            delay_us = min(delay_us * process.troubles.disk_factor, SLOW_US_MAX)
+        process.later(delay_us, partial(self._work, thread))
+
+    def _work(self, thread: Thread) -> None:
+        process = self._process
+        event = None
+        if not (thread.writes and process.troubles.disk_hangs):
+            event = self._step(thread)
+        if event is None:
+            process.later(HANGS_US, partial(self._work, thread))
+            return
+        # Between the end of the work and its event, a crash finds the work done.
+        process.later(process.random.randrange(1, 500), partial(process.deliver, event))
+
+    def _step(self, thread: Thread) -> Event | None:
+        """Do a thread's oldest job; None where it waits for space."""
+        process = self._process
+        if thread is Thread.FLUSHER and process.troubles.store_fails:
             process.troubles.store_fails = False
             self._store.is_failing = True
-        event = self._store.step()
-        if event is not None:
-            # Between the end of the work and its event, a crash finds the work done.
-            process.later(process.random.randrange(1, 500), partial(process.deliver, event))
+        self._store.is_short = process.troubles.shortages > 0
+        event = self._store.step(thread)
+        if isinstance(event, StoreFailed) and event is not FAILURE:
+            raise SafetyViolation(f"{process.name}'s database failed: {event.problem}")
+        return event
 
     def flush(self, changes: Changes, ticket: int) -> None:
         """Write changes."""
         self._store.flush(changes, ticket)
-        self._job()
+        self._job(Thread.FLUSHER)
 
     def condemn(self, reason: str) -> None:
         """Mark the state."""
@@ -157,27 +178,27 @@ class StorePort:
     def ask(self, questions: Sequence[tuple[int, forward_pb2.Question]]) -> None:
         """Answer questions."""
         self._store.ask(questions)
-        self._job()
+        self._job(Thread.READER)
 
     def hash(self, ticket: int) -> None:
         """Hash the state as flushed."""
         self._store.hash(ticket)
-        self._job()
+        self._job(Thread.HASHER)
 
     def copy(self, ticket: int) -> None:
         """Copy the flushed state."""
         self._store.copy(ticket)
-        self._job()
+        self._job(Thread.COPIER)
 
     def stage(self, header: SnapshotHeader, offset: int, data: bytes, ticket: int) -> None:
         """Add a chunk."""
         self._store.stage(header, offset, data, ticket)
-        self._job()
+        self._job(Thread.COPIER)
 
     def install(self, meta: SnapshotMeta, ticket: int) -> None:
         """Switch to the staged snapshot."""
         self._store.install(meta, ticket)
-        self._job()
+        self._job(Thread.FLUSHER)
 
 
 class TransportPort:
@@ -218,7 +239,7 @@ class TransportPort:
         self._process.world.stream_snapshot(self._process, peer, term, header, path)
 
     def cut_snapshots(self) -> None:
-        """Do nothing: that a state differs ends the run."""
+        """Do nothing: a state that differs ends the run, and no run's log is that long."""
 
     def answer_chunk(
         self, peer: int, index: int, taken: int, *, installed: bool, problem: str

@@ -19,12 +19,14 @@ from inventory_node.core import Halted, Node, NodeSettings, Ports
 from inventory_node.events import (
     Answered,
     Continue,
+    Copied,
     DiskDone,
     DiskFailed,
     DiskFull,
     Event,
     Hashed,
     Installed,
+    Staged,
     StopRequested,
     StoreFailed,
     StoreFull,
@@ -51,7 +53,7 @@ from sim.durable import Durable, WatchedLog
 from sim.joining import Joiner
 from sim.network import Network
 from sim.ports import ChunkAnswer, DiskPort, Senses, StorePort, TransportPort
-from sim.store import SimStore
+from sim.store import NO_SPACE, SimStore
 from sim.timeline import Timeline
 from sim.trace import Trace, describe
 from sim.violation import SafetyViolation
@@ -127,6 +129,7 @@ class Troubles:
     disk_hangs: int = 0  # how many faults make it hang
     crash_after: int | None = None  # so many operations of the disk the power goes
     crash_behind: str = ""  # the power goes behind the next such operation, "write" or "folder"
+    shortages: int = 0  # how many faults leave it no space for a snapshot
     log_flipped: bool = False  # the log on disk is not what was written
     store_fails: bool = False  # the next transaction fails
 
@@ -389,6 +392,10 @@ class Process:
                 self.world.coverage["transactions failed"] += 1
             case StoreFull():
                 self.world.coverage["flushes without space"] += 1
+            case Copied(path=""):
+                self.world.coverage["copies without space"] += 1
+            case Staged() if event.problem == NO_SPACE:
+                self.world.coverage["chunks without space"] += 1
             case DiskFull():
                 self.world.coverage["segments without space"] += 1
             case _:

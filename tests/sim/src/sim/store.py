@@ -5,6 +5,7 @@ the database stands as the last flush left it. That SQLite keeps its own promise
 so nothing is synced.
 """
 
+import enum
 import hashlib
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -13,7 +14,6 @@ from pathlib import Path
 from inventory.raft.v1 import forward_pb2
 from inventory_node.events import (
     Answered,
-    Copied,
     Event,
     Flushed,
     Hashed,
@@ -26,16 +26,38 @@ from inventory_node.machine.changes import Changes
 from inventory_node.machine.shelf import Header, Item, Remembered, User
 from inventory_node.ports import SnapshotHeader
 from inventory_node.runtime.sqlite import Database, Pinned, verify
-from raft.messages import Configuration, SnapshotMeta
+from inventory_node.runtime.store import copied
+from raft.messages import SnapshotMeta
 
 STATE = "state.db"
 STAGED = "staged.db"
+NO_SPACE = "there is no space"
+SPACE_BYTES = 1 << 40  # of a disk that is not full
+FAILURE = StoreFailed("simulated")
+Job = Callable[[], Event | None]
+
+
+class Thread(enum.Enum):
+    """Who does a job: those of one do not wait for another's."""
+
+    FLUSHER = "flusher"
+    READER = "reader"
+    COPIER = "copier"
+    HASHER = "hasher"
+
+    @property
+    def writes(self) -> bool:
+        """Whether its jobs wait for the disk; reads are answered by the page cache."""
+        return self in {Thread.FLUSHER, Thread.COPIER}
 
 
 class SimStore:
     """One member's database, below a folder of its own; `Store` and `Shelf`.
 
-    - Jobs are done in the order in which they were given.
+    - Jobs of one thread are done in the order in which they were given; a flush that is given again
+      is written once.
+    - While `is_full`, flushes, copies and chunks find no space, and an install waits for it; while
+      `is_short`, copies and chunks alone find none.
     - A staged snapshot is served only after `install`, or when a start names its index.
     """
 
@@ -43,9 +65,10 @@ class SimStore:
         """Open the state that the log names; finish a switch that a crash cut short."""
         self._folder = folder
         self._pins: list[Pinned] = []
-        self._jobs: deque[Callable[[], Event]] = deque()
+        self._jobs: deque[tuple[Thread, Job]] = deque()
+        self._flushed_ticket: int | None = None
         self.flushes = 0  # begun since the start
-        self.is_full = False  # flushes find no space
+        self.is_full = self.is_short = False
         self.condemned = ""
         self.is_failing = False  # the next flush fails, as a sync of the database does
         path = self._path(installed_index)
@@ -59,9 +82,18 @@ class SimStore:
         """How many jobs wait."""
         return len(self._jobs)
 
-    def step(self) -> Event | None:
-        """Do the oldest job; return its event, None when nothing waits."""
-        return self._jobs.popleft()() if self._jobs else None
+    def step(self, thread: Thread | None = None) -> Event | None:
+        """Do the oldest job, of all or of a thread; return its event.
+
+        None when there is none, or it waits for space.
+        """
+        for found in self._jobs:
+            if thread in {None, found[0]}:
+                event = found[1]()
+                if event is not None:
+                    self._jobs.remove(found)
+                return event
+        return None
 
     def close(self) -> None:
         """End the process: what waits is lost."""
@@ -86,11 +118,13 @@ class SimStore:
             if self.is_full:
                 return StoreFull(ticket)
             if self.is_failing:
-                return StoreFailed("simulated")
-            self._database.flush(changes)
+                return FAILURE
+            if ticket != self._flushed_ticket:
+                self._database.flush(changes)
+                self._flushed_ticket = ticket
             return Flushed(ticket)
 
-        self._jobs.append(job)
+        self._jobs.append((Thread.FLUSHER, job))
 
     def condemn(self, reason: str) -> None:
         """See `Store.condemn`."""
@@ -98,7 +132,7 @@ class SimStore:
 
     def ask(self, questions: Sequence[tuple[int, forward_pb2.Question]]) -> None:
         """See `Store.ask`."""
-        self._jobs.append(lambda: Answered(self._database.ask(questions)))
+        self._jobs.append((Thread.READER, lambda: Answered(self._database.ask(questions))))
 
     def hash(self, ticket: int) -> None:
         """See `Store.hash`."""
@@ -109,7 +143,7 @@ class SimStore:
             self._unpin(pinned)
             return found
 
-        self._jobs.append(job)
+        self._jobs.append((Thread.HASHER, job))
 
     def copy(self, ticket: int) -> None:
         """See `Store.copy`."""
@@ -117,15 +151,12 @@ class SimStore:
         path = self._folder / f"copy-{ticket}.db"
 
         def job() -> Event:
-            pinned.copy(path)
-            data = path.read_bytes()
-            index, term = pinned.header.applied_index, pinned.header.applied_term
+            has_space = not (self.is_full or self.is_short)
+            made = copied(pinned, path, ticket, SPACE_BYTES if has_space else 0)
             self._unpin(pinned)
-            meta = SnapshotMeta(index, term, Configuration(frozenset()))  # the node names it
-            header = SnapshotHeader(meta, len(data), hashlib.sha256(data).digest())
-            return Copied(ticket, header, str(path))
+            return made
 
-        self._jobs.append(job)
+        self._jobs.append((Thread.COPIER, job))
 
     def _pin(self) -> Pinned:
         pinned = self._database.pin()
@@ -141,6 +172,9 @@ class SimStore:
 
         def job() -> Event:
             path = self._folder / STAGED
+            if self.is_full or self.is_short:
+                path.unlink(missing_ok=True)
+                return Staged(ticket, complete=False, problem=NO_SPACE)
             kept = path.read_bytes()[:offset] if offset else b""
             path.write_bytes(kept + data)
             if offset + len(data) < header.size:
@@ -150,19 +184,21 @@ class SimStore:
             problem = verify(path, header.meta.index)
             return Staged(ticket, complete=not problem, problem=problem)
 
-        self._jobs.append(job)
+        self._jobs.append((Thread.COPIER, job))
 
     def install(self, meta: SnapshotMeta, ticket: int) -> None:
         """See `Store.install`."""
 
-        def job() -> Event:
+        def job() -> Event | None:
+            if self.is_full:
+                return None
             path = self._path(meta.index)
             self._switch(path)
             self._database.close()
             self._database = _open(path)
             return Installed(ticket)
 
-        self._jobs.append(job)
+        self._jobs.append((Thread.FLUSHER, job))
 
     def header(self) -> Header:
         """See `Shelf.header`."""

@@ -15,7 +15,8 @@ import shutil
 from pathlib import Path
 
 from inventory_node.ports import SnapshotHeader
-from inventory_node.runtime.sqlite import DatabaseError, verify
+from inventory_node.runtime.disk import NO_SPACE, snapshot_bytes_max
+from inventory_node.runtime.sqlite import DatabaseError, DatabaseFull, verify
 
 FILE = "state.db"
 CONDEMNED = "condemned"  # beside the database: why it may not be served
@@ -44,6 +45,10 @@ def condemned(folder: Path, installed_index: int) -> str:
     """Return why the state that counts may not be served; empty when it may."""
     mark = folder / _name(installed_index) / CONDEMNED
     return mark.read_text() if mark.exists() else ""
+
+
+def _no_space(header: SnapshotHeader) -> str:
+    return f"there is no space for its {header.size} bytes"
 
 
 def _name(index: int) -> str:
@@ -91,16 +96,30 @@ class StateFolder:
         sync_directory(self._folder)
 
     def copy_path(self, ticket: int) -> Path:
-        """Return where a copy to be sent may be made."""
+        """Return where a copy to be sent may be made; earlier ones are of no use any more."""
+        for left in self._staging.glob("copy-*"):
+            left.unlink(missing_ok=True)
         return self._staging / f"copy-{ticket}.db"
 
     def stage(self, header: SnapshotHeader, offset: int, data: bytes) -> tuple[bool, str]:
         """Add a chunk; return whether it was the last, and what is wrong, if anything is.
 
         Each is synced as it comes: all of a large state at once would hold up the log's syncs.
+        Where there is no space, nothing of the snapshot is kept: log and database go first.
         """
+        try:
+            return self._stage(header, offset, data)
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise
+            self._incoming.unlink(missing_ok=True)
+            return False, _no_space(header)
+
+    def _stage(self, header: SnapshotHeader, offset: int, data: bytes) -> tuple[bool, str]:
         if offset == 0:
             self._incoming.unlink(missing_ok=True)
+            if header.size > snapshot_bytes_max(self._staging):
+                return False, _no_space(header)
         with self._incoming.open("ab") as file:
             if file.tell() != offset:
                 return False, f"a chunk at {offset} does not follow {file.tell()} bytes"
@@ -131,9 +150,19 @@ class StateFolder:
             sync_directory(state)
 
     def install(self, index: int) -> Path:
-        """Give the staged snapshot a directory of its own; return its file."""
-        self._move(index)
-        return self._state(index) / FILE
+        """Give the staged snapshot a directory of its own, unless it has one; return its file.
+
+        DatabaseFull: again, once there is space.
+        """
+        state = self._state(index)
+        try:
+            if not state.exists():
+                self._move(index)
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise
+            raise DatabaseFull(f"there is no space for {state}") from error
+        return state / FILE
 
     def _move(self, index: int) -> None:
         state = self._state(index)

@@ -18,6 +18,7 @@ from inventory.raft.v1 import forward_pb2
 from inventory_node.events import Answer
 from inventory_node.machine.changes import Changes
 from inventory_node.machine.shelf import Header, Item, Remembered, User
+from inventory_node.runtime.disk import has_no_space
 from inventory_node.runtime.queries import (
     ITEM_COLUMNS,
     USER_COLUMNS,
@@ -43,15 +44,27 @@ ROWS_PER_REST = 50  # of a hash: it runs on every member at once, and nobody is 
 
 
 Error = sqlite3.Error  # what any use of a database may raise
-FULL = sqlite3.SQLITE_FULL
-
-
-class DatabaseFull(Exception):  # noqa: N818 - what is the case
-    """There is no space for a transaction; nothing of it was written."""
+# What SQLite says of a write that a quota refuses, of a file that cannot be made or grown, and of a
+# broken disk. Of a write without space it says SQLITE_FULL.
+PERHAPS_FULL = (
+    sqlite3.SQLITE_IOERR_WRITE,
+    sqlite3.SQLITE_IOERR_SHMSIZE,
+    sqlite3.SQLITE_CANTOPEN,
+)
 
 
 class DatabaseError(Exception):
     """The database cannot be used; the message says which file, and what to do."""
+
+
+class DatabaseFull(DatabaseError):  # noqa: N818 - what is the case
+    """There is no space for a transaction or a copy; nothing of it was written."""
+
+
+def _ran_out(error: BaseException, folder: Path) -> bool:
+    """Tell whether an error is the want of space in `folder`; what was written must still stand."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code == sqlite3.SQLITE_FULL or (code in PERHAPS_FULL and has_no_space(folder))
 
 
 def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
@@ -76,12 +89,21 @@ class Database:
     """
 
     def __init__(self, path: Path) -> None:
-        """Open a file, made if it is not there; raise DatabaseError on one that is not ours."""
+        """Open a file, made if it is not there; raise DatabaseError on one that is not ours.
+
+        DatabaseFull: it can be opened once there is space.
+        """
         self.path = path
+        writer: sqlite3.Connection | None = None
         try:
-            self._writer = _connect(path)
+            writer = self._writer = _connect(path)
             self._prepare()
         except sqlite3.Error as error:
+            ran_out = _ran_out(error, path.parent)
+            if writer is not None:
+                writer.close()
+            if ran_out:
+                raise DatabaseFull(f"there is no space to open the database {path}") from error
             raise DatabaseError(
                 f"the database {path} cannot be opened: {error}; remove this member's data and "
                 "let it copy a peer's"
@@ -122,7 +144,7 @@ class Database:
         except BaseException as error:
             if self._writer.in_transaction:  # some errors end it by themselves
                 self._writer.execute("ROLLBACK")
-            if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == FULL:
+            if _ran_out(error, self.path.parent):
                 raise DatabaseFull(f"no space for {self.path}") from error
             raise
 
@@ -260,12 +282,33 @@ class Pinned:
                 return
             after, last = f"({key}) > ({_places(end)})", end
 
+    @property
+    def size(self) -> int:
+        """How many bytes a copy has."""
+        pages, page_bytes = (
+            int(self._connection.execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("page_count", "page_size")
+        )
+        return pages * page_bytes
+
     def copy(self, path: Path) -> None:
         """Copy the pinned state into a file of its own, without a write-ahead file beside it.
 
         Nothing is synced: the copy may be lost, and the log's disk is not kept busy with it.
+        DatabaseFull: there was no space for it, and nothing of it is left.
         """
         path.unlink(missing_ok=True)
+        try:
+            self._copy(path)
+        except sqlite3.Error as error:
+            ran_out = _ran_out(error, path.parent)
+            for left in (path, path.with_name(f"{path.name}-journal")):
+                left.unlink(missing_ok=True)
+            if ran_out:
+                raise DatabaseFull(f"no space for {path}") from error
+            raise
+
+    def _copy(self, path: Path) -> None:
         target = sqlite3.connect(path, isolation_level=None)
         try:
             target.execute("PRAGMA synchronous=OFF")

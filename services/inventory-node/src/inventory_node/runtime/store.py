@@ -3,6 +3,9 @@
 Flushes, reads, copies and hashes do not wait for each other: a hash of a large state takes minutes,
 and a member that lost its volume would wait for it. Whatever fails in any of them is
 `StoreFailed`: the node stops and recovers at its next start. A thread never ends in silence.
+
+The want of space is no failure: a flush, a copy or a chunk that finds none says so and leaves
+nothing behind, and the switch to a snapshot, which the log has recorded, waits for it.
 """
 
 import queue
@@ -10,6 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import structlog
 from inventory.raft.v1 import forward_pb2
 from raft.messages import Configuration, SnapshotMeta
 
@@ -17,12 +21,16 @@ from inventory_node import events
 from inventory_node.machine.changes import Changes
 from inventory_node.machine.shelf import Header, Item, Remembered, User
 from inventory_node.ports import SnapshotHeader
+from inventory_node.runtime.disk import snapshot_bytes_max
 from inventory_node.runtime.snapshot import StateFolder, digest_of
 from inventory_node.runtime.sqlite import Database, DatabaseError, DatabaseFull, Error, Pinned
 
 REST_SECONDS = 0.001
+FULL_SECONDS = 1.0  # until the switch to a snapshot looks for space again
 
 Job = Callable[[], events.Event | None]
+
+_log = structlog.get_logger()
 
 
 class Abandoned(Exception):  # noqa: N818 - what became of a hash
@@ -61,6 +69,25 @@ class Worker:
                 self._emit(event)
 
 
+def copied(pinned: Pinned, path: Path, ticket: int, bytes_max: int) -> events.Copied:
+    """Copy a pinned state to `path`, if it has no more than `bytes_max`.
+
+    The event has no path, and no file is left, where there is no space for it.
+    """
+    # Who takes part is the log's knowledge; the node fills it in.
+    nobody = Configuration(frozenset())
+    meta = SnapshotMeta(pinned.header.applied_index, pinned.header.applied_term, nobody)
+    not_made = events.Copied(ticket, SnapshotHeader(meta, 0, b""), "")
+    if pinned.size > bytes_max:
+        return not_made
+    try:
+        pinned.copy(path)
+    except DatabaseFull:
+        return not_made
+    header = SnapshotHeader(meta, path.stat().st_size, digest_of(path))
+    return events.Copied(ticket, header, str(path))
+
+
 class SqliteStore:
     """`ports.Store` and `machine.shelf.Shelf` over the state directories of one member.
 
@@ -79,6 +106,7 @@ class SqliteStore:
         self._folder = StateFolder(data_dir)
         self._emit = emit
         self._database = Database(self._folder.open(installed_index))
+        self._flushed_ticket: int | None = None  # of the last flush that was written
         self._closing = threading.Event()
         # Held while the database is replaced; by questions, and by the short reads of the loop.
         self._asking = threading.Lock()
@@ -96,13 +124,19 @@ class SqliteStore:
         self._database.close()
 
     def flush(self, changes: Changes, ticket: int) -> None:
-        """Write all of `changes` in one synced transaction."""
+        """Write all of `changes` in one synced transaction.
+
+        One that is given again, because it found no space, is written once: the try before may
+        still have been under way.
+        """
 
         def job() -> events.Event:
-            try:
-                self._database.flush(changes)
-            except DatabaseFull:
-                return events.StoreFull(ticket)
+            if ticket != self._flushed_ticket:
+                try:
+                    self._database.flush(changes)
+                except DatabaseFull:
+                    return events.StoreFull(ticket)
+                self._flushed_ticket = ticket
             return events.Flushed(ticket)
 
         self._flusher.do(job)
@@ -138,12 +172,10 @@ class SqliteStore:
 
         def work(pinned: Pinned) -> events.Event:
             path = self._folder.copy_path(ticket)
-            pinned.copy(path)
-            # Who takes part is the log's knowledge; the node fills it in.
-            nobody = Configuration(frozenset())
-            meta = SnapshotMeta(pinned.header.applied_index, pinned.header.applied_term, nobody)
-            header = SnapshotHeader(meta, path.stat().st_size, digest_of(path))
-            return events.Copied(ticket, header, str(path))
+            made = copied(pinned, path, ticket, snapshot_bytes_max(path.parent))
+            if not made.path:
+                _log.warning("snapshot_not_copied", reason="there is no space")
+            return made
 
         self._with_pinned(self._copier, work)
 
@@ -165,6 +197,8 @@ class SqliteStore:
 
         def job() -> events.Event:
             complete, problem = self._folder.stage(header, offset, data)
+            if problem:
+                _log.warning("snapshot_refused", index=header.meta.index, problem=problem)
             return events.Staged(ticket, complete=complete, problem=problem)
 
         self._copier.do(job)
@@ -172,8 +206,10 @@ class SqliteStore:
     def install(self, meta: SnapshotMeta, ticket: int) -> None:
         """Switch to the staged snapshot."""
 
-        def job() -> events.Event:
-            replacement = Database(self._folder.install(meta.index))
+        def job() -> events.Event | None:
+            replacement = self._replacement(meta.index)
+            if replacement is None:
+                return None
             with self._asking:
                 with self._reading:
                     old, self._database = self._database, replacement
@@ -182,6 +218,16 @@ class SqliteStore:
             return events.Installed(ticket)
 
         self._flusher.do(job)
+
+    def _replacement(self, index: int) -> Database | None:
+        """Give the staged snapshot its place and open it, once there is space; None at the end."""
+        while True:
+            try:
+                return Database(self._folder.install(index))
+            except DatabaseFull as full:
+                _log.warning("snapshot_not_installed", reason=str(full))
+            if self._closing.wait(FULL_SECONDS):
+                return None
 
     def condemn(self, reason: str) -> None:
         """Mark the state as one that may not be served."""

@@ -1,0 +1,293 @@
+"""Snapshots that cannot be sent at once: no space, a log that grows, a state that is replaced."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from inventory_node import snapshots
+from inventory_node.core import NodeSettings
+from inventory_node.events import ChunkReceived, SnapshotSent, Staged
+from inventory_node.ports import SnapshotHeader
+from raft.messages import Configuration, SnapshotMeta
+from sim.hands import Hands, Member, order
+from sim.store import NO_SPACE, Thread
+
+RETRY_TICKS = 2
+REST_TICKS_MAX = RETRY_TICKS << snapshots.DOUBLINGS_MAX
+CHUNK_BYTES = 8_192
+
+
+def busy(settings: NodeSettings) -> NodeSettings:
+    """Flush often and keep little, so that a member is soon behind the log."""
+    return replace(settings, flush_commands_max=4, log_tail_entries=4, full_retry_ticks=RETRY_TICKS)
+
+
+def write(hands: Hands, leader: Member, first: int, count: int) -> None:
+    """Order one by one, each in an entry of its own."""
+    for number in range(first, first + count):
+        leader.ask(order(f"r{number}"), first_id=number)
+        hands.settle()
+
+
+def missing(folder: Path, *numbers: int, count: int = 3) -> Hands:
+    """Return members of which some have missed so much that only a snapshot helps; 1 leads."""
+    hands = Hands(folder, count, change=busy)
+    leader = hands.elect(1)
+    hands.open()
+    for number in numbers:
+        hands[number].cut_off = True
+    write(hands, leader, 1, 40)
+    return hands
+
+
+def meet(hands: Hands, number: int, leader: int = 1) -> None:
+    """Let a member be heard again; its leader finds out what it lacks."""
+    hands[number].cut_off = False
+    hands.pass_time(8, leader)
+
+
+def stream(hands: Hands, sender: Member, recipient: Member) -> list[str]:
+    """Bring the newest stream of one member to another; return the problems it was answered."""
+    _, term, header, path = sender.transport.streams[-1]
+    data = Path(path).read_bytes()
+    before = len(recipient.transport.chunk_answers)
+    for offset in range(0, len(data), CHUNK_BYTES):
+        part = data[offset : offset + CHUNK_BYTES]
+        recipient.handle(ChunkReceived(sender.settings.member_id, term, header, offset, part))
+        hands.settle()
+    return [answer[4] for answer in recipient.transport.chunk_answers[before:]]
+
+
+def begin_to_switch(hands: Hands, member: Member) -> SnapshotHeader:
+    """Bring the newest stream of member 1 to where the store is to switch, and hold that there."""
+    _, term, header, path = hands[1].transport.streams[-1]
+    member.handle(ChunkReceived(1, term, header, 0, Path(path).read_bytes()))
+    staged = member.store.step()
+    assert isinstance(staged, Staged)
+    member.store_held = True
+    member.handle(staged)
+    hands.settle()
+    assert member.node._incoming.switching
+    return header
+
+
+def applied(member: Member) -> int:
+    """Return where a member's state stands."""
+    return member.node.view().applied_index
+
+
+class TestWithoutSpace:
+    """A snapshot that finds none is tried again later; nobody halts, and writes go on."""
+
+    def test_a_copy_rests_longer_and_longer_and_is_made_once_there_is_space(
+        self, tmp_path: Path
+    ) -> None:
+        """A bounded number of tries, a pin for none of them, and no refusal of any write."""
+        hands = missing(tmp_path, 3)
+        leader = hands[1]
+        leader.store.is_short = True
+        meet(hands, 3)
+        copies = leader.node._outgoing._ticket
+        ticks = 5 * REST_TICKS_MAX
+        hands.pass_time(ticks, 1, 2)
+        tried = leader.node._outgoing._ticket - copies
+        assert 2 <= tried <= 5 + snapshots.DOUBLINGS_MAX
+        assert leader.node._outgoing.pinned_index is None
+        assert leader.transport.streams == []
+        write(hands, leader, 50, 10)
+        assert all(leader.replies()[number].outcome for number in range(50, 60))
+        assert leader.leads
+        assert leader.observer.fills == []
+        leader.store.is_short = False
+        hands.pass_time(REST_TICKS_MAX + 8, 1, 2)
+        assert set(stream(hands, leader, hands[3])) == {""}
+        leader.handle(SnapshotSent(3, leader.transport.streams[-1][2].meta.index, installed=True))
+        hands.pass_time(4, 1)
+        assert applied(hands[3]) == applied(leader)
+
+    def test_a_success_ends_the_rest(self, tmp_path: Path) -> None:
+        """What went wrong before says nothing of the next."""
+        hands = missing(tmp_path, 3)
+        outgoing = hands[1].node._outgoing
+        outgoing._failures = 3
+        meet(hands, 3)
+        stream(hands, hands[1], hands[3])
+        index = hands[1].transport.streams[-1][2].meta.index
+        hands[1].handle(SnapshotSent(3, index, installed=True))
+        assert (outgoing._failures, outgoing._rest_ticks) == (0, 0)
+
+    def test_a_member_without_space_refuses_the_chunks_and_goes_on(self, tmp_path: Path) -> None:
+        """Its sender learns why; the same stream is taken from its beginning later."""
+        hands = missing(tmp_path, 3)
+        late = hands[3]
+        meet(hands, 3)
+        late.store.is_short = True
+        before = applied(late)
+        assert stream(hands, hands[1], late)[0] == NO_SPACE
+        assert applied(late) == before
+        late.store.is_short = False
+        assert set(stream(hands, hands[1], late)) == {""}
+        assert applied(late) > before
+
+    def test_the_switch_waits_for_space(self, tmp_path: Path) -> None:
+        """The log has recorded it, so there is no way back, and no need to end."""
+        hands = missing(tmp_path, 3)
+        late = hands[3]
+        meet(hands, 3)
+        begin_to_switch(hands, late)
+        before = applied(late)
+        late.store.is_full = True
+        late.store_held = False
+        hands.pass_time(20)
+        assert applied(late) == before
+        late.store.is_full = False
+        hands.settle()
+        assert applied(late) > before
+        assert late.transport.chunk_answers[-1][3:] == (True, "")
+
+
+def test_nothing_is_copied_while_a_snapshot_is_being_installed(tmp_path: Path) -> None:
+    """A new leader whose database is of before and whose log is of after has nothing to give.
+
+    A copy of that database would lie below the log's base, where nobody knows who takes part.
+    """
+    hands = missing(tmp_path, 3, 5, count=5)
+    new = hands[3]
+    meet(hands, 3)
+    header = begin_to_switch(hands, new)
+    hands.pass_time(4, 1)
+    assert new.node._raft.last_index == hands[1].node._raft.last_index
+    hands[1].cut_off = True
+    hands.elect(3)
+    meet(hands, 5, leader=3)
+    assert new.node._outgoing._peers, "the log has nothing for member 5 any more"
+    assert new.store.jobs == 1, "the switch, and no copy"
+    new.store_held = False
+    hands.settle()
+    assert [one[0] for one in new.transport.streams] == [5]
+    assert new.transport.streams[0][2].meta.index >= header.meta.index
+
+
+class TestWhatCountsAsInstalled:
+    """Only what is applied, and so synced: the leader takes it for held, and commits by it.
+
+    After a crash its heartbeats would speak of a commit that the log does not reach.
+    """
+
+    def header(self, hands: Hands, index: int) -> SnapshotHeader:
+        """Return what the leader would send at an index of its log."""
+        term = hands[1].node._raft.term_at(index)
+        assert term is not None
+        return SnapshotHeader(
+            SnapshotMeta(index, term, Configuration(frozenset({1, 2, 3}))), 3, b""
+        )
+
+    def unsynced(self, folder: Path, *held: int) -> Hands:
+        """Return members of which some hold the leader's entries in memory alone."""
+        hands = Hands(folder)
+        leader = hands.elect(1)
+        hands.open()
+        for number in held:
+            hands[number].disk_held = True
+        write(hands, leader, 1, 4)
+        return hands
+
+    def test_a_chunk_of_what_is_committed_and_not_applied(self, tmp_path: Path) -> None:
+        """It is refused; once that is applied, it counts as installed."""
+        hands = self.unsynced(tmp_path, 3)
+        leader, late = hands[1].node._raft, hands[3].node._raft
+        index = late.commit_index
+        assert late.applied_index < index
+        chunk = ChunkReceived(1, leader.term, self.header(hands, index), 0, b"all")
+        hands[3].handle(chunk)
+        _, _, _, installed, problem = hands[3].transport.chunk_answers[-1]
+        assert not installed
+        assert "not applied yet" in problem
+        hands[3].disk_held = False
+        hands.settle()
+        hands[3].handle(chunk)
+        assert hands[3].transport.chunk_answers[-1][3:] == (True, "")
+        assert late.applied_index >= index
+
+    def test_a_crash_shows_why(self, tmp_path: Path) -> None:
+        """What was committed is not there at the next start, so nobody may lean on it."""
+        hands = self.unsynced(tmp_path, 3)
+        index = hands[3].node._raft.commit_index
+        hands[3].crash()
+        hands[3].start()
+        assert hands[3].node._raft.last_index < index
+
+    def test_a_last_chunk_that_the_log_has_overtaken(self, tmp_path: Path) -> None:
+        """Consensus keeps the log and its tail, and none of that is synced."""
+        hands = self.unsynced(tmp_path, 2, 3)
+        leader, late = hands[1].node._raft, hands[3].node._raft
+        index = leader.last_index
+        assert late.commit_index < index == late.last_index
+        hands[3].store_held = True
+        hands[3].handle(ChunkReceived(1, leader.term, self.header(hands, index), 0, b"all"))
+        ticket = hands[3].node._incoming._ticket
+        hands[3].handle(Staged(ticket, complete=True, problem=""))
+        assert late.commit_index == index > late.applied_index
+        _, _, taken, installed, problem = hands[3].transport.chunk_answers[-1]
+        assert (taken, installed) == (0, False)
+        assert "not applied yet" in problem
+
+
+class TestThePin:
+    """The log is kept for a peer up to a bound: memory has one, and a hung peer has none."""
+
+    @pytest.fixture(autouse=True)
+    def _small(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Give up a pin soon."""
+        monkeypatch.setattr(snapshots, "PINNED_BYTES_MAX", 10 * snapshots.ENTRY_BYTES)
+
+    def test_a_stream_that_takes_too_long_is_cut(self, tmp_path: Path) -> None:
+        """The log goes on without it, and the peer begins anew with a newer snapshot."""
+        hands = missing(tmp_path, 3)
+        leader = hands[1]
+        meet(hands, 3)
+        index = leader.transport.streams[-1][2].meta.index
+        write(hands, leader, 50, 5)
+        assert leader.transport.streams
+        write(hands, leader, 60, 20)
+        assert leader.transport.streams == [], "it was cut"
+        assert leader.node.view().first_log_index > index + 1
+        leader.handle(SnapshotSent(3, index, installed=False))
+        hands.pass_time(8, 1)
+        assert leader.transport.streams[-1][2].meta.index > index
+        assert set(stream(hands, leader, hands[3])) == {""}
+
+    def test_an_installed_snapshot_that_the_log_does_not_reach_is_no_harm(
+        self, tmp_path: Path
+    ) -> None:
+        """The cut came too late; the peer needs another one."""
+        hands = missing(tmp_path, 3)
+        leader = hands[1]
+        meet(hands, 3)
+        index = leader.transport.streams[-1][2].meta.index
+        stream(hands, leader, hands[3])
+        hands[3].cut_off = True
+        write(hands, leader, 50, 30)
+        assert leader.node.view().first_log_index > index + 1
+        leader.handle(SnapshotSent(3, index, installed=True))
+        meet(hands, 3)
+        assert leader.transport.streams[-1][2].meta.index > index
+
+    def test_a_copy_that_takes_too_long_is_not_sent(self, tmp_path: Path) -> None:
+        """The log is cut above it by then."""
+        hands = missing(tmp_path, 3)
+        leader = hands[1]
+        leader.store_held = True
+        meet(hands, 3)
+        assert leader.node._outgoing.pinned_index is not None
+        write(hands, leader, 50, 30)
+        assert leader.node._outgoing.pinned_index is None
+        while (done := leader.store.step(Thread.FLUSHER)) is not None:
+            leader.handle(done)
+            hands.settle()
+        first = leader.node.view().first_log_index
+        leader.store_held = False
+        hands.settle()
+        assert leader.transport.streams == []
+        hands.pass_time(8, 1)
+        assert leader.transport.streams[-1][2].meta.index >= first - 1

@@ -1,0 +1,195 @@
+"""The database's stand-in: threads, and what a slow, hung, full or failing disk does to them."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+from inventory_node.events import Copied, Event, Flushed, Installed, Staged, StoreFailed, StoreFull
+from inventory_node.machine.changes import Changes
+from inventory_node.ports import CreateFile, WriteAt
+from sim.disk import SimDisk
+from sim.machines import CUSTOMER, order, started
+from sim.ports import HANGS_US, SLOW_US_MAX, STORE_US, StorePort
+from sim.process import Process, Troubles
+from sim.store import NO_SPACE, SimStore, Thread
+from sim.timeline import Timeline
+from sim.violation import SafetyViolation
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SimStore]:
+    """Return a store with a first state, flushed."""
+    made = SimStore(tmp_path, 0)
+    made.flush(first_changes(made), 1)
+    assert made.step() == Flushed(1)
+    yield made
+    made.close()
+
+
+def first_changes(store: SimStore) -> Changes:
+    """Return what a first order leaves to flush."""
+    hand = started(store)
+    hand.mutate(CUSTOMER, order("a"))
+    changes = hand.machine.take_changes()
+    assert changes is not None
+    return changes
+
+
+def copy_of(store: SimStore) -> tuple[Copied, bytes]:
+    """Copy the state."""
+    store.copy(2)
+    made = store.step()
+    assert isinstance(made, Copied)
+    return made, Path(made.path).read_bytes()
+
+
+class TestJobs:
+    """What waits, and for whom."""
+
+    def test_threads_do_not_wait_for_each_other(self, store: SimStore) -> None:
+        """Each does its own jobs in order."""
+        store.copy(2)
+        store.hash(3)
+        store.copy(4)
+        hashed = store.step(Thread.HASHER)
+        assert hashed is not None
+        first, second = store.step(Thread.COPIER), store.step(Thread.COPIER)
+        assert isinstance(first, Copied)
+        assert isinstance(second, Copied)
+        assert (first.ticket, second.ticket, store.jobs) == (2, 4, 0)
+
+    def test_without_space_nothing_is_written(self, store: SimStore) -> None:
+        """A flush and a copy say so, a chunk is refused and what was staged goes."""
+        made, data = copy_of(store)
+        store.stage(made.header, 0, data[:100], 3)
+        assert store.step() == Staged(3, complete=False, problem="")
+        store.is_full = True
+        store.flush(Changes(store.header()), 4)
+        store.copy(5)
+        store.stage(made.header, 100, data[100:], 6)
+        assert store.step() == StoreFull(4)
+        copied = store.step()
+        assert isinstance(copied, Copied)
+        assert copied.path == ""
+        assert store.step() == Staged(6, complete=False, problem=NO_SPACE)
+
+    def test_too_little_space_is_enough_for_a_flush(self, store: SimStore) -> None:
+        """And not for a snapshot."""
+        store.is_short = True
+        store.flush(Changes(store.header()), 4)
+        store.copy(5)
+        assert store.step() == Flushed(4)
+        copied = store.step()
+        assert isinstance(copied, Copied)
+        assert copied.path == ""
+
+    def test_the_switch_waits_for_space(self, store: SimStore) -> None:
+        """It is a job until then."""
+        made, data = copy_of(store)
+        store.stage(made.header, 0, data, 3)
+        assert store.step() == Staged(3, complete=True, problem="")
+        store.is_full = True
+        store.install(made.header.meta, 4)
+        assert store.step() is None
+        assert store.jobs == 1
+        store.is_full = False
+        assert store.step() == Installed(4)
+
+    def test_a_flush_that_is_given_again_is_written_once(self, tmp_path: Path) -> None:
+        """Seed 230 gave one again while the try before was under way, on a slow disk."""
+        store = SimStore(tmp_path / "other", 0)
+        changes = first_changes(store)
+        store.flush(changes, 1)
+        store.flush(changes, 1)
+        assert [store.step(), store.step()] == [Flushed(1), Flushed(1)]
+        store.close()
+
+
+def test_a_job_of_the_log_that_is_given_again_is_done_once() -> None:
+    """It would make a file that is there."""
+    done: list[int] = []
+    disk = SimDisk(done.append)
+    job = (CreateFile("a", 512), WriteAt("a", 0, b"x"))
+    disk.run(job, 1)
+    disk.run(job, 1)
+    disk.drain()
+    assert done == [1, 1]
+    disk.kill()
+    disk.run(job, 1)
+    with pytest.raises(FileExistsError):
+        disk.drain()
+
+
+class Machine:
+    """A process as far as its store's port is concerned."""
+
+    def __init__(self, store: SimStore) -> None:
+        """Note when events come."""
+        self.timeline = Timeline()
+        self.troubles = Troubles()
+        self.came: list[tuple[int, Event]] = []
+        process = SimpleNamespace(
+            name="node-1",
+            random=Random(1),
+            troubles=self.troubles,
+            later=self._later,
+            deliver=lambda event: self.came.append((self.timeline.now_us, event)),
+        )
+        self.port = StorePort(cast("Process", process), store)
+
+    def _later(self, delay_us: int, action: Callable[[], None]) -> None:
+        self.timeline.after(delay_us, action)
+
+    def flushed_at(self, store: SimStore, ticket: int) -> int:
+        """Flush, and return when that is done."""
+        self.port.flush(Changes(store.header()), ticket)
+        self.timeline.run_until(self.timeline.now_us + 2 * SLOW_US_MAX)
+        at_us, event = self.came[-1]
+        assert event == Flushed(ticket)
+        return at_us
+
+
+class TestTime:
+    """What writes takes the disk's time."""
+
+    def test_a_slow_disk_is_slow_for_the_database(self, store: SimStore) -> None:
+        """Up to a bound."""
+        machine = Machine(store)
+        machine.troubles.disk_factor = 10_000
+        assert SLOW_US_MAX <= machine.flushed_at(store, 2) <= SLOW_US_MAX + 500
+
+    def test_a_hung_disk_hangs_for_what_writes(self, store: SimStore) -> None:
+        """A hash is read from the page cache."""
+        machine = Machine(store)
+        machine.troubles.disk_hangs = 1
+        machine.port.copy(2)
+        machine.port.hash(3)
+        machine.timeline.run_until(10 * STORE_US[1])
+        assert [type(event).__name__ for _, event in machine.came] == ["Hashed"]
+        machine.troubles.disk_hangs = 0
+        machine.timeline.run_until(machine.timeline.now_us + HANGS_US + 500)
+        assert [type(event).__name__ for _, event in machine.came] == ["Hashed", "Copied"]
+
+    def test_a_failure_that_no_fault_picked_is_found(
+        self, store: SimStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The want of space is none: who takes it for one would end, and so would the next."""
+        machine = Machine(store)
+        failed = StoreFailed("OSError: No space left on device")
+        monkeypatch.setattr("sim.store.copied", lambda *_: failed)
+        machine.port.copy(2)
+        with pytest.raises(SafetyViolation, match="No space left"):
+            machine.timeline.run_until(10 * STORE_US[1])
+
+    def test_a_transaction_that_a_fault_picked_fails(self, store: SimStore) -> None:
+        """Once, and whatever else is under way."""
+        machine = Machine(store)
+        machine.troubles.store_fails = True
+        machine.port.hash(2)
+        machine.port.flush(Changes(store.header()), 3)
+        machine.timeline.run_until(10 * STORE_US[1])
+        assert any(isinstance(event, StoreFailed) for _, event in machine.came)
+        assert not machine.troubles.store_fails
