@@ -39,3 +39,9 @@ def test_a_lock_that_cannot_be_written_is_said_in_one_line(layout: Layout) -> No
     with layout.lock() as lock:
         assert (layout.data / "lock").read_text() == f"{os.getpid()}\n"
         assert not lock.closed
+
+
+def test_a_key_that_is_gone_is_said_in_one_line(layout: Layout) -> None:
+    """And which one: it can be put back from a copy."""
+    with pytest.raises(UpError, match=r"a key cannot be read: .*health\.key"):
+        layout.secret("health.key")

@@ -72,8 +72,10 @@ def _run(layout: Layout, port: int, children: Children) -> None:
         del number, frame
         stopped.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it: it goes on
+        signal.signal(signal.SIGHUP, stop)
     address = f"127.0.0.1:{port}"
     ready = f"ready: try `inventory --address {address} {layout.login()}`"
     watcher = Watcher(address, layout.secret("health.key"))

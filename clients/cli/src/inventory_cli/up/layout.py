@@ -81,8 +81,11 @@ class Layout:
         return self.data / "bootstrap.json"
 
     def secret(self, name: str) -> str:
-        """Return a secret."""
-        return (self.keys / name).read_text().strip()
+        """Return a secret; raise UpError."""
+        try:
+            return (self.keys / name).read_text().strip()
+        except OSError as error:
+            raise UpError(f"a key cannot be read: {error}") from error
 
     def lock(self) -> TextIO:
         """Hold the directory until the returned file is closed, here and in every child.
