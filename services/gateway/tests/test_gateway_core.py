@@ -92,24 +92,34 @@ def test_a_command_waits_for_a_leader_and_goes_there() -> None:
     assert bench.core.pending == 0
 
 
-def test_what_queues_behind_the_window_leaves_as_one_frame() -> None:
-    """Two frames under way; the rest gathers and goes together, in order."""
+def test_what_queues_behind_a_frame_leaves_as_one() -> None:
+    """The rest gathers while it is under way, and goes together, in order."""
     bench = Bench()
     bench.lead(1, "node-0")
     numbers = [bench.propose(b"%d" % n) for n in range(6)]
-    assert bench.links.take() == [("node-0", [b"0"]), ("node-0", [b"1"])]
+    assert bench.links.take() == [("node-0", [b"0"])]
     bench.reply("node-0", numbers[0], outcome=b"x")
-    assert bench.links.take() == [("node-0", [b"2", b"3", b"4", b"5"])]
+    assert bench.links.take() == [("node-0", [b"1", b"2", b"3", b"4", b"5"])]
+
+
+def test_what_is_worth_a_frame_goes_beside_another() -> None:
+    """Two at most: the third gathers."""
+    bench = Bench(second_frame_min=3)
+    bench.lead(1, "node-0")
+    numbers = [bench.propose(b"%d" % n) for n in range(8)]
+    assert [len(commands) for _, commands in bench.links.take()] == [1, 3]
+    bench.reply("node-0", numbers[0], outcome=b"x")
+    assert [len(commands) for _, commands in bench.links.take()] == [4]
 
 
 def test_a_frame_is_bounded_by_count_and_by_bytes() -> None:
     """No frame holds more than it may."""
-    bench = Bench(frame_requests_max=2, frames_in_flight_max=9)
+    bench = Bench(frame_requests_max=2, frames_in_flight_max=9, second_frame_min=0)
     for n in range(5):
         bench.propose(b"%d" % n)
     bench.lead(1, "node-0")
     assert [len(commands) for _, commands in bench.links.take()] == [2, 2, 1]
-    bench = Bench(frame_bytes_max=3, frames_in_flight_max=9)
+    bench = Bench(frame_bytes_max=3, frames_in_flight_max=9, second_frame_min=0)
     for n in range(3):
         bench.propose(b"%d%d" % (n, n))
     bench.lead(1, "node-0")

@@ -2,10 +2,11 @@
 
 Every member pushes its view of the leadership over its link; the highest term wins. Whatever is
 unanswered moves at once to a new leader, since the socket of a stopped one still accepts bytes.
-What queues while frames are under way leaves as one frame: batches come by themselves. A question
-that need not be answered from the newest state goes to the members in turn: to the next when one
-does not answer soon, and to the leader when one sends it back. Without a leader it goes to each of
-the others then; what all of them sent back rests a while before it goes round again.
+What queues while a frame is under way leaves as one frame, and beside it only where that is large:
+batches come by themselves. A question that need not be answered from the newest state goes to the
+members in turn: to the next when one does not answer soon, and to the leader when one sends it
+back. Without a leader it goes to each of the others then; what all of them sent back rests a while
+before it goes round again.
 """
 
 import heapq
@@ -31,11 +32,17 @@ class Settings:
 
     members: tuple[str, ...]
     frames_in_flight_max: int = 2  # with proposals that are not answered
+    second_frame_min: int = 64  # commands: many small frames cost every member more than they save
     frame_requests_max: int = 512
     frame_bytes_max: int = 256 << 10
     waiting_max: int = 65_536
     overloaded_pause_ms: int = 50
     patience_ms: int = 250  # until a question that any member may answer is asked of another
+
+    def has_room(self, frames: int, commands: int) -> bool:
+        """Tell whether a frame may leave beside so many, for so many commands that wait."""
+        is_large = commands >= self.second_frame_min
+        return not frames or (is_large and frames < self.frames_in_flight_max)
 
 
 class Links(Protocol):
@@ -324,7 +331,7 @@ class Gateway:
 
     @property
     def _has_room(self) -> bool:
-        return self._frames < self._settings.frames_in_flight_max
+        return self._settings.has_room(self._frames, len(self._commands))
 
     def _send_frame(self) -> None:
         """Send one frame: questions, which wait for nobody, and commands if there is room."""

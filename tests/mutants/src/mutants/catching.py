@@ -20,7 +20,7 @@ from sim import run_seed
 ROOT = Path(__file__).resolve().parents[4]
 SCRIPTS = ROOT / "libs" / "raft" / "tests" / "scripts"
 CORE_SEEDS_MAX = 400
-NODE_SEEDS_MAX = 400
+NODE_SEEDS_MAX = 200
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 

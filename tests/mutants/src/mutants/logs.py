@@ -126,7 +126,7 @@ def forgets_the_last_batch(patch: pytest.MonkeyPatch) -> None:
 MUTANTS = (
     Mutant(writes_no_vote, NodeSeed(1)),
     Mutant(syncs_no_batch, NodeSeed(1)),
-    Mutant(syncs_no_folder_after_a_rename, NodeSeed(1)),
+    Mutant(syncs_no_folder_after_a_rename, NodeSeed(4)),
     Mutant(names_a_file_before_its_header_is_synced, NodeSeed(26)),
     Mutant(removes_newer_files_first, NodeSeed(1)),
     Mutant(cuts_one_file_too_many, NodeSeed(68)),

@@ -130,7 +130,7 @@ def installs_what_it_did_not_verify(patch: pytest.MonkeyPatch) -> None:
 
 MUTANTS = (
     Mutant(runs_a_retry_again, NodeSeed(1)),
-    Mutant(keeps_requests_in_memory_alone, NodeSeed(8)),
+    Mutant(keeps_requests_in_memory_alone, NodeSeed(1)),
     Mutant(leaves_requests_out_of_snapshots, NodeSeed(1)),
     Mutant(writes_the_applied_index_later, NodeSeed(1)),
     Mutant(writes_one_level_of_many, NodeSeed(1)),
