@@ -15,7 +15,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -107,8 +107,11 @@ class Member:
         self._ending = False
         self._asked_to_leave = asyncio.Event()
 
-    def _describe(self) -> peer_pb2.DescribeResponse | None:
-        """Say what this member is; None before its log is read, when it might seem to be empty."""
+    def _describe(self, reached: Collection[int]) -> peer_pb2.DescribeResponse | None:
+        """Say what this member is, and which peers it reaches.
+
+        None before its log is read, when it might seem to be empty.
+        """
         if not self._is_read:
             return None
         term = self._node.view().term if self._node is not None else self._term
@@ -118,6 +121,7 @@ class Member:
             name=self._identity.name,
             bootstrapped=self._bootstrapped,
             term=term,
+            reach=peer_pb2.Reach(member_ids=sorted(reached)),
         )
 
     def view(self) -> cluster_pb2.Member:
@@ -156,7 +160,9 @@ class Member:
         gateways = Gateways(
             gate, loop.post, lambda: member_response(identity.cluster_id, self.view())
         )
-        peer_api = PeerApi(gate, own, loop.post, self._describe, network_peers.heard)
+        peer_api = PeerApi(
+            gate, own, loop.post, lambda: self._describe(network_peers.reached), network_peers.heard
+        )
         probes = Probes()
         await probes.begin()
         changes = Changes(gate, cluster_id, loop.post)

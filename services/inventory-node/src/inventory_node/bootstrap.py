@@ -39,6 +39,7 @@ class Described:
     member_id: int
     bootstrapped: bool
     term: int  # 0 until its first election
+    reached: frozenset[int] | None = None  # by member id; None: it does not say
 
 
 def cluster_id_of(key: bytes, names: Iterable[str]) -> str:

@@ -1,7 +1,7 @@
 """Changes of the members: asked for by gRPC here, and asked by a member that joins or leaves."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeAlias
 
 import grpc.aio  # noqa: TC002 - for the types
@@ -109,6 +109,7 @@ class Leaving:
     """Asks the leader whether this member may stop, for as long as it has time for that.
 
     - A member without a vote does not ask, nor one that is alone: nobody needs it.
+    - The others go on without it only where they reach one another, which the leader cannot see.
     """
 
     def __init__(self, changes: Changes, peers: Peers, cluster_id: str) -> None:
@@ -133,6 +134,8 @@ class Leaving:
     async def _may_leave(self, member: cluster_pb2.Member) -> bool:
         if member.standing != cluster_pb2.MEMBER_STANDING_VOTER:
             return True
+        if not await self._are_joined(member.voters):
+            return False
         leave = membership_pb2.Leave(member_id=member.id, reached=sorted(self._peers.reached))
         request = membership_pb2.ChangeRequest(cluster_id=self._cluster_id, leave=leave)
         answer: membership_pb2.ChangeResponse | None = await self._changes.ask(request)
@@ -142,3 +145,25 @@ class Leaving:
             return len(self._peers.reached) + 1 <= len(member.voters) // 2
         # A leader of an earlier version refuses the question itself, and would for ever.
         return not answer.HasField("error") or reason_of(answer.error) is not Reason.CHANGE_REFUSED
+
+    async def _are_joined(self, voters: Collection[str]) -> bool:
+        """Tell whether a majority of these, by name, reach a majority without this member.
+
+        One that does not say whom it reaches is taken to reach everybody. Where this member
+        reaches no majority itself, that is for the leader to judge.
+        """
+        majority = len(voters) // 2 + 1
+        reached = self._peers.reached
+        there = {
+            peer.member_id: peer.reached
+            for peer in await self._peers.describe()
+            if peer is not None and peer.member_id in reached and peer.name in voters
+        }
+        if len(there) < majority:
+            return True
+        joined = [
+            member
+            for member, others in there.items()
+            if others is None or len({member, *others} & there.keys()) >= majority
+        ]
+        return len(joined) >= majority

@@ -175,7 +175,13 @@ class Peer:
             return None
         said = await call
         return Described(
-            self.name, said.name, said.cluster_id, said.member_id, said.bootstrapped, said.term
+            self.name,
+            said.name,
+            said.cluster_id,
+            said.member_id,
+            said.bootstrapped,
+            said.term,
+            frozenset(said.reach.member_ids) if said.HasField("reach") else None,
         )
 
     async def ask(

@@ -669,6 +669,7 @@ class DescribeResponse(_message.Message):
     BOOTSTRAPPED_FIELD_NUMBER: _builtins.int
     TERM_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
+    REACH_FIELD_NUMBER: _builtins.int
     cluster_id: _builtins.str
     member_id: _builtins.int
     bootstrapped: _builtins.bool
@@ -676,6 +677,10 @@ class DescribeResponse(_message.Message):
     term: _builtins.int
     """0 until its first election"""
     name: _builtins.str
+    @_builtins.property
+    def reach(self) -> Global___Reach:
+        """a member of an earlier version does not say"""
+
     def __init__(
         self,
         *,
@@ -684,11 +689,34 @@ class DescribeResponse(_message.Message):
         bootstrapped: _builtins.bool = ...,
         term: _builtins.int = ...,
         name: _builtins.str = ...,
+        reach: Global___Reach | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reach", b"reach"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bootstrapped", b"bootstrapped", "cluster_id", b"cluster_id", "member_id", b"member_id", "name", b"name", "term", b"term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bootstrapped", b"bootstrapped", "cluster_id", b"cluster_id", "member_id", b"member_id", "name", b"name", "reach", b"reach", "term", b"term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DescribeResponse: _TypeAlias = DescribeResponse  # noqa: Y015
+
+@_typing.final
+class Reach(_message.Message):
+    """To whom a member has a stream, so that what it sends arrives."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def member_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def __init__(
+        self,
+        *,
+        member_ids: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["member_ids", b"member_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reach: _TypeAlias = Reach  # noqa: Y015
