@@ -92,6 +92,28 @@ def test_a_command_waits_for_a_leader_and_goes_there() -> None:
     assert bench.core.pending == 0
 
 
+def test_a_term_is_gone_with_whoever_told_of_it() -> None:
+    """A candidate loses its power before its term is on its disk; the others go on as before.
+
+    Found by the simulator, seed 599: the gateway waited for a leader of the later term for ever.
+    """
+    bench = Bench()
+    for name in NAMES:
+        bench.lead(2, "node-0", says=name)
+    bench.lead(3, "", says="node-2")
+    bench.propose(b"one")
+    assert bench.links.take() == []
+    bench.core.link_closed("node-2")
+    bench.core.pump()
+    assert (bench.core.term, bench.core.leader) == (2, "node-0")
+    assert bench.links.take() == [("node-0", [b"one"])]
+    bench.core.link_opened("node-2")
+    bench.lead(3, "node-2", says="node-2")
+    bench.core.link_closed("node-2")
+    bench.core.pump()
+    assert bench.core.term == 3  # that one was elected
+
+
 def test_what_queues_behind_a_frame_leaves_as_one() -> None:
     """The rest gathers while it is under way, and goes together, in order."""
     bench = Bench()

@@ -132,13 +132,57 @@ class Request:
         return self
 
 
+class Lead:
+    """Whom the members take for the leader.
+
+    - The highest term wins, and within one, a leader that is named.
+    - What a member alone has spoken of counts no more when that is gone and nobody is named: a
+      crash can undo a candidate's term, and the others may go on in the one before.
+    """
+
+    def __init__(self) -> None:
+        """Start knowing nobody."""
+        self.term = 0
+        self.leader = ""  # empty while none is known
+        self._views: dict[str, forward_pb2.Leadership] = {}  # by the members that can be heard
+
+    def heard(self, member: str, view: forward_pb2.Leadership) -> bool:
+        """Take a member's view; tell whether another leader or term is followed now."""
+        self._views[member] = view
+        return self._follow(view)
+
+    def lost(self, member: str) -> None:
+        """Forget how a member saw it."""
+        self._views.pop(member, None)
+        if not self.leader:
+            self.term = 0
+            for view in self._views.values():
+                self._follow(view)
+
+    def _follow(self, view: forward_pb2.Leadership) -> bool:
+        is_known = view.term == self.term and (self.leader or not view.leader)
+        if view.term < self.term or is_known:
+            return False
+        self.term, self.leader = view.term, view.leader
+        return True
+
+    def ways_to(self, member: str, ways: Collection[str]) -> list[str]:
+        """Return who of `ways` may carry a stream on to a leader: those that hear it come first.
+
+        Empty where the member does not lead, since then it is not worth that.
+        """
+        if member != self.leader:
+            return []
+        hearing = {name for name, view in self._views.items() if view.leader == member}
+        return sorted(ways, key=lambda one: (one not in hearing, one))
+
+
 class Gateway:
     """Requests on their way to the leader and back.
 
     - Every request is told exactly once, by its deadline at the latest, unless it is cancelled.
     - A request is with one member at a time; a retry is the same bytes under the same number.
     - A question that any member may answer waits for a leader only while everybody sends it back.
-    - The term of the followed leader never falls.
     - Requests are bounded; past the bound they are refused at once, as OVERLOADED.
     """
 
@@ -148,7 +192,7 @@ class Gateway:
         self._links = links
         self._members = list(settings.members)
         self._open: set[str] = set()
-        self._views: dict[str, str] = {}  # whom each open member takes for the leader
+        self._lead = Lead()
         self._requests: dict[int, Request] = {}
         self._commands: deque[Request] = deque()
         self._questions: deque[Request] = deque()
@@ -160,8 +204,6 @@ class Gateway:
         self._deadlines: list[tuple[int, int]] = []  # a heap of (deadline, number)
         self._frames = 0  # in flight to the leader
         self._last = 0
-        self._term = 0
-        self._leader = ""
         self._now_ms = 0
         self.retries = 0
         self.answered = 0  # whatever the answer
@@ -171,21 +213,16 @@ class Gateway:
     @property
     def leader(self) -> str:
         """The leader that is followed; empty while none is known."""
-        return self._leader
+        return self._lead.leader
 
     @property
     def term(self) -> int:
         """The term of the followed leader."""
-        return self._term
+        return self._lead.term
 
     def ways_to(self, member: str, ways: Collection[str]) -> list[str]:
-        """Return who of `ways` may carry a stream on to a leader: those that hear it come first.
-
-        Empty where the member does not lead, since then it is not worth that.
-        """
-        if member != self._leader:
-            return []
-        return sorted(ways, key=lambda one: (self._views.get(one) != member, one))
+        """See `Lead.ways_to`."""
+        return self._lead.ways_to(member, ways)
 
     @property
     def pending(self) -> int:
@@ -244,7 +281,7 @@ class Gateway:
     def link_closed(self, member: str) -> None:
         """Take back what the member had: nobody knows how far it came."""
         self._open.discard(member)
-        self._views.pop(member, None)
+        self._lead.lost(member)
         self._take_back(member)
 
     def received(self, member: str, response: forward_pb2.ForwardResponse) -> None:
@@ -260,13 +297,15 @@ class Gateway:
                 self.answered += 1
                 self._finish(request, reply)
         if response.HasField("leadership"):
-            self._views[member] = response.leadership.leader
             self._meet(member, response.leadership)
-            self._lead(response.leadership.term, response.leadership.leader)
+            if self._lead.heard(member, response.leadership):
+                for other in self._members:
+                    if other != self.leader:
+                        self._take_back(other)
 
     def _meet(self, teller: str, leadership: forward_pb2.Leadership) -> None:
         """Learn of members that joined later; the leader alone says who takes part no longer."""
-        if leadership.term >= self._term:
+        if leadership.term >= self.term:
             met = {member.name: member.address for member in leadership.members}
             known = self._settings.members if leadership.leader == teller else self._members
             self._members = [*known, *(name for name in met if name not in known)]
@@ -290,7 +329,7 @@ class Gateway:
 
     @property
     def _reachable(self) -> bool:
-        return bool(self._leader) and self._leader in self._open
+        return bool(self.leader) and self.leader in self._open
 
     def pump(self) -> None:
         """Send what waits, as few frames as bounds allow. Call it after each run of events."""
@@ -337,17 +376,17 @@ class Gateway:
         """Send one frame: questions, which wait for nobody, and commands if there is room."""
         most = self._settings.frame_requests_max
         message = forward_pb2.ForwardRequest()
-        self._add_questions(message, self._questions, self._leader)
+        self._add_questions(message, self._questions, self.leader)
         if self._has_room:
             frame = Frame(0)
             count = most - len(message.questions)
-            for request in self._next(self._commands, count, self._leader):
+            for request in self._next(self._commands, count, self.leader):
                 message.proposals.add(id=request.id, command=request.command)
                 frame.left += 1
                 request.frame = frame
             self._frames += bool(frame.left)
         if message.proposals or message.questions:
-            self._links.send(self._leader, message)
+            self._links.send(self.leader, message)
 
     def _add_questions(
         self, message: forward_pb2.ForwardRequest, waiting: deque[Request], member: str
@@ -403,9 +442,9 @@ class Gateway:
             until_ms = self._now_ms + self._settings.overloaded_pause_ms
             self._paused.append((until_ms, request))
             return
-        if why == forward_pb2.RETRY_NOT_LEADER and member == self._leader:
+        if why == forward_pb2.RETRY_NOT_LEADER and member == self.leader:
             # It knows better; whoever leads will say so, in a later term.
-            self._leader = ""
+            self._lead.leader = ""
         self._line(request).append(request)
 
     def _release(self, request: Request) -> None:
@@ -414,15 +453,6 @@ class Gateway:
             request.tried |= {request.member}
         request.member = ""
         self._leave_frame(request)
-
-    def _lead(self, term: int, leader: str) -> None:
-        """Follow the highest term; within one, a leader that is named."""
-        if term < self._term or (term == self._term and (self._leader or not leader)):
-            return
-        self._term, self._leader = term, leader
-        for member in self._members:
-            if member != leader:
-                self._take_back(member)
 
     def _take_back(self, member: str) -> None:
         """Queue again, in the order of arrival and before all others, what a member has."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from gateway.core import Gateway
+from gateway.core import Gateway, Lead
 from inventory.raft.v1 import forward_pb2
 
 from mutants.catching import Mutant, UnitTests
@@ -19,10 +19,20 @@ def leaves_requests_with_a_left_leader(patch: pytest.MonkeyPatch) -> None:
 def follows_an_older_term(patch: pytest.MonkeyPatch) -> None:
     """Believe whoever spoke last."""
 
-    def lead(self: Gateway, term: int, leader: str) -> None:
-        self._term, self._leader = term, leader
+    def follow(self: Lead, view: forward_pb2.Leadership) -> bool:
+        self.term, self.leader = view.term, view.leader
+        return True
 
-    patch.setattr(Gateway, "_lead", lead)
+    patch.setattr(Lead, "_follow", follow)
+
+
+def holds_to_a_term_that_is_undone(patch: pytest.MonkeyPatch) -> None:
+    """Wait for a leader of a term that went with the candidate's power."""
+
+    def lost(self: Lead, member: str) -> None:
+        self._views.pop(member, None)
+
+    patch.setattr(Lead, "lost", lost)
 
 
 def hears_a_retry_of_a_left_leader(patch: pytest.MonkeyPatch) -> None:
@@ -75,6 +85,7 @@ def takes_without_a_bound(patch: pytest.MonkeyPatch) -> None:
 MUTANTS = (
     Mutant(leaves_requests_with_a_left_leader, UnitTests(TESTS, "moves_everything_unanswered")),
     Mutant(follows_an_older_term, UnitTests(TESTS, "earlier_term_is_not_followed")),
+    Mutant(holds_to_a_term_that_is_undone, UnitTests(TESTS, "whoever_told_of_it")),
     Mutant(hears_a_retry_of_a_left_leader, UnitTests(TESTS, "retry_of_a_left_leader")),
     Mutant(takes_an_unknown_fate_for_an_answer, UnitTests(TESTS, "unknown_fate_is_sent_again")),
     Mutant(asks_who_does_not_lead_again, UnitTests(TESTS, "does_not_lead_is_not_asked_again")),
