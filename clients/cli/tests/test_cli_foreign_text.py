@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
+from inventory.v1 import cluster_pb2
 from inventory_cli.commands import app
 from inventory_cli.session import Connection
 from inventory_cli.shell import run as run_shell
@@ -17,23 +18,16 @@ NASTY = "mug [/x] [b] :smile: \x1b[2J\r"
 SHOWN = r"mug [/x] [b] :smile: \x1b[2J\r"
 ITEM = Item(1, NASTY, NASTY, Money("USD", 250), 9, NOW, NOW, None)
 USER = User(1, NASTY, "customer", False, NOW)  # noqa: FBT003 - not disabled
-MEMBER = Member(
-    name=NASTY,
-    address=NASTY,
-    reachable=True,
-    role="leader",
-    term=1,
-    leader=NASTY,
-    commit_index=1,
-    applied_index=1,
-    durable_index=1,
-    pid=1,
-    version="1",
-    state_hash=None,
-    standing="voter",
-    id=1,
-    voters=(NASTY,),
-    diverged=NASTY,
+MEMBER = Member.from_wire(
+    cluster_pb2.Member(
+        name=NASTY,
+        address=NASTY,
+        reachable=True,
+        role=cluster_pb2.MEMBER_ROLE_LEADER,
+        leader=NASTY,
+        voters=[NASTY],
+        diverged=NASTY,
+    )
 )
 ANSWERS: dict[str, object] = {
     "items": [ITEM],

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from inventory.v1 import cluster_pb2
 from inventory_cli.up import view
 from inventory_cli.up.processes import Child, Children
 from inventory_cli.up.readiness import STRAGGLER_SECONDS, Readiness, missing_of
@@ -15,22 +16,13 @@ VOTERS = ("node-0", "node-1", "node-2")
 def status(following: str, leader: str = "node-0", voters: tuple[str, ...] = VOTERS) -> Status:
     """Return a cluster in which the members with these numbers follow the leader."""
     members = tuple(
-        Member(
-            name=name,
-            address="a:1",
-            reachable=name[-1] in following,
-            role="",
-            term=1,
-            leader=leader if name[-1] in following else "",
-            commit_index=1,
-            applied_index=1,
-            durable_index=1,
-            pid=1,
-            version="1",
-            state_hash=None,
-            standing="voter",
-            id=1,
-            voters=voters,
+        Member.from_wire(
+            cluster_pb2.Member(
+                name=name,
+                reachable=name[-1] in following,
+                leader=leader if name[-1] in following else "",
+                voters=voters,
+            )
         )
         for name in VOTERS
     )

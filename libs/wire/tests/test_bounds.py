@@ -271,7 +271,7 @@ def test_administrations_have_bounds_too(
 )
 def test_a_timeout_has_bounds(timeout: Duration, field: str | None) -> None:
     """From a millisecond to ten minutes."""
-    assert field_of(bounds.check_timeout(timeout)) == field
+    assert field_of(bounds.check_timeout(bounds.milliseconds(timeout))) == field
 
 
 def items(**fields: object) -> Query:

@@ -2,13 +2,20 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from inventory.raft.v1 import log_pb2
 from inventory_node.core import NodeSettings
-from inventory_node.flushing import LogTail
+from inventory_node.flushing import Flushing, LogTail
+from inventory_node.machine.changes import Changes
+from inventory_node.machine.shelf import Header
 from raft.messages import Entry, EntryKind
 from sim.hands import Hands, Member, order
+
+if TYPE_CHECKING:
+    from inventory_node.machine import Machine
+    from inventory_node.ports import Store
 
 
 def entries(first: int, last: int, size: int = 10) -> list[Entry]:
@@ -167,3 +174,49 @@ class TestCheckpoints:
         fill(hands, leader, 200, 1)
         hands.pass_time(4)
         assert hands[3].node.view().applied_index == leader.node.view().applied_index
+
+
+class Applied:
+    """A machine with something to write, and a store that keeps the tickets it is given."""
+
+    applied_index = 7
+
+    def __init__(self) -> None:
+        """Start with nothing given."""
+        self.given: list[int] = []
+
+    def take_changes(self) -> Changes:
+        """Return what a flush would write."""
+        return Changes(Header())
+
+    def flushed(self) -> None:
+        """Need no more."""
+
+    def flush(self, _: Changes, ticket: int) -> None:
+        """Keep a ticket."""
+        self.given.append(ticket)
+
+
+def test_one_try_at_a_time_is_under_way_on_a_full_disk() -> None:
+    """Found by the simulator, seed 230: one that was given again meanwhile was written twice."""
+    both = Applied()
+    flushing = Flushing(
+        settings(full_retry_ticks=4),
+        cast("Machine", both),
+        cast("Store", both),
+        LogTail(settings(), []),
+    )
+    flushing.checkpoint()  # so that one is due
+    flushing.start()
+    for tries in (1, 2):
+        assert both.given == [1] * tries
+        for _ in range(20):
+            flushing.tick()
+        assert both.given == [1] * tries, "nobody has said how the last try ended"
+        flushing.full(1)
+        for _ in range(3):
+            flushing.tick()
+        assert both.given == [1] * tries
+        assert flushing.is_full
+        flushing.tick()
+    assert both.given == [1] * 3

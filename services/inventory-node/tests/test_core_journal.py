@@ -1,10 +1,13 @@
 """Obligations become disk jobs, one at a time, and nothing leaves before its own."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from inventory_node import wal
 from inventory_node.journal import Batch, Journal
+from inventory_node.ports import DiskOperation
 from raft.messages import (
     AppendReply,
     Configuration,
@@ -16,6 +19,9 @@ from raft.messages import (
 )
 from raft.ready import Mark, Ready
 from sim.disk import SimDisk
+
+if TYPE_CHECKING:
+    from inventory_node.ports import Disk
 
 NOTHING = Ready(
     hard_state=None,
@@ -167,3 +173,40 @@ def test_the_end_of_another_job_is_ignored(world: World) -> None:
     world.journal.start()
     assert world.journal.done(99) is None
     assert not world.journal.idle
+
+
+class ManualDisk:
+    """Keeps the tickets of the jobs that it is given; a test says how each ended."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self.given: list[int] = []
+
+    def run(self, _: Sequence[DiskOperation], ticket: int) -> None:
+        """Keep a ticket."""
+        self.given.append(ticket)
+
+
+def test_one_try_at_a_time_is_under_way_on_a_full_disk(world: World) -> None:
+    """A slow disk takes long to say that it is full: the same job twice would be done twice."""
+    disk = ManualDisk()
+    log = wal.recover(world.disk, segment_bytes=4096).log
+    journal = Journal(log, cast("Disk", disk), (), retry_ticks=4)
+    journal.take(append(1, 1))
+    journal.start()
+    for tries in (1, 2):
+        assert disk.given == [1] * tries
+        for _ in range(20):
+            journal.tick()
+        assert disk.given == [1] * tries, "nobody has said how the last try ended"
+        assert journal.hangs(19)
+        journal.full(1)
+        for _ in range(3):
+            journal.tick()
+        assert disk.given == [1] * tries
+        assert not journal.hangs(0), "a disk that is full does not hang"
+        journal.tick()
+    assert disk.given == [1] * 3
+    assert journal.is_full
+    assert journal.done(1) is not None
+    assert not journal.is_full

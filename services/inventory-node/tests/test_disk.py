@@ -2,12 +2,12 @@
 
 import errno
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
+from chaos.volumes import mounted
 from inventory_node.events import DiskDone, DiskFailed, DiskFull
 from inventory_node.ports import (
     CreateFile,
@@ -110,15 +110,6 @@ def test_a_file_that_does_not_fit_is_not_left_behind(
     assert events.get() == DiskDone(1), "the same job, once there is space"
 
 
-def test_a_job_that_is_given_again_is_done_once(disk: ThreadedDisk, events: Events) -> None:
-    """The try before may still be under way: it may even find space."""
-    job: list[DiskOperation] = [CreateFile("a", 512), WriteAt("a", 0, b"x"), SyncFile("a")]
-    for ticket in (1, 1, 2):
-        disk.run(job if ticket == 1 else [WriteAt("a", 1, b"y")], ticket)
-    assert [events.get() for _ in range(3)] == [DiskDone(1), DiskDone(1), DiskDone(2)]
-    assert disk.read("a")[:3] == b"xy\0"
-
-
 def test_no_space_in_the_middle_of_a_job_is_a_failure(
     disk: ThreadedDisk, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,17 +127,11 @@ def test_no_space_in_the_middle_of_a_job_is_a_failure(
     assert "No space left" in failed.problem
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a volume of a known size")
 def test_a_volume_that_is_really_full_takes_a_segment_once_it_has_space(
     tmp_path: Path, events: Events
 ) -> None:
     """The kernel says so, and half a segment is not left behind."""
-    volume = tmp_path / "volume"
-    volume.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(volume)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:  # noqa: S603
-        pytest.skip("this machine does not let root mount a tmpfs")
-    try:
+    with mounted(tmp_path / "volume", 1) as volume:
         disk = ThreadedDisk(volume / "wal", events.put)
         (volume / "other").write_bytes(bytes(700 << 10))
         disk.run([CreateFile("a", 512 << 10)], 1)
@@ -156,8 +141,6 @@ def test_a_volume_that_is_really_full_takes_a_segment_once_it_has_space(
         disk.run([CreateFile("a", 512 << 10)], 1)
         assert events.get() == DiskDone(1)
         disk.close()
-    finally:
-        subprocess.run(["umount", str(volume)], check=True)  # noqa: S603, S607
 
 
 def test_a_log_lives_on_it(tmp_path: Path, events: Events) -> None:

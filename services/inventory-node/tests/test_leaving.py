@@ -35,8 +35,9 @@ class FakeMember:
         self.asked += 1
         return YES
 
-    async def describe(self) -> list[Described]:
+    async def describe(self, members: set[int]) -> list[Described]:
         """Say whom each peer reaches."""
+        assert members == self.reached
         self.described += 1
         said = [
             Described(

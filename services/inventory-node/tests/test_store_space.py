@@ -7,22 +7,22 @@ import errno
 import os
 import queue
 import resource
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from chaos.volumes import mounted
 from inventory_node import events
 from inventory_node.machine.changes import Changes
 from inventory_node.ports import SnapshotHeader
-from inventory_node.runtime import disk as disk_module
 from inventory_node.runtime import sqlite as sqlite_module
 from inventory_node.runtime import store as store_module
-from inventory_node.runtime.disk import has_no_space
+from inventory_node.runtime import volume as volume_module
 from inventory_node.runtime.snapshot import StateFolder
 from inventory_node.runtime.sqlite import Database, DatabaseFull, Error
 from inventory_node.runtime.store import SqliteStore
+from inventory_node.runtime.volume import has_no_space
 from raft.messages import Configuration, SnapshotMeta
 from sim.machines import CUSTOMER, Hand, open_database, order, started
 
@@ -102,18 +102,9 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 @pytest.fixture
 def volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Return a small volume of which snapshots may take all, as far as can be seen beforehand."""
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount a volume of a known size")
-    folder = tmp_path / "volume"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:  # noqa: S603
-        pytest.skip("this machine does not let root mount a tmpfs")
-    monkeypatch.setattr(disk_module, "SPARE_BYTES", -MEBIBYTE)
-    try:
+    monkeypatch.setattr(volume_module, "SPARE_BYTES", -MEBIBYTE)
+    with mounted(tmp_path / "volume", 2) as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)  # noqa: S603, S607
 
 
 def fill(volume: Path, left_bytes: int = 0) -> Path:
@@ -137,7 +128,7 @@ class TestCopies:
     ) -> None:
         """The log and the database go first; a flush goes on."""
         with monkeypatch.context() as patch:
-            patch.setattr(disk_module, "SPARE_BYTES", 1 << 60)
+            patch.setattr(volume_module, "SPARE_BYTES", 1 << 60)
             copied = bench.copy(1)
         assert copied == events.Copied(1, SnapshotHeader(META, 0, b""), "")
         assert bench.staged() == []
@@ -192,7 +183,7 @@ class TestChunks:
         """By the size that the first chunk names."""
         header, data = snapshot
         with monkeypatch.context() as patch:
-            patch.setattr(disk_module, "SPARE_BYTES", 1 << 60)
+            patch.setattr(volume_module, "SPARE_BYTES", 1 << 60)
             staged = bench.stage(header, 0, data[:100])
         assert not staged.complete
         assert staged.problem == f"there is no space for its {header.size} bytes"
@@ -319,17 +310,6 @@ class TestTheSwitch:
 
 class TestFlushes:
     """A transaction that a quota refuses is given again, one that a disk refuses is a failure."""
-
-    def test_one_that_is_given_again_is_written_once(self, bench: Bench) -> None:
-        """The try before may still be under way, on a slow disk; its orders are not there twice."""
-        bench.hand.mutate(CUSTOMER, order("b"))
-        changes = changes_of(bench.hand)
-        bench.store.flush(changes, 2)
-        bench.store.flush(changes, 2)
-        assert [bench.next(), bench.next()] == [events.Flushed(2)] * 2
-        bench.hand.machine.flushed()
-        bench.hand.mutate(CUSTOMER, order("c"))
-        bench.flush(3)
 
     @contextmanager
     def refusing(self, database: Database) -> Iterator[None]:

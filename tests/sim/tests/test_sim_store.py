@@ -9,8 +9,6 @@ from typing import cast
 import pytest
 from inventory_node.events import Copied, Event, Flushed, Installed, Staged, StoreFailed, StoreFull
 from inventory_node.machine.changes import Changes
-from inventory_node.ports import CreateFile, WriteAt
-from sim.disk import SimDisk
 from sim.machines import CUSTOMER, order, started
 from sim.ports import HANGS_US, SLOW_US_MAX, STORE_US, StorePort
 from sim.process import Process, Troubles
@@ -97,30 +95,6 @@ class TestJobs:
         assert store.jobs == 1
         store.is_full = False
         assert store.step() == Installed(4)
-
-    def test_a_flush_that_is_given_again_is_written_once(self, tmp_path: Path) -> None:
-        """Seed 230 gave one again while the try before was under way, on a slow disk."""
-        store = SimStore(tmp_path / "other", 0)
-        changes = first_changes(store)
-        store.flush(changes, 1)
-        store.flush(changes, 1)
-        assert [store.step(), store.step()] == [Flushed(1), Flushed(1)]
-        store.close()
-
-
-def test_a_job_of_the_log_that_is_given_again_is_done_once() -> None:
-    """It would make a file that is there."""
-    done: list[int] = []
-    disk = SimDisk(done.append)
-    job = (CreateFile("a", 512), WriteAt("a", 0, b"x"))
-    disk.run(job, 1)
-    disk.run(job, 1)
-    disk.drain()
-    assert done == [1, 1]
-    disk.kill()
-    disk.run(job, 1)
-    with pytest.raises(FileExistsError):
-        disk.drain()
 
 
 class Machine:

@@ -307,9 +307,9 @@ def staleness_ms(options: inventory_pb2.ReadOptions) -> int:
     return milliseconds(options.max_staleness)
 
 
-def check_timeout(timeout: duration_pb2.Duration) -> Problem:
+def check_timeout(timeout_ms: int) -> Problem:
     """Return what is wrong with how long a mutation of a stream may take, or None."""
-    if not 0 < milliseconds(timeout) <= TIMEOUT_MS_MAX:
+    if not 0 < timeout_ms <= TIMEOUT_MS_MAX:
         return invalid_field("timeout", f"must be 1 ms to {TIMEOUT_MS_MAX // 60_000} minutes")
     return None
 

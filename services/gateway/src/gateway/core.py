@@ -111,12 +111,12 @@ class Request:
             return errors.overloaded()
         return errors.deadline() if reachable else errors.no_quorum()
 
-    def came_back(self, why: forward_pb2.Retry.ValueType) -> None:
-        """Note what a member says about it that did not answer it."""
+    def note(self, why: forward_pb2.Retry.ValueType) -> None:
+        """Keep what the last member that did not answer it says about it."""
         self.was_put_off = why == forward_pb2.RETRY_OVERLOADED
         self.in_doubt |= why == forward_pb2.RETRY_UNKNOWN
 
-    def sent_back(self, reply: forward_pb2.Reply) -> forward_pb2.Retry.ValueType:
+    def retry_of(self, reply: forward_pb2.Reply) -> forward_pb2.Retry.ValueType:
         """Return why a member does not answer it; RETRY_UNSPECIFIED where it does.
 
         A leader that is full does not know what the one before did: of a command in doubt its
@@ -290,7 +290,7 @@ class Gateway:
             request = self._requests.get(reply.id)
             if request is None:
                 continue
-            why = request.sent_back(reply)
+            why = request.retry_of(reply)
             if why and request.member == member:
                 self._retry(request, why)
             elif not why:
@@ -324,7 +324,7 @@ class Gateway:
             self._line(request).append(request)
         while self._resting and self._resting[0][0] <= now_ms:
             self._relaxed.append(self._resting.popleft()[1])
-        self._ask_the_next()
+        self._ask_another()
         self.pump()
 
     @property
@@ -360,7 +360,7 @@ class Gateway:
             else:
                 return
 
-    def _ask_the_next(self) -> None:
+    def _ask_another(self) -> None:
         """Ask again what a member has kept for long; whoever answers first is heard."""
         while self._slow and self._slow[0][0] <= self._now_ms:
             _, request, member = self._slow.popleft()
@@ -404,9 +404,10 @@ class Gateway:
         What came back from different members goes to different ones, so in different frames.
         """
         size = 0
+        is_relaxed = waiting is self._relaxed  # nothing else remembers whom it tried
         tried = waiting[0].tried if waiting else NOBODY
         while waiting and count > 0 and size < self._settings.frame_bytes_max:
-            if waiting[0].tried != tried:
+            if is_relaxed and waiting[0].tried != tried:
                 return
             request = waiting.popleft()
             if request.id in self._requests:
@@ -436,7 +437,7 @@ class Gateway:
     def _retry(self, request: Request, why: forward_pb2.Retry.ValueType) -> None:
         self.retries += 1
         member = request.member
-        request.came_back(why)
+        request.note(why)
         self._release(request)
         if why == forward_pb2.RETRY_OVERLOADED:
             until_ms = self._now_ms + self._settings.overloaded_pause_ms
@@ -459,6 +460,6 @@ class Gateway:
         theirs = [request for request in self._requests.values() if request.member == member]
         self.retries += len(theirs)
         for request in reversed(theirs):
-            request.came_back(forward_pb2.RETRY_UNKNOWN)
+            request.note(forward_pb2.RETRY_UNKNOWN)
             self._release(request)
             self._line(request).appendleft(request)

@@ -85,8 +85,8 @@ class Flushing:
         self._ticket = 0
         self._taking_index: int | None = None  # the outstanding flush's
         self._taken: Changes | None = None  # of the outstanding flush
-        self._unwritten: Changes | None = None  # the same, once it found no space
-        self._full_ticks = 0  # since then, or the last try
+        self.is_full = False  # the outstanding flush found no space
+        self._rest_ticks = 0  # until it is tried again; 0 while a try is under way
         self._checkpoint_waits = False
         self._hash_due = False
         self.checkpoint_index = 0  # of the last checkpoint applied to this state since the start
@@ -130,22 +130,16 @@ class Flushing:
         """Let what is not flushed age; a flush that found no space is tried again now and then."""
         if self._commands:
             self._age_ticks += 1
-        if self._unwritten is not None:
-            self._full_ticks += 1
-            if self._full_ticks >= self._settings.full_retry_ticks:
-                self._full_ticks = 0
-                self._store.flush(self._unwritten, self._ticket)
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the outstanding flush waits for space."""
-        return self._unwritten is not None
+        if self._taken is not None and self._rest_ticks:
+            self._rest_ticks -= 1
+            if not self._rest_ticks:
+                self._store.flush(self._taken, self._ticket)
 
     def full(self, ticket: int) -> None:
         """Learn that the outstanding flush found no space; nothing of it was written."""
         if self._taking_index is not None and ticket == self._ticket:
-            self._unwritten = self._taken
-            self._full_ticks = 0
+            self.is_full = True
+            self._rest_ticks = self._settings.full_retry_ticks
 
     def start(self) -> None:
         """Begin a flush when one is due and none is outstanding."""
@@ -166,7 +160,7 @@ class Flushing:
         """Note that the outstanding flush is durable; False when `ticket` names another."""
         if self._taking_index is None or ticket != self._ticket:
             return False
-        self._taken = self._unwritten = None
+        self._taken, self.is_full = None, False
         self._machine.flushed()
         self.durable_index, self._taking_index = self._taking_index, None
         self._hash()

@@ -63,7 +63,8 @@ class Journal:
         self._operations: Sequence[DiskOperation] = ()  # of the outstanding job
         self.is_full = False  # the outstanding job waits for space
         self.repaired = not repair
-        self.job_ticks = 0  # age of the outstanding job
+        self._rest_ticks = 0  # until that is tried again; 0 while a try is under way
+        self.job_ticks = 0  # age of the try that is under way
         if repair:
             self._run(Batch(), repair)
 
@@ -125,20 +126,23 @@ class Journal:
         return batch
 
     def tick(self) -> None:
-        """Let the outstanding job age; one that waits for space is tried again now and then."""
+        """Let the outstanding job age; one that found no space is tried again after a rest."""
         if self._outstanding is None:
             return
-        self.job_ticks += 1
-        if self.is_full and self.job_ticks >= self._retry_ticks:
-            self.job_ticks = 0
+        if not self._rest_ticks:
+            self.job_ticks += 1
+            return
+        self._rest_ticks -= 1
+        if not self._rest_ticks:
             self._disk.run(self._operations, self._ticket)
 
     def hangs(self, ticks_max: int) -> bool:
-        """Tell whether the disk keeps the outstanding job for long, and not for want of space."""
-        return self.job_ticks > ticks_max and not self.is_full
+        """Tell whether the disk keeps a job for long."""
+        return self.job_ticks > ticks_max
 
     def full(self, ticket: int) -> None:
         """Learn that the outstanding job found no space; nothing of it was done."""
         if self._outstanding is not None and ticket == self._ticket:
             self.is_full = True
+            self._rest_ticks = self._retry_ticks
             self.job_ticks = 0

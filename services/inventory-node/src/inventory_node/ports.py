@@ -130,7 +130,7 @@ class Disk(Protocol):
         """Do these in order, off the loop; then `DiskDone(ticket)` or `DiskFailed(ticket, …)`.
 
         `DiskFull(ticket)` instead where the first creates a file, and there is no space for it. The
-        same ticket may be given again then; a job is done once however often it is given.
+        same job may be given again after that, and not before.
         """
         ...
 
@@ -145,7 +145,7 @@ class Store(Protocol):
         """Write all of `changes` in one synced transaction; then `Flushed(ticket)`.
 
         `StoreFull(ticket)` instead where there is no space for it: nothing was written. The same
-        ticket may be given again then; it is written once however often it is given.
+        flush may be given again after that, and not before.
         """
         ...
 

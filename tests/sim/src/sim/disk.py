@@ -49,7 +49,6 @@ class SimDisk:
 
     - Nothing happens to the files before `step` or `drain`.
     - What was synced survives every crash.
-    - A job that is given again, because it found no space, is done once.
     """
 
     def __init__(
@@ -73,7 +72,6 @@ class SimDisk:
         self._folder_changes: list[DiskOperation] = []
         self._created: dict[str, Inode] = {}
         self._jobs: deque[Job] = deque()
-        self._last: Job | None = None  # that was done
 
     def names(self) -> list[str]:
         """List the files, sorted."""
@@ -97,8 +95,6 @@ class SimDisk:
         if not self._jobs:
             return None
         job = self._jobs[0]
-        if self._is_done(job):
-            job.done = len(job.operations)
         if self.is_full and not job.done and isinstance(job.operations[0], CreateFile):
             self._jobs.popleft()
             self._full(job.ticket)
@@ -115,14 +111,9 @@ class SimDisk:
             self._do(operation)
             job.done += 1
         if job.done >= len(job.operations):
-            self._last = self._jobs.popleft()
+            self._jobs.popleft()
             self._done(job.ticket)
         return operation
-
-    def _is_done(self, job: Job) -> bool:
-        """Tell whether a job is the last one, given again while that was under way."""
-        last = self._last
-        return last is not None and (last.ticket, last.operations) == (job.ticket, job.operations)
 
     def drain(self) -> None:
         """Do everything that waits."""
@@ -180,18 +171,14 @@ class SimDisk:
 
     def kill(self) -> None:
         """End the process and not the machine: what was written stays, as unsynced as it was."""
-        self._forget_jobs()
-
-    def _forget_jobs(self) -> None:
         self._jobs.clear()
-        self._last = None
 
     def crash(self, random: Random) -> tuple[int, int]:
         """Lose power: keep any subset of what was not synced; jobs are forgotten.
 
         Returns how many changes of the folder, and how many sectors, were lost.
         """
-        self._forget_jobs()
+        self._jobs.clear()
         kept = random.randrange(len(self._folder_changes) + 1)
         lost_changes, lost_sectors = len(self._folder_changes) - kept, 0
         folder = dict(self._durable_folder)
@@ -224,7 +211,7 @@ class SimDisk:
 
     def wipe(self) -> None:
         """Be another disk: empty, and well."""
-        self._forget_jobs()
+        self._jobs.clear()
         self.is_full = self.is_failing = False
         self._folder.clear()
         self._durable_folder.clear()

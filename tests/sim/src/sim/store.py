@@ -54,8 +54,7 @@ class Thread(enum.Enum):
 class SimStore:
     """One member's database, below a folder of its own; `Store` and `Shelf`.
 
-    - Jobs of one thread are done in the order in which they were given; a flush that is given again
-      is written once.
+    - Jobs of one thread are done in the order in which they were given.
     - While `is_full`, flushes, copies and chunks find no space, and an install waits for it; while
       `is_short`, copies and chunks alone find none.
     - A staged snapshot is served only after `install`, or when a start names its index.
@@ -66,7 +65,6 @@ class SimStore:
         self._folder = folder
         self._pins: list[Pinned] = []
         self._jobs: deque[tuple[Thread, Job]] = deque()
-        self._flushed_ticket: int | None = None
         self.flushes = 0  # begun since the start
         self.is_full = self.is_short = False
         self.condemned = ""
@@ -119,9 +117,7 @@ class SimStore:
                 return StoreFull(ticket)
             if self.is_failing:
                 return FAILURE
-            if ticket != self._flushed_ticket:
-                self._database.flush(changes)
-                self._flushed_ticket = ticket
+            self._database.flush(changes)
             return Flushed(ticket)
 
         self._jobs.append((Thread.FLUSHER, job))

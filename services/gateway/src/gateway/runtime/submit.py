@@ -69,15 +69,16 @@ class Submission:
             most = SUBMISSIONS_PER_FRAME_MAX
             raise Refused(errors.invalid_field("submissions", f"must be at most {most}"))
         now = now_ms()
+        expired = errors.token_invalid(EXPIRED) if self._principal.has_expired else None
         for submission in request.submissions:
             correlation_id = submission.correlation_id
-            problem = self._problem(submission)
-            if problem is not None:
-                self._refuse(correlation_id, problem)
-                continue
             timeout_ms = TIMEOUT_DEFAULT_MS
             if submission.HasField("timeout"):
                 timeout_ms = bounds.milliseconds(submission.timeout)
+            problem = self._problem(submission, timeout_ms, expired)
+            if problem is not None:
+                self._refuse(correlation_id, problem)
+                continue
             command = raw_pb2.RawCommand(
                 user_id=self._principal.user_id,
                 epoch=self._principal.epoch,
@@ -97,18 +98,18 @@ class Submission:
         else:
             self._has_room.clear()
 
-    def _problem(self, submission: raw_pb2.RawSubmission) -> status_pb2.Status | None:
+    def _problem(
+        self, submission: raw_pb2.RawSubmission, timeout_ms: int, expired: bounds.Problem
+    ) -> bounds.Problem:
         if submission.correlation_id in self._in_flight:
             return errors.invalid_field("correlation_id", "is in flight already")
-        if self._principal.has_expired:
-            return errors.token_invalid(EXPIRED)
+        if expired is not None:
+            return expired
         try:
             mutation = inventory_pb2.Mutation.FromString(submission.mutation)
         except DecodeError:
             return errors.invalid_field("mutation", "cannot be parsed")
-        if submission.HasField("timeout"):
-            return bounds.check_timeout(submission.timeout) or bounds.check_mutation(mutation)
-        return bounds.check_mutation(mutation)
+        return bounds.check_timeout(timeout_ms) or bounds.check_mutation(mutation)
 
     def _refuse(self, correlation_id: int, status: status_pb2.Status) -> None:
         outcome = inventory_pb2.Outcome(error=status).SerializeToString()

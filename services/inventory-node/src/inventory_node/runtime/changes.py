@@ -12,6 +12,7 @@ from wire import errors
 from wire.errors import Reason, reason_of
 
 from inventory_node import events
+from inventory_node.bootstrap import BootstrapRefused
 from inventory_node.joining import Joining
 from inventory_node.runtime.api import Gate
 from inventory_node.runtime.peers import Peers
@@ -154,10 +155,16 @@ class Leaving:
         """
         majority = len(voters) // 2 + 1
         reached = self._peers.reached
+        if len(reached) < majority:
+            return True
+        try:
+            described = await self._peers.describe(reached)
+        except BootstrapRefused:  # a key that was changed keeps nobody from stopping
+            return True
         there = {
             peer.member_id: peer.reached
-            for peer in await self._peers.describe()
-            if peer is not None and peer.member_id in reached and peer.name in voters
+            for peer in described
+            if peer is not None and peer.name in voters
         }
         if len(there) < majority:
             return True

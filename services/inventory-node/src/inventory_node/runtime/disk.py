@@ -1,9 +1,6 @@
 """The log's folder on a real disk, behind one thread, so that a sync never holds up the loop."""
 
-import contextlib
-import errno
 import os
-import shutil
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,41 +17,12 @@ from inventory_node.ports import (
     SyncFolder,
     WriteAt,
 )
+from inventory_node.runtime.volume import NO_SPACE
 
 Ended: TypeAlias = DiskDone | DiskFull | DiskFailed
 
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-PROBE_BYTES = 64 << 10  # more than any single write of the database
-# Of a volume, for a few segments and flushes: a snapshot to a peer must not be what fills it.
-SPARE_BYTES = 64 << 20
-
 _ZEROS = bytes(1 << 20)
 _sync_data = getattr(os, "fdatasync", os.fsync)  # not every system has the lighter one
-
-
-def has_no_space(folder: Path) -> bool:
-    """Tell whether nothing can be written in `folder` for want of space, by trying.
-
-    For whoever learns that a write failed, and not why.
-    """
-    probe = folder / "probe"
-    try:
-        with probe.open("wb") as file:
-            file.write(os.urandom(PROBE_BYTES))  # zeros may take no space
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        return error.errno in NO_SPACE
-    else:
-        return False
-    finally:
-        with contextlib.suppress(OSError):
-            probe.unlink()
-
-
-def snapshot_bytes_max(folder: Path) -> int:
-    """Return how large a snapshot may be that is to be written in `folder`; 0 or less: none."""
-    return shutil.disk_usage(folder).free - SPARE_BYTES
 
 
 class ThreadedDisk:
@@ -65,7 +33,6 @@ class ThreadedDisk:
       nothing (a failed one may have marked the pages clean). Every later job fails too.
     - A file that could not be created whole is not left behind; where there was no space for the
       first operation of a job, nothing has happened, and the job may be given again.
-    - One that is given again is done once: the try before may still have been under way.
     """
 
     def __init__(self, folder: Path, emit: Callable[[Ended], None]) -> None:
@@ -77,7 +44,6 @@ class ThreadedDisk:
         self._emit = emit
         self._files: dict[str, int] = {}
         self._problem = ""
-        self._done_ticket: int | None = None  # of the last job that was done
         self._jobs: SimpleQueue[tuple[tuple[DiskOperation, ...], int] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="wal-sync", daemon=True)
         self._thread.start()
@@ -112,8 +78,6 @@ class ThreadedDisk:
     def _run(self, operations: tuple[DiskOperation, ...], ticket: int) -> Ended:
         if self._problem:
             return DiskFailed(ticket, self._problem)
-        if ticket == self._done_ticket:
-            return DiskDone(ticket)
         for position, operation in enumerate(operations):
             try:
                 self._do(operation)
@@ -124,7 +88,6 @@ class ThreadedDisk:
                 what = type(operation).__name__
                 self._problem = f"{what} in {self._folder} failed: {error}"
                 return DiskFailed(ticket, self._problem)
-        self._done_ticket = ticket
         return DiskDone(ticket)
 
     def _do(self, operation: DiskOperation) -> None:

@@ -7,7 +7,7 @@ in one frame. A heartbeat waits for no append that is still here.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -363,11 +363,10 @@ class Peers:
 
         return chunk_of
 
-    async def describe(self) -> list[Described | None]:
-        """Ask every peer what it is."""
-        return list(
-            await asyncio.gather(*(peer.describe(self._own.member_id) for peer in self._all()))
-        )
+    async def describe(self, members: Collection[int] | None = None) -> list[Described | None]:
+        """Ask these peers, by id, or all what they are; raise BootstrapRefused."""
+        asked = self._all() if members is None else [self._peers[one] for one in members]
+        return list(await asyncio.gather(*(peer.describe(self._own.member_id) for peer in asked)))
 
     @property
     def reached(self) -> set[int]:

@@ -15,8 +15,8 @@ import shutil
 from pathlib import Path
 
 from inventory_node.ports import SnapshotHeader
-from inventory_node.runtime.disk import NO_SPACE, snapshot_bytes_max
 from inventory_node.runtime.sqlite import DatabaseError, DatabaseFull, verify
+from inventory_node.runtime.volume import NO_SPACE, snapshot_bytes_max
 
 FILE = "state.db"
 CONDEMNED = "condemned"  # beside the database: why it may not be served

@@ -18,7 +18,6 @@ from inventory.raft.v1 import forward_pb2
 from inventory_node.events import Answer
 from inventory_node.machine.changes import Changes
 from inventory_node.machine.shelf import Header, Item, Remembered, User
-from inventory_node.runtime.disk import has_no_space
 from inventory_node.runtime.queries import (
     ITEM_COLUMNS,
     USER_COLUMNS,
@@ -27,6 +26,7 @@ from inventory_node.runtime.queries import (
     Row,
     to_user,
 )
+from inventory_node.runtime.volume import has_no_space
 
 APPLICATION_ID = 0x494E5654  # "INVT"
 SCHEMA_VERSION = 1

@@ -21,9 +21,9 @@ from inventory_node import events
 from inventory_node.machine.changes import Changes
 from inventory_node.machine.shelf import Header, Item, Remembered, User
 from inventory_node.ports import SnapshotHeader
-from inventory_node.runtime.disk import snapshot_bytes_max
 from inventory_node.runtime.snapshot import StateFolder, digest_of
 from inventory_node.runtime.sqlite import Database, DatabaseError, DatabaseFull, Error, Pinned
+from inventory_node.runtime.volume import snapshot_bytes_max
 
 REST_SECONDS = 0.001
 FULL_SECONDS = 1.0  # until the switch to a snapshot looks for space again
@@ -106,7 +106,6 @@ class SqliteStore:
         self._folder = StateFolder(data_dir)
         self._emit = emit
         self._database = Database(self._folder.open(installed_index))
-        self._flushed_ticket: int | None = None  # of the last flush that was written
         self._closing = threading.Event()
         # Held while the database is replaced; by questions, and by the short reads of the loop.
         self._asking = threading.Lock()
@@ -124,19 +123,13 @@ class SqliteStore:
         self._database.close()
 
     def flush(self, changes: Changes, ticket: int) -> None:
-        """Write all of `changes` in one synced transaction.
-
-        One that is given again, because it found no space, is written once: the try before may
-        still have been under way.
-        """
+        """Write all of `changes` in one synced transaction."""
 
         def job() -> events.Event:
-            if ticket != self._flushed_ticket:
-                try:
-                    self._database.flush(changes)
-                except DatabaseFull:
-                    return events.StoreFull(ticket)
-                self._flushed_ticket = ticket
+            try:
+                self._database.flush(changes)
+            except DatabaseFull:
+                return events.StoreFull(ticket)
             return events.Flushed(ticket)
 
         self._flusher.do(job)

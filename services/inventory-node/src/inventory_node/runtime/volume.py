@@ -1,5 +1,7 @@
 """How much space is left where a member keeps its data."""
 
+import contextlib
+import errno
 import os
 import threading
 from pathlib import Path
@@ -7,6 +9,10 @@ from pathlib import Path
 from inventory.v1 import cluster_pb2
 
 LOOK_SECONDS = 2.0
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+PROBE_BYTES = 64 << 10  # more than any single write of the database
+# For a few segments and flushes: a snapshot to a peer must not be what fills a volume.
+SPARE_BYTES = 64 << 20
 
 
 def look(folder: Path) -> cluster_pb2.Volume:
@@ -15,6 +21,31 @@ def look(folder: Path) -> cluster_pb2.Volume:
     return cluster_pb2.Volume(
         size_bytes=found.f_blocks * found.f_frsize, free_bytes=found.f_bavail * found.f_frsize
     )
+
+
+def snapshot_bytes_max(folder: Path) -> int:
+    """Return how large a snapshot may be that is to be written in `folder`; 0 or less: none."""
+    return look(folder).free_bytes - SPARE_BYTES
+
+
+def has_no_space(folder: Path) -> bool:
+    """Tell whether nothing can be written in `folder` for want of space, by trying.
+
+    For whoever learns that a write failed, and not why; a quota shows nowhere else.
+    """
+    probe = folder / "probe"
+    try:
+        with probe.open("wb") as file:
+            file.write(os.urandom(PROBE_BYTES))  # zeros may take no space
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error.errno in NO_SPACE
+    else:
+        return False
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink()
 
 
 class Volume:

@@ -1,0 +1,254 @@
+"""Bare members, each a process with settings of its own, and what a gateway would ask of them.
+
+`cluster` has the same members with a gateway, laid out as `inventory up` does.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+from inventory.raft.v1 import (
+    forward_pb2,
+    forward_pb2_grpc,
+    log_pb2,
+    membership_pb2,
+    membership_pb2_grpc,
+)
+from inventory.v1 import cluster_pb2, inventory_pb2
+from inventory_node.bootstrap import cluster_id_of
+from wire.channels import authorization
+
+NAMES = ("node-0", "node-1", "node-2")
+KEY = "the cluster's secret"
+STOCK = 1_000
+VOTER = cluster_pb2.MEMBER_STANDING_VOTER
+SECONDS_MAX = 60.0
+POLL_SECONDS = 0.05
+FIRST_STATE = {
+    "currency": {"code": "USD", "minor_digits": 2},
+    "users": [{"name": "Ann", "role": "customer", "password_hash": "$argon2id$none"}],
+    "items": [{"name": "Pen", "description": "", "price": "2.50", "quantity": STOCK}],
+}
+
+
+def free_ports(count: int) -> list[int]:
+    """Return loopback ports that nobody listens on at this moment."""
+    probes = [socket.socket() for _ in range(count)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    ports = [int(probe.getsockname()[1]) for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+class Nodes:
+    """A cluster of processes; each on its own folder below `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        """Choose addresses, and write the key and the first state."""
+        self.folder = folder
+        self.addresses = {
+            name: f"127.0.0.1:{port}"
+            for name, port in zip(NAMES, free_ports(len(NAMES)), strict=True)
+        }
+        (folder / "cluster.key").write_text(KEY)
+        (folder / "bootstrap.json").write_text(json.dumps(FIRST_STATE))
+        self.processes: dict[str, subprocess.Popen[str]] = {}
+
+    def __enter__(self) -> Self:
+        """Start nothing yet."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave no process behind."""
+        for process in self.processes.values():
+            process.kill()
+            process.wait()
+
+    def start(self, name: str, **change: str) -> subprocess.Popen[str]:
+        """Start a member; its log goes to a file."""
+        environment = {
+            "INVENTORY_NODE_NAME": name,
+            "INVENTORY_NODE_LISTEN": self.addresses[name],
+            "INVENTORY_NODE_MEMBERS": ",".join(f"{n}={self.addresses[n]}" for n in NAMES),
+            "INVENTORY_DATA_DIR": str(self.folder / name),
+            "INVENTORY_CLUSTER_KEY_FILE": str(self.folder / "cluster.key"),
+            "INVENTORY_BOOTSTRAP_FILE": str(self.folder / "bootstrap.json"),
+        }
+        with self.log(name).open("a") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "inventory_node"],
+                env=os.environ | environment | change,
+                stderr=log,
+                text=True,
+            )
+        self.processes[name] = process
+        return process
+
+    def start_all(self) -> None:
+        """Start every member."""
+        for name in NAMES:
+            self.start(name)
+
+    def start_later(self, name: str, **change: str) -> None:
+        """Start a member that is none of the first."""
+        if name not in self.addresses:
+            self.addresses[name] = f"127.0.0.1:{free_ports(1)[0]}"
+        self.start(name, INVENTORY_NODE_ADDRESS=self.addresses[name], **change)
+
+    def until_standing(
+        self, name: str, standing: cluster_pb2.MemberStanding.ValueType
+    ) -> cluster_pb2.Member:
+        """Wait until a member sees itself so; return it."""
+        deadline = time.monotonic() + SECONDS_MAX
+        while time.monotonic() < deadline:
+            member = self.view(name)
+            if member is not None and member.standing == standing:
+                return member
+            time.sleep(POLL_SECONDS)
+        raise AssertionError(self.said(name))
+
+    def change(self, **change: Any) -> membership_pb2.ChangeResponse:  # noqa: ANN401 - one of the changes
+        """Ask whoever leads for a change, until it is done."""
+        deadline = time.monotonic() + SECONDS_MAX
+        answer = membership_pb2.ChangeResponse()
+        while time.monotonic() < deadline:
+            for name in self.addresses:
+                view = self.view(name)
+                if view is None or view.role != cluster_pb2.MEMBER_ROLE_LEADER:
+                    continue
+                request = membership_pb2.ChangeRequest(
+                    cluster_id=cluster_id_of(KEY.encode(), NAMES), **change
+                )
+                with grpc.insecure_channel(self.addresses[name]) as channel:
+                    stub: Any = membership_pb2_grpc.MembershipServiceStub(channel)
+                    answer.CopyFrom(stub.Change(request, metadata=authorization(KEY), timeout=5))
+                if answer.HasField("done"):
+                    return answer
+            time.sleep(POLL_SECONDS)
+        raise AssertionError(answer)
+
+    def log(self, name: str) -> Path:
+        """Return where a member's log is."""
+        return self.folder / f"{name}.log"
+
+    def said(self, name: str) -> str:
+        """Return what a member has logged since its first start."""
+        return self.log(name).read_text()
+
+    def kill(self, name: str) -> None:
+        """SIGKILL a member."""
+        process = self.processes[name]
+        process.kill()
+        process.wait()
+
+    def refused(self, name: str, **change: str) -> tuple[int, str]:
+        """Start a member that must end by itself; return its status and its last start's lines."""
+        before = len(self.said(name)) if self.log(name).exists() else 0
+        status = self.start(name, **change).wait(timeout=SECONDS_MAX)
+        return status, self.said(name)[before:]
+
+    def first_to_end(self) -> tuple[int, str]:
+        """Wait until any member has ended; return its status and what it said."""
+        deadline = time.monotonic() + SECONDS_MAX
+        while time.monotonic() < deadline:
+            for name, process in self.processes.items():
+                if process.poll() is not None:
+                    return process.returncode, self.said(name)
+            time.sleep(POLL_SECONDS)
+        raise AssertionError("\n".join(self.said(name) for name in self.processes))
+
+    def view(self, name: str) -> cluster_pb2.Member | None:
+        """Ask a member how it sees itself; None when it does not answer."""
+        with grpc.insecure_channel(self.addresses[name]) as channel:
+            stub = forward_pb2_grpc.ForwardServiceStub(channel)
+            try:
+                return stub.GetMember(
+                    forward_pb2.GetMemberRequest(), metadata=authorization(KEY), timeout=2
+                ).member
+            except grpc.RpcError:
+                return None
+
+    def leader(self, *, besides: str = "") -> str:
+        """Wait until a member leads; return its name."""
+        return self.leading(besides=besides).name
+
+    def leading(self, *, besides: str = "") -> cluster_pb2.Member:
+        """Wait until a member leads; return how it sees itself."""
+        deadline = time.monotonic() + SECONDS_MAX
+        while time.monotonic() < deadline:
+            for name in self.addresses:
+                member = self.view(name) if name != besides else None
+                if member is not None and member.role == cluster_pb2.MEMBER_ROLE_LEADER:
+                    return member
+            time.sleep(POLL_SECONDS)
+        raise AssertionError("\n".join(self.said(name) for name in NAMES))
+
+    def wait_applied(self, name: str, index: int) -> None:
+        """Wait until a member has applied `index`."""
+        deadline = time.monotonic() + SECONDS_MAX
+        while time.monotonic() < deadline:
+            member = self.view(name)
+            if member is not None and member.applied_index >= index:
+                return
+            time.sleep(POLL_SECONDS)
+        raise AssertionError(f"{name} has not applied {index}:\n{self.said(name)}")
+
+    def order(self, request_id: str) -> inventory_pb2.OrderItemResponse:
+        """Order one of the first item; ask again, wherever the leader is, with the same id."""
+        deadline = time.monotonic() + SECONDS_MAX
+        while time.monotonic() < deadline:
+            reply = ask(self.addresses[self.leader()], order_of(request_id))
+            if reply is not None and reply.WhichOneof("result") == "outcome":
+                outcome = inventory_pb2.Outcome.FromString(reply.outcome)
+                assert outcome.WhichOneof("result") == "order_item", outcome
+                return outcome.order_item
+            time.sleep(POLL_SECONDS)
+        raise AssertionError(f"order {request_id} is not answered")
+
+
+def ask(address: str, request: forward_pb2.ForwardRequest) -> forward_pb2.Reply | None:
+    """Send one request on a stream of its own; return its reply, None when none came."""
+    answered = threading.Event()
+
+    def requests() -> Iterator[forward_pb2.ForwardRequest]:
+        yield request
+        answered.wait(SECONDS_MAX)  # a stream that is closed for writing is not answered
+
+    with grpc.insecure_channel(address) as channel:
+        stub = forward_pb2_grpc.ForwardServiceStub(channel)
+        call = stub.Forward(requests(), metadata=authorization(KEY), timeout=5)
+        try:
+            for response in call:
+                for reply in response.replies:
+                    return reply
+        except grpc.RpcError:
+            return None
+        finally:
+            answered.set()
+            call.cancel()
+    return None
+
+
+def order_of(request_id: str) -> forward_pb2.ForwardRequest:
+    """Return an order of one of the first item, as the first user."""
+    command = log_pb2.Command(user_id=1, epoch=1)
+    wanted = command.mutation.order_item
+    wanted.request_id, wanted.item_id, wanted.quantity = request_id, 1, 1
+    proposal = forward_pb2.Proposal(id=1, command=command.SerializeToString())
+    return forward_pb2.ForwardRequest(proposals=[proposal])
