@@ -21,6 +21,11 @@ kind load docker-image --name "$cluster" "inventory:$tag"
 context=kind-$cluster
 helm upgrade --install inventory deploy/helm/inventory --kube-context "$context" \
   --namespace inventory --create-namespace --wait --timeout 5m \
-  --values deploy/helm/inventory/values-kind.yaml --set "image.tag=$tag"
+  --values deploy/helm/inventory/values-kind.yaml --set "image.tag=$tag" || {
+  echo "make kind: not every pod is well: kubectl --context $context --namespace inventory get pods." >&2
+  echo "An upgrade that mends members takes --set upgrade.requireHealthy=false; to begin anew," >&2
+  echo "kind delete cluster --name $cluster" >&2
+  exit 1
+}
 helm test inventory --kube-context "$context" --namespace inventory
 echo "Clients know one address: 127.0.0.1:50051. To be rid of it: kind delete cluster --name $cluster"

@@ -1,8 +1,8 @@
 """Make the Grafana dashboards in deploy/monitoring/dashboards, or check that they are as made.
 
 Each panel is a title, a unit and its queries; docs/metrics.md lists the metrics that they name. All
-are of one release, that of the namespace that is chosen. Where metrics have no such label nothing
-can be chosen, and an empty one selects them.
+are of one release: the one that is chosen of those in the namespace that is chosen. Where metrics
+have no such labels nothing can be chosen, and an empty choice selects them.
 """
 
 import argparse
@@ -20,6 +20,8 @@ from grafana_foundation_sdk.models.dashboard import DataSourceRef, VariableRefre
 FOLDER = Path(__file__).resolve().parents[1] / "deploy" / "monitoring" / "dashboards"
 SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 RELEASES = "inventory_gateway_has_leader"  # of every release, of one that is paused too
+RELEASE = "app_kubernetes_io_instance"  # the label that has its name
+PROCESS = "process"  # a label that queries make: the pod, or the instance where no pod is told
 STAT_HEIGHT, STAT_SPAN = 4, 4  # of the 24 columns that a dashboard is wide
 GRAPH_HEIGHT, GRAPH_SPAN = 8, 8
 
@@ -48,17 +50,39 @@ def _by(labels: Sequence[str]) -> str:
 
 def of_release(metric: str) -> str:
     """Return the selector of a metric."""
-    return f'inventory_{metric}{{namespace="$namespace"}}'
+    return f'inventory_{metric}{{namespace="$namespace",{RELEASE}="$release"}}'
+
+
+def rate_of(counter: str) -> str:
+    """Return the query for a counter's rate."""
+    return f"rate({of_release(counter)}[$__rate_interval])"
+
+
+def with_process(query: str) -> str:
+    """Return a query whose series say of which process they are."""
+    for label, there in (("instance", ".*"), ("pod", ".+")):
+        query = f'label_replace({query}, "{PROCESS}", "$1", "{label}", "({there})")'
+    return query
 
 
 def per_second(counter: str, *by: str) -> str:
     """Return the query for a counter's rate, summed but for some labels."""
-    return f"sum{_by(by)} (rate({of_release(counter)}[$__rate_interval]))"
+    return f"sum{_by(by)} ({rate_of(counter)})"
+
+
+def process_rate(counter: str) -> str:
+    """Return the query for a counter's rate in each process."""
+    return f"sum by ({PROCESS}) ({with_process(rate_of(counter))})"
+
+
+def process_now(gauge: str) -> str:
+    """Return the query for a figure of each process."""
+    return f"max by ({PROCESS}) ({with_process(of_release(gauge))})"
 
 
 def mean(summary: str) -> str:
-    """Return the query for the mean of what a summary measures, by instance."""
-    total, count = (per_second(f"{summary}_{part}", "instance") for part in ("sum", "count"))
+    """Return the query for the mean of what a summary measures, in each process."""
+    total, count = (process_rate(f"{summary}_{part}") for part in ("sum", "count"))
     return f"{total} / {count}"
 
 
@@ -69,20 +93,17 @@ def newest(metric: str, *by: str) -> str:
 
 def an_hour(counter: str, *by: str) -> str:
     """Return the query for the rate of a figure of the whole cluster."""
-    return f"max{_by(by)} (rate({of_release(counter)}[$__rate_interval])) * 3600"
+    return f"max{_by(by)} ({rate_of(counter)}) * 3600"
 
 
 def each(query: str) -> dict[str, str]:
-    """Return a query with a line for each instance."""
-    return {"{{instance}}": query}
+    """Return a query with a line for each process."""
+    return {f"{{{{{PROCESS}}}}}": query}
 
 
-LOG_FIRST, LOG_LAST = (of_release(f"node_log_{end}_index") for end in ("first", "last"))
-LOOP_BUSY = per_second("node_loop_busy_seconds_total", "instance")
-COMMANDS_AN_ENTRY = (
-    f"{per_second('node_applied_commands_total', 'instance')}"
-    f" / {per_second('node_applied_entries_total', 'instance')}"
-)
+LOG_FIRST, LOG_LAST = (process_now(f"node_log_{end}_index") for end in ("first", "last"))
+COMMANDS = process_rate("node_applied_commands_total")
+COMMANDS_AN_ENTRY = f"{COMMANDS} / {process_rate('node_applied_entries_total')}"
 ANSWERED_WITHIN = (
     f"histogram_quantile(0.95, {per_second('assistant_question_seconds_bucket', 'le')})"
 )
@@ -103,32 +124,32 @@ CLUSTER: dict[str, Sequence[Stat | Graph]] = {
         Graph("Members that answer", {"{{member}}": newest("member_reachable", "member")}),
         Graph("Entries behind", {"{{member}}": newest("member_lag_entries", "member")}),
         Graph("Entries to flush", {"{{member}}": newest("member_unflushed_entries", "member")}),
-        Graph("Elections", each(per_second("node_elections_total", "instance")), "ops"),
+        Graph("Elections", each(process_rate("node_elections_total")), "ops"),
         Graph("Newest state hash", {"{{member}}": newest("member_hashed_index", "member")}),
     ),
     "Members": (
-        Graph("Commands", each(per_second("node_applied_commands_total", "instance")), "ops"),
+        Graph("Commands", each(COMMANDS), "ops"),
         Graph("Commands an entry", each(COMMANDS_AN_ENTRY)),
         Graph("Entries in the log", each(f"{LOG_LAST} - {LOG_FIRST} + 1")),
         Graph("A sync of the log", each(mean("node_wal_sync_seconds")), "s"),
         Graph("A flush to the database", each(mean("node_flush_seconds")), "s"),
-        Graph("Free on the volume", each(of_release("node_volume_free_bytes")), "bytes"),
-        Graph("Messages lost", each(per_second("node_peer_dropped_messages_total", "instance"))),
-        Graph("Loop busy", each(LOOP_BUSY), "percentunit"),
-        Graph("Loop lag", each(of_release("node_loop_lag_seconds")), "s"),
+        Graph("Free on the volume", each(process_now("node_volume_free_bytes")), "bytes"),
+        Graph("Messages lost", each(process_rate("node_peer_dropped_messages_total"))),
+        Graph("Loop busy", each(process_rate("node_loop_busy_seconds_total")), "percentunit"),
+        Graph("Loop lag", each(process_now("node_loop_lag_seconds")), "s"),
         Graph(
             "Waiting",
             {
-                "{{instance}} events": of_release("node_loop_queue_events"),
-                "{{instance}} to peers": of_release("node_peer_queue_messages"),
-                "{{instance}} to gateways": of_release("node_gateway_queue_frames"),
+                "{{process}} events": process_now("node_loop_queue_events"),
+                "{{process}} to peers": process_now("node_peer_queue_messages"),
+                "{{process}} to gateways": process_now("node_gateway_queue_frames"),
             },
         ),
     ),
     "Gateways": (
         Graph("Requests", {"{{result}}": per_second("gateway_requests_total", "result")}, "ops"),
-        Graph("Not answered yet", each(of_release("gateway_pending_requests"))),
-        Graph("Sent again", each(per_second("gateway_retries_total", "instance")), "ops"),
+        Graph("Not answered yet", each(process_now("gateway_pending_requests"))),
+        Graph("Sent again", each(process_rate("gateway_retries_total")), "ops"),
     ),
     "Health": (
         Graph("Serves", {"{{name}}": newest("health_serving", "name")}),
@@ -219,8 +240,21 @@ def panel(shown: Stat | Graph) -> stat.Panel | timeseries.Panel:
     return made
 
 
+def choice(name: str, query: str) -> dashboard.QueryVariable:
+    """Make a variable of what a query finds; it is one of that, or empty where that is nothing."""
+    return (
+        dashboard.QueryVariable(name)
+        .label(name.capitalize())
+        .datasource(SOURCE)
+        .query(query)
+        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(VariableSort.ALPHABETICAL_ASC)
+    )
+
+
 def render(name: str, rows: dict[str, Sequence[Stat | Graph]]) -> str:
     """Return a dashboard as JSON."""
+    in_namespace = f'{RELEASES}{{namespace="$namespace"}}'
     made = (
         dashboard.Dashboard(f"Inventory: {name}")
         .uid(f"inventory-{name}")
@@ -231,14 +265,8 @@ def render(name: str, rows: dict[str, Sequence[Stat | Graph]]) -> str:
         .with_variable(
             dashboard.DatasourceVariable("datasource").label("Prometheus").type("prometheus")
         )
-        .with_variable(
-            dashboard.QueryVariable("namespace")
-            .label("Namespace")
-            .datasource(SOURCE)
-            .query(f"label_values({RELEASES}, namespace)")
-            .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
-            .sort(VariableSort.ALPHABETICAL_ASC)
-        )
+        .with_variable(choice("namespace", f"label_values({RELEASES}, namespace)"))
+        .with_variable(choice("release", f"label_values({in_namespace}, {RELEASE})"))
     )
     for title, panels in rows.items():
         made = made.with_row(dashboard.Row(title))

@@ -19,6 +19,7 @@ case "$*" in
 esac
 """
 SECONDS_MAX = 20
+PLACEMENT = ("priorityClassName", "nodeSelector", "tolerations", "affinity")
 
 
 def jobs(found: list[dict[str, Any]]) -> dict[str, Mapping[str, Any]]:
@@ -29,9 +30,16 @@ def jobs(found: list[dict[str, Any]]) -> dict[str, Mapping[str, Any]]:
 
 
 def running(values: Mapping[str, Any], **change: Any) -> list[Mapping[str, Any]]:  # noqa: ANN401 - fields of a spec
-    """Return the members' StatefulSet as some values have made it, with fields changed since."""
-    [members] = of_kind(helm.parsed(values), "StatefulSet")
-    return [{**members, "spec": {**members["spec"], **change}}]
+    """Return what some values have made, with fields of the members' spec changed since."""
+    found = helm.parsed(values)
+    [members] = of_kind(found, "StatefulSet")
+    rest = [one for one in found if one is not members]
+    return [{**members, "spec": {**members["spec"], **change}}, *rest]
+
+
+def is_gateway(one: Mapping[str, Any]) -> bool:
+    """Tell whether an object is the gateways' Deployment."""
+    return one["kind"] == "Deployment" and str(one["metadata"]["name"]).endswith("-gateway")
 
 
 def run_script(
@@ -117,7 +125,7 @@ def test_both_jobs_run_in_the_same_pod() -> None:
 
 def test_a_pod_that_runs_once_runs_where_gateways_may() -> None:
     """On tainted nodes, and among machines of another kind, it would wait for ever."""
-    placement = {key: helm.OWN[key] for key in ("nodeSelector", "tolerations", "affinity")}
+    placement = {key: helm.OWN[key] for key in PLACEMENT}
     once = [one for one in pods(helm.parsed({"gateway": placement})) if not one.lasting]
     assert len(once) == 3
     for pod in once:
@@ -165,6 +173,66 @@ class TestBesideARelease:
         persistence = {"size": size, "storageClass": "fast"}
         there = running({"node": {"persistence": persistence | {"size": "8Gi"}}})
         assert upgraded(tmp_path, there, {"node": {"persistence": persistence}})
+
+    @pytest.mark.parametrize(
+        ("values", "said"),
+        [
+            ({"nameOverride": "shop"}, 'makes the members "shop", and they run as "inventory"'),
+            ({"initialReplicaCount": 5}, "is 5, and the first start was of 3 members"),
+            ({"initialReplicaCount": 2}, "initialReplicaCount is 2"),
+            ({"currency": "EUR"}, "currency is EUR, and the first start made it USD for good"),
+        ],
+    )
+    def test_what_the_first_install_settled_is_not_changed(
+        self, tmp_path: Path, values: dict[str, Any], said: str
+    ) -> None:
+        """Kubernetes would refuse it after the Job, or every member would roll for nothing."""
+        named = {"fullnameOverride": "inventory"}
+        with pytest.raises(helm.Refused, match=said):
+            upgraded(tmp_path, running(named), named | values)
+
+    @pytest.mark.parametrize("lost", ["cluster.key", "admin.password", ""])
+    def test_keys_that_are_gone_are_not_drawn_anew(self, tmp_path: Path, lost: str) -> None:
+        """Members that start with new ones would not talk to those that run."""
+        there = running({})
+        [secret] = of_kind(there, "Secret")
+        kept = {key: value for key, value in secret["data"].items() if lost and key != lost}
+        rest = [one for one in there if one is not secret]
+        with pytest.raises(helm.Refused, match=f"has no {lost or 'cluster.key'}"):
+            upgraded(tmp_path, [*rest, {**secret, "data": kept}], {})
+        assert upgraded(tmp_path, rest, {"existingSecret": "ours"})
+        [same] = of_kind(upgraded(tmp_path, there, {}), "Secret")
+        assert same["data"] == secret["data"]
+
+    def test_the_job_asks_by_the_port_of_gateways_that_run(self, tmp_path: Path) -> None:
+        """The clients' address has its new port only after the Job."""
+        values = {"gateway": {"service": {"port": 443}}}
+        found = upgraded(tmp_path, running({}), values)
+        [container] = jobs(found)["pre-upgrade"]["template"]["spec"]["containers"]
+        [address] = [one["value"] for one in container["env"] if one["name"] == "INVENTORY_ADDRESS"]
+        name, _, port = address.partition(":")
+        before, after = (
+            next(
+                one["spec"]
+                for one in of_kind(objects, "Service")
+                if one["metadata"]["name"] == name.partition(".")[0]
+            )
+            for objects in (running({}), found)
+        )
+        assert before == after
+        assert int(port) in [one["port"] for one in before["ports"]]
+
+    def test_an_autoscaler_is_not_undone(self, tmp_path: Path) -> None:
+        """Where Helm set the number of gateways before, leaving it out would make it one."""
+        scaled = [
+            {**one, "spec": {**one["spec"], "replicas": 4}} if is_gateway(one) else one
+            for one in running({})
+        ]
+        automatic = {"gateway": {"autoscaling": {"enabled": True}}}
+        [gateway] = [one for one in upgraded(tmp_path, scaled, automatic) if is_gateway(one)]
+        assert gateway["spec"]["replicas"] == 4
+        [gateway] = [one for one in helm.parsed(automatic) if is_gateway(one)]
+        assert "replicas" not in gateway["spec"]
 
     def test_the_founders_stay_who_they_were(self, tmp_path: Path) -> None:
         """Whatever the number of members has become."""

@@ -1,4 +1,4 @@
-"""Alerts and dashboards tell one release from another, by the namespace that the operator sets."""
+"""Alerts and dashboards tell one release from another, by its namespace and its name."""
 
 import json
 import re
@@ -8,9 +8,10 @@ from typing import Any
 from rendered import helm
 from rendered.objects import of_kind
 
-NAMESPACE = "namespace"
-OF_ONE_RELEASE = f'{{{NAMESPACE}="${NAMESPACE}"}}'
+CHOICES = {"namespace": "namespace", "app_kubernetes_io_instance": "release"}  # by their labels
+OF_ONE_RELEASE = "{" + ",".join(f'{label}="${name}"' for label, name in CHOICES.items()) + "}"
 OPERATORS = r"\b(sum|min|max|avg|count|group)\b(?: by \(([^)]*)\))?\s*\("
+SETS = r"\b(and|unless)\b(?: on \(([^)]*)\))?"
 
 
 def alerts() -> Iterator[tuple[str, str, str]]:
@@ -31,21 +32,61 @@ def dashboards() -> dict[str, dict[str, Any]]:
     }
 
 
+def queries() -> Iterator[tuple[str, str, str]]:
+    """Yield every panel's queries, with its dashboard and the legend."""
+    for name, dashboard in dashboards().items():
+        for panel in dashboard["panels"]:
+            for target in panel.get("targets", ()):
+                yield name, target["expr"], target["legendFormat"]
+
+
 def test_no_alert_is_of_two_releases() -> None:
     """One that is well would hide one that is not; and the summary says where."""
     for name, expr, summary in alerts():
         for operator, labels in re.findall(OPERATORS, expr):
-            assert NAMESPACE in labels.split(", "), f"{name}: {operator} by ({labels})"
-        assert f"$labels.{NAMESPACE}" in summary, name
+            assert set(labels.split(", ")) >= CHOICES.keys(), f"{name}: {operator} by ({labels})"
+        for operator, labels in re.findall(SETS, expr):
+            known = set(labels.split(", "))
+            assert labels == "" or known == CHOICES.keys(), f"{name}: {operator} on ({labels})"
+        for label in CHOICES:
+            assert f"$labels.{label}" in summary, name
+
+
+def test_an_alert_names_a_pod_before_an_address() -> None:
+    """An address says nothing to who is called at night."""
+    named = [name for name, _, summary in alerts() if "$labels.instance" in summary]
+    assert named == ["InventorySlowSync", "InventoryDiskFilling", "InventoryUnanswered"]
+    for name, expr, summary in alerts():
+        for part in re.findall(r"[^{]*\$labels\.instance", summary):
+            assert part == " or $labels.pod $labels.instance", name
+        for _, labels in re.findall(OPERATORS, expr):
+            assert ("instance" in labels.split(", ")) == ("pod" in labels.split(", ")), name
 
 
 def test_every_panel_is_of_the_release_that_is_chosen() -> None:
-    """Among the namespaces that there are, by a variable of the dashboard."""
+    """Among those of the namespace that is chosen, by variables of the dashboard."""
     assert dashboards()
     for name, dashboard in dashboards().items():
-        variables = {one["name"]: one for one in dashboard["templating"]["list"]}
-        assert variables[NAMESPACE]["query"].startswith("label_values("), name
-        for panel in dashboard["panels"]:
-            for target in panel.get("targets", ()):
-                for selector in re.findall(r"\binventory_\w+(?:{[^}]*})?", target["expr"]):
-                    assert selector.endswith(OF_ONE_RELEASE), f"{name}: {target['expr']}"
+        variables = {one["name"]: one["query"] for one in dashboard["templating"]["list"]}
+        for label, choice in CHOICES.items():
+            assert variables[choice].startswith("label_values("), name
+            assert variables[choice].endswith(f", {label})"), name
+        assert '{namespace="$namespace"}' in variables["release"], name
+    for name, expr, _ in queries():
+        for selector in re.findall(r"\binventory_\w+(?:{[^}]*})?", expr):
+            assert selector.endswith(OF_ONE_RELEASE), f"{name}: {expr}"
+
+
+def test_every_line_of_a_process_has_the_name_of_its_pod() -> None:
+    """Or its address, where no pod is told: the second replacement is made where there is one."""
+    of_a_process = [expr for _, expr, legend in queries() if "{{process}}" in legend]
+    assert len(of_a_process) > 10
+    for expr in of_a_process:
+        assert '"process", "$1", "instance", "(.*)"), "process", "$1", "pod", "(.+)")' in expr
+    for name, expr, legend in queries():
+        assert "{{instance}}" not in legend, f"{name}: {expr}"
+
+
+def test_the_files_of_dashboards_are_ours_by_name() -> None:
+    """Grafana's sidecar puts everybody's into one folder, where one of a name replaces another."""
+    assert dashboards().keys() == {"inventory-cluster.json", "inventory-business.json"}

@@ -107,7 +107,7 @@ def test_alerts_and_dashboards_are_those_that_are_tested() -> None:
         for name, text in one["data"].items()
     }
     files = sorted((monitoring / "dashboards").glob("*.json"))
-    assert shipped == {path.name: json.loads(path.read_text()) for path in files}
+    assert shipped == {f"inventory-{path.name}": json.loads(path.read_text()) for path in files}
 
 
 def test_no_secret_is_in_the_chart() -> None:

@@ -44,6 +44,25 @@ def test_every_pod_is_scraped_once_where_it_serves_its_metrics() -> None:
     assert {one["labels"]["namespace"] for one in scraped(found)} == {helm.NAMESPACE}
 
 
+def test_every_target_has_the_name_of_its_release() -> None:
+    """Two of one namespace are told apart by it; nothing else of the Service's labels is there."""
+    for name in (helm.NAME, "other"):
+        found = helm.parsed(helm.values_of("all"), name=name)
+        labels = [one["labels"] for one in scraped(found)]
+        assert {one["app_kubernetes_io_instance"] for one in labels} == {name}
+        assert {label for one in labels for label in one} == {
+            "app_kubernetes_io_instance", "job", "namespace", "pod",
+        }  # fmt: skip
+
+
+def test_a_label_that_a_service_does_not_have_is_not_made_up() -> None:
+    """The operator leaves it out; an empty one would be no label to Prometheus either."""
+    found = helm.parsed(helm.values_of("all"))
+    [monitor] = of_kind(found, "ServiceMonitor")
+    monitor["spec"]["targetLabels"] = ["example.org/of"]
+    assert all(one["labels"].keys() == {"job", "namespace", "pod"} for one in scraped(found))
+
+
 def test_a_port_of_another_name_is_not_scraped() -> None:
     """The monitor's name of it is what counts."""
     found = helm.parsed(helm.values_of("all"))

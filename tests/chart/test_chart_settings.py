@@ -17,7 +17,7 @@ EVERY = [
     (variant, pod)
     for variant in helm.VARIANTS
     for pod in pods(helm.objects(variant))
-    if pod.spec["containers"][0].get("args", [""])[0] == "service"
+    if pod.spec["containers"][0].get("args", [""])[0] in services.SERVICES
 ]
 each_service = pytest.mark.parametrize(
     "pod", [pod for _, pod in EVERY], ids=[f"{variant}-{pod.name}" for variant, pod in EVERY]

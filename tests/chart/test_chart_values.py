@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 from rendered import helm
+from rendered.objects import pods
 
-SHAPELESS = ("resources",)  # as Kubernetes has them: documented as a whole
+# As Kubernetes has them: documented as a whole.
+SHAPELESS = ("resources", "podSecurityContext", "securityContext")
 DOCUMENT = helm.ROOT / "docs" / "operating.md"
 
 
@@ -48,7 +50,7 @@ def test_every_value_is_documented_and_every_documented_one_is_there() -> None:
 
 def test_the_schema_knows_every_value_and_no_other() -> None:
     """Each part of it refuses keys that it does not know."""
-    assert set(schema_leaves(SCHEMA)) - {"global"} == set(VALUES)
+    assert set(schema_leaves(SCHEMA)) - {"global", "enabled"} == set(VALUES)
 
     def closed(schema: Mapping[str, Any], where: str) -> None:
         if "properties" in schema:
@@ -62,8 +64,11 @@ def test_the_schema_knows_every_value_and_no_other() -> None:
 EXAMPLES: dict[str, object] = {  # where another value of the same type would be nonsense
     "currency": "EUR",
     "gateway.autoscaling.minReplicas": 3,
+    "gateway.service.externalTrafficPolicy": "Local",
+    "gateway.service.loadBalancerSourceRanges": ["192.0.2.0/24"],
     "gateway.service.type": "LoadBalancer",
     "gateway.service.nodePort": 30999,
+    "image.digest": f"sha256:{'0' * 64}",
     "image.pullPolicy": "Always",
     "imagePullSecrets": [{"name": "ours"}],
     "log.format": "console",
@@ -112,6 +117,29 @@ def test_every_value_has_an_effect(name: str) -> None:
         if rendered(helm.merged(below, setting)) != rendered(below):
             return
     pytest.fail(f"{name} changes nothing")
+
+
+@pytest.mark.parametrize(
+    "path", ["gateway.podAnnotations", "node.nodeSelector", "node.podLabels", "dashboards.labels"]
+)
+def test_what_kubernetes_takes_as_text_is_text(path: str) -> None:
+    """A number or a truth value would be refused by its API, after the Job."""
+    with pytest.raises(helm.Refused, match=r"got boolean|Expected: string"):
+        helm.render(helm.value_at(f"{path}.spot", value=True))
+
+
+def test_another_chart_may_switch_this_one_off() -> None:
+    """`condition: inventory.enabled` of a dependency is handed in with the values."""
+    assert helm.render({"enabled": True})
+
+
+def test_a_digest_goes_before_a_tag() -> None:
+    """In every pod."""
+    digest = f"sha256:{'0' * 64}"
+    image = {"repository": "registry.example.org/inventory", "tag": "1.2.3", "digest": digest}
+    for pod in pods(helm.parsed({"image": image})):
+        for container in pod.containers:
+            assert container["image"] == f"registry.example.org/inventory@{digest}"
 
 
 @pytest.mark.parametrize("variant", ["kind", "minikube", "production"])

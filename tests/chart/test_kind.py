@@ -17,12 +17,21 @@ echo "$(basename "$0") $*" >> "$CALLS"
 case "$*" in
   "get clusters") cat "$CLUSTERS" ;;
   "image inspect"*) echo sha256:0123456789abcdef0123 ;;
+  "$FAILS"*) exit 1 ;;
 esac
 """
 
 
-def calls(tmp_path: Path, clusters: str, programs: tuple[str, ...] = PROGRAMS) -> tuple[int, str]:
-    """Run the script with programs that write down how they are called; return status and calls."""
+def calls(
+    tmp_path: Path,
+    clusters: str,
+    programs: tuple[str, ...] = PROGRAMS,
+    fails: str = "nothing",
+) -> tuple[int, str]:
+    """Run the script with programs that write down how they are called; return status and calls.
+
+    Those whose arguments begin with `fails` do.
+    """
     folder = tmp_path / "bin"
     folder.mkdir()
     for name in programs:
@@ -35,7 +44,12 @@ def calls(tmp_path: Path, clusters: str, programs: tuple[str, ...] = PROGRAMS) -
     record.touch()
     done = subprocess.run(  # noqa: S603 - our own program
         [str(folder / "sh"), str(helm.ROOT / "tools" / "kind.sh")],
-        env={"PATH": str(folder), "CALLS": str(record), "CLUSTERS": str(tmp_path / "clusters")},
+        env={
+            "PATH": str(folder),
+            "CALLS": str(record),
+            "CLUSTERS": str(tmp_path / "clusters"),
+            "FAILS": fails,
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -70,6 +84,14 @@ def test_a_program_that_is_missing_is_named(tmp_path: Path) -> None:
     """Before anything is made."""
     status, said = calls(tmp_path, "", ("docker", "kind", "make"))
     assert (status, said) == (1, "make kind: kubectl is not installed\n")
+
+
+def test_a_release_that_does_not_get_well_is_told_how_to_go_on(tmp_path: Path) -> None:
+    """Called again it would be an upgrade, which asks members how they are."""
+    status, said = calls(tmp_path, "inventory\n", fails="upgrade")
+    assert status == 1
+    assert "requireHealthy=false" in said
+    assert "helm test" not in said
 
 
 def test_the_clusters_port_is_the_gateways() -> None:

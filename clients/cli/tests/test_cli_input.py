@@ -66,7 +66,7 @@ def run(token: Path) -> Run:
         (("--address", "127.0.0.1:99999", "whoami"), "is not host:port"),
         (("--address", "host:port", "whoami"), "is not host:port"),
         (("up", "--currency", "dollars"), "is no ISO 4217 code"),
-        (("service", "bootstrap", "--keys", ".", "--file", "x", "--currency", "usd"), "ISO 4217"),
+        (("bootstrap", "--keys", ".", "--file", "x", "--currency", "usd"), "ISO 4217"),
     ],
 )
 def test_bad_input_is_refused_with_a_sentence(
@@ -175,7 +175,7 @@ def test_a_service_starts_without_the_client() -> None:
     program = (
         "import sys\n"
         "from inventory_cli.__main__ import main\n"
-        "sys.argv = ['inventory', 'service', '--help']\n"
+        "sys.argv = ['inventory', 'node', '--help']\n"
         "try:\n"
         "    main()\n"
         "except SystemExit as end:\n"
@@ -185,4 +185,4 @@ def test_a_service_starts_without_the_client() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert "Usage: inventory service" in done.stdout
+    assert "Usage: inventory node" in done.stdout

@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 from cluster_health import findings as rules
 from cluster_health import page
-from cluster_health.facts import Canary, Facts, Member, lead_of, voters_of
+from cluster_health.facts import (
+    Canary,
+    Facts,
+    Member,
+    Membership,
+    lead_of,
+    membership_of,
+    voters_of,
+)
 from cluster_health.findings import Severity, findings, recent_elections
 from cluster_health.serving import COMMIT_MS_MAX, LAG_ENTRIES_MAX, serving
 from inventory.v1 import cluster_pb2
@@ -175,6 +183,62 @@ def test_voters_that_a_rollback_left_behind_come_back_before_they_are_removed() 
     assert "Scale back to 5" in found.remedy
 
 
+def test_voters_are_remembered_when_nobody_answers() -> None:
+    """Installed at three, shrunk to one, and that one is down: nothing is to be scaled back."""
+    membership = Membership(3, 500, ("node-0",), ())
+    known = Facts({"node-0": None}, NOW_MS, membership=membership, replicas=1, pods=1)
+    assert kinds(known) == ["no_leader", "member_missing"]
+    assert "0 of 1 voters answer, and it takes 1" in findings(known)[0].says
+    assert findings(known)[1].about == "node-0"
+    assert serving(known).keys() == {"cluster", "writes", "reads", "node/node-0"}
+
+
+@pytest.mark.parametrize(
+    ("replicas", "says"),
+    [(1, "no member answers; there should be 1."), (None, "no member answers.")],
+)
+def test_where_nobody_ever_said_who_votes_nobody_is_named(replicas: int | None, says: str) -> None:
+    """Health began anew while no member answers: the first members may have left since."""
+    known = facts(gone=VOTERS, replicas=replicas, pods=1)
+    [found] = findings(known)
+    assert found.kind == "no_leader"
+    assert found.says == f"No majority follows a leader: {says}"
+    assert found.remedy.startswith("Start the members;")
+    assert membership_of(known) is None
+    assert voters_of(known) == ()
+
+
+def test_members_that_do_not_know_who_votes_are_counted() -> None:
+    """They come up on empty volumes; whether all of them are there is what can be said."""
+    empty = {"role": FOLLOWER, "standing": JOINING, "leader": "", "voters": (), "term": 0}
+    one = member("node-0", **empty)
+    two = member("node-1", **empty)
+    [found] = findings(facts(one, gone=VOTERS[1:]))
+    assert "1 answers, and none says who has a vote; there should be 3." in found.says
+    assert found.remedy == "Start the members that do not answer."
+    [found] = findings(facts(one, gone=VOTERS[1:], replicas=None))
+    assert found.remedy == "Start the members that do not answer."
+    [found] = findings(facts(one, two, gone=VOTERS[2:], replicas=2))
+    assert "2 answer, and none says" in found.says
+    assert "an election may be under way" in found.remedy
+
+
+def test_who_knows_the_highest_term_and_the_longest_log_says_who_votes() -> None:
+    """Of those that answer and of what is remembered; a lead is above both."""
+    apart = {"role": FOLLOWER, "leader": ""}
+    for before, voters in (
+        (Membership(3, 501, ("node-0",), ()), ("node-0",)),
+        (Membership(3, 500, ("node-0",), ()), ("node-0",)),
+        (Membership(3, 499, ("node-0",), ()), VOTERS),
+        (Membership(2, 900, ("node-0",), ()), VOTERS),
+    ):
+        left = facts(member("node-2", **apart), gone=VOTERS[:2], membership=before)
+        assert voters_of(left) == voters
+    led = facts(membership=Membership(9, 900, ("node-0",), ()))
+    assert voters_of(led) == VOTERS
+    assert findings(led) == []
+
+
 def test_paused_members_are_no_trouble() -> None:
     """None is to be there: nothing is missing, nothing differs."""
     known = facts(gone=VOTERS, replicas=0, pods=None, writes=Canary(ok=False, seconds=3, why="x"))
@@ -331,7 +395,13 @@ def every_finding() -> list[rules.Finding]:
         reads=failed,
         replicas=5,
     )
-    return findings(known) + findings(facts(gone=VOTERS)) + findings(facts(gone=VOTERS, replicas=0))
+    before = Membership(3, 500, VOTERS, ())
+    silent = [
+        facts(gone=VOTERS, membership=before),
+        facts(gone=VOTERS),
+        facts(gone=VOTERS, replicas=0),
+    ]
+    return [found for moment in (known, *silent) for found in findings(moment)]
 
 
 @pytest.mark.parametrize("found", every_finding(), ids=lambda one: one.kind)

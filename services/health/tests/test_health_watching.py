@@ -412,6 +412,68 @@ def test_a_first_member_that_was_removed_is_not_looked_for() -> None:
     run(scenario)
 
 
+def test_who_votes_is_remembered_when_the_only_voter_is_lost() -> None:
+    """Scaled from three to one, and that one ends: who was removed is not looked for again."""
+
+    async def scenario() -> None:
+        async with scene(health_replicas=1) as made:
+            made.lies["node-0"].says = well("node-0", voters=["node-0"])
+            await made.servers["node-1"].stop(0)
+            await made.servers["node-2"].stop(0)
+            assert await made.kinds() == []
+            await made.servers["node-0"].stop(0)
+            for _ in range(2):
+                known = await made.watch.look()
+                assert known.members.keys() == {"node-0"}
+                assert [one.kind for one in findings(known)] == ["no_leader", "member_missing"]
+                assert "0 of 1 voters answer" in findings(known)[0].says
+                assert [name for name in serving(known) if "/" in name] == ["node/node-0"]
+
+    run(scenario)
+
+
+def test_a_removed_member_does_not_undo_its_removal() -> None:
+    """It answers still, and knows of it nothing; the last leader knew more."""
+
+    async def scenario() -> None:
+        async with scene(health_replicas=1) as made:
+            made.lies["node-0"].says = well("node-0", voters=["node-0"])
+            made.lies["node-1"].says = well("node-1", leader="", last_log_index=49)
+            await made.watch.look()
+            await made.servers["node-0"].stop(0)
+            await made.servers["node-2"].stop(0)
+            known = await made.watch.look()
+            assert known.members.keys() == {"node-0", "node-1"}
+            assert "0 of 1 voters answer" in findings(known)[0].says
+
+    run(scenario)
+
+
+def test_who_votes_is_not_made_up_when_nobody_has_said_it() -> None:
+    """Health began anew, and no member answers; one that does is believed from then on."""
+
+    async def scenario() -> None:
+        async with scene(health_replicas=2) as made:
+            for name in made.lies:
+                await made.servers[name].stop(0)
+            known = await made.watch.look()
+            assert known.members.keys() == made.lies.keys()
+            [found] = findings(known)
+            assert "no member answers; there should be 2." in found.says
+            voters = ("node-0", "node-3")
+            made.lies["node-3"] = LyingMember(well("node-3", leader="", voters=voters))
+            made.canaries.addresses = {"node-3": await made.member("node-3")}
+            known = await made.watch.look()
+            assert known.members.keys() == set(voters)
+            assert "1 of 2 voters answer" in findings(known)[0].says
+            await made.servers["node-3"].stop(0)
+            known = await made.watch.look()
+            assert known.members.keys() == set(voters)
+            assert "0 of 2 voters answer" in findings(known)[0].says
+
+    run(scenario)
+
+
 def test_a_removed_member_that_answers_is_shown() -> None:
     """It runs, and takes no part."""
 

@@ -99,6 +99,18 @@ def test_a_learner_has_no_vote_and_a_silent_member_may_have_one() -> None:
     assert made.get_sample_value("inventory_cluster_voters_reachable") == 2
 
 
+def test_what_no_member_says_is_absent() -> None:
+    """A term of 0 would be one to rise from when they are back; and nobody's hashes are equal."""
+    made = reading_of(silent("node-0"), silent("node-1"), silent("node-2"), leader="")
+    assert made.get_sample_value("inventory_cluster_term") is None
+    assert made.get_sample_value("inventory_cluster_state_hashes_differ") is None
+    assert made.get_sample_value("inventory_cluster_has_leader") == 0
+    assert made.get_sample_value("inventory_cluster_voters") == 3
+    assert made.get_sample_value("inventory_cluster_voters_reachable") == 0
+    unreachable = {"role": "unreachable"}
+    assert made.get_sample_value("inventory_cluster_members", unreachable) == 3
+
+
 @pytest.mark.parametrize(
     ("found", "differ"),
     [

@@ -91,6 +91,19 @@ def test_every_rule_and_panel_has_data(lived: tuple[Prometheus, str]) -> None:
     assert empty == []
 
 
+def test_lines_have_the_names_of_the_release_and_of_pods(lived: tuple[Prometheus, str]) -> None:
+    """By the labels that the operator would give them."""
+    prometheus, leader = lived
+    of_release = f'inventory_node_term{{app_kubernetes_io_instance="{NAME}"}}'
+    assert prometheus.value(f"count({of_release})") == prometheus.value(
+        "count(inventory_node_term)"
+    )
+    commands = prometheus.over_time(dict(panels())["cluster: Commands"])
+    named = {line["metric"]["process"] for line in commands}
+    assert leader in named
+    assert not [process for process in named if ":" in process]
+
+
 def test_it_saw_who_was_killed_and_that_all_is_well_again(lived: tuple[Prometheus, str]) -> None:
     """By the member's own name; and health says that writes commit."""
     prometheus, leader = lived

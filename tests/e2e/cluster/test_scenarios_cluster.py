@@ -275,6 +275,23 @@ class TestItIsOperated:
             scene.fault(upgrade())
             scene.fault(upgrade("--no-hooks"))
 
+    @on_all
+    def test_an_upgrade_mends_a_member(self, release: Release, play: Play) -> None:
+        """One that asks how members are is refused; one that does not gets through, and mends."""
+
+        def mend() -> set[str]:
+            before = set(release.lives())
+            with pytest.raises(AssertionError, match=r"timed out|deadline"):
+                release.helm("upgrade", "image.tag=missing", options=("--no-hooks",), seconds=20)
+            with pytest.raises(AssertionError, match="pre-upgrade hooks failed"):
+                release.helm("upgrade")
+            release.helm("upgrade", "upgrade.requireHealthy=false")
+            return before
+
+        what = "upgrade past a member without an image: refused; not with requireHealthy=false"
+        with play(what, toll=Toll.NONE, seconds_max=240) as scene:
+            scene.fault(mend)
+
     @with_nodes_to_break
     def test_drain(self, release: Release, play: Play) -> None:
         """The node of the leader."""

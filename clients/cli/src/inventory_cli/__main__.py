@@ -2,6 +2,8 @@
 
 import sys
 
+from inventory_cli.services import SERVICES, services_app
+
 
 def main() -> None:
     """Run the command line.
@@ -9,12 +11,10 @@ def main() -> None:
     A service starts without the client's commands, which take three times as long to load as all
     that it needs to become the service (measured): a member that restarts is awaited.
     """
-    if sys.argv[1:2] == ["service"]:
-        from inventory_cli.services import services_app  # noqa: PLC0415 - instead of the others
-
-        services_app(args=sys.argv[2:], prog_name="inventory service")
+    if SERVICES.intersection(sys.argv[1:2]):
+        services_app(prog_name="inventory")
     else:
-        from inventory_cli.commands import app  # noqa: PLC0415 - instead of the service's
+        from inventory_cli.commands import app  # noqa: PLC0415 - not where a service starts
 
         app()
 

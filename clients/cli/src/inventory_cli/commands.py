@@ -38,7 +38,7 @@ app.add_typer(item_app, name="item")
 app.add_typer(stock_app, name="stock")
 app.add_typer(user_app, name="user")
 app.add_typer(cluster_app, name="cluster")
-app.add_typer(services_app, name="service")
+app.add_typer(services_app)
 app.command()(up)
 
 OutputOption = Annotated[

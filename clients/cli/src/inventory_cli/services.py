@@ -15,12 +15,10 @@ import typer
 from inventory_cli.terminal import say
 from inventory_cli.up.layout import Currency, UpError, first_state, write_private
 
-services_app = typer.Typer(
-    help="Run one service of a deployment; its settings are environment variables.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
+SERVICES = frozenset({"node", "gateway", "assistant", "metrics", "health", "bootstrap"})
+PANEL = "Services, as containers run them; their settings are environment variables"
+
+services_app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
 
 def _become(module: str) -> None:
@@ -28,37 +26,37 @@ def _become(module: str) -> None:
     os.execv(sys.executable, [sys.executable, "-m", module])  # noqa: S606 - our own module
 
 
-@services_app.command("node")
+@services_app.command("node", rich_help_panel=PANEL)
 def node() -> None:
     """Run one member."""
     _become("inventory_node")
 
 
-@services_app.command("gateway")
+@services_app.command("gateway", rich_help_panel=PANEL)
 def gateway() -> None:
     """Run a gateway."""
     _become("gateway")
 
 
-@services_app.command("assistant")
+@services_app.command("assistant", rich_help_panel=PANEL)
 def assistant() -> None:
     """Run the assistant."""
     _become("assistant")
 
 
-@services_app.command("metrics")
+@services_app.command("metrics", rich_help_panel=PANEL)
 def metrics() -> None:
     """Run the metrics of the cluster and the business."""
     _become("business_metrics")
 
 
-@services_app.command("health")
+@services_app.command("health", rich_help_panel=PANEL)
 def health() -> None:
     """Run the health of the cluster: gRPC, HTTP and a page."""
     _become("cluster_health")
 
 
-@services_app.command("bootstrap")
+@services_app.command("bootstrap", rich_help_panel=PANEL)
 def bootstrap(
     keys: Annotated[
         Path, typer.Option(help="The folder with admin.password, health.key and metrics.key.")
@@ -73,5 +71,5 @@ def bootstrap(
         state = first_state(lambda name: (keys / name).read_text().strip(), currency, demo=demo)
         write_private(file, json.dumps(state, indent=2))
     except (OSError, UpError) as error:
-        say(f"inventory service bootstrap: {error}", err=True)
+        say(f"inventory bootstrap: {error}", err=True)
         raise typer.Exit(1) from error

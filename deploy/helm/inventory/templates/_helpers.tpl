@@ -33,7 +33,11 @@ inventory/monitored: "true"
 {{- end }}
 
 {{- define "inventory.image" -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- with .Values.image.digest }}
+{{- printf "%s@%s" $.Values.image.repository . }}
+{{- else }}
+{{- printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) }}
+{{- end }}
 {{- end }}
 
 {{- define "inventory.secretName" -}}
@@ -72,13 +76,7 @@ serviceAccountName: {{ include "inventory.serviceAccountName" . }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 securityContext:
-  runAsNonRoot: true
-  runAsUser: 10001
-  runAsGroup: 10001
-  fsGroup: 10001
-  fsGroupChangePolicy: OnRootMismatch
-  seccompProfile:
-    type: RuntimeDefault
+  {{- toYaml .Values.podSecurityContext | nindent 2 }}
 {{- with .Values.imagePullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
@@ -111,6 +109,9 @@ restartPolicy: Never
 {{- /* Where pods may run. Takes the values of their part, and all tolerations. */ -}}
 {{- define "inventory.placement" -}}
 {{- $values := index . 0 }}
+{{- with $values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
 {{- with $values.nodeSelector }}
 nodeSelector:
   {{- toYaml . | nindent 2 }}
@@ -131,6 +132,9 @@ tolerations:
 labels:
   {{- include "inventory.selectorLabels" $root | nindent 2 }}
   app.kubernetes.io/component: {{ $component }}
+  {{- with omit (index $root.Values $component).podLabels "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- with (index $root.Values $component).podAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
@@ -146,10 +150,7 @@ annotations:
 {{- end }}
 
 {{- define "inventory.securityContext" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities:
-  drop: [ALL]
+{{- toYaml .Values.securityContext }}
 {{- end }}
 
 {{- define "inventory.logEnv" -}}

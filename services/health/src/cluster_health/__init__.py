@@ -18,6 +18,7 @@ service; HTTP /livez, /readyz, /healthz (503 when writes cannot commit), /status
 and the runbooks.
 
 Caveats: what it says is up to a round old, two with a member that does not answer. It sees two
-leaders of one term only while each of them is seen to lead. It keeps nothing: elections are what
-the members remember. It changes nothing: who mends is a person.
+leaders of one term only while each of them is seen to lead. It keeps nothing on a disk: elections
+are what the members remember, and one that began anew does not know who has a vote before a member
+says so. It changes nothing: who mends is a person.
 """

@@ -22,12 +22,23 @@ class Canary:
 
 
 @dataclass(frozen=True, slots=True)
+class Membership:
+    """Who takes part, as a member knew it that was in this term and had the log to this index."""
+
+    term: int
+    last_log_index: int
+    voters: tuple[str, ...]
+    learners: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What was found. Members are by name; one that does not answer is None."""
 
     members: Mapping[str, Member | None]
     at_ms: int = 0  # milliseconds since 1970
     led: Mapping[int, frozenset[str]] = field(default_factory=dict)  # term: who was seen to lead it
+    membership: Membership | None = None  # the newest that was said; None: nobody ever did
     waiting_ms: int = 0  # for how long the leader's oldest entry was not committed
     gateway: bool = True  # whether it answers
     assistant: bool | None = None  # None: there is none
@@ -73,15 +84,29 @@ def lead_of(facts: Facts) -> Lead | None:
     return None
 
 
-def voters_of(facts: Facts) -> tuple[str, ...]:
-    """Return whose votes count: as the lead has it, or who knows the highest term, or everybody."""
+def membership_of(facts: Facts) -> Membership | None:
+    """Return who takes part: as the lead has it, or who knows or knew the highest term.
+
+    None where nobody ever said. The first members are no answer: some may have left since.
+    """
     lead = lead_of(facts)
     if lead is not None:
-        return lead.voters
-    known = [one for one in facts.there.values() if one.voters]
-    if known:
-        return tuple(max(known, key=lambda one: (one.term, one.last_log_index)).voters)
-    return tuple(sorted(facts.members))
+        return _as_known_to(facts.there[lead.name])
+    before = [facts.membership] if facts.membership is not None else []
+    said = before + [_as_known_to(one) for one in facts.there.values() if one.voters]
+    return max(said, key=lambda one: (one.term, one.last_log_index), default=None)
+
+
+def _as_known_to(member: Member) -> Membership:
+    return Membership(
+        member.term, member.last_log_index, tuple(member.voters), tuple(member.learners)
+    )
+
+
+def voters_of(facts: Facts) -> tuple[str, ...]:
+    """Return whose votes count; nobody's where nobody ever said."""
+    membership = membership_of(facts)
+    return membership.voters if membership is not None else ()
 
 
 def behind(member: Member, lead: Lead) -> int:

@@ -63,6 +63,11 @@ _PAUSED = Finding(
     "paused",
 )
 
+_WAIT = (
+    "Wait some seconds: an election may be under way. If it stays, look at the network between "
+    "the members."
+)
+
 
 def _two_leaders(facts: Facts) -> Iterator[Finding]:
     for term, names in sorted(facts.led.items()):
@@ -138,6 +143,9 @@ def _no_leader(facts: Facts) -> Iterator[Finding]:
             "majority has its data.",
             "volumes-lost",
         )
+    if not voters:
+        yield _nobody_says(facts)
+        return
     needed = len(voters) // 2 + 1
     enough = len(answer) >= needed
     yield Finding(
@@ -145,10 +153,26 @@ def _no_leader(facts: Facts) -> Iterator[Finding]:
         Severity.CRITICAL,
         f"No majority follows a leader: {len(answer)} of {len(voters)} voters answer, and it takes "
         f"{needed}.",
-        "Wait some seconds: an election may be under way. If it stays, look at the network between "
-        "the members."
-        if enough
-        else "Start the members that do not answer.",
+        _WAIT if enough else "Start the members that do not answer.",
+        "no-leader",
+    )
+
+
+def _nobody_says(facts: Facts) -> Finding:
+    """Return that nobody leads, where nobody ever said who has a vote."""
+    there = len(facts.there)
+    should = f"; there should be {facts.replicas}" if facts.replicas else ""
+    if not there:
+        says, remedy = "no member answers", "Start the members; their logs say why they ended."
+    else:
+        says = f"{there} {'answers' if there == 1 else 'answer'}, and none says who has a vote"
+        some_are_silent = there < (facts.replicas or len(facts.members))
+        remedy = "Start the members that do not answer." if some_are_silent else _WAIT
+    return Finding(
+        "no_leader",
+        Severity.CRITICAL,
+        f"No majority follows a leader: {says}{should}.",
+        remedy,
         "no-leader",
     )
 

@@ -15,7 +15,7 @@ from wire.probes import READINESS
 
 from cluster_health.canaries import Canaries
 from cluster_health.config import Config
-from cluster_health.facts import LEADER, Facts, Member, lead_of
+from cluster_health.facts import LEADER, Facts, Member, Membership, lead_of, membership_of
 
 ROUND_SECONDS = 1.0
 ANSWER_SECONDS_MAX = 1.0
@@ -29,7 +29,8 @@ class Watch:
     - A round asks everybody at once, and takes no longer than the slowest may.
     - A member is asked where the settings have it, or where the gateway says that it is.
     - One that is late once is taken to be as it was; late again, or refusing, it does not answer.
-    - Who does not answer and is no member any more, as the leader has it, is left out.
+    - Who takes part is remembered over rounds, as the last leader had it, or who knew the highest
+      term: who does not answer and takes no part is left out, also while nobody leads.
     - Who was seen to lead is remembered for the newest terms, over rounds.
     """
 
@@ -41,6 +42,7 @@ class Watch:
         self._channels: dict[str, grpc.aio.Channel] = {}  # by address
         self._before: dict[str, Member | bool] = {}  # the last round's answers, by address
         self._led: dict[int, frozenset[str]] = {}
+        self._membership: Membership | None = None
         self._committed = ("", 0, 0)  # who led, its commit index, since when, ms of a steady clock
         self._pods: int | None = None
         self.facts = Facts(dict.fromkeys(config.members))
@@ -72,12 +74,13 @@ class Watch:
                 if self._config.health_assistant
                 else None
             )
-        members = expected({name: task.result() for name, task in asked.items()})
+        members = {name: task.result() for name, task in asked.items()}
         self._remember(members)
         self.facts = Facts(
-            members=members,
+            members=expected(members, self._membership),
             at_ms=time.time_ns() // 1_000_000,
             led=dict(self._led),
+            membership=self._membership,
             waiting_ms=self._waiting_ms(members),
             gateway=gateway.result(),
             assistant=assistant.result() if assistant is not None else None,
@@ -124,7 +127,8 @@ class Watch:
         return serves
 
     def _remember(self, members: Mapping[str, Member | None]) -> None:
-        """Note who leads which term."""
+        """Note who leads which term, and who takes part."""
+        self._membership = membership_of(Facts(members, membership=self._membership))
         for name, member in members.items():
             if member is not None and member.role == LEADER:
                 self._led[member.term] = self._led.get(member.term, frozenset()) | {name}
@@ -154,13 +158,13 @@ class Watch:
                 await asyncio.sleep(COUNT_SECONDS)
 
 
-def expected(members: Mapping[str, Member | None]) -> dict[str, Member | None]:
-    """Return who answers, or should: without a leader nobody knows who was removed."""
-    lead = lead_of(Facts(members))
-    leader = members.get(lead.name) if lead is not None else None
-    if leader is None:
+def expected(
+    members: Mapping[str, Member | None], membership: Membership | None
+) -> dict[str, Member | None]:
+    """Return who answers, or should: everybody, where nobody ever said who takes part."""
+    if membership is None:
         return dict(members)
-    belong = {*leader.voters, *leader.learners}
+    belong = {*membership.voters, *membership.learners}
     return {name: one for name, one in members.items() if one is not None or name in belong}
 
 

@@ -80,13 +80,17 @@ def hashes_differ(status: Status) -> bool:
 
 def _cluster(status: Status) -> Iterator[Metric]:
     voters = [member for member in status.members if is_voter(member)]
-    gauges = (
+    gauges = [
         ("cluster_has_leader", "1 while a leader is known.", bool(status.leader)),
-        ("cluster_term", "The highest term.", max((m.term for m in status.members), default=0)),
         ("cluster_voters", "Members whose votes count.", len(voters)),
         ("cluster_voters_reachable", "Those that answer.", sum(m.reachable for m in voters)),
-        ("cluster_state_hashes_differ", "1 when members disagree.", hashes_differ(status)),
-    )
+    ]
+    there = [member for member in status.members if member.reachable]
+    if there:  # otherwise nobody says: a term of 0 is one to rise from, and no hashes are equal
+        gauges += [
+            ("cluster_term", "The highest term.", max(member.term for member in there)),
+            ("cluster_state_hashes_differ", "1 when members disagree.", hashes_differ(status)),
+        ]
     for name, text, value in gauges:
         yield GaugeMetricFamily(PREFIX + name, text, value=value)
     roles = Counter(member.role or "unreachable" for member in status.members)

@@ -110,6 +110,8 @@ OWN: dict[str, Any] = {  # what an operator may hand in, wherever the values hav
     "labels": {"example.org/of": "ours"},
     "nodeSelector": {"example.org/of": "ours"},
     "podAnnotations": {"example.org/of": "ours"},
+    "podLabels": {"example.org/of": "ours"},
+    "priorityClassName": "ours",
     "storageClass": "ours",
     "tolerations": [{"key": "example.org/of", "operator": "Exists", "effect": "NoSchedule"}],
 }

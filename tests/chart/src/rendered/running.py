@@ -18,7 +18,7 @@ from rendered import helm
 
 KINDS = {  # by group and version, as a path has them
     "/api/v1": {"Secret": "secrets"},
-    "/apis/apps/v1": {"StatefulSet": "statefulsets"},
+    "/apis/apps/v1": {"StatefulSet": "statefulsets", "Deployment": "deployments"},
 }
 MISSING = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound"}
 

@@ -1,9 +1,11 @@
 """What a Prometheus of the operator would scrape: ServiceMonitors made into targets of `file_sd`.
 
 A monitor selects Services by their labels; each endpoint of it names a port of theirs; the
-addresses behind that port are in the Service's EndpointSlices.
+addresses behind that port are in the Service's EndpointSlices. `targetLabels` are labels of the
+Service that its metrics have too, under names that Prometheus takes.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +27,11 @@ def targets(
             if not chosen_by(monitor["spec"]["selector"], labels):
                 continue
             job = labels[monitor["spec"]["jobLabel"]]
+            handed_on = {
+                re.sub(r"\W", "_", name, flags=re.ASCII): labels[name]
+                for name in monitor["spec"].get("targetLabels", ())
+                if labels.get(name)
+            }
             own = [
                 one
                 for one in slices
@@ -34,7 +41,7 @@ def targets(
                 made += [
                     {
                         "targets": [address],
-                        "labels": {"job": job, "namespace": namespace, "pod": pod},
+                        "labels": handed_on | {"job": job, "namespace": namespace, "pod": pod},
                     }
                     for address, namespace, pod in _behind(own, endpoint["port"])
                 ]
