@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from inventory_node import wal
+from inventory_node import journal, wal
 from inventory_node.journal import Batch, Journal
 from inventory_node.ports import DiskOperation
 from raft.messages import (
@@ -14,6 +14,7 @@ from raft.messages import (
     Entry,
     EntryKind,
     HardState,
+    HeartbeatReply,
     Message,
     SnapshotMeta,
 )
@@ -44,7 +45,8 @@ class World:
     def __init__(self) -> None:
         """Bootstrap an empty log."""
         self.done: list[int] = []
-        self.disk = SimDisk(self.done.append)
+        self.full: list[int] = []
+        self.disk = SimDisk(self.done.append, self.full.append)
         log = wal.recover(self.disk, segment_bytes=4096).log
         configuration = Configuration(frozenset({1}))
         self.disk.run(log.bootstrap(wal.Identity("c", 1, "a"), configuration), 0)
@@ -167,6 +169,80 @@ def test_a_cut_is_a_job_like_any_other(world: World) -> None:
     assert world.finish().entries == list(entries(41, 41))
 
 
+class TestRoom:
+    """On a disk that the log has filled, segments go that nobody needs."""
+
+    def fill(self, world: World) -> int:
+        """Write until a segment ends with one that holds votes alone; return the last term."""
+        for index in range(1, 40):
+            world.journal.take(append(index, index))
+            world.journal.start()
+            world.finish()
+        names, term = len(world.disk.names()), 1
+        segments = world.journal._log._segments
+        while len(world.disk.names()) == names or segments[-1].used < segments[-1].size:
+            term += 1
+            world.journal.take(replace(NOTHING, hard_state=HardState(term, 1)))
+            world.journal.start()
+            world.finish()
+        world.disk.is_full = True
+        return term
+
+    def ask_for_more(self, world: World, ready: Ready) -> None:
+        """Write what there is no space for, and let everything below go."""
+        world.journal.take(ready)
+        world.journal.start()
+        world.disk.drain()
+        world.journal.full(world.full.pop())
+        world.journal.cut(40)
+        world.journal.start()
+        world.disk.drain()
+
+    def test_the_last_segment_on_the_disk_stays(self, world: World) -> None:
+        """A newer one is planned, but what was voted is in the last alone."""
+        term = self.fill(world)
+        last = world.disk.names()[-1]
+        self.ask_for_more(world, replace(NOTHING, hard_state=HardState(term + 1, 1)))
+        assert world.disk.names() == [last]
+        assert wal.recover(world.disk, segment_bytes=4096).hard_state == HardState(term, 1)
+        assert world.journal.done(world.done.pop()) is None
+        world.disk.is_full = False
+        assert world.finish().hard_state == HardState(term + 1, 1)
+        assert wal.recover(world.disk, segment_bytes=4096).hard_state == HardState(term + 1, 1)
+
+    def test_nothing_goes_before_a_snapshot_is_recorded(self, world: World) -> None:
+        """The log counts without all that is before it already; a crash now would need it."""
+        self.fill(world)
+        names = world.disk.names()
+        meta = SnapshotMeta(200, 1, Configuration(frozenset({1})))
+        self.ask_for_more(world, replace(NOTHING, install=meta))
+        assert world.disk.names() == names
+        world.disk.is_full = False
+        for _ in range(4):
+            world.journal.tick()
+        assert world.finish().install == meta
+
+
+def test_what_waits_for_one_sync_is_bounded(world: World) -> None:
+    """A leader asks a member on whose disk is full; of its answers the furthest says all."""
+    refused = replace(reply(0), accepted=False)
+    heard = HeartbeatReply(1, 2, 1, context=5)
+    world.journal.take(append(1, 1, messages=(heard,)))
+    world.journal.start()
+    for index in (*range(2, 2_000), 7):
+        world.journal.take(
+            replace(NOTHING, after_sync=(reply(index), replace(refused, index=index)))
+        )
+    other = replace(reply(3), recipient=3)
+    world.journal.take(replace(NOTHING, after_sync=(other,)))
+    messages = world.finish().messages
+    assert len(messages) <= journal.MESSAGES_MAX
+    assert heard in messages
+    assert other in messages
+    assert reply(1_999) in messages
+    assert replace(refused, index=7) in messages, "the last"
+
+
 def test_the_end_of_another_job_is_ignored(world: World) -> None:
     """A ticket names one job."""
     world.journal.take(append(1, 1))
@@ -191,22 +267,22 @@ def test_one_try_at_a_time_is_under_way_on_a_full_disk(world: World) -> None:
     """A slow disk takes long to say that it is full: the same job twice would be done twice."""
     disk = ManualDisk()
     log = wal.recover(world.disk, segment_bytes=4096).log
-    journal = Journal(log, cast("Disk", disk), (), retry_ticks=4)
-    journal.take(append(1, 1))
-    journal.start()
+    made = Journal(log, cast("Disk", disk), (), retry_ticks=4)
+    made.take(append(1, 1))
+    made.start()
     for tries in (1, 2):
         assert disk.given == [1] * tries
         for _ in range(20):
-            journal.tick()
+            made.tick()
         assert disk.given == [1] * tries, "nobody has said how the last try ended"
-        assert journal.hangs(19)
-        journal.full(1)
+        assert made.hangs(19)
+        made.full(1)
         for _ in range(3):
-            journal.tick()
+            made.tick()
         assert disk.given == [1] * tries
-        assert not journal.hangs(0), "a disk that is full does not hang"
-        journal.tick()
+        assert not made.hangs(0), "a disk that is full does not hang"
+        made.tick()
     assert disk.given == [1] * 3
-    assert journal.is_full
-    assert journal.done(1) is not None
-    assert not journal.is_full
+    assert made.is_full
+    assert made.done(1) is not None
+    assert not made.is_full

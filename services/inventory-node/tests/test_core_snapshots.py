@@ -97,6 +97,38 @@ class TestTheWay:
         assert late.transport.chunk_answers[-1][3]
         assert late.node.view().applied_index > before
 
+    def test_a_leader_that_is_still_to_switch_proposes_nothing(self, tmp_path: Path) -> None:
+        """It does not know the time of the state to come; a stamp before it would halt all."""
+        hands = Hands(tmp_path, change=busy)
+        leader = hands.elect(1)
+        hands.open()
+        hands[3].cut_off = True
+        leader.clock.ms += 60_000  # it is ahead of the others' for a while
+        for number in range(1, 41):
+            leader.ask(order(f"r{number}"), first_id=number)
+            hands.settle()
+        hands.pass_time(leader.settings.flush_age_ticks_max, 1, 2)
+        hands[3].cut_off = False
+        hands.pass_time(8, 1)
+        *first, last = chunks(leader)
+        stream(hands, first)
+        late = hands[3]
+        late.handle(last)
+        staged = late.store.step()
+        assert staged is not None
+        late.handle(staged)
+        late.store_held = True
+        hands.settle()
+        assert late.node.view().last_log_index == last.header.meta.index, "no stamp follows it"
+        hands[1].cut_off = True
+        hands.elect(3)
+        late.ask(order("next"), first_id=900)
+        hands.settle()
+        assert 900 not in late.replies()
+        late.store_held = False
+        hands.settle()
+        assert late.replies()[900].outcome
+
     def test_a_crash_between_record_and_switch_is_finished_at_the_start(
         self, tmp_path: Path
     ) -> None:

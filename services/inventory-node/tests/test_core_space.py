@@ -3,9 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
-from inventory.raft.v1 import forward_pb2
+import pytest
+from inventory.raft.v1 import forward_pb2, log_pb2
 from inventory.v1 import inventory_pb2
 from inventory_node.core import NodeSettings
+from inventory_node.events import StopRequested
 from sim.hands import Hands, Member, get_all_items, get_item, order
 from wire.errors import Reason, reason_of
 
@@ -181,3 +183,149 @@ def test_a_stale_list_shows_what_is_flushed(tmp_path: Path) -> None:
     shown = inventory_pb2.GetAllItemsResponse.FromString(leader.replies()[3].answer)
     assert [item.quantity for item in shown.items] == [100]
     assert shown.revision == leader.node.view().durable_index
+
+
+def unflushed_follower(folder: Path) -> tuple[Hands, Member]:
+    """Return three members of which the third has no space for its database; 1 leads."""
+    hands = Hands(folder, change=lambda settings: replace(small(settings), flush_age_ticks_max=2))
+    leader = hands.elect(1)
+    hands.open()
+    hands[3].store.is_full = True
+    leader.ask(order("a", quantity=5))
+    hands.pass_time(6)
+    assert hands[3].observer.fills == [True]
+    return hands, leader
+
+
+def checkpoint(leader: Member) -> None:
+    """Let all members hash their states."""
+    command = log_pb2.Command()
+    command.administration.request_id = f"checkpoint-{leader.node.view().last_log_index}"
+    command.administration.checkpoint.SetInParent()
+    leader.node._proposals.offer_own(command.SerializeToString())
+
+
+class TestWhoLeads:
+    """A member that cannot write its database can be elected, since its log is whole."""
+
+    def test_one_without_space_hands_the_lead_to_one_that_has_some(self, tmp_path: Path) -> None:
+        """Also where it had none before it led."""
+        hands, _ = unflushed_follower(tmp_path)
+        hands[1].cut_off = True
+        new = hands.elect(3)
+        hands.pass_time(new.settings.survey_ticks, 2, 3)
+        assert hands[2].leads
+        hands[2].ask(order("b"))
+        hands.settle()
+        assert hands[2].replies()[1].outcome
+
+    def test_one_without_space_is_nobodys_successor(self, tmp_path: Path) -> None:
+        """It holds as much of the log as the other; the lead goes to the other."""
+        hands, leader = unflushed_follower(tmp_path)
+        hands.pass_time(2 * leader.settings.survey_ticks)
+        hands[2].cut_off = True
+        leader.ask(order("b"))
+        hands.settle()
+        hands[2].cut_off = False
+        assert leader.node._surveys.successor(leader.node._raft) == 2
+        leader.handle(StopRequested())
+        hands.pass_time(8)
+        assert hands[2].leads
+
+    def test_one_whose_database_hangs_hands_over(self, tmp_path: Path) -> None:
+        """What it applies is in memory alone, more and more of it."""
+        hands = Hands(tmp_path, change=lambda settings: replace(settings, flush_hung_ticks=8))
+        leader = hands.elect(1)
+        hands.open()
+        leader.store_held = True
+        leader.ask(order("a"))
+        hands.pass_time(leader.settings.flush_age_ticks_max + 8 + leader.settings.survey_ticks)
+        assert not leader.leads
+        assert any(hands[number].leads for number in (2, 3))
+
+    def test_where_nobody_is_better_off_it_stays(self, tmp_path: Path) -> None:
+        """Handing over again and again would help nobody."""
+        hands, leader = unflushed(tmp_path)
+        hands.pass_time(4 * leader.settings.survey_ticks)
+        [leads] = [hands[number] for number in MEMBERS if hands[number].leads]
+        term = leads.node.view().term
+        hands.pass_time(4 * leader.settings.survey_ticks)
+        assert leads.leads
+        assert leads.node.view().term == term
+
+
+def test_reads_go_on_past_a_checkpoint(tmp_path: Path) -> None:
+    """A member without space hashes the next one; it does not wait for this one."""
+    hands, leader = unflushed_follower(tmp_path)
+    follower = hands[3]
+    checkpoint(leader)
+    for number in (2, 3):  # the second in an entry behind the checkpoint's
+        leader.ask(order(f"b{number}"), first_id=number)
+        hands.pass_time(2)
+    hands.pass_time(4)
+    assert follower.node.view().applied_index == leader.node.view().applied_index
+    follower.ask(questions=[get_item(4)])
+    hands.pass_time(4)
+    assert quantity(follower, 4) == 93
+    follower.store.is_full = False
+    hands.pass_time(2 * RETRY_TICKS)
+    checkpoint(leader)
+    hands.pass_time(4)
+    hashes = {hands[number].node.view().state_hash.sha256 for number in MEMBERS}
+    assert len(hashes) == 1
+
+
+@pytest.mark.parametrize("what", ["log", "database"])
+def test_a_member_without_space_ends_when_it_is_asked(tmp_path: Path, what: str) -> None:
+    """What it could not write is in the log, its own or the others'."""
+    hands, leader = unflushed_follower(tmp_path)
+    follower = hands[3]
+    if what == "log":
+        follower.store.is_full = False
+        fill(hands, 3)
+        while follower.observer.fills != [True, False, True]:
+            leader.ask(order(f"r{leader.node.view().last_log_index}"), first_id=10)
+            hands.settle()
+            hands.pass_time(1)
+    follower.handle(StopRequested())
+    assert follower.node.stopped
+    follower.disk.is_full = follower.store.is_full = False
+    follower.crash()
+    follower.start()
+    hands.pass_time(8)
+    assert follower.node.view().applied_index == leader.node.view().applied_index
+
+
+def test_a_log_that_has_filled_the_disk_makes_room_for_itself(tmp_path: Path) -> None:
+    """By the segments that nobody needs any more; the last one on the disk stays."""
+
+    def lazy(settings: NodeSettings) -> NodeSettings:
+        return replace(
+            small(settings), flush_commands_max=10**9, flush_age_ticks_max=10**9, log_tail_entries=1
+        )
+
+    hands = Hands(tmp_path, 1, change=lazy)
+    leader = hands.elect(1)
+    hands.open()
+    number = 0
+    while len(leader.disk.names()) < 5:
+        number += 1
+        leader.ask(order(f"r{number}", quantity=1), first_id=number)
+        hands.settle()
+    fill(hands, 1)
+    while not leader.observer.fills:
+        number += 1
+        leader.ask(order(f"r{number}"), first_id=number)
+        hands.settle()
+    assert len(leader.disk.names()) == 5
+    leader.node._flushing.ask(leader.node.view().applied_index)
+    hands.pass_time(4)
+    assert len(leader.disk.names()) == 1, "nothing but the segment that was written last"
+    leader.disk.is_full = False
+    hands.pass_time(2 * RETRY_TICKS)
+    assert leader.replies()[number].outcome
+    applied = leader.node.view().applied_index
+    leader.crash()
+    leader.start()
+    hands.elect(1)
+    assert leader.node.view().applied_index > applied

@@ -345,6 +345,42 @@ class TestClocks:
         assert skews == [10_000, 0, 0]
         assert sum(hands[number].leads for number in (2, 3)) == 1
 
+    @pytest.mark.parametrize("days", [1, 2])
+    def test_a_clock_that_leaps_is_not_believed_on_its_word(
+        self, tmp_path: Path, days: int
+    ) -> None:
+        """Its stamp would stay in the log: request ids of today would be too old for days."""
+        hands = elected(tmp_path)
+        hands[1].clock.wrong_ms = days * 86_400_000
+        hands[1].ask(order("next"), first_id=10)
+        hands.settle()
+        assert 10 not in hands[1].replies(), "until it knows better, or another leads"
+        self.run(hands, 20)
+        assert hands[1].replies()[10].retry == forward_pb2.RETRY_NOT_LEADER
+        [leader] = [member for member in hands.members.values() if member.leads]
+        leader.ask(order("next"), first_id=11)
+        hands.settle()
+        assert leader.replies()[11].outcome
+        assert leader.node._machine.stamp_ms <= leader.clock.ms
+
+    def test_a_leap_that_a_majority_confirms_is_taken(self, tmp_path: Path) -> None:
+        """A cluster that was down for a day goes on at once, and so does one that nobody used."""
+        hands = elected(tmp_path)
+        for member in hands.members.values():
+            member.clock.ms += 86_400_000
+        hands[1].ask(order("next"), first_id=10)
+        hands.settle()
+        assert hands[1].replies()[10].outcome, "nobody has set it since it was found right"
+        for member in hands.members.values():
+            member.crash()
+            member.clock.ms += 86_400_000
+            member.start()
+        leader = hands.elect(2)
+        hands.open()
+        leader.ask(order("the next"), first_id=20)
+        hands.settle()
+        assert leader.replies()[20].outcome
+
     @pytest.mark.parametrize("behind_ms", [2_000, -10_000], ids=["a little ahead", "behind"])
     def test_another_leader_stays(self, tmp_path: Path, behind_ms: int) -> None:
         """A clock that is behind harms nobody: time in the log does not go back."""

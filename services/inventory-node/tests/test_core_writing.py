@@ -4,10 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from inventory.raft.v1 import forward_pb2, log_pb2, raw_pb2
+from inventory.raft.v1 import forward_pb2, log_pb2, membership_pb2, raw_pb2
 from inventory.v1 import auth_pb2, cluster_pb2, inventory_pb2
 from inventory_node.core import Halted, NodeSettings
-from inventory_node.events import DiskFailed, StopRequested, StoreFailed, Tick
+from inventory_node.events import ChangeAsked, DiskFailed, StopRequested, StoreFailed, Tick
 from raft.messages import AppendRequest, Entry, EntryKind
 from sim.hands import Hands, Member, get_item, order
 
@@ -346,6 +346,20 @@ class TestTheEnd:
         assert leader.replies()[2].retry == forward_pb2.RETRY_NOT_LEADER
         roles = [hands[other].node.view().role for other in (2, 3)]
         assert cluster_pb2.MEMBER_ROLE_LEADER in roles
+
+    def test_a_leader_that_is_handing_over_already_stops_after_it(self, tmp_path: Path) -> None:
+        """An operator's transfer is under way when the process is asked to end."""
+        hands = Hands(tmp_path)
+        leader = hands.elect(1)
+        hands.open()
+        leader.ask(order("a"))
+        request = membership_pb2.ChangeRequest(cluster_id="cluster", transfer="node-2")
+        leader.handle(ChangeAsked(1, request))
+        leader.handle(StopRequested())
+        assert not leader.replies(), "it still leads"
+        hands.settle()
+        assert leader.node.stopped
+        assert hands[2].leads
 
     def test_a_leader_whose_successor_is_silent_stops_all_the_same(self, tmp_path: Path) -> None:
         """After an election timeout; or at once, when it is asked again."""

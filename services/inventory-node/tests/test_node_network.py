@@ -486,6 +486,26 @@ class TestSnapshots:
 
         run(scenario)
 
+    def test_one_for_a_peer_that_is_forgotten_on_its_way_ends(self, tmp_path: Path) -> None:
+        """Its channel is closed under the wait for an answer: that is not the end of the sender."""
+        header, path = self.file(tmp_path, 2 * CHUNK_BYTES)
+
+        async def scenario() -> None:
+            async with serving() as side, calling(side) as (peers, _, posted):
+                peers._later.add(OTHER)  # as one that joined later: the first are never forgotten
+                await until(lambda: peers.reached)
+                peers.send_snapshot(OTHER, 3, header, str(path))
+                await until(lambda: side.events)  # and no answer comes
+                peers.meet({})
+                assert peers.known == {OTHER}
+                peers.meet({})
+                assert not peers.known
+                await until(lambda: posted)
+                assert posted == [events.SnapshotSent(OTHER, 7, installed=False)]
+                assert not path.exists()
+
+        run(scenario)
+
     def test_a_chunk_that_is_not_stored_in_time_is_sent_again(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -692,6 +712,34 @@ class TestGateways:
 
         run(scenario)
 
+    def test_a_session_waits_for_so_many_bytes_at_most(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Frames may be large; what was written does not count any more."""
+        frame = forward_pb2.ForwardResponse(replies=[forward_pb2.Reply(id=5, answer=bytes(100))])
+        monkeypatch.setattr(api_module, "BYTES_WAITING_MAX", 3 * frame.ByteSize())
+
+        async def scenario() -> None:
+            async with serving() as side, grpc.aio.insecure_channel(side.address) as channel:
+                call = forward_pb2_grpc.ForwardServiceStub(channel).Forward(
+                    metadata=authorization(KEY)
+                )
+                await call.write(forward_pb2.ForwardRequest())
+                await until(lambda: side.events)
+                for _ in range(5):
+                    side.gateways.reply(1, frame)
+                    assert await call.read() == frame
+                for _ in range(4):
+                    side.gateways.reply(1, frame)
+                assert side.gateways.waiting_frames == [3]
+                await until(lambda: side.events[-1] == events.SessionClosed(1))
+                assert await call.read() == frame
+                with pytest.raises(grpc.aio.AioRpcError) as ended:
+                    await call.read()
+                assert ended.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+        run(scenario)
+
     @pytest.mark.parametrize("metadata", [(), authorization("guess"), authorization("")])
     def test_every_call_proves_itself(self, metadata: tuple[tuple[str, str], ...]) -> None:
         """Streams too, before anything of them is taken."""
@@ -807,6 +855,80 @@ def test_a_member_that_calls_says_who_it_is() -> None:
             assert peers.known == {OTHER, 77}
 
     run(scenario)
+
+
+def caller(member: int, address: str) -> peer_pb2.Caller:
+    """Return how a member says who it is."""
+    return peer_pb2.Caller(member_id=member, name="c", address=address)
+
+
+class TestCallers:
+    """Whoever calls is known, so that it can be answered; one that only calls not for ever."""
+
+    def test_one_takes_the_place_of_another_from_its_address(self) -> None:
+        """A member that loses its volume at each start has another id each time."""
+
+        async def scenario() -> None:
+            async with serving() as side, calling(side) as (peers, _, _):
+                await until(lambda: peers.reached)
+                for member in range(70, 80):
+                    peers.heard(caller(member, "127.0.0.1:1"))
+                    peers.heard(caller(member, "127.0.0.1:1"))
+                assert peers.known == {OTHER, 79}
+                assert peers._tasks.keys() == {OTHER, 79}
+
+        run(scenario)
+
+    def test_so_many_are_known_at_most(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Those that are not reached make room first, then those that called first."""
+        monkeypatch.setattr(peers_module, "CALLERS_MAX", 2)
+
+        async def scenario() -> None:
+            async with serving() as side, serving() as last, calling(side) as (peers, _, _):
+                await until(lambda: peers.reached)
+                peers.heard(caller(70, side.address))
+                await until(lambda: 70 in peers.reached)
+                for member in range(71, 75):
+                    peers.heard(caller(member, f"127.0.0.1:{member}"))
+                    assert peers.known == {OTHER, 70, member}
+                peers.heard(caller(80, last.address))
+                await until(lambda: 80 in peers.reached)
+                peers.heard(caller(81, "127.0.0.1:1"))
+                assert peers.known == {OTHER, 80, 81}
+
+        run(scenario)
+
+    def test_one_that_takes_part_is_a_caller_no_longer(self) -> None:
+        """It stays as long as any member does, and is forgotten as one."""
+
+        async def scenario() -> None:
+            async with serving() as side, calling(side) as (peers, _, _):
+                await until(lambda: peers.reached)
+                peers.heard(caller(77, "127.0.0.1:1"))
+                peers.meet({77: Contact("c", "127.0.0.1:1")})
+                peers.heard(caller(78, "127.0.0.1:1"))
+                assert peers.known == {OTHER, 77, 78}
+                peers.meet({78: Contact("c", "127.0.0.1:1")})
+                peers.meet({78: Contact("c", "127.0.0.1:1")})
+                assert peers.known == {OTHER, 78}
+
+        run(scenario)
+
+    def test_one_that_made_room_is_not_forgotten_again(self) -> None:
+        """It was to leave with the next change."""
+
+        async def scenario() -> None:
+            async with serving() as side, calling(side) as (peers, _, _):
+                await until(lambda: peers.reached)
+                peers.heard(caller(77, "127.0.0.1:1"))
+                peers.meet({})
+                peers.heard(caller(78, "127.0.0.1:1"))
+                peers.meet({})
+                assert peers.known == {OTHER, 78}
+                peers.meet({})
+                assert peers.known == {OTHER}
+
+        run(scenario)
 
 
 def test_a_member_that_is_forgotten_while_it_is_asked_says_nothing() -> None:

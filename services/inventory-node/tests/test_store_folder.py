@@ -246,7 +246,7 @@ class TestCrashes:
 def test_every_directory_that_changed_is_synced(
     path: Path, data: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Staged: staging, and its own entry; installed: where it moved to, and the data directory."""
+    """Staged: staging. Installed: what it moves into, before and after; then the data directory."""
     synced: list[str] = []
     real = snapshot.sync_directory
 
@@ -262,5 +262,13 @@ def test_every_directory_that_changed_is_synced(
     assert stage(folder, data, header_of(data)) == ""
     assert synced == ["staging"]
     synced.clear()
+    rename = Path.rename
+
+    def moved(source: Path, target: Path) -> Path:
+        synced.append(f"{source.name} moves")
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "rename", moved)
     folder.install(INDEX)
-    assert synced == [f"partial-{INDEX:020}", "."]
+    partial = f"partial-{INDEX:020}"
+    assert synced == [".", "incoming.db moves", partial, f"{partial} moves", "."]

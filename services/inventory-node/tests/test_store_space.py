@@ -7,6 +7,7 @@ import errno
 import os
 import queue
 import resource
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,12 +17,14 @@ from chaos.volumes import mounted
 from inventory_node import events
 from inventory_node.machine.changes import Changes
 from inventory_node.ports import SnapshotHeader
+from inventory_node.runtime import snapshot as snapshot_module
 from inventory_node.runtime import sqlite as sqlite_module
 from inventory_node.runtime import store as store_module
 from inventory_node.runtime import volume as volume_module
-from inventory_node.runtime.snapshot import StateFolder
+from inventory_node.runtime.snapshot import StateFolder, condemned
 from inventory_node.runtime.sqlite import Database, DatabaseFull, Error
 from inventory_node.runtime.store import SqliteStore
+from inventory_node.runtime.timing import TimedStore, Timing
 from inventory_node.runtime.volume import has_no_space
 from raft.messages import Configuration, SnapshotMeta
 from sim.machines import CUSTOMER, Hand, open_database, order, started
@@ -308,6 +311,99 @@ class TestTheSwitch:
         database.close()
 
 
+class TestTheMark:
+    """A state that may not be served is marked once there is space; nothing ends for the want."""
+
+    REASON = "it differs"
+
+    def mark(self, bench: Bench, index: int = 0) -> str:
+        """Return why the next start would not serve a state; empty where it would."""
+        return condemned(bench.staging.parent, index)
+
+    def refuse(
+        self, monkeypatch: pytest.MonkeyPatch, times: int, number: int = errno.ENOSPC
+    ) -> threading.Event:
+        """Let the first tries fail; return what is set when one does not."""
+        tries: list[str] = []
+        marked = threading.Event()
+        write = snapshot_module._mark
+
+        def refused(state: Path, reason: str) -> None:
+            tries.append(reason)
+            if len(tries) <= times:
+                raise no_space(number)
+            write(state, reason)
+            marked.set()
+
+        monkeypatch.setattr(snapshot_module, "_mark", refused)
+        return marked
+
+    def test_it_is_tried_again(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Though nothing else happens."""
+        monkeypatch.setattr(store_module, "FULL_SECONDS", 0)
+        marked = self.refuse(monkeypatch, 3)
+        bench.store.condemn(self.REASON)
+        assert marked.wait(TIMEOUT_SECONDS)
+        assert self.mark(bench) == self.REASON
+        assert bench.events.empty()
+
+    def test_it_is_tried_once_more_at_the_end(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Neither that nor a flush waits for it: a volume may have no file left, and space."""
+        monkeypatch.setattr(store_module, "FULL_SECONDS", 10 * TIMEOUT_SECONDS)
+        self.refuse(monkeypatch, 1, errno.EDQUOT)
+        bench.store.condemn(self.REASON)
+        bench.hand.mutate(CUSTOMER, order("b"))
+        bench.flush(2)
+        assert self.mark(bench) == ""
+        bench.store.close()
+        assert self.mark(bench) == self.REASON
+        assert bench.events.empty()
+
+    def test_a_state_that_took_the_place_is_not_marked(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is another one, and sound."""
+        monkeypatch.setattr(store_module, "FULL_SECONDS", 10 * TIMEOUT_SECONDS)
+        self.refuse(monkeypatch, 1)
+        copied = bench.copy(1)
+        assert bench.stage(copied.header, 0, Path(copied.path).read_bytes()).complete
+        bench.store.condemn(self.REASON)
+        bench.store.install(META, 2)
+        assert bench.next() == events.Installed(2)
+        bench.store.close()
+        assert self.mark(bench, META.index) == ""
+
+    def test_on_a_volume(self, volume: Path) -> None:
+        """Neither a part of it is taken for it, nor does the store fail."""
+        with opened(volume / "data") as bench:
+            other = fill(volume)
+            bench.store.condemn(self.REASON)
+            bench.store.ask([])
+            assert isinstance(bench.next(), events.Answered)
+            assert self.mark(bench) == ""
+            other.unlink()
+            bench.store.close()
+            assert self.mark(bench) == self.REASON
+            assert bench.events.empty()
+
+    def test_one_that_is_there_stays(self, bench: Bench) -> None:
+        """A start out of service asks for it again, and needs no space for that."""
+        bench.store.condemn(self.REASON)
+        bench.store.condemn("and again")
+        bench.store.close()
+        assert self.mark(bench) == self.REASON
+
+    def test_a_failure_of_another_kind_is_one(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The disk is broken."""
+        self.refuse(monkeypatch, 1, errno.EIO)
+        bench.store.condemn(self.REASON)
+        assert isinstance(bench.next(), events.StoreFailed)
+
+
 class TestFlushes:
     """A transaction that a quota refuses is given again, one that a disk refuses is a failure."""
 
@@ -346,6 +442,28 @@ class TestFlushes:
         database.flush(changes)
         assert database.header().applied_index == 2
         database.close()
+
+    def test_one_that_is_given_again_counts_from_there(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Of those after it each has its own beginning."""
+        came: queue.SimpleQueue[events.Event] = queue.SimpleQueue()
+        timing = Timing()
+        store = TimedStore(tmp_path, 0, came.put, timing)
+        changes = changes_of(started(store))
+        with monkeypatch.context() as patch:
+
+            def refuse(_: Database, changes: Changes) -> None:
+                raise DatabaseFull(f"no space for {changes}")
+
+            patch.setattr(Database, "flush", refuse)
+            store.flush(changes, 1)
+            assert came.get(timeout=TIMEOUT_SECONDS) == events.StoreFull(1)
+        store.flush(changes, 1)
+        assert came.get(timeout=TIMEOUT_SECONDS) == events.Flushed(1)
+        store.close()
+        assert timing.count == 1
+        assert not store._started
 
 
 class TestLooking:

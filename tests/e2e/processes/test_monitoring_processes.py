@@ -20,6 +20,11 @@ pytestmark = [
 ]
 
 
+def _labels(name: str) -> dict[str, str]:
+    """Return what a member's target has as from the operator, and another's does not."""
+    return {"pod": name} if name.startswith("node-") else {}
+
+
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Up, Prometheus]]:
     """Run the system, and a Prometheus that scrapes each of its processes."""
@@ -32,7 +37,10 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Up, Prom
             if name.endswith("/metrics")
         }
         scrapes = [
-            {"job_name": name, "static_configs": [{"targets": [address]}]}
+            {
+                "job_name": name,
+                "static_configs": [{"targets": [address], "labels": _labels(name)}],
+            }
             for name, address in targets.items()
         ]
         prometheus = Prometheus(folder / "prometheus", scrapes)
@@ -74,6 +82,19 @@ def test_a_panel_has_data(lived: tuple[Prometheus, int], panel: str, expr: str) 
     prometheus, _ = lived
     found = prometheus.over_time(expr)
     assert found, f"{panel}: {expr}"
+
+
+def test_a_line_has_the_name_of_a_pod_or_else_an_address(lived: tuple[Prometheus, int]) -> None:
+    """Whatever label tells which process it is."""
+    prometheus, _ = lived
+    exprs = dict(panels())
+    named, addressed = (
+        {line["metric"]["process"] for line in prometheus.over_time(exprs[f"cluster: {title}"])}
+        for title in ("Commands", "Not answered yet")
+    )
+    assert named == {"node-0", "node-1", "node-2"}
+    assert addressed
+    assert all(process.startswith("127.0.0.1:") for process in addressed)
 
 
 def test_every_rule_evaluates_on_what_is_served(lived: tuple[Prometheus, int]) -> None:

@@ -46,9 +46,9 @@ class Applying:
         self._committed.extend(entries)
 
     def hold(self) -> None:
-        """Drop what a snapshot covers and wait for it."""
+        """Drop what a snapshot covers and wait for it; nothing is flushed meanwhile."""
         self._committed.clear()
-        self.held = True
+        self.held = self._flushing.held = True
 
     def replaced(self, meta: SnapshotMeta) -> None:
         """Go on from the state that a snapshot brought."""

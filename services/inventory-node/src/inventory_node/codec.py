@@ -227,6 +227,7 @@ def surveys_of(frame: peer_pb2.PeerFrame) -> Iterable[Survey | SurveyReply]:
             reply.sha256 if comparable else "",
             reply.compared,
             reply.diverged,
+            reply.stuck,
         )
 
 
@@ -246,4 +247,5 @@ def _write_survey_reply(wire: peer_pb2.SurveyReply, reply: SurveyReply) -> int:
     wire.sent_ms, wire.clock_ms = reply.sent_ms, reply.clock_ms
     wire.form, wire.index, wire.sha256 = STATE_HASH_FORM, reply.index, reply.sha256
     wire.compared, wire.diverged = reply.is_compared, reply.is_diverged
+    wire.stuck = reply.is_stuck
     return wire.ByteSize()

@@ -15,6 +15,7 @@ from raft.ready import Leadership, Ready, Role
 from inventory_node import events
 from inventory_node.answers import Answers
 from inventory_node.applying import Applying
+from inventory_node.clocks import Clocks
 from inventory_node.codec import decode_configuration, encode_configuration
 from inventory_node.flushing import Flushing, LogTail
 from inventory_node.journal import Journal
@@ -57,21 +58,22 @@ class Node:
         retry_ticks = settings.full_retry_ticks
         self._journal = Journal(recovered.log, ports.disk, recovered.repair, retry_ticks)
         self._answers = Answers(ports.transport, self._raft.term)
-        self._stamps = Stamps(ports.clock, machine.stamp_ms, recovered.entries)
+        clocks = Clocks(ports.clock)
+        self._stamps = Stamps(settings, ports.clock, clocks, machine.stamp_ms, recovered.entries)
         self._proposals = Proposals(settings, self._answers, self._stamps)
         applied = (entry for entry in recovered.entries if entry.index <= machine.applied_index)
         tail = LogTail(settings, applied)
         self._flushing = Flushing(settings, machine, ports.store, tail)
-        self._space = Space(self._journal, self._flushing, ports.observer)
         self._applying = Applying(
             settings, ports.observer, machine, self._proposals, self._flushing
         )
         self._reading = Reading(settings, self._answers, machine, ports)
         self._outgoing = Outgoing(ports.store, ports.transport, retry_ticks)
         self._incoming = Incoming(settings.member_id, ports.store, ports.transport)
+        self._space = Space(self._journal, self._flushing, self._incoming, ports.observer)
         self._membership = Membership(settings, self._answers, ports)
         self._membership.configured(self._raft.configuration)
-        serving = Serving(self._proposals, self._reading, self._outgoing)
+        serving = Serving(self._proposals, self._reading, self._outgoing, self._space, clocks)
         self._surveys = Surveys(settings, ports, machine, self._flushing, serving)
         self._leaving = False  # the lead is being handed over, then this member stops
         self._stopping = False
@@ -87,13 +89,11 @@ class Node:
 
     @property
     def stopped(self) -> bool:
-        """Whether StopRequested came and everything applied and written since is durable."""
-        return (
-            self._stopping
-            and self._journal.idle
-            and self._flushing.is_durable
-            and not self._incoming.switching
-        )
+        """Whether StopRequested came, and what was applied since is durable where there is space.
+
+        What is not is in the log, as is a snapshot that the store has not switched to.
+        """
+        return self._stopping and self._journal.is_at_rest and self._flushing.is_at_rest
 
     def handle(self, event: events.Event) -> None:
         """Take one event, bounded in work; raise Halted when the process must end."""
@@ -149,10 +149,8 @@ class Node:
             case _ if self._is_deaf:
                 pass
             case events.Tick():
-                self._raft.tick()
-                self._flushing.tick()
-                self._journal.tick()
-                self._outgoing.tick()
+                for part in (self._raft, self._flushing, self._journal, self._outgoing):
+                    part.tick()
                 if self._journal.hangs(self._settings.disk_hung_ticks):
                     self._raft.step_down()  # the disk hangs, the others' may not
                 self._send(self._surveys.tick(self._raft))
@@ -190,7 +188,8 @@ class Node:
             case events.Hashed():
                 self._surveys.hashed(event.index, event.sha256)
             case events.DiskFull() | events.StoreFull():
-                self._space.ran_out(event, self._raft)
+                self._space.ran_out(event)
+                self._surveys.hand_over(self._raft)
             case events.DiskFailed() | events.StoreFailed():
                 raise Halted(_failure_of(event))
             case _:
@@ -230,7 +229,7 @@ class Node:
         One Ready holds all that is owed, or as many committed entries as fit it: then applying
         them comes first, and leads here again.
         """
-        if self._space.look(self._raft):
+        if self._space.look() and not self._raft.transferring:
             self._proposals.turn_away()
         held = self._leaving or self._raft.transferring or self._surveys.diverged
         if self._journal.idle and not held and self._raft.role is Role.LEADER:
@@ -245,7 +244,7 @@ class Node:
         """Hand the obligations of `ready` to disk, transport and machine, in their order."""
         if ready.install is not None:
             self._applying.hold()
-            self._flushing.held = True
+            self._stamps.hold()
             self._incoming.accepted(ready.install)
         free = self._journal.take(ready)
         self._stamps.note(ready.entries)
@@ -310,7 +309,7 @@ class Node:
         if meta is None:
             return
         self._applying.replaced(meta)
-        self._stamps.note_ms(self._machine.stamp_ms)
+        self._stamps.replaced(self._machine.stamp_ms)
         self._flushing.replaced()
         self._surveys.replaced()
         self._raft.applied(meta.index)
@@ -320,11 +319,13 @@ class Node:
 
         What is offered meanwhile is held, and sent away to the successor.
         """
-        successor = self._surveys.successor(self._raft)
-        if self._leaving or not isinstance(self._raft.transfer(successor), TransferBegun):
-            self._stop()
-        else:
+        begun = self._raft.transferring or isinstance(
+            self._raft.transfer(self._surveys.successor(self._raft)), TransferBegun
+        )
+        if begun and not self._leaving:
             self._leaving = True
+        else:
+            self._stop()
 
     def _stop(self) -> None:
         """Fall silent, send everybody away, and make durable what is applied."""

@@ -68,6 +68,7 @@ class Flushing:
     - The state is hashed at exactly the index of a checkpoint: nothing is applied between the
       checkpoint and the take of its changes, nothing is flushed between its flush and the pin.
     - Nothing is flushed while a snapshot waits to replace the state.
+    - A checkpoint that finds no space is not waited for: the next one is hashed.
     """
 
     def __init__(
@@ -87,9 +88,11 @@ class Flushing:
         self._taken: Changes | None = None  # of the outstanding flush
         self.is_full = False  # the outstanding flush found no space
         self._rest_ticks = 0  # until it is tried again; 0 while a try is under way
+        self._flush_ticks = 0  # age of the try that is under way
         self._checkpoint_waits = False
         self._hash_due = False
         self.checkpoint_index = 0  # of the last checkpoint applied to this state since the start
+        self._hashed_before = 0  # the same, before the one that waits
         self.held = False  # by a snapshot that waits to replace the state
 
     @property
@@ -101,6 +104,11 @@ class Flushing:
     def is_durable(self) -> bool:
         """Whether all that is applied is flushed."""
         return not self._commands and self.idle
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing is being flushed that could be: at the end, the log has the rest."""
+        return self.is_durable or self.is_full or self.held
 
     @property
     def flushed_index(self) -> int:
@@ -123,23 +131,38 @@ class Flushing:
 
     def checkpoint(self) -> None:
         """Hash the state where it stands."""
-        self._checkpoint_waits = True
-        self.checkpoint_index = self._machine.applied_index
+        if not self.is_full:
+            self._checkpoint_waits = True
+            self._hashed_before = self.checkpoint_index
+            self.checkpoint_index = self._machine.applied_index
 
     def tick(self) -> None:
         """Let what is not flushed age; a flush that found no space is tried again now and then."""
         if self._commands:
             self._age_ticks += 1
-        if self._taken is not None and self._rest_ticks:
-            self._rest_ticks -= 1
-            if not self._rest_ticks:
-                self._store.flush(self._taken, self._ticket)
+        if self._taken is None:
+            return
+        if not self._rest_ticks:
+            self._flush_ticks += 1
+            return
+        self._rest_ticks -= 1
+        if not self._rest_ticks:
+            self._store.flush(self._taken, self._ticket)
+
+    @property
+    def hangs(self) -> bool:
+        """Whether the database keeps a flush for long."""
+        return self._flush_ticks > self._settings.flush_hung_ticks
 
     def full(self, ticket: int) -> None:
         """Learn that the outstanding flush found no space; nothing of it was written."""
         if self._taking_index is not None and ticket == self._ticket:
             self.is_full = True
             self._rest_ticks = self._settings.full_retry_ticks
+            self._flush_ticks = 0
+            if self._checkpoint_waits:
+                self._checkpoint_waits = False
+                self.checkpoint_index = self._hashed_before
 
     def start(self) -> None:
         """Begin a flush when one is due and none is outstanding."""
@@ -160,7 +183,7 @@ class Flushing:
         """Note that the outstanding flush is durable; False when `ticket` names another."""
         if self._taking_index is None or ticket != self._ticket:
             return False
-        self._taken, self.is_full = None, False
+        self._taken, self.is_full, self._flush_ticks = None, False, 0
         self._machine.flushed()
         self.durable_index, self._taking_index = self._taking_index, None
         self._hash()

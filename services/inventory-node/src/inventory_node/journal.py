@@ -7,11 +7,13 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from raft.messages import Entry, HardState, Message, SnapshotMeta
+from raft.messages import AppendReply, Entry, HardState, Message, SnapshotMeta
 from raft.ready import Mark, Ready
 
 from inventory_node.ports import Disk, DiskOperation
 from inventory_node.wal import Log
+
+MESSAGES_MAX = 256  # that wait for one sync, before those are left out that say nothing more
 
 
 @dataclass(slots=True)
@@ -31,13 +33,37 @@ class Batch:
         if ready.entries:
             self._replace_from(ready.entries[0].index)
             self.entries += ready.entries
+        self.owe(ready)
+
+    def owe(self, ready: Ready) -> None:
+        """Take messages that wait for this sync, and what it proves."""
         self.mark = ready.mark or self.mark
         self.messages += ready.after_sync
+        if len(self.messages) > MESSAGES_MAX:  # the disk is full or hangs, and others ask on
+            self.messages = _newest(self.messages)
 
     def _replace_from(self, index: int) -> None:
         """Leave out what a later entry at `index` replaces (Raft §5.3) and was never written."""
         if self.entries and self.entries[-1].index >= index:
             del self.entries[max(0, index - self.entries[0].index) :]
+
+
+def _newest(messages: Sequence[Message]) -> list[Message]:
+    """Keep what says most, of each kind to each member: the last, or what is accepted furthest."""
+    kept: dict[tuple[type[Message], int, bool], Message] = {}
+    for message in messages:
+        key = (type(message), message.recipient, _accepts(message))
+        known = kept.pop(key, message)
+        kept[key] = max(known, message, key=_reach) if _accepts(message) else message
+    return list(kept.values())
+
+
+def _accepts(message: Message) -> bool:
+    return isinstance(message, AppendReply) and message.accepted
+
+
+def _reach(message: Message) -> tuple[int, int]:
+    return message.term, message.index if isinstance(message, AppendReply) else 0
 
 
 class Journal:
@@ -46,6 +72,8 @@ class Journal:
     - At most one job is outstanding; so a batch is written only after the previous sync.
     - A message that waits for a sync leaves with its batch or later, never before.
     - A mark is returned only when its batch is synced.
+    - What waits for one sync is bounded, but for entries, which consensus bounds.
+    - While a job waits for space, segments that are of no use go.
     - What recovery read counts as synced only once `repaired`: it may have been in memory alone.
     """
 
@@ -65,6 +93,7 @@ class Journal:
         self.repaired = not repair
         self._rest_ticks = 0  # until that is tried again; 0 while a try is under way
         self.job_ticks = 0  # age of the try that is under way
+        self._makes_room = False  # that try is of removals, for the outstanding job's sake
         if repair:
             self._run(Batch(), repair)
 
@@ -72,6 +101,11 @@ class Journal:
     def idle(self) -> bool:
         """Whether everything taken is synced."""
         return self._outstanding is None and not self._queue
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing is being written that could be."""
+        return self.idle or self.is_full
 
     def take(self, ready: Ready) -> tuple[Message, ...]:
         """Take over the durable part of a Ready; return messages that wait for nothing any more."""
@@ -86,8 +120,7 @@ class Journal:
         newest = self._queue[-1] if self._queue else self._outstanding
         if newest is None:
             return ready.after_sync
-        newest.messages += ready.after_sync
-        newest.mark = ready.mark or newest.mark
+        newest.owe(ready)
         return ()
 
     def cut(self, index: int) -> None:
@@ -97,16 +130,31 @@ class Journal:
     def start(self) -> None:
         """Give the disk its next job when it has none."""
         if self._outstanding is not None:
+            if self._rest_ticks and self._outstanding.install is None:
+                self._make_room()
             return
-        if self._cut_index:
-            operations = self._log.cut(self._cut_index)
-            self._cut_index = 0
-            if operations:
-                self._run(Batch(), operations)
-                return
+        if operations := self._removals(keeps=1):
+            self._run(Batch(), operations)
+            return
         if self._queue:
             batch = self._queue.popleft()
             self._run(batch, self._log.append(batch.hard_state, batch.install, batch.entries))
+
+    def _removals(self, keeps: int) -> Sequence[DiskOperation]:
+        """Return what removes the segments that may go, but for the last ones."""
+        index, self._cut_index = self._cut_index, 0
+        return self._log.cut(index, keeps) if index else ()
+
+    def _make_room(self) -> None:
+        """Let segments go while a job waits for the space of one that is not on the disk yet.
+
+        Not where that job is to record a snapshot: the log counts without what is before it.
+        """
+        if operations := self._removals(keeps=2):
+            self._rest_ticks = 0
+            self._makes_room = True
+            self._ticket += 1
+            self._disk.run(operations, self._ticket)
 
     def _run(self, batch: Batch, operations: Sequence[DiskOperation]) -> None:
         self._ticket += 1
@@ -118,6 +166,11 @@ class Journal:
     def done(self, ticket: int) -> Batch | None:
         """Return the batch that is synced; None for a job that is not the outstanding one."""
         if self._outstanding is None or ticket != self._ticket:
+            return None
+        if self._makes_room:
+            self._makes_room = False
+            self._ticket += 1
+            self._disk.run(self._operations, self._ticket)
             return None
         batch, self._outstanding = self._outstanding, None
         self._operations = ()

@@ -110,6 +110,7 @@ class SurveyReply:
     sha256: str  # hexadecimal
     is_compared: bool  # its state was held against a majority's since its start
     is_diverged: bool  # it is out of service: it differs
+    is_stuck: bool = False  # its disk is full, or its database behind: it had better not lead
 
 
 PeerMessage = Message | Survey | SurveyReply

@@ -40,6 +40,7 @@ class Proposals:
     - Every offered command is answered exactly once.
     - Commands waiting, bytes waiting and entries in flight are bounded.
     - Commands are proposed in the order in which they came.
+    - The cluster's own commands are never turned away: nobody would offer them again.
     """
 
     def __init__(self, settings: NodeSettings, answers: Answers, stamps: Stamps) -> None:
@@ -95,11 +96,15 @@ class Proposals:
         waiting, self._waiting = self._waiting, deque()
         self._waiting_bytes = 0
         for one in waiting:
-            if one.asker is not None:
+            if one.asker is None:
+                self._queue(one)
+            else:
                 self._answers.refuse(one.asker, errors.disk_full(self._settings.name))
 
     def propose(self, raft: RawNode) -> None:
         """Propose what waits, as few entries as bounds allow."""
+        if self._waiting and self._stamps.unsure:
+            return
         room = self._settings.batches_in_flight_max - len(self._proposed)
         batches: list[list[Waiting]] = []
         while self._waiting and len(batches) < room:

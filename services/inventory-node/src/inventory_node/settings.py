@@ -42,13 +42,15 @@ class NodeSettings:
     log_tail_entries: int = 4_096  # kept below the durable index for slow followers
     log_tail_bytes: int = 32 << 20
     full_retry_ticks: int = 40  # until a full disk is tried again
-    disk_hung_ticks: int = 200  # a leader whose disk job takes longer hands over
+    disk_hung_ticks: int = 200  # a leader whose disk job takes longer steps down
+    flush_hung_ticks: int = 400  # one whose database takes longer hands over
 
     condemned: str = ""  # why an earlier start found the state unfit to be served; empty: it is fit
     survey_ticks: int = 40  # between two rounds of a leader that compare clocks and states
     checkpoint_ticks: int = 12_000  # between two checkpoints, where anything was applied
     checkpoint_gap_ticks: int = 1_200  # the same where a member that started is to be compared
     clock_ahead_ms_max: int = 2_000  # of the voters' median; a leader further ahead hands over
+    clock_leap_ms_max: int = 3_600_000  # of the log; further only with a clock that others confirm
 
     def __post_init__(self) -> None:
         """Refuse what would only fail later and less clearly."""

@@ -1,36 +1,126 @@
 """Snapshots: out to peers that are behind the log, and in from a leader that this member is behind.
 
-Out: a copy of the flushed state, streamed by the transport; the log is pinned above it meanwhile,
-within a bound. A copy that finds no space, or a stream that fails, is tried again after a rest.
+Out: a copy of the flushed state, streamed by the transport; the log is pinned above it until the
+peer has caught up, within a bound. A copy that finds no space, or a stream that fails, is tried
+again after a rest.
 In: chunks are staged on disk, consensus decides, the log records the switch, the store switches.
 A crash between record and switch is finished at the next start, by the record.
 """
 
 from collections import deque
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 from raft import RawNode
-from raft.messages import InstallSnapshot, SnapshotMeta
+from raft.messages import Entry, InstallSnapshot, SnapshotMeta
 from raft.ready import Ready
+from raft.view import Follower
 
 from inventory_node.events import ChunkReceived, Copied, SnapshotSent, Staged
 from inventory_node.ports import SnapshotHeader, Store, Transport
 
-# Of the log, kept in memory and on disk for a peer that is being sent a snapshot. Not a multiple of
-# the database's size: memory does not grow with that. An eighth of the chart's limit for a member,
-# a minute of orders at the highest pace measured, and hours at a shop's.
+# Of the log, kept in memory and on disk for a peer that is sent a snapshot, or catches up after it.
+# Not a multiple of the database's size: memory does not grow with that. An eighth of the chart's
+# limit for a member, a minute of orders at the highest pace measured, and hours at a shop's.
 PINNED_BYTES_MAX = 256 << 20
+ROUND_TICKS = 4  # whoever is no further behind has caught up: far less than the log's tail
+SILENT_ROUNDS_MAX = 100  # of a peer that starts again, or is busy with the state that it got
 ENTRY_BYTES = 200  # of memory that an entry takes besides its payload, as measured
 DOUBLINGS_MAX = 4  # of the rest after a snapshot that failed
 NOT_APPLIED = "this member's log holds that much, and it is not applied yet: ask again"
+
+
+@dataclass(slots=True)
+class Pin:
+    """What the log keeps for one peer."""
+
+    index: int  # all above it
+    size: int = 0  # bytes that the log took since
+    goal_index: int | None = None  # that the peer is to hold next; None: its stream is under way
+    silent_rounds: int = 0  # in a row
+
+    def is_over(self, follower: Follower | None, commit_index: int) -> bool:
+        """End a round; tell whether the peer has caught up, or is not waited for any longer."""
+        if self.goal_index is None:
+            return False
+        if follower is None or follower.needs_snapshot:
+            return True
+        goal_index, self.goal_index = self.goal_index, commit_index
+        self.silent_rounds = 0 if follower.is_present else self.silent_rounds + 1
+        return follower.match_index >= goal_index or self.silent_rounds > SILENT_ROUNDS_MAX
+
+
+class Pins:
+    """What the log keeps for peers that are sent a snapshot, and catch up from it afterwards.
+
+    - A peer has one pin at most, and one that keeps more than `PINNED_BYTES_MAX` goes.
+    - A peer catches up in rounds (dissertation §4.2.1): when it holds what was committed
+      `ROUND_TICKS` before, its pin goes. One that takes no part or needs another snapshot is not
+      waited for, and one that is absent not for long.
+    """
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._pins: dict[int, Pin] = {}
+        self._ticks = 0  # of the round
+        self._raft: RawNode | None = None  # of whom peers catch up with
+
+    @property
+    def index(self) -> int | None:
+        """Above which the log is kept, for all of them; None where it is not."""
+        return min((pin.index for pin in self._pins.values()), default=None)
+
+    def __contains__(self, peer: int) -> bool:
+        """Whether the log keeps anything for a peer."""
+        return peer in self._pins
+
+    def begin(self, peer: int, index: int) -> None:
+        """Keep what follows `index` for a peer that is to get a snapshot."""
+        self._pins[peer] = Pin(index)
+
+    def catch_up(self, peer: int, raft: RawNode) -> None:
+        """Keep it on: the peer has the snapshot, and gets the log from there."""
+        self._raft = raft
+        if peer in self._pins:
+            self._pins[peer].goal_index = raft.commit_index
+
+    def end(self, peer: int) -> None:
+        """Keep nothing for a peer any more."""
+        self._pins.pop(peer, None)
+
+    def keep_only(self, peer: int | None) -> None:
+        """Keep nothing for any other peer."""
+        self._pins = {one: pin for one, pin in self._pins.items() if one == peer}
+
+    def grown(self, entries: Sequence[Entry]) -> Collection[int]:
+        """See the log grow; return the peers for whom that is too much."""
+        if not self._pins:
+            return ()
+        size = sum(ENTRY_BYTES + len(entry.payload) for entry in entries)
+        for pin in self._pins.values():
+            pin.size += size
+        given_up = [peer for peer, pin in self._pins.items() if pin.size > PINNED_BYTES_MAX]
+        for peer in given_up:
+            self.end(peer)
+        return given_up
+
+    def tick(self) -> None:
+        """Let time pass; a round ends now and then."""
+        self._ticks = (self._ticks + 1) % ROUND_TICKS
+        if self._ticks or self._raft is None or not self._pins:
+            return
+        followers, commit_index = self._raft.followers, self._raft.commit_index
+        for peer, pin in list(self._pins.items()):
+            if pin.is_over(followers.get(peer), commit_index):
+                self.end(peer)
 
 
 class Outgoing:
     """Snapshots to peers, one copy and one stream at a time.
 
     - A peer is queued once at most, so the queue is bounded by the members.
-    - The log keeps what follows the snapshot until its stream has ended, or until that is more than
-      `PINNED_BYTES_MAX`: a newer snapshot is sent then.
+    - The log keeps what follows a snapshot until its peer has caught up (`Pins`). Where that is too
+      much before its stream has ended, the stream is cut, and a newer snapshot sent.
     - No copy is made while a snapshot is being installed: the database is behind the log's base.
     - After one that failed, the next waits: twice as long for each in a row, up to a bound.
     """
@@ -46,28 +136,30 @@ class Outgoing:
         self._retry_ticks = retry_ticks
         self._rest_ticks = 0  # that are left
         self._failures = 0  # in a row
-        self._pinned_bytes = 0  # that the log took since the pin
-        self.pinned_index: int | None = None
+        self._pins = Pins()
         self.forbidden = False  # the state is not fit to be given away
 
+    @property
+    def pinned_index(self) -> int | None:
+        """Above which the log may not be given up; None where all of it may."""
+        return self._pins.index
+
     def noted(self, ready: Ready) -> None:
-        """Queue peers that are behind the log; see it grow, and give up a pin that keeps too much.
+        """Queue peers that are behind the log; see it grow, and give up pins that keep too much.
 
         What is under way then is of no use to its peer: the log will not go on from there.
         """
         for peer in ready.snapshots:
             if peer not in self._peers and peer != self._peer:
                 self._peers.append(peer)
-        if self.pinned_index is None:
-            return
-        self._pinned_bytes += sum(ENTRY_BYTES + len(entry.payload) for entry in ready.entries)
-        if self._pinned_bytes > PINNED_BYTES_MAX:
-            self.pinned_index = None
+                self._pins.end(peer)
+        if self._peer in self._pins.grown(ready.entries):
             self._transport.cut_snapshots()
 
     def tick(self) -> None:
-        """Let time pass after a failure."""
+        """Let time pass: after a failure, and for peers that catch up."""
         self._rest_ticks = max(0, self._rest_ticks - 1)
+        self._pins.tick()
 
     def forbid(self) -> None:
         """Give nobody this state any more."""
@@ -76,8 +168,12 @@ class Outgoing:
         self._transport.cut_snapshots()
 
     def leadership_lost(self) -> None:
-        """Forget who waits; a copy or stream under way ends by itself, in the term it began in."""
+        """Forget who waits, and who catches up: the next leader sends the log.
+
+        A copy or stream under way ends by itself, in the term it began in.
+        """
         self._peers.clear()
+        self._pins.keep_only(self._peer)
 
     def start(self, term: int, durable_index: int, incoming: "Incoming") -> None:
         """Begin the next copy; it shows the state at `durable_index` or later."""
@@ -85,8 +181,7 @@ class Outgoing:
         if self._peer is None and self._peers and not is_held:
             self._peer = self._peers.popleft()
             self._term = term
-            self.pinned_index = durable_index
-            self._pinned_bytes = 0
+            self._pins.begin(self._peer, durable_index)
             self._ticket += 1
             self._store.copy(self._ticket)
 
@@ -99,7 +194,7 @@ class Outgoing:
         if self._peer is None or event.ticket != self._ticket:
             return
         index = event.header.meta.index
-        is_of_use = self.pinned_index is not None and index >= raft.first_index - 1
+        is_of_use = self._peer in self._pins and index >= raft.first_index - 1
         if self.forbidden or not event.path or not is_of_use:
             self.sent(SnapshotSent(self._peer, index, installed=False), raft)
         else:
@@ -109,11 +204,14 @@ class Outgoing:
             self._transport.send_snapshot(self._peer, self._term, header, event.path)
 
     def sent(self, event: SnapshotSent, raft: RawNode) -> None:
-        """Tell consensus how the stream ended."""
+        """Tell consensus how the stream ended; a peer that has the snapshot may catch up."""
         if event.peer == self._peer:
             self._peer = None
-            self.pinned_index = None
             self._rest(is_due=not event.installed)
+            if event.installed:
+                self._pins.catch_up(event.peer, raft)
+            else:
+                self._pins.end(event.peer)
         raft.snapshot_sent(event.peer, event.index, installed=event.installed)
 
     def _rest(self, *, is_due: bool) -> None:

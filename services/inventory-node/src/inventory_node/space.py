@@ -2,27 +2,26 @@
 
 The log meets a full disk where its next segment is to be preallocated, the database where it
 flushes. Both keep what they were given and try again now and then, so the member goes on by itself
-once there is space.
+once there is space. A leader without any lets a member lead that has some (`surveys.py`).
 """
-
-from raft import RawNode
 
 from inventory_node.events import DiskFull, StoreFull
 from inventory_node.flushing import Flushing
 from inventory_node.journal import Journal
 from inventory_node.ports import Observer
+from inventory_node.snapshots import Incoming
 
 
 class Space:
-    """Knows whether log and database have found space.
+    """Knows whether log and database have found space."""
 
-    - A leader that runs out lets another member lead, once: those may have space.
-    """
-
-    def __init__(self, journal: Journal, flushing: Flushing, observer: Observer) -> None:
+    def __init__(
+        self, journal: Journal, flushing: Flushing, incoming: Incoming, observer: Observer
+    ) -> None:
         """Begin with space enough."""
         self._journal = journal
         self._flushing = flushing
+        self._incoming = incoming
         self._observer = observer
         self._was_full = False
 
@@ -31,19 +30,24 @@ class Space:
         """Whether something waits for space."""
         return self._journal.is_full or self._flushing.is_full
 
-    def ran_out(self, event: DiskFull | StoreFull, raft: RawNode) -> None:
+    @property
+    def is_stuck(self) -> bool:
+        """Whether a member had better not lead.
+
+        It has no space, or its database hangs or is still to switch to a snapshot.
+        """
+        return self.is_full or self._flushing.hangs or self._incoming.installing
+
+    def ran_out(self, event: DiskFull | StoreFull) -> None:
         """Keep what could not be written."""
         if isinstance(event, DiskFull):
             self._journal.full(event.ticket)
         else:
             self._flushing.full(event.ticket)
-        self.look(raft)
 
-    def look(self, raft: RawNode) -> bool:
-        """Tell whether commands are to be turned away; note when that changes."""
+    def look(self) -> bool:
+        """Tell whether something waits for space; say so when that has changed."""
         if self.is_full is not self._was_full:
             self._was_full = self.is_full
             self._observer.filled_up(is_full=self.is_full)
-            if self.is_full:
-                raft.transfer()
-        return self.is_full and not raft.transferring
+        return self.is_full

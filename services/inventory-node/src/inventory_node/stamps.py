@@ -1,27 +1,55 @@
-"""The time that a leader writes into an entry: its own clock, but never less than the log's."""
+"""The time that a leader writes into an entry: its own clock, but never less than the log's.
+
+What the log has been told, it keeps: a stamp that is days ahead would let request ids of today
+count as forgotten, long after the clock is right again. So a leap is taken only from a clock that a
+majority's agree with, which a member learns within a second of following a leader, or of leading.
+"""
 
 from collections.abc import Iterable
 
 from inventory.raft.v1 import raw_pb2
 from raft.messages import Entry, EntryKind
 
+from inventory_node.clocks import Clocks
 from inventory_node.ports import Clock
+from inventory_node.settings import NodeSettings
 
 
 class Stamps:
     """Draws the stamps of a leader.
 
     - A stamp is never less than that of any command entry that this log held, or of the snapshot.
+    - While `unsure` no stamp is to be drawn.
 
     An entry that was replaced by another leader's counts too, which only ever errs upwards.
     """
 
-    def __init__(self, clock: Clock, snapshot_ms: int, entries: Iterable[Entry]) -> None:
+    def __init__(
+        self,
+        settings: NodeSettings,
+        clock: Clock,
+        clocks: Clocks,
+        snapshot_ms: int,
+        entries: Iterable[Entry],
+    ) -> None:
         """Begin with the state's own time and the entries behind it."""
+        self._settings = settings
         self._clock = clock
+        self._clocks = clocks
         self._last_ms = snapshot_ms
         self._unread: Entry | None = None
+        self._held = False
         self.note(entries)
+
+    @property
+    def unsure(self) -> bool:
+        """Whether the log's time is not known, or this clock alone says that it is long past."""
+        if self._held:
+            return True
+        ahead_ms = self._clock.now_ms() - self._read_ms()
+        return ahead_ms > self._settings.clock_leap_ms_max and not self._clocks.is_trusted(
+            self._settings.clock_ahead_ms_max
+        )
 
     def note(self, entries: Iterable[Entry]) -> None:
         """See entries that were added to the log; the newest command has the latest stamp."""
@@ -29,15 +57,24 @@ class Stamps:
             if entry.kind is EntryKind.COMMAND:
                 self._unread = entry
 
-    def note_ms(self, stamp_ms: int) -> None:
-        """See the time of a state that replaced this one."""
+    def hold(self) -> None:
+        """Wait for a snapshot: the log's time is that of a state that is not read yet."""
+        self._held = True
+
+    def replaced(self, stamp_ms: int) -> None:
+        """See the time of the state that replaced this one."""
+        self._held = False
         self._last_ms = max(self._last_ms, stamp_ms)
 
     def next_ms(self) -> int:
         """Return the stamp of the next entry, milliseconds since 1970."""
+        self._last_ms = max(self._read_ms(), self._clock.now_ms())
+        return self._last_ms
+
+    def _read_ms(self) -> int:
+        """Return the latest stamp of the log."""
         if self._unread is not None:
             batch = raw_pb2.RawBatch.FromString(self._unread.payload)
             self._last_ms = max(self._last_ms, batch.stamp_ms)
             self._unread = None
-        self._last_ms = max(self._last_ms, self._clock.now_ms())
         return self._last_ms

@@ -1,13 +1,16 @@
 """The leader's rounds beside consensus: whose clock is off, and whose state differs.
 
-Once a second the leader asks every member for its clock and the hash of its state, and tells it
-what the others said. Nothing of it is needed for the log, so a lost message is made good by the
-next round. A member draws the conclusion about its own state itself, and leaves service:
+Once a second the leader asks every member for its clock, the hash of its state and whether it could
+lead, and tells it what the others said. Nothing of it is needed for the log, so a lost message is
+made good by the next round. A member draws the conclusion about its own state itself, and leaves
+service:
 
 - its log is sound, so it goes on to hold entries, to acknowledge them and to vote;
 - it answers neither commands nor questions and gives nobody a snapshot;
 - it does not stay leader. It may be elected, since it may be the only one that holds an entry that
   is committed, and then only brings a successor up to date and hands over.
+
+A leader whose disk is full, or whose database hangs, hands over to a member that is better off.
 """
 
 from collections.abc import Sequence
@@ -27,20 +30,24 @@ from inventory_node.proposals import Proposals
 from inventory_node.reading import Reading
 from inventory_node.settings import NodeSettings, Ports
 from inventory_node.snapshots import Outgoing
+from inventory_node.space import Space
 
 
 class Serving(NamedTuple):
-    """What a member gives others of its state."""
+    """What a member gives others of its state, and what it needs for that."""
 
     proposals: Proposals
     reading: Reading
     outgoing: Outgoing
+    space: Space
+    clocks: Clocks
 
 
 class Surveys:
     """Asks while this member leads, and answers while another does.
 
     - A member that has diverged answers nobody, and hands over whenever it leads.
+    - One that is stuck hands over whenever it leads and another is not.
     - Only what was said in the current term counts.
     """
 
@@ -60,11 +67,11 @@ class Surveys:
         self._serving = serving
         self._agreement = Agreement(settings.condemned)
         self._schedule = Schedule(settings.checkpoint_ticks, settings.checkpoint_gap_ticks)
-        self._clocks = Clocks(ports.clock)
         self._ticks = 0  # since the last round
         self._term = 0  # that the replies are of
         self._replies: dict[int, SurveyReply] = {}
         self._skew_ms: int | None = None  # of this member
+        self._told_ms: int | None = None  # what its clock was when it last told a leader
         self._was_ahead = False
         if self.diverged:
             self._leave_service()
@@ -98,10 +105,10 @@ class Surveys:
             self._term = 0
             return ()
         if self._term != raft.term:
-            self._begin(raft.term)
+            self._begin(raft)
             return self._ask(raft)
-        if self.diverged:
-            self._hand_over(raft)
+        if self.diverged or (self._serving.space.is_stuck and not self._ticks):
+            self.hand_over(raft)
         self._ticks += 1
         if self._ticks < self._settings.survey_ticks:
             return ()
@@ -112,17 +119,18 @@ class Surveys:
         self._look_at_clocks(raft)
         return self._ask(raft)
 
-    def _begin(self, term: int) -> None:
+    def _begin(self, raft: RawNode) -> None:
         """Begin to ask, in a term of this member's."""
-        self._term = term
+        self._term = raft.term
         self._ticks = 0
         self._replies.clear()
-        self._clocks.clear()
+        self._serving.clocks.clear()
         self._agreement.forget()
+        self._judge_clock(raft)
 
     def _ask(self, raft: RawNode) -> list[Survey]:
         sent_ms = self._ports.clock.elapsed_ms()
-        skews = self._clocks.skews_ms(raft.id, raft.configuration.voters)
+        skews = self._serving.clocks.skews_ms(raft.id, raft.configuration.voters)
         surveys = []
         for peer in raft.followers:
             reply = self._replies.get(peer)
@@ -144,7 +152,8 @@ class Surveys:
         """Answer the leader, and learn what it knows."""
         if message.term != raft.term or message.sender != raft.leader:
             return ()
-        self._skew_ms = message.skew_ms
+        self._learn_skew(message.skew_ms, self._told_ms)
+        self._told_ms = self._serving.clocks.own_ms
         agreement = self._agreement
         if agreement.judge(message.index, dict(message.hashes), raft.configuration.voters):
             self._leave_service()
@@ -159,6 +168,7 @@ class Surveys:
                 agreement.newest.sha256,
                 agreement.is_compared,
                 self.diverged,
+                self._serving.space.is_stuck,
             )
         ]
 
@@ -167,32 +177,44 @@ class Surveys:
         if message.term != self._term or raft.role is not Role.LEADER:
             return
         self._replies[message.sender] = message
-        self._clocks.measured(message.sender, message.sent_ms, message.clock_ms)
+        self._serving.clocks.measured(message.sender, message.sent_ms, message.clock_ms)
+        self._judge_clock(raft)
         self._agreement.told(message.sender, message.index, message.sha256)
 
     def successor(self, raft: RawNode) -> int:
-        """Return who had best lead: of those in service, who holds most of the log; 0: anybody."""
+        """Return who had best lead: of those that can, who holds most of the log; 0: anybody."""
         best, match = 0, -1
         for peer, follower in raft.followers.items():
             reply = self._replies.get(peer)
-            fit = follower.is_present and not (reply is not None and reply.is_diverged)
+            unfit = reply is not None and (reply.is_diverged or reply.is_stuck)
+            fit = follower.is_present and not unfit
             if fit and peer in raft.configuration.voters and follower.match_index > match:
                 best, match = peer, follower.match_index
         return best
 
     def _look_at_clocks(self, raft: RawNode) -> None:
         """Hand over when this member's clock is far ahead: its stamps would drag the log along."""
-        self._skew_ms = self._clocks.skews_ms(raft.id, raft.configuration.voters).get(raft.id)
-        is_ahead = (self._skew_ms or 0) > self._settings.clock_ahead_ms_max
+        is_ahead = self._judge_clock(raft)
         if is_ahead and not self._was_ahead:
             self._ports.observer.warned("clock_ahead", f"by {self._skew_ms} ms: hands over")
         self._was_ahead = is_ahead
         if is_ahead:
-            self._hand_over(raft)
+            self.hand_over(raft)
 
-    def _hand_over(self, raft: RawNode) -> None:
+    def _judge_clock(self, raft: RawNode) -> bool:
+        """Hold this leader's clock against the others'; return whether it is far ahead."""
+        skews = self._serving.clocks.skews_ms(raft.id, raft.configuration.voters)
+        return self._learn_skew(skews.get(raft.id), self._serving.clocks.own_ms)
+
+    def _learn_skew(self, skew_ms: int | None, own_ms: int | None) -> bool:
+        """Learn this clock's skew as it was at `own_ms`; return whether it is far ahead."""
+        self._skew_ms = skew_ms
+        return self._serving.clocks.found(skew_ms, own_ms, self._settings.clock_ahead_ms_max)
+
+    def hand_over(self, raft: RawNode) -> None:
+        """Let another lead, if this member does and there is one that can."""
         successor = self.successor(raft)
-        if successor and not raft.transferring:
+        if successor and raft.role is Role.LEADER and not raft.transferring:
             raft.transfer(successor)
 
     def _checkpoint(self, raft: RawNode) -> None:

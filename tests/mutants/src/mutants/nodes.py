@@ -13,8 +13,9 @@ from inventory_node.journal import Batch, Journal
 from inventory_node.machine import Applied
 from inventory_node.proposals import Proposals, Proposed
 from inventory_node.reading import Reading
-from inventory_node.snapshots import Incoming, Outgoing
+from inventory_node.snapshots import Incoming, Outgoing, Pins
 from inventory_node.stamps import Stamps
+from inventory_node.surveys import Surveys
 from raft import RawNode
 from raft.messages import Entry, Message
 from raft.ready import ReadState, Ready
@@ -27,6 +28,10 @@ SNAPSHOT_TESTS = "services/inventory-node/tests/test_core_snapshots.py"
 BOOTSTRAP_TESTS = "services/inventory-node/tests/test_bootstrap.py"
 MEMBERSHIP_TESTS = "services/inventory-node/tests/test_core_membership.py"
 READING_TESTS = "services/inventory-node/tests/test_core_reading.py"
+JOURNAL_TESTS = "services/inventory-node/tests/test_core_journal.py"
+SPACE_TESTS = "services/inventory-node/tests/test_core_space.py"
+SURVEY_TESTS = "services/inventory-node/tests/test_core_surveys.py"
+CATCHING_UP_TESTS = "services/inventory-node/tests/test_core_catching_up.py"
 
 
 def answers_before_the_sync(patch: pytest.MonkeyPatch) -> None:
@@ -192,6 +197,59 @@ def stamps_by_its_own_clock(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Stamps, "next_ms", lambda self: self._clock.now_ms())
 
 
+def stamps_before_it_has_read_the_snapshot(patch: pytest.MonkeyPatch) -> None:
+    """Propose with the time of the state of before: applying that would end every member."""
+    patch.setattr(Stamps, "hold", lambda _: None)
+
+
+def believes_a_clock_that_leaps(patch: pytest.MonkeyPatch) -> None:
+    """Let one wrong clock carry the log's time days ahead."""
+    patch.setattr(Stamps, "unsure", property(lambda self: self._held))
+
+
+def leads_on_without_space(patch: pytest.MonkeyPatch) -> None:
+    """Refuse every change, though others could take it."""
+    patch.setattr(Surveys, "hand_over", lambda *_: None)
+
+
+def waits_for_a_checkpoint_without_space(patch: pytest.MonkeyPatch) -> None:
+    """Apply nothing, and so answer no read, until there is space to hash the state."""
+
+    def checkpoint(self: Flushing) -> None:
+        self._checkpoint_waits = True
+        self.checkpoint_index = self._machine.applied_index
+
+    def full(self: Flushing, _: int) -> None:
+        self.is_full = True
+        self._rest_ticks = self._settings.full_retry_ticks
+
+    patch.setattr(Flushing, "checkpoint", checkpoint)
+    patch.setattr(Flushing, "full", full)
+
+
+def makes_room_by_the_last_segment(patch: pytest.MonkeyPatch) -> None:
+    """Count a segment that there was no space for among those on the disk."""
+    rule = Journal._removals
+    patch.setattr(Journal, "_removals", lambda self, **_: rule(self, keeps=1))
+
+
+def makes_room_before_a_snapshot_is_recorded(patch: pytest.MonkeyPatch) -> None:
+    """Take what the log is to be for what is on the disk."""
+    rule = Journal.start
+
+    def start(self: Journal) -> None:
+        if self._rest_ticks:
+            self._make_room()
+        rule(self)
+
+    patch.setattr(Journal, "start", start)
+
+
+def forgets_a_peer_that_catches_up(patch: pytest.MonkeyPatch) -> None:
+    """Keep the log for a peer only until it has its snapshot: it may need another at once."""
+    patch.setattr(Pins, "catch_up", lambda self, peer, _: self.end(peer))
+
+
 def answers_whoever_waits_at_an_index(patch: pytest.MonkeyPatch) -> None:
     """Take another leader's entry for one's own."""
     rule = Proposals.applied
@@ -234,6 +292,13 @@ MUTANTS = (
     Mutant(has_caught_up_once_it_meets_a_leader, UnitTests(READING_TESTS, "has_first_to_apply")),
     Mutant(lets_everybody_go, UnitTests(MEMBERSHIP_TESTS, "one_at_a_time")),
     Mutant(stamps_by_its_own_clock, NodeSeed(13)),
+    Mutant(stamps_before_it_has_read_the_snapshot, UnitTests(SNAPSHOT_TESTS, "still_to_switch")),
+    Mutant(believes_a_clock_that_leaps, UnitTests(SURVEY_TESTS, "leaps")),
+    Mutant(leads_on_without_space, UnitTests(SPACE_TESTS, "TestWhoLeads")),
+    Mutant(waits_for_a_checkpoint_without_space, UnitTests(SPACE_TESTS, "checkpoint")),
+    Mutant(makes_room_by_the_last_segment, UnitTests(JOURNAL_TESTS, "last_segment")),
+    Mutant(makes_room_before_a_snapshot_is_recorded, UnitTests(JOURNAL_TESTS, "recorded")),
+    Mutant(forgets_a_peer_that_catches_up, UnitTests(CATCHING_UP_TESTS, "")),
     Mutant(answers_whoever_waits_at_an_index, NodeSeed(10)),
     Mutant(begins_beside_peers_that_hold_data, UnitTests(BOOTSTRAP_TESTS, "")),
     Mutant(elects_before_all_have_begun, UnitTests(BOOTSTRAP_TESTS, "")),

@@ -42,16 +42,17 @@ Change = Callable[[NodeSettings], NodeSettings]
 
 @dataclass(slots=True)
 class HandClock:
-    """A clock that stands still until it is set."""
+    """A clock that stands still until time passes, or until it is set."""
 
     ms: int = 1_700_000_000_000
+    wrong_ms: int = 0  # by how much it was set ahead
 
     def now_ms(self) -> int:
         """Return the time as set."""
-        return self.ms
+        return self.ms + self.wrong_ms
 
     def elapsed_ms(self) -> int:
-        """Return the time as set: tests never set it back."""
+        """Return the time that has passed: tests never take it back."""
         return self.ms
 
 
@@ -314,7 +315,7 @@ class Hands:
         return arrived
 
     def elect(self, number: int) -> Member:
-        """Tick one member until it leads and has initialized the state; return it.
+        """Tick one member until it leads, knows its clock and has initialized the state; return it.
 
         The others that are not cut off hear nobody for the shortest election timeout first, since
         who hears a leader votes for nobody (dissertation §4.2.3). Call it while nobody leads them.
@@ -330,6 +331,8 @@ class Hands:
             self.settle()
         else:
             raise RuntimeError(f"member {number} is not elected")
+        self.settle()
+        member.handle(Tick())  # the first survey
         self.settle()
         return member
 

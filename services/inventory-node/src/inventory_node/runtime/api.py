@@ -35,7 +35,8 @@ from inventory_node.ports import SnapshotHeader
 from inventory_node.runtime.peers import Local
 from inventory_node.runtime.relay import carry
 
-FRAMES_WAITING_MAX = 4_096
+FRAMES_WAITING_MAX = 4_096  # to one gateway
+BYTES_WAITING_MAX = 32 << 20  # likewise; a frame has up to 4 MiB
 CHUNK_SECONDS_MAX = 30.0  # between two chunks of a snapshot
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -69,13 +70,14 @@ class Gate:
 class Session:
     """One gateway's stream: frames on their way out.
 
-    - So many frames wait at most. A gateway that lets more gather does not read: nothing more is
-      kept for it, and its stream ends, so that it asks again for what it still wants.
+    - So many frames wait at most, of so many bytes. A gateway that lets more gather does not read:
+      nothing more is kept for it, and its stream ends, so that it asks again for what it wants.
     """
 
     def __init__(self) -> None:
         """Start with nothing to say."""
-        self._frames: deque[forward_pb2.ForwardResponse] = deque()
+        self._frames: deque[tuple[forward_pb2.ForwardResponse, int]] = deque()  # and its bytes
+        self._bytes = 0
         self._wake = asyncio.Event()
         self._is_over_full = False
 
@@ -85,10 +87,12 @@ class Session:
 
     def reply(self, response: forward_pb2.ForwardResponse) -> None:
         """Queue a frame."""
-        if len(self._frames) >= FRAMES_WAITING_MAX:
+        size = response.ByteSize()
+        if len(self._frames) >= FRAMES_WAITING_MAX or self._bytes + size > BYTES_WAITING_MAX:
             self._is_over_full = True
             return
-        self._frames.append(response)
+        self._frames.append((response, size))
+        self._bytes += size
         self._wake.set()
 
     async def write(self, context: Context) -> None:
@@ -101,14 +105,17 @@ class Session:
             await self._wake.wait()
             self._wake.clear()
             while self._frames:
+                frame, size = self._frames.popleft()
+                self._bytes -= size
                 try:
-                    await context.write(self._frames.popleft())
+                    await context.write(frame)
                 except BROKEN:
                     return
                 if self._is_over_full:
                     await context.abort(
                         grpc.StatusCode.RESOURCE_EXHAUSTED,
-                        f"{FRAMES_WAITING_MAX} frames of answers were not read",
+                        f"{FRAMES_WAITING_MAX} frames or {BYTES_WAITING_MAX} bytes of answers "
+                        "were not read",
                     )
 
 

@@ -33,6 +33,7 @@ from inventory_node.ports import Contact, PeerMessage, SnapshotHeader
 from inventory_node.runtime.sending import Sending, raise_end, reason_of
 
 MESSAGES_WAITING_MAX = 1_024
+CALLERS_MAX = 16  # that take no part as far as is known here; more than a cluster has members
 FRAME_BYTES_MAX = 4 << 20
 RECONNECT_SECONDS = 0.1
 REFUSED_SECONDS = 1.0  # a wrong key does not get right by asking often
@@ -208,6 +209,8 @@ class Peers:
     - A snapshot's end is reported once, however it ended, unless the process ends.
     - The first members are known for ever; one that joined later until the second configuration
       without it, so that it can be told of the first.
+    - A caller that is in no configuration is known until another calls from its address, or too
+      many do: a member that loses its volume at each start is another one each time.
     """
 
     def __init__(
@@ -230,6 +233,7 @@ class Peers:
         for member, contact in first.items():
             self._add(member, contact)
         self._later: set[int] = set()
+        self._callers: dict[int, Peer] = {}  # of these, in no configuration; the latest last
 
     async def run(self) -> None:
         """Keep a stream to every peer, and send snapshots, for ever."""
@@ -251,22 +255,40 @@ class Peers:
         """Know a member that speaks: a newcomer's log does not say where its leader is."""
         member = caller.member_id
         if caller.address and member not in {0, self._own.member_id, *self._peers}:
+            self._make_room(caller.address)
             self._later.add(member)
             self._add(member, Contact(caller.name, caller.address))
+            self._callers[member] = self._peers[member]
+
+    def _make_room(self, address: str) -> None:
+        """Forget who called from an address before; of too many, one that is not reached."""
+        callers = self._callers
+        for member in [one for one, peer in callers.items() if peer.address == address]:
+            self._forget(member)
+        if len(callers) >= CALLERS_MAX:
+            silent = (one for one, peer in callers.items() if not peer.is_up)
+            self._forget(next(silent, next(iter(callers))))
 
     def meet(self, contacts: Mapping[int, Contact]) -> None:
         """See `Transport.meet`."""
         for member, contact in contacts.items():
+            self._callers.pop(member, None)
             if member not in self._peers:
                 self._later.add(member)
                 self._add(member, contact)
         for member in self._leaving - contacts.keys():
-            self._later.discard(member)
-            task, peer = self._tasks.pop(member, None), self._peers.pop(member)
-            if task is not None:
-                task.cancel()
-                self._group.create_task(peer.close())
+            self._forget(member)
         self._leaving = self._later - contacts.keys()
+
+    def _forget(self, member: int) -> None:
+        """End the stream to a peer, and whatever else is under way to it."""
+        self._later.discard(member)
+        self._leaving.discard(member)
+        self._callers.pop(member, None)
+        task, peer = self._tasks.pop(member, None), self._peers.pop(member)
+        if task is not None:
+            task.cancel()
+            self._group.create_task(peer.close())
 
     async def ask(
         self, request: membership_pb2.ChangeRequest

@@ -2,7 +2,8 @@
 
 Every chunk is answered when the peer has stored it, so progress shows: a chunk that is not answered
 in time ends the stream, and the next one goes on from what the peer says that it has. A peer that
-comes no further for some streams in a row is given up, so that the log is not pinned for ever.
+comes no further for some streams in a row, or is forgotten meanwhile, is given up, so that the log
+is not pinned for ever.
 """
 
 import asyncio
@@ -52,6 +53,10 @@ class Sending:
                 await asyncio.sleep(PAUSE_SECONDS)
             try:
                 problem = await self._stream()
+            except (grpc.aio.UsageError, asyncio.CancelledError):
+                if _is_ending():
+                    raise
+                return "the peer is not known any more"  # its channel is closed
             except BROKEN as error:
                 problem = reason_of(error)
             except TimeoutError:
@@ -100,6 +105,12 @@ class Sending:
         if not isinstance(answer, peer_pb2.SnapshotAnswer):
             await raise_end(call)
         return answer
+
+
+def _is_ending() -> bool:
+    """Whether this task itself is to end: a call whose channel is closed under it looks like it."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 async def raise_end(call: grpc.aio.Call) -> NoReturn:

@@ -47,6 +47,15 @@ def condemned(folder: Path, installed_index: int) -> str:
     return mark.read_text() if mark.exists() else ""
 
 
+def _mark(state: Path, reason: str) -> None:
+    partial = state / f"partial-{CONDEMNED}"
+    with partial.open("w") as file:
+        file.write(reason)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.rename(state / CONDEMNED)
+
+
 def _no_space(header: SnapshotHeader) -> str:
     return f"there is no space for its {header.size} bytes"
 
@@ -139,15 +148,19 @@ class StateFolder:
         return verify(self._incoming, header.meta.index)
 
     def condemn(self, reason: str) -> None:
-        """Mark the state that counts as one that may not be served; the mark goes with it."""
-        for state in self._folder.glob("state-*"):
-            partial = state / f"partial-{CONDEMNED}"
-            with partial.open("w") as file:
-                file.write(reason)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.rename(state / CONDEMNED)
-            sync_directory(state)
+        """Mark the state that counts as one that may not be served; the mark goes with it.
+
+        DatabaseFull: again, once there is space. One that is marked stays as it is.
+        """
+        try:
+            for state in self._folder.glob("state-*"):
+                if not (state / CONDEMNED).exists():
+                    _mark(state, reason)
+                sync_directory(state)
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise
+            raise DatabaseFull(f"there is no space for a mark in {self._folder}") from error
 
     def install(self, index: int) -> Path:
         """Give the staged snapshot a directory of its own, unless it has one; return its file.
@@ -175,6 +188,7 @@ class StateFolder:
                 )
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
+            sync_directory(self._folder)  # before the only copy is in it
             self._incoming.rename(partial / FILE)
             sync_directory(partial)
         shutil.rmtree(state, ignore_errors=True)

@@ -5,11 +5,13 @@ and a member that lost its volume would wait for it. Whatever fails in any of th
 `StoreFailed`: the node stops and recovers at its next start. A thread never ends in silence.
 
 The want of space is no failure: a flush, a copy or a chunk that finds none says so and leaves
-nothing behind, and the switch to a snapshot, which the log has recorded, waits for it.
+nothing behind; the switch to a snapshot, which the log has recorded, waits for it; and the mark of
+a state that may not be served is tried again, while flushes go on.
 """
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -26,7 +28,7 @@ from inventory_node.runtime.sqlite import Database, DatabaseError, DatabaseFull,
 from inventory_node.runtime.volume import snapshot_bytes_max
 
 REST_SECONDS = 0.001
-FULL_SECONDS = 1.0  # until the switch to a snapshot looks for space again
+FULL_SECONDS = 1.0  # until the switch to a snapshot, or a mark, looks for space again
 
 Job = Callable[[], events.Event | None]
 
@@ -38,12 +40,18 @@ class Abandoned(Exception):  # noqa: N818 - what became of a hash
 
 
 class Worker:
-    """One thread that does jobs of one kind, in order."""
+    """One thread that does jobs of one kind, in order.
+
+    - One job at most is put off. It is done once its time is over and no other waits, or at the
+      end.
+    """
 
     def __init__(self, name: str, emit: Callable[[events.Event], None]) -> None:
         """Start the thread."""
         self._emit = emit
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._put_off: Job | None = None
+        self._due = 0.0  # when that is done
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -51,22 +59,41 @@ class Worker:
         """Queue a job; the event that it returns is emitted."""
         self._jobs.put(job)
 
+    def put_off(self, job: Job, seconds: float) -> None:
+        """Do a job later, in the place of one that is put off; for jobs of this thread."""
+        self._put_off, self._due = job, time.monotonic() + seconds
+
     def close(self) -> None:
-        """Finish what is queued and end the thread."""
+        """Finish what is queued, and try once more what is put off; end the thread."""
         self._jobs.put(None)
         self._thread.join()
 
     def _run(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            try:
-                event = job()
-            except (Error, DatabaseError, OSError) as error:
-                event = events.StoreFailed(f"{type(error).__name__}: {error}")
-            except BaseException as error:
-                self._emit(events.StoreFailed(f"unforeseen {type(error).__name__}: {error}"))
-                raise
-            if event is not None:
-                self._emit(event)
+        while (job := self._next()) is not None:
+            self._do(job)
+        if self._put_off is not None:
+            self._do(self._put_off)
+
+    def _do(self, job: Job) -> None:
+        try:
+            event = job()
+        except (Error, DatabaseError, OSError) as error:
+            event = events.StoreFailed(f"{type(error).__name__}: {error}")
+        except BaseException as error:
+            self._emit(events.StoreFailed(f"unforeseen {type(error).__name__}: {error}"))
+            raise
+        if event is not None:
+            self._emit(event)
+
+    def _next(self) -> Job | None:
+        """Wait for a job; None at the end."""
+        if self._put_off is None:
+            return self._jobs.get()
+        try:
+            return self._jobs.get(timeout=max(0.0, self._due - time.monotonic()))
+        except queue.Empty:
+            job, self._put_off = self._put_off, None
+            return job
 
 
 def copied(pinned: Pinned, path: Path, ticket: int, bytes_max: int) -> events.Copied:
@@ -94,6 +121,7 @@ class SqliteStore:
     - Jobs of one kind end in the order in which they were given.
     - A pinned state (hash, copy) is the flushed state at the moment of the call.
     - The database is replaced between reads, never under one.
+    - A state that may not be served is marked as soon as there is space, unless it is replaced.
     """
 
     def __init__(
@@ -223,8 +251,19 @@ class SqliteStore:
                 return None
 
     def condemn(self, reason: str) -> None:
-        """Mark the state as one that may not be served."""
-        self._flusher.do(lambda: self._folder.condemn(reason))
+        """Mark the state as one that may not be served, once there is space for that."""
+        database = self._database
+
+        def job() -> None:
+            if self._database is not database:
+                return  # a snapshot has taken its place
+            try:
+                self._folder.condemn(reason)
+            except DatabaseFull as full:
+                _log.warning("state_not_marked", reason=str(full))
+                self._flusher.put_off(job, FULL_SECONDS)
+
+        self._flusher.do(job)
 
     def header(self) -> Header:
         """See `Shelf`."""

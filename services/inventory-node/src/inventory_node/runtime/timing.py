@@ -66,8 +66,13 @@ class TimedStore(SqliteStore):
         self._started: deque[float] = deque()
 
         def done(event: events.Event) -> None:
-            if isinstance(event, events.Flushed):
-                timing.add(self._started.popleft())
+            match event:
+                case events.Flushed():
+                    timing.add(self._started.popleft())
+                case events.StoreFull():  # it is given again, and counts from there
+                    self._started.popleft()
+                case _:
+                    pass
             emit(event)
 
         super().__init__(data_dir, installed_index, done)

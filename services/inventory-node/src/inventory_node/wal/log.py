@@ -115,14 +115,15 @@ class Log:
             self._take(record)
         return operations
 
-    def cut(self, index: int) -> tuple[DiskOperation, ...]:
+    def cut(self, index: int, keeps: int = 1) -> tuple[DiskOperation, ...]:
         """Remove the oldest segments whose every entry is below `index`; () when there are none.
 
         Everything below `index` must be committed, and durable elsewhere. The folder is synced
-        after each removal, so that a crash leaves no gap.
+        after each removal, so that a crash leaves no gap. The last `keeps` segments stay: one on
+        the disk at least, so one more while the last is only planned.
         """
         operations: list[DiskOperation] = []
-        while len(self._segments) > 1 and self._segments[0].last_index < index:
+        while len(self._segments) > keeps and self._segments[0].last_index < index:
             operations += [RemoveFile(self._segments.pop(0).name), SyncFolder()]
         if operations:
             self._outline.forget(index - 1)

@@ -495,6 +495,7 @@ class SurveyReply(_message.Message):
     SHA256_FIELD_NUMBER: _builtins.int
     COMPARED_FIELD_NUMBER: _builtins.int
     DIVERGED_FIELD_NUMBER: _builtins.int
+    STUCK_FIELD_NUMBER: _builtins.int
     sender: _builtins.int
     recipient: _builtins.int
     term: _builtins.int
@@ -511,6 +512,8 @@ class SurveyReply(_message.Message):
     """its state was compared with a majority's since the start"""
     diverged: _builtins.bool
     """it is out of service: it differs"""
+    stuck: _builtins.bool
+    """its disk is full, or its database behind: it had better not lead"""
     def __init__(
         self,
         *,
@@ -524,10 +527,11 @@ class SurveyReply(_message.Message):
         sha256: _builtins.str = ...,
         compared: _builtins.bool = ...,
         diverged: _builtins.bool = ...,
+        stuck: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_ms", b"clock_ms", "compared", b"compared", "diverged", b"diverged", "form", b"form", "index", b"index", "recipient", b"recipient", "sender", b"sender", "sent_ms", b"sent_ms", "sha256", b"sha256", "term", b"term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_ms", b"clock_ms", "compared", b"compared", "diverged", b"diverged", "form", b"form", "index", b"index", "recipient", b"recipient", "sender", b"sender", "sent_ms", b"sent_ms", "sha256", b"sha256", "stuck", b"stuck", "term", b"term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
