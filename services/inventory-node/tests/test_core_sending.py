@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from inventory_node import snapshots
 from inventory_node.core import NodeSettings
-from inventory_node.events import ChunkReceived, SnapshotSent, Staged
-from inventory_node.ports import SnapshotHeader
+from inventory_node.events import ChunkReceived, SnapshotSent, Staged, Surveyed
+from inventory_node.ports import SnapshotHeader, Survey
 from inventory_node.surveys import Surveys
 from raft.messages import Configuration, SnapshotMeta
 from sim.hands import Hands, Member, order
@@ -170,6 +170,22 @@ def test_nothing_is_copied_while_a_snapshot_is_being_installed(
     hands.settle()
     assert [one[0] for one in new.transport.streams] == [5]
     assert new.transport.streams[0][2].meta.index >= header.meta.index
+
+
+def test_a_state_that_is_being_replaced_is_not_judged(tmp_path: Path) -> None:
+    """The mark would stand on the one that comes, which is the leader's."""
+    hands = missing(tmp_path, 3)
+    late = hands[3]
+    meet(hands, 3)
+    begin_to_switch(hands, late)
+    late.node._surveys.hashed(5, "b" * 64)
+    others = ((1, "a" * 64), (2, "a" * 64))
+    late.handle(Surveyed(Survey(1, 3, late.node.view().term, 0, None, 5, others)))
+    assert not late.node.view().diverged
+    late.store_held = False
+    hands.settle()
+    assert not late.node.view().diverged
+    assert not late.store.condemned
 
 
 class TestWhatCountsAsInstalled:

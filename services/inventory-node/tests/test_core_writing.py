@@ -210,6 +210,27 @@ class TestBatches:
         assert replies[4].retry == forward_pb2.RETRY_OVERLOADED
         assert ordered(replies[2]).on_hand_after == 98
 
+    def test_past_the_bound_of_uncommitted_bytes_commands_wait(self, tmp_path: Path) -> None:
+        """In the order in which they came; none is lost when a majority is there again."""
+
+        def tight(settings: NodeSettings) -> NodeSettings:
+            return replace(settings, uncommitted_bytes_max=200, batch_commands_max=1)
+
+        hands = Hands(tmp_path, change=tight)
+        leader = hands.elect(1)
+        hands.open()
+        hands[2].cut_off = hands[3].cut_off = True
+        for number in range(1, 31):
+            leader.ask(order(f"r{number}"), first_id=number)
+        while leader.work():
+            pass
+        assert leader.node._raft.uncommitted_bytes <= 200 + 100
+        assert len(leader.node._proposals._waiting) > 20
+        hands[2].cut_off = hands[3].cut_off = False
+        hands.pass_time(8)
+        replies = leader.replies()
+        assert [ordered(replies[n]).on_hand_after for n in range(1, 31)] == [*range(99, 69, -1)]
+
     def test_a_command_out_of_bounds_never_enters_the_log(self, tmp_path: Path) -> None:
         """The refusal is final; those around it go through."""
         hands = Hands(tmp_path)

@@ -13,7 +13,7 @@ from inventory_node.snapshots import Incoming
 
 
 class Space:
-    """Knows whether log and database have found space."""
+    """Knows whether log and database have found space, and are of one time."""
 
     def __init__(
         self, journal: Journal, flushing: Flushing, incoming: Incoming, observer: Observer
@@ -31,12 +31,17 @@ class Space:
         return self._journal.is_full or self._flushing.is_full
 
     @property
+    def is_replacing(self) -> bool:
+        """Whether the state is about to be another one."""
+        return self._incoming.installing
+
+    @property
     def is_stuck(self) -> bool:
         """Whether a member had better not lead.
 
         It has no space, or its database hangs or is still to switch to a snapshot.
         """
-        return self.is_full or self._flushing.hangs or self._incoming.installing
+        return self.is_full or self._flushing.hangs or self.is_replacing
 
     def ran_out(self, event: DiskFull | StoreFull) -> None:
         """Keep what could not be written."""

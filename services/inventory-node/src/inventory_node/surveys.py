@@ -114,7 +114,8 @@ class Surveys:
             return ()
         self._ticks = 0
         self._checkpoint(raft)
-        if self._agreement.judge_own(raft.id, raft.configuration.voters):
+        is_of_now = not self._serving.space.is_replacing
+        if is_of_now and self._agreement.judge_own(raft.id, raft.configuration.voters):
             self._leave_service()
         self._look_at_clocks(raft)
         return self._ask(raft)
@@ -155,7 +156,9 @@ class Surveys:
         self._learn_skew(message.skew_ms, self._told_ms)
         self._told_ms = self._serving.clocks.own_ms
         agreement = self._agreement
-        if agreement.judge(message.index, dict(message.hashes), raft.configuration.voters):
+        hashes, voters = dict(message.hashes), raft.configuration.voters
+        is_of_now = not self._serving.space.is_replacing
+        if is_of_now and agreement.judge(message.index, hashes, voters):
             self._leave_service()
         return [
             SurveyReply(
