@@ -161,7 +161,7 @@ def test_nothing_is_copied_while_a_snapshot_is_being_installed(
     hands.pass_time(4, 1)
     assert new.node._raft.last_index == hands[1].node._raft.last_index
     hands[1].cut_off = True
-    monkeypatch.setattr(Surveys, "hand_over", lambda *_: None)  # as where nobody else can lead
+    monkeypatch.setattr(Surveys, "relieve", lambda *_: None)  # as where nobody else can lead
     hands.elect(3)
     meet(hands, 5, leader=3)
     assert new.node._outgoing._peers, "the log has nothing for member 5 any more"

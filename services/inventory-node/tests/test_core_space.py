@@ -7,7 +7,7 @@ import pytest
 from inventory.raft.v1 import forward_pb2, log_pb2
 from inventory.v1 import inventory_pb2
 from inventory_node.core import NodeSettings
-from inventory_node.events import StopRequested
+from inventory_node.events import StopRequested, Tick
 from sim.hands import Hands, Member, get_all_items, get_item, order
 from wire.errors import Reason, reason_of
 
@@ -243,6 +243,24 @@ class TestWhoLeads:
         assert not leader.leads
         assert any(hands[number].leads for number in (2, 3))
 
+    def test_databases_that_are_slow_by_turns_do_not_pass_the_lead_round(
+        self, tmp_path: Path
+    ) -> None:
+        """One that has just been slow may be so again."""
+        hands = Hands(tmp_path, change=lambda settings: replace(settings, flush_hung_ticks=20))
+        leader = hands.elect(1)
+        hands.open()
+        term = leader.node.view().term
+        for turn in range(12):
+            slow = hands[turn % 3 + 1]
+            slow.store_held = True
+            leads = next(member for member in hands.members.values() if member.leads)
+            leads.ask(order(f"r{turn}"), first_id=turn + 1)
+            hands.pass_time(leader.settings.flush_age_ticks_max + 30)
+            slow.store_held = False
+            hands.settle()
+        assert max(member.node.view().term for member in hands.members.values()) <= term + 3
+
     def test_where_nobody_is_better_off_it_stays(self, tmp_path: Path) -> None:
         """Handing over again and again would help nobody."""
         hands, leader = unflushed(tmp_path)
@@ -252,6 +270,19 @@ class TestWhoLeads:
         hands.pass_time(4 * leader.settings.survey_ticks)
         assert leads.leads
         assert leads.node.view().term == term
+
+
+def test_nothing_is_handed_to_a_member_that_has_not_said_how_it_is(tmp_path: Path) -> None:
+    """Where answers are late and nobody has space, terms would fly by."""
+    hands, leader = unflushed(tmp_path)
+    hands.pass_time(2 * leader.settings.survey_ticks)
+    [leader] = [member for member in hands.members.values() if member.leads]
+    term = leader.node.view().term
+    leader.node._surveys._begin(leader.node._raft)  # as in a new term, before any answer
+    leader.handle(Tick())
+    assert not leader.node._raft.transferring
+    hands.pass_time(2 * RETRY_TICKS)
+    assert leader.node.view().term == term
 
 
 def test_reads_go_on_past_a_checkpoint(tmp_path: Path) -> None:

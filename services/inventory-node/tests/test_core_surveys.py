@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from inventory.raft.v1 import forward_pb2, peer_pb2
 from inventory_node.agreement import Agreement, Schedule
-from inventory_node.clocks import Clocks
+from inventory_node.clocks import MEASURED_MS_MAX, Clocks
 from inventory_node.codec import add_to_frame, surveys_of
 from inventory_node.core import NodeSettings
 from inventory_node.events import Tick
@@ -16,6 +16,8 @@ from inventory_node.ports import Survey, SurveyReply
 from sim.hands import HandClock, Hands, Member, get_all_items, get_item, order
 
 VOTERS = frozenset({1, 2, 3})
+AHEAD_MS_MAX = 2_000
+DAYS_MS = 5 * 86_400_000
 
 
 class TestTheVerdict:
@@ -114,12 +116,12 @@ class TestTheSchedule:
 
 
 class TestTheClocks:
-    """Offsets half a round trip after the question; the median of the voters."""
+    """Offsets half a round trip after the question; the latest time that a majority has reached."""
 
     def clocks(self, *offsets_ms: int) -> Clocks:
         """Return what member 1 knows of the clocks of 2, 3 and so on."""
         clock = HandClock()
-        made = Clocks(clock)
+        made = Clocks(clock, AHEAD_MS_MAX)
         sent_ms = clock.elapsed_ms()
         clock.ms += 20
         for member, offset_ms in enumerate(offsets_ms, start=2):
@@ -131,10 +133,13 @@ class TestTheClocks:
         assert self.clocks(-5_000, -5_000).skews_ms(1, VOTERS) == {1: 5_000, 2: 0, 3: 0}
         assert self.clocks(5_000, 0).skews_ms(1, VOTERS) == {1: 0, 2: 5_000, 3: 0}
 
-    def test_nobody_is_ahead_unless_a_majority_is_behind(self) -> None:
-        """Of two, nobody can say which is right."""
-        assert self.clocks(-5_000).skews_ms(1, {1, 2})[1] == 0
-        assert self.clocks(-5_000, -5_000, 0).skews_ms(1, {1, 2, 3, 4})[1] == 0
+    def test_nobody_is_right_by_its_own_word(self) -> None:
+        """Of two that are known the one behind is held right: its time has been reached by both."""
+        assert self.clocks(-5_000).skews_ms(1, {1, 2}) == {1: 5_000, 2: 0}
+        assert self.clocks(-5_000).skews_ms(1, VOTERS) == {1: 5_000, 2: 0}
+        assert self.clocks(5_000).skews_ms(1, VOTERS) == {1: 0, 2: 5_000}
+        assert self.clocks(-5_000, -5_000, 0).skews_ms(1, {1, 2, 3, 4})[1] == 5_000
+        assert self.clocks(-5_000, 0, 0).skews_ms(1, {1, 2, 3, 4})[1] == 0
 
     def test_a_minority_tells_nothing(self) -> None:
         """Two of five are no median."""
@@ -143,7 +148,7 @@ class TestTheClocks:
     def test_an_answer_that_waited_is_not_used(self) -> None:
         """A process that was stopped would find everybody else behind."""
         clock = HandClock()
-        made = Clocks(clock)
+        made = Clocks(clock, AHEAD_MS_MAX)
         sent_ms, clock_ms = clock.elapsed_ms(), clock.now_ms()
         clock.ms += 60_000
         made.measured(2, sent_ms, clock_ms)
@@ -153,12 +158,51 @@ class TestTheClocks:
     def test_an_old_measurement_counts_for_nothing(self) -> None:
         """The clock may have been set since."""
         clock = HandClock()
-        made = Clocks(clock)
+        made = Clocks(clock, AHEAD_MS_MAX)
         made.measured(2, clock.elapsed_ms(), clock.now_ms() - 5_000)
         made.measured(3, clock.elapsed_ms(), clock.now_ms() - 5_000)
         assert made.skews_ms(1, VOTERS)[1] == 5_000
         clock.ms += 60_000
         assert made.skews_ms(1, VOTERS) == {}
+
+
+class TestTrust:
+    """A clock is right by what others' are, until it is set."""
+
+    def test_a_clock_that_agrees_is_trusted(self) -> None:
+        """And one that is ahead is not, nor one of which nothing is known."""
+        made = Clocks(HandClock(), AHEAD_MS_MAX)
+        assert not made.found(None)
+        assert not made.is_trusted
+        assert not made.found(AHEAD_MS_MAX)
+        assert made.is_trusted
+        assert made.found(AHEAD_MS_MAX + 1)
+        assert not made.is_trusted
+
+    def test_one_that_was_set_has_to_be_found_right_again(self) -> None:
+        """A leader's word may be of before, so it counts for nothing for a while."""
+        clock = HandClock()
+        made = Clocks(clock, AHEAD_MS_MAX)
+        made.found(0, by_leader=True)
+        clock.wrong_ms = DAYS_MS
+        assert not made.is_trusted
+        made.found(0, by_leader=True)
+        assert not made.is_trusted
+        clock.ms += MEASURED_MS_MAX + 1
+        made.found(0, by_leader=True)
+        assert made.is_trusted
+
+    def test_what_was_measured_before_it_was_set_says_nothing(self) -> None:
+        """All machines were suspended: every clock went on, and the steady ones stood still."""
+        clock = HandClock()
+        made = Clocks(clock, AHEAD_MS_MAX)
+        for member in (2, 3):
+            made.measured(member, clock.elapsed_ms(), clock.now_ms())
+        clock.wrong_ms = DAYS_MS
+        assert made.skews_ms(1, VOTERS) == {}
+        for member in (2, 3):
+            made.measured(member, clock.elapsed_ms(), clock.now_ms())
+        assert made.skews_ms(1, VOTERS)[1] == 0
 
 
 def test_surveys_survive_the_wire() -> None:
@@ -361,6 +405,29 @@ class TestClocks:
         leader.ask(order("next"), first_id=11)
         hands.settle()
         assert leader.replies()[11].outcome
+        assert leader.node._machine.stamp_ms <= leader.clock.ms
+
+    @pytest.mark.parametrize("answers", [2, 1], ids=["all answer", "one is down"])
+    def test_one_wrong_clock_does_not_confirm_itself(self, tmp_path: Path, answers: int) -> None:
+        """A member starts with it and is elected, or leads while another is down."""
+        hands = elected(tmp_path)
+        wrong = hands[2]
+        for member in hands.members.values():
+            member.crash()
+        wrong.clock.wrong_ms = DAYS_MS
+        for member in hands.members.values():
+            member.start()
+        hands[3].cut_off = answers == 1
+        hands.elect(2)
+        hands.open()
+        wrong.ask(order("next"), first_id=20)
+        self.run(hands, 30)
+        assert not wrong.leads
+        assert wrong.replies()[20].retry == forward_pb2.RETRY_NOT_LEADER
+        [leader] = [member for member in hands.members.values() if member.leads]
+        leader.ask(order("next"), first_id=21)
+        hands.settle()
+        assert leader.replies()[21].outcome
         assert leader.node._machine.stamp_ms <= leader.clock.ms
 
     def test_a_leap_that_a_majority_confirms_is_taken(self, tmp_path: Path) -> None:

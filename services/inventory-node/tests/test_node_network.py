@@ -733,9 +733,9 @@ class TestGateways:
                     side.gateways.reply(1, frame)
                 assert side.gateways.waiting_frames == [3]
                 await until(lambda: side.events[-1] == events.SessionClosed(1))
-                assert await call.read() == frame
                 with pytest.raises(grpc.aio.AioRpcError) as ended:
-                    await call.read()
+                    while await call.read() == frame:
+                        pass  # what was on its way may be read, or not
                 assert ended.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
         run(scenario)

@@ -2,17 +2,18 @@
 
 A member's clock is compared half a round trip after it was asked (Cristian's algorithm), on the
 leader's steady clock, so an answer that waited somewhere says nothing and is not used. What one
-clock is held against is the median of the voters': a single wrong one does not move it.
+clock is held against is the latest time that a majority of the voters has reached: a single wrong
+one does not move it, and a clock that is ahead is so by no majority's word but its own.
 
-Clocks are kept as what they are ahead of that steady one, so that a clock that is set, the leader's
-own too, is off at once by what it was set.
+Clocks are kept as what they are ahead of that steady one. A clock that is set makes that jump, and
+so does one of a machine that was suspended: nothing measured before counts then.
 """
 
 from collections.abc import Iterable, Mapping
 
 from inventory_node.ports import Clock
 
-ROUND_TRIP_MS_MAX = 500  # an older answer is off by up to half of its age
+ROUND_TRIP_MS_MAX = 1_500  # an older answer is off by up to half of its age
 MEASURED_MS_MAX = 10_000  # what was measured earlier counts for nothing
 
 
@@ -25,29 +26,20 @@ class Clocks:
       until they do not or somebody sets it.
     """
 
-    def __init__(self, clock: Clock) -> None:
-        """Start with nothing measured."""
+    def __init__(self, clock: Clock, ahead_ms_max: int) -> None:
+        """Start with nothing measured; who is ahead by more than that is not trusted."""
         self._clock = clock
+        self._ahead_ms_max = ahead_ms_max
         self._others: dict[int, tuple[int, int]] = {}  # ahead by ms; measured at, steady ms
-        self._trusted_ms: int | None = None  # what this clock was ahead when it was right
+        self._own_ms = self._ahead_ms()  # as it was when last looked at
+        self._set_at_ms: int | None = None  # when it had jumped, steady ms
+        self._is_trusted = False
 
     @property
-    def own_ms(self) -> int:
-        """What this member's clock is ahead of its steady one: it changes when it is set."""
-        return self._clock.now_ms() - self._clock.elapsed_ms()
-
-    def found(self, skew_ms: int | None, own_ms: int | None, ahead_ms_max: int) -> bool:
-        """Learn the skew of this clock as it was at `own_ms`; return whether that is too much."""
-        if skew_ms is None:
-            return False
-        is_ahead = skew_ms > ahead_ms_max
-        self._trusted_ms = None if is_ahead else own_ms
-        return is_ahead
-
-    def is_trusted(self, set_ms_max: int) -> bool:
-        """Tell whether this clock was right, and was set by no more than `set_ms_max` since."""
-        trusted_ms = self._trusted_ms
-        return trusted_ms is not None and abs(self.own_ms - trusted_ms) <= set_ms_max
+    def is_trusted(self) -> bool:
+        """Whether this clock was found right, and nobody has set it since."""
+        self._look()
+        return self._is_trusted
 
     def clear(self) -> None:
         """Forget what others' clocks were: another member measures."""
@@ -55,23 +47,51 @@ class Clocks:
 
     def measured(self, member: int, sent_ms: int, clock_ms: int) -> None:
         """Take a member's answer to what was asked at `sent_ms` on this member's steady clock."""
+        self._look()
         arrived_ms = self._clock.elapsed_ms()
         round_trip_ms = arrived_ms - sent_ms
         if 0 <= round_trip_ms <= ROUND_TRIP_MS_MAX:
             self._others[member] = (clock_ms + round_trip_ms // 2 - arrived_ms, arrived_ms)
 
     def skews_ms(self, own_id: int, voters: Iterable[int]) -> Mapping[int, int]:
-        """Return how far each member measured lately is ahead of the voters' median.
+        """Return how far each member measured lately is ahead of the voters' time.
 
-        Of an even number the later of the two in the middle counts: so nobody is ahead unless a
-        majority is behind. Empty when no majority is known.
+        Empty when no majority is known.
         """
+        self._look()
         since_ms = self._clock.elapsed_ms() - MEASURED_MS_MAX
         ahead = {one: ms for one, (ms, at) in self._others.items() if at >= since_ms}
-        ahead[own_id] = self.own_ms
+        ahead[own_id] = self._own_ms
         everybody = set(voters)
         known = sorted(ms for one, ms in ahead.items() if one in everybody)
-        if len(known) <= len(everybody) // 2:
+        majority = len(everybody) // 2 + 1
+        if len(known) < majority:
             return {}
-        median = known[len(known) // 2]
-        return {one: ms - median for one, ms in ahead.items()}
+        reached = known[-majority]
+        return {one: ms - reached for one, ms in ahead.items()}
+
+    def found(self, skew_ms: int | None, *, by_leader: bool = False) -> bool:
+        """Learn this clock's skew, if it is known; return whether it is ahead by too much.
+
+        What a leader says may be as old as what it measured, so it counts for nothing for so long
+        after this clock was set.
+        """
+        self._look()
+        now_ms, set_at_ms = self._clock.elapsed_ms(), self._set_at_ms
+        if by_leader and set_at_ms is not None and now_ms - set_at_ms <= MEASURED_MS_MAX:
+            return False
+        if skew_ms is None:
+            return False
+        self._is_trusted = skew_ms <= self._ahead_ms_max
+        return not self._is_trusted
+
+    def _look(self) -> None:
+        """See whether this clock was set."""
+        before_ms, self._own_ms = self._own_ms, self._ahead_ms()
+        if abs(self._own_ms - before_ms) > self._ahead_ms_max:
+            self._others.clear()
+            self._is_trusted = False
+            self._set_at_ms = self._clock.elapsed_ms()
+
+    def _ahead_ms(self) -> int:
+        return self._clock.now_ms() - self._clock.elapsed_ms()

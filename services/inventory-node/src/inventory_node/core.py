@@ -58,7 +58,7 @@ class Node:
         retry_ticks = settings.full_retry_ticks
         self._journal = Journal(recovered.log, ports.disk, recovered.repair, retry_ticks)
         self._answers = Answers(ports.transport, self._raft.term)
-        clocks = Clocks(ports.clock)
+        clocks = Clocks(ports.clock, settings.clock_ahead_ms_max)
         self._stamps = Stamps(settings, ports.clock, clocks, machine.stamp_ms, recovered.entries)
         self._proposals = Proposals(settings, self._answers, self._stamps)
         applied = (entry for entry in recovered.entries if entry.index <= machine.applied_index)
@@ -189,7 +189,7 @@ class Node:
                 self._surveys.hashed(event.index, event.sha256)
             case events.DiskFull() | events.StoreFull():
                 self._space.ran_out(event)
-                self._surveys.hand_over(self._raft)
+                self._surveys.relieve(self._raft)
             case events.DiskFailed() | events.StoreFailed():
                 raise Halted(_failure_of(event))
             case _:

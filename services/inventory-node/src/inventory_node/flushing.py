@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from inventory_node.machine.changes import Changes
 
 
+SLOW_TIMES = 6  # as long as a flush that hangs, a slow one is remembered
+
+
 class LogTail:
     """How much of the log is kept below the applied index, for followers that are slow.
 
@@ -89,6 +92,7 @@ class Flushing:
         self.is_full = False  # the outstanding flush found no space
         self._rest_ticks = 0  # until it is tried again; 0 while a try is under way
         self._flush_ticks = 0  # age of the try that is under way
+        self._slow_ticks = 0  # for which it counts as slow
         self._checkpoint_waits = False
         self._hash_due = False
         self.checkpoint_index = 0  # of the last checkpoint applied to this state since the start
@@ -140,10 +144,13 @@ class Flushing:
         """Let what is not flushed age; a flush that found no space is tried again now and then."""
         if self._commands:
             self._age_ticks += 1
+        self._slow_ticks = max(0, self._slow_ticks - 1)
         if self._taken is None:
             return
         if not self._rest_ticks:
             self._flush_ticks += 1
+            if self._flush_ticks > self._settings.flush_hung_ticks // 2:
+                self._slow_ticks = SLOW_TIMES * self._settings.flush_hung_ticks
             return
         self._rest_ticks -= 1
         if not self._rest_ticks:
@@ -153,6 +160,11 @@ class Flushing:
     def hangs(self) -> bool:
         """Whether the database keeps a flush for long."""
         return self._flush_ticks > self._settings.flush_hung_ticks
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether it did so, or nearly, until a while ago: it may again."""
+        return self._slow_ticks > 0
 
     def full(self, ticket: int) -> None:
         """Learn that the outstanding flush found no space; nothing of it was written."""

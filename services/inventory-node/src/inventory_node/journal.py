@@ -142,8 +142,12 @@ class Journal:
 
     def _removals(self, keeps: int) -> Sequence[DiskOperation]:
         """Return what removes the segments that may go, but for the last ones."""
-        index, self._cut_index = self._cut_index, 0
-        return self._log.cut(index, keeps) if index else ()
+        if not self._cut_index:
+            return ()
+        operations = self._log.cut(self._cut_index, keeps)
+        if operations or keeps == 1:
+            self._cut_index = 0
+        return operations
 
     def _make_room(self) -> None:
         """Let segments go while a job waits for the space of one that is not on the disk yet.

@@ -37,11 +37,19 @@ class Space:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether a member had better not lead.
+        """Whether a leader hands over, to a member that is better off.
 
         It has no space, or its database hangs or is still to switch to a snapshot.
         """
         return self.is_full or self._flushing.hangs or self.is_replacing
+
+    @property
+    def is_at_risk(self) -> bool:
+        """Whether another had better not hand the lead to this member.
+
+        Members whose databases are slow by turns would hand it round and round.
+        """
+        return self.is_stuck or self._flushing.is_slow
 
     def ran_out(self, event: DiskFull | StoreFull) -> None:
         """Keep what could not be written."""

@@ -47,9 +47,7 @@ class Stamps:
         if self._held:
             return True
         ahead_ms = self._clock.now_ms() - self._read_ms()
-        return ahead_ms > self._settings.clock_leap_ms_max and not self._clocks.is_trusted(
-            self._settings.clock_ahead_ms_max
-        )
+        return ahead_ms > self._settings.clock_leap_ms_max and not self._clocks.is_trusted
 
     def note(self, entries: Iterable[Entry]) -> None:
         """See entries that were added to the log; the newest command has the latest stamp."""

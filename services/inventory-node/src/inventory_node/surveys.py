@@ -13,7 +13,7 @@ service:
 A leader whose disk is full, or whose database hangs, hands over to a member that is better off.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from inventory.raft.v1 import log_pb2
@@ -71,7 +71,6 @@ class Surveys:
         self._term = 0  # that the replies are of
         self._replies: dict[int, SurveyReply] = {}
         self._skew_ms: int | None = None  # of this member
-        self._told_ms: int | None = None  # what its clock was when it last told a leader
         self._was_ahead = False
         if self.diverged:
             self._leave_service()
@@ -107,8 +106,10 @@ class Surveys:
         if self._term != raft.term:
             self._begin(raft)
             return self._ask(raft)
-        if self.diverged or (self._serving.space.is_stuck and not self._ticks):
-            self.hand_over(raft)
+        if self.diverged:
+            self._hand_over(raft, self.successor(raft))
+        elif not self._ticks:
+            self.relieve(raft)
         self._ticks += 1
         if self._ticks < self._settings.survey_ticks:
             return ()
@@ -153,8 +154,8 @@ class Surveys:
         """Answer the leader, and learn what it knows."""
         if message.term != raft.term or message.sender != raft.leader:
             return ()
-        self._learn_skew(message.skew_ms, self._told_ms)
-        self._told_ms = self._serving.clocks.own_ms
+        self._skew_ms = message.skew_ms
+        self._serving.clocks.found(message.skew_ms, by_leader=True)
         agreement = self._agreement
         hashes, voters = dict(message.hashes), raft.configuration.voters
         is_of_now = not self._serving.space.is_replacing
@@ -171,7 +172,7 @@ class Surveys:
                 agreement.newest.sha256,
                 agreement.is_compared,
                 self.diverged,
-                self._serving.space.is_stuck,
+                self._serving.space.is_at_risk,
             )
         ]
 
@@ -186,12 +187,17 @@ class Surveys:
 
     def successor(self, raft: RawNode) -> int:
         """Return who had best lead: of those that can, who holds most of the log; 0: anybody."""
+        return self._successor(raft, raft.followers)
+
+    def _successor(self, raft: RawNode, peers: Iterable[int]) -> int:
+        """Return the best of some peers; 0 where none can lead."""
         best, match = 0, -1
-        for peer, follower in raft.followers.items():
-            reply = self._replies.get(peer)
+        for peer in peers:
+            follower, reply = raft.followers.get(peer), self._replies.get(peer)
+            if follower is None or not follower.is_present:
+                continue
             unfit = reply is not None and (reply.is_diverged or reply.is_stuck)
-            fit = follower.is_present and not unfit
-            if fit and peer in raft.configuration.voters and follower.match_index > match:
+            if peer in raft.configuration.voters and not unfit and follower.match_index > match:
                 best, match = peer, follower.match_index
         return best
 
@@ -202,22 +208,22 @@ class Surveys:
             self._ports.observer.warned("clock_ahead", f"by {self._skew_ms} ms: hands over")
         self._was_ahead = is_ahead
         if is_ahead:
-            self.hand_over(raft)
+            self._hand_over(raft, self.successor(raft))
 
     def _judge_clock(self, raft: RawNode) -> bool:
         """Hold this leader's clock against the others'; return whether it is far ahead."""
         skews = self._serving.clocks.skews_ms(raft.id, raft.configuration.voters)
-        return self._learn_skew(skews.get(raft.id), self._serving.clocks.own_ms)
+        self._skew_ms = skews.get(raft.id)
+        return self._serving.clocks.found(self._skew_ms)
 
-    def _learn_skew(self, skew_ms: int | None, own_ms: int | None) -> bool:
-        """Learn this clock's skew as it was at `own_ms`; return whether it is far ahead."""
-        self._skew_ms = skew_ms
-        return self._serving.clocks.found(skew_ms, own_ms, self._settings.clock_ahead_ms_max)
+    def relieve(self, raft: RawNode) -> None:
+        """Let another lead, where this member leads and is stuck: one that says that it is not."""
+        leads = raft.role is Role.LEADER and raft.term == self._term
+        if leads and self._serving.space.is_stuck:
+            self._hand_over(raft, self._successor(raft, self._replies))
 
-    def hand_over(self, raft: RawNode) -> None:
-        """Let another lead, if this member does and there is one that can."""
-        successor = self.successor(raft)
-        if successor and raft.role is Role.LEADER and not raft.transferring:
+    def _hand_over(self, raft: RawNode, successor: int) -> None:
+        if successor and not raft.transferring:
             raft.transfer(successor)
 
     def _checkpoint(self, raft: RawNode) -> None:

@@ -209,7 +209,7 @@ def believes_a_clock_that_leaps(patch: pytest.MonkeyPatch) -> None:
 
 def leads_on_without_space(patch: pytest.MonkeyPatch) -> None:
     """Refuse every change, though others could take it."""
-    patch.setattr(Surveys, "hand_over", lambda *_: None)
+    patch.setattr(Surveys, "relieve", lambda *_: None)
 
 
 def waits_for_a_checkpoint_without_space(patch: pytest.MonkeyPatch) -> None:
