@@ -236,16 +236,23 @@ def test_lines_that_nobody_can_keep_end_nothing(anywhere: dict[str, str]) -> Non
     assert not any(map(is_alive, pids))
 
 
+# A terminal that is closed is noticed, also where these tests are run under nohup.
+HOLDER = """
+import os, pty, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))
+"""
+
+
 class Screen:
     """`inventory up` on a terminal of its own, which a program in between holds."""
 
     def __init__(self, environment: dict[str, str], output: Path) -> None:
         """Start it; what the terminal is sent goes to `output`."""
         self.output = output
-        holder = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
         with output.open("w") as shown:
             self._holder = subprocess.Popen(  # noqa: S603 - our own command
-                [sys.executable, "-c", holder, *COMMAND],
+                [sys.executable, "-c", HOLDER, *COMMAND],
                 cwd=ROOT,
                 env=environment | {"TERM": "xterm", "COLUMNS": "100", "LINES": "40"},
                 stdin=subprocess.PIPE,
