@@ -128,6 +128,15 @@ def test_what_kubernetes_takes_as_text_is_text(path: str) -> None:
         helm.render(helm.value_at(f"{path}.spot", value=True))
 
 
+@pytest.mark.parametrize(
+    "name", ["hooks", "podSecurityContext", "securityContext", "networkPolicy.dns"]
+)
+def test_values_of_an_earlier_chart_are_refused(name: str) -> None:
+    """With --reuse-values there is nothing of what came since: pods would run as anybody."""
+    with pytest.raises(helm.Refused, match=f"{name} is not there.*--reset-then-reuse-values"):
+        helm.render(helm.value_at(name, None))
+
+
 def test_another_chart_may_switch_this_one_off() -> None:
     """`condition: inventory.enabled` of a dependency is handed in with the values."""
     assert helm.render({"enabled": True})

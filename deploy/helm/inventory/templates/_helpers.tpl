@@ -132,7 +132,7 @@ tolerations:
 labels:
   {{- include "inventory.selectorLabels" $root | nindent 2 }}
   app.kubernetes.io/component: {{ $component }}
-  {{- with omit (index $root.Values $component).podLabels "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" }}
+  {{- with omit ((index $root.Values $component).podLabels | default dict) "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- with (index $root.Values $component).podAnnotations }}
