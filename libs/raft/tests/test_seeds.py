@@ -3,6 +3,7 @@
 import pytest
 from rafttest import run
 from rafttest.__main__ import main
+from rafttest.world import EVENTS_MIN
 
 CHUNK_SEEDS = 50
 
@@ -13,7 +14,8 @@ def test_seeds_hold(first: int) -> None:
     """The safety properties hold after every event, and the cluster recovers."""
     for seed in range(first, first + CHUNK_SEEDS):
         try:
-            run(seed)
+            world = run(seed)
+            assert world.properties.events >= EVENTS_MIN
         except Exception as error:
             error.add_note(f"run it again with: make sim-core SEED={seed}")
             raise

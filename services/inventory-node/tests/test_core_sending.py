@@ -110,12 +110,27 @@ class TestWithoutSpace:
         """What went wrong before says nothing of the next."""
         hands = missing(tmp_path, 3)
         outgoing = hands[1].node._outgoing
-        outgoing._failures = 3
+        for _ in range(3):
+            outgoing._rests.begin(3)
+        hands.pass_time(REST_TICKS_MAX, 1)
         meet(hands, 3)
         stream(hands, hands[1], hands[3])
         index = hands[1].transport.streams[-1][2].meta.index
         hands[1].handle(SnapshotSent(3, index, installed=True))
-        assert (outgoing._failures, outgoing._rest_ticks) == (0, 0)
+        outgoing._rests.begin(3)
+        hands.pass_time(RETRY_TICKS, 1)
+        assert outgoing._rests.is_over(3), "as long as after the first that failed"
+
+    def test_nobody_waits_for_another(self, tmp_path: Path) -> None:
+        """A peer whose disk takes none does not keep one from a peer whose disk does."""
+        hands = missing(tmp_path, 3, 4, count=5)
+        outgoing = hands[1].node._outgoing
+        for _ in range(9):
+            outgoing._rests.begin(3)
+        meet(hands, 3)
+        assert hands[1].transport.streams == []
+        meet(hands, 4)
+        assert [stream[0] for stream in hands[1].transport.streams] == [4]
 
     def test_a_member_without_space_refuses_the_chunks_and_goes_on(self, tmp_path: Path) -> None:
         """Its sender learns why; the same stream is taken from its beginning later."""

@@ -26,6 +26,7 @@ REACH_SECONDS_MAX = 60
 ATTEMPTS = 5
 CLIENTS = 3
 POLL_SECONDS = 0.1
+SLEEP_MS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,17 +162,38 @@ def test_every_failpoint_is_one_of_them() -> None:
     assert {death.point for deaths in GROUPS.values() for death in deaths} == set(POINTS)
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "before-wal-sync=sleep(8);after-send=sleep(3);before-flush=sleep(40)",
+        ";".join(f"{point}=sleep({SLEEP_MS})" for point in POINTS),
+    ],
+    ids=["long at some", "shortly at each"],
+)
 def test_members_that_wait_at_every_step_are_slow_and_right(
-    cluster: Cluster, tmp_path: Path
+    cluster: Cluster, tmp_path: Path, setting: str
 ) -> None:
-    """Some milliseconds at each sync, send and flush, on all three at once: no client errs."""
-    setting = "before-wal-sync=sleep(8);after-send=sleep(3);before-flush=sleep(40)"
+    """Some milliseconds at each step, on all three at once: no client errs.
+
+    Where those of snapshots are among them, one is sent to a follower that was left behind, and the
+    state is hashed.
+    """
+
+    def behind() -> None:
+        leader = cluster.leader().name
+        name = next(one for one in NAMES if one != leader)
+        leave_behind(cluster, name)
+        cluster.start(name, setting)
+        cluster.wait_until_whole()
+        cluster.watcher.checkpoint()
 
     async def faults() -> None:
         for name in NAMES:
             await asyncio.to_thread(cluster.stop, name)
             await asyncio.to_thread(cluster.start, name, setting)
             await asyncio.to_thread(cluster.wait_until_whole)
+        if "snapshot" in setting:
+            await asyncio.to_thread(behind)
 
     tally = judge(cluster, tmp_path, faults, CLIENTS)
     assert tally.unknown == []

@@ -15,12 +15,19 @@ from raft.messages import (
     HardState,
     VoteReply,
 )
-from sim.checks import Checks, State, check_history
+from sim.checks import (
+    ACKNOWLEDGED_MIN,
+    LINEARIZABLE_MIN,
+    Checks,
+    State,
+    check_history,
+    check_work,
+)
 from sim.clients import Operation, Read
 from sim.coverage import Coverage
 from sim.durable import Durable, Written
 from sim.ledger import Ledger
-from sim.violation import SafetyViolation
+from sim.violation import LivenessViolation, SafetyViolation
 
 START = {1: 10}
 VOTERS = Configuration(frozenset({1, 2, 3}))
@@ -71,6 +78,32 @@ def test_an_unknown_outcome_is_found() -> None:
     open_order = replace(order(1), return_us=None)
     with pytest.raises(SafetyViolation, match="not known"):
         check_history([open_order], START, State(START, ()))
+
+
+ENOUGH = [order(number) for number in range(1, ACKNOWLEDGED_MIN + 1)]
+LOOKED = [Read(1, 1, 2, 0, 0, {1: 10}, is_linearizable=True)] * LINEARIZABLE_MIN
+
+
+def test_a_run_that_did_enough_passes() -> None:
+    """What is refused for want of stock is as it should be."""
+    check_work([*ENOUGH, order(0, 50, refused="INSUFFICIENT_STOCK")], LOOKED)
+
+
+@pytest.mark.parametrize(
+    ("history", "reads", "problem"),
+    [
+        ([*ENOUGH, order(0, refused="INVALID_FIELD")], LOOKED, "was refused: INVALID_FIELD"),
+        (ENOUGH[1:], LOOKED, "too little was done"),
+        (ENOUGH, [*LOOKED[1:], replace(LOOKED[0], is_linearizable=False)], "too little was done"),
+    ],
+    ids=["refused", "nothing acknowledged", "nothing read"],
+)
+def test_a_run_that_shows_nothing_is_found(
+    history: list[Operation], reads: list[Read], problem: str
+) -> None:
+    """A system that refuses everything keeps every promise."""
+    with pytest.raises(LivenessViolation, match=problem):
+        check_work(history, reads)
 
 
 def outcome(index: int, on_hand_after: int, order_id: int = 0) -> bytes:
@@ -167,6 +200,7 @@ def checks(*applied: int) -> Checks:
         found.started(member, Durable(), [], 0)
     for member in applied:
         found.appended(member, 0, [NOOP])
+        found.durable[member].take(Written(None, None, (NOOP,)))
         found.applied(member, NOOP, [])
     return found
 
@@ -228,9 +262,20 @@ def test_members_that_apply_different_things_are_found() -> None:
     one = entry(1)
     for other, kept in ((entry(1, 2), outcome(1, 9)), (one, outcome(1, 8))):
         found = checks()
+        for member in (1, 2):
+            found.durable[member].take(Written(None, None, (one,)))
         found.applied(1, one, [Kept(outcome(1, 9))])
         with pytest.raises(SafetyViolation, match="another entry"):
             found.applied(2, other, [Kept(kept)])
+
+
+def test_an_entry_that_is_applied_before_its_own_sync_is_found() -> None:
+    """A majority holds it, and the member's own disk holds nothing there, or another term."""
+    for term in (0, 2):
+        found = checks(1, 2)
+        found.durable[3].terms[1] = term
+        with pytest.raises(SafetyViolation, match="own disk: member 3 applies 1 of term 1"):
+            found.applied(3, NOOP, [])
 
 
 def test_an_entry_that_is_applied_twice_is_found() -> None:

@@ -17,6 +17,7 @@ from inventory_node.ports import (
 from sim.disk import SimDisk
 from sim.faults import DISK_LOSSES, FaultKind, draw_plan
 from sim.network import End, Link, Network, Weather
+from sim.process import RELAPSE_OPERATIONS_MAX, Troubles
 from sim.shrink import shrink
 from sim.timeline import Timeline
 from sim.trace import Trace
@@ -164,8 +165,47 @@ def test_plans_leave_a_majority_of_disks_intact() -> None:
         assert 2 * len(plan.frail) < plan.founders
         for fault in plan.faults:
             assert fault.kind not in DISK_LOSSES or fault.member in plan.frail
-            assert fault.at_us + fault.lasts_us <= plan.duration_us
     assert {fault.kind for plan in plans for fault in plan.faults} == set(FaultKind)
+
+
+def test_some_faults_outlast_the_run() -> None:
+    """Recovery begins in the middle of them; in half of the seeds it begins after a calm."""
+    plans = [draw_plan(seed) for seed in range(200)]
+    lasting = [
+        plan
+        for plan in plans
+        if any(fault.at_us + fault.lasts_us > plan.duration_us for fault in plan.faults)
+    ]
+    on_and_on = [plan for plan in plans if plan.faults[-1].at_us > plan.duration_us]
+    assert len(lasting) > 180
+    assert 60 < len(on_and_on) < 140
+
+
+def test_healing_some_leaves_the_others_cut_off() -> None:
+    """Only what keeps the healed from each other is over."""
+    timeline = Timeline()
+    network = Network(timeline, Random(1))
+    names = ["a", "b", "c", "d"]
+    for name in names:
+        network.cut([name], names)
+    network.heal_among({"a", "b"})
+    assert [(x, y) for x in names for y in names if x != y and network.passes(x, y)] == [
+        ("a", "b"),
+        ("b", "a"),
+    ]
+
+
+def test_a_trap_stays_over_restarts_until_the_machine_is_healed() -> None:
+    """Each start after it is cut short too, as often as was drawn."""
+    troubles = Troubles(relapses=2)
+    for _ in range(2):
+        troubles.relapse(Random(1))
+        assert any(troubles.power_goes() for _ in range(RELAPSE_OPERATIONS_MAX))
+    troubles.relapse(Random(1))
+    assert not any(troubles.power_goes() for _ in range(RELAPSE_OPERATIONS_MAX))
+    healed = Troubles(relapses=1, crash_after=1, disk_factor=3, disk_hangs=1, log_flipped=True)
+    healed.heal()
+    assert healed == Troubles(log_flipped=True)
 
 
 def test_shrinking_keeps_what_is_needed() -> None:

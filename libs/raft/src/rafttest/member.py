@@ -222,7 +222,7 @@ class Member:
                 raise LookupError(f"entry {entry.index} handed out after {self.image.index}")
             checksum = zlib.crc32(b"%d:" % entry.term + entry.payload, self.image.checksum)
             self.image = Image(entry.index, entry.term, checksum)
-            properties.applied(self.settings.id, self.image)
+            properties.applied(self.settings.id, self.image, self.disk)
             if self.proposed.pop(entry.index, 0) == entry.term and entry.kind is EntryKind.COMMAND:
                 properties.acknowledged(entry.index)
         if entries:

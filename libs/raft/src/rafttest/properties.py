@@ -35,6 +35,7 @@ class Properties:
     - Durable quorum: what a leader commits is synced on a majority of the voters.
     - Durable promises: a vote or an accepted append leaves when it is on disk, and a member votes
       once a term for ever.
+    - Own disk: what a member applies is synced on its own disk.
     - Linearizable reads: a read's index covers all that was acknowledged before it began.
     - Configuration in force: it is the one of the newest entry that the log holds (dissertation
       §4.1), over truncation, snapshot and restart.
@@ -150,8 +151,13 @@ class Properties:
                     f"bounds: {follower.bytes_in_flight} bytes are under way to member {peer}"
                 )
 
-    def applied(self, member: int, image: Image) -> None:
-        """Judge a state after an entry (state machine safety)."""
+    def applied(self, member: int, image: Image, disk: Disk) -> None:
+        """Judge a state after an entry (state machine safety, own disk)."""
+        if not disk.holds(image.index, image.term):
+            raise PropertyViolation(
+                f"own disk: member {member} applied entry {image.index} of term {image.term}, "
+                "which it has not synced"
+            )
         if self.checksums.setdefault(image.index, image.checksum) != image.checksum:
             raise PropertyViolation(
                 f"state machine safety: member {member} differs after entry {image.index}"

@@ -14,6 +14,8 @@ from rafttest.network import Network, Weather
 from rafttest.properties import Properties, PropertyViolation
 
 CHAOS_ROUNDS = 300
+EVENTS_MIN = 1_000  # in a smaller cluster less happens a round, and the chaos is longer
+CHAOS_ROUNDS_MAX = 3_000
 CALM_ROUNDS_MAX = 1500  # one entry an append and one append under way take their time
 KEPT_ENTRIES_MAX = 3
 NEWCOMERS_MAX = 2
@@ -115,7 +117,9 @@ class World:
 
     def run(self) -> None:
         """Live through the chaos, and see that the cluster recovers."""
-        for _ in range(CHAOS_ROUNDS):
+        for rounds in range(CHAOS_ROUNDS_MAX):
+            if rounds >= CHAOS_ROUNDS and self.properties.events >= EVENTS_MIN:
+                break
             self.misfortune()
             self.pass_round()
         self.recover()

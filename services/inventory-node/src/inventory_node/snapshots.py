@@ -115,6 +115,40 @@ class Pins:
                 self.end(peer)
 
 
+class Rests:
+    """How long peers wait after a snapshot to them has failed."""
+
+    def __init__(self, retry_ticks: int) -> None:
+        """Begin with nobody who waits; `retry_ticks` is the first rest."""
+        self._retry_ticks = retry_ticks
+        self._failures: dict[int, int] = {}  # in a row
+        self._ticks: dict[int, int] = {}  # that are left
+
+    def begin(self, peer: int) -> None:
+        """Let a peer wait, longer after each failure in a row."""
+        failures = self._failures.get(peer, 0)
+        self._failures[peer] = failures + 1
+        self._ticks[peer] = self._retry_ticks << min(failures, DOUBLINGS_MAX)
+
+    def forget(self, peer: int) -> None:
+        """Let a peer wait no more: it has one."""
+        self._failures.pop(peer, None)
+        self._ticks.pop(peer, None)
+
+    def clear(self) -> None:
+        """Let nobody wait any more."""
+        self._failures.clear()
+        self._ticks.clear()
+
+    def is_over(self, peer: int) -> bool:
+        """Tell whether a peer need not wait."""
+        return peer not in self._ticks
+
+    def tick(self) -> None:
+        """Let time pass."""
+        self._ticks = {peer: left - 1 for peer, left in self._ticks.items() if left > 1}
+
+
 class Outgoing:
     """Snapshots to peers, one copy and one stream at a time.
 
@@ -122,7 +156,8 @@ class Outgoing:
     - The log keeps what follows a snapshot until its peer has caught up (`Pins`). Where that is too
       much before its stream has ended, the stream is cut, and a newer snapshot sent.
     - No copy is made while a snapshot is being installed: the database is behind the log's base.
-    - After one that failed, the next waits: twice as long for each in a row, up to a bound.
+    - After one that failed its peer waits: twice as long for each in a row, up to a bound. The
+      others do not wait for it.
     """
 
     def __init__(self, store: Store, transport: Transport, retry_ticks: int) -> None:
@@ -133,9 +168,7 @@ class Outgoing:
         self._peer: int | None = None  # whose copy or stream is under way
         self._term = 0  # in which this member led when it began the copy
         self._ticket = 0
-        self._retry_ticks = retry_ticks
-        self._rest_ticks = 0  # that are left
-        self._failures = 0  # in a row
+        self._rests = Rests(retry_ticks)
         self._pins = Pins()
         self.forbidden = False  # the state is not fit to be given away
 
@@ -158,7 +191,7 @@ class Outgoing:
 
     def tick(self) -> None:
         """Let time pass: after a failure, and for peers that catch up."""
-        self._rest_ticks = max(0, self._rest_ticks - 1)
+        self._rests.tick()
         self._pins.tick()
 
     def forbid(self) -> None:
@@ -173,14 +206,18 @@ class Outgoing:
         A copy or stream under way ends by itself, in the term it began in.
         """
         self._peers.clear()
+        self._rests.clear()
         self._pins.keep_only(self._peer)
 
     def start(self, term: int, durable_index: int, incoming: "Incoming") -> None:
         """Begin the next copy; it shows the state at `durable_index` or later."""
-        is_held = self.forbidden or incoming.installing or self._rest_ticks > 0
-        if self._peer is None and self._peers and not is_held:
-            self._peer = self._peers.popleft()
-            self._term = term
+        is_held = self.forbidden or incoming.installing
+        if not self._peers or self._peer is not None or is_held:
+            return
+        peer = next(filter(self._rests.is_over, self._peers), None)
+        if peer is not None:
+            self._peers.remove(peer)
+            self._peer, self._term = peer, term
             self._pins.begin(self._peer, durable_index)
             self._ticket += 1
             self._store.copy(self._ticket)
@@ -207,17 +244,13 @@ class Outgoing:
         """Tell consensus how the stream ended; a peer that has the snapshot may catch up."""
         if event.peer == self._peer:
             self._peer = None
-            self._rest(is_due=not event.installed)
             if event.installed:
+                self._rests.forget(event.peer)
                 self._pins.catch_up(event.peer, raft)
             else:
+                self._rests.begin(event.peer)
                 self._pins.end(event.peer)
         raft.snapshot_sent(event.peer, event.index, installed=event.installed)
-
-    def _rest(self, *, is_due: bool) -> None:
-        """Let peers wait that are behind, longer after each failure in a row."""
-        self._rest_ticks = self._retry_ticks << min(self._failures, DOUBLINGS_MAX) if is_due else 0
-        self._failures = self._failures + 1 if is_due else 0
 
 
 class Incoming:

@@ -186,18 +186,24 @@ class Surveys:
         self._agreement.told(message.sender, message.index, message.sha256)
 
     def successor(self, raft: RawNode) -> int:
-        """Return who had best lead: of those that can, who holds most of the log; 0: anybody."""
+        """Return who had best lead: of those that can, who holds most of the log; 0: anybody.
+
+        Who is out of service, stuck or ahead of the voters' time cannot.
+        """
         return self._successor(raft, raft.followers)
 
     def _successor(self, raft: RawNode, peers: Iterable[int]) -> int:
         """Return the best of some peers; 0 where none can lead."""
         best, match = 0, -1
+        voters = raft.configuration.voters
+        skews = self._serving.clocks.skews_ms(raft.id, voters)
         for peer in peers:
             follower, reply = raft.followers.get(peer), self._replies.get(peer)
-            if follower is None or not follower.is_present:
+            if follower is None or not follower.is_present or peer not in voters:
                 continue
             unfit = reply is not None and (reply.is_diverged or reply.is_stuck)
-            if peer in raft.configuration.voters and not unfit and follower.match_index > match:
+            is_ahead = skews.get(peer, 0) > self._settings.clock_ahead_ms_max
+            if not unfit and not is_ahead and follower.match_index > match:
                 best, match = peer, follower.match_index
         return best
 

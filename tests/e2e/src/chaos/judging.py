@@ -89,6 +89,8 @@ def judge(
         recorder.close()
     tally = recorder.tally
     assert not tally.unresolved
+    assert tally.acknowledged > 0, "nothing was acknowledged"
+    assert tally.reads > 0, "nothing was read"
     verdict.check_orders(system.watcher, tally, before)
     verdict.check_stock(system.watcher, recorder.path, started_with)
     system.wait_until_whole()

@@ -32,6 +32,9 @@ REST_SECONDS_MAX = 0.5
 REACH_SECONDS_MAX = 6.0
 OFTEN = ("wal-write", "wal-sync", "send", "apply")
 PASSES_MAX = 60  # of a step that comes often
+SLEEP_MS_MAX = 8
+SLOW_POINTS = 4
+SLOW_SECONDS_MAX = 3.0
 SEEDS = 1_000_000
 SETTINGS = {  # so that files, snapshots and cuts come often
     "INVENTORY_RAFT_SEGMENT_BYTES": str(32 << 10),
@@ -60,10 +63,12 @@ class Faults:
             self.led,
             self.died_within,
             self.died_within,
+            self.slowed,
             self.wiped,
             self.removed,
             self.gateway_killed,
             self.all_killed,
+            self.struck_twice,
         )
         self.counts: Counter[str] = Counter()
         self.done: list[str] = []  # since it was last emptied
@@ -120,6 +125,39 @@ class Faults:
             self._cluster.kill(name)
         self._cluster.start(name)
         return f"{name} {what} {setting}"
+
+    def slowed(self, name: str) -> str:
+        """Let a member wait at some steps, as one with a slow disk or network; it may lead."""
+        points = self._random.sample(POINTS, SLOW_POINTS)
+        sleeps = [f"{point}=sleep({self._random.randint(1, SLEEP_MS_MAX)})" for point in points]
+        leads, seconds = self._random.random() < 1 / 2, self._random.random() * SLOW_SECONDS_MAX
+        self._cluster.kill(name)
+        self._cluster.start(name, ";".join(sleeps))
+        self._cluster.wait_until_whole()
+        if leads:
+            self._cluster.lead(name)
+        time.sleep(seconds)
+        self._cluster.kill(name)
+        self._cluster.start(name)
+        return f"{name} slowed by {';'.join(sleeps)}{' as leader' if leads else ''}"
+
+    def struck_twice(self, name: str) -> str:
+        """While a member is away, kill the gateway or move the lead: the other two go on."""
+        other = self._random.choice([one for one in MEMBERS if one != name])
+        second = self._random.choice((self.gateway_killed, self.led))
+        if is_paused := self._random.random() < 1 / 2:
+            self._cluster.signal(name, signal.SIGSTOP)
+        else:
+            self._cluster.kill(name)
+        try:
+            what = second(other)
+            time.sleep(self._random.random() * PAUSE_SECONDS_MAX)
+        finally:
+            if is_paused:
+                self._cluster.signal(name, signal.SIGCONT)
+        if not is_paused:
+            self._cluster.start(name)
+        return f"{name} {'paused' if is_paused else 'killed'}, meanwhile {what}"
 
     def wiped(self, name: str) -> str:
         """Lose a volume; the member joins anew."""

@@ -32,7 +32,7 @@ from raft.messages import (
 )
 from raft.node import RawNode
 from raft.progress import Progress
-from raft.ready import ReadState, Role
+from raft.ready import Mark, ReadState, Role
 from raft.state import ReadRound, State
 
 from mutants.catching import CoreSeed, Mutant, NodeSeed, Script
@@ -421,6 +421,24 @@ def floods_a_follower(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Progress, "sent", sent)
 
 
+def takes_a_sync_for_what_came_after(patch: pytest.MonkeyPatch) -> None:
+    """Count entries as synced that replaced the ones whose sync has ended."""
+
+    def persisted(self: RawNode, mark: Mark) -> None:
+        state = self._state
+        if mark.hard_state == state.hard_state and not state.hard_state_synced:
+            state.hard_state_synced = True
+            election.own_vote_synced(state)
+        index = min(mark.index, state.log.last_index)
+        if index > state.log.synced_index:
+            state.log.synced_index = index
+            if state.role is Role.LEADER:
+                replication.advance_commit(state)
+                self._retire()
+
+    patch.setattr(RawNode, "persisted", persisted)
+
+
 MUTANTS = (
     Mutant(counts_unsynced_self, CoreSeed(1)),
     Mutant(counts_unsynced_self, NodeSeed(1)),
@@ -451,6 +469,7 @@ MUTANTS = (
     Mutant(goes_by_what_is_committed, CoreSeed(0)),
     Mutant(commits_by_those_who_have_no_vote, CoreSeed(2)),
     Mutant(never_counts_commits, CoreSeed(0)),
+    Mutant(takes_a_sync_for_what_came_after, NodeSeed(73)),
     Mutant(asks_before_it_takes_over, Script("a_leader_hands_over")),
     Mutant(hands_over_an_incomplete_log, Script("a_leader_hands_over")),
     Mutant(hands_over_for_ever, Script("a_transfer_that_fails_ends")),

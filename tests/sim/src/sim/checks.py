@@ -22,11 +22,15 @@ from raft.messages import (
 )
 from raft.ready import Role
 
-from sim.clients import Operation
+from sim.clients import Operation, Read
 from sim.coverage import Coverage
 from sim.durable import Durable
 from sim.ledger import Ledger
-from sim.violation import SafetyViolation
+from sim.violation import LivenessViolation, SafetyViolation
+
+ACKNOWLEDGED_MIN = 10  # of a run; the fewest of some hundred seeds were 35
+LINEARIZABLE_MIN = 8  # reads; the fewest were 25
+REFUSALS = {"", "INSUFFICIENT_STOCK"}  # all that clients here can run into
 
 
 class Checks:
@@ -41,6 +45,7 @@ class Checks:
     - Durable promises: a vote or an accepted append leaves when it is on disk, and a member votes
       once a term for ever.
     - Durable log: what was synced is found by every later start.
+    - Own disk: what a member applies is synced on its own disk (`raft.handout`).
     - A member applies no entry twice in one life of its process.
     - States that members hash at one index are equal.
     """
@@ -110,6 +115,11 @@ class Checks:
         index, chain = self._chains[member]
         if entry.index != index + 1:
             raise SafetyViolation(f"member {member} applies {entry.index} after {index}")
+        if not self.durable[member].holds(entry.index, entry.term):
+            raise SafetyViolation(
+                f"own disk: member {member} applies {entry.index} of term {entry.term}, which it "
+                "has not synced"
+            )
         self.commands += len(outcomes)
         chain = crc32c(b"%d %d" % (entry.term, entry.kind), chain)
         chain = crc32c(entry.payload, chain)
@@ -222,6 +232,19 @@ def checksum_of(entry: Entry) -> int:
 def bytes_of(outcome: Applied) -> bytes:
     """Return an outcome's bytes."""
     return outcome.outcome if isinstance(outcome, Kept | Administered) else outcome.status
+
+
+def check_work(history: Sequence[Operation], reads: Sequence[Read]) -> None:
+    """Require that enough was done for a run to show anything, and nothing refused that fits."""
+    for operation in history:
+        if operation.refused not in REFUSALS:
+            raise LivenessViolation(f"{operation.kind} was refused: {operation.refused}")
+    acknowledged = sum(operation.acknowledged for operation in history)
+    linearizable = sum(read.is_linearizable for read in reads)
+    if acknowledged < ACKNOWLEDGED_MIN or linearizable < LINEARIZABLE_MIN:
+        raise LivenessViolation(
+            f"too little was done: {acknowledged} acknowledged, {linearizable} linearizable reads"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,16 +13,18 @@ from google.rpc import code_pb2, status_pb2
 from inventory.raft.v1 import forward_pb2
 from inventory.v1 import inventory_pb2
 from wire import errors
+from wire.bounds import DESCRIPTION_CHARACTERS_MAX
 
 from sim.timeline import Timeline
 
 DEADLINE_MS = 500  # of one attempt
 REST_US_MAX = 70_000  # between operations
 AGAIN_US = (1_000, 50_000)  # until an unknown outcome is asked for again
-TEXT_MAX = 3_000  # characters of a description: a batch of the log takes several sectors
+GIVES_UP_ONE_IN = 2  # unknown outcomes
 STALENESS_MS = 200  # of bounded reads
 DRIFT = 2  # at most, of the world's time against a member's clock
 UNKNOWN_CODES = {code_pb2.DEADLINE_EXCEEDED, code_pb2.UNAVAILABLE, code_pb2.RESOURCE_EXHAUSTED}
+RESTOCK = 5  # the roll of a mutation that nothing refuses
 Changes = tuple[tuple[int, int], ...]  # (item, delta)s
 
 
@@ -43,6 +45,7 @@ class Operation:
     levels: Changes = ()  # (item, level after it)s, of an acknowledged one
     refused: str = ""  # the reason of a final refusal
     attempts: int = 0
+    given_up: bool = False  # nobody asks for its outcome again
 
     @property
     def acknowledged(self) -> bool:
@@ -53,6 +56,27 @@ class Operation:
     def is_order(self) -> bool:
         """Whether it is an order."""
         return self.kind in {"order_item", "place_order"}
+
+    def settle(self, read: inventory_pb2.Outcome, status: status_pb2.Status | None) -> None:
+        """Keep what it came to."""
+        kind = read.WhichOneof("result")
+        if status is not None:
+            reason = errors.reason_of(status)
+            self.refused = reason.name if reason is not None else f"code {status.code}"
+        elif kind == "order_item":
+            self.order_id = read.order_item.order_id
+            self.levels = ((self.changes[0][0], read.order_item.on_hand_after),)
+            self.revision = read.order_item.revision
+        elif kind == "place_order":
+            order = read.place_order.order
+            self.order_id = order.id
+            self.levels = tuple((line.item_id, line.on_hand_after) for line in order.lines)
+            self.revision = read.place_order.revision
+        elif kind == "update_item":
+            self.revision = read.update_item.revision
+        else:
+            self.levels = ((self.changes[0][0], read.adjust_stock.on_hand_after),)
+            self.revision = read.adjust_stock.revision
 
 
 @dataclass(slots=True)
@@ -127,7 +151,8 @@ class Judge(Protocol):
 class Client:
     """Someone who orders, looks, and now and then restocks; or, to `only_reads`, looks alone.
 
-    - One operation at a time; an unknown outcome is asked for again, never given up.
+    - One operation at a time; an unknown outcome is asked for again until it is known, but now and
+      then left unknown by one who `gives_up`.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a client lives among
@@ -141,6 +166,7 @@ class Client:
         judge: Judge,
         *,
         only_reads: bool = False,
+        gives_up: bool = False,
     ) -> None:
         """`start` begins; `horizon` is shared by all clients."""
         self.number = number
@@ -150,6 +176,7 @@ class Client:
         self.stopping = False
         self._reading = False
         self._only_reads = only_reads
+        self._gives_up = gives_up
         self._timeline = timeline
         self._random = random
         self._gateway = gateway
@@ -159,8 +186,9 @@ class Client:
     @property
     def idle(self) -> bool:
         """Whether no operation is open."""
-        answered = not self.history or self.history[-1].return_us is not None
-        return answered and not self._reading
+        last = self.history[-1] if self.history else None
+        is_open = last is not None and last.return_us is None and not last.given_up
+        return not is_open and not self._reading
 
     def start(self) -> None:
         """Begin after a short rest."""
@@ -220,7 +248,7 @@ class Client:
         mutation = inventory_pb2.Mutation()
         items = self._random.sample(range(1, self._horizon.items + 1), 2)
         changes: Changes
-        if roll == 5:
+        if roll == RESTOCK:
             kind, changes = "adjust_stock", ((items[0], self._random.randrange(10, 40)),)
             mutation.adjust_stock.request_id = request_id
             mutation.adjust_stock.item_id, mutation.adjust_stock.delta = changes[0]
@@ -228,7 +256,9 @@ class Client:
             kind, changes = "update_item", ()
             mutation.update_item.request_id = request_id
             mutation.update_item.item.id = items[0]
-            mutation.update_item.item.description = "x" * self._random.randrange(1, TEXT_MAX)
+            mutation.update_item.item.description = "x" * self._random.randrange(
+                1, DESCRIPTION_CHARACTERS_MAX
+            )  # a batch of the log takes several sectors
             mutation.update_item.update_mask.paths.append("description")
         elif roll < 10:
             kind = "place_order"
@@ -262,29 +292,17 @@ class Client:
         """Take the result of an attempt: an outcome, or an error that came from no outcome."""
         operation = self.history[-1]
         read = inventory_pb2.Outcome.FromString(outcome)
-        kind = read.WhichOneof("result")
-        status = error if error is not None else read.error if kind == "error" else None
+        is_error = read.WhichOneof("result") == "error"
+        status = error if error is not None else read.error if is_error else None
         if status is not None and status.code in UNKNOWN_CODES:
+            if self._gives_up and not self.stopping and not self._random.randrange(GIVES_UP_ONE_IN):
+                operation.given_up = True
+                self.start()
+                return
             self._timeline.after(self._random.randrange(*AGAIN_US), self._attempt)
             return
         operation.return_us = self._timeline.now_us
-        if status is not None:
-            reason = errors.reason_of(status)
-            operation.refused = reason.name if reason is not None else f"code {status.code}"
-        elif kind == "order_item":
-            operation.order_id = read.order_item.order_id
-            operation.levels = ((operation.changes[0][0], read.order_item.on_hand_after),)
-            operation.revision = read.order_item.revision
-        elif kind == "place_order":
-            order = read.place_order.order
-            operation.order_id = order.id
-            operation.levels = tuple((line.item_id, line.on_hand_after) for line in order.lines)
-            operation.revision = read.place_order.revision
-        elif kind == "update_item":
-            operation.revision = read.update_item.revision
-        else:
-            operation.levels = ((operation.changes[0][0], read.adjust_stock.on_hand_after),)
-            operation.revision = read.adjust_stock.revision
+        operation.settle(read, status)
         if error is None:
             self._judge.told(self.user_id, operation, outcome)
         self._horizon.seen(operation.revision, self._timeline.now_us)

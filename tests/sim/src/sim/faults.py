@@ -14,6 +14,7 @@ from random import Random
 FIRST_US = 700_000  # before it nothing goes wrong
 REST_US_MAX = 1_200_000  # from the beginning of one fault to the next
 LASTS_US = (20_000, 1_500_000)
+MORE_US = 10_000_000  # of faults, where a seed has them to its end, however long it goes on
 FOUNDERS = (3, 3, 3, 5)  # one of these
 LEADER = 0  # in the place of a member: whoever leads when the fault begins
 
@@ -81,10 +82,10 @@ class Plan:
     """All that a seed decides beforehand. A shortened plan differs in `faults` alone."""
 
     seed: int
-    duration_us: int  # of the part with faults
+    duration_us: int  # of the part with faults, at least
     founders: int  # members, numbered from 1
     frail: frozenset[int]  # founders whose disks may be lost
-    faults: tuple[Fault, ...]
+    faults: tuple[Fault, ...]  # those that the run does not come to do not begin
 
 
 def draw_plan(seed: int, *, duration_us: int = 7_000_000) -> Plan:
@@ -101,10 +102,11 @@ def draw_plan(seed: int, *, duration_us: int = 7_000_000) -> Plan:
     faults: list[Fault] = []
     at_us = FIRST_US
     rest_us_max = random.choice((REST_US_MAX // 4, REST_US_MAX // 2, REST_US_MAX))
+    last_us = duration_us + random.choice((0, MORE_US))
     while True:
         at_us += random.randrange(rest_us_max)
         lasts_us = random.randrange(*LASTS_US)
-        if at_us + lasts_us > duration_us:
+        if at_us > last_us:
             return Plan(seed, duration_us, founders, frail, tuple(faults))
         kind = random.choice(kinds)
         likely = sorted(frail) if kind in DISK_LOSSES else [LEADER, LEADER, *members]

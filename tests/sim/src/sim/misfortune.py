@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sim.faults import Fault, FaultKind
 from sim.network import Cut, Weather
 from sim.operators import Operators
-from sim.process import Process
+from sim.process import Process, Troubles
 
 if TYPE_CHECKING:
     from sim.world import World
@@ -17,6 +17,23 @@ SKEW_MS_MAX = 120_000
 DRIFT_PER_MILLE = (500, 900, 1100, 1500)
 CRASH_OPERATIONS_MAX = 16  # of the disk, until the power goes
 SLOWER = (3, 10, 40)
+LASTING = (0, 0, 1, 3)  # how often the power goes again where it goes by itself
+ON_A_PROCESS = frozenset(  # what has an effect on one that runs
+    {
+        FaultKind.ISOLATE,
+        FaultKind.APART,
+        FaultKind.ASIDE,
+        FaultKind.DEAF,
+        FaultKind.MUTE,
+        FaultKind.SLOW_DISK,
+        FaultKind.HUNG_DISK,
+        FaultKind.SYNC_ERROR,
+        FaultKind.STORE_ERROR,
+        FaultKind.DISK_FULL,
+        FaultKind.CLOCK_JUMP,
+        FaultKind.CLOCK_DRIFT,
+    }
+)
 STORMS = (FaultKind.DROP, FaultKind.DUPLICATE, FaultKind.DELAY, FaultKind.REORDER)
 Ending = Callable[[], None]
 Beginning = Callable[[FaultKind, Process, Random], Ending | None]
@@ -37,25 +54,31 @@ class Misfortune:
         self._world = world
         self._operators = operators
         self._endings: dict[Fault, Ending] = {}
+        self._is_over = False
 
     def begin(self, fault: Fault) -> None:
-        """Let a fault begin, and end in its time."""
+        """Let a fault begin, and end in its time; it counts where it has an effect."""
+        if self._is_over:
+            return
         world = self._world
         process = self._whom(fault)
+        counts = process.alive or fault.kind not in ON_A_PROCESS
         random = Random(fault.draw)
         world.trace.add(world.timeline.now_us, "fault", f"{fault.kind.value} {process.name}")
         ending = self._strike(fault, process, random)
         if ending is None:
             world.trace.add(world.timeline.now_us, "fault", f"{fault.kind.value} has no effect")
             return
-        world.coverage.fault(fault.kind)
+        if counts:
+            world.coverage.fault(fault.kind)
         self._endings[fault] = ending
         world.timeline.after(fault.lasts_us, lambda: self._end(fault))
 
-    def end_all(self) -> None:
-        """Let everything end that has begun."""
-        for fault in list(self._endings):
-            self._end(fault)
+    def leave(self) -> None:
+        """Let nothing more begin, and what has begun be as it is, until somebody heals it."""
+        self._is_over = True
+        self._endings.clear()
+        self._world.streams.flips = 0
 
     def _end(self, fault: Fault) -> None:
         ending = self._endings.pop(fault, None)
@@ -131,18 +154,24 @@ class Misfortune:
             case FaultKind.STOP:
                 process.stop()
             case _:
-                process.troubles.crash_behind = random.choice(("", "write", "write", "folder"))
-                if not process.troubles.crash_behind:
-                    process.troubles.crash_after = random.randrange(CRASH_OPERATIONS_MAX)
+                self._set_trap(process.troubles, random)
 
         def over() -> None:
-            process.troubles.crash_after = None
-            process.troubles.crash_behind = ""
+            if not process.troubles.power_returns:
+                process.troubles.disarm()
             if process.alive and kind is FaultKind.STOP:
                 process.end(power=False)  # as SIGKILL after a while
             self._start([process])
 
         return over
+
+    def _set_trap(self, troubles: Troubles, random: Random) -> None:
+        """Let the power go at some operation of the disk; some traps stay until they are met."""
+        troubles.crash_behind = random.choice(("", "write", "write", "folder", "install"))
+        if not troubles.crash_behind:
+            troubles.crash_after = random.randrange(CRASH_OPERATIONS_MAX)
+        troubles.relapses = random.choice(LASTING)
+        troubles.power_returns = troubles.relapses > 0 or troubles.crash_behind == "install"
 
     def _lose(self, kind: FaultKind, process: Process, random: Random) -> Ending | None:
         if not self._world.is_frail(process):

@@ -6,7 +6,7 @@ lose nothing until they break, as gRPC streams do.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, fields
 from functools import partial
 from random import Random
@@ -88,6 +88,14 @@ class Network:
     def heal(self) -> None:
         """End every partition and every storm."""
         self._cut.clear()
+        self._storms.clear()
+        self._look()
+
+    def heal_among(self, names: Collection[str]) -> None:
+        """End every storm, and what keeps these from each other; others stay cut off."""
+        for sender, recipient in list(self._cut):
+            if sender in names and recipient in names:
+                del self._cut[sender, recipient]
         self._storms.clear()
         self._look()
 

@@ -54,7 +54,7 @@ class DiskPort:
         self._process = process
         self._durable = durable
         self._is_repaired = False
-        self._written: dict[int, Written] = {}  # by ticket
+        self._written: dict[int, tuple[Sequence[DiskOperation], Written]] = {}  # by ticket
 
     def names(self) -> list[str]:
         """List the files."""
@@ -67,16 +67,23 @@ class DiskPort:
     def run(self, operations: Sequence[DiskOperation], ticket: int) -> None:
         """Queue a job."""
         process = self._process
-        log = process.log
-        if log is not None and log.written is not None:
-            self._written[ticket] = log.written
-            entries = log.written.entries
-            process.world.checks.appended(process.id, log.previous_term, entries)
-            log.written = None
+        self._plan(operations, ticket)
         idle = not process.disk.busy
         process.disk.run(operations, ticket)
         if idle:
             self._later()
+
+    def _plan(self, operations: Sequence[DiskOperation], ticket: int) -> None:
+        """Note what a job is for; one that found no space may come again under another ticket."""
+        process, log = self._process, self._process.log
+        if log is not None and log.written is not None:
+            self._written[ticket] = operations, log.written
+            process.world.checks.appended(process.id, log.previous_term, log.written.entries)
+            log.written = None
+            return
+        same = [one for one, (known, _) in self._written.items() if known == operations]
+        if same:
+            self._written[ticket] = self._written.pop(same[0])
 
     def _later(self) -> None:
         process = self._process
@@ -89,13 +96,14 @@ class DiskPort:
             process.later(HANGS_US, self._work)
             return
         if process.troubles.power_goes():
-            process.end(power=True)
+            process.world.coverage["power lost in a repair"] += not self._is_repaired
+            self._lose_power()
             return
         operation = process.disk.step()
         if operation is not None:
             self._note(operation)
         if self._is_repaired and process.troubles.tears(operation):
-            process.end(power=True)
+            self._lose_power()
             return
         finished = list(process.finished)
         process.finished.clear()
@@ -103,18 +111,27 @@ class DiskPort:
             self._later()
         for event in finished:
             if isinstance(event, DiskDone):
-                self._synced(event.ticket)
+                if self._synced(event.ticket):
+                    self._lose_power()
+                    return
             elif isinstance(event, DiskFailed):
                 process.world.coverage["syncs failed"] += 1
             process.deliver(event)
 
-    def _synced(self, ticket: int) -> None:
+    def _lose_power(self) -> None:
+        self._process.end(power=True, restart=self._process.troubles.power_returns)
+
+    def _synced(self, ticket: int) -> bool:
+        """See a job done; tell whether the power goes before anybody hears of it."""
         if not self._is_repaired:
             self._is_repaired = True
             self._process.world.checks.repaired(self._process.id, self._durable)
-        written = self._written.pop(ticket, None)
-        if written is not None and self._durable.take(written):
+        _, written = self._written.pop(ticket, (None, None))
+        if written is None:
+            return False
+        if self._durable.take(written):
             self._process.world.coverage["logs truncated"] += 1
+        return written.install is not None and self._process.troubles.trips("install")
 
     def _note(self, operation: DiskOperation) -> None:
         world = self._process.world

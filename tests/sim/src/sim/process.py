@@ -63,6 +63,7 @@ TURN_US = 5  # between an event and the Continue that it makes necessary
 DISK_US_MAX = (250, 2_000, 15_000)  # of one operation; each member's disk has one of these
 SEGMENT_BYTES = 1 << 13  # small, so that a run rolls and cuts
 RESTART_US = (50_000, 400_000)  # until a process that halted is started again
+RELAPSE_OPERATIONS_MAX = 5  # of the disk, from a start until the power goes again
 
 
 class Surroundings(Protocol):
@@ -73,6 +74,7 @@ class Surroundings(Protocol):
     trace: Trace
     checks: Checks
     coverage: Coverage
+    events: int  # that members handled
 
     def carry(self, sender: "Process", message: PeerMessage) -> None:
         """Bring a message to a member."""
@@ -128,10 +130,32 @@ class Troubles:
     disk_factor: int = 1  # how much slower its disk is
     disk_hangs: int = 0  # how many faults make it hang
     crash_after: int | None = None  # so many operations of the disk the power goes
-    crash_behind: str = ""  # the power goes behind the next such operation, "write" or "folder"
+    crash_behind: str = ""  # the power goes behind the next such: "write", "folder" or "install"
+    relapses: int = 0  # at so many more starts it goes again soon: recovery is cut short
+    power_returns: bool = False  # by itself, and then the process starts
     shortages: int = 0  # how many faults leave it no space for a snapshot
     log_flipped: bool = False  # the log on disk is not what was written
     store_fails: bool = False  # the next transaction fails
+
+    def disarm(self) -> None:
+        """Let the power stay."""
+        self.crash_after = None
+        self.crash_behind = ""
+        self.relapses = 0
+        self.power_returns = False
+
+    def heal(self) -> None:
+        """Let all be over, but for what is damaged for good."""
+        self.disarm()
+        self.disk_factor = 1
+        self.disk_hangs = self.shortages = 0
+        self.store_fails = False
+
+    def relapse(self, random: Random) -> None:
+        """See a start: the power may go again within what it does first."""
+        if self.relapses:
+            self.relapses -= 1
+            self.crash_after = random.randrange(RELAPSE_OPERATIONS_MAX)
 
     def power_goes(self) -> bool:
         """Count an operation of the disk; tell whether the power goes before it."""
@@ -152,6 +176,10 @@ class Troubles:
                 found = "folder"
             case _:
                 return False
+        return self.trips(found)
+
+    def trips(self, found: str) -> bool:
+        """Tell whether the power goes behind this, and let that happen once."""
         if self.crash_behind != found:
             return False
         self.crash_behind = ""
@@ -182,6 +210,7 @@ class Process:
         self.paused = False
         self.removed = False  # and knows it
         self.has_run = False
+        self.is_stopping = False  # SIGTERM came
         self._last_configuration = (0, Configuration(frozenset(founders)))  # when it ended
         self.troubles = Troubles()
         self.senses = Senses(self)
@@ -265,7 +294,8 @@ class Process:
             recovered = WatchedLog(SEGMENT_BYTES).recover(self.disk)
         self.life = Life()
         self.has_run = True
-        self.paused = False
+        self.paused = self.is_stopping = False
+        self.troubles.relapse(self.random)
         if not isinstance(recovered.log, WatchedLog):
             raise TypeError("recovery made a log of another class")
         self.log = recovered.log
@@ -273,6 +303,7 @@ class Process:
         installed = recovered.installed.index if recovered.installed else 0
         self.store = SimStore(self._folder, installed)
         self.store.is_full = self.disk.is_full
+        self.world.coverage["switches finished at a start"] += self.store.has_switched
         machine = Machine(self.store)
         durable = Durable.found(recovered)
         self.world.checks.started(self.id, durable, recovered.entries, machine.applied_index)
@@ -331,7 +362,21 @@ class Process:
 
     def stop(self) -> None:
         """Ask the process to end, as SIGTERM does."""
+        self.is_stopping = True
         self.deliver(StopRequested())
+
+    def heal(self) -> None:
+        """Run, on a machine with which all is well."""
+        self.troubles.heal()
+        self.disk.is_failing = False
+        self.fill(is_full=False)
+        self.senses.drift(1000)
+        if self.alive and self.is_stopping:
+            self.end(power=False)  # as SIGKILL after a while
+        if not self.alive:
+            self.start()
+        elif self.paused:
+            self.resume()
 
     def pause(self) -> None:
         """Stop handling events, as SIGSTOP does."""
@@ -359,6 +404,7 @@ class Process:
         node = self.node
         if node is None:
             return
+        self.world.events += 1
         self._note(describe(event))
         self._look(event)
         try:

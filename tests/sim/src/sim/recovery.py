@@ -1,8 +1,12 @@
 """The end of a run: a quorum alone has to work again, then all of them, and all is judged."""
 
-from collections.abc import Sequence
+import enum
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import chain, combinations
 from random import Random
 
+from inventory.v1 import inventory_pb2
 from linearizability import Operation as Judged
 from linearizability import check
 from linearizability.history import NEVER_NS
@@ -10,78 +14,124 @@ from raft import quorum
 from raft.messages import Configuration
 from raft.ready import Role
 
-from sim.checks import State, check_history
-from sim.clients import Client, Read
+from sim.checks import State, check_history, check_work
+from sim.clients import RESTOCK, Client, Read
 from sim.clients import Operation as Asked
 from sim.process import Process
 from sim.violation import LivenessViolation, SafetyViolation
-from sim.world import ADMIN, GATEWAYS, World
+from sim.world import ADMIN, EVENTS_MIN, GATEWAYS, World
 
-QUORUM_TICKS_MAX = 400  # ten seconds, to elect, to catch up and to commit a write
-ANSWERS_TICKS_MAX = 400
-AGREE_TICKS_MAX = 800
-JOIN_TICKS_MAX = 1_600  # for those whose disks are empty, one after the other
+# Each is some four times what the longest of some hundred seeds took.
+ELECT_TICKS_MAX = 160
+ANSWERS_TICKS_MAX = 300
+PROBE_TICKS_MAX = 440
+LEVEL_TICKS_MAX = 160
+AGREE_TICKS_MAX = 320
+JOIN_TICKS_MAX = 480  # for those whose disks are empty, one after the other
+WORK_TICKS_MAX = 480  # until enough has happened
 CHECKPOINT_TICKS = 40  # between two tries
+
+
+class Others(enum.Enum):
+    """What becomes of those outside of the quorum, while it has to work without them."""
+
+    APART = "apart"
+    DEAF = "deaf"  # they are heard, and may try to disturb
+    MUTE = "mute"
+    UNWELL = "unwell"  # they are heard and hear; who leads is one of them, and its machine is ill
 
 
 def recover(world: World) -> str:
     """Require that the cluster works again; return the hash of the state that all have."""
     for client in world.clients:
         client.stopping = True
-    world.misfortune.end_all()
-    members = smallest_quorum(world)
-    _leave_alone(world, members)
-    _work_again(world, members)
+    world.misfortune.leave()
+    random = Random(f"{world.plan.seed} quorum")
+    others = random.choice([*Others, Others.UNWELL, Others.UNWELL])  # who leads is often inside
+    spared = world.leader() if others is Others.UNWELL else None
+    members = smallest_quorum(world, random, spared)
+    if others is Others.DEAF and world.leader() not in members:
+        others = Others.APART  # it could still make other voters, and be heard
+    _leave_alone(world, members, others, random)
+    _work_again(world, members, world.running() if others is Others.UNWELL else members)
     world.network.heal()
     for process in world.processes.values():
-        if not process.alive and not process.is_spare:
-            process.start()
+        if not process.is_spare:
+            process.heal()
+    _join(world)
+    _work_on(world)
     return _agree(world)
 
 
-def smallest_quorum(world: World) -> list[Process]:
+def smallest_quorum(world: World, random: Random, spared: Process | None) -> list[Process]:
     """Choose voters with safe disks that are a majority, whichever configuration is in force.
 
-    That is the one that was applied last, or one that somebody's log holds behind it.
+    That is the one that was applied last, or one that somebody's log holds behind it who will be
+    heard. They are a majority without `spared` where that can be.
     """
     safe = [one for one in world.processes.values() if one.has_run and not world.is_frail(one)]
-    held = [one.configuration for one in safe]
+    held = [one.configuration for one in (*safe, spared) if one is not None]
     newer = [known for index, known in held if index > world.checks.configuration_index]
-    configurations = [world.checks.configuration, *newer]
+    configurations = list(map(_voters, [world.checks.configuration, *newer]))
     chosen = list(safe)
-    random = Random(f"{world.plan.seed} quorum")
-    for process in random.sample(safe, len(safe)):
+    for process in sorted(random.sample(safe, len(safe)), key=lambda one: one is not spared):
         fewer = [one for one in chosen if one is not process]
-        if all(_is_quorum(fewer, configuration) for configuration in configurations):
+        if _are_quorum(fewer, configurations):
             chosen = fewer
-    if not all(_is_quorum(chosen, configuration) for configuration in configurations):
+    if not _are_quorum(chosen, configurations):
         raise RuntimeError(f"the plan left no safe quorum of {configurations}")
     return chosen
 
 
-def _is_quorum(members: Sequence[Process], configuration: Configuration) -> bool:
-    return quorum.reached(configuration.voters, [one.id for one in members])
+def _voters(configuration: Configuration) -> Sequence[frozenset[int]]:
+    """Return who may be the voters soon: the leader promotes learners, which then may be away."""
+    learners = sorted(configuration.learners)
+    promoted = (combinations(learners, count) for count in range(len(learners) + 1))
+    return [configuration.voters.union(some) for some in chain.from_iterable(promoted)]
 
 
-def _leave_alone(world: World, members: Sequence[Process]) -> None:
-    """Heal these, and let the others neither hear nor be heard."""
-    world.network.heal()
-    names = {process.name for process in members}
-    others = world.processes.keys() - names
-    world.network.cut(sorted({*names, *GATEWAYS}), sorted(others))
-    world.network.cut(sorted(others), sorted({*names, *GATEWAYS}))
+def _are_quorum(
+    members: Sequence[Process], configurations: Iterable[Iterable[frozenset[int]]]
+) -> bool:
+    ids = [one.id for one in members]
+    return all(quorum.reached(one, ids) for one in chain.from_iterable(configurations))
+
+
+def _leave_alone(world: World, members: Sequence[Process], others: Others, random: Random) -> None:
+    """Heal these; leave the others as they are: dead, paused, hung, full, cut from each other."""
+    names = {*(process.name for process in members), *GATEWAYS}
+    inside, outside = sorted(names), sorted(world.processes.keys() - names)
+    world.network.heal_among(names)
+    if others in {Others.APART, Others.DEAF}:
+        world.network.cut(inside, outside)
+    if others in {Others.APART, Others.MUTE}:
+        world.network.cut(outside, inside)
+    leader = world.leader()
     for process in members:
-        if not process.alive:
-            process.start()
-    world.trace.add(world.timeline.now_us, "world", f"only {sorted(names)}")
+        process.heal()
+    if others is Others.UNWELL:
+        world.network.heal()
+        if leader is not None and leader not in members:
+            _sicken(leader, random)
+    text = f"only {inside}, others {others.value}"
+    world.trace.add(world.timeline.now_us, "world", text)
 
 
-def _work_again(world: World, members: Sequence[Process]) -> None:
-    """Wait until they have a leader, answered everybody, committed a write, and are level."""
+def _sicken(leader: Process, random: Random) -> None:
+    """Let a leader have a machine with which it cannot lead."""
+    if random.getrandbits(1):
+        leader.troubles.disk_hangs += 1
+    else:
+        leader.fill(is_full=True)
+    leader.world.coverage["leaders that could not lead"] += 1
+
+
+def _work_again(world: World, members: Sequence[Process], leaders: Sequence[Process]) -> None:
+    """Wait until one of `leaders` leads, all are answered, a write is committed, all is applied."""
     whom = sorted(process.name for process in members)
     world.run_until(
-        lambda: any(process.role is Role.LEADER for process in members),
-        QUORUM_TICKS_MAX,
+        lambda: any(process.role is Role.LEADER for process in leaders),
+        ELECT_TICKS_MAX,
         f"{whom} elect a leader",
     )
     clients = world.clients
@@ -89,13 +139,20 @@ def _work_again(world: World, members: Sequence[Process]) -> None:
         lambda: all(client.idle for client in clients), ANSWERS_TICKS_MAX, f"{whom} answer"
     )
     probe(world, clients[0], whom)
-    world.run_until(lambda: are_level(members), QUORUM_TICKS_MAX, f"{whom} are level")
+
+    def level() -> bool:
+        nodes = [process.raft for process in members if process.raft is not None]
+        return all(node.applied_index == world.checks.last_index for node in nodes)
+
+    world.run_until(level, LEVEL_TICKS_MAX, f"{whom} are level")
 
 
 def probe(world: World, client: Client, whom: Sequence[str]) -> None:
-    """Require a committed write."""
-    client.mutate()
-    world.run_until(lambda: client.idle, QUORUM_TICKS_MAX, f"{whom} commit a write")
+    """Require a committed write, of a kind that nothing refuses."""
+    client.mutate(RESTOCK)
+    world.run_until(lambda: client.idle, PROBE_TICKS_MAX, f"{whom} commit a write")
+    if not client.history[-1].acknowledged:
+        raise LivenessViolation(f"{whom} refuse a write: {client.history[-1]}")
 
 
 def are_level(members: Sequence[Process]) -> bool:
@@ -108,23 +165,43 @@ def are_level(members: Sequence[Process]) -> bool:
     return all(node.applied_index == node.last_index == last_index for node in nodes)
 
 
-def _agree(world: World) -> str:
-    """Wait until all who take part are level, and have the same state."""
-
-    def level() -> bool:
-        taking_part = participants(world)
-        return are_level(taking_part) and len(taking_part) == count(world)
+def _join(world: World) -> None:
+    """Wait until all who run are voters, and level."""
 
     def joined() -> bool:
         voters = world.checks.configuration.voters
-        return level() and all(one.id in voters and not one.removed for one in world.running())
+        is_level = _are_all_level(world)
+        return is_level and all(one.id in voters and not one.removed for one in world.running())
 
     world.run_until(joined, JOIN_TICKS_MAX, "all who run are voters, and level")
+
+
+def _are_all_level(world: World) -> bool:
+    """Tell whether all who should take part do, and are level."""
+    taking_part = participants(world)
+    return are_level(taking_part) and len(taking_part) == count(world)
+
+
+def _work_on(world: World) -> None:
+    """Let clients work on where a run saw little before, and wait until they are answered."""
+    for client in world.clients:
+        client.stopping = False
+        client.start()
+    world.run_until(lambda: world.events >= EVENTS_MIN, WORK_TICKS_MAX, "enough happens")
+    for client in world.clients:
+        client.stopping = True
+    world.run_until(
+        lambda: all(client.idle for client in world.clients), ANSWERS_TICKS_MAX, "all answer"
+    )
+
+
+def _agree(world: World) -> str:
+    """Wait until all who take part are level, and have the same state."""
     for _ in range(AGREE_TICKS_MAX // CHECKPOINT_TICKS):
         world.checkpoint()
         _pass(world, CHECKPOINT_TICKS)
         hashes = [one.node.view().state_hash for one in participants(world) if one.node is not None]
-        if len({one.index for one in hashes}) == 1 and hashes[0].index and level():
+        if len({one.index for one in hashes}) == 1 and hashes[0].index and _are_all_level(world):
             if len({one.sha256 for one in hashes}) > 1:
                 raise SafetyViolation(f"states differ: {hashes}")
             return hashes[0].sha256
@@ -151,18 +228,30 @@ def count(world: World) -> int:
 def judge(world: World) -> None:
     """Compare what clients were told with each other, and with what is there."""
     history = [operation for client in world.clients for operation in client.history]
+    world.coverage["outcomes left unknown"] += sum(one.given_up for one in history)
     start = world.start_levels
+    known = [one for one in (_known(world, operation) for operation in history) if one is not None]
     for process in participants(world):
         state: State = process.audit(ADMIN, start)
-        check_history(history, start, state)
+        check_history(known, start, state)
     reads = [read for client in world.clients for read in client.reads]
-    verdict = check([*map(_mutation, filter(_counts, history)), *_looks(reads)], start)
+    check_work(history, reads)
+    verdict = check([*map(_mutation, history), *_looks(reads)], start)
     if not verdict.ok:
         raise SafetyViolation(f"not linearizable: {verdict.explanation}")
 
 
-def _counts(operation: Asked) -> bool:
-    return operation.refused in {"", "INSUFFICIENT_STOCK"}
+def _known(world: World, operation: Asked) -> Asked | None:
+    """Return an operation as it ended, also where nobody waited for that; None: it never was."""
+    if not operation.given_up:
+        return operation
+    kept = world.ledger.outcomes.get((ADMIN, operation.request_id))
+    if kept is None:
+        return None
+    outcome = inventory_pb2.Outcome.FromString(kept)
+    found = replace(operation, return_us=world.timeline.now_us)
+    found.settle(outcome, outcome.error if outcome.HasField("error") else None)
+    return found
 
 
 def _mutation(operation: Asked) -> Judged:

@@ -23,7 +23,7 @@ class Result:
     plan: Plan
     violation: str  # the first line says what; empty when all held
     digest: str  # of the trace
-    events: int
+    events: int  # that members handled
     coverage: Coverage
     terms: int
     entries: int  # applied
@@ -82,7 +82,7 @@ def run_plan(plan: Plan, *, keep_trace: bool = False) -> Result:
         plan=plan,
         violation=violation,
         digest=world.trace.digest,
-        events=world.trace.count,
+        events=world.events,
         coverage=world.coverage,
         terms=len(world.checks.leaders),
         entries=world.checks.last_index,

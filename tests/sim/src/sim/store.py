@@ -70,7 +70,8 @@ class SimStore:
         self.condemned = ""
         self.is_failing = False  # the next flush fails, as a sync of the database does
         path = self._path(installed_index)
-        if installed_index and not path.exists():
+        self.has_switched = bool(installed_index) and not path.exists()
+        if self.has_switched:
             self._switch(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._database = _open(path)

@@ -72,6 +72,7 @@ class SnapshotStreams:
             sender.deliver(SnapshotSent(peer_id, header.meta.index, installed=False))
             return
         if self.flips:
+            self._coverage["snapshots flipped"] += 1
             at = self._random.randrange(len(data))
             flipped = bytes([data[at] ^ 1 << self._random.randrange(8)])
             data = data[:at] + flipped + data[at + 1 :]

@@ -22,7 +22,7 @@ from raft.ready import Role
 from sim.checks import Checks
 from sim.clients import Client, Horizon
 from sim.coverage import Coverage
-from sim.faults import Plan
+from sim.faults import MORE_US, Plan
 from sim.gateway import GatewayProcess
 from sim.ledger import Ledger
 from sim.misfortune import Misfortune
@@ -41,12 +41,13 @@ CLUSTER_ID = "cluster"
 ITEMS = 3
 STOCK = 30  # of each item at the start
 CLIENTS = 6
+RESTLESS = 1  # the client that now and then does not wait for an outcome
 READERS = 2  # of them, one at each gateway
 ADMIN = 2  # a user id, in the order of the first state
 CHECKPOINT_US = 900_000  # from one to the next
 CHECKPOINT_SESSION = 0  # of no gateway
-EVENTS_MIN = 5_000  # a run with fewer goes on for a while when the last fault is over
-CALM_TICKS_MAX = 400
+EVENTS_MIN = 5_000  # that members handle: a run with fewer goes on for a while
+MORE_TICKS_MAX = MORE_US // TICK_US
 TRACE_LINES = 2_000  # kept to look at when a run fails
 NO_PASSWORD = "$argon2id$none"  # noqa: S105 - a hash that no password has
 
@@ -82,6 +83,7 @@ class World:
         self.misfortune = Misfortune(self, self.operators)
         self.horizon = Horizon(ITEMS)
         self.clients = [self._client(number) for number in range(CLIENTS)]
+        self.events = 0  # that members handled
         self._closed = False
 
     def _random(self, what: str) -> Random:
@@ -105,6 +107,7 @@ class World:
             self.horizon,
             self.ledger,
             only_reads=number >= CLIENTS - READERS,
+            gives_up=number == RESTLESS,
         )
 
     def live(self) -> None:
@@ -123,8 +126,8 @@ class World:
             delay_us = fault.at_us - self.timeline.now_us
             self.timeline.after(delay_us, partial(self.misfortune.begin, fault))
         self.timeline.run_until(self.plan.duration_us)
-        for _ in range(CALM_TICKS_MAX):
-            if self.trace.count >= EVENTS_MIN:
+        for _ in range(MORE_TICKS_MAX):
+            if self.events >= EVENTS_MIN:
                 break
             self.timeline.run_until(self.timeline.now_us + TICK_US)
 
@@ -288,6 +291,8 @@ def settings_of(member: int, name: str, founders: dict[int, str]) -> NodeSetting
         log_tail_bytes=1 << 14,
         full_retry_ticks=8,
         disk_hung_ticks=20,
+        flush_hung_ticks=20,
+        clock_leap_ms_max=30_000,
         checkpoint_ticks=80,
         checkpoint_gap_ticks=80,
         entries_per_append_max=8,

@@ -1,0 +1,42 @@
+"""The program that runs many seeds says when they show nothing."""
+
+from collections.abc import Iterator
+
+import pytest
+import sim.__main__ as program
+from sim.coverage import Coverage, names
+from sim.faults import draw_plan
+from sim.run import Result
+
+
+def ran(seeds: int, *never: str) -> list[Result]:
+    """Return runs in which all held, and everything happened but this."""
+    coverage = Coverage({name: 1 for name in names() if name not in never})
+    return [
+        Result(draw_plan(seed), "", "", 5_000, coverage, 1, 1, 1, 1, "", ())
+        for seed in range(seeds)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "never", "status"),
+    [(200, (), 0), (200, ("halts",), 1), (200, ("fault power",), 1), (199, ("halts",), 0)],
+    ids=["all", "a happening", "a fault", "few seeds"],
+)
+def test_many_seeds_fail_where_something_never_happened(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    seeds: int,
+    never: tuple[str, ...],
+    status: int,
+) -> None:
+    """In few seeds it may be chance."""
+
+    def results(*_: object) -> Iterator[Result]:
+        yield from ran(seeds, *never)
+
+    monkeypatch.setattr(program, "results", results)
+    monkeypatch.setattr("sys.argv", ["sim", "--seeds", str(seeds)])
+    assert program.main() == status
+    said = capsys.readouterr().out
+    assert (f"never happened in {seeds} seeds: {' '.join(never)}" in said) == bool(status)
