@@ -389,6 +389,22 @@ class TestClocks:
         assert skews == [10_000, 0, 0]
         assert sum(hands[number].leads for number in (2, 3)) == 1
 
+    def test_it_does_not_hand_over_to_another_that_is(self, tmp_path: Path) -> None:
+        """Two of five would pass the lead to each other, and neither stamp anything."""
+        hands = Hands(tmp_path, 5, change=often)
+        leader = hands.elect(4)
+        for number in (4, 5):
+            hands[number].clock.wrong_ms = number * 10_000
+        surveys, raft = leader.node._surveys, leader.node._raft
+        surveys._serving.clocks.clear()
+        for number in (1, 2, 3, 5):
+            clock = hands[number].clock
+            surveys._serving.clocks.measured(number, clock.elapsed_ms(), clock.now_ms())
+        assert surveys.successor(raft) == 1
+        for number, reply in surveys._replies.items():
+            surveys._replies[number] = replace(reply, is_stuck=number < 4)
+        assert surveys.successor(raft) == 0
+
     @pytest.mark.parametrize("days", [1, 2])
     def test_a_clock_that_leaps_is_not_believed_on_its_word(
         self, tmp_path: Path, days: int

@@ -449,7 +449,7 @@ MUTANTS = (
     Mutant(keeps_what_conflicts, CoreSeed(0)),
     Mutant(cuts_without_a_conflict, CoreSeed(0)),
     Mutant(reads_without_a_round, CoreSeed(13)),
-    Mutant(reads_without_a_round, NodeSeed(77)),
+    Mutant(reads_without_a_round, NodeSeed(65)),
     Mutant(keeps_the_tail_behind_a_snapshot, CoreSeed(55)),
     Mutant(hears_older_terms, CoreSeed(1)),
     Mutant(acknowledges_before_the_sync, CoreSeed(0)),
