@@ -59,6 +59,11 @@ def stream(hands: Hands, sender: Member, recipient: Member) -> list[str]:
     return [answer[4] for answer in recipient.transport.chunk_answers[before:]]
 
 
+def stream_index(sender: Member) -> int:
+    """Return the index of a member's newest stream."""
+    return sender.transport.streams[-1][2].meta.index
+
+
 def begin_to_switch(hands: Hands, member: Member) -> SnapshotHeader:
     """Bring the newest stream of member 1 to where the store is to switch, and hold that there."""
     _, term, header, path = hands[1].transport.streams[-1]
@@ -80,10 +85,25 @@ def applied(member: Member) -> int:
 class TestWithoutSpace:
     """A snapshot that finds none is tried again later; nobody halts, and writes go on."""
 
+    def test_a_leader_without_space_for_a_copy_hands_over(self, tmp_path: Path) -> None:
+        """Who is behind gets it from the next; and the lead does not come back soon."""
+        hands = missing(tmp_path, 3)
+        leader = hands[1]
+        leader.store.is_short = True
+        meet(hands, 3)
+        hands.pass_time(2 * leader.settings.survey_ticks)
+        assert hands[2].leads
+        assert set(stream(hands, hands[2], hands[3])) == {""}
+        hands[2].handle(SnapshotSent(3, stream_index(hands[2]), installed=True))
+        hands.pass_time(4)
+        assert applied(hands[3]) == applied(hands[2])
+        assert hands[2].node._surveys.successor(hands[2].node._raft) == 3
+
     def test_a_copy_rests_longer_and_longer_and_is_made_once_there_is_space(
-        self, tmp_path: Path
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A bounded number of tries, a pin for none of them, and no refusal of any write."""
+        monkeypatch.setattr(Surveys, "relieve", lambda *_: None)  # as where nobody else can lead
         hands = missing(tmp_path, 3)
         leader = hands[1]
         leader.store.is_short = True

@@ -328,9 +328,13 @@ def test_a_log_that_forgets_is_found(after: Durable) -> None:
 
 def test_a_log_that_an_unsynced_batch_has_changed_forgets_nothing() -> None:
     """It may have got there in time."""
-    before = durable(HardState(2, 1), 1, 1)
-    assert not before.forgotten_by(durable(HardState(3, 0), 1, 1, 2))
-    assert not before.forgotten_by(durable(HardState(2, 1), 2))
+    before = durable(HardState(4, 1), 1, 3)
+    before.pending = Written(HardState(5, 0), None, (Entry(2, 2, EntryKind.NOOP, b""),))
+    assert not before.forgotten_by(durable(HardState(5, 0), 1, 2)), "of an earlier term: seed 138"
+    assert not before.forgotten_by(durable(HardState(4, 1), 1, 3))
+    assert before.forgotten_by(durable(HardState(5, 0), 1))
+    before.pending = None
+    assert before.forgotten_by(durable(HardState(5, 0), 1, 2))
 
 
 def test_a_vote_whose_sync_failed_may_be_there_at_the_next_start() -> None:

@@ -15,7 +15,6 @@ from raft.ready import Leadership, Ready, Role
 from inventory_node import events
 from inventory_node.answers import Answers
 from inventory_node.applying import Applying
-from inventory_node.clocks import Clocks
 from inventory_node.codec import decode_configuration, encode_configuration
 from inventory_node.flushing import Flushing, LogTail
 from inventory_node.journal import Journal
@@ -58,8 +57,7 @@ class Node:
         retry_ticks = settings.full_retry_ticks
         self._journal = Journal(recovered.log, ports.disk, recovered.repair, retry_ticks)
         self._answers = Answers(ports.transport, self._raft.term)
-        clocks = Clocks(ports.clock, settings.clock_ahead_ms_max)
-        self._stamps = Stamps(settings, ports.clock, clocks, machine.stamp_ms, recovered.entries)
+        self._stamps = Stamps(settings, ports.clock, machine.stamp_ms, recovered.entries)
         self._proposals = Proposals(settings, self._answers, self._stamps)
         applied = (entry for entry in recovered.entries if entry.index <= machine.applied_index)
         tail = LogTail(settings, applied)
@@ -70,9 +68,12 @@ class Node:
         self._reading = Reading(settings, self._answers, machine, ports)
         self._outgoing = Outgoing(ports.store, ports.transport, retry_ticks)
         self._incoming = Incoming(settings.member_id, ports.store, ports.transport)
-        self._space = Space(self._journal, self._flushing, self._incoming, ports.observer)
+        self._space = Space(
+            self._journal, self._flushing, self._incoming, self._outgoing, ports.observer
+        )
         self._membership = Membership(settings, self._answers, ports)
         self._membership.configured(self._raft.configuration)
+        clocks = self._stamps.clocks
         serving = Serving(self._proposals, self._reading, self._outgoing, self._space, clocks)
         self._surveys = Surveys(settings, ports, machine, self._flushing, serving)
         self._leaving = False  # the lead is being handed over, then this member stops
@@ -89,10 +90,7 @@ class Node:
 
     @property
     def stopped(self) -> bool:
-        """Whether StopRequested came, and what was applied since is durable where there is space.
-
-        What is not is in the log, as is a snapshot that the store has not switched to.
-        """
+        """Whether StopRequested came and all is written that can be; the log has the rest."""
         return self._stopping and self._journal.is_at_rest and self._flushing.is_at_rest
 
     def handle(self, event: events.Event) -> None:
@@ -329,8 +327,7 @@ class Node:
 
     def _stop(self) -> None:
         """Fall silent, send everybody away, and make durable what is applied."""
-        self._leaving = False
-        self._stopping = True
+        self._leaving, self._stopping = False, True
         self._proposals.leadership_changed(0)
         self._reading.stop()
         self._flushing.ask(self._machine.applied_index)

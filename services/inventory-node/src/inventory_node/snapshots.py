@@ -27,6 +27,7 @@ ROUND_TICKS = 4  # whoever is no further behind has caught up: far less than the
 SILENT_ROUNDS_MAX = 100  # of a peer that starts again, or is busy with the state that it got
 ENTRY_BYTES = 200  # of memory that an entry takes besides its payload, as measured
 DOUBLINGS_MAX = 4  # of the rest after a snapshot that failed
+SHORT_TIMES = 8  # as long as the longest rest a want of space is remembered
 NOT_APPLIED = "this member's log holds that much, and it is not applied yet: ask again"
 
 
@@ -121,6 +122,7 @@ class Rests:
     def __init__(self, retry_ticks: int) -> None:
         """Begin with nobody who waits; `retry_ticks` is the first rest."""
         self._retry_ticks = retry_ticks
+        self.longest_ticks = retry_ticks << DOUBLINGS_MAX
         self._failures: dict[int, int] = {}  # in a row
         self._ticks: dict[int, int] = {}  # that are left
 
@@ -170,12 +172,18 @@ class Outgoing:
         self._ticket = 0
         self._rests = Rests(retry_ticks)
         self._pins = Pins()
+        self._short_ticks = 0  # for which it counts as short of space
         self.forbidden = False  # the state is not fit to be given away
 
     @property
     def pinned_index(self) -> int | None:
         """Above which the log may not be given up; None where all of it may."""
         return self._pins.index
+
+    @property
+    def is_short(self) -> bool:
+        """Whether there was no space for a copy lately: peers that are behind get none here."""
+        return self._short_ticks > 0
 
     def noted(self, ready: Ready) -> None:
         """Queue peers that are behind the log; see it grow, and give up pins that keep too much.
@@ -191,6 +199,7 @@ class Outgoing:
 
     def tick(self) -> None:
         """Let time pass: after a failure, and for peers that catch up."""
+        self._short_ticks = max(0, self._short_ticks - 1)
         self._rests.tick()
         self._pins.tick()
 
@@ -230,6 +239,7 @@ class Outgoing:
         """
         if self._peer is None or event.ticket != self._ticket:
             return
+        self._short_ticks = 0 if event.path else SHORT_TIMES * self._rests.longest_ticks
         index = event.header.meta.index
         is_of_use = self._peer in self._pins and index >= raft.first_index - 1
         if self.forbidden or not event.path or not is_of_use:

@@ -9,19 +9,25 @@ from inventory_node.events import DiskFull, StoreFull
 from inventory_node.flushing import Flushing
 from inventory_node.journal import Journal
 from inventory_node.ports import Observer
-from inventory_node.snapshots import Incoming
+from inventory_node.snapshots import Incoming, Outgoing
 
 
 class Space:
     """Knows whether log and database have found space, and are of one time."""
 
     def __init__(
-        self, journal: Journal, flushing: Flushing, incoming: Incoming, observer: Observer
+        self,
+        journal: Journal,
+        flushing: Flushing,
+        incoming: Incoming,
+        outgoing: Outgoing,
+        observer: Observer,
     ) -> None:
         """Begin with space enough."""
         self._journal = journal
         self._flushing = flushing
         self._incoming = incoming
+        self._outgoing = outgoing
         self._observer = observer
         self._was_full = False
 
@@ -39,9 +45,11 @@ class Space:
     def is_stuck(self) -> bool:
         """Whether a leader hands over, to a member that is better off.
 
-        It has no space, or its database hangs or is still to switch to a snapshot.
+        It has no space, not even for a copy that a peer waits for, or its database hangs or is
+        still to switch to a snapshot.
         """
-        return self.is_full or self._flushing.hangs or self.is_replacing
+        is_behind = self._flushing.hangs or self.is_replacing
+        return self.is_full or self._outgoing.is_short or is_behind
 
     @property
     def is_at_risk(self) -> bool:

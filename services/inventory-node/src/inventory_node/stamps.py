@@ -28,14 +28,13 @@ class Stamps:
         self,
         settings: NodeSettings,
         clock: Clock,
-        clocks: Clocks,
         snapshot_ms: int,
         entries: Iterable[Entry],
     ) -> None:
         """Begin with the state's own time and the entries behind it."""
         self._settings = settings
         self._clock = clock
-        self._clocks = clocks
+        self.clocks = Clocks(clock, settings.clock_ahead_ms_max)
         self._last_ms = snapshot_ms
         self._unread: Entry | None = None
         self._held = False
@@ -47,7 +46,7 @@ class Stamps:
         if self._held:
             return True
         ahead_ms = self._clock.now_ms() - self._read_ms()
-        return ahead_ms > self._settings.clock_leap_ms_max and not self._clocks.is_trusted
+        return ahead_ms > self._settings.clock_leap_ms_max and not self.clocks.is_trusted
 
     def note(self, entries: Iterable[Entry]) -> None:
         """See entries that were added to the log; the newest command has the latest stamp."""

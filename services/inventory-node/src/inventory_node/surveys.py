@@ -186,26 +186,28 @@ class Surveys:
         self._agreement.told(message.sender, message.index, message.sha256)
 
     def successor(self, raft: RawNode) -> int:
-        """Return who had best lead: of those that can, who holds most of the log; 0: anybody.
+        """Return who had best lead: of those that can, who holds most of the log; 0: anybody."""
+        return self._best(raft, raft.followers)
 
-        Who is out of service, stuck or ahead of the voters' time cannot.
+    def _best(self, raft: RawNode, peers: Iterable[int]) -> int:
+        """Return the best of some peers, who is ahead of the voters' time last; 0: none can lead.
+
+        Who is out of service or stuck cannot.
         """
-        return self._successor(raft, raft.followers)
+        fit = [peer for peer in peers if self._is_fit(raft, peer)]
+        return _furthest(raft, self._in_time(raft, fit)) or _furthest(raft, fit)
 
-    def _successor(self, raft: RawNode, peers: Iterable[int]) -> int:
-        """Return the best of some peers; 0 where none can lead."""
-        best, match = 0, -1
-        voters = raft.configuration.voters
-        skews = self._serving.clocks.skews_ms(raft.id, voters)
-        for peer in peers:
-            follower, reply = raft.followers.get(peer), self._replies.get(peer)
-            if follower is None or not follower.is_present or peer not in voters:
-                continue
-            unfit = reply is not None and (reply.is_diverged or reply.is_stuck)
-            is_ahead = skews.get(peer, 0) > self._settings.clock_ahead_ms_max
-            if not unfit and not is_ahead and follower.match_index > match:
-                best, match = peer, follower.match_index
-        return best
+    def _is_fit(self, raft: RawNode, peer: int) -> bool:
+        follower, reply = raft.followers.get(peer), self._replies.get(peer)
+        can_lead = peer in raft.configuration.voters and not (
+            reply is not None and (reply.is_diverged or reply.is_stuck)
+        )
+        return can_lead and follower is not None and follower.is_present
+
+    def _in_time(self, raft: RawNode, peers: Iterable[int]) -> list[int]:
+        """Return who of some peers is not ahead of the voters' time."""
+        skews = self._serving.clocks.skews_ms(raft.id, raft.configuration.voters)
+        return [one for one in peers if skews.get(one, 0) <= self._settings.clock_ahead_ms_max]
 
     def _look_at_clocks(self, raft: RawNode) -> None:
         """Hand over when this member's clock is far ahead: its stamps would drag the log along."""
@@ -214,7 +216,8 @@ class Surveys:
             self._ports.observer.warned("clock_ahead", f"by {self._skew_ms} ms: hands over")
         self._was_ahead = is_ahead
         if is_ahead:
-            self._hand_over(raft, self.successor(raft))
+            fit = [peer for peer in raft.followers if self._is_fit(raft, peer)]
+            self._hand_over(raft, _furthest(raft, self._in_time(raft, fit)))
 
     def _judge_clock(self, raft: RawNode) -> bool:
         """Hold this leader's clock against the others'; return whether it is far ahead."""
@@ -226,7 +229,7 @@ class Surveys:
         """Let another lead, where this member leads and is stuck: one that says that it is not."""
         leads = raft.role is Role.LEADER and raft.term == self._term
         if leads and self._serving.space.is_stuck:
-            self._hand_over(raft, self._successor(raft, self._replies))
+            self._hand_over(raft, self._best(raft, self._replies))
 
     def _hand_over(self, raft: RawNode, successor: int) -> None:
         if successor and not raft.transferring:
@@ -259,3 +262,8 @@ class Surveys:
         serving.outgoing.forbid()
         self._ports.store.condemn(self._agreement.problem)
         self._ports.observer.warned("diverged", self._agreement.problem)
+
+
+def _furthest(raft: RawNode, peers: Iterable[int]) -> int:
+    """Return who of some peers holds most of the log; 0 for none."""
+    return max(peers, key=lambda one: raft.followers[one].match_index, default=0)

@@ -1,7 +1,7 @@
 """What a member has on disk for certain, as its disk saw it synced."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from inventory_node.ports import DiskOperation
 from inventory_node.wal import Log, Recovered
@@ -50,6 +50,7 @@ class Durable:
     base_index: int = 0
     terms: dict[int, int] = field(default_factory=dict)  # by index
     last_index: int = 0
+    pending: Written | None = None  # may be on disk: it is being written, or its sync failed
 
     @classmethod
     def found(cls, recovered: Recovered) -> "Durable":
@@ -60,6 +61,7 @@ class Durable:
 
     def take(self, written: Written) -> bool:
         """See a batch synced; tell whether it replaced something."""
+        self.pending = None
         self.hard_state = written.hard_state or self.hard_state
         if written.install is not None:
             self.base_index = self.last_index = written.install.index
@@ -81,9 +83,17 @@ class Durable:
     def forgotten_by(self, found: "Durable") -> str:
         """Return what a later start misses of what was synced; empty when it has everything.
 
-        An unsynced batch may be there as well: a vote where there was none yet in that term, or
-        entries of a later term in the place of others (Raft §5.3).
+        The batch that was not synced yet may be there as well, as a whole: a vote where there was
+        none, and entries in the place of others, which may be of an earlier term (Raft §5.3).
         """
+        missing = self._missing_in(found)
+        if not missing or self.pending is None:
+            return missing
+        also = replace(self, terms=dict(self.terms))
+        also.take(self.pending)
+        return missing if also._missing_in(found) else ""
+
+    def _missing_in(self, found: "Durable") -> str:
         before, after = self.hard_state, found.hard_state
         is_same_term = after.term == before.term
         if after.term < before.term or (is_same_term and before.vote not in (0, after.vote)):
@@ -91,9 +101,6 @@ class Durable:
         for index in range(found.base_index + 1, self.last_index + 1):
             known = self.terms.get(index)
             term = found.terms.get(index)
-            if known is None or term == known:
-                continue
-            if term is not None and term > known:
-                return ""
-            return f"it had an entry {index} of term {known} and has one of {term}"
+            if known is not None and term != known:
+                return f"it had an entry {index} of term {known} and has one of {term}"
         return ""

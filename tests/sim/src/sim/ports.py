@@ -78,6 +78,7 @@ class DiskPort:
         process, log = self._process, self._process.log
         if log is not None and log.written is not None:
             self._written[ticket] = operations, log.written
+            self._durable.pending = log.written
             process.world.checks.appended(process.id, log.previous_term, log.written.entries)
             log.written = None
             return

@@ -14,7 +14,14 @@ from raft import quorum
 from raft.messages import Configuration
 from raft.ready import Role
 
-from sim.checks import State, check_history, check_work
+from sim.checks import (
+    ACKNOWLEDGED_MIN,
+    LINEARIZABLE_MIN,
+    State,
+    check_history,
+    check_work,
+    done_of,
+)
 from sim.clients import RESTOCK, Client, Read
 from sim.clients import Operation as Asked
 from sim.process import Process
@@ -184,10 +191,17 @@ def _are_all_level(world: World) -> bool:
 
 def _work_on(world: World) -> None:
     """Let clients work on where a run saw little before, and wait until they are answered."""
+
+    def is_enough() -> bool:
+        done = [done_of(client.history, client.reads) for client in world.clients]
+        acknowledged, linearizable = map(sum, zip(*done, strict=True))
+        has_worked = acknowledged >= ACKNOWLEDGED_MIN and linearizable >= LINEARIZABLE_MIN
+        return world.events >= EVENTS_MIN and has_worked
+
     for client in world.clients:
         client.stopping = False
         client.start()
-    world.run_until(lambda: world.events >= EVENTS_MIN, WORK_TICKS_MAX, "enough happens")
+    world.run_until(is_enough, WORK_TICKS_MAX, "enough happens")
     for client in world.clients:
         client.stopping = True
     world.run_until(
