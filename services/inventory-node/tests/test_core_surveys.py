@@ -403,9 +403,30 @@ class TestClocks:
         assert surveys.successor(raft) == 1
         for number, reply in surveys._replies.items():
             surveys._replies[number] = replace(reply, is_stuck=number < 4)
-        surveys._look_at_clocks(raft)
+        surveys._judge_clock(raft)
+        surveys.relieve(raft)
         assert not raft.transferring
         assert surveys.successor(raft) == 5, "better than nobody, where this member has to go"
+
+    def test_nobody_is_handed_the_lead_whom_the_log_does_not_bring_up(self, tmp_path: Path) -> None:
+        """One that needs a snapshot first: the other's clock is ahead, and it can lead at once."""
+
+        def little(settings: NodeSettings) -> NodeSettings:
+            return replace(often(settings), flush_commands_max=4, log_tail_entries=4)
+
+        hands = Hands(tmp_path, change=little)
+        leader = hands.elect(1)
+        hands.open()
+        hands[3].cut_off = True
+        for number in range(1, 31):
+            leader.ask(order(f"r{number}"), first_id=number)
+            hands.settle()
+        hands[3].cut_off = False
+        leader.store_held = True  # no copy is made
+        hands[2].clock.wrong_ms = 10_000
+        hands.pass_time(8, 1)
+        assert leader.node._raft.followers[3].needs_snapshot
+        assert leader.node._surveys.successor(leader.node._raft) == 2
 
     @pytest.mark.parametrize("days", [1, 2])
     def test_a_clock_that_leaps_is_not_believed_on_its_word(

@@ -228,6 +228,7 @@ def surveys_of(frame: peer_pb2.PeerFrame) -> Iterable[Survey | SurveyReply]:
             reply.compared,
             reply.diverged,
             reply.stuck,
+            reply.at_risk,
         )
 
 
@@ -247,5 +248,5 @@ def _write_survey_reply(wire: peer_pb2.SurveyReply, reply: SurveyReply) -> int:
     wire.sent_ms, wire.clock_ms = reply.sent_ms, reply.clock_ms
     wire.form, wire.index, wire.sha256 = STATE_HASH_FORM, reply.index, reply.sha256
     wire.compared, wire.diverged = reply.is_compared, reply.is_diverged
-    wire.stuck = reply.is_stuck
+    wire.stuck, wire.at_risk = reply.is_stuck, reply.is_at_risk
     return wire.ByteSize()

@@ -110,7 +110,8 @@ class SurveyReply:
     sha256: str  # hexadecimal
     is_compared: bool  # its state was held against a majority's since its start
     is_diverged: bool  # it is out of service: it differs
-    is_stuck: bool = False  # its disk is full, or its database behind: it had better not lead
+    is_stuck: bool = False  # it cannot write: no space, or a state that is being replaced
+    is_at_risk: bool = False  # its database is slow, or it had no space for a copy
 
 
 PeerMessage = Message | Survey | SurveyReply

@@ -43,21 +43,21 @@ class Space:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether a leader hands over, to a member that is better off.
+        """Whether nothing can be written: for want of space, or of a state that is to come."""
+        return self.is_full or self.is_replacing
 
-        It has no space, not even for a copy that a peer waits for, or its database hangs or is
-        still to switch to a snapshot.
-        """
-        is_behind = self._flushing.hangs or self.is_replacing
-        return self.is_full or self._outgoing.is_short or is_behind
+    @property
+    def is_poor(self) -> bool:
+        """Whether others might do better: the database hangs, or a peer's copy found no space."""
+        return self._flushing.hangs or self._outgoing.is_short
 
     @property
     def is_at_risk(self) -> bool:
-        """Whether another had better not hand the lead to this member.
+        """Whether it was so until a while ago, or nearly.
 
-        Members whose databases are slow by turns would hand it round and round.
+        Members that are slow by turns would hand the lead round and round.
         """
-        return self.is_stuck or self._flushing.is_slow
+        return self.is_poor or self._flushing.is_slow
 
     def ran_out(self, event: DiskFull | StoreFull) -> None:
         """Keep what could not be written."""

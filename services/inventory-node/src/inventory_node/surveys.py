@@ -10,10 +10,12 @@ service:
 - it does not stay leader. It may be elected, since it may be the only one that holds an entry that
   is committed, and then only brings a successor up to date and hands over.
 
-A leader whose disk is full, or whose database hangs, hands over to a member that is better off.
+A leader whose disk is full, whose clock is ahead or whose database hangs hands over to a member
+that is better off.
 """
 
-from collections.abc import Iterable, Sequence
+import enum
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from inventory.raft.v1 import log_pb2
@@ -33,6 +35,15 @@ from inventory_node.snapshots import Outgoing
 from inventory_node.space import Space
 
 
+class Burden(enum.IntEnum):
+    """What keeps a member from leading well, the worst last."""
+
+    NONE = 0
+    POOR = 1  # a slow database, no space for a copy
+    AHEAD = 2  # a clock by which it would stamp nothing for long, or wrongly
+    STUCK = 3  # it can write nothing
+
+
 class Serving(NamedTuple):
     """What a member gives others of its state, and what it needs for that."""
 
@@ -47,7 +58,8 @@ class Surveys:
     """Asks while this member leads, and answers while another does.
 
     - A member that has diverged answers nobody, and hands over whenever it leads.
-    - One that is stuck hands over whenever it leads and another is not.
+    - A leader hands over to a member with a lesser burden than its own, by what that member said in
+      this term: so the lead does not go round.
     - Only what was said in the current term counts.
     """
 
@@ -71,7 +83,7 @@ class Surveys:
         self._term = 0  # that the replies are of
         self._replies: dict[int, SurveyReply] = {}
         self._skew_ms: int | None = None  # of this member
-        self._was_ahead = False
+        self._is_ahead = False
         if self.diverged:
             self._leave_service()
 
@@ -118,7 +130,7 @@ class Surveys:
         is_of_now = not self._serving.space.is_replacing
         if is_of_now and self._agreement.judge_own(raft.id, raft.configuration.voters):
             self._leave_service()
-        self._look_at_clocks(raft)
+        self._judge_clock(raft)
         return self._ask(raft)
 
     def _begin(self, raft: RawNode) -> None:
@@ -172,6 +184,7 @@ class Surveys:
                 agreement.newest.sha256,
                 agreement.is_compared,
                 self.diverged,
+                self._serving.space.is_stuck,
                 self._serving.space.is_at_risk,
             )
         ]
@@ -186,50 +199,53 @@ class Surveys:
         self._agreement.told(message.sender, message.index, message.sha256)
 
     def successor(self, raft: RawNode) -> int:
-        """Return who had best lead: of those that can, who holds most of the log; 0: anybody."""
-        return self._best(raft, raft.followers)
-
-    def _best(self, raft: RawNode, peers: Iterable[int]) -> int:
-        """Return the best of some peers, who is ahead of the voters' time last; 0: none can lead.
-
-        Who is out of service or stuck cannot.
-        """
-        fit = [peer for peer in peers if self._is_fit(raft, peer)]
-        return _furthest(raft, self._in_time(raft, fit)) or _furthest(raft, fit)
-
-    def _is_fit(self, raft: RawNode, peer: int) -> bool:
-        follower, reply = raft.followers.get(peer), self._replies.get(peer)
-        can_lead = peer in raft.configuration.voters and not (
-            reply is not None and (reply.is_diverged or reply.is_stuck)
-        )
-        return can_lead and follower is not None and follower.is_present
-
-    def _in_time(self, raft: RawNode, peers: Iterable[int]) -> list[int]:
-        """Return who of some peers is not ahead of the voters' time."""
-        skews = self._serving.clocks.skews_ms(raft.id, raft.configuration.voters)
-        return [one for one in peers if skews.get(one, 0) <= self._settings.clock_ahead_ms_max]
-
-    def _look_at_clocks(self, raft: RawNode) -> None:
-        """Hand over when this member's clock is far ahead: its stamps would drag the log along."""
-        is_ahead = self._judge_clock(raft)
-        if is_ahead and not self._was_ahead:
-            self._ports.observer.warned("clock_ahead", f"by {self._skew_ms} ms: hands over")
-        self._was_ahead = is_ahead
-        if is_ahead:
-            fit = [peer for peer in raft.followers if self._is_fit(raft, peer)]
-            self._hand_over(raft, _furthest(raft, self._in_time(raft, fit)))
-
-    def _judge_clock(self, raft: RawNode) -> bool:
-        """Hold this leader's clock against the others'; return whether it is far ahead."""
-        skews = self._serving.clocks.skews_ms(raft.id, raft.configuration.voters)
-        self._skew_ms = skews.get(raft.id)
-        return self._serving.clocks.found(self._skew_ms)
+        """Return who had best lead: the least burdened, then who holds most; 0: anybody."""
+        return self._best(raft, raft.followers, max(Burden))
 
     def relieve(self, raft: RawNode) -> None:
-        """Let another lead, where this member leads and is stuck: one that says that it is not."""
+        """Hand the lead to a member with a lesser burden, where there is one."""
+        burden = self._own_burden()
         leads = raft.role is Role.LEADER and raft.term == self._term
-        if leads and self._serving.space.is_stuck:
-            self._hand_over(raft, self._best(raft, self._replies))
+        if leads and burden:
+            self._hand_over(raft, self._best(raft, self._replies, Burden(burden - 1)))
+
+    def _own_burden(self) -> Burden:
+        space = self._serving.space
+        if space.is_stuck:
+            return Burden.STUCK
+        if self._is_ahead:
+            return Burden.AHEAD
+        return Burden.POOR if space.is_poor else Burden.NONE
+
+    def _burden_of(self, peer: int, skews: Mapping[int, int]) -> Burden:
+        reply = self._replies.get(peer)
+        if reply is not None and reply.is_stuck:
+            return Burden.STUCK
+        if skews.get(peer, 0) > self._settings.clock_ahead_ms_max:
+            return Burden.AHEAD
+        return Burden.POOR if reply is not None and reply.is_at_risk else Burden.NONE
+
+    def _best(self, raft: RawNode, peers: Iterable[int], most: Burden) -> int:
+        """Return the best of some peers that are not burdened more; 0 where nobody can lead."""
+        voters = raft.configuration.voters
+        skews = self._serving.clocks.skews_ms(raft.id, voters)
+        found: list[tuple[Burden, int, int]] = []
+        for peer in voters.intersection(peers):
+            follower, reply = raft.followers.get(peer), self._replies.get(peer)
+            if follower is None or not follower.is_present or follower.needs_snapshot:
+                continue  # the log alone does not bring it up
+            if reply is None or not reply.is_diverged:
+                found.append((self._burden_of(peer, skews), -follower.match_index, peer))
+        burden, _, best = min(found, default=(Burden.NONE, 0, 0))
+        return best if burden <= most else 0
+
+    def _judge_clock(self, raft: RawNode) -> None:
+        """See whether this leader's clock is far ahead: its stamps would drag the log along."""
+        skews = self._serving.clocks.skews_ms(raft.id, raft.configuration.voters)
+        self._skew_ms = skews.get(raft.id)
+        was_ahead, self._is_ahead = self._is_ahead, self._serving.clocks.found(self._skew_ms)
+        if self._is_ahead and not was_ahead:
+            self._ports.observer.warned("clock_ahead", f"by {self._skew_ms} ms: hands over")
 
     def _hand_over(self, raft: RawNode, successor: int) -> None:
         if successor and not raft.transferring:
@@ -262,8 +278,3 @@ class Surveys:
         serving.outgoing.forbid()
         self._ports.store.condemn(self._agreement.problem)
         self._ports.observer.warned("diverged", self._agreement.problem)
-
-
-def _furthest(raft: RawNode, peers: Iterable[int]) -> int:
-    """Return who of some peers holds most of the log; 0 for none."""
-    return max(peers, key=lambda one: raft.followers[one].match_index, default=0)

@@ -496,6 +496,7 @@ class SurveyReply(_message.Message):
     COMPARED_FIELD_NUMBER: _builtins.int
     DIVERGED_FIELD_NUMBER: _builtins.int
     STUCK_FIELD_NUMBER: _builtins.int
+    AT_RISK_FIELD_NUMBER: _builtins.int
     sender: _builtins.int
     recipient: _builtins.int
     term: _builtins.int
@@ -513,7 +514,9 @@ class SurveyReply(_message.Message):
     diverged: _builtins.bool
     """it is out of service: it differs"""
     stuck: _builtins.bool
-    """its disk is full, or its database behind: it had better not lead"""
+    """it cannot write: no space, or a state that is being replaced"""
+    at_risk: _builtins.bool
+    """its database is slow, or it had no space for a copy"""
     def __init__(
         self,
         *,
@@ -528,10 +531,11 @@ class SurveyReply(_message.Message):
         compared: _builtins.bool = ...,
         diverged: _builtins.bool = ...,
         stuck: _builtins.bool = ...,
+        at_risk: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_ms", b"clock_ms", "compared", b"compared", "diverged", b"diverged", "form", b"form", "index", b"index", "recipient", b"recipient", "sender", b"sender", "sent_ms", b"sent_ms", "sha256", b"sha256", "stuck", b"stuck", "term", b"term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_risk", b"at_risk", "clock_ms", b"clock_ms", "compared", b"compared", "diverged", b"diverged", "form", b"form", "index", b"index", "recipient", b"recipient", "sender", b"sender", "sent_ms", b"sent_ms", "sha256", b"sha256", "stuck", b"stuck", "term", b"term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
