@@ -8,7 +8,7 @@ from inventory_node import snapshots
 from inventory_node.core import NodeSettings
 from inventory_node.events import ChunkReceived, SnapshotSent, Staged, Surveyed
 from inventory_node.ports import SnapshotHeader, Survey
-from inventory_node.surveys import Surveys
+from inventory_node.succession import Succession
 from raft.messages import Configuration, SnapshotMeta
 from sim.hands import Hands, Member, order
 from sim.store import NO_SPACE, Thread
@@ -97,13 +97,13 @@ class TestWithoutSpace:
         hands[2].handle(SnapshotSent(3, stream_index(hands[2]), installed=True))
         hands.pass_time(4)
         assert applied(hands[3]) == applied(hands[2])
-        assert hands[2].node._surveys.successor(hands[2].node._raft) == 3
+        assert hands[2].node._succession.successor(hands[2].node._raft) == 3
 
     def test_a_copy_rests_longer_and_longer_and_is_made_once_there_is_space(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A bounded number of tries, a pin for none of them, and no refusal of any write."""
-        monkeypatch.setattr(Surveys, "relieve", lambda *_: None)  # as where nobody else can lead
+        monkeypatch.setattr(Succession, "relieve", lambda *_: None)  # as where nobody else can lead
         hands = missing(tmp_path, 3)
         leader = hands[1]
         leader.store.is_short = True
@@ -196,7 +196,7 @@ def test_nothing_is_copied_while_a_snapshot_is_being_installed(
     hands.pass_time(4, 1)
     assert new.node._raft.last_index == hands[1].node._raft.last_index
     hands[1].cut_off = True
-    monkeypatch.setattr(Surveys, "relieve", lambda *_: None)  # as where nobody else can lead
+    monkeypatch.setattr(Succession, "relieve", lambda *_: None)  # as where nobody else can lead
     hands.elect(3)
     meet(hands, 5, leader=3)
     assert new.node._outgoing._peers, "the log has nothing for member 5 any more"

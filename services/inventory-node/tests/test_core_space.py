@@ -227,7 +227,7 @@ class TestWhoLeads:
         leader.ask(order("b"))
         hands.settle()
         hands[2].cut_off = False
-        assert leader.node._surveys.successor(leader.node._raft) == 2
+        assert leader.node._succession.successor(leader.node._raft) == 2
         leader.handle(StopRequested())
         hands.pass_time(8)
         assert hands[2].leads

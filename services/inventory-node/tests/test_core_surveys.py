@@ -172,12 +172,12 @@ class TestTrust:
     def test_a_clock_that_agrees_is_trusted(self) -> None:
         """And one that is ahead is not, nor one of which nothing is known."""
         made = Clocks(HandClock(), AHEAD_MS_MAX)
-        assert not made.found(None)
-        assert not made.is_trusted
-        assert not made.found(AHEAD_MS_MAX)
-        assert made.is_trusted
-        assert made.found(AHEAD_MS_MAX + 1)
-        assert not made.is_trusted
+        made.found(None)
+        assert (made.is_trusted, made.is_ahead) == (False, False)
+        made.found(AHEAD_MS_MAX)
+        assert (made.is_trusted, made.is_ahead) == (True, False)
+        made.found(AHEAD_MS_MAX + 1)
+        assert (made.is_trusted, made.is_ahead) == (False, True)
 
     def test_one_that_was_set_has_to_be_found_right_again(self) -> None:
         """A leader's word may be of before, so it counts for nothing for a while."""
@@ -395,18 +395,18 @@ class TestClocks:
         leader = hands.elect(4)
         for number in (4, 5):
             hands[number].clock.wrong_ms = number * 10_000
-        surveys, raft = leader.node._surveys, leader.node._raft
+        surveys, succession, raft = leader.node._surveys, leader.node._succession, leader.node._raft
         surveys._serving.clocks.clear()
         for number in (1, 2, 3, 5):
             clock = hands[number].clock
             surveys._serving.clocks.measured(number, clock.elapsed_ms(), clock.now_ms())
-        assert surveys.successor(raft) == 1
+        assert succession.successor(raft) == 1
         for number, reply in surveys._replies.items():
             surveys._replies[number] = replace(reply, is_stuck=number < 4)
         surveys._judge_clock(raft)
-        surveys.relieve(raft)
+        succession.relieve(raft)
         assert not raft.transferring
-        assert surveys.successor(raft) == 5, "better than nobody, where this member has to go"
+        assert succession.successor(raft) == 5, "better than nobody, where this member has to go"
 
     def test_nobody_is_handed_the_lead_whom_the_log_does_not_bring_up(self, tmp_path: Path) -> None:
         """One that needs a snapshot first: the other's clock is ahead, and it can lead at once."""
@@ -426,7 +426,7 @@ class TestClocks:
         hands[2].clock.wrong_ms = 10_000
         hands.pass_time(8, 1)
         assert leader.node._raft.followers[3].needs_snapshot
-        assert leader.node._surveys.successor(leader.node._raft) == 2
+        assert leader.node._succession.successor(leader.node._raft) == 2
 
     @pytest.mark.parametrize("days", [1, 2])
     def test_a_clock_that_leaps_is_not_believed_on_its_word(

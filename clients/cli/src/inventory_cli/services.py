@@ -15,7 +15,6 @@ import typer
 from inventory_cli.terminal import say
 from inventory_cli.up.layout import Currency, UpError, first_state, write_private
 
-SERVICES = frozenset({"node", "gateway", "assistant", "metrics", "health", "bootstrap"})
 PANEL = "Services, as containers run them; their settings are environment variables"
 
 services_app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
@@ -73,3 +72,6 @@ def bootstrap(
     except (OSError, UpError) as error:
         say(f"inventory bootstrap: {error}", err=True)
         raise typer.Exit(1) from error
+
+
+SERVICES = frozenset(command.name for command in services_app.registered_commands)

@@ -40,6 +40,11 @@ inventory/monitored: "true"
 {{- end }}
 {{- end }}
 
+{{- /* The keys of the Secret. */ -}}
+{{- define "inventory.keys" -}}
+[cluster.key, token.key, admin.password, health.key, metrics.key]
+{{- end }}
+
 {{- define "inventory.secretName" -}}
 {{ .Values.existingSecret | default (printf "%s-keys" (include "inventory.fullname" .)) }}
 {{- end }}

@@ -34,6 +34,7 @@ class Clocks:
         self._own_ms = self._ahead_ms()  # as it was when last looked at
         self._set_at_ms: int | None = None  # when it had jumped, steady ms
         self._is_trusted = False
+        self.is_ahead = False  # of the voters' time by too much, when that was last found
 
     @property
     def is_trusted(self) -> bool:
@@ -70,20 +71,25 @@ class Clocks:
         reached = known[-majority]
         return {one: ms - reached for one, ms in ahead.items()}
 
-    def found(self, skew_ms: int | None, *, by_leader: bool = False) -> bool:
-        """Learn this clock's skew, if it is known; return whether it is ahead by too much.
+    def ahead(self, own_id: int, voters: Iterable[int]) -> frozenset[int]:
+        """Return whose clocks are ahead of the voters' time by too much."""
+        skews = self.skews_ms(own_id, voters)
+        return frozenset(one for one, ms in skews.items() if ms > self._ahead_ms_max)
+
+    def found(self, skew_ms: int | None, *, by_leader: bool = False) -> None:
+        """Learn this clock's skew, if it is known.
 
         What a leader says may be as old as what it measured, so it counts for nothing for so long
         after this clock was set.
         """
         self._look()
         now_ms, set_at_ms = self._clock.elapsed_ms(), self._set_at_ms
-        if by_leader and set_at_ms is not None and now_ms - set_at_ms <= MEASURED_MS_MAX:
-            return False
-        if skew_ms is None:
-            return False
-        self._is_trusted = skew_ms <= self._ahead_ms_max
-        return not self._is_trusted
+        was_set = set_at_ms is not None and now_ms - set_at_ms <= MEASURED_MS_MAX
+        if skew_ms is None or (by_leader and was_set):
+            self.is_ahead = False
+            return
+        self.is_ahead = skew_ms > self._ahead_ms_max
+        self._is_trusted = not self.is_ahead
 
     def _look(self) -> None:
         """See whether this clock was set."""

@@ -26,6 +26,7 @@ from inventory_node.settings import Halted, NodeSettings, Ports
 from inventory_node.snapshots import Incoming, Outgoing
 from inventory_node.space import Space
 from inventory_node.stamps import Stamps
+from inventory_node.succession import Succession
 from inventory_node.surveys import Serving, Surveys
 from inventory_node.view import show
 from inventory_node.wal import Recovered
@@ -68,13 +69,12 @@ class Node:
         self._reading = Reading(settings, self._answers, machine, ports)
         self._outgoing = Outgoing(ports.store, ports.transport, retry_ticks)
         self._incoming = Incoming(settings.member_id, ports.store, ports.transport)
-        self._space = Space(
-            self._journal, self._flushing, self._incoming, self._outgoing, ports.observer
-        )
+        self._space = Space(self._journal, self._flushing, ports.observer)
         self._membership = Membership(settings, self._answers, ports)
         self._membership.configured(self._raft.configuration)
-        clocks = self._stamps.clocks
-        serving = Serving(self._proposals, self._reading, self._outgoing, self._space, clocks)
+        copies, clocks = (self._incoming, self._outgoing), self._stamps.clocks
+        self._succession = Succession(self._space, self._flushing, *copies, clocks)
+        serving = Serving(self._proposals, self._reading, *copies, clocks, self._succession)
         self._surveys = Surveys(settings, ports, machine, self._flushing, serving)
         self._leaving = False  # the lead is being handed over, then this member stops
         self._stopping = False
@@ -147,8 +147,9 @@ class Node:
             case _ if self._is_deaf:
                 pass
             case events.Tick():
-                for part in (self._raft, self._flushing, self._journal, self._outgoing):
+                for part in (self._raft, self._flushing, self._journal):
                     part.tick()
+                self._outgoing.tick(self._raft)
                 if self._journal.hangs(self._settings.disk_hung_ticks):
                     self._raft.step_down()  # the disk hangs, the others' may not
                 self._send(self._surveys.tick(self._raft))
@@ -187,7 +188,7 @@ class Node:
                 self._surveys.hashed(event.index, event.sha256)
             case events.DiskFull() | events.StoreFull():
                 self._space.ran_out(event)
-                self._surveys.relieve(self._raft)
+                self._succession.relieve(self._raft)
             case events.DiskFailed() | events.StoreFailed():
                 raise Halted(_failure_of(event))
             case _:
@@ -318,7 +319,7 @@ class Node:
         What is offered meanwhile is held, and sent away to the successor.
         """
         begun = self._raft.transferring or isinstance(
-            self._raft.transfer(self._surveys.successor(self._raft)), TransferBegun
+            self._raft.transfer(self._succession.successor(self._raft)), TransferBegun
         )
         if begun and not self._leaving:
             self._leaving = True

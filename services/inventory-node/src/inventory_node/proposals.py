@@ -103,15 +103,12 @@ class Proposals:
 
     def propose(self, raft: RawNode) -> None:
         """Propose what waits, as few entries as bounds allow."""
-        if self._waiting and self._stamps.unsure:
-            return
         room = self._settings.batches_in_flight_max - len(self._proposed)
+        if not self._waiting or room <= 0 or (stamp_ms := self._stamps.next_ms()) is None:
+            return
         batches: list[list[Waiting]] = []
         while self._waiting and len(batches) < room:
             batches.append(self._next_batch())
-        if not batches:
-            return
-        stamp_ms = self._stamps.next_ms()
         accepted = raft.propose([_payload(stamp_ms, batch) for batch in batches])
         if isinstance(accepted, Overloaded):
             self._put_back(batches)

@@ -64,7 +64,6 @@ class Pins:
         """Start with none."""
         self._pins: dict[int, Pin] = {}
         self._ticks = 0  # of the round
-        self._raft: RawNode | None = None  # of whom peers catch up with
 
     @property
     def index(self) -> int | None:
@@ -79,11 +78,10 @@ class Pins:
         """Keep what follows `index` for a peer that is to get a snapshot."""
         self._pins[peer] = Pin(index)
 
-    def catch_up(self, peer: int, raft: RawNode) -> None:
+    def catch_up(self, peer: int, commit_index: int) -> None:
         """Keep it on: the peer has the snapshot, and gets the log from there."""
-        self._raft = raft
         if peer in self._pins:
-            self._pins[peer].goal_index = raft.commit_index
+            self._pins[peer].goal_index = commit_index
 
     def end(self, peer: int) -> None:
         """Keep nothing for a peer any more."""
@@ -105,12 +103,12 @@ class Pins:
             self.end(peer)
         return given_up
 
-    def tick(self) -> None:
+    def tick(self, raft: RawNode) -> None:
         """Let time pass; a round ends now and then."""
         self._ticks = (self._ticks + 1) % ROUND_TICKS
-        if self._ticks or self._raft is None or not self._pins:
+        if self._ticks or not self._pins:
             return
-        followers, commit_index = self._raft.followers, self._raft.commit_index
+        followers, commit_index = raft.followers, raft.commit_index
         for peer, pin in list(self._pins.items()):
             if pin.is_over(followers.get(peer), commit_index):
                 self.end(peer)
@@ -197,11 +195,11 @@ class Outgoing:
         if self._peer in self._pins.grown(ready.entries):
             self._transport.cut_snapshots()
 
-    def tick(self) -> None:
+    def tick(self, raft: RawNode) -> None:
         """Let time pass: after a failure, and for peers that catch up."""
         self._short_ticks = max(0, self._short_ticks - 1)
         self._rests.tick()
-        self._pins.tick()
+        self._pins.tick(raft)
 
     def forbid(self) -> None:
         """Give nobody this state any more."""
@@ -256,7 +254,7 @@ class Outgoing:
             self._peer = None
             if event.installed:
                 self._rests.forget(event.peer)
-                self._pins.catch_up(event.peer, raft)
+                self._pins.catch_up(event.peer, raft.commit_index)
             else:
                 self._rests.begin(event.peer)
                 self._pins.end(event.peer)

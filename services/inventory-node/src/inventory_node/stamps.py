@@ -19,7 +19,7 @@ class Stamps:
     """Draws the stamps of a leader.
 
     - A stamp is never less than that of any command entry that this log held, or of the snapshot.
-    - While `unsure` no stamp is to be drawn.
+    - None is drawn while the log's time is not known, or that leaps by this clock's word alone.
 
     An entry that was replaced by another leader's counts too, which only ever errs upwards.
     """
@@ -40,14 +40,6 @@ class Stamps:
         self._held = False
         self.note(entries)
 
-    @property
-    def unsure(self) -> bool:
-        """Whether the log's time is not known, or this clock alone says that it is long past."""
-        if self._held:
-            return True
-        ahead_ms = self._clock.now_ms() - self._read_ms()
-        return ahead_ms > self._settings.clock_leap_ms_max and not self.clocks.is_trusted
-
     def note(self, entries: Iterable[Entry]) -> None:
         """See entries that were added to the log; the newest command has the latest stamp."""
         for entry in entries:
@@ -63,9 +55,13 @@ class Stamps:
         self._held = False
         self._last_ms = max(self._last_ms, stamp_ms)
 
-    def next_ms(self) -> int:
-        """Return the stamp of the next entry, milliseconds since 1970."""
-        self._last_ms = max(self._read_ms(), self._clock.now_ms())
+    def next_ms(self) -> int | None:
+        """Return the stamp of the next entry, milliseconds since 1970; None: not now."""
+        now_ms, last_ms = self._clock.now_ms(), self._read_ms()
+        leaps = now_ms - last_ms > self._settings.clock_leap_ms_max
+        if self._held or (leaps and not self.clocks.is_trusted):
+            return None
+        self._last_ms = max(last_ms, now_ms)
         return self._last_ms
 
     def _read_ms(self) -> int:

@@ -9,13 +9,9 @@ service:
 - it answers neither commands nor questions and gives nobody a snapshot;
 - it does not stay leader. It may be elected, since it may be the only one that holds an entry that
   is committed, and then only brings a successor up to date and hands over.
-
-A leader whose disk is full, whose clock is ahead or whose database hangs hands over to a member
-that is better off.
 """
 
-import enum
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from inventory.raft.v1 import log_pb2
@@ -31,35 +27,25 @@ from inventory_node.ports import Survey, SurveyReply
 from inventory_node.proposals import Proposals
 from inventory_node.reading import Reading
 from inventory_node.settings import NodeSettings, Ports
-from inventory_node.snapshots import Outgoing
-from inventory_node.space import Space
-
-
-class Burden(enum.IntEnum):
-    """What keeps a member from leading well, the worst last."""
-
-    NONE = 0
-    POOR = 1  # a slow database, no space for a copy
-    AHEAD = 2  # a clock by which it would stamp nothing for long, or wrongly
-    STUCK = 3  # it can write nothing
+from inventory_node.snapshots import Incoming, Outgoing
+from inventory_node.succession import Succession
 
 
 class Serving(NamedTuple):
-    """What a member gives others of its state, and what it needs for that."""
+    """What a member gives others of its state, and what it tells them of itself."""
 
     proposals: Proposals
     reading: Reading
+    incoming: Incoming
     outgoing: Outgoing
-    space: Space
     clocks: Clocks
+    succession: Succession
 
 
 class Surveys:
     """Asks while this member leads, and answers while another does.
 
     - A member that has diverged answers nobody, and hands over whenever it leads.
-    - A leader hands over to a member with a lesser burden than its own, by what that member said in
-      this term: so the lead does not go round.
     - Only what was said in the current term counts.
     """
 
@@ -83,7 +69,6 @@ class Surveys:
         self._term = 0  # that the replies are of
         self._replies: dict[int, SurveyReply] = {}
         self._skew_ms: int | None = None  # of this member
-        self._is_ahead = False
         if self.diverged:
             self._leave_service()
 
@@ -119,15 +104,15 @@ class Surveys:
             self._begin(raft)
             return self._ask(raft)
         if self.diverged:
-            self._hand_over(raft, self.successor(raft))
+            self._serving.succession.leave(raft)
         elif not self._ticks:
-            self.relieve(raft)
+            self._serving.succession.relieve(raft)
         self._ticks += 1
         if self._ticks < self._settings.survey_ticks:
             return ()
         self._ticks = 0
         self._checkpoint(raft)
-        is_of_now = not self._serving.space.is_replacing
+        is_of_now = not self._serving.incoming.installing
         if is_of_now and self._agreement.judge_own(raft.id, raft.configuration.voters):
             self._leave_service()
         self._judge_clock(raft)
@@ -138,6 +123,7 @@ class Surveys:
         self._term = raft.term
         self._ticks = 0
         self._replies.clear()
+        self._serving.succession.begin(raft.term, self._replies)
         self._serving.clocks.clear()
         self._agreement.forget()
         self._judge_clock(raft)
@@ -170,7 +156,7 @@ class Surveys:
         self._serving.clocks.found(message.skew_ms, by_leader=True)
         agreement = self._agreement
         hashes, voters = dict(message.hashes), raft.configuration.voters
-        is_of_now = not self._serving.space.is_replacing
+        is_of_now = not self._serving.incoming.installing
         if is_of_now and agreement.judge(message.index, hashes, voters):
             self._leave_service()
         return [
@@ -184,8 +170,8 @@ class Surveys:
                 agreement.newest.sha256,
                 agreement.is_compared,
                 self.diverged,
-                self._serving.space.is_stuck,
-                self._serving.space.is_at_risk,
+                self._serving.succession.is_stuck,
+                self._serving.succession.is_at_risk,
             )
         ]
 
@@ -198,58 +184,14 @@ class Surveys:
         self._judge_clock(raft)
         self._agreement.told(message.sender, message.index, message.sha256)
 
-    def successor(self, raft: RawNode) -> int:
-        """Return who had best lead: the least burdened, then who holds most; 0: anybody."""
-        return self._best(raft, raft.followers, max(Burden))
-
-    def relieve(self, raft: RawNode) -> None:
-        """Hand the lead to a member with a lesser burden, where there is one."""
-        burden = self._own_burden()
-        leads = raft.role is Role.LEADER and raft.term == self._term
-        if leads and burden:
-            self._hand_over(raft, self._best(raft, self._replies, Burden(burden - 1)))
-
-    def _own_burden(self) -> Burden:
-        space = self._serving.space
-        if space.is_stuck:
-            return Burden.STUCK
-        if self._is_ahead:
-            return Burden.AHEAD
-        return Burden.POOR if space.is_poor else Burden.NONE
-
-    def _burden_of(self, peer: int, skews: Mapping[int, int]) -> Burden:
-        reply = self._replies.get(peer)
-        if reply is not None and reply.is_stuck:
-            return Burden.STUCK
-        if skews.get(peer, 0) > self._settings.clock_ahead_ms_max:
-            return Burden.AHEAD
-        return Burden.POOR if reply is not None and reply.is_at_risk else Burden.NONE
-
-    def _best(self, raft: RawNode, peers: Iterable[int], most: Burden) -> int:
-        """Return the best of some peers that are not burdened more; 0 where nobody can lead."""
-        voters = raft.configuration.voters
-        skews = self._serving.clocks.skews_ms(raft.id, voters)
-        found: list[tuple[Burden, int, int]] = []
-        for peer in voters.intersection(peers):
-            follower, reply = raft.followers.get(peer), self._replies.get(peer)
-            if follower is None or not follower.is_present or follower.needs_snapshot:
-                continue  # the log alone does not bring it up
-            if reply is None or not reply.is_diverged:
-                found.append((self._burden_of(peer, skews), -follower.match_index, peer))
-        burden, _, best = min(found, default=(Burden.NONE, 0, 0))
-        return best if burden <= most else 0
-
     def _judge_clock(self, raft: RawNode) -> None:
         """See whether this leader's clock is far ahead: its stamps would drag the log along."""
-        skews = self._serving.clocks.skews_ms(raft.id, raft.configuration.voters)
-        self._skew_ms = skews.get(raft.id)
-        was_ahead, self._is_ahead = self._is_ahead, self._serving.clocks.found(self._skew_ms)
-        if self._is_ahead and not was_ahead:
+        clocks = self._serving.clocks
+        was_ahead = clocks.is_ahead
+        self._skew_ms = clocks.skews_ms(raft.id, raft.configuration.voters).get(raft.id)
+        clocks.found(self._skew_ms)
+        if clocks.is_ahead and not was_ahead:
             self._ports.observer.warned("clock_ahead", f"by {self._skew_ms} ms: hands over")
-
-    def _hand_over(self, raft: RawNode, successor: int) -> None:
-        if successor and not raft.transferring:
-            raft.transfer(successor)
 
     def _checkpoint(self, raft: RawNode) -> None:
         """Let all members hash their states, when that is due."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 from inventory_node import bootstrap
+from inventory_node.clocks import Clocks
 from inventory_node.core import Node
 from inventory_node.departures import Departures
 from inventory_node.events import DiskDone, DiskFailed, Event
@@ -15,7 +16,7 @@ from inventory_node.proposals import Proposals, Proposed
 from inventory_node.reading import Reading
 from inventory_node.snapshots import Incoming, Outgoing, Pins
 from inventory_node.stamps import Stamps
-from inventory_node.surveys import Surveys
+from inventory_node.succession import Succession
 from raft import RawNode
 from raft.messages import Entry, Message
 from raft.ready import ReadState, Ready
@@ -204,12 +205,12 @@ def stamps_before_it_has_read_the_snapshot(patch: pytest.MonkeyPatch) -> None:
 
 def believes_a_clock_that_leaps(patch: pytest.MonkeyPatch) -> None:
     """Let one wrong clock carry the log's time days ahead."""
-    patch.setattr(Stamps, "unsure", property(lambda self: self._held))
+    patch.setattr(Clocks, "is_trusted", property(lambda _: True))
 
 
 def leads_on_without_space(patch: pytest.MonkeyPatch) -> None:
     """Refuse every change, though others could take it."""
-    patch.setattr(Surveys, "relieve", lambda *_: None)
+    patch.setattr(Succession, "relieve", lambda *_: None)
 
 
 def waits_for_a_checkpoint_without_space(patch: pytest.MonkeyPatch) -> None:

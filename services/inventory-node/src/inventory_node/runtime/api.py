@@ -36,7 +36,8 @@ from inventory_node.runtime.peers import Local
 from inventory_node.runtime.relay import carry
 
 FRAMES_WAITING_MAX = 4_096  # to one gateway
-BYTES_WAITING_MAX = 32 << 20  # likewise; a frame has up to 4 MiB
+BYTES_WAITING_MAX = 32 << 20  # likewise, of those behind the first; a frame has up to 4 MiB
+FRAMES_UNCOUNTED = 8  # to know a frame's size costs as much as to send it
 CHUNK_SECONDS_MAX = 30.0  # between two chunks of a snapshot
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -87,7 +88,7 @@ class Session:
 
     def reply(self, response: forward_pb2.ForwardResponse) -> None:
         """Queue a frame."""
-        size = response.ByteSize()
+        size = response.ByteSize() if len(self._frames) >= FRAMES_UNCOUNTED else 0
         if len(self._frames) >= FRAMES_WAITING_MAX or self._bytes + size > BYTES_WAITING_MAX:
             self._is_over_full = True
             return
