@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from inventory.raft.v1 import membership_pb2
-from inventory_node import snapshots
+from inventory_node import catching_up
 from inventory_node.core import NodeSettings
 from inventory_node.events import ChangeAsked, ChunkReceived, SnapshotSent
 from raft.messages import AppendReply
@@ -65,11 +65,11 @@ def scene(tmp_path: Path) -> Scene:
 
 def test_the_log_is_kept_until_the_peer_has_caught_up(scene: Scene) -> None:
     """It needs no second snapshot, however much was written meanwhile; then the log is cut."""
-    scene.hands.pass_time(3 * snapshots.ROUND_TICKS, 1)
+    scene.hands.pass_time(3 * catching_up.ROUND_TICKS, 1)
     assert scene.is_kept
     scene.late.disk_held = False
     scene.hands.settle()
-    scene.hands.pass_time(snapshots.ROUND_TICKS, 1)
+    scene.hands.pass_time(catching_up.ROUND_TICKS, 1)
     assert not scene.is_kept
     assert len(scene.leader.transport.streams) == 1
     scene.hands.pass_time(4, 1)
@@ -78,20 +78,20 @@ def test_the_log_is_kept_until_the_peer_has_caught_up(scene: Scene) -> None:
 
 def test_a_round_that_takes_long_is_followed_by_another(scene: Scene) -> None:
     """What the peer lacked at first is not all: the log has grown by as much since."""
-    scene.hands.pass_time(snapshots.ROUND_TICKS, 1)
+    scene.hands.pass_time(catching_up.ROUND_TICKS, 1)
     first = scene.leader.node._raft.last_index
     scene.write(20)
-    scene.hands.pass_time(snapshots.ROUND_TICKS, 1)
+    scene.hands.pass_time(catching_up.ROUND_TICKS, 1)
     assert scene.leader.node._raft.followers[LATE].match_index < first
     scene.leader.node._raft.step(AppendReply(LATE, 1, 1, accepted=True, index=first))
-    scene.hands.pass_time(snapshots.ROUND_TICKS, 1)
+    scene.hands.pass_time(catching_up.ROUND_TICKS, 1)
     assert scene.is_kept
 
 
 def test_a_peer_that_stays_absent_is_not_waited_for(scene: Scene) -> None:
     """One that is absent for a moment is: it starts again, or reads the state that it got."""
     scene.late.cut_off = True
-    ticks = snapshots.SILENT_ROUNDS_MAX * snapshots.ROUND_TICKS
+    ticks = catching_up.SILENT_ROUNDS_MAX * catching_up.ROUND_TICKS
     scene.hands.pass_time(ticks, 1, 2)
     assert scene.is_kept
     scene.hands.pass_time(ticks, 1, 2)
@@ -100,7 +100,7 @@ def test_a_peer_that_stays_absent_is_not_waited_for(scene: Scene) -> None:
 
 def test_a_pin_keeps_so_much_at_most(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory has a bound; a peer that is still behind gets another snapshot."""
-    monkeypatch.setattr(snapshots, "PINNED_BYTES_MAX", 10 * snapshots.ENTRY_BYTES)
+    monkeypatch.setattr(catching_up, "PINNED_BYTES_MAX", 10 * catching_up.ENTRY_BYTES)
     assert not scene.is_kept
     scene.late.crash()
     scene.late.disk_held = False
@@ -130,7 +130,7 @@ def test_a_leader_that_leads_no_more_keeps_nothing(scene: Scene) -> None:
 
 def test_each_peer_has_a_pin_of_its_own() -> None:
     """None waits for another that catches up; the log is kept above the lowest."""
-    pins = snapshots.Pins()
+    pins = catching_up.Pins()
     pins.begin(3, 40)
     pins.begin(2, 60)
     assert pins.index == 40

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from inventory_node import snapshots
+from inventory_node import catching_up
 from inventory_node.core import NodeSettings
 from inventory_node.events import ChunkReceived, SnapshotSent, Staged, Surveyed
 from inventory_node.ports import SnapshotHeader, Survey
@@ -14,7 +14,7 @@ from sim.hands import Hands, Member, order
 from sim.store import NO_SPACE, Thread
 
 RETRY_TICKS = 2
-REST_TICKS_MAX = RETRY_TICKS << snapshots.DOUBLINGS_MAX
+REST_TICKS_MAX = RETRY_TICKS << catching_up.DOUBLINGS_MAX
 CHUNK_BYTES = 8_192
 
 
@@ -112,7 +112,7 @@ class TestWithoutSpace:
         ticks = 5 * REST_TICKS_MAX
         hands.pass_time(ticks, 1, 2)
         tried = leader.node._outgoing._ticket - copies
-        assert 2 <= tried <= 5 + snapshots.DOUBLINGS_MAX
+        assert 2 <= tried <= 5 + catching_up.DOUBLINGS_MAX
         assert leader.node._outgoing.pinned_index is None
         assert leader.transport.streams == []
         write(hands, leader, 50, 10)
@@ -294,7 +294,7 @@ class TestThePin:
     @pytest.fixture(autouse=True)
     def _small(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Give up a pin soon."""
-        monkeypatch.setattr(snapshots, "PINNED_BYTES_MAX", 10 * snapshots.ENTRY_BYTES)
+        monkeypatch.setattr(catching_up, "PINNED_BYTES_MAX", 10 * catching_up.ENTRY_BYTES)
 
     def test_a_stream_that_takes_too_long_is_cut(self, tmp_path: Path) -> None:
         """The log goes on without it, and the peer begins anew with a newer snapshot."""

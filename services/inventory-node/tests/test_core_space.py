@@ -306,6 +306,21 @@ def test_reads_go_on_past_a_checkpoint(tmp_path: Path) -> None:
     assert len(hashes) == 1
 
 
+def test_no_checkpoints_gather_while_there_is_no_space(tmp_path: Path) -> None:
+    """They are the cluster's own, so nothing turns them away."""
+
+    def often(settings: NodeSettings) -> NodeSettings:
+        return replace(small(settings), survey_ticks=2, checkpoint_gap_ticks=2, checkpoint_ticks=2)
+
+    hands = Hands(tmp_path, change=often)
+    leader = hands.elect(1)
+    hands.open()
+    fill(hands, *MEMBERS)
+    write_until_full(hands, leader)
+    hands.pass_time(200)
+    assert sum(len(hands[number].node._proposals._waiting) for number in MEMBERS) <= 1
+
+
 @pytest.mark.parametrize("what", ["log", "database"])
 def test_a_member_without_space_ends_when_it_is_asked(tmp_path: Path, what: str) -> None:
     """What it could not write is in the log, its own or the others'."""

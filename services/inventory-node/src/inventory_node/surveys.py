@@ -194,8 +194,9 @@ class Surveys:
             self._ports.observer.warned("clock_ahead", f"by {self._skew_ms} ms: hands over")
 
     def _checkpoint(self, raft: RawNode) -> None:
-        """Let all members hash their states, when that is due."""
-        if self.diverged or self._is_hashing or not self._machine.initialized:
+        """Let all members hash their states, when that is due and can be proposed."""
+        is_fit = self._machine.initialized and not self.diverged
+        if not is_fit or self._is_hashing or self._serving.succession.is_stuck:
             return
         present = [peer for peer, follower in raft.followers.items() if follower.is_present]
         told = [self._replies[peer] for peer in present if peer in self._replies]

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 from inventory_node import bootstrap
+from inventory_node.catching_up import Pins
 from inventory_node.clocks import Clocks
 from inventory_node.core import Node
 from inventory_node.departures import Departures
@@ -14,7 +15,7 @@ from inventory_node.journal import Batch, Journal
 from inventory_node.machine import Applied
 from inventory_node.proposals import Proposals, Proposed
 from inventory_node.reading import Reading
-from inventory_node.snapshots import Incoming, Outgoing, Pins
+from inventory_node.snapshots import Incoming, Outgoing
 from inventory_node.stamps import Stamps
 from inventory_node.succession import Succession
 from raft import RawNode
