@@ -367,6 +367,7 @@ class TestStats:
             asker.hand.mutate(PRODUCER, inventory_pb2.Mutation(delete_item=request))
         stats = asker.ask("get_inventory_stats")
         assert (stats.item_count, stats.total_quantity, stats.revenue) == (0, 0, usd(0))
+        assert asker.ask("get_all_items").currency_code == "USD"
         database.close()
 
 

@@ -260,6 +260,16 @@ class Items(Connection):
             for item in page.items:
                 yield Item.from_wire(item)
 
+    async def currency(self) -> str:
+        """Return the ISO 4217 code of the one currency that the inventory's prices are in."""
+        response = await self._caller.call(
+            _INVENTORY + "GetAllItems",
+            inventory_pb2.GetAllItemsRequest(page_size=1, read_options=self._reads),
+            inventory_pb2.GetAllItemsResponse,
+            self._timeout,
+        )
+        return response.currency_code
+
     async def get_item(self, item_id: int) -> Item:
         """Return an item; a deleted one has its `delete_time`."""
         response = await self._caller.call(

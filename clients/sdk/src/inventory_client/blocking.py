@@ -151,6 +151,10 @@ class Inventory:
             )
         )
 
+    def currency(self) -> str:
+        """See `AsyncInventory.currency`."""
+        return self._wait(self._inventory.currency())
+
     def get_item(self, item_id: int) -> Item:
         """See `AsyncInventory.get_item`."""
         return self._wait(self._inventory.get_item(item_id))

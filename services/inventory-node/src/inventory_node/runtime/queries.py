@@ -198,7 +198,9 @@ class Queries:
             f"AND {page.condition} ORDER BY {page.order} LIMIT ?",
             [*values, *(page.after or ()), page.size + 1],
         )
-        response = inventory_pb2.GetAllItemsResponse(revision=self._header.applied_index)
+        response = inventory_pb2.GetAllItemsResponse(
+            revision=self._header.applied_index, currency_code=self._header.currency
+        )
         for row in rows[: page.size]:
             shown = stock.message(Item(*row[:-1]), self._header.currency, self._header.digits)
             response.items.append(shown)
