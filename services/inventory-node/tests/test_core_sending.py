@@ -4,11 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from inventory_node import catching_up
-from inventory_node.core import NodeSettings
-from inventory_node.events import ChunkReceived, SnapshotSent, Staged, Surveyed
+from inventory_node.core.events import ChunkReceived, SnapshotSent, Staged, Surveyed
+from inventory_node.core.node import NodeSettings
+from inventory_node.core.snapshot import retention as catching_up
+from inventory_node.core.survey.leader_fitness import Succession
 from inventory_node.ports import SnapshotHeader, Survey
-from inventory_node.succession import Succession
 from raft.messages import Configuration, SnapshotMeta
 from sim.hands import Hands, Member, order
 from sim.store import NO_SPACE, Thread

@@ -8,7 +8,7 @@ from queue import SimpleQueue
 
 import pytest
 from chaos.volumes import mounted
-from inventory_node.events import DiskDone, DiskFailed, DiskFull
+from inventory_node.core.events import DiskDone, DiskFailed, DiskFull
 from inventory_node.ports import (
     CreateFile,
     DiskOperation,

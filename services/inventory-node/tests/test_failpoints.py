@@ -8,7 +8,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
-from inventory_node import events
+from inventory_node.core import events
 from inventory_node.ports import (
     CreateFile,
     RemoveFile,

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from inventory.v1 import inventory_pb2
-from inventory_node.machine import InvariantViolation, Kept, Machine, memory
+from inventory_node.machine import InvariantViolation, Kept, Machine
+from inventory_node.machine import state_cache as memory
 from inventory_node.runtime.sqlite import Database
 from raft.messages import EntryKind
 from sim.machines import (

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from inventory.raft.v1 import log_pb2
 from inventory.v1 import auth_pb2, inventory_pb2
-from inventory_node.machine import Kept, memory, requests
+from inventory_node.machine import Kept
+from inventory_node.machine import request_table as requests
+from inventory_node.machine import state_cache as memory
 from raft.messages import Entry
 from sim.machines import (
     ADMIN,

@@ -20,8 +20,8 @@ from inventory.raft.v1 import (
     peer_pb2_grpc,
 )
 from inventory.v1 import cluster_pb2
-from inventory_node import events
-from inventory_node.bootstrap import BootstrapRefused
+from inventory_node.core import events
+from inventory_node.core.membership.bootstrap import BootstrapRefused
 from inventory_node.ports import Contact, SnapshotHeader
 from inventory_node.runtime import api as api_module
 from inventory_node.runtime import peers as peers_module

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from grpc_health.v1 import health_pb2
 from inventory.v1 import cluster_pb2, inventory_pb2
-from inventory_node import events
+from inventory_node.core import events
 from inventory_node.machine import Applied, Kept, Refused
 from inventory_node.ports import SyncFolder
 from inventory_node.runtime.metrics import Counts, NodeCollector, Traffic, registry

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from inventory.raft.v1 import membership_pb2
-from inventory_node.bootstrap import Described
-from inventory_node.events import ChangeAsked, DiskDone, DiskFull, Event
+from inventory_node.core.events import ChangeAsked, DiskDone, DiskFull, Event
+from inventory_node.core.membership.bootstrap import Described
 from inventory_node.ports import DiskOperation
 from inventory_node.runtime import disk as disk_module
 from inventory_node.runtime import opening as opening_module

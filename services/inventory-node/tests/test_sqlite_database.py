@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from inventory_node.machine.changes import Changes, Movement
-from inventory_node.machine.shelf import Header
+from inventory_node.machine.records import Header
 from inventory_node.runtime import sqlite as sqlite_module
 from inventory_node.runtime.sqlite import (
     HASHED,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from chaos.volumes import mounted
-from inventory_node import events
+from inventory_node.core import events
 from inventory_node.machine.changes import Changes
 from inventory_node.ports import SnapshotHeader
 from inventory_node.runtime import snapshot as snapshot_module

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from inventory.raft.v1 import forward_pb2
 from inventory.v1 import auth_pb2
-from inventory_node import events
+from inventory_node.core import events
 from inventory_node.machine.changes import Changes, Movement
-from inventory_node.machine.shelf import Header
+from inventory_node.machine.records import Header
 from inventory_node.ports import SnapshotHeader
 from inventory_node.runtime import store as store_module
 from inventory_node.runtime.sqlite import Database

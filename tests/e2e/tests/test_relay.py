@@ -9,7 +9,7 @@ import grpc.aio
 import pytest
 from gateway.runtime.links import MemberLinks
 from inventory.raft.v1 import forward_pb2, forward_pb2_grpc
-from inventory_node import events
+from inventory_node.core import events
 from inventory_node.runtime.api import Gate, Gateways
 from wire.channels import SERVER_OPTIONS, relay_target
 

@@ -7,7 +7,15 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
-from inventory_node.events import Copied, Event, Flushed, Installed, Staged, StoreFailed, StoreFull
+from inventory_node.core.events import (
+    Copied,
+    Event,
+    Flushed,
+    Installed,
+    Staged,
+    StoreFailed,
+    StoreFull,
+)
 from inventory_node.machine.changes import Changes
 from sim.machines import CUSTOMER, order, started
 from sim.ports import HANGS_US, SLOW_US_MAX, STORE_US, StorePort

@@ -28,10 +28,11 @@ from telemetry import logs, metrics
 from wire.settings import refusals
 from wire.tasks import until_first
 
-from inventory_node import bootstrap, events
 from inventory_node.config import Config
-from inventory_node.core import Halted, Node, NodeSettings, Ports
-from inventory_node.joining import Joining
+from inventory_node.core import events
+from inventory_node.core.membership import bootstrap
+from inventory_node.core.membership.join import Joining
+from inventory_node.core.node import Halted, Node, NodeSettings, Ports
 from inventory_node.ports import Contact
 from inventory_node.runtime.api import Gate, Gateways, PeerApi, member_response
 from inventory_node.runtime.changes import Asking, Changes, Leaving

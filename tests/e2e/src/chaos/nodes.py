@@ -24,7 +24,7 @@ from inventory.raft.v1 import (
     membership_pb2_grpc,
 )
 from inventory.v1 import cluster_pb2, inventory_pb2
-from inventory_node.bootstrap import cluster_id_of
+from inventory_node.core.membership.bootstrap import cluster_id_of
 from wire.channels import authorization
 
 NAMES = ("node-0", "node-1", "node-2")

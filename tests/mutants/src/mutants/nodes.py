@@ -4,20 +4,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import pytest
-from inventory_node import bootstrap
-from inventory_node.catching_up import Pins
-from inventory_node.clocks import Clocks
-from inventory_node.core import Node
-from inventory_node.departures import Departures
-from inventory_node.events import DiskDone, DiskFailed, Event
-from inventory_node.flushing import Flushing, LogTail
-from inventory_node.journal import Batch, Journal
+from inventory_node.core.clock_skew import Clocks
+from inventory_node.core.events import DiskDone, DiskFailed, Event
+from inventory_node.core.membership import bootstrap
+from inventory_node.core.membership.drain import Departures
+from inventory_node.core.node import Node
+from inventory_node.core.read_index import Reading
+from inventory_node.core.snapshot.retention import Pins
+from inventory_node.core.snapshot.transfer import Incoming, Outgoing
+from inventory_node.core.survey.leader_fitness import Succession
+from inventory_node.core.write.flusher import Flushing, LogTail
+from inventory_node.core.write.log_writer import Batch, Journal
+from inventory_node.core.write.proposals import Proposals, Proposed
+from inventory_node.core.write.timestamps import Stamps
 from inventory_node.machine import Applied
-from inventory_node.proposals import Proposals, Proposed
-from inventory_node.reading import Reading
-from inventory_node.snapshots import Incoming, Outgoing
-from inventory_node.stamps import Stamps
-from inventory_node.succession import Succession
 from raft import RawNode
 from raft.messages import Entry, Message
 from raft.ready import ReadState, Ready
@@ -26,14 +26,14 @@ from sim.world import World
 
 from mutants.catching import Mutant, NodeSeed, UnitTests
 
-SNAPSHOT_TESTS = "services/inventory-node/tests/test_core_snapshots.py"
-BOOTSTRAP_TESTS = "services/inventory-node/tests/test_bootstrap.py"
-MEMBERSHIP_TESTS = "services/inventory-node/tests/test_core_membership.py"
-READING_TESTS = "services/inventory-node/tests/test_core_reading.py"
-JOURNAL_TESTS = "services/inventory-node/tests/test_core_journal.py"
-SPACE_TESTS = "services/inventory-node/tests/test_core_space.py"
-SURVEY_TESTS = "services/inventory-node/tests/test_core_surveys.py"
-CATCHING_UP_TESTS = "services/inventory-node/tests/test_core_catching_up.py"
+SNAPSHOT_TESTS = "services/inventory-node/tests/test_core_snapshot_transfer.py"
+BOOTSTRAP_TESTS = "services/inventory-node/tests/test_core_bootstrap.py"
+MEMBERSHIP_TESTS = "services/inventory-node/tests/test_core_membership_changes.py"
+READING_TESTS = "services/inventory-node/tests/test_core_read_index.py"
+JOURNAL_TESTS = "services/inventory-node/tests/test_core_log_writer.py"
+SPACE_TESTS = "services/inventory-node/tests/test_core_disk_space.py"
+SURVEY_TESTS = "services/inventory-node/tests/test_core_survey_rounds.py"
+CATCHING_UP_TESTS = "services/inventory-node/tests/test_core_snapshot_retention.py"
 
 
 def answers_before_the_sync(patch: pytest.MonkeyPatch) -> None:
@@ -131,7 +131,9 @@ def switches_before_the_log_says_so(patch: pytest.MonkeyPatch) -> None:
 
 def answers_a_snapshot_before_it_serves_it(patch: pytest.MonkeyPatch) -> None:
     """Apply on top of the state of before."""
-    patch.setattr("inventory_node.applying.Applying.hold", lambda self: self._committed.clear())
+    patch.setattr(
+        "inventory_node.core.write.applier.Applying.hold", lambda self: self._committed.clear()
+    )
 
 
 def sends_a_snapshot_without_its_members(patch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from inventory_node.machine import commands, orders, stock
 from inventory_node.machine.changes import Changes
-from inventory_node.machine.memory import Memory
-from inventory_node.machine.requests import Requests
-from inventory_node.machine.shelf import Item
+from inventory_node.machine.records import Item
+from inventory_node.machine.request_table import Requests
+from inventory_node.machine.state_cache import Memory
 from inventory_node.runtime.snapshot import StateFolder
 from inventory_node.runtime.sqlite import Database, Pinned
 

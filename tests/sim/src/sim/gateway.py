@@ -7,7 +7,7 @@ from functools import partial
 from gateway.core import Gateway, Settings
 from google.rpc import status_pb2
 from inventory.raft.v1 import forward_pb2, raw_pb2
-from inventory_node.events import Forwarded, SessionClosed, SessionOpened
+from inventory_node.core.events import Forwarded, SessionClosed, SessionOpened
 from raft.ready import Role
 
 from sim.clients import Client

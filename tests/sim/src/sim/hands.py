@@ -14,8 +14,7 @@ from pathlib import Path
 from inventory.raft.v1 import forward_pb2, log_pb2, membership_pb2
 from inventory.v1 import auth_pb2, cluster_pb2
 from inventory_node import wal
-from inventory_node.core import Node, NodeSettings, Ports
-from inventory_node.events import (
+from inventory_node.core.events import (
     Continue,
     DiskDone,
     DiskFull,
@@ -25,6 +24,7 @@ from inventory_node.events import (
     Tick,
     arrival,
 )
+from inventory_node.core.node import Node, NodeSettings, Ports
 from inventory_node.machine import Applied, Machine
 from inventory_node.ports import Contact, PeerMessage, SnapshotHeader
 from raft.messages import Configuration, Entry

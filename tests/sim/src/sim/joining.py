@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from inventory.raft.v1 import membership_pb2
-from inventory_node.joining import Joining
+from inventory_node.core.membership.join import Joining
 from inventory_node.wal import Identity
 
 if TYPE_CHECKING:

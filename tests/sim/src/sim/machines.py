@@ -12,7 +12,7 @@ from google.type import money_pb2
 from inventory.raft.v1 import log_pb2
 from inventory.v1 import auth_pb2, inventory_pb2
 from inventory_node.machine import Administered, Applied, Kept, Machine
-from inventory_node.machine.shelf import Header, Item, Remembered, Shelf, User
+from inventory_node.machine.records import Header, Item, Remembered, Shelf, User
 from inventory_node.runtime.sqlite import Database
 from raft.messages import Entry, EntryKind
 from wire import money

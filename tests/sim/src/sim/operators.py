@@ -5,7 +5,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from inventory.raft.v1 import membership_pb2
-from inventory_node.events import ChangeAsked
+from inventory_node.core.events import ChangeAsked
 from raft.messages import Configuration
 
 from sim.faults import FaultKind

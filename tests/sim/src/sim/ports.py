@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from inventory.raft.v1 import forward_pb2, membership_pb2, peer_pb2
 from inventory_node.codec import add_to_frame, message_from_wire, surveys_of
-from inventory_node.events import DiskDone, DiskFailed, Event, StoreFailed
+from inventory_node.core.events import DiskDone, DiskFailed, Event, StoreFailed
 from inventory_node.machine import Applied
 from inventory_node.machine.changes import Changes
 from inventory_node.ports import (

@@ -15,8 +15,7 @@ from typing import Protocol
 from inventory.raft.v1 import forward_pb2, membership_pb2
 from inventory.v1 import inventory_pb2
 from inventory_node import wal
-from inventory_node.core import Halted, Node, NodeSettings, Ports
-from inventory_node.events import (
+from inventory_node.core.events import (
     Answered,
     Continue,
     Copied,
@@ -32,6 +31,7 @@ from inventory_node.events import (
     StoreFull,
     Tick,
 )
+from inventory_node.core.node import Halted, Node, NodeSettings, Ports
 from inventory_node.machine import Machine
 from inventory_node.ports import (
     CreateFile,

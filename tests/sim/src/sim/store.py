@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from inventory.raft.v1 import forward_pb2
-from inventory_node.events import (
+from inventory_node.core.events import (
     Answered,
     Event,
     Flushed,
@@ -23,7 +23,7 @@ from inventory_node.events import (
     StoreFull,
 )
 from inventory_node.machine.changes import Changes
-from inventory_node.machine.shelf import Header, Item, Remembered, User
+from inventory_node.machine.records import Header, Item, Remembered, User
 from inventory_node.ports import SnapshotHeader
 from inventory_node.runtime.sqlite import Database, Pinned, verify
 from inventory_node.runtime.store import copied

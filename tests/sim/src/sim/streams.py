@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from inventory_node.events import ChunkReceived, SnapshotSent
+from inventory_node.core.events import ChunkReceived, SnapshotSent
 from inventory_node.ports import SnapshotHeader
 
 from sim.coverage import Coverage

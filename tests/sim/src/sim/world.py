@@ -13,8 +13,8 @@ from random import Random
 
 from inventory.raft.v1 import forward_pb2, log_pb2, membership_pb2
 from inventory.v1 import auth_pb2
-from inventory_node.core import NodeSettings
-from inventory_node.events import ChangeAsked, Forwarded, arrival
+from inventory_node.core.events import ChangeAsked, Forwarded, arrival
+from inventory_node.core.node import NodeSettings
 from inventory_node.ports import PeerMessage, SnapshotHeader
 from raft.messages import Configuration
 from raft.ready import Role

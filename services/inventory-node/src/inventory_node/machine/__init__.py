@@ -23,7 +23,7 @@ from inventory_node.machine.commands import (
     Machine,
     Refused,
 )
-from inventory_node.machine.memory import InvariantViolation
+from inventory_node.machine.state_cache import InvariantViolation
 
 __all__ = [
     "RULES_VERSION",

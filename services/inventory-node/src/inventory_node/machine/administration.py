@@ -6,8 +6,8 @@ from inventory.v1 import auth_pb2
 from wire import errors
 
 from inventory_node.machine import stock, users
-from inventory_node.machine.memory import InvariantViolation, Memory
-from inventory_node.machine.shelf import User
+from inventory_node.machine.records import User
+from inventory_node.machine.state_cache import InvariantViolation, Memory
 from inventory_node.machine.stock import Context
 
 AdministrationOutcome = log_pb2.AdministrationOutcome

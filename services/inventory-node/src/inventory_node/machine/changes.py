@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from inventory_node.machine.shelf import Header, Remembered
+from inventory_node.machine.records import Header, Remembered
 
 
 class Level(NamedTuple):

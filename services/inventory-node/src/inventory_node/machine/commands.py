@@ -11,11 +11,12 @@ from inventory.v1 import auth_pb2, inventory_pb2
 from raft.messages import Entry, EntryKind
 from wire import errors
 
-from inventory_node.machine import administration, orders, requests, stock, users
+from inventory_node.machine import administration, orders, stock, users
+from inventory_node.machine import request_table as requests
 from inventory_node.machine.changes import Changes
-from inventory_node.machine.memory import InvariantViolation, Memory
-from inventory_node.machine.requests import Requests
-from inventory_node.machine.shelf import Header, Remembered, Shelf
+from inventory_node.machine.records import Header, Remembered, Shelf
+from inventory_node.machine.request_table import Requests
+from inventory_node.machine.state_cache import InvariantViolation, Memory
 from inventory_node.machine.stock import Context
 
 RULES_VERSION = 1  # the newest rules that this build applies

@@ -3,8 +3,8 @@
 from inventory.v1 import inventory_pb2
 from wire import errors, money
 
-from inventory_node.machine.memory import Memory
-from inventory_node.machine.shelf import Item
+from inventory_node.machine.records import Item
+from inventory_node.machine.state_cache import Memory
 from inventory_node.machine.stock import Context, Outcome, find
 
 TOTAL_MINOR_MAX = 10**18

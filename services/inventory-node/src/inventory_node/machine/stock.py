@@ -4,8 +4,8 @@ from google.type import money_pb2
 from inventory.v1 import inventory_pb2
 from wire import bounds, errors, money
 
-from inventory_node.machine.memory import Memory
-from inventory_node.machine.shelf import Item
+from inventory_node.machine.records import Item
+from inventory_node.machine.state_cache import Memory
 
 Outcome = inventory_pb2.Outcome
 

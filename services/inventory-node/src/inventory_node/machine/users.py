@@ -4,8 +4,8 @@ from google.rpc import status_pb2
 from inventory.v1 import auth_pb2
 from wire import errors
 
-from inventory_node.machine.memory import Memory
-from inventory_node.machine.shelf import User
+from inventory_node.machine.records import User
+from inventory_node.machine.state_cache import Memory
 
 CUSTOMERS = frozenset({auth_pb2.ROLE_CUSTOMER, auth_pb2.ROLE_ADMIN})
 PRODUCERS = frozenset({auth_pb2.ROLE_PRODUCER, auth_pb2.ROLE_ADMIN})

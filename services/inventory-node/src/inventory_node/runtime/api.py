@@ -24,13 +24,13 @@ from wire.channels import accept, bearer, relay_target
 from wire.outbox import BROKEN
 from wire.tasks import until_first
 
-from inventory_node import events
 from inventory_node.codec import (
     CodecError,
     decode_configuration,
     message_from_wire,
     surveys_of,
 )
+from inventory_node.core import events
 from inventory_node.ports import SnapshotHeader
 from inventory_node.runtime.peers import Local
 from inventory_node.runtime.relay import carry

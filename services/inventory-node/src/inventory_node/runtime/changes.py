@@ -11,9 +11,9 @@ from inventory.v1 import cluster_pb2
 from wire import errors
 from wire.errors import Reason, reason_of
 
-from inventory_node import events
-from inventory_node.bootstrap import BootstrapRefused
-from inventory_node.joining import Joining
+from inventory_node.core import events
+from inventory_node.core.membership.bootstrap import BootstrapRefused
+from inventory_node.core.membership.join import Joining
 from inventory_node.runtime.api import Gate
 from inventory_node.runtime.peers import Peers
 

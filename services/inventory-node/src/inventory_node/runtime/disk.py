@@ -7,7 +7,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeAlias, assert_never
 
-from inventory_node.events import DiskDone, DiskFailed, DiskFull
+from inventory_node.core.events import DiskDone, DiskFailed, DiskFull
 from inventory_node.ports import (
     CreateFile,
     DiskOperation,

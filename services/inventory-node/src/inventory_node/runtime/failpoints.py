@@ -25,10 +25,10 @@ from inventory.raft.v1 import peer_pb2
 from pydantic import AfterValidator
 from raft.messages import Entry, SnapshotMeta
 
-from inventory_node import events
+from inventory_node.core import events
 from inventory_node.machine import Applied
 from inventory_node.machine.changes import Changes
-from inventory_node.machine.shelf import Shelf
+from inventory_node.machine.records import Shelf
 from inventory_node.ports import (
     Contact,
     CreateFile,

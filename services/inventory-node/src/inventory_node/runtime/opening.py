@@ -15,10 +15,11 @@ import structlog
 from inventory.raft.v1 import membership_pb2
 from raft.messages import Configuration, EntryKind
 
-from inventory_node import bootstrap, events
-from inventory_node.bootstrap import Beginning
 from inventory_node.codec import decode_configuration
-from inventory_node.joining import Joining
+from inventory_node.core import events
+from inventory_node.core.membership import bootstrap
+from inventory_node.core.membership.bootstrap import Beginning
+from inventory_node.core.membership.join import Joining
 from inventory_node.ports import DiskOperation
 from inventory_node.runtime.changes import JOIN_SECONDS, Asking
 from inventory_node.runtime.disk import ThreadedDisk

@@ -26,9 +26,9 @@ from wire.channels import CLIENT_OPTIONS, authorization, is_accepted
 from wire.outbox import BROKEN, Outbox
 from wire.tasks import until_first
 
-from inventory_node import events
-from inventory_node.bootstrap import BootstrapRefused, Described
 from inventory_node.codec import add_to_frame, encode_configuration
+from inventory_node.core import events
+from inventory_node.core.membership.bootstrap import BootstrapRefused, Described
 from inventory_node.ports import Contact, PeerMessage, SnapshotHeader
 from inventory_node.runtime.sending import Sending, raise_end, reason_of
 

@@ -21,8 +21,8 @@ from inventory.v1 import auth_pb2, inventory_pb2
 from wire import errors, money
 
 from inventory_node.machine import stock, users
-from inventory_node.machine.memory import HOUR_MS
-from inventory_node.machine.shelf import Header, Item, User
+from inventory_node.machine.records import Header, Item, User
+from inventory_node.machine.state_cache import HOUR_MS
 
 PAGE_DEFAULT = 50
 PAGE_MAX = 1_000

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from inventory.raft.v1 import forward_pb2
 
-from inventory_node.events import Answer
+from inventory_node.core.events import Answer
 from inventory_node.machine.changes import Changes
-from inventory_node.machine.shelf import Header, Item, Remembered, User
+from inventory_node.machine.records import Header, Item, Remembered, User
 from inventory_node.runtime.queries import (
     ITEM_COLUMNS,
     USER_COLUMNS,

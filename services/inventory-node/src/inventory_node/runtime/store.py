@@ -19,9 +19,9 @@ import structlog
 from inventory.raft.v1 import forward_pb2
 from raft.messages import Configuration, SnapshotMeta
 
-from inventory_node import events
+from inventory_node.core import events
 from inventory_node.machine.changes import Changes
-from inventory_node.machine.shelf import Header, Item, Remembered, User
+from inventory_node.machine.records import Header, Item, Remembered, User
 from inventory_node.ports import SnapshotHeader
 from inventory_node.runtime.snapshot import StateFolder, digest_of
 from inventory_node.runtime.sqlite import Database, DatabaseError, DatabaseFull, Error, Pinned

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from raft.messages import Entry
 
-from inventory_node import events
+from inventory_node.core import events
 from inventory_node.machine import Applied, Machine
 from inventory_node.machine.changes import Changes
-from inventory_node.machine.shelf import Shelf
+from inventory_node.machine.records import Shelf
 from inventory_node.ports import DiskOperation
 from inventory_node.runtime.disk import ThreadedDisk
 from inventory_node.runtime.store import SqliteStore

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from inventory.raft.v1 import raw_pb2
 from raft.messages import Entry, EntryKind
 
-from inventory_node.clocks import Clocks
+from inventory_node.core.clock_skew import Clocks
+from inventory_node.core.settings import NodeSettings
 from inventory_node.ports import Clock
-from inventory_node.settings import NodeSettings
 
 
 class Stamps:

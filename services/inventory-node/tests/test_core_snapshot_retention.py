@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from inventory.raft.v1 import membership_pb2
-from inventory_node import catching_up
-from inventory_node.core import NodeSettings
-from inventory_node.events import ChangeAsked, ChunkReceived, SnapshotSent
+from inventory_node.core.events import ChangeAsked, ChunkReceived, SnapshotSent
+from inventory_node.core.node import NodeSettings
+from inventory_node.core.snapshot import retention as catching_up
 from raft.messages import AppendReply
 from sim.hands import Hands, order
 

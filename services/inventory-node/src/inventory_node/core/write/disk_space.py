@@ -5,9 +5,9 @@ flushes. Both keep what they were given and try again now and then, so the membe
 once there is space. A leader without any lets a member lead that has some (`succession.py`).
 """
 
-from inventory_node.events import DiskFull, StoreFull
-from inventory_node.flushing import Flushing
-from inventory_node.journal import Journal
+from inventory_node.core.events import DiskFull, StoreFull
+from inventory_node.core.write.flusher import Flushing
+from inventory_node.core.write.log_writer import Journal
 from inventory_node.ports import Observer
 
 

@@ -19,16 +19,16 @@ from inventory.v1 import cluster_pb2
 from raft import RawNode
 from raft.ready import Role
 
-from inventory_node.agreement import Agreement, Schedule
-from inventory_node.clocks import Clocks
-from inventory_node.flushing import Flushing
+from inventory_node.core.clock_skew import Clocks
+from inventory_node.core.read_index import Reading
+from inventory_node.core.settings import NodeSettings, Ports
+from inventory_node.core.snapshot.transfer import Incoming, Outgoing
+from inventory_node.core.survey.divergence import Agreement, Schedule
+from inventory_node.core.survey.leader_fitness import Succession
+from inventory_node.core.write.flusher import Flushing
+from inventory_node.core.write.proposals import Proposals
 from inventory_node.machine import Machine
 from inventory_node.ports import Survey, SurveyReply
-from inventory_node.proposals import Proposals
-from inventory_node.reading import Reading
-from inventory_node.settings import NodeSettings, Ports
-from inventory_node.snapshots import Incoming, Outgoing
-from inventory_node.succession import Succession
 
 
 class Serving(NamedTuple):

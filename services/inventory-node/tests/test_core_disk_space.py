@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from inventory.raft.v1 import forward_pb2, log_pb2
 from inventory.v1 import inventory_pb2
-from inventory_node.core import NodeSettings
-from inventory_node.events import StopRequested, Tick
+from inventory_node.core.events import StopRequested, Tick
+from inventory_node.core.node import NodeSettings
 from sim.hands import Hands, Member, get_all_items, get_item, order
 from wire.errors import Reason, reason_of
 

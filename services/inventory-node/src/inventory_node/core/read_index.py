@@ -16,11 +16,11 @@ from raft import RawNode
 from raft.ready import ReadState
 from wire import bounds, errors
 
-from inventory_node.answers import Answers, Asker
-from inventory_node.events import Answer
-from inventory_node.flushing import Flushing
+from inventory_node.core.events import Answer
+from inventory_node.core.replies import Answers, Asker
+from inventory_node.core.settings import NodeSettings, Ports
+from inventory_node.core.write.flusher import Flushing
 from inventory_node.machine import Kept, Machine
-from inventory_node.settings import NodeSettings, Ports
 
 
 class Asked(NamedTuple):

@@ -2,7 +2,7 @@
 
 import pytest
 from inventory.raft.v1 import forward_pb2
-from inventory_node.answers import FRAME_BYTES_MAX, Answers, Asker
+from inventory_node.core.replies import FRAME_BYTES_MAX, Answers, Asker
 from inventory_node.machine import Administered, Kept, Refused
 from sim.hands import HandTransport
 from wire.errors import item_not_found

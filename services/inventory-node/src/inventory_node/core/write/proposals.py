@@ -13,10 +13,10 @@ from raft.messages import Entry
 from raft.ready import Role
 from wire import bounds, errors
 
-from inventory_node.answers import Answers, Asker
+from inventory_node.core.replies import Answers, Asker
+from inventory_node.core.settings import Halted, NodeSettings
+from inventory_node.core.write.timestamps import Stamps
 from inventory_node.machine import RULES_VERSION, Applied, Machine
-from inventory_node.settings import Halted, NodeSettings
-from inventory_node.stamps import Stamps
 
 
 class Waiting(NamedTuple):

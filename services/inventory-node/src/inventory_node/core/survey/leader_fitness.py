@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from raft import RawNode
 from raft.ready import Role
 
-from inventory_node.clocks import Clocks
-from inventory_node.flushing import Flushing
+from inventory_node.core.clock_skew import Clocks
+from inventory_node.core.snapshot.transfer import Incoming, Outgoing
+from inventory_node.core.write.disk_space import Space
+from inventory_node.core.write.flusher import Flushing
 from inventory_node.ports import SurveyReply
-from inventory_node.snapshots import Incoming, Outgoing
-from inventory_node.space import Space
 
 
 class Burden(enum.IntEnum):

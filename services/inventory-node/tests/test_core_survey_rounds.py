@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from inventory.raft.v1 import forward_pb2, peer_pb2
-from inventory_node.agreement import Agreement, Schedule
-from inventory_node.clocks import MEASURED_MS_MAX, Clocks
 from inventory_node.codec import add_to_frame, surveys_of
-from inventory_node.core import NodeSettings
-from inventory_node.events import Tick
+from inventory_node.core.clock_skew import MEASURED_MS_MAX, Clocks
+from inventory_node.core.events import Tick
+from inventory_node.core.node import NodeSettings
+from inventory_node.core.survey.divergence import Agreement, Schedule
 from inventory_node.ports import Survey, SurveyReply
 from sim.hands import HandClock, Hands, Member, get_all_items, get_item, order
 

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 
 from raft.messages import Entry, SnapshotMeta
 
-from inventory_node.flushing import Flushing
+from inventory_node.core.settings import Halted, NodeSettings
+from inventory_node.core.write.flusher import Flushing
+from inventory_node.core.write.proposals import Proposals
 from inventory_node.machine import Administered, InvariantViolation, Machine
 from inventory_node.ports import Observer
-from inventory_node.proposals import Proposals
-from inventory_node.settings import Halted, NodeSettings
 
 
 class Applying:

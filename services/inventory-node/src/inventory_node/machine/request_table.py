@@ -11,7 +11,7 @@ import heapq
 import re
 
 from inventory_node.machine.changes import Changes
-from inventory_node.machine.shelf import Remembered, Shelf
+from inventory_node.machine.records import Remembered, Shelf
 
 KEPT_SECONDS = 24 * 3_600
 KEPT_MAX = 1_000_000

@@ -12,23 +12,23 @@ from inventory.v1 import cluster_pb2
 from raft import ConfigurationCodec, InvariantViolation, RawNode, Restored, Settings, TransferBegun
 from raft.ready import Leadership, Ready, Role
 
-from inventory_node import events
-from inventory_node.answers import Answers
-from inventory_node.applying import Applying
 from inventory_node.codec import decode_configuration, encode_configuration
-from inventory_node.flushing import Flushing, LogTail
-from inventory_node.journal import Journal
+from inventory_node.core import events
+from inventory_node.core.membership.changes import Membership
+from inventory_node.core.read_index import Reading
+from inventory_node.core.replies import Answers
+from inventory_node.core.settings import Halted, NodeSettings, Ports
+from inventory_node.core.snapshot.transfer import Incoming, Outgoing
+from inventory_node.core.status import show
+from inventory_node.core.survey.leader_fitness import Succession
+from inventory_node.core.survey.rounds import Serving, Surveys
+from inventory_node.core.write.applier import Applying
+from inventory_node.core.write.disk_space import Space
+from inventory_node.core.write.flusher import Flushing, LogTail
+from inventory_node.core.write.log_writer import Journal
+from inventory_node.core.write.proposals import Proposals
+from inventory_node.core.write.timestamps import Stamps
 from inventory_node.machine import Machine
-from inventory_node.membership import Membership
-from inventory_node.proposals import Proposals
-from inventory_node.reading import Reading
-from inventory_node.settings import Halted, NodeSettings, Ports
-from inventory_node.snapshots import Incoming, Outgoing
-from inventory_node.space import Space
-from inventory_node.stamps import Stamps
-from inventory_node.succession import Succession
-from inventory_node.surveys import Serving, Surveys
-from inventory_node.view import show
 from inventory_node.wal import Recovered
 
 __all__ = ["Halted", "Node", "NodeSettings", "Ports"]

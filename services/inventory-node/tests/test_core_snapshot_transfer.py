@@ -4,8 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from inventory_node.core import Halted, NodeSettings
-from inventory_node.events import ChunkReceived, SnapshotSent, StopRequested
+from inventory_node.core.events import ChunkReceived, SnapshotSent, StopRequested
+from inventory_node.core.node import Halted, NodeSettings
 from sim.hands import Hands, Member, order
 
 CHUNK_BYTES = 8_192

@@ -3,7 +3,7 @@
 import pytest
 from inventory.raft.v1 import membership_pb2
 from inventory.v1 import cluster_pb2
-from inventory_node.joining import ALONE_TIMES, Joining
+from inventory_node.core.membership.join import ALONE_TIMES, Joining
 from inventory_node.wal import Identity
 
 IDENTITY = Identity("cluster", 4, "node-4")

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 from inventory.raft.v1 import log_pb2
-from inventory_node.core import NodeSettings
-from inventory_node.flushing import Flushing, LogTail
+from inventory_node.core.node import NodeSettings
+from inventory_node.core.write.flusher import Flushing, LogTail
 from inventory_node.machine.changes import Changes
-from inventory_node.machine.shelf import Header
+from inventory_node.machine.records import Header
 from raft.messages import Entry, EntryKind
 from sim.hands import Hands, Member, order
 

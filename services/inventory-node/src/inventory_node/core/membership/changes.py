@@ -24,11 +24,11 @@ from raft.messages import Configuration
 from raft.ready import Role
 from wire import errors
 
-from inventory_node.answers import Answers
-from inventory_node.departures import Departures
-from inventory_node.events import ChangeAsked
+from inventory_node.core.events import ChangeAsked
+from inventory_node.core.membership.drain import Departures
+from inventory_node.core.replies import Answers
+from inventory_node.core.settings import NodeSettings, Ports
 from inventory_node.ports import Contact
-from inventory_node.settings import NodeSettings, Ports
 
 Response = membership_pb2.ChangeResponse
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from inventory.raft.v1 import forward_pb2
 from inventory.v1 import inventory_pb2
-from inventory_node.core import NodeSettings
-from inventory_node.events import Tick
+from inventory_node.core.events import Tick
+from inventory_node.core.node import NodeSettings
 from sim.hands import Hands, Member, get_all_items, get_item, order
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from inventory.raft.v1 import membership_pb2
 from inventory.v1 import cluster_pb2
-from inventory_node.departures import ASKED_MS, BEHIND_ENTRIES_MAX
-from inventory_node.events import ChangeAsked, Tick
+from inventory_node.core.events import ChangeAsked, Tick
+from inventory_node.core.membership.drain import ASKED_MS, BEHIND_ENTRIES_MAX
 from inventory_node.ports import Contact
 from sim.hands import Hands, Member, get_item, order
 from wire.errors import Reason, reason_of

@@ -5,8 +5,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from inventory_node import journal, wal
-from inventory_node.journal import Batch, Journal
+from inventory_node import wal
+from inventory_node.core.write import log_writer as journal
+from inventory_node.core.write.log_writer import Batch, Journal
 from inventory_node.ports import DiskOperation
 from raft.messages import (
     AppendReply,

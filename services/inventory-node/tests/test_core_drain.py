@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from inventory.raft.v1 import membership_pb2
 from inventory.v1 import cluster_pb2
-from inventory_node.bootstrap import Described
+from inventory_node.core.membership.bootstrap import Described
 from inventory_node.runtime import changes as changes_module
 from inventory_node.runtime.changes import Changes, Leaving
 

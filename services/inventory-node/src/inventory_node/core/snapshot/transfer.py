@@ -14,8 +14,8 @@ from raft import RawNode
 from raft.messages import InstallSnapshot, SnapshotMeta
 from raft.ready import Ready
 
-from inventory_node.catching_up import Pins, Rests
-from inventory_node.events import ChunkReceived, Copied, SnapshotSent, Staged
+from inventory_node.core.events import ChunkReceived, Copied, SnapshotSent, Staged
+from inventory_node.core.snapshot.retention import Pins, Rests
 from inventory_node.ports import SnapshotHeader, Store, Transport
 
 SHORT_TIMES = 8  # as long as the longest rest a want of space is remembered

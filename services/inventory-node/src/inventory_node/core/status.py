@@ -4,9 +4,9 @@ from inventory.v1 import cluster_pb2
 from raft import RawNode
 from raft.ready import Role
 
-from inventory_node.flushing import Flushing
+from inventory_node.core.settings import NodeSettings
+from inventory_node.core.write.flusher import Flushing
 from inventory_node.machine import Machine
-from inventory_node.settings import NodeSettings
 
 _ROLES = {
     Role.FOLLOWER: cluster_pb2.MEMBER_ROLE_FOLLOWER,

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from google.rpc import status_pb2
 from inventory.v1 import inventory_pb2
-from inventory_node.machine import Kept, Machine, Refused, requests
-from inventory_node.machine.requests import bucket_of
+from inventory_node.machine import Kept, Machine, Refused
+from inventory_node.machine import request_table as requests
+from inventory_node.machine.request_table import bucket_of
 from sim.machines import (
     CUSTOMER,
     SECOND_CUSTOMER,

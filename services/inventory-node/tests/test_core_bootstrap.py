@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from inventory.raft.v1 import log_pb2
 from inventory.v1 import auth_pb2
-from inventory_node.bootstrap import (
+from inventory_node.core.membership.bootstrap import (
     Beginning,
     BootstrapRefused,
     Described,

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from raft.messages import Entry
 
+from inventory_node.core.settings import NodeSettings
 from inventory_node.machine import Machine
 from inventory_node.ports import Store
-from inventory_node.settings import NodeSettings
 
 if TYPE_CHECKING:
     from inventory_node.machine.changes import Changes

@@ -8,7 +8,7 @@ from dataclasses import fields
 from operator import attrgetter
 
 from inventory_node.machine.changes import Changes, Level, Movement, Sales
-from inventory_node.machine.shelf import Header, Item, Shelf, User
+from inventory_node.machine.records import Header, Item, Shelf, User
 
 ITEMS_MAX = 100_000  # kept after a flush; reads alone may double them
 USERS_MAX = 100_000
