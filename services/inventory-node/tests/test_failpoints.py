@@ -9,39 +9,40 @@ from queue import SimpleQueue
 
 import pytest
 from inventory_node.core import events
+from inventory_node.machine import Machine
 from inventory_node.ports import (
     CreateFile,
     RemoveFile,
+    Step,
     SyncFile,
     SyncFolder,
     WriteAt,
 )
-from inventory_node.runtime.failpoints import (
-    POINTS,
-    Adapters,
-    Armed,
-    FailingDisk,
-    FailingMachine,
-    FailingStore,
-    Failpoint,
-    adapters,
-    parse,
-)
-from inventory_node.runtime.timing import Timing
+from inventory_node.runtime.disk import ThreadedDisk
+from inventory_node.runtime.failpoints import POINTS, Armed, Failpoint, hooks_of, parse
+from inventory_node.runtime.hooks import Timings
+from inventory_node.runtime.store import SqliteStore
 from raft.messages import Entry, EntryKind
 
 TIMEOUT_SECONDS = 20
 
 
-class Recorder(Armed):
-    """Writes down what is passed."""
+class Recorder:
+    """Writes down which failpoints are passed."""
 
     def __init__(self) -> None:
         """Nothing was passed."""
         self.passed: list[str] = []
 
-    def reach(self, name: str) -> None:
+    def before(self, step: Step) -> None:
         """Pass."""
+        self._reach(f"before-{step}")
+
+    def after(self, step: Step) -> None:
+        """Pass."""
+        self._reach(f"after-{step}")
+
+    def _reach(self, name: str) -> None:
         if name in POINTS:
             self.passed.append(name)
 
@@ -78,8 +79,9 @@ class TestSetting:
             parse(text)
 
     def test_armed_nothing_is_wired(self) -> None:
-        """The plain adapters, without a layer between."""
-        assert adapters("") == Adapters()
+        """The timings alone, without a layer between."""
+        timings = Timings()
+        assert hooks_of(timings, "") is timings
 
 
 class TestReach:
@@ -98,7 +100,7 @@ class TestReach:
         """SIGKILL, to this process."""
         sent: list[tuple[int, int]] = []
         monkeypatch.setattr(os, "kill", lambda *args: sent.append(args))
-        Armed({"before-flush": Failpoint("before-flush", 0, None)}).reach("before-flush")
+        Armed({"before-flush": Failpoint("before-flush", 0, None)}).before(Step.FLUSH)
         assert sent == [(os.getpid(), signal.SIGKILL)]
 
 
@@ -109,7 +111,7 @@ class TestAdapters:
         """Around each operation of a job, on the disk's thread."""
         recorder = Recorder()
         done: SimpleQueue[events.Event] = SimpleQueue()
-        disk = FailingDisk(recorder, tmp_path / "wal", done.put, Timing())
+        disk = ThreadedDisk(tmp_path / "wal", done.put, recorder)
         disk.run(
             [
                 CreateFile("a", 512),
@@ -126,12 +128,12 @@ class TestAdapters:
             "segment-creation", "wal-write", "wal-sync", "segment-removal"
         )
 
-    def test_store_and_machine(self, tmp_path: Path) -> None:
+    def test_store(self, tmp_path: Path) -> None:
         """Around each job, before its end is told."""
         recorder = Recorder()
         done: SimpleQueue[events.Event] = SimpleQueue()
-        store = FailingStore(recorder, tmp_path, 0, done.put, Timing())
-        machine = FailingMachine(recorder, store, Timing())
+        store = SqliteStore(tmp_path, 0, done.put, recorder)
+        machine = Machine(store)
         machine.apply(Entry(1, 1, EntryKind.NOOP, b""))
         changes = machine.take_changes()
         assert changes is not None
@@ -149,5 +151,5 @@ class TestAdapters:
         assert done.get(timeout=TIMEOUT_SECONDS) == events.Installed(3)
         store.close()
         assert recorder.passed == both(
-            "apply", "flush", "checkpoint", "snapshot-save", "snapshot-chunk", "snapshot-install"
+            "flush", "checkpoint", "snapshot-save", "snapshot-chunk", "snapshot-install"
         )

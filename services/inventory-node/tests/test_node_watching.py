@@ -11,11 +11,13 @@ import pytest
 from grpc_health.v1 import health_pb2
 from inventory.v1 import cluster_pb2, inventory_pb2
 from inventory_node.core import events
-from inventory_node.machine import Applied, Kept, Refused
-from inventory_node.ports import SyncFolder
+from inventory_node.machine import Applied, Kept, Machine, Refused
+from inventory_node.ports import Step, SyncFolder
+from inventory_node.runtime.disk import ThreadedDisk
+from inventory_node.runtime.hooks import Timings
 from inventory_node.runtime.metrics import Counts, NodeCollector, Traffic, registry
 from inventory_node.runtime.probes import LAG_ENTRIES_MAX, Probes
-from inventory_node.runtime.timing import TimedDisk, TimedMachine, TimedStore, Timing
+from inventory_node.runtime.store import SqliteStore
 from inventory_node.runtime.volume import look
 from inventory_node.runtime.watcher import ELECTIONS_MAX, Watcher
 from prometheus_client import CollectorRegistry
@@ -56,41 +58,42 @@ class TestMetrics:
     def test_times_are_summaries(self) -> None:
         """How often, and how long altogether."""
         counts = Counts()
-        counts.syncs.count, counts.syncs.seconds = 4, 2.0
+        syncs = counts.timings.of(Step.WAL_JOB)
+        syncs.count, syncs.seconds = 4, 2.0
         values = registry(NodeCollector(cluster_pb2.Member, counts, lambda: 0))
         assert value(values, "wal_sync_seconds_count") == 4
         assert value(values, "wal_sync_seconds_sum") == 2.0
         assert value(values, "flush_seconds_count") == 0
 
 
-class TestTiming:
-    """The real adapters, with a watch on them."""
+class TestTimings:
+    """The real adapters, with timings as their hooks."""
 
     def test_each_job_of_the_disk_is_counted(self, tmp_path: Path) -> None:
         """When it is done; its event goes on."""
         done: SimpleQueue[events.Event] = SimpleQueue()
-        timing = Timing()
-        disk = TimedDisk(tmp_path / "wal", done.put, timing)
+        timings = Timings()
+        disk = ThreadedDisk(tmp_path / "wal", done.put, timings)
         disk.run([SyncFolder()], 1)
         disk.run([SyncFolder()], 2)
         disk.close()
         assert [done.get(), done.get()] == [events.DiskDone(1), events.DiskDone(2)]
-        assert timing.count == 2
-        assert timing.seconds > 0
+        assert timings.of(Step.WAL_JOB).count == 2
+        assert timings.of(Step.WAL_JOB).seconds > 0
 
-    def test_applied_entries_and_flushes_are_counted(self, tmp_path: Path) -> None:
-        """An entry without commands is one too."""
+    def test_flushes_are_counted(self, tmp_path: Path) -> None:
+        """From the moment the store is given one to its commit."""
         done: SimpleQueue[events.Event] = SimpleQueue()
-        flushes, applies = Timing(), Timing()
-        store = TimedStore(tmp_path, 0, done.put, flushes)
-        machine = TimedMachine(store, applies)
-        assert machine.apply(Entry(1, 1, EntryKind.NOOP, b"")) == []
+        timings = Timings()
+        store = SqliteStore(tmp_path, 0, done.put, timings)
+        machine = Machine(store)
+        machine.apply(Entry(1, 1, EntryKind.NOOP, b""))
         changes = machine.take_changes()
         assert changes is not None
         store.flush(changes, 1)
         assert done.get() == events.Flushed(1)
         store.close()
-        assert (applies.count, flushes.count) == (1, 1)
+        assert timings.of(Step.FLUSH_JOB).count == 1
 
 
 def kept(outcome: inventory_pb2.Outcome) -> Kept:

@@ -16,15 +16,15 @@ import pytest
 from chaos.volumes import mounted
 from inventory_node.core import events
 from inventory_node.machine.changes import Changes
-from inventory_node.ports import SnapshotHeader
+from inventory_node.ports import SnapshotHeader, Step
 from inventory_node.runtime import snapshot as snapshot_module
 from inventory_node.runtime import sqlite as sqlite_module
 from inventory_node.runtime import store as store_module
 from inventory_node.runtime import volume as volume_module
+from inventory_node.runtime.hooks import Timings
 from inventory_node.runtime.snapshot import StateFolder, condemned
 from inventory_node.runtime.sqlite import Database, DatabaseFull, Error
 from inventory_node.runtime.store import SqliteStore
-from inventory_node.runtime.timing import TimedStore, Timing
 from inventory_node.runtime.volume import has_no_space
 from raft.messages import Configuration, SnapshotMeta
 from sim.machines import CUSTOMER, Hand, open_database, order, started
@@ -448,8 +448,8 @@ class TestFlushes:
     ) -> None:
         """Of those after it each has its own beginning."""
         came: queue.SimpleQueue[events.Event] = queue.SimpleQueue()
-        timing = Timing()
-        store = TimedStore(tmp_path, 0, came.put, timing)
+        timings = Timings()
+        store = SqliteStore(tmp_path, 0, came.put, timings)
         changes = changes_of(started(store))
         with monkeypatch.context() as patch:
 
@@ -462,8 +462,7 @@ class TestFlushes:
         store.flush(changes, 1)
         assert came.get(timeout=TIMEOUT_SECONDS) == events.Flushed(1)
         store.close()
-        assert timing.count == 1
-        assert not store._started
+        assert timings.of(Step.FLUSH_JOB).count == 1
 
 
 class TestLooking:

@@ -33,10 +33,12 @@ from inventory_node.core import events
 from inventory_node.core.membership import bootstrap
 from inventory_node.core.membership.join import Joining
 from inventory_node.core.node import Halted, Node, NodeSettings, Ports
+from inventory_node.machine import Machine
 from inventory_node.ports import Contact
 from inventory_node.runtime.api import Gate, Gateways, PeerApi, member_response
 from inventory_node.runtime.changes import Asking, Changes, Leaving
-from inventory_node.runtime.failpoints import adapters
+from inventory_node.runtime.disk import ThreadedDisk
+from inventory_node.runtime.failpoints import hooks_of
 from inventory_node.runtime.loop import TICK_SECONDS, Loop
 from inventory_node.runtime.metrics import Counts, NodeCollector, registry
 from inventory_node.runtime.network import Network
@@ -46,6 +48,7 @@ from inventory_node.runtime.probes import Probes
 from inventory_node.runtime.server import AddressTaken, serve
 from inventory_node.runtime.snapshot import condemned
 from inventory_node.runtime.sqlite import DatabaseError
+from inventory_node.runtime.store import SqliteStore
 from inventory_node.runtime.volume import Volume
 from inventory_node.runtime.watcher import Watcher
 from inventory_node.wal import Identity, LogDamaged, LogForeign, Recovered
@@ -89,7 +92,8 @@ class Member:
     def __init__(self, config: Config) -> None:
         """Read the key; nothing is opened yet."""
         self._config = config
-        self._adapters = adapters(config.failpoints)
+        self._counts = Counts()
+        self._hooks = hooks_of(self._counts.timings, config.failpoints)
         self._key = _secret(config.cluster_key_file)
         self._watch_key = _secret(config.watch_key_file) if config.watch_key_file else ""
         names = list(config.members)
@@ -155,7 +159,7 @@ class Member:
         loop = Loop()
         cluster_id = identity.cluster_id
         own = Local(cluster_id, identity.member_id, Contact(config.node_name, config.address))
-        network_peers = self._adapters.peers(own, peers, self._key, loop.post)
+        network_peers = Peers(own, peers, self._key, loop.post, self._hooks)
         self._volume = Volume(config.data_dir)
         gate = Gate(self._key, self._watch_key)
         gateways = Gateways(
@@ -238,9 +242,9 @@ class Member:
         initialize = bootstrap.initialize_of(config.bootstrap_file, identity.cluster_id)
         installed = installed_index_of(recovered)
         checkpoint_ticks = round(config.node_checkpoint_seconds / TICK_SECONDS)
-        counts = Counts()
-        disk = self._adapters.disk(config.data_dir / "wal", loop.emit, counts.syncs)
-        store = self._adapters.store(config.data_dir, installed, loop.emit, counts.flushes)
+        counts, hooks = self._counts, self._hooks
+        disk = ThreadedDisk(config.data_dir / "wal", loop.emit, hooks)
+        store = SqliteStore(config.data_dir, installed, loop.emit, hooks)
         settings = NodeSettings(
             name=identity.name,
             member_id=identity.member_id,
@@ -253,8 +257,8 @@ class Member:
             log_tail_entries=config.raft_tail_entries,
         )
         watcher = self._watcher = Watcher(counts, orders=config.log_level == "debug")
-        ports = Ports(disk, store, network, WallClock(), Chance(), watcher)
-        machine = self._adapters.machine(store, counts.applies)
+        ports = Ports(disk, store, network, WallClock(), Chance(), watcher, hooks)
+        machine = Machine(store)
         node = Node(settings, ports, recovered, machine)
         node.allow_campaigns(allowed=False)
         self._node = node

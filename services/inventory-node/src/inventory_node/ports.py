@@ -5,6 +5,7 @@ event (`events.py`) that the adapter hands back to `Node.handle`, in the same or
 one kind were given.
 """
 
+import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -255,6 +256,53 @@ class Observer(Protocol):
     def warned(self, what: str, detail: str) -> None:
         """See what an operator has to know: "diverged" or "clock_ahead"."""
         ...
+
+
+class Step(enum.StrEnum):
+    """A step of a member's work that hooks surround."""
+
+    WAL_JOB = "wal-job"  # a batch of the log, from the moment the disk is given it
+    FLUSH_JOB = "flush-job"  # likewise, of the database
+    WAL_WRITE = "wal-write"
+    WAL_SYNC = "wal-sync"
+    SEGMENT_CREATION = "segment-creation"
+    SEGMENT_REMOVAL = "segment-removal"
+    SEND = "send"  # a frame to another member
+    APPLY = "apply"  # an entry
+    FLUSH = "flush"
+    CHECKPOINT = "checkpoint"  # the hash that a Checkpoint entry asks for
+    SNAPSHOT_SAVE = "snapshot-save"  # the copy that a leader makes
+    SNAPSHOT_CHUNK = "snapshot-chunk"  # staged by the member that it is sent to
+    SNAPSHOT_INSTALL = "snapshot-install"  # the switch to it
+
+
+class Hooks(Protocol):
+    """Who is called around each step, on the thread that takes the step.
+
+    A step of one kind ends before the next of the kind begins. A job begins on the thread that
+    asks for it. `after` is left out where a step found no space: it is taken again.
+    """
+
+    def before(self, step: Step) -> None:
+        """See that a step begins."""
+        ...
+
+    def after(self, step: Step) -> None:
+        """See that a step is done."""
+        ...
+
+
+class NoHooks:
+    """The hooks of a member that nobody watches."""
+
+    def before(self, step: Step) -> None:
+        """Do nothing."""
+
+    def after(self, step: Step) -> None:
+        """Do nothing."""
+
+
+NO_HOOKS: Hooks = NoHooks()
 
 
 class Clock(Protocol):

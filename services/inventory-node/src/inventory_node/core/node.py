@@ -64,7 +64,7 @@ class Node:
         tail = LogTail(settings, applied)
         self._flushing = Flushing(settings, machine, ports.store, tail)
         self._applying = Applying(
-            settings, ports.observer, machine, self._proposals, self._flushing
+            settings, ports.observer, ports.hooks, machine, self._proposals, self._flushing
         )
         self._reading = Reading(settings, self._answers, machine, ports)
         self._outgoing = Outgoing(ports.store, ports.transport, retry_ticks)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from inventory_node.ports import Clock, Disk, Observer, Random, Store, Transport
+from inventory_node.ports import NO_HOOKS, Clock, Disk, Hooks, Observer, Random, Store, Transport
 
 
 class Halted(Exception):  # noqa: N818 - the end of the process, by design, is its name
@@ -72,3 +72,4 @@ class Ports:
     clock: Clock
     random: Random
     observer: Observer
+    hooks: Hooks = NO_HOOKS

@@ -2,17 +2,20 @@
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeAlias, assert_never
 
 from inventory_node.core.events import DiskDone, DiskFailed, DiskFull
 from inventory_node.ports import (
+    NO_HOOKS,
     CreateFile,
     DiskOperation,
+    Hooks,
     RemoveFile,
     RenameFile,
+    Step,
     SyncFile,
     SyncFolder,
     WriteAt,
@@ -20,6 +23,13 @@ from inventory_node.ports import (
 from inventory_node.runtime.volume import NO_SPACE
 
 Ended: TypeAlias = DiskDone | DiskFull | DiskFailed
+
+_STEPS: Mapping[type[DiskOperation], Step] = {
+    WriteAt: Step.WAL_WRITE,
+    SyncFile: Step.WAL_SYNC,
+    CreateFile: Step.SEGMENT_CREATION,
+    RemoveFile: Step.SEGMENT_REMOVAL,
+}
 
 _ZEROS = bytes(1 << 20)
 _sync_data = getattr(os, "fdatasync", os.fsync)  # not every system has the lighter one
@@ -35,13 +45,16 @@ class ThreadedDisk:
       first operation of a job, nothing has happened, and the job may be given again.
     """
 
-    def __init__(self, folder: Path, emit: Callable[[Ended], None]) -> None:
+    def __init__(
+        self, folder: Path, emit: Callable[[Ended], None], hooks: Hooks = NO_HOOKS
+    ) -> None:
         """Open `folder`, made and synced if it is not there; `emit` is called on the thread."""
         if not folder.is_dir():
             folder.mkdir(mode=0o700, parents=True)
             _sync_folder(folder.parent)
         self._folder = folder
         self._emit = emit
+        self._hooks = hooks
         self._files: dict[str, int] = {}
         self._problem = ""
         self._jobs: SimpleQueue[tuple[tuple[DiskOperation, ...], int] | None] = SimpleQueue()
@@ -58,6 +71,7 @@ class ThreadedDisk:
 
     def run(self, operations: Sequence[DiskOperation], ticket: int) -> None:
         """Queue a job; `DiskDone` or `DiskFailed` follows."""
+        self._hooks.before(Step.WAL_JOB)
         self._jobs.put((tuple(operations), ticket))
 
     def close(self) -> None:
@@ -69,7 +83,9 @@ class ThreadedDisk:
         try:
             while (job := self._jobs.get()) is not None:
                 operations, ticket = job
-                self._emit(self._run(operations, ticket))
+                ended = self._run(operations, ticket)
+                self._hooks.after(Step.WAL_JOB)
+                self._emit(ended)
         finally:
             for file in self._files.values():
                 os.close(file)
@@ -80,7 +96,7 @@ class ThreadedDisk:
             return DiskFailed(ticket, self._problem)
         for position, operation in enumerate(operations):
             try:
-                self._do(operation)
+                self._take_step(operation)
             except OSError as error:
                 creates_first = position == 0 and isinstance(operation, CreateFile)
                 if creates_first and error.errno in NO_SPACE:
@@ -89,6 +105,15 @@ class ThreadedDisk:
                 self._problem = f"{what} in {self._folder} failed: {error}"
                 return DiskFailed(ticket, self._problem)
         return DiskDone(ticket)
+
+    def _take_step(self, operation: DiskOperation) -> None:
+        step = _STEPS.get(type(operation))
+        if step is None:
+            self._do(operation)
+            return
+        self._hooks.before(step)
+        self._do(operation)
+        self._hooks.after(step)
 
     def _do(self, operation: DiskOperation) -> None:
         match operation:

@@ -13,7 +13,8 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from inventory_node.runtime.timing import Timing
+from inventory_node.ports import Step
+from inventory_node.runtime.hooks import Timings
 
 PREFIX = "inventory_node_"
 
@@ -24,12 +25,10 @@ class Counts:
     __slots__ = (
         "applied_commands",
         "applied_entries",
-        "applies",
         "candidacies",
         "elections",
-        "flushes",
         "is_full",
-        "syncs",
+        "timings",
     )
 
     def __init__(self) -> None:
@@ -39,9 +38,7 @@ class Counts:
         self.elections = 0
         self.candidacies = 0
         self.is_full = False  # the volume has no space
-        self.applies = Timing()
-        self.flushes = Timing()
-        self.syncs = Timing()
+        self.timings = Timings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +99,12 @@ class NodeCollector(Collector):
         for name, text, total in counters:
             yield CounterMetricFamily(PREFIX + name, text, value=total)
         timings = (
-            ("apply_seconds", "Applying an entry.", counts.applies),
-            ("flush_seconds", "Flushing to the database.", counts.flushes),
-            ("wal_sync_seconds", "Writing and syncing a batch of the log.", counts.syncs),
+            ("apply_seconds", "Applying an entry.", Step.APPLY),
+            ("flush_seconds", "Flushing to the database.", Step.FLUSH_JOB),
+            ("wal_sync_seconds", "Writing and syncing a batch of the log.", Step.WAL_JOB),
         )
-        for name, text, timing in timings:
+        for name, text, step in timings:
+            timing = counts.timings.of(step)
             yield SummaryMetricFamily(
                 PREFIX + name, text, count_value=timing.count, sum_value=timing.seconds
             )

@@ -29,7 +29,7 @@ from wire.tasks import until_first
 from inventory_node.codec import add_to_frame, encode_configuration
 from inventory_node.core import events
 from inventory_node.core.membership.bootstrap import BootstrapRefused, Described
-from inventory_node.ports import Contact, PeerMessage, SnapshotHeader
+from inventory_node.ports import NO_HOOKS, Contact, Hooks, PeerMessage, SnapshotHeader, Step
 from inventory_node.runtime.sending import Sending, raise_end, reason_of
 
 MESSAGES_WAITING_MAX = 1_024
@@ -61,7 +61,7 @@ class Peer:
     - Each change, found, lost or refused, is logged once.
     """
 
-    def __init__(self, contact: Contact, own: Local, key: str) -> None:
+    def __init__(self, contact: Contact, own: Local, key: str, hooks: Hooks = NO_HOOKS) -> None:
         """Open a channel; nothing is sent before `run`."""
         name, address = contact.name, contact.address
         self._own = own
@@ -73,7 +73,9 @@ class Peer:
         self._changes = membership_pb2_grpc.MembershipServiceStub(self._channel)
         self._beat: Heartbeat | None = None
         self._waiting: deque[PeerMessage] = deque()
-        self._outbox = Outbox(self._frame)
+        self._outbox = Outbox(self._next_frame)
+        self._hooks = hooks
+        self._is_sending = False  # a frame that `_next_frame` returned
         self._refusal = ""
         self.is_up = False
         self.dropped_messages = 0
@@ -148,6 +150,16 @@ class Peer:
         )
         return peer_pb2.PeerFrame(cluster_id=own.cluster_id, caller=caller)
 
+    def _next_frame(self) -> peer_pb2.PeerFrame | None:
+        """Return the next frame; it is asked for once the last one was taken."""
+        if self._is_sending:
+            self._hooks.after(Step.SEND)
+        frame = self._frame()
+        self._is_sending = frame is not None
+        if self._is_sending:
+            self._hooks.before(Step.SEND)
+        return frame
+
     def _frame(self) -> peer_pb2.PeerFrame | None:
         if not self.waiting_messages:
             return None
@@ -219,9 +231,11 @@ class Peers:
         first: Mapping[int, Contact],
         key: str,
         post: Callable[[events.Event], None],
+        hooks: Hooks = NO_HOOKS,
     ) -> None:
         """Know the other first members by their ids."""
         self._own = own
+        self._hooks = hooks
         self._key = key
         self._post = post
         self._group = asyncio.TaskGroup()
@@ -244,12 +258,9 @@ class Peers:
             await asyncio.Event().wait()  # a lone member has no stream to wait for
 
     def _add(self, member: int, contact: Contact) -> None:
-        peer = self._peers[member] = self._peer(contact)
+        peer = self._peers[member] = Peer(contact, self._own, self._key, self._hooks)
         if self._running:
             self._tasks[member] = self._group.create_task(peer.run())
-
-    def _peer(self, contact: Contact) -> Peer:
-        return Peer(contact, self._own, self._key)
 
     def heard(self, caller: peer_pb2.Caller) -> None:
         """Know a member that speaks: a newcomer's log does not say where its leader is."""
@@ -298,7 +309,7 @@ class Peers:
         responses = [response for response in asked if response is not None]
         addresses = {response.not_leader.address for response in responses} - {""}
         for address in sorted(addresses - {peer.address for peer in self._all()}):
-            leader = self._peer(Contact("the leader", address))
+            leader = Peer(Contact("the leader", address), self._own, self._key)
             response = await leader.ask(request)
             await leader.close()
             responses += [response] if response is not None else []

@@ -22,7 +22,7 @@ from raft.messages import Configuration, SnapshotMeta
 from inventory_node.core import events
 from inventory_node.machine.changes import Changes
 from inventory_node.machine.records import Header, Item, Remembered, User
-from inventory_node.ports import SnapshotHeader
+from inventory_node.ports import NO_HOOKS, Hooks, SnapshotHeader, Step
 from inventory_node.runtime.snapshot import StateFolder, digest_of
 from inventory_node.runtime.sqlite import Database, DatabaseError, DatabaseFull, Error, Pinned
 from inventory_node.runtime.volume import snapshot_bytes_max
@@ -129,10 +129,12 @@ class SqliteStore:
         data_dir: Path,
         installed_index: int,
         emit: Callable[[events.Event], None],
+        hooks: Hooks = NO_HOOKS,
     ) -> None:
         """Open the state that the log names; raise DatabaseError."""
         self._folder = StateFolder(data_dir)
         self._emit = emit
+        self._hooks = hooks
         self._database = Database(self._folder.open(installed_index))
         self._closing = threading.Event()
         # Held while the database is replaced; by questions, and by the short reads of the loop.
@@ -154,12 +156,16 @@ class SqliteStore:
         """Write all of `changes` in one synced transaction."""
 
         def job() -> events.Event:
+            self._hooks.before(Step.FLUSH)
             try:
                 self._database.flush(changes)
             except DatabaseFull:
                 return events.StoreFull(ticket)
+            self._hooks.after(Step.FLUSH)
+            self._hooks.after(Step.FLUSH_JOB)
             return events.Flushed(ticket)
 
+        self._hooks.before(Step.FLUSH_JOB)
         self._flusher.do(job)
 
     def ask(self, questions: Sequence[tuple[int, forward_pb2.Question]]) -> None:
@@ -175,10 +181,12 @@ class SqliteStore:
         """Hash the state as flushed."""
 
         def work(pinned: Pinned) -> events.Event | None:
+            self._hooks.before(Step.CHECKPOINT)
             try:
                 sha256 = pinned.sha256(self._rest)
             except Abandoned:
                 return None
+            self._hooks.after(Step.CHECKPOINT)
             return events.Hashed(ticket, pinned.header.applied_index, sha256)
 
         self._with_pinned(self._hasher, work)
@@ -192,8 +200,10 @@ class SqliteStore:
         """Copy the flushed state to a file."""
 
         def work(pinned: Pinned) -> events.Event:
+            self._hooks.before(Step.SNAPSHOT_SAVE)
             path = self._folder.copy_path(ticket)
             made = copied(pinned, path, ticket, snapshot_bytes_max(path.parent))
+            self._hooks.after(Step.SNAPSHOT_SAVE)
             if not made.path:
                 _log.warning("snapshot_not_copied", reason="there is no space")
             return made
@@ -217,7 +227,9 @@ class SqliteStore:
         """Add a chunk to the incoming snapshot."""
 
         def job() -> events.Event:
+            self._hooks.before(Step.SNAPSHOT_CHUNK)
             complete, problem = self._folder.stage(header, offset, data)
+            self._hooks.after(Step.SNAPSHOT_CHUNK)
             if problem:
                 _log.warning("snapshot_refused", index=header.meta.index, problem=problem)
             return events.Staged(ticket, complete=complete, problem=problem)
@@ -228,6 +240,7 @@ class SqliteStore:
         """Switch to the staged snapshot."""
 
         def job() -> events.Event | None:
+            self._hooks.before(Step.SNAPSHOT_INSTALL)
             replacement = self._replacement(meta.index)
             if replacement is None:
                 return None
@@ -236,6 +249,7 @@ class SqliteStore:
                     old, self._database = self._database, replacement
                 old.close()
             self._folder.keep_only(meta.index)
+            self._hooks.after(Step.SNAPSHOT_INSTALL)
             return events.Installed(ticket)
 
         self._flusher.do(job)

@@ -9,7 +9,7 @@ from inventory_node.core.settings import Halted, NodeSettings
 from inventory_node.core.write.flusher import Flushing
 from inventory_node.core.write.proposals import Proposals
 from inventory_node.machine import Administered, InvariantViolation, Machine
-from inventory_node.ports import Observer
+from inventory_node.ports import Hooks, Observer, Step
 
 
 class Applying:
@@ -19,10 +19,11 @@ class Applying:
     - Nothing is applied while a checkpoint waits to be taken, or a snapshot to replace the state.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - its neighbours
         self,
         settings: NodeSettings,
         observer: Observer,
+        hooks: Hooks,
         machine: Machine,
         proposals: Proposals,
         flushing: Flushing,
@@ -30,6 +31,7 @@ class Applying:
         """Start with nothing committed."""
         self._settings = settings
         self._observer = observer
+        self._hooks = hooks
         self._machine = machine
         self._proposals = proposals
         self._flushing = flushing
@@ -76,6 +78,7 @@ class Applying:
                 f"entry {entry.index} is committed but the state is at "
                 f"{self._machine.applied_index}: the log has a gap; restore this member from a peer"
             )
+        self._hooks.before(Step.APPLY)
         try:
             outcomes = self._machine.apply(entry)
         except InvariantViolation as violation:
@@ -83,6 +86,7 @@ class Applying:
                 f"applying entry {entry.index} broke an invariant: {violation}; going on would "
                 "fork the replicas"
             ) from violation
+        self._hooks.after(Step.APPLY)
         self._proposals.applied(entry, outcomes)
         self._flushing.applied(entry, len(outcomes))
         self._observer.applied(entry, outcomes)
