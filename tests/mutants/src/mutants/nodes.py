@@ -224,8 +224,7 @@ def waits_for_a_checkpoint_without_space(patch: pytest.MonkeyPatch) -> None:
         self.checkpoint_index = self._machine.applied_index
 
     def full(self: Flushing, _: int) -> None:
-        self.is_full = True
-        self._rest_ticks = self._settings.full_retry_ticks
+        self._job.run_out()
 
     patch.setattr(Flushing, "checkpoint", checkpoint)
     patch.setattr(Flushing, "full", full)
@@ -242,7 +241,7 @@ def makes_room_before_a_snapshot_is_recorded(patch: pytest.MonkeyPatch) -> None:
     rule = Journal.start
 
     def start(self: Journal) -> None:
-        if self._rest_ticks:
+        if self._job.rests:
             self._make_room()
         rule(self)
 

@@ -5,5 +5,6 @@
 - `log_writer` gives the disk one job at a time.
 - `applier` applies committed entries to the machine, a bounded number a turn.
 - `flusher` decides when the state is written to the database.
+- `retried_job` is what a job at the disk and one at the database have in common.
 - `disk_space` knows whether log and database wait for space.
 """

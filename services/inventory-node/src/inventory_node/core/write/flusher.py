@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from raft.messages import Entry
 
 from inventory_node.core.settings import NodeSettings
+from inventory_node.core.write.retried_job import RetriedJob
 from inventory_node.machine import Machine
 from inventory_node.ports import Store
 
@@ -86,12 +87,9 @@ class Flushing:
         self._commands = 0  # applied and not taken
         self._age_ticks = 0  # of the oldest of them
         self._asked_index = 0
-        self._ticket = 0
-        self._taking_index: int | None = None  # the outstanding flush's
-        self._taken: Changes | None = None  # of the outstanding flush
-        self.is_full = False  # the outstanding flush found no space
-        self._rest_ticks = 0  # until it is tried again; 0 while a try is under way
-        self._flush_ticks = 0  # age of the try that is under way
+        self._job = RetriedJob(settings.full_retry_ticks)  # the outstanding flush
+        self._taking_index = 0  # of the outstanding flush
+        self._taken: Changes | None = None  # likewise
         self._slow_ticks = 0  # for which it counts as slow
         self._checkpoint_waits = False
         self._hash_due = False
@@ -102,7 +100,12 @@ class Flushing:
     @property
     def idle(self) -> bool:
         """Whether no flush is outstanding."""
-        return self._taking_index is None
+        return not self._job.is_outstanding
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the outstanding flush found no space."""
+        return self._job.is_full
 
     @property
     def is_durable(self) -> bool:
@@ -145,21 +148,15 @@ class Flushing:
         if self._commands:
             self._age_ticks += 1
         self._slow_ticks = max(0, self._slow_ticks - 1)
-        if self._taken is None:
-            return
-        if not self._rest_ticks:
-            self._flush_ticks += 1
-            if self._flush_ticks > self._settings.flush_hung_ticks // 2:
-                self._slow_ticks = SLOW_TIMES * self._settings.flush_hung_ticks
-            return
-        self._rest_ticks -= 1
-        if not self._rest_ticks:
-            self._store.flush(self._taken, self._ticket)
+        if self._job.tick() and self._taken is not None:
+            self._store.flush(self._taken, self._job.ticket)
+        if self._job.age_ticks > self._settings.flush_hung_ticks // 2:
+            self._slow_ticks = SLOW_TIMES * self._settings.flush_hung_ticks
 
     @property
     def hangs(self) -> bool:
         """Whether the database keeps a flush for long."""
-        return self._flush_ticks > self._settings.flush_hung_ticks
+        return self._job.age_ticks > self._settings.flush_hung_ticks
 
     @property
     def is_slow(self) -> bool:
@@ -168,10 +165,8 @@ class Flushing:
 
     def full(self, ticket: int) -> None:
         """Learn that the outstanding flush found no space; nothing of it was written."""
-        if self._taking_index is not None and ticket == self._ticket:
-            self.is_full = True
-            self._rest_ticks = self._settings.full_retry_ticks
-            self._flush_ticks = 0
+        if self._job.owns(ticket):
+            self._job.run_out()
             if self._checkpoint_waits:
                 self._checkpoint_waits = False
                 self.checkpoint_index = self._hashed_before
@@ -186,18 +181,18 @@ class Flushing:
         if changes is None:
             self._hash()
             return
-        self._ticket += 1
         self._taking_index = self._machine.applied_index
         self._taken = changes
-        self._store.flush(changes, self._ticket)
+        self._store.flush(changes, self._job.begin())
 
     def finished(self, ticket: int) -> bool:
         """Note that the outstanding flush is durable; False when `ticket` names another."""
-        if self._taking_index is None or ticket != self._ticket:
+        if not self._job.owns(ticket):
             return False
-        self._taken, self.is_full, self._flush_ticks = None, False, 0
+        self._job.end()
+        self._taken = None
         self._machine.flushed()
-        self.durable_index, self._taking_index = self._taking_index, None
+        self.durable_index = self._taking_index
         self._hash()
         return True
 
@@ -223,4 +218,4 @@ class Flushing:
     def _hash(self) -> None:
         if self._hash_due:
             self._hash_due = False
-            self._store.hash(self._ticket)
+            self._store.hash(self._job.ticket)

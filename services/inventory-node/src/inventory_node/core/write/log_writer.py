@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from raft.messages import AppendReply, Entry, HardState, Message, SnapshotMeta
 from raft.ready import Mark, Ready
 
+from inventory_node.core.write.retried_job import RetriedJob
 from inventory_node.ports import Disk, DiskOperation
 from inventory_node.wal import Log
 
@@ -81,19 +82,15 @@ class Journal:
         self, log: Log, disk: Disk, repair: Sequence[DiskOperation], retry_ticks: int
     ) -> None:
         """Begin with what recovery found to be mended; everything else queues behind it."""
-        self._retry_ticks = retry_ticks  # until a job that found no space is tried again
         self._log = log
         self._disk = disk
         self._queue: deque[Batch] = deque()
-        self._outstanding: Batch | None = None
-        self._ticket = 0
+        self._job = RetriedJob(retry_ticks)
+        self._outstanding: Batch | None = None  # of the job
         self._cut_index = 0  # asked for and not yet planned
-        self._operations: Sequence[DiskOperation] = ()  # of the outstanding job
-        self.is_full = False  # the outstanding job waits for space
+        self._operations: Sequence[DiskOperation] = ()  # of the job
         self.repaired = not repair
-        self._rest_ticks = 0  # until that is tried again; 0 while a try is under way
-        self.job_ticks = 0  # age of the try that is under way
-        self._makes_room = False  # that try is of removals, for the outstanding job's sake
+        self._makes_room = False  # removals are under way, for the outstanding job's sake
         if repair:
             self._run(Batch(), repair)
 
@@ -101,6 +98,11 @@ class Journal:
     def idle(self) -> bool:
         """Whether everything taken is synced."""
         return self._outstanding is None and not self._queue
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the outstanding job waits for space."""
+        return self._job.is_full
 
     @property
     def is_at_rest(self) -> bool:
@@ -130,7 +132,7 @@ class Journal:
     def start(self) -> None:
         """Give the disk its next job when it has none."""
         if self._outstanding is not None:
-            if self._rest_ticks and self._outstanding.install is None:
+            if self._job.rests and self._outstanding.install is None:
                 self._make_room()
             return
         if operations := self._removals(keeps=1):
@@ -155,51 +157,38 @@ class Journal:
         Not where that job is to record a snapshot: the log counts without what is before it.
         """
         if operations := self._removals(keeps=2):
-            self._rest_ticks = 0
             self._makes_room = True
-            self._ticket += 1
-            self._disk.run(operations, self._ticket)
+            self._disk.run(operations, self._job.interrupt())
 
     def _run(self, batch: Batch, operations: Sequence[DiskOperation]) -> None:
-        self._ticket += 1
         self._operations = operations
         self._outstanding = batch
-        self.job_ticks = 0
-        self._disk.run(operations, self._ticket)
+        self._disk.run(operations, self._job.begin())
 
     def done(self, ticket: int) -> Batch | None:
         """Return the batch that is synced; None for a job that is not the outstanding one."""
-        if self._outstanding is None or ticket != self._ticket:
+        if not self._job.owns(ticket):
             return None
         if self._makes_room:
             self._makes_room = False
-            self._ticket += 1
-            self._disk.run(self._operations, self._ticket)
+            self._disk.run(self._operations, self._job.interrupt())
             return None
         batch, self._outstanding = self._outstanding, None
         self._operations = ()
-        self.is_full = False
+        self._job.end()
         self.repaired = True
         return batch
 
     def tick(self) -> None:
         """Let the outstanding job age; one that found no space is tried again after a rest."""
-        if self._outstanding is None:
-            return
-        if not self._rest_ticks:
-            self.job_ticks += 1
-            return
-        self._rest_ticks -= 1
-        if not self._rest_ticks:
-            self._disk.run(self._operations, self._ticket)
+        if self._job.tick():
+            self._disk.run(self._operations, self._job.ticket)
 
     def hangs(self, ticks_max: int) -> bool:
         """Tell whether the disk keeps a job for long."""
-        return self.job_ticks > ticks_max
+        return self._job.age_ticks > ticks_max
 
     def full(self, ticket: int) -> None:
         """Learn that the outstanding job found no space; nothing of it was done."""
-        if self._outstanding is not None and ticket == self._ticket:
-            self.is_full = True
-            self._rest_ticks = self._retry_ticks
-            self.job_ticks = 0
+        if self._job.owns(ticket):
+            self._job.run_out()

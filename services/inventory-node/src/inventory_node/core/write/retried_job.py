@@ -1,0 +1,61 @@
+"""A job that a disk or a database does for the node, tried again while there is no space."""
+
+
+class RetriedJob:
+    """The ticket, the age and the next try of one kind of job.
+
+    - At most one job is outstanding; an event with another ticket is not about that job.
+    - A job that found no space rests for `retry_ticks`, and is then tried again.
+    - `age_ticks` counts the try that is under way; a job that rests does not age.
+    """
+
+    def __init__(self, retry_ticks: int) -> None:
+        """Start with no job."""
+        self._retry_ticks = retry_ticks
+        self._rest_ticks = 0  # until the next try; 0 while a try is under way
+        self.ticket = 0
+        self.is_outstanding = False
+        self.is_full = False  # the outstanding job found no space
+        self.age_ticks = 0
+
+    @property
+    def rests(self) -> bool:
+        """Whether the outstanding job waits for its next try."""
+        return self._rest_ticks > 0
+
+    def begin(self) -> int:
+        """Return the ticket of the next job, which is given to its port."""
+        self.is_outstanding = True
+        self.age_ticks = 0
+        return self.interrupt()
+
+    def interrupt(self) -> int:
+        """Return a ticket for what is done in the middle of the outstanding job."""
+        self._rest_ticks = 0
+        self.ticket += 1
+        return self.ticket
+
+    def owns(self, ticket: int) -> bool:
+        """Tell whether an event is about the outstanding job."""
+        return self.is_outstanding and ticket == self.ticket
+
+    def end(self) -> None:
+        """Note that the outstanding job is done."""
+        self.is_outstanding = self.is_full = False
+        self.age_ticks = 0
+
+    def run_out(self) -> None:
+        """Note that the outstanding job found no space; nothing of it was done."""
+        self.is_full = True
+        self._rest_ticks = self._retry_ticks
+        self.age_ticks = 0
+
+    def tick(self) -> bool:
+        """Let the outstanding job age or rest; return whether it is to be tried again."""
+        if not self.is_outstanding:
+            return False
+        if not self._rest_ticks:
+            self.age_ticks += 1
+            return False
+        self._rest_ticks -= 1
+        return not self._rest_ticks
