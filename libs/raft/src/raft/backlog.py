@@ -36,6 +36,10 @@ class Backlog:
         self._waiting.append((last_index, size))
         self.size += size
 
+    def beyond(self, commit_index: int) -> int:
+        """Return the bytes that are not committed at `commit_index`."""
+        return self.size - sum(size for last, size in self._waiting if last <= commit_index)
+
     def settle(self, commit_index: int) -> int:
         """Forget what is committed; return the bytes that are left."""
         waiting = self._waiting

@@ -107,7 +107,7 @@ class View:
     @property
     def uncommitted_bytes(self) -> int:
         """The payloads of a leader's log that wait to be committed."""
-        return self._state.backlog.settle(self._state.commit_index)
+        return self._state.backlog.beyond(self._state.commit_index)
 
     @property
     def campaign_allowed(self) -> bool:

@@ -1,12 +1,12 @@
 """How far the members' clocks are from each other, as their leader measures it.
 
 A member's clock is compared half a round trip after it was asked (Cristian's algorithm), on the
-leader's steady clock, so an answer that waited somewhere says nothing and is not used. What one
-clock is held against is the latest time that a majority of the voters has reached: a single wrong
-one does not move it, and a clock that is ahead is so by no majority's word but its own.
+leader's steady clock. An answer that waited somewhere is not used. A clock is compared with the
+latest time that a majority of the voters has reached, so a single wrong clock does not move that
+time. A clock counts as ahead only if a majority of other members measured it ahead.
 
-Clocks are kept as what they are ahead of that steady one. A clock that is set makes that jump, and
-so does one of a machine that was suspended: nothing measured before counts then.
+A clock is kept as what it is ahead of the leader's steady clock. That number jumps when the clock
+is set, and when its machine was suspended. What was measured before a jump counts for nothing.
 """
 
 from collections.abc import Iterable, Mapping
@@ -31,7 +31,7 @@ class Clocks:
         self._clock = clock
         self._ahead_ms_max = ahead_ms_max
         self._others: dict[int, tuple[int, int]] = {}  # ahead by ms; measured at, steady ms
-        self._own_ms = self._ahead_ms()  # as it was when last looked at
+        self._own_ms = self._ahead_ms()  # as it was at the last `tick`
         self._set_at_ms: int | None = None  # when it had jumped, steady ms
         self._is_trusted = False
         self.is_ahead = False  # of the voters' time by too much, when that was last found
@@ -39,8 +39,7 @@ class Clocks:
     @property
     def is_trusted(self) -> bool:
         """Whether this clock was found right, and nobody has set it since."""
-        self._look()
-        return self._is_trusted
+        return self._is_trusted and not self._was_set
 
     def clear(self) -> None:
         """Forget what others' clocks were: another member measures."""
@@ -48,7 +47,7 @@ class Clocks:
 
     def measured(self, member: int, sent_ms: int, clock_ms: int) -> None:
         """Take a member's answer to what was asked at `sent_ms` on this member's steady clock."""
-        self._look()
+        self.tick()
         arrived_ms = self._clock.elapsed_ms()
         round_trip_ms = arrived_ms - sent_ms
         if 0 <= round_trip_ms <= ROUND_TRIP_MS_MAX:
@@ -59,10 +58,10 @@ class Clocks:
 
         Empty when no majority is known.
         """
-        self._look()
         since_ms = self._clock.elapsed_ms() - MEASURED_MS_MAX
-        ahead = {one: ms for one, (ms, at) in self._others.items() if at >= since_ms}
-        ahead[own_id] = self._own_ms
+        others = {} if self._was_set else self._others
+        ahead = {one: ms for one, (ms, at) in others.items() if at >= since_ms}
+        ahead[own_id] = self._ahead_ms()
         everybody = set(voters)
         known = sorted(ms for one, ms in ahead.items() if one in everybody)
         majority = len(everybody) // 2 + 1
@@ -82,7 +81,7 @@ class Clocks:
         What a leader says may be as old as what it measured, so it counts for nothing for so long
         after this clock was set.
         """
-        self._look()
+        self.tick()
         now_ms, set_at_ms = self._clock.elapsed_ms(), self._set_at_ms
         was_set = set_at_ms is not None and now_ms - set_at_ms <= MEASURED_MS_MAX
         if skew_ms is None or (by_leader and was_set):
@@ -91,13 +90,18 @@ class Clocks:
         self.is_ahead = skew_ms > self._ahead_ms_max
         self._is_trusted = not self.is_ahead
 
-    def _look(self) -> None:
-        """See whether this clock was set."""
-        before_ms, self._own_ms = self._own_ms, self._ahead_ms()
-        if abs(self._own_ms - before_ms) > self._ahead_ms_max:
+    def tick(self) -> None:
+        """Forget what was measured where this clock was set since the last tick."""
+        if self._was_set:
             self._others.clear()
             self._is_trusted = False
             self._set_at_ms = self._clock.elapsed_ms()
+        self._own_ms = self._ahead_ms()
+
+    @property
+    def _was_set(self) -> bool:
+        """Whether this clock jumped since the last tick."""
+        return abs(self._ahead_ms() - self._own_ms) > self._ahead_ms_max
 
     def _ahead_ms(self) -> int:
         return self._clock.now_ms() - self._clock.elapsed_ms()

@@ -186,13 +186,6 @@ class StopRequested:
     """SIGTERM: flush, sync, then report `Node.stopped`."""
 
 
-Heard = Tick | PeerMessages | Surveyed | ChunkReceived
-# The end of what the node began.
-Completion = (
-    DiskDone | DiskFull | DiskFailed | Flushed | StoreFull | StoreFailed | Answered | Hashed
-)
-SnapshotCompletion = Copied | SnapshotSent | Staged | Installed
-
 Event = (
     Tick
     | Continue
@@ -204,8 +197,19 @@ Event = (
     | ChunkReceived
     | ChangeAsked
     | StopRequested
-    | Completion
-    | SnapshotCompletion
+    # The end of what the node began:
+    | DiskDone
+    | DiskFull
+    | DiskFailed
+    | Flushed
+    | StoreFull
+    | StoreFailed
+    | Answered
+    | Hashed
+    | Copied
+    | SnapshotSent
+    | Staged
+    | Installed
 )
 
 

@@ -5,11 +5,13 @@ through the ports and comes back as events. Consensus says what is owed (`raft.r
 `Node._discharge` is the one place where that is handed to disk, transport and machine.
 """
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from inventory.raft.v1 import forward_pb2
 from inventory.v1 import cluster_pb2
 from raft import ConfigurationCodec, InvariantViolation, RawNode, Restored, Settings, TransferBegun
+from raft.messages import Message
 from raft.ready import Leadership, Ready, Role
 
 from inventory_node.codec import decode_configuration, encode_configuration
@@ -111,11 +113,19 @@ class Node:
         self._surveys.show(member)
         return member
 
-    def _take(self, event: events.Event) -> None:
+    def _take(self, event: events.Event) -> None:  # noqa: C901, PLR0912 - one case an event
         """Pass an event on to the part that it concerns."""
         match event:
-            case events.Tick() | events.PeerMessages() | events.Surveyed() | events.ChunkReceived():
-                self._hear(event)
+            case events.Tick():
+                self._tick()
+            case events.PeerMessages():
+                self._step(event.messages)
+            case events.Surveyed():
+                if not self._is_deaf:
+                    self._send(self._surveys.heard(event.message, self._raft))
+            case events.ChunkReceived():
+                problem = "this member is starting or stopping" if self._is_deaf else ""
+                self._incoming.chunk(event, self._raft, problem)
             case events.Forwarded():
                 self._admit(event)
             case events.SessionOpened():
@@ -128,38 +138,52 @@ class Node:
                 self._membership.asked(event, self._raft)
             case events.StopRequested():
                 self._leave()
-            case events.Copied() | events.SnapshotSent() | events.Staged() | events.Installed():
-                self._finish_snapshot(event)
+            case events.DiskDone():
+                self._synced(event.ticket)
+            case events.Flushed():
+                if self._flushing.finished(event.ticket):
+                    self._became_durable()
+            case events.Answered():
+                self._reading.answered(event.answers)
+            case events.Hashed():
+                self._surveys.hashed(event.index, event.sha256)
+            case events.Copied():
+                self._outgoing.copied(event, self._raft)
+            case events.SnapshotSent():
+                self._outgoing.sent(event, self._raft)
+            case events.Staged():
+                self._decide(event)
+            case events.Installed():
+                self._replaced(event.ticket)
+            case events.DiskFull() | events.StoreFull():
+                self._space.ran_out(event)
+                self._succession.relieve(self._raft)
+            case events.DiskFailed() | events.StoreFailed():
+                raise Halted(_failure_of(event))
             case _:
-                self._finish(event)
+                assert_never(event)
 
     @property
     def _is_deaf(self) -> bool:
-        """Whether time and peers count for nothing: the log is being mended, or it is the end."""
+        """Whether ticks and peers are ignored: the log is being repaired, or the member stops."""
         return self._stopping or not self._journal.repaired
 
-    def _hear(self, event: events.Heard) -> None:
-        """Let time pass, or listen to a peer."""
-        match event:
-            case events.ChunkReceived():
-                problem = "this member is starting or stopping" if self._is_deaf else ""
-                self._incoming.chunk(event, self._raft, problem)
-            case _ if self._is_deaf:
-                pass
-            case events.Tick():
-                for part in (self._raft, self._flushing, self._journal):
-                    part.tick()
-                self._outgoing.tick(self._raft)
-                if self._journal.hangs(self._settings.disk_hung_ticks):
-                    self._raft.step_down()  # the disk hangs, the others' may not
-                self._send(self._surveys.tick(self._raft))
-            case events.PeerMessages():
-                for message in event.messages:
-                    self._raft.step(message)
-            case events.Surveyed():
-                self._send(self._surveys.heard(event.message, self._raft))
-            case _:
-                assert_never(event)
+    def _tick(self) -> None:
+        """Let time pass."""
+        if self._is_deaf:
+            return
+        for part in (self._raft, self._flushing, self._journal, self._stamps.clocks):
+            part.tick()
+        self._outgoing.tick(self._raft)
+        if self._journal.hangs(self._settings.disk_hung_ticks):
+            self._raft.step_down()  # the disk hangs, the others' may not
+        self._send(self._surveys.tick(self._raft))
+
+    def _step(self, messages: Sequence[Message]) -> None:
+        """Let consensus take the messages of a peer."""
+        if not self._is_deaf:
+            for message in messages:
+                self._raft.step(message)
 
     def _admit(self, event: events.Forwarded) -> None:
         """Take a gateway's frame; commands are for the leader, questions for anybody."""
@@ -173,40 +197,6 @@ class Node:
             self._reading.decline(session, request.questions, forward_pb2.RETRY_NOT_LEADER)
         else:
             self._reading.offer(session, request.questions)
-
-    def _finish(self, event: events.Completion) -> None:
-        """Take the end of something that this node began at its disk or its store."""
-        match event:
-            case events.DiskDone():
-                self._synced(event.ticket)
-            case events.Flushed():
-                if self._flushing.finished(event.ticket):
-                    self._became_durable()
-            case events.Answered():
-                self._reading.answered(event.answers)
-            case events.Hashed():
-                self._surveys.hashed(event.index, event.sha256)
-            case events.DiskFull() | events.StoreFull():
-                self._space.ran_out(event)
-                self._succession.relieve(self._raft)
-            case events.DiskFailed() | events.StoreFailed():
-                raise Halted(_failure_of(event))
-            case _:
-                assert_never(event)
-
-    def _finish_snapshot(self, event: events.SnapshotCompletion) -> None:
-        """Take the end of a step of a snapshot."""
-        match event:
-            case events.Copied():
-                self._outgoing.copied(event, self._raft)
-            case events.SnapshotSent():
-                self._outgoing.sent(event, self._raft)
-            case events.Staged():
-                self._decide(event)
-            case events.Installed():
-                self._replaced(event.ticket)
-            case _:
-                assert_never(event)
 
     def _settle(self) -> None:
         """Do what the event made possible, once, and let the answers leave."""
@@ -228,7 +218,8 @@ class Node:
         One Ready holds all that is owed, or as many committed entries as fit it: then applying
         them comes first, and leads here again.
         """
-        if self._space.look() and not self._raft.transferring:
+        self._space.report()
+        if self._space.is_full and not self._raft.transferring:
             self._proposals.turn_away()
         held = self._leaving or self._raft.transferring or self._surveys.diverged
         if self._journal.idle and not held and self._raft.role is Role.LEADER:

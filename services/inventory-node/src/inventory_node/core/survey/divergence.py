@@ -75,7 +75,10 @@ class Agreement:
 
     def judge_own(self, own_id: int, voters: Collection[int]) -> bool:
         """Hold the own state against what others told; return whether it fell now."""
-        return any(self.judge(index, self.at(index, own_id), voters) for index in self._own)
+        known = self.problem
+        for index in self._own:
+            self.judge(index, self.at(index, own_id), voters)
+        return self.problem != known
 
     def replaced(self, index: int) -> None:
         """Begin anew with a state that came as a snapshot at `index`."""

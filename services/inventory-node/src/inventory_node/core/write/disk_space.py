@@ -33,9 +33,8 @@ class Space:
         else:
             self._flushing.full(event.ticket)
 
-    def look(self) -> bool:
-        """Tell whether something waits for space; say so when that has changed."""
+    def report(self) -> None:
+        """Tell the observer when the space has run out, and when there is space again."""
         if self.is_full is not self._was_full:
             self._was_full = self.is_full
             self._observer.filled_up(is_full=self.is_full)
-        return self.is_full
