@@ -114,7 +114,7 @@ def test_what_may_have_happened_can_be_tried_again(run: Run, arguments: tuple[st
     ("error", "hint"),
     [
         (
-            error_of(errors.request_id_expired("mine"), "mine"),
+            error_of(errors.request_id_expired("mine", 0, 90_000), "mine"),
             "Look with: inventory orders, or inventory item get ID",
         ),
         (

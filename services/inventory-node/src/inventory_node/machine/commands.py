@@ -190,10 +190,11 @@ class Machine:
             if found.digest != _digest(raw):
                 return _refused(errors.request_id_reused(request_id))
             return Administered(found.outcome) if found.administration else Kept(found.outcome)
+        now = self._stamp_ms // 1_000
         if bucket and bucket <= self._requests.floor:
-            return _refused(errors.request_id_expired(request_id))
-        if bucket > self._stamp_ms // 1_000 + requests.AHEAD_SECONDS_MAX:
-            return _refused(errors.request_id_in_future(request_id))
+            return _refused(errors.request_id_expired(request_id, bucket, now))
+        if bucket > now + requests.AHEAD_SECONDS_MAX:
+            return _refused(errors.request_id_in_future(request_id, bucket, now))
         return None
 
     def _administration(self, user_id: int, epoch: int, raw: bytes) -> Applied:
