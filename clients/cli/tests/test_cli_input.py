@@ -66,6 +66,8 @@ def run(token: Path) -> Run:
         (("--address", "127.0.0.1:99999", "whoami"), "is not host:port"),
         (("--address", "host:port", "whoami"), "is not host:port"),
         (("up", "--currency", "dollars"), "is no ISO 4217 code"),
+        (("up", "--currency", "ZZZ"), "is no ISO 4217 code"),
+        (("up", "--currency", "XAU"), "is no ISO 4217 code"),
         (("bootstrap", "--keys", ".", "--file", "x", "--currency", "usd"), "ISO 4217"),
     ],
 )
