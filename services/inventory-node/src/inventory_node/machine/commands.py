@@ -310,7 +310,7 @@ class Machine:
     def _credential(self, question: forward_pb2.Question) -> Kept | Refused:
         if question.user_id != users.CLUSTER:
             return _refused(errors.role_not_allowed("user", "the gateway itself"))
-        user = self._memory.user_by_name(question.query.get_credential.username)
+        user = self._memory.user_by_name(question.query.get_credential.folded_name)
         if user is None or user.disabled:
             return Kept(forward_pb2.Credential().SerializeToString())
         credential = forward_pb2.Credential(
