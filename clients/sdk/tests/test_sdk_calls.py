@@ -683,7 +683,7 @@ def test_what_is_forgotten_is_unknown_and_not_sent_again(unary: bool) -> None:  
                     await inventory.order_item(1, 1, request_id="mine")
                 assert isinstance(caught.value, OutcomeUnknown)
                 assert caught.value.reason == "REQUEST_ID_EXPIRED"
-                assert "look whether it took effect" in str(caught.value)
+                assert "look whether the request took effect" in str(caught.value)
                 assert "same request id" not in str(caught.value)
             assert len(fake.seen) == 3
 

@@ -260,8 +260,8 @@ def request_id_expired(request_id: str, made: int, now: int) -> status_pb2.Statu
         Reason.REQUEST_ID_EXPIRED,
         f"Request id {request_id!r} carries a time {behind} behind the inventory's, and requests "
         "as old as that are forgotten, so the outcome is unknown. If the id was made just now, "
-        f"the clock that made it is {behind} behind the inventory's: set it right. Look whether "
-        "the request took effect, and send it with a new id if not.",
+        f"the clock that made it is {behind} behind the inventory's: set it right. In either "
+        "case look whether the request took effect, and send it with a new id if not.",
         request_id=request_id,
         id_time=made,
         inventory_time=now,
