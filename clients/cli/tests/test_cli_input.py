@@ -66,6 +66,8 @@ def run(token: Path) -> Run:
         (("--address", "127.0.0.1:99999", "whoami"), "is not host:port"),
         (("--address", "host:port", "whoami"), "is not host:port"),
         (("up", "--currency", "dollars"), "is no ISO 4217 code"),
+        (("up", "--currency", "ZZZ"), "is no ISO 4217 code"),
+        (("up", "--currency", "XAU"), "is no ISO 4217 code"),
         (("bootstrap", "--keys", ".", "--file", "x", "--currency", "usd"), "ISO 4217"),
     ],
 )
@@ -114,7 +116,7 @@ def test_what_may_have_happened_can_be_tried_again(run: Run, arguments: tuple[st
     ("error", "hint"),
     [
         (
-            error_of(errors.request_id_expired("mine"), "mine"),
+            error_of(errors.request_id_expired("mine", 0, 90_000), "mine"),
             "Look with: inventory orders, or inventory item get ID",
         ),
         (

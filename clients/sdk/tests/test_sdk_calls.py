@@ -674,7 +674,7 @@ def test_what_is_forgotten_is_unknown_and_not_sent_again(unary: bool) -> None:  
 
     async def work() -> None:
         async with (
-            gateway(refusing(errors.request_id_expired("mine"))) as (fake, address),
+            gateway(refusing(errors.request_id_expired("mine", 0, 90_000))) as (fake, address),
             AsyncInventory(address, unary=unary) as inventory,
         ):
             for lost in (0, 1):
@@ -683,7 +683,7 @@ def test_what_is_forgotten_is_unknown_and_not_sent_again(unary: bool) -> None:  
                     await inventory.order_item(1, 1, request_id="mine")
                 assert isinstance(caught.value, OutcomeUnknown)
                 assert caught.value.reason == "REQUEST_ID_EXPIRED"
-                assert "look whether it took effect" in str(caught.value)
+                assert "look whether the request took effect" in str(caught.value)
                 assert "same request id" not in str(caught.value)
             assert len(fake.seen) == 3
 
@@ -734,7 +734,7 @@ def test_the_blocking_client_says_what_is_unknown() -> None:
             arrived.wait()
             inventory.login("Ann", "secret")
             found = [waiting.exception(timeout=1)]
-            for status in (errors.overloaded(), errors.request_id_expired("mine")):
+            for status in (errors.overloaded(), errors.request_id_expired("mine", 0, 90_000)):
                 fake.answer, fake.break_streams = refusing(status), 1
                 found.append(other.submit(inventory.order_item, 1, 1).exception())
             return [type(one) for one in found]

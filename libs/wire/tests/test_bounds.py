@@ -92,6 +92,7 @@ def delete(item_id: int) -> Mutation:
         place(*((number, 10**9) for number in range(1, 101))),
         add(name="x" * 200, description="x" * 2_000, quantity=10**9),
         add(name="é"),
+        add(name="Öl"),
         add(description="two\nlines"),
         add(price=usd(0)),
         add(price=usd(10**12)),
@@ -138,6 +139,12 @@ def test_what_is_within_every_bound_may_enter(mutation: Mutation) -> None:
         (add(name="c1\x85"), "name"),
         (add(description="x" * 2_001), "description"),
         (add(price=money_pb2.Money(currency_code="USD", units=10**12 + 1)), "price"),
+        (add(price=money_pb2.Money(currency_code="USDX")), "price.currency_code"),
+        (add(name="\u3000"), "name"),
+        (add(name=" Pen"), "name"),
+        (add(name="Pen\u00a0"), "name"),
+        (add(name="Pe\u200bn"), "name"),
+        (add(name="Pe\u2028n"), "name"),
         (add(quantity=-1), "quantity"),
         (add(quantity=10**9 + 1), "quantity"),
         (adjust(0), "delta"),
@@ -190,7 +197,8 @@ def test_an_update_without_a_mask_changes_what_the_item_sets() -> None:
 
 def new_user(**fields: object) -> log_pb2.Administration:
     """Return a user's creation; fields over those of a plain one."""
-    user = log_pb2.NewUser(name="ann", role=auth_pb2.ROLE_CUSTOMER, password_hash="h")  # noqa: S106 - of nothing
+    user = log_pb2.NewUser(name="ann", folded_name="ann", role=auth_pb2.ROLE_CUSTOMER)
+    user.password_hash = "h"  # noqa: S105 - of nothing
     for name, value in fields.items():
         setattr(user, name, value)
     create = log_pb2.CreateUser(user=user)
@@ -218,7 +226,7 @@ def currency(code: str, digits: int) -> Callable[[log_pb2.Initialize], None]:
 
 def add_user(first: log_pb2.Initialize) -> None:
     """Add a user without a role."""
-    first.users.add(name="ann")
+    first.users.add(name="ann", folded_name="ann")
 
 
 def add_item(first: log_pb2.Initialize) -> None:
@@ -233,6 +241,11 @@ def add_item(first: log_pb2.Initialize) -> None:
         (new_user(name="x" * 64), None),
         (new_user(name=""), "username"),
         (new_user(name="x" * 65), "username"),
+        (new_user(name="admin "), "username"),
+        (new_user(name="ad\u200bmin"), "username"),
+        (new_user(name="\u2028"), "username"),
+        (new_user(folded_name=""), "folded_name"),
+        (new_user(folded_name="x" * 257), "folded_name"),
         (new_user(role=auth_pb2.ROLE_UNSPECIFIED), "role"),
         (new_user(role=99), "role"),
         (new_user(password_hash=""), "password_hash"),
@@ -244,7 +257,10 @@ def add_item(first: log_pb2.Initialize) -> None:
         (initialize(currency("JPY", 0)), None),
         (initialize(currency("usd", 2)), "currency"),
         (initialize(currency("USDX", 2)), "currency"),
-        (initialize(currency("USD", 5)), "currency"),
+        (initialize(currency("CLF", 4)), None),
+        (initialize(currency("ZZZ", 2)), "currency"),
+        (initialize(currency("XAU", 0)), "currency"),
+        (initialize(currency("USD", 5)), "currency.minor_digits"),
         (initialize(lambda first: first.ClearField("cluster_id")), "cluster_id"),
         (initialize(add_user), "role"),
         (initialize(add_item), "name"),
@@ -285,11 +301,16 @@ def items(**fields: object) -> Query:
     [
         (Query(), "query"),
         (items(page_size=0), None),
-        (items(page_size=2**31 - 1, page_token="x" * 512, order_by="x" * 64), None),
+        (items(page_size=2**31 - 1, page_token="x" * 4_096, order_by="x" * 64), None),
         (items(page_size=-1), "page_size"),
-        (items(page_token="x" * 513), "page_token"),
+        (items(page_token="x" * 4_097), "page_token"),
         (items(order_by="x" * 65), "order_by"),
         (items(filter=inventory_pb2.ItemFilter(name_contains="x" * 200)), None),
+        (items(filter=inventory_pb2.ItemFilter(name_contains=" ")), None),
+        (
+            items(filter=inventory_pb2.ItemFilter(name_contains="\u200b")),
+            "filter.name_contains",
+        ),
         (
             items(filter=inventory_pb2.ItemFilter(name_contains="x" * 201)),
             "filter.name_contains",
@@ -307,8 +328,9 @@ def items(**fields: object) -> Query:
             ),
             "low_stock_threshold",
         ),
-        (Query(get_credential=forward_pb2.GetCredential()), "username"),
-        (Query(get_credential=forward_pb2.GetCredential(username="x" * 64)), None),
+        (Query(get_credential=forward_pb2.GetCredential()), None),
+        (Query(get_credential=forward_pb2.GetCredential(folded_name="x" * 256)), None),
+        (Query(get_credential=forward_pb2.GetCredential(folded_name="x" * 257)), "folded_name"),
         (Query(get_current_user=auth_pb2.GetCurrentUserRequest()), None),
     ],
 )

@@ -12,6 +12,7 @@ EXAMPLES: dict[str, object] = {
     "item_id": 3, "order_id": 4, "user_id": 5, "requested": 9, "available": 2, "expected": "USD",
     "actual": "EUR", "quantity": 7, "most": 6, "digits": 2, "request_id": "a", "username": "Ann",
     "field": "name", "problem": "is bad", "role": "customer", "needed": "admin",
+    "made": 1_000, "now": 91_000,
 }  # fmt: skip
 
 
@@ -51,6 +52,30 @@ def test_insufficient_stock_says_requested_and_available() -> None:
     """A program can tell how much there would be."""
     status = errors.insufficient_stock(3, 9, 2)
     assert details_of(status) == {"item_id": "3", "requested": "9", "available": "2"}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (90_000, "25 hours"),
+        (86_400 * 3 - 1, "2 days"),
+        (301, "5 minutes"),
+        (119, "119 seconds"),
+        (2**48 // 1_000, "3257812 days"),
+    ],
+)
+def test_a_request_id_of_a_wrong_clock_is_told_so(seconds: int, said: str) -> None:
+    """How far the clock is off, in both directions, and as numbers for programs."""
+    behind = errors.request_id_expired("mine", 0, seconds)
+    assert f"a time {said} behind the inventory's" in behind.message
+    assert (
+        f"the clock that made it is {said} behind the inventory's: set it right" in behind.message
+    )
+    assert "the outcome is unknown" in behind.message
+    ahead = errors.request_id_in_future("mine", seconds, 0)
+    assert f"a time {said} ahead of the inventory's" in ahead.message
+    assert "nothing was done. The clock that made it is ahead of the inventory's" in ahead.message
+    assert details_of(ahead)["id_time"] == details_of(behind)["inventory_time"] == str(seconds)
 
 
 def test_what_is_exhausted_says_when_to_try_again() -> None:

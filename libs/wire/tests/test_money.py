@@ -10,6 +10,7 @@ from wire.money import (
     fill,
     format_minor,
     from_minor,
+    is_currency,
     parse_minor,
     to_minor,
 )
@@ -94,7 +95,22 @@ def test_what_minor_units_cannot_hold_is_refused(units: int, nanos: int, places:
         to_minor(money_pb2.Money(currency_code="USD", units=units, nanos=nanos), places)
 
 
-@pytest.mark.parametrize(("code", "places"), [("USD", 2), ("JPY", 0), ("KWD", 3), ("INR", 2)])
+@pytest.mark.parametrize(
+    ("code", "places"),
+    [
+        ("USD", 2), ("JPY", 0), ("KWD", 3), ("INR", 2), ("CLF", 4), ("UYW", 4), ("UGX", 0),
+        ("TND", 3), ("HRK", 2),
+    ],
+)  # fmt: skip
 def test_a_currency_has_its_decimals(code: str, places: int) -> None:
-    """ISO 4217."""
+    """ISO 4217; of a currency that was withdrawn those of almost all others."""
     assert digits_of(code) == places
+
+
+@pytest.mark.parametrize(
+    "code", ["ZZZ", "XAU", "XTS", "XXX", "XDR", "HRK", "usd", "", "US", "USDX"]
+)
+def test_an_inventory_is_kept_in_a_currency_with_a_minor_unit(code: str) -> None:
+    """Not in gold, not in what there is not, not in what there is no more."""
+    assert not is_currency(code)
+    assert is_currency("CLF")

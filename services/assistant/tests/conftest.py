@@ -15,6 +15,7 @@ from inventory.v1 import assistant_pb2, inventory_pb2, inventory_pb2_grpc
 from wire import errors
 from wire.channels import abort, authorization, bearer
 from wire.money import digits_of, from_minor, to_minor
+from wire.text import folded
 
 REVISION = 42
 
@@ -83,7 +84,7 @@ class Inventory(inventory_pb2_grpc.InventoryServiceServicer):
         kept = [
             item
             for item in self._goods
-            if wanted.name_contains.lower() in self._goods[item].name.lower()
+            if folded(wanted.name_contains) in folded(self._goods[item].name)
             and not (wanted.HasField("price_min")
                      and self._goods[item].price_minor < to_minor(wanted.price_min, digits))
             and not (wanted.HasField("price_max")
@@ -102,7 +103,9 @@ class Inventory(inventory_pb2_grpc.InventoryServiceServicer):
         start = int(request.page_token or 0)
         page = kept[start : start + (request.page_size or 50)]
         response = inventory_pb2.GetAllItemsResponse(
-            items=[self._item(item) for item in page], revision=REVISION
+            items=[self._item(item) for item in page],
+            revision=REVISION,
+            currency_code=self._currency,
         )
         if start + len(page) < len(kept):
             response.next_page_token = str(start + len(page))

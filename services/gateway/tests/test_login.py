@@ -23,10 +23,11 @@ class Credentials:
     def __init__(self) -> None:
         """Start with no question."""
         self.asked = 0
+        self.names: set[str] = set()
 
     async def question(self, question: forward_pb2.Question, deadline_ms: int) -> forward_pb2.Reply:
         """Answer with an empty credential, which no password is right for."""
-        assert question.query.get_credential.username
+        self.names.add(question.query.get_credential.folded_name)
         assert deadline_ms
         self.asked += 1
         return forward_pb2.Reply(answer=forward_pb2.Credential().SerializeToString())
@@ -65,6 +66,22 @@ def test_who_fails_too_often_is_not_asked_about(monkeypatch: pytest.MonkeyPatch)
         assert await bench.login("ann") is Reason.OVERLOADED
         assert bench.credentials.asked == TRIES_MAX
         assert await bench.login("bob") is Reason.INVALID_CREDENTIALS
+
+    asyncio.run(scenario())
+    bench.passwords.close()
+
+
+def test_a_name_is_one_in_every_case_and_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Members are asked for the folded name, and tries are counted by it."""
+    bench = Bench(monkeypatch)
+
+    async def scenario() -> None:
+        forms = ["Öl", "ÖL", "O\u0308l", "öl"]
+        for number in range(TRIES_MAX):
+            assert await bench.login(forms[number % 4]) is Reason.INVALID_CREDENTIALS
+        for form in forms:
+            assert await bench.login(form) is Reason.OVERLOADED
+        assert bench.credentials.names == {"öl"}
 
     asyncio.run(scenario())
     bench.passwords.close()

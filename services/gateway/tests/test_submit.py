@@ -16,7 +16,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2, status_pb2
 from inventory.raft.v1 import forward_pb2
 from inventory.v1 import inventory_pb2
-from wire.bounds import TIMEOUT_MS_MAX
+from wire.bounds import DESCRIPTION_CHARACTERS_MAX, NAME_CHARACTERS_MAX, TIMEOUT_MS_MAX
 from wire.errors import Reason, details_of, reason_of
 
 NOW_MS = 1_000_000
@@ -198,6 +198,41 @@ def test_each_mutation_has_its_own_time(
 
     assert asyncio.run(asyncio.wait_for(refusals(driver, requests()), 20)) == {}
     assert driver.deadlines_ms == [NOW_MS + milliseconds]
+
+
+def test_results_of_the_largest_items_come_in_frames_that_every_client_takes() -> None:
+    """512 of them at once are over 4 MiB; each arrives once."""
+    driver = TakingDriver()
+    frames: list[bytes] = []
+
+    class Reader:
+        """Takes results."""
+
+        async def write(self, raw: bytes) -> None:
+            """Keep the frame."""
+            frames.append(raw)
+
+    item = inventory_pb2.Item(name="😀" * NAME_CHARACTERS_MAX)
+    item.description = "😀" * DESCRIPTION_CHARACTERS_MAX
+    response = inventory_pb2.AddItemResponse(item=item)
+    outcome = inventory_pb2.Outcome(add_item=response).SerializeToString()
+
+    async def requests() -> AsyncIterator[bytes]:
+        yield mutations(SUBMISSIONS_PER_FRAME_MAX)
+        for told in driver.told:
+            told(forward_pb2.Reply(outcome=outcome))
+
+    async def work() -> None:
+        taking: Any = driver
+        context: Any = Reader()
+        await Submission(taking, Principal(1, 1, expires=2**40)).run(requests(), context)
+
+    asyncio.run(asyncio.wait_for(work(), 20))
+    assert max(map(len, frames)) < 4 << 20
+    results = [
+        one for raw in frames for one in inventory_pb2.SubmitResponse.FromString(raw).results
+    ]
+    assert [one.correlation_id for one in results] == [*range(1, SUBMISSIONS_PER_FRAME_MAX + 1)]
 
 
 @pytest.mark.parametrize(

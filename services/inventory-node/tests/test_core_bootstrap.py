@@ -146,7 +146,7 @@ def test_decimals_that_the_currency_has_not_are_refused(
     path.write_text(json.dumps(CONTENT | {"currency": {"code": code, "minor_digits": digits}}))
     with pytest.raises(BootstrapRefused) as caught:
         initialize_of(path, CLUSTER)
-    problem = f"minor_digits of {code} must be {wanted}, not {digits}"
+    problem = f"The field currency.minor_digits of {code} must be {wanted}, not {digits}."
     assert str(caught.value) == f"the bootstrap file {path} cannot be used: {problem}"
 
 
@@ -154,6 +154,9 @@ def test_decimals_that_the_currency_has_not_are_refused(
     "change",
     [
         {"currency": {"code": "usd", "minor_digits": 2}},
+        {"currency": {"code": "ZZZ", "minor_digits": 2}},
+        {"currency": {"code": "XAU", "minor_digits": 0}},
+        {"currency": {"code": "USD", "minor_digits": 99}},
         {"users": [{"name": "Ann", "role": "king", "password_hash": "x"}]},
         {"items": [{"name": "Pen", "description": "", "price": "1.005", "quantity": 3}]},
         {"items": [{"name": "", "description": "", "price": "1", "quantity": 3}]},

@@ -71,7 +71,8 @@ class TestNoOutcomeBeforeAMajorityHasSynced:
         hands = Hands(tmp_path)
         leader = hands.elect(1)
         hands.open()
-        user = log_pb2.NewUser(name="health", role=auth_pb2.ROLE_MACHINE, password_hash="hash")  # noqa: S106 - of nothing
+        user = log_pb2.NewUser(name="health", folded_name="health", role=auth_pb2.ROLE_MACHINE)
+        user.password_hash = "hash"  # noqa: S105 - of nothing
         made = log_pb2.Administration(request_id="a", create_user=log_pb2.CreateUser(user=user))
         leader.ask(log_pb2.Command(administration=made))
         hands.settle()

@@ -76,7 +76,9 @@ def set_stock(request_id: str, item_id: int, quantity: int) -> inventory_pb2.Mut
 def administrations(request_id: str, user_id: int, kind: int) -> log_pb2.Administration:
     """Return one of three administrations."""
     if kind == 0:
-        user = log_pb2.NewUser(name=request_id[-4:], role=auth_pb2.ROLE_ADMIN, password_hash="h")  # noqa: S106 - of nothing
+        name = request_id[-4:]
+        user = log_pb2.NewUser(name=name, folded_name=name, role=auth_pb2.ROLE_ADMIN)
+        user.password_hash = "h"  # noqa: S105 - of nothing
         return log_pb2.Administration(
             request_id=request_id, create_user=log_pb2.CreateUser(user=user)
         )

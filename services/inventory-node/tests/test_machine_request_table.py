@@ -20,7 +20,7 @@ from sim.machines import (
     started,
     uuid7,
 )
-from wire.errors import Reason, reason_of
+from wire.errors import Reason, details_of, reason_of
 
 DAY_MS = 24 * 3_600 * 1_000
 
@@ -149,6 +149,19 @@ def test_an_id_from_a_clock_far_ahead_is_refused() -> None:
     assert reason(hand, order(uuid7(START_MS + 301_000, 2))) is Reason.REQUEST_ID_IN_FUTURE
     hand.stamp_ms += 1_000
     assert on_hand(hand, order(uuid7(START_MS + 301_000, 2))) == 98
+
+
+def test_a_refused_time_is_told_with_how_far_it_is_off() -> None:
+    """Also of the latest time that an id can carry, which is no date of Python's."""
+    hand = started()
+    slow = hand.mutate(CUSTOMER, order(uuid7(START_MS - 90_000_000, 1)))
+    assert isinstance(slow, status_pb2.Status)
+    assert "a time 25 hours behind the inventory's" in slow.message
+    details = details_of(slow)
+    assert int(details["inventory_time"]) - int(details["id_time"]) == 90_000
+    fast = hand.mutate(CUSTOMER, order(uuid7(2**48 - 1, 1)))
+    assert isinstance(fast, status_pb2.Status)
+    assert "days ahead of the inventory's" in fast.message
 
 
 def test_over_the_size_the_oldest_second_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:

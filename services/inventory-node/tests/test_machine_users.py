@@ -27,6 +27,7 @@ from sim.machines import (
     usd,
 )
 from wire.errors import Reason, reason_of
+from wire.text import folded
 
 Administration = log_pb2.Administration
 ALL = (CUSTOMER, PRODUCER, ADMIN, WATCHER)
@@ -48,7 +49,8 @@ def create(
     request_id: str, name: str, role: auth_pb2.Role.ValueType = auth_pb2.ROLE_CUSTOMER
 ) -> Administration:
     """Return a user's creation."""
-    user = log_pb2.NewUser(name=name, role=role, password_hash="hash")  # noqa: S106 - of nothing
+    user = log_pb2.NewUser(name=name, folded_name=folded(name), role=role)
+    user.password_hash = "hash"  # noqa: S105 - of nothing
     return Administration(request_id=request_id, create_user=log_pb2.CreateUser(user=user))
 
 
@@ -285,10 +287,20 @@ def test_health_may_probe_and_read_who_it_is_and_nothing_else() -> None:
 
 def credential(hand: Hand, name: str) -> forward_pb2.Credential:
     """Ask for a credential as the gateway does."""
-    query = forward_pb2.Query(get_credential=forward_pb2.GetCredential(username=name))
+    query = forward_pb2.Query(get_credential=forward_pb2.GetCredential(folded_name=name))
     answer = hand.machine.answer(forward_pb2.Question(query=query))
     assert isinstance(answer, Kept)
     return forward_pb2.Credential.FromString(answer.outcome)
+
+
+@pytest.mark.parametrize("other", ["Öl", "öl", "ÖL", "O\u0308L"])
+def test_a_login_name_is_taken_in_every_case_and_form(other: str) -> None:
+    """Nobody can pass for somebody else by a name that reads the same; each form logs in."""
+    hand = started()
+    made = administer(hand, ADMIN, create("a", "Öl"))
+    assert isinstance(made, log_pb2.AdministrationOutcome)
+    assert administer(hand, ADMIN, create("b", other)) is Reason.USER_EXISTS
+    assert credential(hand, folded(other)).user.name == "Öl"
 
 
 def test_a_credential_is_shown_to_the_gateway_alone() -> None:
@@ -297,7 +309,7 @@ def test_a_credential_is_shown_to_the_gateway_alone() -> None:
     found = credential(hand, "producer")
     assert (found.user.id, found.epoch, found.password_hash) == (PRODUCER, 1, "hash of producer")
     assert credential(hand, "nobody") == forward_pb2.Credential()
-    query = forward_pb2.Query(get_credential=forward_pb2.GetCredential(username="producer"))
+    query = forward_pb2.Query(get_credential=forward_pb2.GetCredential(folded_name="producer"))
     asked = forward_pb2.Question(user_id=ADMIN, epoch=1, query=query)
     assert isinstance(hand.machine.answer(asked), Refused)
 

@@ -142,9 +142,26 @@ def test_every_table_is_part_of_the_hash(hand: Hand, database: Database, table: 
 
 
 def test_no_table_is_forgotten_by_the_hash(database: Database) -> None:
-    """A table that is added belongs to the state."""
+    """A table that is added belongs to the state, unless members derive it for themselves."""
     sql = "SELECT name FROM sqlite_schema WHERE type = 'table'"
-    assert {row[0] for row in database._writer.execute(sql)} == set(HASHED)
+    assert {row[0] for row in database._writer.execute(sql)} == {*HASHED, "derived"}
+
+
+def test_names_are_folded_anew_under_another_version_of_unicode(tmp_path: Path) -> None:
+    """What a member derives is none of the state, and never older than the program."""
+    path = tmp_path / "one.db"
+    database = open_database(path)
+    started(database).flush(database)
+    before = sha256(database)
+    sql = "UPDATE items SET folded_name = 'old'; UPDATE derived SET unicode = '3.2.0'"
+    database._writer.executescript(sql)
+    assert sha256(database) == before
+    database.close()
+    database = open_database(path)
+    rows = database._writer.execute("SELECT folded_name FROM items ORDER BY id").fetchall()
+    assert rows == [("item 1",), ("item 2",), ("item 3",)]
+    assert sha256(database) == before
+    database.close()
 
 
 def test_the_hash_does_not_depend_on_the_order_of_writing(tmp_path: Path) -> None:

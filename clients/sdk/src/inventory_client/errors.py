@@ -1,9 +1,10 @@
 """What ends a call without a result, by what the caller can do about it."""
 
+import time
 from collections.abc import Mapping
 
 from google.rpc import code_pb2, status_pb2
-from wire.errors import Reason, details_of, reason_of
+from wire.errors import Reason, details_of, reason_of, span
 
 
 class InventoryError(Exception):
@@ -55,9 +56,14 @@ class OutcomeUnknown(Unavailable):
 class OutcomeForgotten(OutcomeUnknown):
     """The inventory does not remember request ids as old as this one: it can never be answered.
 
-    Look whether the mutation took effect, and send it with a new request id if not.
+    Look whether the mutation took effect, and send it with a new request id if not. An id that was
+    made just now has such a time only if the clock that made it is far behind; the message says so
+    of this machine's clock. The mutation may have taken effect all the same: an id may have been
+    remembered at the first attempt of a gateway, and forgotten at its second.
     """
 
+
+CLOCK_SECONDS_MIN = 60  # by which a clock has to differ from the inventory's to be named
 
 UNKNOWN_CODES = frozenset(
     {
@@ -127,7 +133,7 @@ def error_of(
     `request_id` is a mutation's, None for what changes nothing. `unanswered`: an attempt before the
     last one got no answer, so that only a final refusal is one of the whole call.
     """
-    kind, message = _kind_of(status, request_id), status.message
+    kind, message = _kind_of(status, request_id), status.message + _clock_of(status)
     if request_id and unanswered and issubclass(kind, Refused) and not is_final(status):
         kind = OutcomeUnknown
         message = (
@@ -135,6 +141,18 @@ def error_of(
             f"request id. The last attempt was refused: {message}"
         )
     return kind(message, reason_of(status) or "", details_of(status), request_id)
+
+
+def _clock_of(status: status_pb2.Status) -> str:
+    """Return a sentence about this machine's clock where a request id's time is refused for it."""
+    inventory_time = details_of(status).get("inventory_time", "")
+    if not inventory_time.isdecimal():
+        return ""
+    behind = int(inventory_time) - int(time.time())
+    if abs(behind) < CLOCK_SECONDS_MIN:
+        return ""
+    way = "behind" if behind > 0 else "ahead of"
+    return f" The clock of this machine is {span(abs(behind))} {way} the inventory's."
 
 
 def _kind_of(status: status_pb2.Status, request_id: str | None) -> type[InventoryError]:

@@ -4,6 +4,7 @@
   `google.rpc.Status` values with one `ErrorInfo` (AIP-193).
 - `bounds`: what a message may hold. The gateway checks it, and the leader again.
 - `money`: `google.type.Money` to integer minor units and back. No float on the way.
+- `text`: the form in which text is compared, and what a name may hold.
 - `channels`: gRPC options, and refusals in and out of gRPC. `outbox`: the writer of a stream.
 - `probes`: the names under which Kubernetes asks a stateless service how it is.
 - `settings`: what the services' settings have in common, and how nonsense in them is refused.

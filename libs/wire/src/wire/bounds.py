@@ -14,6 +14,7 @@ from google.type import money_pb2
 from inventory.raft.v1 import forward_pb2, log_pb2
 from inventory.v1 import auth_pb2, inventory_pb2
 
+from wire import money, text
 from wire.errors import invalid_field
 from wire.settings import is_address, is_name
 
@@ -27,14 +28,15 @@ USERNAME_CHARACTERS_MAX = 64
 PASSWORD_BYTES_MIN = 8
 PASSWORD_BYTES_MAX = 256
 QUESTION_CHARACTERS_MAX = 500
-PAGE_TOKEN_BYTES_MAX = 512
+FOLDED_USERNAME_CHARACTERS_MAX = USERNAME_CHARACTERS_MAX * text.FOLDED_PER_CHARACTER_MAX
+PAGE_TOKEN_BYTES_MAX = 4_096  # a place in a list by name; the longest folded name has 2,400 bytes
 STALENESS_MS_MAX = 3_600_000
 TIMEOUT_MS_MAX = 600_000  # of a call, and of a mutation of a stream
 ORDER_BY_CHARACTERS_MAX = 64
 HASH_CHARACTERS_MAX = 512
 CURRENCY_CODE_CHARACTERS = 3
-CURRENCY_DIGITS_MAX = 4
 UPDATABLE = ("name", "description", "price")
+SHOWN_CHARACTERS_MAX = 64  # of a caller's own text in a refusal, which has to fit into a header
 
 Problem: TypeAlias = status_pb2.Status | None
 
@@ -53,17 +55,35 @@ def _id(field: str, value: int) -> Problem:
     return None if value > 0 else invalid_field(field, "must be positive")
 
 
-def _text(field: str, text: str, least: int, most: int) -> Problem:
-    if not least <= len(text) <= most:
+def _text(field: str, value: str, least: int, most: int) -> Problem:
+    if not least <= len(value) <= most:
         return invalid_field(field, f"must have {least} to {most} characters")
-    if any(unicodedata.category(character) == "Cc" for character in text):
+    if any(unicodedata.category(character) == "Cc" for character in value):
         return invalid_field(field, "must not hold control characters")
     return None
 
 
-def _description(text: str) -> Problem:
+def _name(field: str, name: str, most: int) -> Problem:
+    """Refuse a name that people could not see, tell from another, or type again."""
+    if not 1 <= len(name) <= most:
+        return invalid_field(field, f"must have 1 to {most} characters")
+    refused = text.refused_character(name)
+    if refused:
+        rule = (
+            f"must not hold the character U+{ord(refused):04X}; leave out what is no visible "
+            "character of Unicode: controls, format characters, separators of lines"
+        )
+        return invalid_field(field, rule)
+    if text.is_blank(name):
+        return invalid_field(field, "must not be blank")
+    if name != name.strip():
+        return invalid_field(field, "must not begin or end with a space")
+    return None
+
+
+def _description(description: str) -> Problem:
     most = DESCRIPTION_CHARACTERS_MAX
-    if len(text) > most:
+    if len(description) > most:
         return invalid_field("description", f"must have up to {most} characters")
     return None
 
@@ -74,18 +94,24 @@ def _quantity(field: str, value: int, least: int = 0) -> Problem:
     return None
 
 
-def _price(money: money_pb2.Money) -> Problem:
-    if money.units < 0 or money.nanos < 0:
+def _price(price: money_pb2.Money) -> Problem:
+    if price.units < 0 or price.nanos < 0:
         return invalid_field("price", "must not be negative")
-    if money.units > PRICE_MINOR_MAX or money.nanos >= 10**9:
+    if price.units > PRICE_MINOR_MAX or price.nanos >= 10**9:
         return invalid_field("price", f"must be at most {PRICE_MINOR_MAX} minor units")
+    return _currency("price", price)
+
+
+def _currency(field: str, price: money_pb2.Money) -> Problem:
+    if len(price.currency_code) > CURRENCY_CODE_CHARACTERS:
+        return invalid_field(f"{field}.currency_code", "must be an ISO 4217 code such as USD")
     return None
 
 
 def _add_item(request: inventory_pb2.AddItemRequest) -> Problem:
     return _first(
         (
-            _text("name", request.name, 1, NAME_CHARACTERS_MAX),
+            _name("name", request.name, NAME_CHARACTERS_MAX),
             _description(request.description),
             _price(request.price),
             _quantity("quantity", request.quantity),
@@ -112,14 +138,15 @@ def updated_fields(request: inventory_pb2.UpdateItemRequest) -> tuple[str, ...]:
 def _update_item(request: inventory_pb2.UpdateItemRequest) -> Problem:
     unknown = [path for path in request.update_mask.paths if path not in UPDATABLE]
     if unknown:
-        return invalid_field("update_mask", f"names {unknown[0]!r}; it may name {UPDATABLE}")
+        shown = unknown[0][:SHOWN_CHARACTERS_MAX]
+        return invalid_field("update_mask", f"names {shown!r}; it may name {UPDATABLE}")
     fields = updated_fields(request)
     if not fields:
         return invalid_field("update_mask", "and the item name nothing to change")
     return _first(
         (
             _id("item.id", request.item.id),
-            _text("name", request.item.name, 1, NAME_CHARACTERS_MAX) if "name" in fields else None,
+            _name("name", request.item.name, NAME_CHARACTERS_MAX) if "name" in fields else None,
             _description(request.item.description),
             _price(request.item.price),
         )
@@ -187,7 +214,8 @@ def check_mutation(mutation: inventory_pb2.Mutation) -> Problem:
 
 def _new_user(user: log_pb2.NewUser) -> Problem:
     return (
-        _text("username", user.name, 1, USERNAME_CHARACTERS_MAX)
+        _name("username", user.name, USERNAME_CHARACTERS_MAX)
+        or _text("folded_name", user.folded_name, 1, FOLDED_USERNAME_CHARACTERS_MAX)
         or _role(user.role)
         or _text("password_hash", user.password_hash, 1, HASH_CHARACTERS_MAX)
     )
@@ -226,14 +254,14 @@ def check_administration(  # noqa: PLR0911 - one return a kind
 
 def _initialize(initialize: log_pb2.Initialize) -> Problem:
     currency = initialize.currency
-    if (
-        len(currency.code) != CURRENCY_CODE_CHARACTERS
-        or not currency.code.isascii()
-        or not currency.code.isupper()
-    ):
-        return invalid_field("currency", "must be an ISO 4217 code such as USD")
-    if currency.minor_digits > CURRENCY_DIGITS_MAX:
-        return invalid_field("currency", f"has at most {CURRENCY_DIGITS_MAX} decimals")
+    if not money.is_currency(currency.code):
+        problem = "must be the ISO 4217 code of a currency with minor units, such as USD"
+        return invalid_field("currency", problem)
+    digits = money.digits_of(currency.code)
+    if currency.minor_digits != digits:
+        # Clients know the code alone, and read amounts by it.
+        problem = f"of {currency.code} must be {digits}, not {currency.minor_digits}"
+        return invalid_field("currency.minor_digits", problem)
     return _first(
         [
             _text("cluster_id", initialize.cluster_id, 1, REQUEST_ID_BYTES_MAX),
@@ -247,7 +275,7 @@ def check_create_user(request: auth_pb2.CreateUserRequest) -> Problem:
     """Return what is wrong with a request for a user, or None."""
     return (
         _request_id(request.request_id)
-        or _text("username", request.username, 1, USERNAME_CHARACTERS_MAX)
+        or _name("username", request.username, USERNAME_CHARACTERS_MAX)
         or _role(request.role)
         or _password(request.password, PASSWORD_BYTES_MIN)
     )
@@ -331,12 +359,7 @@ def check_query(query: forward_pb2.Query) -> Problem:  # noqa: PLR0911 - one ret
         case "get_order":
             return _id("order_id", request.order_id)
         case "get_all_items":
-            part = request.filter.name_contains
-            return (
-                _page(request)
-                or _order_by(request.order_by)
-                or _text("filter.name_contains", part, 0, NAME_CHARACTERS_MAX)
-            )
+            return _page(request) or _order_by(request.order_by) or _filter(request.filter)
         case "list_item_stats":
             return _page(request) or _order_by(request.order_by)
         case "list_orders" | "list_users":
@@ -344,9 +367,22 @@ def check_query(query: forward_pb2.Query) -> Problem:  # noqa: PLR0911 - one ret
         case "get_inventory_stats":
             return _quantity("low_stock_threshold", request.low_stock_threshold)
         case "get_credential":
-            return _text("username", request.username, 1, USERNAME_CHARACTERS_MAX)
+            most = FOLDED_USERNAME_CHARACTERS_MAX
+            return _text("folded_name", request.folded_name, 0, most)
         case "get_current_user":
             return None
+
+
+def _filter(wanted: inventory_pb2.ItemFilter) -> Problem:
+    part = wanted.name_contains
+    problem = _text("filter.name_contains", part, 0, NAME_CHARACTERS_MAX)
+    if problem is None and part and not text.folded(part):
+        return invalid_field("filter.name_contains", "must hold something that can be seen")
+    return (
+        problem
+        or _currency("filter.price_min", wanted.price_min)
+        or _currency("filter.price_max", wanted.price_max)
+    )
 
 
 def _page(
@@ -368,6 +404,6 @@ def _order_by(order_by: str) -> Problem:
     return None
 
 
-def check_question(text: str) -> Problem:
+def check_question(question: str) -> Problem:
     """Return what is wrong with a question in plain language, or None."""
-    return _text("question", text.replace("\n", " "), 1, QUESTION_CHARACTERS_MAX)
+    return _text("question", question.replace("\n", " "), 1, QUESTION_CHARACTERS_MAX)

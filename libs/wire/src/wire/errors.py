@@ -242,23 +242,45 @@ def request_id_reused(request_id: str) -> status_pb2.Status:
     )
 
 
-def request_id_expired(request_id: str) -> status_pb2.Status:
-    """Say that the id is older than the memory of requests."""
+def span(seconds: int) -> str:
+    """Return how far two times are apart, such as "25 hours"; rounded down, in one unit."""
+    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit}s"
+    return f"{seconds} seconds"
+
+
+def request_id_expired(request_id: str, made: int, now: int) -> status_pb2.Status:
+    """Say that the id is older than the memory of requests, or was made by a clock that is behind.
+
+    `made`: the time that the id carries. `now`: the inventory's. Both are seconds since 1970.
+    """
+    behind = span(now - made)
     return refusal(
         Reason.REQUEST_ID_EXPIRED,
-        f"Request id {request_id!r} is older than the memory of requests, so the outcome is "
-        "unknown; look whether it took effect, and send it with a new id if not.",
+        f"Request id {request_id!r} carries a time {behind} behind the inventory's, and requests "
+        "as old as that are forgotten, so the outcome is unknown. If the id was made just now, "
+        f"the clock that made it is {behind} behind the inventory's: set it right. In either "
+        "case look whether the request took effect, and send it with a new id if not.",
         request_id=request_id,
+        id_time=made,
+        inventory_time=now,
     )
 
 
-def request_id_in_future(request_id: str) -> status_pb2.Status:
-    """Say that the id was made by a clock that is ahead."""
+def request_id_in_future(request_id: str, made: int, now: int) -> status_pb2.Status:
+    """Say that the id was made by a clock that is ahead; the times are as in `request_id_expired`.
+
+    The inventory's time never goes back, so no earlier attempt with the id took effect either.
+    """
     return refusal(
         Reason.REQUEST_ID_IN_FUTURE,
-        f"Request id {request_id!r} was made by a clock that is over five minutes ahead; "
-        "correct the clock and send the request with a new id.",
+        f"Request id {request_id!r} carries a time {span(made - now)} ahead of the inventory's, "
+        "and nothing was done. The clock that made it is ahead of the inventory's: set it right, "
+        "and send the request with a new id.",
         request_id=request_id,
+        id_time=made,
+        inventory_time=now,
     )
 
 

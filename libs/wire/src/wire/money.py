@@ -4,43 +4,35 @@
 """
 
 from google.type import money_pb2
+from iso4217 import Currency
 
 NANO_DIGITS = 9
 GROUP_DIGITS = 3
 _POWERS = tuple(10**digits for digits in range(NANO_DIGITS + 1))
 
-WITHOUT_DECIMALS = frozenset(
-    [
-        "BIF",
-        "CLP",
-        "DJF",
-        "GNF",
-        "ISK",
-        "JPY",
-        "KMF",
-        "KRW",
-        "PYG",
-        "RWF",
-        "UGX",
-        "VND",
-        "VUV",
-        "XAF",
-        "XOF",
-        "XPF",
-    ]
-)
-WITH_THREE_DECIMALS = frozenset(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"])
+# By code, those of ISO 4217 that have a minor unit; gold, for example, has none.
+_DIGITS = {
+    currency.code: currency.exponent for currency in Currency if currency.exponent is not None
+}
+_DIGITS_OF_MOST = 2
 
 
 class MoneyError(ValueError):
     """An amount that minor units cannot hold; `args[0]` says why."""
 
 
+def is_currency(code: str) -> bool:
+    """Tell whether an inventory can be kept in a currency: one of ISO 4217 with a minor unit."""
+    return code in _DIGITS
+
+
 def digits_of(code: str) -> int:
-    """Return how many decimals a currency has (ISO 4217)."""
-    if code in WITHOUT_DECIMALS:
-        return 0
-    return 3 if code in WITH_THREE_DECIMALS else 2
+    """Return how many decimals a currency has (ISO 4217).
+
+    2 for a code that is not listed: an inventory outlives the withdrawal of its currency, and
+    almost every currency that was withdrawn had 2.
+    """
+    return _DIGITS.get(code, _DIGITS_OF_MOST)
 
 
 def to_minor(money: money_pb2.Money, digits: int) -> int:

@@ -7,6 +7,7 @@ import grpc.aio
 from google.type import money_pb2
 from inventory.v1 import inventory_pb2
 from wire.money import digits_of, from_minor
+from wire.text import folded
 
 from assistant.entities import Foreign, Unresolved, by_typing_error, choose, named, spellings
 from assistant.query import Reference
@@ -14,7 +15,6 @@ from assistant.query import Reference
 PAGE_MAX = 999  # one page: a whole name is found among many that hold it
 CATALOGUE_MAX = 1_000  # searched for typing errors
 TIMEOUT_SECONDS = 4
-CURRENCY_DEFAULT = "USD"
 
 
 class Shop:
@@ -34,8 +34,7 @@ class Shop:
     async def currency(self) -> str:
         """Return the currency that prices here are in."""
         if not self._currency:
-            first = await self.items(limit=1)
-            self._currency = first[0].price.currency_code if first else CURRENCY_DEFAULT
+            await self.items(limit=1)
         return self._currency
 
     async def digits(self) -> int:
@@ -61,7 +60,7 @@ class Shop:
             page: inventory_pb2.GetAllItemsResponse = await self._stub.GetAllItems(
                 request, metadata=self._metadata, timeout=TIMEOUT_SECONDS
             )
-            self.revision = page.revision
+            self.revision, self._currency = page.revision, page.currency_code
             found.extend(page.items)
             if not page.next_page_token or len(found) > limit:
                 return found[: limit + 1]
@@ -75,7 +74,7 @@ class Shop:
             wanted = inventory_pb2.ItemFilter(name_contains=spelling)
             held = await self.items(wanted, "name", PAGE_MAX)
             if not reference.is_certain:
-                held = [item for item in held if f" {spelling} " in f" {item.name.lower()} "]
+                held = [item for item in held if f" {spelling} " in f" {folded(item.name)} "]
             found = choose(reference.words, held)
             if found is not None:
                 return found

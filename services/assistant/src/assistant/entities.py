@@ -7,6 +7,7 @@ error or two. Where several items fit equally well the user is asked; nothing is
 from collections.abc import Callable, Sequence
 
 from inventory.v1 import inventory_pb2
+from wire.text import folded
 
 from assistant.query import Reference
 
@@ -53,7 +54,7 @@ def spellings(words: str) -> list[str]:
 
 def choose(words: str, found: Sequence[inventory_pb2.Item]) -> inventory_pb2.Item | None:
     """Return the one item that a name means; None for none; raise Unresolved for several."""
-    exact = [item for item in found if item.name.lower() in spellings(words)]
+    exact = [item for item in found if folded(item.name) in spellings(words)]
     if len(exact) == 1:
         return exact[0]
     if len(found) == 1:
@@ -75,7 +76,7 @@ def by_typing_error(
         for item in catalogue
         if any(
             distance(words, candidate) <= allowed
-            for candidate in [item.name.lower(), *item.name.lower().split()]
+            for candidate in [folded(item.name), *folded(item.name).split()]
         )
     ]
     return choose(words, near) if allowed else None

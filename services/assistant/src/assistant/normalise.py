@@ -2,6 +2,8 @@
 
 import re
 
+from wire.text import folded
+
 _CONTRACTIONS = {
     "what's": "what is",
     "whats": "what is",
@@ -24,8 +26,8 @@ _QUOTES = str.maketrans({"\u201c": '"', "\u201d": '"', "\u2018": "'", "\u2019": 
 
 
 def normalise(question: str) -> str:
-    """Return a question in lower case, with single spaces and without closing punctuation."""
-    text = question.translate(_QUOTES).lower().strip()
+    """Return a question folded, with single spaces and without closing punctuation."""
+    text = folded(question.translate(_QUOTES)).strip()
     for short, full in _CONTRACTIONS.items():
         text = re.sub(rf"\b{re.escape(short)}(?!\w)", full, text)
     text = re.sub(r"[?!;]+|\.(?!\d)|,(?!\d)|:(?!\d)", " ", text)

@@ -38,7 +38,7 @@ class EmptyShelf:
         """Return nothing."""
         return None
 
-    def user_by_name(self, _name: str) -> User | None:
+    def user_by_name(self, _folded_name: str) -> User | None:
         """Return nothing."""
         return None
 
@@ -83,7 +83,9 @@ def first_state() -> log_pb2.Command:
         ("watcher", auth_pb2.ROLE_MACHINE),
         ("second", auth_pb2.ROLE_CUSTOMER),
     ):
-        initialize.users.add(name=name, role=role, password_hash=f"hash of {name}")
+        initialize.users.add(
+            name=name, folded_name=name, role=role, password_hash=f"hash of {name}"
+        )
     for number, price_minor in enumerate(PRICES_MINOR, start=1):
         initialize.items.add(name=f"Item {number}", price=usd(price_minor), quantity=STOCK)
     return log_pb2.Command(administration=administration)

@@ -209,9 +209,9 @@ class SimStore:
         """See `Shelf.user`."""
         return self._database.user(user_id)
 
-    def user_by_name(self, name: str) -> User | None:
+    def user_by_name(self, folded_name: str) -> User | None:
         """See `Shelf.user_by_name`."""
-        return self._database.user_by_name(name)
+        return self._database.user_by_name(folded_name)
 
     def request(self, bucket: int, user_id: int, request_id: str) -> Remembered | None:
         """See `Shelf.request`."""

@@ -308,7 +308,7 @@ def first_state() -> log_pb2.Administration:
     first.currency.code = "INR"
     first.currency.minor_digits = 2
     for name, role in (("customer", auth_pb2.ROLE_CUSTOMER), ("admin", auth_pb2.ROLE_ADMIN)):
-        first.users.add(name=name, role=role, password_hash=NO_PASSWORD)
+        first.users.add(name=name, folded_name=name, role=role, password_hash=NO_PASSWORD)
     for number in range(1, ITEMS + 1):
         item = first.items.add(name=f"item {number}", quantity=STOCK)
         item.price.currency_code = "INR"

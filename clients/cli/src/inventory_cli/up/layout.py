@@ -9,7 +9,6 @@ logs, and the ports that were chosen once.
 import fcntl
 import json
 import os
-import re
 import secrets
 import socket
 from collections.abc import Callable, Mapping
@@ -19,7 +18,7 @@ from typing import Annotated, TextIO
 
 import argon2
 import typer
-from wire.money import digits_of
+from wire.money import digits_of, is_currency
 
 MEMBERS = ("node-0", "node-1", "node-2")
 PROCESSES = (*MEMBERS, "gateway", "assistant", "metrics", "health")
@@ -46,8 +45,10 @@ class UpError(Exception):
 
 
 def _is_currency(code: str) -> str:
-    if not re.fullmatch("[A-Z]{3}", code):
-        raise typer.BadParameter(f"{code!r} is no ISO 4217 code such as USD")
+    if not is_currency(code):
+        raise typer.BadParameter(
+            f"{code!r} is no ISO 4217 code of a currency with minor units, such as USD"
+        )
     return code
 
 

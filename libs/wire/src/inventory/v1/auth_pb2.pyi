@@ -60,6 +60,7 @@ class User(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     name: _builtins.str
+    """As given. It names one user in every case and composition, and holds what an item's name may."""
     role: Global___Role.ValueType
     disabled: _builtins.bool
     @_builtins.property

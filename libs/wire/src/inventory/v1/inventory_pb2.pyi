@@ -66,7 +66,9 @@ class Item(_message.Message):
     DELETE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     name: _builtins.str
-    """1 to 200 characters"""
+    """1 to 200 characters, shown as given. Not blank, no space at either end, no controls, format
+    characters, line separators, private or unassigned characters.
+    """
     description: _builtins.str
     """up to 2,000 characters"""
     quantity: _builtins.int
@@ -111,7 +113,7 @@ class ItemFilter(_message.Message):
     QUANTITY_MIN_FIELD_NUMBER: _builtins.int
     QUANTITY_MAX_FIELD_NUMBER: _builtins.int
     name_contains: _builtins.str
-    """without regard to case (ASCII)"""
+    """Without regard to case, composition and invisible characters: full case folding, in NFC."""
     quantity_min: _builtins.int
     quantity_max: _builtins.int
     @_builtins.property
@@ -179,10 +181,14 @@ class GetAllItemsRequest(_message.Message):
     ORDER_BY_FIELD_NUMBER: _builtins.int
     READ_OPTIONS_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """0 means 50; more than 1,000 means 1,000"""
+    """0 means 50; more than 1,000 means 1,000. A page of any list holds up to 3 MiB, so it may have
+    fewer rows and a next page all the same.
+    """
     page_token: _builtins.str
     order_by: _builtins.str
-    """id (default), name, price or quantity; " desc" may follow (AIP-132)"""
+    """id (default), name, price or quantity; " desc" may follow (AIP-132). Names are sorted by code
+    points of the form in which `name_contains` compares them, ties by id.
+    """
     @_builtins.property
     def filter(self) -> Global___ItemFilter: ...
     @_builtins.property

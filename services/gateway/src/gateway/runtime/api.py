@@ -10,6 +10,7 @@ from inventory.raft.v1 import forward_pb2, log_pb2, raw_pb2
 from inventory.v1 import auth_pb2, cluster_pb2, inventory_pb2
 from wire import bounds, errors
 from wire.channels import abort, accept, bearer
+from wire.text import folded
 
 from gateway.auth import Busy, Passwords, Principal, TokenRefused, Tokens
 from gateway.limits import Tries
@@ -168,10 +169,11 @@ class Api:
         problem = bounds.check_login(request)
         if problem is not None:
             raise Refused(problem)
-        if not self._tries.may_try(request.username, now_ms()):
+        name = folded(request.username)
+        if not self._tries.may_try(name, now_ms()):
             raise Refused(errors.overloaded())
         query = forward_pb2.Query()
-        query.get_credential.username = request.username
+        query.get_credential.folded_name = name
         reply = await self._driver.question(
             forward_pb2.Question(query=query), deadline_ms(context.time_remaining())
         )
@@ -181,7 +183,7 @@ class Api:
         except Busy:
             raise Refused(errors.overloaded()) from None
         if not right:
-            self._tries.failed(request.username, now_ms())
+            self._tries.failed(name, now_ms())
             raise Refused(errors.invalid_credentials())
         user = credential.user
         token, expires = self._tokens.make(user.id, credential.epoch, user.name)
@@ -197,6 +199,7 @@ class Api:
         administration = log_pb2.Administration(request_id=request.request_id)
         new = administration.create_user.user
         new.name, new.role = request.username, request.role
+        new.folded_name = folded(new.name)
         new.password_hash = await self._hash(request.password, request.request_id, new.name)
         outcome = await self._administer(administration, context)
         response = auth_pb2.CreateUserResponse(user=outcome.user, revision=outcome.revision)

@@ -20,6 +20,7 @@ from gateway.runtime.driver import TIMEOUT_DEFAULT_MS, Driver, Refused, malforme
 IN_FLIGHT_MAX = 4_096
 SUBMISSIONS_PER_FRAME_MAX = 512
 RESULTS_PER_FRAME_MAX = 512
+RESULT_BYTES_PER_FRAME_MAX = 1 << 20  # and one more result: clients of gRPC take 4 MiB by default
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -131,9 +132,19 @@ class Submission:
             await self._has_results.wait()
             self._has_results.clear()
             while self._results:
-                frame = raw_pb2.RawSubmitResponse()
-                for _ in range(min(len(self._results), RESULTS_PER_FRAME_MAX)):
-                    correlation_id, outcome = self._results.popleft()
-                    frame.results.add(correlation_id=correlation_id, outcome=outcome)
+                frame = self._frame()
                 self._look_for_room()
                 await context.write(frame.SerializeToString())
+
+    def _frame(self) -> raw_pb2.RawSubmitResponse:
+        frame = raw_pb2.RawSubmitResponse()
+        size = 0
+        while (
+            self._results
+            and len(frame.results) < RESULTS_PER_FRAME_MAX
+            and size < RESULT_BYTES_PER_FRAME_MAX
+        ):
+            correlation_id, outcome = self._results.popleft()
+            frame.results.add(correlation_id=correlation_id, outcome=outcome)
+            size += len(outcome)
+        return frame

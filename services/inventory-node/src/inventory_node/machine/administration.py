@@ -17,7 +17,7 @@ def create_user(
     memory: Memory, request: log_pb2.CreateUser, context: Context
 ) -> AdministrationOutcome | status_pb2.Status:
     """Keep a new user; ids and names are never used again."""
-    if memory.user_by_name(request.user.name) is not None:
+    if memory.user_by_name(request.user.folded_name) is not None:
         return errors.user_exists(request.user.name)
     user = add_user(memory, request.user, context.stamp_ms)
     return AdministrationOutcome(user=users.message(user), revision=context.revision)
@@ -25,7 +25,16 @@ def create_user(
 
 def add_user(memory: Memory, new: log_pb2.NewUser, stamp_ms: int) -> User:
     """Give a new user the next id."""
-    user = User(memory.next_user_id, new.name, new.role, 1, False, stamp_ms, new.password_hash)  # noqa: FBT003 - disabled, in the order of the record
+    user = User(
+        id=memory.next_user_id,
+        name=new.name,
+        role=new.role,
+        epoch=1,
+        disabled=False,
+        create_ms=stamp_ms,
+        password_hash=new.password_hash,
+        folded_name=new.folded_name,
+    )
     memory.add_user(user)
     memory.admins += user.role == auth_pb2.ROLE_ADMIN
     return user
@@ -65,7 +74,7 @@ def disable_user(
 def initialize(memory: Memory, request: log_pb2.Initialize, context: Context) -> None:
     """Fill an empty state; the context holds the request's own currency."""
     for new in request.users:
-        if memory.user_by_name(new.name) is None:
+        if memory.user_by_name(new.folded_name) is None:
             add_user(memory, new, context.stamp_ms)
     for item in request.items:
         outcome = stock.add_item(memory, item, context)

@@ -191,10 +191,11 @@ class Machine:
             if found.digest != _digest(raw):
                 return _refused(errors.request_id_reused(request_id))
             return Administered(found.outcome) if found.administration else Kept(found.outcome)
+        now = self._stamp_ms // 1_000
         if bucket and bucket <= self._requests.floor:
-            return _refused(errors.request_id_expired(request_id))
-        if bucket > self._stamp_ms // 1_000 + requests.AHEAD_SECONDS_MAX:
-            return _refused(errors.request_id_in_future(request_id))
+            return _refused(errors.request_id_expired(request_id, bucket, now))
+        if bucket > now + requests.AHEAD_SECONDS_MAX:
+            return _refused(errors.request_id_in_future(request_id, bucket, now))
         return None
 
     def _administration(self, user_id: int, epoch: int, raw: bytes) -> Applied:
@@ -310,7 +311,7 @@ class Machine:
     def _credential(self, question: forward_pb2.Question) -> Kept | Refused:
         if question.user_id != users.CLUSTER:
             return _refused(errors.role_not_allowed("user", "the gateway itself"))
-        user = self._memory.user_by_name(question.query.get_credential.username)
+        user = self._memory.user_by_name(question.query.get_credential.folded_name)
         if user is None or user.disabled:
             return Kept(forward_pb2.Credential().SerializeToString())
         credential = forward_pb2.Credential(

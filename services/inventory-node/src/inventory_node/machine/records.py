@@ -53,6 +53,7 @@ class User:
     disabled: bool
     create_ms: int
     password_hash: str
+    folded_name: str  # by which names are compared (`wire.text`)
 
 
 class Remembered(NamedTuple):
@@ -82,7 +83,7 @@ class Shelf(Protocol):
         """Return a user, disabled ones too."""
         ...
 
-    def user_by_name(self, name: str) -> User | None:
+    def user_by_name(self, folded_name: str) -> User | None:
         """Return a user, disabled ones too."""
         ...
 

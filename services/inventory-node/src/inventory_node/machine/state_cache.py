@@ -78,19 +78,19 @@ class Memory:
                 self._keep_user(user)
         return user
 
-    def user_by_name(self, name: str) -> User | None:
-        """Return a user to read; names are unique, disabled users' too."""
-        user_id = self._ids_by_name.get(name)
+    def user_by_name(self, folded_name: str) -> User | None:
+        """Return a user to read; folded names are unique, disabled users' too."""
+        user_id = self._ids_by_name.get(folded_name)
         if user_id is not None:
             return self._users[user_id]
-        user = self._shelf.user_by_name(name)
+        user = self._shelf.user_by_name(folded_name)
         if user is not None:
             self._keep_user(user)
         return user
 
     def _keep_user(self, user: User) -> None:
         self._users[user.id] = user
-        self._ids_by_name[user.name] = user.id
+        self._ids_by_name[user.folded_name] = user.id
 
     def add_user(self, user: User) -> None:
         """Keep a new user."""

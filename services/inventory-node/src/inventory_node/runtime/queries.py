@@ -1,31 +1,17 @@
-"""Questions that take a query, answered from one read transaction.
-
-Pages are cut by key, not by count (AIP-158): a page token holds the last row's sort key and a
-fingerprint of the question, so that a token of another question is refused, and pages stay right
-while rows come and go.
-"""
-
-import base64
-import binascii
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from hashlib import blake2b
-from typing import Any
+"""Questions that take a query, answered from one read transaction."""
 
 from google.protobuf.message import Message
-from google.rpc import status_pb2
 from google.type import money_pb2
 from inventory.raft.v1 import forward_pb2
 from inventory.v1 import auth_pb2, inventory_pb2
 from wire import errors, money
+from wire.text import folded
 
 from inventory_node.machine import stock, users
 from inventory_node.machine.records import Header, Item, User
 from inventory_node.machine.state_cache import HOUR_MS
+from inventory_node.runtime.pages import Refusal, Row, Select, page_of
 
-PAGE_DEFAULT = 50
-PAGE_MAX = 1_000
 LOW_STOCK_DEFAULT = 10
 HOURS_PER_DAY = 24
 LINES_MAX = 100
@@ -36,107 +22,26 @@ PRICE_PART = 10**6
 QUANTITY_PART = 10**3
 REVENUE_PART = 10**9
 
-Row = tuple[Any, ...]
-Select = Callable[[str, Sequence[object]], list[Row]]
-
 ITEM_COLUMNS = (
     "id, name, description, price_minor, quantity, create_ms, update_ms, delete_ms, "
     "order_count, units_sold, revenue_minor, first_order_ms, last_order_ms"
 )
-USER_COLUMNS = "id, name, role, epoch, disabled, create_ms, password_hash"
+USER_COLUMNS = "id, name, role, epoch, disabled, create_ms, password_hash, folded_name"
 _ITEM_ORDERS = {
     "": "id",
     "id": "id",
-    "name": "name",
+    "name": "folded_name",
     "price": "price_minor",
     "quantity": "quantity",
 }
+_TEXTS = frozenset({"folded_name"})
 _STATS_ORDERS = {"": "id", "item_id": "id", "units_sold": "units_sold", "revenue": "revenue_minor"}
-
-
-class Refusal(Exception):  # noqa: N818 - a value on its way out of a query
-    """A question that is refused."""
-
-    def __init__(self, status: status_pb2.Status) -> None:
-        """Carry the status."""
-        super().__init__(status.message)
-        self.status = status
 
 
 def to_user(row: Row) -> User:
     """Return a row of USER_COLUMNS as a record."""
-    user_id, name, role, epoch, disabled, create_ms, password_hash = row
-    return User(user_id, name, role, epoch, bool(disabled), create_ms, password_hash)
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Where a page begins and how it is sorted."""
-
-    column: str
-    descending: bool
-    size: int
-    after: list[Any] | None  # the sort key of the last row of the page before
-    fingerprint: str
-
-    @property
-    def condition(self) -> str:
-        """The SQL condition for rows behind `after`; two parameters when there is one."""
-        if self.after is None:
-            return "1"
-        return f"({self.column}, id) {'<' if self.descending else '>'} (?, ?)"
-
-    @property
-    def order(self) -> str:
-        """The SQL order."""
-        way = "DESC" if self.descending else "ASC"
-        return f"{self.column} {way}, id {way}"
-
-    def token(self, key: list[Any]) -> str:
-        """Return the token of the page behind a row."""
-        text = json.dumps([self.fingerprint, *key], separators=(",", ":"))
-        return base64.urlsafe_b64encode(text.encode()).decode()
-
-
-def page_of(request: Any, columns: dict[str, str], order_by: str) -> Page:  # noqa: ANN401 - any message with pages
-    """Read a request's page; raise Refusal on an order or a token that does not hold."""
-    name, _, way = order_by.strip().partition(" ")
-    if name not in columns or way.strip() not in ("", "asc", "desc"):
-        choices = ", ".join(filter(None, columns))
-        raise Refusal(
-            errors.invalid_field("order_by", f"must be one of {choices}, maybe with desc")
-        )
-    same = type(request)()
-    same.CopyFrom(request)
-    same.ClearField("page_token")
-    same.ClearField("page_size")
-    question = same.DESCRIPTOR.full_name.encode() + same.SerializeToString(deterministic=True)
-    fingerprint = blake2b(question, digest_size=8).hexdigest()
-    size = min(request.page_size or PAGE_DEFAULT, PAGE_MAX)
-    after = _read_token(request.page_token, fingerprint, columns[name])
-    return Page(columns[name], way.strip() == "desc", size, after, fingerprint)
-
-
-def _read_token(token: str, fingerprint: str, column: str) -> list[Any] | None:
-    if not token:
-        return None
-    try:
-        known: object
-        key: list[Any]
-        known, *key = json.loads(base64.urlsafe_b64decode(token.encode()))
-    except (ValueError, TypeError, binascii.Error):
-        raise Refusal(errors.invalid_page_token()) from None
-    fits = len(key) == 2 and _is_key(key[0], column) and _is_key(key[1], "id")  # noqa: PLR2004 - sort key and id
-    if known != fingerprint or not fits:
-        raise Refusal(errors.invalid_page_token())
-    return key
-
-
-def _is_key(value: object, column: str) -> bool:
-    """Tell whether SQLite can compare a value with a column; a token is the caller's bytes."""
-    if column == "name":
-        return isinstance(value, str) and not any("\ud800" <= one <= "\udfff" for one in value)
-    return type(value) is int and 0 <= value <= INTEGER_MAX
+    user_id, name, role, epoch, disabled, *rest = row
+    return User(user_id, name, role, epoch, bool(disabled), *rest)
 
 
 class Queries:
@@ -191,29 +96,23 @@ class Queries:
     def _get_all_items(
         self, request: inventory_pb2.GetAllItemsRequest
     ) -> inventory_pb2.GetAllItemsResponse:
-        page = page_of(request, _ITEM_ORDERS, request.order_by)
-        conditions, values = self._item_conditions(request.filter)
-        rows = self._select(
-            f"SELECT {ITEM_COLUMNS}, {page.column} FROM items WHERE {conditions} "
-            f"AND {page.condition} ORDER BY {page.order} LIMIT ?",
-            [*values, *(page.after or ()), page.size + 1],
-        )
+        page = page_of(request, _ITEM_ORDERS, request.order_by, texts=_TEXTS)
+        condition, values = self._item_condition(request.filter)
         response = inventory_pb2.GetAllItemsResponse(
             revision=self._header.applied_index, currency_code=self._header.currency
         )
-        for row in rows[: page.size]:
-            shown = stock.message(Item(*row[:-1]), self._header.currency, self._header.digits)
-            response.items.append(shown)
-        if len(rows) > page.size:
-            last = rows[page.size - 1]
-            response.next_page_token = page.token([last[-1], last[0]])
+        rows = page.rows(self._select, ITEM_COLUMNS, "items", condition, values)
+        page.fill(response, response.items, rows, self._item)
         return response
 
-    def _item_conditions(self, wanted: inventory_pb2.ItemFilter) -> tuple[str, list[object]]:
+    def _item(self, row: Row) -> inventory_pb2.Item:
+        return stock.message(Item(*row), self._header.currency, self._header.digits)
+
+    def _item_condition(self, wanted: inventory_pb2.ItemFilter) -> tuple[str, list[object]]:
         conditions, values = ["delete_ms = 0"], list[object]()
         if wanted.name_contains:
-            conditions.append("instr(lower(name), lower(?)) > 0")
-            values.append(wanted.name_contains)
+            conditions.append("instr(folded_name, ?) > 0")
+            values.append(folded(wanted.name_contains))
         if wanted.HasField("price_min"):
             conditions.append("price_minor >= ?")
             values.append(self._minor("price_min", wanted.price_min))
@@ -258,22 +157,16 @@ class Queries:
     def _list_orders(
         self, request: inventory_pb2.ListOrdersRequest, user: User
     ) -> inventory_pb2.ListOrdersResponse:
-        page = page_of(request, {"": "id"}, "")
-        before = page.after[1] if page.after else 2**62
-        own = "" if user.role in users.KEEPERS else "AND user_id = ?"
-        rows = self._select(
-            f"SELECT id FROM ledger WHERE order_id = id AND id < ? {own} ORDER BY id DESC LIMIT ?",
-            [before, *([user.id] if own else []), page.size + 1],
-        )
+        page = page_of(request, {"id": "id"}, "id desc")
+        is_keeper = user.role in users.KEEPERS
+        condition = "order_id = id" if is_keeper else "order_id = id AND user_id = ?"
         response = inventory_pb2.ListOrdersResponse(revision=self._header.applied_index)
-        for (order_id,) in rows[: page.size]:
-            order = self._order(order_id)
-            if order is not None:
-                response.orders.append(order)
-        if len(rows) > page.size:
-            last = rows[page.size - 1][0]
-            response.next_page_token = page.token([last, last])
+        rows = page.rows(self._select, "id", "ledger", condition, [] if is_keeper else [user.id])
+        page.fill(response, response.orders, rows, self._listed_order)
         return response
+
+    def _listed_order(self, row: Row) -> inventory_pb2.Order:
+        return self._order(row[0]) or inventory_pb2.Order(id=row[0])
 
     def _stats(self, item: Item) -> inventory_pb2.ItemStats:
         hour = self._header.stamp_ms // HOUR_MS
@@ -314,16 +207,9 @@ class Queries:
         self, request: inventory_pb2.ListItemStatsRequest
     ) -> inventory_pb2.ListItemStatsResponse:
         page = page_of(request, _STATS_ORDERS, request.order_by)
-        rows = self._select(
-            f"SELECT {ITEM_COLUMNS}, {page.column} FROM items WHERE delete_ms = 0 "
-            f"AND {page.condition} ORDER BY {page.order} LIMIT ?",
-            [*(page.after or ()), page.size + 1],
-        )
         response = inventory_pb2.ListItemStatsResponse(revision=self._header.applied_index)
-        response.stats.extend(self._stats(Item(*row[:-1])) for row in rows[: page.size])
-        if len(rows) > page.size:
-            last = rows[page.size - 1]
-            response.next_page_token = page.token([last[-1], last[0]])
+        rows = page.rows(self._select, ITEM_COLUMNS, "items", "delete_ms = 0", [])
+        page.fill(response, response.stats, rows, lambda row: self._stats(Item(*row)))
         return response
 
     def _get_inventory_stats(
@@ -365,13 +251,7 @@ class Queries:
 
     def _list_users(self, request: auth_pb2.ListUsersRequest) -> auth_pb2.ListUsersResponse:
         page = page_of(request, {"": "id"}, "")
-        after = page.after[1] if page.after else 0
-        rows = self._select(
-            f"SELECT {USER_COLUMNS} FROM users WHERE id > ? ORDER BY id LIMIT ?",
-            [after, page.size + 1],
-        )
         response = auth_pb2.ListUsersResponse(revision=self._header.applied_index)
-        response.users.extend(users.message(to_user(row)) for row in rows[: page.size])
-        if len(rows) > page.size:
-            response.next_page_token = page.token([rows[page.size - 1][0]] * 2)
+        rows = page.rows(self._select, USER_COLUMNS, "users", "1", [])
+        page.fill(response, response.users, rows, lambda row: users.message(to_user(row)))
         return response

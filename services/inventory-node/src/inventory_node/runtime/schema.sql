@@ -1,5 +1,5 @@
 -- The replicated state of one member. Money is in minor units, times in milliseconds since 1970.
--- Every table is part of the state hash, in the order of its primary key.
+-- Every table but `derived` is part of the state hash, in the order of its primary key.
 
 CREATE TABLE header (
   id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -20,12 +20,13 @@ CREATE TABLE header (
 
 CREATE TABLE users (
   id INTEGER PRIMARY KEY,
-  name TEXT NOT NULL UNIQUE,
+  name TEXT NOT NULL,
   role INTEGER NOT NULL,
   epoch INTEGER NOT NULL,
   disabled INTEGER NOT NULL,
   create_ms INTEGER NOT NULL,
-  password_hash TEXT NOT NULL
+  password_hash TEXT NOT NULL,
+  folded_name TEXT NOT NULL UNIQUE  -- by which names are compared; the log brings it
 ) STRICT;
 
 CREATE TABLE items (
@@ -41,11 +42,12 @@ CREATE TABLE items (
   units_sold INTEGER NOT NULL,
   revenue_minor INTEGER NOT NULL,
   first_order_ms INTEGER NOT NULL,
-  last_order_ms INTEGER NOT NULL
+  last_order_ms INTEGER NOT NULL,
+  folded_name TEXT NOT NULL  -- each member makes it out of the name; no part of the state hash
 ) STRICT;
 
 CREATE INDEX items_by_price ON items (price_minor, id) WHERE delete_ms = 0;
-CREATE INDEX items_by_name ON items (name, id) WHERE delete_ms = 0;
+CREATE INDEX items_by_name ON items (folded_name, id) WHERE delete_ms = 0;
 
 -- Stock that moved. The lines of an order stand together, and its id is that of its first line.
 CREATE TABLE ledger (
@@ -87,4 +89,10 @@ CREATE INDEX requests_without_time ON requests (second) WHERE bucket = 0;
 CREATE TABLE request_seconds (
   second INTEGER PRIMARY KEY,
   requests INTEGER NOT NULL
+) STRICT;
+
+-- What made the columns that are no part of the state.
+CREATE TABLE derived (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  unicode TEXT NOT NULL  -- the version that `items.folded_name` is of
 ) STRICT;

@@ -8,28 +8,24 @@ what a flush wrote is synced when it returns.
 
 import hashlib
 import sqlite3
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple
 from importlib import resources
 from pathlib import Path
 
 from inventory.raft.v1 import forward_pb2
+from wire.text import folded
 
 from inventory_node.core.events import Answer
 from inventory_node.machine.changes import Changes
 from inventory_node.machine.records import Header, Item, Remembered, User
-from inventory_node.runtime.queries import (
-    ITEM_COLUMNS,
-    USER_COLUMNS,
-    Queries,
-    Refusal,
-    Row,
-    to_user,
-)
+from inventory_node.runtime.pages import Refusal, Row
+from inventory_node.runtime.queries import ITEM_COLUMNS, USER_COLUMNS, Queries, to_user
 from inventory_node.runtime.volume import has_no_space
 
 APPLICATION_ID = 0x494E5654  # "INVT"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 HASHED = {  # every table of the state, by its primary key
     "header": "id",
     "users": "id",
@@ -39,6 +35,7 @@ HASHED = {  # every table of the state, by its primary key
     "requests": "bucket, user_id, request_id",
     "request_seconds": "second",
 }
+NOT_HASHED = {("items", "folded_name")}  # what a member derives for itself
 PAGES_PER_STEP = 256  # of a copy, so that it never holds the interpreter long
 ROWS_PER_REST = 50  # of a hash: it runs on every member at once, and nobody is to wait for it
 
@@ -128,6 +125,22 @@ class Database:
                 f"{self.path} is not an inventory database of version {SCHEMA_VERSION}; start the "
                 "program that wrote it"
             )
+        self._derive()
+
+    def _derive(self) -> None:
+        """Fold the names of items anew where another version of Unicode folded them.
+
+        A file may come from another member, or from this one before an upgrade of Python.
+        """
+        writer, version = self._writer, unicodedata.unidata_version
+        if writer.execute("SELECT unicode FROM derived").fetchone() == (version,):
+            return
+        writer.create_function("folded", 1, folded, deterministic=True)
+        writer.executescript(
+            "BEGIN IMMEDIATE; "
+            "UPDATE items SET folded_name = folded(name) WHERE folded_name <> folded(name); "
+            f"REPLACE INTO derived VALUES (1, '{version}'); COMMIT;"
+        )
 
     def close(self) -> None:
         """Let the file go."""
@@ -152,13 +165,14 @@ class Database:
         run = self._writer.executemany
         header = changes.header
         run(f"REPLACE INTO header VALUES (1{', ?' * 13})", [astuple(header)])
-        run(f"REPLACE INTO items VALUES (?{', ?' * 12})", changes.items)
+        items = [(*item, folded(str(item[1]))) for item in changes.items]
+        run(f"REPLACE INTO items VALUES (?{', ?' * 13})", items)
         run(
             "UPDATE items SET quantity = ?, order_count = ?, units_sold = ?, revenue_minor = ?, "
             "first_order_ms = ?, last_order_ms = ? WHERE id = ?",
             changes.levels,
         )
-        run(f"REPLACE INTO users VALUES (?{', ?' * 6})", changes.users)
+        run(f"REPLACE INTO users VALUES (?{', ?' * 7})", changes.users)
         run(f"INSERT INTO ledger VALUES (?{', ?' * 7})", changes.movements)
         run(
             "INSERT INTO sales VALUES (?, ?, ?) "
@@ -191,9 +205,9 @@ class Database:
         """Return a user of its own."""
         return self._user("id", user_id)
 
-    def user_by_name(self, name: str) -> User | None:
+    def user_by_name(self, folded_name: str) -> User | None:
         """Return a user of its own."""
-        return self._user("name", name)
+        return self._user("folded_name", folded_name)
 
     def _user(self, column: str, key: int | str) -> User | None:
         sql = f"SELECT {USER_COLUMNS} FROM users WHERE {column} = ?"
@@ -263,6 +277,7 @@ class Pinned:
         row = " || ',' || ".join(
             name if kind == "INTEGER" else f"hex(CAST({name} AS BLOB))"
             for _, name, kind, *_ in columns
+            if (table, name) not in NOT_HASHED
         )
         after, last = "1", ()
         while True:

@@ -234,16 +234,16 @@ Global___Query: _TypeAlias = Query  # noqa: Y015
 class GetCredential(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    USERNAME_FIELD_NUMBER: _builtins.int
-    username: _builtins.str
+    FOLDED_NAME_FIELD_NUMBER: _builtins.int
+    folded_name: _builtins.str
     def __init__(
         self,
         *,
-        username: _builtins.str = ...,
+        folded_name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["username", b"username"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["folded_name", b"folded_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

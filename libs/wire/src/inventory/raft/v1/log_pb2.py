@@ -26,7 +26,7 @@ from inventory.v1 import auth_pb2 as inventory_dot_v1_dot_auth__pb2
 from inventory.v1 import inventory_pb2 as inventory_dot_v1_dot_inventory__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1binventory/raft/v1/log.proto\x12\x11inventory.raft.v1\x1a\x17inventory/v1/auth.proto\x1a\x1cinventory/v1/inventory.proto\"^\n\x05\x42\x61tch\x12\x10\n\x08stamp_ms\x18\x01 \x01(\x03\x12\x15\n\rrules_version\x18\x02 \x01(\r\x12,\n\x08\x63ommands\x18\x03 \x03(\x0b\x32\x1a.inventory.raft.v1.Command\"\xc5\x01\n\x07\x43ommand\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12*\n\x08mutation\x18\x03 \x01(\x0b\x32\x16.inventory.v1.MutationH\x00\x12;\n\x0e\x61\x64ministration\x18\x04 \x01(\x0b\x32!.inventory.raft.v1.AdministrationH\x00\x12)\n\x05probe\x18\x05 \x01(\x0b\x32\x18.inventory.raft.v1.ProbeH\x00\x42\x06\n\x04kind\"\x07\n\x05Probe\"\xc3\x02\n\x0e\x41\x64ministration\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x33\n\ninitialize\x18\x02 \x01(\x0b\x32\x1d.inventory.raft.v1.InitializeH\x00\x12\x34\n\x0b\x63reate_user\x18\x03 \x01(\x0b\x32\x1d.inventory.raft.v1.CreateUserH\x00\x12\x36\n\x0cset_password\x18\x04 \x01(\x0b\x32\x1e.inventory.raft.v1.SetPasswordH\x00\x12\x38\n\x0c\x64isable_user\x18\x05 \x01(\x0b\x32 .inventory.v1.DisableUserRequestH\x00\x12\x33\n\ncheckpoint\x18\x06 \x01(\x0b\x32\x1d.inventory.raft.v1.CheckpointH\x00\x42\x0b\n\toperation\"\xa7\x01\n\nInitialize\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12-\n\x08\x63urrency\x18\x02 \x01(\x0b\x32\x1b.inventory.raft.v1.Currency\x12)\n\x05users\x18\x03 \x03(\x0b\x32\x1a.inventory.raft.v1.NewUser\x12+\n\x05items\x18\x04 \x03(\x0b\x32\x1c.inventory.v1.AddItemRequest\".\n\x08\x43urrency\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x14\n\x0cminor_digits\x18\x02 \x01(\r\"P\n\x07NewUser\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\x04role\x18\x02 \x01(\x0e\x32\x12.inventory.v1.Role\x12\x15\n\rpassword_hash\x18\x03 \x01(\t\"6\n\nCreateUser\x12(\n\x04user\x18\x01 \x01(\x0b\x32\x1a.inventory.raft.v1.NewUser\"5\n\x0bSetPassword\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12\x15\n\rpassword_hash\x18\x02 \x01(\t\"\x0c\n\nCheckpoint\"_\n\rConfiguration\x12\x0e\n\x06voters\x18\x01 \x03(\x04\x12\x10\n\x08learners\x18\x02 \x03(\x04\x12,\n\x08\x63ontacts\x18\x03 \x03(\x0b\x32\x1a.inventory.raft.v1.Contact\"+\n\x07\x43ontact\x12\x11\n\tmember_id\x18\x01 \x01(\x04\x12\r\n\x05label\x18\x02 \x01(\t\"\x8a\x01\n\x15\x41\x64ministrationOutcome\x12\"\n\x04user\x18\x01 \x01(\x0b\x32\x12.inventory.v1.UserH\x00\x12\x1a\n\x10\x63heckpoint_index\x18\x02 \x01(\x04H\x00\x12\x15\n\x0binitialized\x18\x03 \x01(\x08H\x00\x12\x10\n\x08revision\x18\x04 \x01(\x03\x42\x08\n\x06resultb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1binventory/raft/v1/log.proto\x12\x11inventory.raft.v1\x1a\x17inventory/v1/auth.proto\x1a\x1cinventory/v1/inventory.proto\"^\n\x05\x42\x61tch\x12\x10\n\x08stamp_ms\x18\x01 \x01(\x03\x12\x15\n\rrules_version\x18\x02 \x01(\r\x12,\n\x08\x63ommands\x18\x03 \x03(\x0b\x32\x1a.inventory.raft.v1.Command\"\xc5\x01\n\x07\x43ommand\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12*\n\x08mutation\x18\x03 \x01(\x0b\x32\x16.inventory.v1.MutationH\x00\x12;\n\x0e\x61\x64ministration\x18\x04 \x01(\x0b\x32!.inventory.raft.v1.AdministrationH\x00\x12)\n\x05probe\x18\x05 \x01(\x0b\x32\x18.inventory.raft.v1.ProbeH\x00\x42\x06\n\x04kind\"\x07\n\x05Probe\"\xc3\x02\n\x0e\x41\x64ministration\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x33\n\ninitialize\x18\x02 \x01(\x0b\x32\x1d.inventory.raft.v1.InitializeH\x00\x12\x34\n\x0b\x63reate_user\x18\x03 \x01(\x0b\x32\x1d.inventory.raft.v1.CreateUserH\x00\x12\x36\n\x0cset_password\x18\x04 \x01(\x0b\x32\x1e.inventory.raft.v1.SetPasswordH\x00\x12\x38\n\x0c\x64isable_user\x18\x05 \x01(\x0b\x32 .inventory.v1.DisableUserRequestH\x00\x12\x33\n\ncheckpoint\x18\x06 \x01(\x0b\x32\x1d.inventory.raft.v1.CheckpointH\x00\x42\x0b\n\toperation\"\xa7\x01\n\nInitialize\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12-\n\x08\x63urrency\x18\x02 \x01(\x0b\x32\x1b.inventory.raft.v1.Currency\x12)\n\x05users\x18\x03 \x03(\x0b\x32\x1a.inventory.raft.v1.NewUser\x12+\n\x05items\x18\x04 \x03(\x0b\x32\x1c.inventory.v1.AddItemRequest\".\n\x08\x43urrency\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x14\n\x0cminor_digits\x18\x02 \x01(\r\"e\n\x07NewUser\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\x04role\x18\x02 \x01(\x0e\x32\x12.inventory.v1.Role\x12\x15\n\rpassword_hash\x18\x03 \x01(\t\x12\x13\n\x0b\x66olded_name\x18\x04 \x01(\t\"6\n\nCreateUser\x12(\n\x04user\x18\x01 \x01(\x0b\x32\x1a.inventory.raft.v1.NewUser\"5\n\x0bSetPassword\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12\x15\n\rpassword_hash\x18\x02 \x01(\t\"\x0c\n\nCheckpoint\"_\n\rConfiguration\x12\x0e\n\x06voters\x18\x01 \x03(\x04\x12\x10\n\x08learners\x18\x02 \x03(\x04\x12,\n\x08\x63ontacts\x18\x03 \x03(\x0b\x32\x1a.inventory.raft.v1.Contact\"+\n\x07\x43ontact\x12\x11\n\tmember_id\x18\x01 \x01(\x04\x12\r\n\x05label\x18\x02 \x01(\t\"\x8a\x01\n\x15\x41\x64ministrationOutcome\x12\"\n\x04user\x18\x01 \x01(\x0b\x32\x12.inventory.v1.UserH\x00\x12\x1a\n\x10\x63heckpoint_index\x18\x02 \x01(\x04H\x00\x12\x15\n\x0binitialized\x18\x03 \x01(\x08H\x00\x12\x10\n\x08revision\x18\x04 \x01(\x03\x42\x08\n\x06resultb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,17 +46,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CURRENCY']._serialized_start=906
   _globals['_CURRENCY']._serialized_end=952
   _globals['_NEWUSER']._serialized_start=954
-  _globals['_NEWUSER']._serialized_end=1034
-  _globals['_CREATEUSER']._serialized_start=1036
-  _globals['_CREATEUSER']._serialized_end=1090
-  _globals['_SETPASSWORD']._serialized_start=1092
-  _globals['_SETPASSWORD']._serialized_end=1145
-  _globals['_CHECKPOINT']._serialized_start=1147
-  _globals['_CHECKPOINT']._serialized_end=1159
-  _globals['_CONFIGURATION']._serialized_start=1161
-  _globals['_CONFIGURATION']._serialized_end=1256
-  _globals['_CONTACT']._serialized_start=1258
-  _globals['_CONTACT']._serialized_end=1301
-  _globals['_ADMINISTRATIONOUTCOME']._serialized_start=1304
-  _globals['_ADMINISTRATIONOUTCOME']._serialized_end=1442
+  _globals['_NEWUSER']._serialized_end=1055
+  _globals['_CREATEUSER']._serialized_start=1057
+  _globals['_CREATEUSER']._serialized_end=1111
+  _globals['_SETPASSWORD']._serialized_start=1113
+  _globals['_SETPASSWORD']._serialized_end=1166
+  _globals['_CHECKPOINT']._serialized_start=1168
+  _globals['_CHECKPOINT']._serialized_end=1180
+  _globals['_CONFIGURATION']._serialized_start=1182
+  _globals['_CONFIGURATION']._serialized_end=1277
+  _globals['_CONTACT']._serialized_start=1279
+  _globals['_CONTACT']._serialized_end=1322
+  _globals['_ADMINISTRATIONOUTCOME']._serialized_start=1325
+  _globals['_ADMINISTRATIONOUTCOME']._serialized_end=1463
 # @@protoc_insertion_point(module_scope)

@@ -212,20 +212,26 @@ class NewUser(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     ROLE_FIELD_NUMBER: _builtins.int
     PASSWORD_HASH_FIELD_NUMBER: _builtins.int
+    FOLDED_NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     role: _auth_pb2.Role.ValueType
     password_hash: _builtins.str
     """argon2id, in PHC form"""
+    folded_name: _builtins.str
+    """By which names are compared. Whoever makes the command folds the name: members, whose versions
+    of Unicode may differ, take the form as it is.
+    """
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         role: _auth_pb2.Role.ValueType = ...,
         password_hash: _builtins.str = ...,
+        folded_name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "password_hash", b"password_hash", "role", b"role"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["folded_name", b"folded_name", "name", b"name", "password_hash", b"password_hash", "role", b"role"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

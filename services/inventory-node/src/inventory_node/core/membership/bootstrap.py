@@ -21,6 +21,7 @@ from typing import Any
 from inventory.raft.v1 import log_pb2
 from inventory.v1 import auth_pb2
 from wire import bounds, money
+from wire.text import folded
 
 from inventory_node.wal import Identity
 
@@ -134,7 +135,7 @@ def initialize_of(path: Path | None, cluster_id: str) -> bytes:
         content = json.loads(path.read_text())
         command = log_pb2.Administration(request_id="initialize")
         _fill(command.initialize, content)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise BootstrapRefused(
             f"the bootstrap file {path} cannot be used: {type(error).__name__}: {error}"
         ) from error
@@ -142,18 +143,7 @@ def initialize_of(path: Path | None, cluster_id: str) -> bytes:
     problem = bounds.check_administration(command)
     if problem is not None:
         raise BootstrapRefused(f"the bootstrap file {path} cannot be used: {problem.message}")
-    _check_digits(path, command.initialize.currency)
     return command.SerializeToString(deterministic=True)
-
-
-def _check_digits(path: Path, currency: log_pb2.Currency) -> None:
-    """Refuse other decimals than those by which clients, who know the code alone, read amounts."""
-    code, digits = currency.code, currency.minor_digits
-    if digits != (wanted := money.digits_of(code)):
-        raise BootstrapRefused(
-            f"the bootstrap file {path} cannot be used: minor_digits of {code} must be {wanted}, "
-            f"not {digits}"
-        )
 
 
 def _fill(initialize: log_pb2.Initialize, content: Mapping[str, Any]) -> None:
@@ -164,6 +154,7 @@ def _fill(initialize: log_pb2.Initialize, content: Mapping[str, Any]) -> None:
     for user in content["users"]:
         initialize.users.add(
             name=user["name"],
+            folded_name=folded(user["name"]),
             role=auth_pb2.Role.Value(f"ROLE_{user['role'].upper()}"),
             password_hash=user["password_hash"],
         )

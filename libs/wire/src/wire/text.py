@@ -1,0 +1,60 @@
+"""Text: the one form in which it is compared, and what a name may hold.
+
+Two texts are the same to people where Unicode says so whatever their case and encoding: "Öl", "ÖL"
+and the "Öl" that is an O with a combining mark. `folded` gives all of them one form: full case
+folding of the canonical decomposition, composed again (Unicode 3.13, D145, in NFC), without the
+characters that show nothing, and with one space for each run of white space. Text is stored as it
+came, and compared by this form alone.
+
+The form of a text of assigned characters is the same in every later version of Unicode (its
+stability policies of normalization and of case folding). So a name may not hold a character that is
+not assigned: processes with other versions of Unicode then agree about each name that was taken.
+"""
+
+import re
+import unicodedata
+
+FOLDED_PER_CHARACTER_MAX = 4  # characters that one becomes, at most
+FOLDED_BYTES_PER_CHARACTER_MAX = 12  # of UTF-8
+
+# Default_Ignorable_Code_Point (Unicode, DerivedCoreProperties): what shows nothing by itself.
+_IGNORABLE = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff"
+)
+_IGNORED = re.compile(f"[{_IGNORABLE}]+")
+_SPACES = re.compile(r"\s+")
+_BLANK = re.compile(rf"[\s\u2800{_IGNORABLE}]*")  # U+2800 is the Braille cell without dots
+# Control, format, surrogate, private use, not assigned; separators of lines and paragraphs.
+_REFUSED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# Persian, Kurdish and the scripts of India cannot be spelt without the non-joiner and the joiner,
+# nor can emoji of several parts.
+_JOINERS = "\u200c\u200d"
+_STRAY_JOINER = re.compile(rf"(?:^|[\s{_JOINERS}])[{_JOINERS}]|[{_JOINERS}](?:$|\s)")
+
+
+def folded(text: str) -> str:
+    """Return the form by which a text is compared, sorted and looked for."""
+    if text.isascii():
+        return _SPACES.sub(" ", text.lower())
+    decomposed = unicodedata.normalize("NFD", text).casefold()
+    composed = unicodedata.normalize("NFC", _IGNORED.sub("", decomposed))
+    return _SPACES.sub(" ", composed)
+
+
+def is_blank(text: str) -> bool:
+    """Tell whether a text shows nothing."""
+    return _BLANK.fullmatch(text) is not None
+
+
+def refused_character(text: str) -> str:
+    """Return the first character that a line of text may not hold, or an empty string."""
+    if text.isprintable():  # which no refused character is
+        return ""
+    for character in text:
+        is_refused = unicodedata.category(character) in _REFUSED_CATEGORIES
+        if is_refused and character not in _JOINERS:
+            return character
+    stray = _STRAY_JOINER.search(text)
+    return stray[0].strip()[-1] if stray is not None else ""
