@@ -12,6 +12,7 @@ EXAMPLES: dict[str, object] = {
     "item_id": 3, "order_id": 4, "user_id": 5, "requested": 9, "available": 2, "expected": "USD",
     "actual": "EUR", "quantity": 7, "most": 6, "digits": 2, "request_id": "a", "username": "Ann",
     "field": "name", "problem": "is bad", "role": "customer", "needed": "admin",
+    "error_id": "0badcafe", "reachable": True, "is_relaxed": False, "may_relax": True,
 }  # fmt: skip
 
 

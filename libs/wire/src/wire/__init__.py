@@ -5,6 +5,8 @@
 - `bounds`: what a message may hold. The gateway checks it, and the leader again.
 - `money`: `google.type.Money` to integer minor units and back. No float on the way.
 - `channels`: gRPC options, and refusals in and out of gRPC. `outbox`: the writer of a stream.
+- `faults`: servers whose unexpected exceptions are INTERNAL with an id, logged and counted.
+- `reflection`: what gRPC tools ask a server about itself.
 - `probes`: the names under which Kubernetes asks a stateless service how it is.
 - `settings`: what the services' settings have in common, and how nonsense in them is refused.
 
