@@ -55,7 +55,7 @@ class Inventory:
         self._thread.start()
         try:
             made = partial(AsyncInventory, unary=unary, reads=reads, ignore_proxy=ignore_proxy)
-            self._inventory = self._wait(_open(made, address, token, timeout))
+            self._inventory = self._wait(_open(partial(made, address, token, timeout)))
         except ValueError:
             self._end()
             raise
@@ -270,14 +270,9 @@ class Inventory:
         return self._wait(self._inventory.ask(question))
 
 
-async def _open(
-    made: Callable[[str, str | None, float], AsyncInventory],
-    address: str,
-    token: str | None,
-    timeout: float,
-) -> AsyncInventory:
+async def _open(make: Callable[[], AsyncInventory]) -> AsyncInventory:
     """Make the client on the loop that it belongs to."""
-    return made(address, token, timeout)
+    return make()
 
 
 async def _finish() -> None:
