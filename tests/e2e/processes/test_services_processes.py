@@ -152,6 +152,7 @@ def test_a_gateway_finds_the_leader_by_itself(system: Up, gateway_settings: dict
     gateway = Service("gateway", own)
     address = own["INVENTORY_GATEWAY_LISTEN"]
     try:
+        assert health_of(address) == health_pb2.HealthCheckResponse.SERVING
         with Inventory(address) as client:
             client.login("Gayathri", "password1")
             assert client.order_item(1, 1).order_id
