@@ -25,6 +25,7 @@ from inventory_node.runtime.failpoints import STEPS
 from inventory_node.runtime.metrics import Counts, NodeCollector
 from prometheus_client import CollectorRegistry, generate_latest
 from pydantic_settings import BaseSettings
+from telemetry.metrics import InternalErrors
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = (
@@ -64,6 +65,7 @@ def exported() -> set[str]:
     registry.register(GatewayCollector(Gateway(Settings(("node-0",)), NoLinks())))
     registry.register(collector.ClusterCollector(read))
     registry.register(HealthCollector(lambda: Facts({})))
+    registry.register(InternalErrors(lambda: 0))
     registries = (registry, Metrics().registry, HealthCounts().registry)
     text = "".join(generate_latest(one).decode() for one in registries)
     lines = [line for line in text.splitlines() if not line.startswith("#")]

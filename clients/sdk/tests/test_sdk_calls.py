@@ -49,6 +49,7 @@ NOT_OF_THE_LOG = {
     Reason.MEMBER_NOT_FOUND,
     Reason.CHANGE_REFUSED,
     Reason.DEADLINE,
+    Reason.INTERNAL,
 }
 
 

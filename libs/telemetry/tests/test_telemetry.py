@@ -58,6 +58,6 @@ def test_metrics_are_served() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    metrics.serve(f"127.0.0.1:{port}", registry)
+    metrics.serve(f"127.0.0.1:{port}", registry, lambda: 3)
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:
         assert "inventory_test 3.0" in page.read().decode()

@@ -1,6 +1,8 @@
 """Tokens that hold and tokens that do not, and how many passwords are checked at once."""
 
 import asyncio
+import base64
+import json
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +22,22 @@ def signed(key: str = KEY, algorithm: str = "HS256", without: str = "", **claims
     """Return a token of the plain claims with others over them, and one taken out."""
     payload = {name: value for name, value in (PLAIN | claims).items() if name != without}
     return jwt.encode(payload, key, algorithm=algorithm)
+
+
+def forged(payload: object = None, **claims: object) -> str:
+    """Return a token that is signed as by a gateway, with a payload that none makes."""
+    raw = json.dumps(PLAIN | claims if payload is None else payload).encode()
+    return jwt.api_jws.encode(raw, KEY, algorithm="HS256")
+
+
+SUBJECTS: tuple[object, ...] = (
+    str(2**63), str(2**70), "9" * 5_000, "0", "-1", "1.0", " 7", "1_0", "\u0667", "\u00b2", "",
+    7, 7.0, True, None, [7], {"7": 7}, float("nan"),
+)  # fmt: skip
+EPOCHS: tuple[object, ...] = (-1, 2**32, 1.0, "3", True, None, float("inf"), {})
+ENDS: tuple[object, ...] = (float("inf"), 1e12, [], None)
+# A header of nothing but brackets: whoever reads it comes to no end.
+DEEP = base64.urlsafe_b64encode(b"[" * 9_000).decode() + ".e30.AAAA"
 
 
 class TestTokens:
@@ -79,6 +97,12 @@ class TestTokens:
             signed(epoch="now"),
             signed(epoch=[]),
             signed(exp="later"),
+            *(signed(epoch=epoch) for epoch in EPOCHS),
+            *(signed(exp=exp) for exp in ENDS),
+            signed(nbf=float("inf")),
+            *(forged(sub=sub) for sub in SUBJECTS),
+            forged(float("nan")),
+            DEEP,
         ],
     )
     def test_one_of_somebody_else_is_refused(self, token: str) -> None:

@@ -6,9 +6,9 @@ import pytest
 from gateway.core import Answer, Gateway, Settings
 from google.rpc import status_pb2
 from inventory.raft.v1 import forward_pb2
-from inventory.v1 import inventory_pb2
+from inventory.v1 import auth_pb2, inventory_pb2
 from wire import errors
-from wire.errors import Reason, reason_of
+from wire.errors import Reason, details_of, reason_of
 
 NAMES = ("node-0", "node-1", "node-2")
 
@@ -78,6 +78,12 @@ class Bench:
         [answer] = self.told[command]
         assert isinstance(answer, status_pb2.Status)
         return reason_of(answer)
+
+    def refusal(self, command: bytes) -> status_pb2.Status:
+        """Return the one refusal that a caller was told, as it is."""
+        [answer] = self.told[command]
+        assert isinstance(answer, status_pb2.Status)
+        return answer
 
 
 def test_a_command_waits_for_a_leader_and_goes_there() -> None:
@@ -527,6 +533,45 @@ def test_a_detour_to_the_leader_goes_by_who_hears_it_first() -> None:
     bench.core.link_opened("node-1")
     assert bench.core.ways_to("node-2", ["node-1"]) == ["node-1"]
     assert bench.core.ways_to("node-1", ["node-0"]) == []
+
+
+GET_ITEM = forward_pb2.Query(get_item=inventory_pb2.GetItemRequest(item_id=1))
+WHO = forward_pb2.Query(get_current_user=auth_pb2.GetCurrentUserRequest())
+STALE = inventory_pb2.ReadOptions(consistency=inventory_pb2.CONSISTENCY_STALE)
+
+
+@pytest.mark.parametrize("leads", [False, True])
+@pytest.mark.parametrize(
+    ("query", "options", "who", "names_stale"),
+    [
+        (GET_ITEM, None, "No majority", True),
+        (WHO, None, "No majority", False),
+        (GET_ITEM, STALE, "No member", False),
+    ],
+)
+def test_a_read_that_nobody_answered_changed_nothing(
+    *,
+    leads: bool,
+    query: forward_pb2.Query,
+    options: inventory_pb2.ReadOptions | None,
+    who: str,
+    names_stale: bool,
+) -> None:
+    """It has no request id to try again with; how to read without a majority is named."""
+    bench = Bench()
+    if leads:
+        bench.lead(1, "node-0")
+    bench.told[b"read"] = []
+    question = forward_pb2.Question(query=query, read_options=options)
+    bench.core.ask(question, 100, bench.told[b"read"].append)
+    bench.core.tick(100)
+    status = bench.refusal(b"read")
+    assert reason_of(status) is (Reason.DEADLINE if leads else Reason.NO_QUORUM)
+    assert status.message.startswith(f"{who} of the inventory's members answered in time")
+    assert "nothing was changed" in status.message
+    assert "request id" not in status.message
+    assert ("CONSISTENCY_STALE" in status.message) is names_stale
+    assert details_of(status) == ({"retry_with": "CONSISTENCY_STALE"} if names_stale else {})
 
 
 def test_members_that_joined_later_are_met() -> None:

@@ -11,6 +11,7 @@ import pytest
 from gateway.runtime import server
 from gateway.runtime.assistant import Assistant
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from wire.faults import Faults
 
 if TYPE_CHECKING:
     from gateway.runtime.api import Api
@@ -40,7 +41,9 @@ def test_it_serves_on_while_clients_leave() -> None:
 
     async def scenario() -> None:
         address = free_address()
-        served = server.Server(address, cast("Api", NoServices()), Assistant(""), LEAVE_SECONDS)
+        served = server.Server(
+            address, cast("Api", NoServices()), Assistant(""), Faults(), LEAVE_SECONDS
+        )
         await served.start()
         stopped = asyncio.Event()
         async with grpc.aio.insecure_channel(address) as channel, asyncio.TaskGroup() as group:
@@ -66,7 +69,7 @@ def test_connections_do_not_get_old(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def scenario() -> None:
         address = free_address()
-        served = server.Server(address, cast("Api", NoServices()), Assistant(""))
+        served = server.Server(address, cast("Api", NoServices()), Assistant(""), Faults())
         await served.start()
         stopped = asyncio.Event()
         async with grpc.aio.insecure_channel(address) as channel, asyncio.TaskGroup() as group:

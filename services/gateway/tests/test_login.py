@@ -12,6 +12,7 @@ from gateway.runtime.api import Api
 from gateway.runtime.driver import Refused
 from inventory.raft.v1 import forward_pb2
 from inventory.v1 import auth_pb2
+from wire import errors
 from wire.errors import Reason, reason_of
 
 KEY = "k" * 32
@@ -82,6 +83,24 @@ def test_a_name_is_one_in_every_case_and_form(monkeypatch: pytest.MonkeyPatch) -
         for form in forms:
             assert await bench.login(form) is Reason.OVERLOADED
         assert bench.credentials.names == {"öl"}
+
+    asyncio.run(scenario())
+    bench.passwords.close()
+
+
+def test_before_the_first_state_nobody_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The members know no user yet: that is no wrong password, and costs no try."""
+    bench = Bench(monkeypatch)
+
+    async def question(*_: object) -> forward_pb2.Reply:
+        raise Refused(errors.not_initialized())
+
+    async def scenario() -> None:
+        monkeypatch.setattr(bench.credentials, "question", question)
+        for _ in range(2 * TRIES_MAX):
+            assert await bench.login("ann") is Reason.NOT_INITIALIZED
+        monkeypatch.undo()
+        assert await bench.login("ann") is Reason.INVALID_CREDENTIALS
 
     asyncio.run(scenario())
     bench.passwords.close()

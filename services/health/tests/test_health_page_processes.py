@@ -17,6 +17,7 @@ import pytest
 from cluster_health.facts import LEADER, VOTER, Canary, Facts
 from cluster_health.web import application, bound, serve_until
 from inventory.v1 import cluster_pb2
+from wire.faults import Faults
 
 REQUIRED = "INVENTORY_BROWSER"  # set to `required`, a missing Chromium is a failure
 SECONDS_MAX = 30
@@ -157,7 +158,7 @@ class Served:
         self._thread.start()
 
     def _run(self) -> None:
-        app = application(lambda: self.facts, lambda: True)
+        app = application(lambda: self.facts, lambda: True, Faults())
         self._loop.run_until_complete(serve_until(self._stopped, app, self._socket))
         self._loop.close()
 

@@ -26,6 +26,7 @@ from inventory.raft.v1 import forward_pb2, forward_pb2_grpc
 from inventory.v1 import auth_pb2, auth_pb2_grpc, cluster_pb2, cluster_pb2_grpc
 from wire import errors
 from wire.channels import abort, bearer
+from wire.faults import Faults
 from wire.probes import Probes
 
 KEY = "the key of health"
@@ -558,7 +559,7 @@ async def web(made: Scene) -> AsyncIterator[str]:
     ready = lambda: bool(made.watch.facts.at_ms)  # noqa: E731 - as the service has it
     with bound("127.0.0.1:0") as listening:
         address = f"127.0.0.1:{listening.getsockname()[1]}"
-        app = application(lambda: made.watch.facts, ready)
+        app = application(lambda: made.watch.facts, ready, Faults())
         task = asyncio.create_task(serve_until(stopped, app, listening))
         try:
             yield address

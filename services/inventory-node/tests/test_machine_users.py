@@ -314,6 +314,40 @@ def test_a_credential_is_shown_to_the_gateway_alone() -> None:
     assert isinstance(hand.machine.answer(asked), Refused)
 
 
+QUERIES = [field.name for field in forward_pb2.Query.DESCRIPTOR.fields]
+
+
+@pytest.mark.parametrize("kind", QUERIES)
+def test_before_the_first_state_no_question_is_answered(kind: str) -> None:
+    """Nobody is unknown and no password wrong: the users are not there yet."""
+    question = forward_pb2.Question(user_id=0 if kind == "get_credential" else ADMIN, epoch=1)
+    getattr(question.query, kind).SetInParent()
+    answer = Hand().machine.answer(question)
+    assert isinstance(answer, Refused)
+    status = status_pb2.Status.FromString(answer.status)
+    assert reason_of(status) is Reason.NOT_INITIALIZED
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(log_pb2.Command(mutation=mutation) for mutation in mutations()),
+        log_pb2.Command(administration=create("a", "Ann")),
+        log_pb2.Command(administration=set_password("a", ADMIN)),
+        log_pb2.Command(administration=Administration(checkpoint=log_pb2.Checkpoint())),
+        log_pb2.Command(probe=log_pb2.Probe()),
+    ],
+    ids=lambda command: command.WhichOneof("kind") or "",
+)
+def test_before_the_first_state_no_command_is_taken(command: log_pb2.Command) -> None:
+    """No token is called invalid for that, and nothing is remembered."""
+    command.user_id, command.epoch = ADMIN, 1
+    hand = Hand()
+    [refused] = hand.apply(command)
+    assert isinstance(refused, Refused)
+    assert reason_of(status_pb2.Status.FromString(refused.status)) is Reason.NOT_INITIALIZED
+
+
 def test_reads_by_id_are_answered_from_memory_at_the_applied_revision() -> None:
     """An order shows in the next read though nothing was flushed."""
     hand = started()

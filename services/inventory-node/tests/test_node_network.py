@@ -34,6 +34,7 @@ from inventory_node.runtime.sending import CHUNK_BYTES
 from inventory_node.runtime.server import AddressTaken, serve
 from raft.messages import Configuration, Heartbeat, HeartbeatReply, Message, SnapshotMeta
 from wire.channels import authorization
+from wire.faults import Faults
 
 CLUSTER = "cluster"
 KEY = "secret"
@@ -836,7 +837,14 @@ def test_a_taken_address_is_an_error() -> None:
         async with serving() as first:
             side = Side()
             with pytest.raises(AddressTaken, match=f"cannot listen on {first.address}"):
-                await serve(first.address, side.gateways, side.peer_api, side.changes, Probes())
+                await serve(
+                    first.address,
+                    side.gateways,
+                    side.peer_api,
+                    side.changes,
+                    Probes(),
+                    Faults(),
+                )
 
     run(scenario)
 

@@ -91,9 +91,22 @@ def test_reflection_and_health_are_served(channel: grpc.Channel) -> None:
     names = {service.name for service in response.list_services_response.service}
     assert {f"inventory.v1.{name}" for name in SERVICES} <= names
     health: Any = health_pb2_grpc.HealthStub(channel)
-    for name in ("", "inventory.v1.InventoryService"):
+    for name in ("", "inventory.v1.InventoryService", "reads", "writes"):
         answer = health.Check(health_pb2.HealthCheckRequest(service=name))
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_a_method_is_described_to_tools(channel: grpc.Channel) -> None:
+    """`grpcurl describe` and `ghz --call` ask for it; v1 of reflection has v1alpha's bytes."""
+    symbol = "inventory.v1.InventoryService.GetItem"
+    request = reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol)
+    call: Any = channel.stream_stream(
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+        response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+    )
+    [response] = call(iter([request]))
+    assert response.file_descriptor_response.file_descriptor_proto
 
 
 def test_without_a_token_nothing_is_said(channel: grpc.Channel) -> None:

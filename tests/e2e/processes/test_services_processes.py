@@ -14,14 +14,16 @@ from typing import Any
 
 import grpc
 import pytest
-from chaos.up import ROOT, Up, free_port
+from chaos.up import PROXIES, PROXY, ROOT, Up, free_port
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from inventory.v1 import assistant_pb2, assistant_pb2_grpc
+from inventory_cli.up.layout import PROCESSES
 from inventory_client import Inventory, Unavailable
 from wire.channels import authorization
 
 pytestmark = pytest.mark.slow
 SECONDS_MAX = 30
+OF_EVERY_PROCESS = "inventory_internal_errors_total"
 
 
 class Service:
@@ -50,12 +52,12 @@ class Service:
         return self.process.returncode
 
 
-def health_of(address: str) -> int:
+def health_of(address: str, name: str = "") -> int:
     """Ask, and wait until somebody answers; return a `HealthCheckResponse.ServingStatus`."""
     with grpc.insecure_channel(address) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         answer = stub.Check(
-            health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=SECONDS_MAX
+            health_pb2.HealthCheckRequest(service=name), wait_for_ready=True, timeout=SECONDS_MAX
         )
     return int(answer.status)
 
@@ -111,10 +113,29 @@ def test_a_gateway_without_members_is_there_and_says_so(gateway_settings: dict[s
     address = gateway_settings["INVENTORY_GATEWAY_LISTEN"]
     try:
         assert health_of(address) == health_pb2.HealthCheckResponse.SERVING
+        for name in ("reads", "writes"):
+            assert health_of(address, name) == health_pb2.HealthCheckResponse.NOT_SERVING
         with Inventory(address, timeout=1) as client, pytest.raises(Unavailable):
             client.login("Gayathri", "password1")
     finally:
         assert gateway.stop() == 0
+
+
+def test_a_proxy_of_the_machine_is_asked_for_nothing(
+    system: Up, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Members, gateway, assistant and client reach one another, and none could by the proxy."""
+    for name in PROCESSES:
+        pid = (system.data / "run" / f"{name}.pid").read_text().strip()
+        environment = Path(f"/proc/{pid}/environ").read_text().split("\0")
+        assert f"https_proxy={PROXY}" in environment, name
+        assert not any(one.startswith("no_proxy=1") for one in environment), name
+    for name, value in PROXIES.items():
+        monkeypatch.setenv(name, value)
+    with Inventory(system.address) as client:
+        client.login("Gayathri", "password1")
+        assert client.order_item(1, 1).order_id
+        assert client.ask("show items under 500").understood
 
 
 def test_a_gateway_finds_the_leader_by_itself(system: Up, gateway_settings: dict[str, str]) -> None:
@@ -131,6 +152,7 @@ def test_a_gateway_finds_the_leader_by_itself(system: Up, gateway_settings: dict
     gateway = Service("gateway", own)
     address = own["INVENTORY_GATEWAY_LISTEN"]
     try:
+        assert health_of(address) == health_pb2.HealthCheckResponse.SERVING
         with Inventory(address) as client:
             client.login("Gayathri", "password1")
             assert client.order_item(1, 1).order_id
@@ -235,6 +257,7 @@ def test_a_metrics_service_without_a_gateway_says_so(metrics_settings: dict[str,
         assert {series.partition("{")[0] for series in samples} == {
             "inventory_metrics_read_success",
             "inventory_metrics_read_seconds",
+            OF_EVERY_PROCESS,
         }
     finally:
         assert service.stop() == 0
@@ -259,7 +282,7 @@ def test_a_metrics_service_serves_what_is_documented(
     text = (ROOT / "docs" / "metrics.md").read_text()
     section = text.partition("## Metrics of the cluster and the business")[2].partition("\n## ")[0]
     documented = set(re.findall(r"`(inventory_\w+)`", section))
-    assert {series.partition("{")[0] for series in samples} == documented
+    assert {series.partition("{")[0] for series in samples} == documented | {OF_EVERY_PROCESS}
     stats = system.watcher.stats()
     assert stats.order_count > 0
     assert samples["inventory_orders_total"] == stats.order_count

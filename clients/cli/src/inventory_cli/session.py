@@ -19,6 +19,7 @@ from inventory_client import (
     Unavailable,
     is_token,
 )
+from wire.errors import RETRY_WITH
 
 from inventory_cli.terminal import say
 
@@ -107,6 +108,8 @@ def explain(error: InventoryError, address: str) -> str:
             f"{text}\nIs a gateway running at {address}? `inventory up` starts one here, "
             f"--address names another."
         )
+    if RETRY_WITH in error.details:
+        text += "\nRead what one member holds with: inventory --max-staleness 0 COMMAND"
     if isinstance(error, OutcomeForgotten):  # the same request id would come to this again
         return f"{text}\nLook with: inventory orders, or inventory item get ID"
     if isinstance(error, OutcomeUnknown) and error.request_id:

@@ -4,12 +4,11 @@ from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
 from typing import Self, TypeVar
 
-import grpc.aio
 import uuid_utils
 from google.protobuf.field_mask_pb2 import FieldMask
 from inventory.v1 import assistant_pb2, auth_pb2, cluster_pb2, inventory_pb2
 from wire.bounds import TIMEOUT_MS_MAX
-from wire.channels import CLIENT_OPTIONS
+from wire.channels import client_channel, straight_channel
 
 from inventory_client.calls import Caller, is_token
 from inventory_client.models import (
@@ -88,18 +87,21 @@ class Connection:
         *,
         unary: bool = False,
         reads: Reads = LINEARIZABLE,
+        ignore_proxy: bool = False,
     ) -> None:
         """Connect to a gateway at host:port.
 
         `timeout`: seconds that a call may take, retries included. `unary`: one gRPC call for each
-        mutation, instead of the shared stream. `reads`: how fresh what is read has to be. Raises
-        ValueError on a timeout that is none, and on a token that cannot be one.
+        mutation, instead of the shared stream. `reads`: how fresh what is read has to be.
+        `ignore_proxy`: never by the proxy that `https_proxy` or `http_proxy` names; a gateway on
+        this machine is never called by one. Raises ValueError on a timeout that is none, and on a
+        token that cannot be one.
         """
         if not 0 < timeout <= TIMEOUT_SECONDS_MAX:
             raise ValueError(f"timeout: {timeout} is not above 0 s and up to {TIMEOUT_SECONDS_MAX}")
         if token is not None and not is_token(token):
             raise ValueError("token: this is not a token that a login gave")
-        self._channel = grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS)
+        self._channel = straight_channel(address) if ignore_proxy else client_channel(address)
         self._caller = Caller(self._channel, token)
         self._stream = SubmitStream(self._caller)
         self._timeout = timeout

@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -44,6 +45,7 @@ class Inventory:
         *,
         unary: bool = False,
         reads: Reads = LINEARIZABLE,
+        ignore_proxy: bool = False,
     ) -> None:
         """See `AsyncInventory`."""
         self._loop = asyncio.new_event_loop()
@@ -52,7 +54,8 @@ class Inventory:
         )
         self._thread.start()
         try:
-            self._inventory = self._wait(_open(address, token, timeout, unary=unary, reads=reads))
+            made = partial(AsyncInventory, unary=unary, reads=reads, ignore_proxy=ignore_proxy)
+            self._inventory = self._wait(_open(partial(made, address, token, timeout)))
         except ValueError:
             self._end()
             raise
@@ -267,11 +270,9 @@ class Inventory:
         return self._wait(self._inventory.ask(question))
 
 
-async def _open(
-    address: str, token: str | None, timeout: float, *, unary: bool, reads: Reads
-) -> AsyncInventory:
+async def _open(make: Callable[[], AsyncInventory]) -> AsyncInventory:
     """Make the client on the loop that it belongs to."""
-    return AsyncInventory(address, token, timeout, unary=unary, reads=reads)
+    return make()
 
 
 async def _finish() -> None:

@@ -9,14 +9,16 @@ from typing import TypeVar
 import grpc
 import grpc.aio
 from google.protobuf.message import Message
-from google.rpc import status_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from inventory.v1 import inventory_pb2
 from wire.channels import authorization, status_of
-from wire.errors import retry_ms_of
+from wire.errors import DOMAIN, RETRY_WITH, STALE, reason_of, retry_ms_of, retry_read
 
 from inventory_client.errors import error_of, may_try_again, tells_nothing
 
 BACKOFF_SECONDS_MIN = 0.02
 BACKOFF_SECONDS_MAX = 0.5
+RELAXED = (inventory_pb2.CONSISTENCY_BOUNDED_STALENESS, inventory_pb2.CONSISTENCY_STALE)
 
 Response = TypeVar("Response", bound=Message)
 _TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
@@ -31,6 +33,26 @@ def status_from(error: grpc.aio.AioRpcError) -> status_pb2.Status:
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return status_pb2.Status(code=code, message="No answer came in time.")
     return status_pb2.Status(code=code, message=error.details() or error.code().name)
+
+
+def unread(request: Message) -> status_pb2.Status | None:
+    """Return what is said of a read that nobody answered in time; None of any other request."""
+    if "read_options" not in request.DESCRIPTOR.fields_by_name:
+        return None
+    options: inventory_pb2.ReadOptions = getattr(request, "read_options")  # noqa: B009 - of some
+    may_relax = options.consistency not in RELAXED
+    retry = retry_read(may_relax=may_relax)
+    text = f"No answer came in time, and nothing was changed; {retry}"
+    status = status_pb2.Status(code=code_pb2.DEADLINE_EXCEEDED, message=text)
+    if may_relax:
+        info = error_details_pb2.ErrorInfo(domain=DOMAIN, metadata={RETRY_WITH: STALE})
+        status.details.add().Pack(info)
+    return status
+
+
+def is_silence(status: status_pb2.Status) -> bool:
+    """Tell whether the time was up and nobody said why."""
+    return status.code == code_pb2.DEADLINE_EXCEEDED and reason_of(status) is None
 
 
 def backoff_seconds(attempt: int) -> float:
@@ -77,6 +99,7 @@ class Caller:
         give_up = time.monotonic() + timeout
         attempt = 0
         unanswered = False
+        told = unread(request) if isinstance(request, Message) else None
         while True:
             left = give_up - time.monotonic()
             try:
@@ -85,8 +108,11 @@ class Caller:
                 status = status_from(error)
             pause = pause_seconds(attempt, status)
             if not may_try_again(status) or time.monotonic() + pause >= give_up:
-                raise error_of(status, request_id, unanswered=unanswered)
-            unanswered = unanswered or tells_nothing(status)
+                # The last attempt may have had little time: what was said before it says more.
+                said = told if told is not None and is_silence(status) else status
+                raise error_of(said, request_id, unanswered=unanswered)
+            if tells_nothing(status):
+                told, unanswered = status, True
             attempt += 1
             await asyncio.sleep(pause)
 

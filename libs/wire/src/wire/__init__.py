@@ -6,6 +6,8 @@
 - `money`: `google.type.Money` to integer minor units and back. No float on the way.
 - `text`: the form in which text is compared, and what a name may hold.
 - `channels`: gRPC options, and refusals in and out of gRPC. `outbox`: the writer of a stream.
+- `faults`: servers whose unexpected exceptions are INTERNAL with an id, logged and counted.
+- `reflection`: what gRPC tools ask a server about itself.
 - `probes`: the names under which Kubernetes asks a stateless service how it is.
 - `settings`: what the services' settings have in common, and how nonsense in them is refused.
 

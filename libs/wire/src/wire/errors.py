@@ -13,6 +13,8 @@ from types import MappingProxyType
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 DOMAIN = "inventory"
+STALE = "CONSISTENCY_STALE"
+RETRY_WITH = "retry_with"  # a detail: the consistency that would do without a majority
 OVERLOADED_RETRY_MS = 100
 DISK_FULL_RETRY_MS = 1_000
 
@@ -47,6 +49,7 @@ class Reason(enum.StrEnum):
     MEMBER_NOT_FOUND = "MEMBER_NOT_FOUND"
     CHANGE_REFUSED = "CHANGE_REFUSED"
     DEADLINE = "DEADLINE"
+    INTERNAL = "INTERNAL"
 
 
 CODES: Mapping[Reason, int] = MappingProxyType(
@@ -78,6 +81,7 @@ CODES: Mapping[Reason, int] = MappingProxyType(
         Reason.MEMBER_NOT_FOUND: code_pb2.NOT_FOUND,
         Reason.CHANGE_REFUSED: code_pb2.FAILED_PRECONDITION,
         Reason.DEADLINE: code_pb2.DEADLINE_EXCEEDED,
+        Reason.INTERNAL: code_pb2.INTERNAL,
     }
 )
 
@@ -344,11 +348,42 @@ def not_initialized() -> status_pb2.Status:
 
 
 def no_quorum() -> status_pb2.Status:
-    """Say that no leader could be reached in time."""
+    """Say of a mutation that no leader could be reached in time."""
     return refusal(
         Reason.NO_QUORUM,
         "No majority of the inventory's members answers, so the outcome is unknown; "
         "try again with the same request id.",
+    )
+
+
+def members_unknown() -> status_pb2.Status:
+    """Say of a change of the members that no leader could be reached in time."""
+    return refusal(
+        Reason.NO_QUORUM,
+        "No majority of the inventory's members answered in time, so it is unknown whether they "
+        "changed; look at the status, and try again if not.",
+    )
+
+
+def retry_read(*, may_relax: bool) -> str:
+    """Return how to read after all, the end of a sentence."""
+    other = f", or read what one member holds, however old, by read_options {STALE}"
+    return f"try again{other if may_relax else ' in a moment'}."
+
+
+def not_read(*, reachable: bool, is_relaxed: bool, may_relax: bool) -> status_pb2.Status:
+    """Say that no answer came in time to a call that changes nothing.
+
+    `reachable`: somebody could be asked. `is_relaxed`: any member would have done. `may_relax`: the
+    call takes `read_options`, by which any member would do; the detail RETRY_WITH says so too.
+    """
+    details = {RETRY_WITH: STALE} if may_relax else {}
+    who = "member" if is_relaxed else "majority"
+    return refusal(
+        Reason.DEADLINE if reachable else Reason.NO_QUORUM,
+        f"No {who} of the inventory's members answered in time, and nothing was changed; "
+        + retry_read(may_relax=may_relax),
+        **details,
     )
 
 
@@ -388,8 +423,18 @@ def overloaded() -> status_pb2.Status:
     return _not_before(too_much, OVERLOADED_RETRY_MS)
 
 
+def internal(error_id: str) -> status_pb2.Status:
+    """Say that a fault of the inventory's own ended the call."""
+    return refusal(
+        Reason.INTERNAL,
+        "A fault of the inventory itself ended this call, and whether it took effect is unknown; "
+        f"tell whoever runs the inventory the error id {error_id}, which is in the log.",
+        error_id=error_id,
+    )
+
+
 def deadline() -> status_pb2.Status:
-    """Say that the caller's time is up."""
+    """Say of a mutation that its caller's time is up."""
     return refusal(
         Reason.DEADLINE,
         "The deadline passed before the outcome was known; try again with the same request id.",

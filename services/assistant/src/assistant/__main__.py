@@ -8,15 +8,15 @@ import asyncio
 import signal
 import sys
 
-import grpc.aio
 import structlog
 import uvloop
 from grpc_health.v1 import health
-from grpc_reflection.v1alpha import reflection
 from inventory.v1 import assistant_pb2_grpc
 from pydantic import ValidationError
 from telemetry import logs, metrics
-from wire.channels import CLIENT_OPTIONS, SERVER_OPTIONS
+from wire import reflection
+from wire.channels import straight_channel
+from wire.faults import Faults, serving
 from wire.probes import Probes
 from wire.settings import refusals
 
@@ -32,14 +32,14 @@ _log = structlog.get_logger()
 
 async def _run(config: Config) -> int:
     """Serve until SIGTERM or SIGINT."""
-    channel = grpc.aio.insecure_channel(config.assistant_gateway, options=CLIENT_OPTIONS)
-    server = grpc.aio.server(options=SERVER_OPTIONS)
+    channel = straight_channel(config.assistant_gateway)
+    faults = Faults()
+    server = serving(faults)
     counted = Metrics()
     api = AssistantApi(channel, counted)
     assistant_pb2_grpc.add_AssistantServiceServicer_to_server(api, server)
     probes = Probes(server, [SERVICE])
-    names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
-    reflection.enable_server_reflection(names, server)
+    reflection.enable(server, (SERVICE, health.SERVICE_NAME))
     await probes.begin()
     try:
         server.add_insecure_port(config.assistant_listen)
@@ -48,7 +48,7 @@ async def _run(config: Config) -> int:
         return 6
     try:
         if config.metrics_listen:
-            metrics.serve(config.metrics_listen, counted.registry)
+            metrics.serve(config.metrics_listen, counted.registry, lambda: faults.count)
     except OSError as error:
         sys.stderr.write(f"assistant: cannot listen on {config.metrics_listen}: {error}\n")
         return 6

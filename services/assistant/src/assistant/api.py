@@ -5,8 +5,9 @@ from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
+from google.rpc import status_pb2
 from inventory.v1 import assistant_pb2, assistant_pb2_grpc, inventory_pb2_grpc
-from wire import bounds
+from wire import bounds, errors
 from wire.channels import abort, status_of
 
 from assistant.answers import answer
@@ -59,9 +60,18 @@ class AssistantApi(assistant_pb2_grpc.AssistantServiceServicer):
         except grpc.aio.AioRpcError as error:
             status = status_of(error)
             if status is not None:
-                await abort(context, status)
+                await abort(context, of_a_question(status))
             await context.abort(error.code(), error.details() or "the inventory does not answer")
             raise
+
+
+def of_a_question(status: status_pb2.Status) -> status_pb2.Status:
+    """Return a refusal of the inventory's as one of a question, which takes no `read_options`."""
+    reason = errors.reason_of(status)
+    if reason not in (errors.Reason.NO_QUORUM, errors.Reason.DEADLINE):
+        return status
+    reachable = reason is errors.Reason.DEADLINE
+    return errors.not_read(reachable=reachable, is_relaxed=False, may_relax=False)
 
 
 async def predict(question: str, shop: Shop) -> assistant_pb2.GetPredictionResponse:

@@ -65,7 +65,7 @@ def amounts(text: str) -> list[Amount]:
 def whole(text: str) -> int:
     """Return a whole number such as "1,500"; raise LiteralError."""
     digits = text.replace(",", "")
-    if not digits.isdigit():
+    if not (digits.isascii() and digits.isdigit()):
         raise LiteralError(f"{text!r} is not a whole number")
     return bounded(int(digits))
 

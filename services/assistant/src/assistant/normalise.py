@@ -55,7 +55,7 @@ def _number(words: list[str]) -> tuple[int | None, int]:
     """
     whole, part, at = 0, 0, 0
     room = 1_000  # what is added next is below it
-    if words[0].isdigit() and words[1:2] and words[1] in _SCALES:
+    if words[0].isascii() and words[0].isdigit() and words[1:2] and words[1] in _SCALES:
         part, at = int(words[0]), 1
     while at < len(words):
         skip = at + (bool(at) and _joins(words[at : at + 3], room))

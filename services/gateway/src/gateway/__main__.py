@@ -14,6 +14,7 @@ import structlog
 import uvloop
 from pydantic import ValidationError
 from telemetry import logs, metrics
+from wire.faults import Faults
 from wire.settings import refusals
 from wire.tasks import until_first
 
@@ -53,10 +54,11 @@ async def _run(config: Config) -> None:
     passwords = Passwords(token_key)
     assistant = Assistant(config.gateway_assistant)
     api = Api(driver, links, Tokens(token_key), passwords)
-    server = Server(config.gateway_listen, api, assistant, config.gateway_leave_seconds)
+    faults = Faults()
+    server = Server(config.gateway_listen, api, assistant, faults, config.gateway_leave_seconds)
     if config.metrics_listen:
         try:
-            metrics.serve(config.metrics_listen, registry(core))
+            metrics.serve(config.metrics_listen, registry(core), lambda: faults.count)
         except OSError as error:
             raise AddressTaken(f"cannot listen on {config.metrics_listen}: {error}") from error
     await server.start()
@@ -70,6 +72,7 @@ async def _run(config: Config) -> None:
         loop.add_signal_handler(number, stopped.set)
     await until_first(
         server.serve_until(stopped),
+        server.show(core),
         links.run(core, driver.ran),
     )
     driver.stop()

@@ -6,9 +6,10 @@ made here, in threads of their own, so that they never reach the log.
 """
 
 import asyncio
+import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -30,7 +31,11 @@ KIB_PER_HASH = 19_456  # OWASP's argon2id: 19 MiB, two passes, one lane
 PASSES_PER_HASH = 2
 SALT_BYTES = 16
 HASH_BYTES = 32
+USER_ID_MAX = 2**63 - 1  # of the wire
+EPOCH_MAX = 2**32 - 1  # likewise
 EXPIRED = "has expired"  # continues "the token"
+
+_USER_ID = re.compile(r"[1-9][0-9]{0,18}")  # user 0 is the cluster itself
 
 
 class TokenRefused(Exception):  # noqa: N818 - a refusal
@@ -93,11 +98,29 @@ class Tokens:
                 # Another gateway made it, whose clock may be ahead of this one's.
                 options={"require": ["sub", "exp"], "verify_iat": False},
             )
-            return Principal(int(claims["sub"]), int(claims["epoch"]), int(claims["exp"]))
+            return _principal(claims)
         except jwt.ExpiredSignatureError:
             raise TokenRefused(EXPIRED) from None
-        except (jwt.InvalidTokenError, KeyError, ValueError, TypeError):
+        except _UNREADABLE:
             raise TokenRefused("is not one of this inventory") from None
+
+
+# An infinite number overflows, and the reader of what is nested too deep recurs too often.
+_UNREADABLE = (
+    jwt.InvalidTokenError, KeyError, ValueError, TypeError, OverflowError, RecursionError
+)  # fmt: skip
+
+
+def _principal(claims: Mapping[str, object]) -> Principal:
+    """Read claims as `Tokens.make` writes them; raise ValueError or KeyError."""
+    subject, epoch, expires = claims["sub"], claims["epoch"], claims["exp"]
+    if not isinstance(subject, str) or _USER_ID.fullmatch(subject) is None:
+        raise ValueError("sub is no user id")
+    if type(epoch) is not int or type(expires) is not int:
+        raise ValueError("epoch and exp are whole numbers")
+    if int(subject) > USER_ID_MAX or not 0 <= epoch <= EPOCH_MAX:
+        raise ValueError("no user has this id or epoch")
+    return Principal(int(subject), epoch, expires)
 
 
 class Passwords:

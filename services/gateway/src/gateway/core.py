@@ -109,7 +109,20 @@ class Request:
         """Return why there is no outcome by the deadline; `reachable`: a leader can be asked."""
         if self.was_put_off and not self.in_doubt and not self.member:
             return errors.overloaded()
-        return errors.deadline() if reachable else errors.no_quorum()
+        if self.question is None:
+            return errors.deadline() if reachable else errors.no_quorum()
+        return errors.not_read(
+            reachable=reachable, is_relaxed=self.is_relaxed, may_relax=self._may_relax
+        )
+
+    @property
+    def _may_relax(self) -> bool:
+        """Whether this asks a linearizable question that might have been asked of any member."""
+        if self.question is None or self.is_relaxed:
+            return False
+        query = self.question.query
+        asked = getattr(query, query.WhichOneof("query") or "get_item")
+        return "read_options" in asked.DESCRIPTOR.fields_by_name
 
     def note(self, why: forward_pb2.Retry.ValueType) -> None:
         """Keep what the last member that did not answer it says about it."""
@@ -318,7 +331,7 @@ class Gateway:
             request = self._requests.get(heapq.heappop(self._deadlines)[1])
             if request is not None:
                 self.unanswered += 1
-                self._finish(request, request.late(reachable=self._reachable))
+                self._finish(request, request.late(reachable=self.reaches_leader))
         while self._paused and self._paused[0][0] <= now_ms:
             request = self._paused.popleft()[1]
             self._line(request).append(request)
@@ -328,16 +341,17 @@ class Gateway:
         self.pump()
 
     @property
-    def _reachable(self) -> bool:
+    def reaches_leader(self) -> bool:
+        """Whether a leader is known and can be asked."""
         return bool(self.leader) and self.leader in self._open
 
     def pump(self) -> None:
         """Send what waits, as few frames as bounds allow. Call it after each run of events."""
         self._ask_in_turn()
-        if self._resting and self._reachable:
+        if self._resting and self.reaches_leader:
             self._questions.extend(request for _, request in self._resting)
             self._resting.clear()
-        while self._reachable and (self._questions or (self._commands and self._has_room)):
+        while self.reaches_leader and (self._questions or (self._commands and self._has_room)):
             self._send_frame()
 
     def _ask_in_turn(self) -> None:
@@ -347,7 +361,7 @@ class Gateway:
         """
         while self._relaxed:
             tried = self._relaxed[0].tried
-            if tried and self._reachable:
+            if tried and self.reaches_leader:
                 self._questions.append(self._relaxed.popleft().anew())
             elif member := self._next_member(tried):
                 message = forward_pb2.ForwardRequest()

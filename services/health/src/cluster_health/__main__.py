@@ -9,13 +9,13 @@ import signal
 import socket
 import sys
 
-import grpc.aio
 import structlog
 import uvloop
 from pydantic import ValidationError
 from starlette.applications import Starlette
 from telemetry import logs, metrics
-from wire.channels import SERVER_OPTIONS
+from wire.faults import Faults
+from wire.faults import serving as serving_calls
 from wire.probes import Probes
 from wire.settings import refusals
 from wire.tasks import until_first
@@ -49,7 +49,8 @@ class Service:
         self._watch = Watch(config, key, self._canaries)
         counts.registry.register(HealthCollector(lambda: self._watch.facts))
         self._registry = counts.registry
-        self._server = grpc.aio.server(options=SERVER_OPTIONS)
+        self._faults = Faults()
+        self._server = serving_calls(self._faults)
         self._probes = Probes(self._server)
         self._looked = asyncio.Event()
         self._stopped = asyncio.Event()
@@ -62,14 +63,16 @@ class Service:
         try:
             self._server.add_insecure_port(listen)
             if self._config.metrics_listen:
-                metrics.serve(self._config.metrics_listen, self._registry)
+                metrics.serve(
+                    self._config.metrics_listen, self._registry, lambda: self._faults.count
+                )
         except (RuntimeError, OSError) as error:
             raise AddressTaken(f"cannot listen: {error}") from error
         await self._server.start()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopped.set)
-        app = application(lambda: self._watch.facts, self._is_ready)
+        app = application(lambda: self._watch.facts, self._is_ready, self._faults)
         _log.info("serving", address=listen, http=self._config.health_http_listen)
         await until_first(
             self._serve(app, http),

@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from inventory.raft.v1 import forward_pb2, forward_pb2_grpc
-from wire.channels import CLIENT_OPTIONS, authorization
+from wire.channels import authorization, straight_channel
 from wire.probes import READINESS
 
 from cluster_health.canaries import Canaries
@@ -98,7 +98,7 @@ class Watch:
 
     def _channel(self, address: str) -> grpc.aio.Channel:
         if address not in self._channels:
-            self._channels[address] = grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS)
+            self._channels[address] = straight_channel(address)
         return self._channels[address]
 
     async def _member(self, address: str) -> Member | None:

@@ -8,9 +8,11 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from wire.faults import Faults
 
 from cluster_health import page
 from cluster_health.facts import Facts
@@ -45,7 +47,7 @@ def bound(listen: str) -> socket.socket:
         raise AddressTaken(f"cannot listen on {listen}: {error.strerror}") from error
 
 
-def application(facts: Callable[[], Facts], ready: Callable[[], bool]) -> Starlette:
+def application(facts: Callable[[], Facts], ready: Callable[[], bool], faults: Faults) -> Starlette:
     """Return what answers; `ready` tells whether there are facts, and whether this goes on."""
 
     async def livez(_: Request) -> Response:
@@ -87,7 +89,20 @@ def application(facts: Callable[[], Facts], ready: Callable[[], bool]) -> Starle
         ("/page.css", _file("page.css", "text/css")),
         ("/page.js", _file("page.js", "text/javascript")),
     ]
-    return Starlette(routes=[Route(path, handle) for path, handle in routes])
+    return Starlette(routes=[Route(path, _watched(handle, faults)) for path, handle in routes])
+
+
+def _watched(handle: Handle, faults: Faults) -> Handle:
+    """Return a handler whose exceptions are logged and counted, and told by an id alone."""
+
+    async def watched(request: Request) -> Response:
+        try:
+            return await handle(request)
+        except Exception as error:
+            said = faults.record(f"{request.method} {request.url.path}", error).message
+            raise HTTPException(500, f"{said}\n", HEADERS) from error
+
+    return watched
 
 
 def _verdict(text: str, *, well: bool) -> Response:

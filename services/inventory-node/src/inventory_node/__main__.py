@@ -25,6 +25,7 @@ from inventory.raft.v1 import peer_pb2
 from inventory.v1 import cluster_pb2
 from pydantic import ValidationError
 from telemetry import logs, metrics
+from wire.faults import Faults
 from wire.settings import refusals
 from wire.tasks import until_first
 
@@ -109,6 +110,7 @@ class Member:
         self._watcher: Watcher | None = None
         self._volume: Volume | None = None
         self._joining: Joining | None = None
+        self._faults = Faults()
         self._ending = False
         self._asked_to_leave = asyncio.Event()
 
@@ -171,7 +173,7 @@ class Member:
         probes = Probes()
         await probes.begin()
         changes = Changes(gate, cluster_id, loop.post)
-        server = await serve(config.node_listen, gateways, peer_api, changes, probes)
+        server = await serve(config.node_listen, gateways, peer_api, changes, probes, self._faults)
         _on_signals(lambda: self._stop(loop))
         network = Network(network_peers, gateways, peer_api, changes)
 
@@ -266,7 +268,7 @@ class Member:
             collector = NodeCollector(
                 self.view, counts, lambda: loop.lag_seconds, lambda: network.traffic(loop)
             )
-            _serve_metrics(config.metrics_listen, collector)
+            _serve_metrics(config.metrics_listen, collector, self._faults)
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
@@ -320,9 +322,9 @@ async def _pause() -> None:
     await asyncio.sleep(POLL_SECONDS)
 
 
-def _serve_metrics(listen: str, collector: NodeCollector) -> None:
+def _serve_metrics(listen: str, collector: NodeCollector, faults: Faults) -> None:
     try:
-        metrics.serve(listen, registry(collector))
+        metrics.serve(listen, registry(collector), lambda: faults.count)
     except OSError as error:
         raise AddressTaken(f"cannot listen on {listen}: is the port taken? ({error})") from error
 

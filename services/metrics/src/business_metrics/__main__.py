@@ -8,12 +8,11 @@ import asyncio
 import signal
 import sys
 
-import grpc.aio
 import structlog
 from inventory_client import Inventory
 from pydantic import ValidationError
 from telemetry import logs, metrics
-from wire.channels import SERVER_OPTIONS
+from wire.faults import Faults, serving
 from wire.probes import Probes
 from wire.settings import refusals
 
@@ -31,14 +30,17 @@ async def _run(config: Config) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
     key_of(config.metrics_key_file)  # a wrong path is said at the start, not at the first scrape
-    with Inventory(config.metrics_gateway, timeout=CALL_SECONDS_MAX) as inventory:
+    with Inventory(
+        config.metrics_gateway, timeout=CALL_SECONDS_MAX, ignore_proxy=True
+    ) as inventory:
         reader = Reader(inventory, config.metrics_key_file)
-        server = grpc.aio.server(options=SERVER_OPTIONS)
+        faults = Faults()
+        server = serving(faults)
         probes = Probes(server)
         try:
             if config.metrics_health_listen:
                 server.add_insecure_port(config.metrics_health_listen)
-            metrics.serve(config.metrics_listen, registry(reader.read))
+            metrics.serve(config.metrics_listen, registry(reader.read), lambda: faults.count)
         except (OSError, RuntimeError) as error:
             sys.stderr.write(f"metrics: cannot listen on {config.metrics_listen}: {error}\n")
             return 6

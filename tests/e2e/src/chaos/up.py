@@ -6,9 +6,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 from chaos.watched import POLL_SECONDS, NotSettled, Watched
@@ -16,6 +16,11 @@ from chaos.watched import POLL_SECONDS, NotSettled, Watched
 ROOT = Path(__file__).resolve().parents[4]
 COMMAND = (sys.executable, "-m", "inventory_cli", "up", "--demo")
 START_SECONDS_MAX = 60
+PROXY = "http://127.0.0.1:9"  # nobody answers there
+PROXY_NAMES = ("http_proxy", "https_proxy", "grpc_proxy", "all_proxy")
+PROXIES = dict.fromkeys((*PROXY_NAMES, *map(str.upper, PROXY_NAMES)), PROXY) | {
+    "no_proxy": "", "NO_PROXY": "", "no_grpc_proxy": "",
+}  # fmt: skip
 
 
 def free_port() -> int:
@@ -28,13 +33,19 @@ def free_port() -> int:
 class Up(Watched):
     """The whole system on this machine, from the command that users run."""
 
-    def __init__(self, data: Path, command: Sequence[str] = COMMAND) -> None:
-        """Prepare to run `command` on `data`, with an unused gateway port."""
+    def __init__(
+        self,
+        data: Path,
+        command: Sequence[str] = COMMAND,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Prepare to run `command` on `data`, with an unused gateway port and more environment."""
         super().__init__()
         self.data = data
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
         self._command = command
+        self._environment = environment
         self._process: subprocess.Popen[str] | None = None
         self.output = data.parent / f"{data.name}.out"
 
@@ -59,7 +70,7 @@ class Up(Watched):
             self._process = subprocess.Popen(  # noqa: S603  # our own command
                 self._command,
                 cwd=ROOT,
-                env=os.environ | places,
+                env=os.environ | dict(self._environment) | places,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

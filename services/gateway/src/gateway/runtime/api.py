@@ -267,7 +267,15 @@ class Api:
         parse(cluster_pb2.ProbeRequest, raw)
         principal = self._principal(context)
         command = raw_pb2.RawCommand(user_id=principal.user_id, epoch=principal.epoch, probe=b"")
-        outcome = await self._administration_outcome(command, context)
+        try:
+            outcome = await self._administration_outcome(command, context)
+        except Refused as refused:
+            reason = errors.reason_of(refused.status)
+            if reason not in (errors.Reason.NO_QUORUM, errors.Reason.DEADLINE):
+                raise
+            late = reason is errors.Reason.DEADLINE
+            unanswered = errors.not_read(reachable=late, is_relaxed=False, may_relax=False)
+            raise Refused(unanswered) from None
         return cluster_pb2.ProbeResponse(revision=outcome.revision).SerializeToString()
 
     def _change(self, message: type[Parsed], change: Changing[Parsed]) -> Behavior:

@@ -7,7 +7,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 from inventory.v1 import assistant_pb2
 from wire.bounds import TIMEOUT_MS_MAX
-from wire.channels import CLIENT_OPTIONS, DETAILS_KEY, abort
+from wire.channels import DETAILS_KEY, abort, straight_channel
 
 from gateway.runtime.driver import TIMEOUT_DEFAULT_MS, malformed
 
@@ -20,9 +20,7 @@ class Assistant:
 
     def __init__(self, address: str) -> None:
         """Open a channel to `address`; an empty one means that there is no assistant."""
-        self._channel = (
-            grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS) if address else None
-        )
+        self._channel = straight_channel(address) if address else None
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return the service's handler, for a server."""

@@ -12,8 +12,10 @@ from gateway.core import Answer, Gateway, Told
 
 TICK_SECONDS = 0.01
 TIMEOUT_DEFAULT_MS = 5_000
-# Answered this much before the caller gives up, so that the reason still arrives.
-MARGIN_MS = 50
+# Answered so long before the caller gives up, so that the reason still arrives: a fifth of what the
+# caller has left, so that most of a short time is for the work, and MARGIN_MS_MAX at most.
+MARGIN_SHARE = 5
+MARGIN_MS_MAX = 50
 
 
 def now_ms() -> int:
@@ -27,7 +29,8 @@ def deadline_ms(seconds_left: float | None) -> int:
     As far from now as `bounds.TIMEOUT_MS_MAX` allows at most; None: TIMEOUT_DEFAULT_MS.
     """
     left_ms = TIMEOUT_DEFAULT_MS if seconds_left is None else int(seconds_left * 1_000)
-    return now_ms() + max(1, min(left_ms, bounds.TIMEOUT_MS_MAX) - MARGIN_MS)
+    left_ms = max(1, min(left_ms, bounds.TIMEOUT_MS_MAX))
+    return now_ms() + left_ms - min(MARGIN_MS_MAX, left_ms // MARGIN_SHARE)
 
 
 class Refused(Exception):  # noqa: N818 - a value on its way to the caller

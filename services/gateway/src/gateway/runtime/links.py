@@ -13,7 +13,7 @@ from typing import TypeAlias
 import grpc.aio
 import structlog
 from inventory.raft.v1 import forward_pb2, forward_pb2_grpc, membership_pb2, membership_pb2_grpc
-from wire.channels import CLIENT_OPTIONS, RELAY_KEY, authorization
+from wire.channels import RELAY_KEY, authorization, straight_channel
 from wire.outbox import Outbox
 from wire.tasks import until_first
 
@@ -40,7 +40,7 @@ class Link:
         self.address = address
         self.is_straight = False  # open, and not by way of another member
         self._metadata = authorization(key)
-        self._channel = grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS)
+        self._channel = straight_channel(address)
         self.stub = forward_pb2_grpc.ForwardServiceStub(self._channel)
         self._changes = membership_pb2_grpc.MembershipServiceStub(self._channel)
         self._frames: deque[forward_pb2.ForwardRequest] = deque()

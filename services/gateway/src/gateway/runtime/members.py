@@ -11,7 +11,7 @@ import grpc.aio
 from inventory.raft.v1 import forward_pb2, membership_pb2, peer_pb2, peer_pb2_grpc
 from inventory.v1 import auth_pb2, cluster_pb2
 from wire import bounds, errors
-from wire.channels import CLIENT_OPTIONS
+from wire.channels import straight_channel
 
 from gateway.auth import Principal
 from gateway.runtime.driver import Driver, Refused, now_ms
@@ -103,7 +103,7 @@ class Members:
 
     async def _describe(self, address: str) -> peer_pb2.DescribeResponse:
         """Ask who is at an address; raise Refused."""
-        async with grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS) as channel:
+        async with straight_channel(address) as channel:
             try:
                 return await peer_pb2_grpc.PeerServiceStub(channel).Describe(
                     peer_pb2.DescribeRequest(),
@@ -128,4 +128,4 @@ class Members:
                     raise Refused(response.error)
                 case _:
                     await asyncio.sleep(RETRY_SECONDS)  # for the election that is under way
-        raise Refused(errors.no_quorum())
+        raise Refused(errors.members_unknown())

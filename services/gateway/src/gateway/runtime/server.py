@@ -1,13 +1,17 @@
-"""The gateway's gRPC server: the clients' services, health under every name, reflection."""
+"""The gateway's gRPC server: the clients' services, health under every name, reflection.
+
+Beside the names that every service has, health answers for `reads` and `writes`: whether this
+gateway reaches a leader. Linearizable reads go to the leader as writes do, so both answer alike.
+"""
 
 import asyncio
 
-import grpc.aio
 from grpc_health.v1 import health
-from grpc_reflection.v1alpha import reflection
-from wire.channels import SERVER_OPTIONS
+from wire import reflection
+from wire.faults import Faults, serving
 from wire.probes import Probes
 
+from gateway.core import Gateway
 from gateway.runtime.api import ASSISTANT, AUTH, CLUSTER, INVENTORY, Api
 from gateway.runtime.assistant import Assistant
 
@@ -16,6 +20,8 @@ DRAIN_SECONDS = 2.0
 # were added, and leave one that is going without losing a call. Streams stay as long as they like.
 CONNECTION_SECONDS = 10
 SERVICES = (INVENTORY, AUTH, CLUSTER, ASSISTANT)
+WORKS = ("reads", "writes")
+LOOK_SECONDS = 0.1
 
 
 class AddressTaken(Exception):  # noqa: N818 - what is the case
@@ -26,16 +32,21 @@ class Server:
     """Listens from its making on, serves from `start` on."""
 
     def __init__(
-        self, listen: str, api: Api, assistant: Assistant, leave_seconds: float = 0
+        self,
+        listen: str,
+        api: Api,
+        assistant: Assistant,
+        faults: Faults,
+        leave_seconds: float = 0,
     ) -> None:
         """Listen on host:port; raise AddressTaken. `leave_seconds`: see `serve_until`."""
         age = ("grpc.max_connection_age_ms", CONNECTION_SECONDS * 1_000)
-        self._server = grpc.aio.server(options=(*SERVER_OPTIONS, age))
+        self._server = serving(faults, (age,))
         self._leave_seconds = leave_seconds
+        self._is_leaving = False
         self._server.add_generic_rpc_handlers((*api.handlers(), assistant.handler()))
         self._probes = Probes(self._server, SERVICES)
-        names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server)
+        reflection.enable(self._server, (*SERVICES, health.SERVICE_NAME))
         try:
             self._server.add_insecure_port(listen)
         except RuntimeError as error:
@@ -46,7 +57,20 @@ class Server:
     async def start(self) -> None:
         """Serve."""
         await self._probes.begin()
+        for name in WORKS:
+            await self._probes.show(name, serves=False)
         await self._server.start()
+
+    async def show(self, core: Gateway) -> None:
+        """Answer for reads and writes as the core sees the leader, for ever."""
+        shown = False
+        while True:
+            serves = core.reaches_leader and not self._is_leaving
+            if serves != shown:
+                shown = serves
+                for name in WORKS:
+                    await self._probes.show(name, serves=serves)
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def serve_until(self, stopped: asyncio.Event) -> None:
         """Wait for the end; then send clients elsewhere and let the calls under way finish.
@@ -55,6 +79,7 @@ class Server:
         for `leave_seconds` more, while connections age and clients connect to others.
         """
         await stopped.wait()
+        self._is_leaving = True
         await self._probes.end()
         await asyncio.sleep(self._leave_seconds)
         await self._server.stop(DRAIN_SECONDS)

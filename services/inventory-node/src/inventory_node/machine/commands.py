@@ -133,6 +133,8 @@ class Machine:
         return [self._command(raw_pb2.RawCommand.FromString(one)) for one in batch.commands]
 
     def _command(self, command: raw_pb2.RawCommand) -> Applied:
+        if not self._cluster_id and command.user_id != users.CLUSTER:
+            return _refused(errors.not_initialized())  # before it knows any user, or any request
         if command.HasField("mutation"):
             return self._mutation(command.user_id, command.epoch, command.mutation)
         if command.HasField("probe"):
@@ -151,8 +153,6 @@ class Machine:
         if known is not None:
             return known
         refused = users.check_mutation(self._memory, user_id, epoch, kind)
-        if refused is None and not self._cluster_id:
-            refused = errors.not_initialized()
         if refused is not None:
             return _refused(refused)
         self._context.user_id = user_id
@@ -286,10 +286,15 @@ class Machine:
     def answer(self, question: forward_pb2.Question) -> Kept | Refused | None:
         """Answer a question by id from memory; None for one that takes a query."""
         kind = question.query.WhichOneof("query")
+        if not self._cluster_id:
+            return _refused(errors.not_initialized())
         if kind == "get_credential":
             return self._credential(question)
-        if kind not in ("get_item", "get_current_user"):
-            return None
+        if kind in ("get_item", "get_current_user"):
+            return self._by_id(kind, question)
+        return None
+
+    def _by_id(self, kind: str, question: forward_pb2.Question) -> Kept | Refused:
         user = self._memory.user(question.user_id)
         refused = users.check_query(user, question.epoch, kind)
         if refused is not None or user is None:

@@ -22,7 +22,7 @@ from inventory.raft.v1 import (
     peer_pb2_grpc,
 )
 from raft.messages import Heartbeat
-from wire.channels import CLIENT_OPTIONS, authorization, is_accepted
+from wire.channels import authorization, is_accepted, straight_channel
 from wire.outbox import BROKEN, Outbox
 from wire.tasks import until_first
 
@@ -68,7 +68,7 @@ class Peer:
         self.name = name
         self.address = address
         self._metadata = authorization(key)
-        self._channel = grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS)
+        self._channel = straight_channel(address)
         self.stub = peer_pb2_grpc.PeerServiceStub(self._channel)
         self._changes = membership_pb2_grpc.MembershipServiceStub(self._channel)
         self._beat: Heartbeat | None = None

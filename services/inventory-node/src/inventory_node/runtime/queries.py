@@ -56,6 +56,8 @@ class Queries:
         self, question: forward_pb2.Question
     ) -> Message:
         """Return the response; raise Refusal."""
+        if not self._header.cluster_id:
+            raise Refusal(errors.not_initialized())
         kind = question.query.WhichOneof("query") or ""
         rows = self._select(f"SELECT {USER_COLUMNS} FROM users WHERE id = ?", [question.user_id])
         user = to_user(rows[0]) if rows else None

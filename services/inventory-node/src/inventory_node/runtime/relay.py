@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import grpc
 import grpc.aio
 from inventory.raft.v1 import forward_pb2, forward_pb2_grpc
-from wire.channels import CLIENT_OPTIONS, authorization
+from wire.channels import authorization, straight_channel
 from wire.outbox import BROKEN
 from wire.tasks import until_first
 
@@ -24,7 +24,7 @@ async def carry(requests: Requests, context: Context, address: str, key: str) ->
 
     What is sent on asks for no relay of its own, so that there are no circles.
     """
-    async with grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS) as channel:
+    async with straight_channel(address) as channel:
         call = forward_pb2_grpc.ForwardServiceStub(channel).Forward(metadata=authorization(key))
 
         async def there() -> None:

@@ -5,7 +5,7 @@ import socket
 import grpc.aio
 from grpc_health.v1 import health_pb2_grpc
 from inventory.raft.v1 import forward_pb2_grpc, membership_pb2_grpc, peer_pb2_grpc
-from wire.channels import SERVER_OPTIONS
+from wire.faults import Faults, serving
 
 from inventory_node.runtime.api import Gateways, PeerApi
 from inventory_node.runtime.changes import Changes
@@ -16,12 +16,17 @@ class AddressTaken(Exception):  # noqa: N818 - what is the case
     """An address cannot be listened on."""
 
 
-async def serve(
-    listen: str, gateways: Gateways, peer_api: PeerApi, changes: Changes, probes: Probes
+async def serve(  # noqa: PLR0913, PLR0917 - what is served
+    listen: str,
+    gateways: Gateways,
+    peer_api: PeerApi,
+    changes: Changes,
+    probes: Probes,
+    faults: Faults,
 ) -> grpc.aio.Server:
     """Serve on host:port; raise AddressTaken."""
     _check_free(listen)
-    server = grpc.aio.server(options=SERVER_OPTIONS)
+    server = serving(faults)
     forward_pb2_grpc.add_ForwardServiceServicer_to_server(gateways, server)
     peer_pb2_grpc.add_PeerServiceServicer_to_server(peer_api, server)
     membership_pb2_grpc.add_MembershipServiceServicer_to_server(changes, server)

@@ -1,0 +1,159 @@
+"""What no handler expected: an exception that leaves a handler is INTERNAL, with an id.
+
+The caller gets the id and no word of the exception. The log has the exception's trace beside the
+same id, and a metric counts. Every gRPC server of this system is made by `serving`, so that none
+answers in gRPC's own way: UNKNOWN, with the exception's text, and nothing in the log.
+"""
+
+import asyncio
+import inspect
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+import grpc
+import grpc.aio
+import structlog
+from google.protobuf.message import DecodeError
+from google.rpc import status_pb2
+
+from wire import errors
+from wire.channels import SERVER_OPTIONS, abort
+
+ERROR_ID_BYTES = 4
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Found: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
+Parse = Callable[[bytes], Any]
+
+_log = structlog.get_logger()
+
+
+class Faults(grpc.aio.ServerInterceptor):
+    """The unexpected exceptions of one process.
+
+    - A refusal, a cancellation and a call whose caller has gone pass as they are.
+    - Bytes that are no message are the caller's fault: INVALID_FIELD, before the handler runs.
+    - Every other exception is logged and counted once.
+    """
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self.count = 0
+        self._watched: dict[str, Handler] = {}  # by method; as many as are served
+
+    def record(self, where: str, error: Exception) -> status_pb2.Status:
+        """Log and count an exception that left `where`; return what its caller is told."""
+        self.count += 1
+        error_id = secrets.token_hex(ERROR_ID_BYTES)
+        _log.error("internal_error", error_id=error_id, where=where, exc_info=error)
+        return errors.internal(error_id)
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Found]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Found:
+        """See `grpc.aio.ServerInterceptor`."""
+        method = handler_call_details.method
+        if method not in self._watched:
+            handler = await continuation(handler_call_details)
+            if handler is None:
+                return None  # gRPC answers UNIMPLEMENTED
+            self._watched[method] = self._watch(method, handler)
+        return self._watched[method]
+
+    def _watch(self, method: str, handler: Handler) -> Handler:
+        """Return the same handler with its parsing and its behaviour watched.
+
+        What a behaviour returns or yields is serialized in here as well. What it writes by its
+        context is serialized there, and a problem with that is raised to the behaviour.
+        """
+        # The stubs know neither the four behaviours nor the serializers.
+        known: Any = handler
+        parse: Parse = known.request_deserializer or bytes
+        serialize: Callable[[Any], bytes] = known.response_serializer or bytes
+        kind = f"{_arity(known.request_streaming)}_{_arity(known.response_streaming)}"
+        behave: Callable[[Any, Context], Any] = getattr(known, kind)
+
+        def parsed(request: Any) -> Any:  # noqa: ANN401 - bytes or a stream of bytes in, messages out
+            return _Requests(request, parse) if known.request_streaming else _parsed(request, parse)
+
+        async def answer(request: Any, context: Context) -> Any:  # noqa: ANN401 - a message
+            async with self._watching(method, context):
+                response = await behave(parsed(request), context)
+                return response if known.response_streaming else serialize(response)
+
+        async def generate(request: Any, context: Context) -> AsyncIterator[bytes]:  # noqa: ANN401
+            async with self._watching(method, context):
+                async for response in behave(parsed(request), context):
+                    yield serialize(response)
+
+        make = getattr(grpc, f"{kind}_rpc_method_handler")
+        if inspect.isasyncgenfunction(behave):
+            made: Handler = make(generate)
+        elif known.response_streaming:
+            made = make(answer, response_serializer=known.response_serializer)
+        else:
+            made = make(answer)
+        return made
+
+    @asynccontextmanager
+    async def _watching(self, method: str, context: Context) -> AsyncIterator[None]:
+        """Turn what is raised within into a refusal, unless it is one already."""
+        try:
+            yield
+        except grpc.aio.AbortError:
+            raise
+        except _Unparsable:
+            await abort(context, errors.invalid_field("request", "cannot be parsed"))
+        except Exception as error:
+            if context.done() and isinstance(error, _GONE):
+                raise
+            status = self.record(method, error)
+            if not context.done():
+                await abort(context, status)
+            raise
+
+
+# What a call raises that its caller, or the end of the server, has ended.
+_GONE = (grpc.aio.BaseError, asyncio.InvalidStateError)
+
+
+class _Unparsable(Exception):  # noqa: N818 - what is the case
+    """Bytes that are no message of the method's."""
+
+
+def _parsed(raw: bytes, parse: Parse) -> Any:  # noqa: ANN401 - a message
+    try:
+        return parse(raw)
+    except DecodeError as error:
+        raise _Unparsable from error
+
+
+class _Requests:
+    """A stream of messages out of a stream of bytes."""
+
+    def __init__(self, raw: AsyncIterator[bytes], parse: Parse) -> None:
+        """Parse what comes."""
+        self._raw = aiter(raw)
+        self._parse = parse
+
+    def __aiter__(self) -> "_Requests":
+        """Return the one iterator that there is."""
+        return self
+
+    async def __anext__(self) -> Any:  # noqa: ANN401 - a message
+        """Return the next message; raise _Unparsable."""
+        return _parsed(await anext(self._raw), self._parse)
+
+
+def _arity(is_stream: bool) -> str:  # noqa: FBT001 - as gRPC has it
+    return "stream" if is_stream else "unary"
+
+
+def serving(faults: Faults, options: Sequence[tuple[str, Any]] = ()) -> grpc.aio.Server:
+    """Make a server whose unexpected exceptions are `faults`, with `options` beside the usual."""
+    return grpc.aio.server(interceptors=[faults], options=(*SERVER_OPTIONS, *options))
