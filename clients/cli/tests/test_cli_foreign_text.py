@@ -31,12 +31,12 @@ MEMBER = Member.from_wire(
 )
 ANSWERS: dict[str, object] = {
     "items": [ITEM],
-    "get_item": ITEM,
+    "item": ITEM,
     "delete_item": ITEM,
     "login": USER,
-    "whoami": USER,
+    "current_user": USER,
     "users": [USER],
-    "get_status": Status("c", NASTY, (MEMBER,)),
+    "status": Status("c", NASTY, (MEMBER,)),
     "ask": Answer(NASTY, (NASTY,), ((NASTY,),), NASTY, 1, understood=True),
     "add_member": NASTY,
     "transfer_leadership": None,
@@ -87,7 +87,7 @@ def test_a_refusal_shows_what_it_is_given(monkeypatch: pytest.MonkeyPatch) -> No
     def refuse(*_: object) -> None:
         raise Refused(NASTY, NASTY)
 
-    monkeypatch.setattr(Inventory, "get_item", refuse)
+    monkeypatch.setattr(Inventory, "item", refuse)
     done = CliRunner().invoke(app, ["item", "get", "1"])
     assert done.exit_code == 1
     assert done.stderr == f"inventory: {SHOWN} ({SHOWN})\n"

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import inspect
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -294,19 +293,6 @@ def test_closing_ends_what_waits() -> None:
                 await waiting
 
     run(work)
-
-
-def test_both_clients_have_the_same_methods() -> None:
-    """The blocking client is the same client."""
-
-    def surface(kind: type) -> dict[str, list[str]]:
-        return {
-            name: list(inspect.signature(member).parameters)
-            for name, member in inspect.getmembers(kind, inspect.isfunction)
-            if not name.startswith("_")
-        }
-
-    assert surface(Inventory) == surface(AsyncInventory)
 
 
 def test_the_blocking_client_orders() -> None:

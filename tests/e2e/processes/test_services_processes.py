@@ -120,7 +120,7 @@ def test_a_gateway_without_members_is_there_and_says_so(gateway_settings: dict[s
 def test_a_gateway_finds_the_leader_by_itself(system: Up, gateway_settings: dict[str, str]) -> None:
     """A second gateway on the same members, with the same keys."""
     members = ",".join(
-        f"{member.name}={member.address}" for member in system.watcher.get_status().members
+        f"{member.name}={member.address}" for member in system.watcher.status().members
     )
     keys = system.data / "keys"
     own = gateway_settings | {

@@ -137,7 +137,7 @@ def logout() -> None:
 def whoami(context: typer.Context, output: OutputOption = Output.TABLE) -> None:
     """Show who is logged in."""
     with connected(context.obj) as inventory:
-        show(output, inventory.whoami())
+        show(output, inventory.current_user())
 
 
 @item_app.command("list")
@@ -158,7 +158,7 @@ def item_list(
 def item_get(context: typer.Context, item: ItemId, output: OutputOption = Output.TABLE) -> None:
     """Show one item."""
     with connected(context.obj) as inventory:
-        show(output, inventory.get_item(item))
+        show(output, inventory.item(item))
 
 
 @item_app.command("add")
@@ -282,7 +282,7 @@ def orders_list(
         if order_id is None:
             show_rows(output, columns, inventory.orders())
         else:
-            show_order(output, inventory.get_order(order_id))
+            show_order(output, inventory.order(order_id))
 
 
 @cluster_app.command("status")
@@ -296,7 +296,7 @@ def status(
 ) -> None:
     """Show the members as they see themselves."""
     with connected(context.obj) as inventory:
-        found = inventory.get_status()
+        found = inventory.status()
     if leader_pid:
         pids = [member.pid for member in found.members if member.name == found.leader]
         if not pids:

@@ -5,7 +5,11 @@
         placed = await inventory.order_item(1, 2)
         print(placed.order_id, placed.on_hand_after, placed.total)
 
-Both have the same methods. Each mutation gets its request id once, and keeps it through every
+Both have the same methods. A read is named by what it returns: `item`, `order`, `current_user`,
+`currency`, `stats`, `item_stats` and `status` return one, `items`, `orders`, `users` and
+`all_item_stats` yield all. What changes something is a verb: `order_item`, `add_item`, `set_stock`.
+
+Each mutation gets its request id once, and keeps it through every
 retry; retries go on until the call's timeout (5 s unless told otherwise). Mutations that are made
 concurrently share one stream and are batched on their way, without the caller's doing.
 

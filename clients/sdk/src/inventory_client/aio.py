@@ -165,7 +165,7 @@ class Accounts(Connection):
         await before.close("A login ended the stream: request ids belong to whoever sent them.")
         return User.from_wire(response.user)
 
-    async def whoami(self) -> User:
+    async def current_user(self) -> User:
         """Return the user that the token speaks for."""
         response = await self._caller.call(
             _AUTH + "GetCurrentUser",
@@ -270,7 +270,7 @@ class Items(Connection):
         )
         return response.currency_code
 
-    async def get_item(self, item_id: int) -> Item:
+    async def item(self, item_id: int) -> Item:
         """Return an item; a deleted one has its `delete_time`."""
         response = await self._caller.call(
             _INVENTORY + "GetItem",
@@ -379,7 +379,7 @@ class Orders(Connection):
         outcome = await self._mutate("place_order", inventory_pb2.Mutation(place_order=request))
         return Order.from_wire(outcome.place_order.order)
 
-    async def get_order(self, order_id: int) -> Order:
+    async def order(self, order_id: int) -> Order:
         """Return an order of one's own; producers and admins see all."""
         response = await self._caller.call(
             _INVENTORY + "GetOrder",
@@ -433,7 +433,7 @@ class Orders(Connection):
 class Cluster(Connection):
     """The cluster itself, and the assistant."""
 
-    async def get_status(self) -> Status:
+    async def status(self) -> Status:
         """Return the cluster as its members see themselves; works without a quorum."""
         response = await self._caller.call(
             _CLUSTER + "GetStatus",

@@ -107,9 +107,9 @@ class Inventory:
         """See `AsyncInventory.login`."""
         return self._wait(self._inventory.login(username, password))
 
-    def whoami(self) -> User:
-        """See `AsyncInventory.whoami`."""
-        return self._wait(self._inventory.whoami())
+    def current_user(self) -> User:
+        """See `AsyncInventory.current_user`."""
+        return self._wait(self._inventory.current_user())
 
     def create_user(
         self, username: str, password: str, role: str, request_id: str | None = None
@@ -155,9 +155,9 @@ class Inventory:
         """See `AsyncInventory.currency`."""
         return self._wait(self._inventory.currency())
 
-    def get_item(self, item_id: int) -> Item:
-        """See `AsyncInventory.get_item`."""
-        return self._wait(self._inventory.get_item(item_id))
+    def item(self, item_id: int) -> Item:
+        """See `AsyncInventory.item`."""
+        return self._wait(self._inventory.item(item_id))
 
     def add_item(
         self,
@@ -214,9 +214,9 @@ class Inventory:
         """See `AsyncInventory.place_order`."""
         return self._wait(self._inventory.place_order(lines, request_id))
 
-    def get_order(self, order_id: int) -> Order:
-        """See `AsyncInventory.get_order`."""
-        return self._wait(self._inventory.get_order(order_id))
+    def order(self, order_id: int) -> Order:
+        """See `AsyncInventory.order`."""
+        return self._wait(self._inventory.order(order_id))
 
     def orders(self) -> Iterator[Order]:
         """See `AsyncInventory.orders`."""
@@ -234,9 +234,9 @@ class Inventory:
         """See `AsyncInventory.stats`."""
         return self._wait(self._inventory.stats(low_stock_threshold))
 
-    def get_status(self) -> Status:
-        """See `AsyncInventory.get_status`."""
-        return self._wait(self._inventory.get_status())
+    def status(self) -> Status:
+        """See `AsyncInventory.status`."""
+        return self._wait(self._inventory.status())
 
     def checkpoint(self, request_id: str | None = None) -> int:
         """See `AsyncInventory.checkpoint`."""
