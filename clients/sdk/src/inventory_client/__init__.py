@@ -34,8 +34,11 @@ or `reads=Reads.stale()` lets any member answer, with what it has.
 Money is whole minor units (`Money("USD", 1250)` is 12.50), quantities are integers. Times are aware
 datetimes. `revision` is the log position that an answer speaks of.
 
-Caveats: an `AsyncInventory` belongs to the loop it was opened on. gRPC does not survive a fork:
-open one in each process.
+Caveats, each of which is answered with a `UsageError` before anything is sent: an `AsyncInventory`
+belongs to the loop of its first call. A client that was closed stays closed. gRPC does not survive
+a fork: a process that was forked after the first call cannot use any client, those that it makes
+itself included. Start such processes by `spawn` or `forkserver`, or fork before the first call.
+A client cannot be pickled; hand over its address and its token.
 """
 
 from inventory_client.aio import TIMEOUT_SECONDS_MAX, AsyncInventory
@@ -49,6 +52,7 @@ from inventory_client.errors import (
     Refused,
     Unauthenticated,
     Unavailable,
+    UsageError,
 )
 from inventory_client.models import (
     Adjusted,
@@ -94,6 +98,7 @@ __all__ = [
     "Status",
     "Unauthenticated",
     "Unavailable",
+    "UsageError",
     "User",
     "Volume",
     "is_token",

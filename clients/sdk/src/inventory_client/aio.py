@@ -4,12 +4,10 @@ from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
 from typing import Self, TypeVar
 
-import grpc.aio
 import uuid_utils
 from google.protobuf.field_mask_pb2 import FieldMask
 from inventory.v1 import assistant_pb2, auth_pb2, cluster_pb2, inventory_pb2
 from wire.bounds import TIMEOUT_MS_MAX
-from wire.channels import CLIENT_OPTIONS
 
 from inventory_client.calls import Caller, is_token
 from inventory_client.models import (
@@ -26,6 +24,7 @@ from inventory_client.models import (
     User,
     standing_name,
 )
+from inventory_client.ownership import Ownership, Unpicklable
 from inventory_client.stream import SubmitStream
 
 ADDRESS_DEFAULT = "127.0.0.1:50051"
@@ -77,7 +76,7 @@ def chosen(request_id: str | None) -> str:
     return new_request_id() if request_id is None else request_id
 
 
-class Connection:
+class Connection(Unpicklable):
     """A channel, whom it speaks for, and the ways to call."""
 
     def __init__(
@@ -89,7 +88,7 @@ class Connection:
         unary: bool = False,
         reads: Reads = LINEARIZABLE,
     ) -> None:
-        """Connect to a gateway at host:port.
+        """Speak to a gateway at host:port, from the first call on.
 
         `timeout`: seconds that a call may take, retries included. `unary`: one gRPC call for each
         mutation, instead of the shared stream. `reads`: how fresh what is read has to be. Raises
@@ -99,8 +98,8 @@ class Connection:
             raise ValueError(f"timeout: {timeout} is not above 0 s and up to {TIMEOUT_SECONDS_MAX}")
         if token is not None and not is_token(token):
             raise ValueError("token: this is not a token that a login gave")
-        self._channel = grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS)
-        self._caller = Caller(self._channel, token)
+        self._ownership = Ownership()
+        self._caller = Caller(address, token, self._ownership)
         self._stream = SubmitStream(self._caller)
         self._timeout = timeout
         self._unary = unary
@@ -108,8 +107,9 @@ class Connection:
 
     async def close(self) -> None:
         """End the connection; mutations under way end as OutcomeUnknown."""
-        await self._stream.close("The client was closed before the outcome was known.")
-        await self._channel.close()
+        if self._ownership.leave():
+            await self._stream.close("The client was closed before the outcome was known.")
+            await self._caller.close()
 
     @property
     def token(self) -> str | None:

@@ -12,6 +12,7 @@ from inventory_client.aio import (
     TIMEOUT_SECONDS_DEFAULT,
     AsyncInventory,
 )
+from inventory_client.errors import UsageError
 from inventory_client.models import (
     Adjusted,
     Answer,
@@ -25,15 +26,16 @@ from inventory_client.models import (
     Status,
     User,
 )
+from inventory_client.ownership import Ownership, Unpicklable
 
 Result = TypeVar("Result")
 FINISH_SECONDS_MAX = 0.5
 
 
-class Inventory:
+class Inventory(Unpicklable):
     """One user's connection to an inventory; use it as a context manager, from any thread.
 
-    The methods are those of `AsyncInventory`.
+    The methods are those of `AsyncInventory`. The thread starts with the first call.
     """
 
     def __init__(
@@ -46,16 +48,11 @@ class Inventory:
         reads: Reads = LINEARIZABLE,
     ) -> None:
         """See `AsyncInventory`."""
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="inventory-client", daemon=True
-        )
-        self._thread.start()
-        try:
-            self._inventory = self._wait(_open(address, token, timeout, unary=unary, reads=reads))
-        except ValueError:
-            self._end()
-            raise
+        self._inventory = AsyncInventory(address, token, timeout, unary=unary, reads=reads)
+        self._ownership = Ownership()
+        self._turn = threading.Lock()  # nothing is given to the loop after it was closed
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
         """Return the client itself; it connects on first use."""
@@ -72,21 +69,39 @@ class Inventory:
 
     def close(self) -> None:
         """See `AsyncInventory.close`."""
-        if not self._loop.is_closed():
-            self._wait(self._inventory.close())
-            self._wait(_finish())
-            self._end()
+        if self._ownership.is_elsewhere:
+            return
+        with self._turn:
+            loop, thread = self._loop, self._thread
+            self._ownership.is_closed = True
+            self._loop = self._thread = None
+        if loop is not None and thread is not None:
+            asyncio.run_coroutine_threadsafe(self._inventory.close(), loop).result()
+            asyncio.run_coroutine_threadsafe(_finish(), loop).result()
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
 
-    def _end(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+    def _started(self) -> asyncio.AbstractEventLoop:
+        """Return the loop, which the first call starts."""
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(
+                target=self._loop.run_forever, name="inventory-client", daemon=True
+            )
+            self._thread.start()
+        return self._loop
 
     def _wait(self, work: Coroutine[Any, Any, Result]) -> Result:
-        if self._loop.is_closed():
+        try:
+            self._ownership.claim()  # before the lock: a forked child may have got it locked
+            with self._turn:
+                self._ownership.claim()
+                future = asyncio.run_coroutine_threadsafe(work, self._started())
+        except UsageError:
             work.close()
-            raise RuntimeError("this client is closed")
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+            raise
+        return future.result()
 
     def _iterate(self, source: AsyncIterator[Result]) -> Iterator[Result]:
         async def following() -> Result:
@@ -265,13 +280,6 @@ class Inventory:
     def ask(self, question: str) -> Answer:
         """See `AsyncInventory.ask`."""
         return self._wait(self._inventory.ask(question))
-
-
-async def _open(
-    address: str, token: str | None, timeout: float, *, unary: bool, reads: Reads
-) -> AsyncInventory:
-    """Make the client on the loop that it belongs to."""
-    return AsyncInventory(address, token, timeout, unary=unary, reads=reads)
 
 
 async def _finish() -> None:

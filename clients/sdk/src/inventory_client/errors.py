@@ -59,6 +59,13 @@ class OutcomeForgotten(OutcomeUnknown):
     """
 
 
+class UsageError(RuntimeError):
+    """A client was used where it cannot work, and nothing was sent: a fault of the program.
+
+    After it was closed, on another event loop, or in a forked process.
+    """
+
+
 UNKNOWN_CODES = frozenset(
     {
         code_pb2.UNAVAILABLE,
