@@ -10,14 +10,25 @@ from inventory_cli.commands import app
 from inventory_cli.session import Connection
 from inventory_cli.shell import run as run_shell
 from inventory_cli.terminal import readable
-from inventory_client import Answer, Inventory, Item, Member, Money, Reads, Refused, Status, User
+from inventory_client import (
+    Answer,
+    Inventory,
+    Item,
+    Member,
+    Money,
+    Reads,
+    Refused,
+    Role,
+    Status,
+    User,
+)
 from typer.testing import CliRunner
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NASTY = "mug [/x] [b] :smile: \x1b[2J\r"
 SHOWN = r"mug [/x] [b] :smile: \x1b[2J\r"
 ITEM = Item(1, NASTY, NASTY, Money("USD", 250), 9, NOW, NOW, None)
-USER = User(1, NASTY, "customer", False, NOW)  # noqa: FBT003 - not disabled
+USER = User(1, NASTY, Role.CUSTOMER, False, NOW)  # noqa: FBT003 - not disabled
 MEMBER = Member.from_wire(
     cluster_pb2.Member(
         name=NASTY,

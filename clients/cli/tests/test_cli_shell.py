@@ -15,11 +15,12 @@ from inventory_client import (
     Placed,
     Reads,
     Refused,
+    Role,
     User,
 )
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-USER = User(1, "Ann", "customer", False, NOW)  # noqa: FBT003 - not disabled
+USER = User(1, "Ann", Role.CUSTOMER, False, NOW)  # noqa: FBT003 - not disabled
 ITEM = Item(1, "Pen", "", Money("USD", 250), 9, NOW, NOW, None)
 
 

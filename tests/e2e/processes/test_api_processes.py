@@ -20,6 +20,7 @@ from inventory_client import (
     NotAllowed,
     Reads,
     Refused,
+    Role,
     Unauthenticated,
     Unavailable,
 )
@@ -265,10 +266,10 @@ def test_users_are_kept_and_end(system: Up) -> None:
     """Created once, also on a retry; another password and disabling end their tokens."""
     admin = system.watcher
     request_id = new_request_id()
-    made = admin.create_user("Temp", "password9", "customer", request_id)
-    assert admin.create_user("Temp", "password9", "customer", request_id) == made
+    made = admin.create_user("Temp", "password9", Role.CUSTOMER, request_id)
+    assert admin.create_user("Temp", "password9", Role.CUSTOMER, request_id) == made
     with pytest.raises(Refused) as caught:
-        admin.create_user("Temp", "password9", "customer")
+        admin.create_user("Temp", "password9", Role.CUSTOMER)
     assert caught.value.reason == "USER_EXISTS"
     with Inventory(system.address) as temp:
         temp.login("Temp", "password9")

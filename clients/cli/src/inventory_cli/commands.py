@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Annotated
 
 import typer
-from inventory_client import TIMEOUT_SECONDS_MAX, Inventory, Money, Order, Reads
+from inventory_client import TIMEOUT_SECONDS_MAX, Inventory, Money, Order, Reads, Role
 from rich.prompt import Prompt
 from wire.bounds import STALENESS_MS_MAX
 from wire.settings import is_address
@@ -383,7 +383,7 @@ def user_create(
         raise typer.Exit(EXIT_USAGE)
     password = ask_password()
     with connected(context.obj) as inventory:
-        show(output, inventory.create_user(username, password, role, request_id))
+        show(output, inventory.create_user(username, password, Role(role), request_id))
 
 
 @user_app.command("password")

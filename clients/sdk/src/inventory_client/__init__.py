@@ -31,8 +31,9 @@ user who was logged in before.
 Reads see everything that was acknowledged before them. `reads=Reads.bounded(timedelta(seconds=5))`
 or `reads=Reads.stale()` lets any member answer, with what it has.
 
-Money is whole minor units (`Money("USD", 1250)` is 12.50), quantities are integers. Times are aware
-datetimes. `revision` is the log position that an answer speaks of.
+Money is whole minor units (`Money("USD", 1250)` is 12.50), and counts exactly: `price * 3 + fee`.
+Quantities are integers, times are aware datetimes, roles and standings are enums of text.
+`revision` is the log position that an answer speaks of.
 
 Caveats, each of which is answered with a `UsageError` before anything is sent: an `AsyncInventory`
 belongs to the loop of its first call. A client that was closed stays closed. gRPC does not survive
@@ -44,6 +45,7 @@ A client cannot be pickled; hand over its address and its token.
 from inventory_client.aio import TIMEOUT_SECONDS_MAX, AsyncInventory
 from inventory_client.blocking import Inventory
 from inventory_client.calls import is_token
+from inventory_client.enums import MemberRole, Role, Standing
 from inventory_client.errors import (
     InventoryError,
     NotAllowed,
@@ -62,7 +64,6 @@ from inventory_client.models import (
     Item,
     ItemStats,
     Member,
-    Money,
     Order,
     OrderLine,
     Placed,
@@ -72,6 +73,9 @@ from inventory_client.models import (
     User,
     Volume,
 )
+from inventory_client.money import Money
+
+__version__ = "0.1.0"
 
 __all__ = [
     "TIMEOUT_SECONDS_MAX",
@@ -85,6 +89,7 @@ __all__ = [
     "Item",
     "ItemStats",
     "Member",
+    "MemberRole",
     "Money",
     "NotAllowed",
     "Order",
@@ -94,6 +99,8 @@ __all__ = [
     "Placed",
     "Reads",
     "Refused",
+    "Role",
+    "Standing",
     "StateHash",
     "Status",
     "Unauthenticated",
@@ -101,5 +108,6 @@ __all__ = [
     "UsageError",
     "User",
     "Volume",
+    "__version__",
     "is_token",
 ]

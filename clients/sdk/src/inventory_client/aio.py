@@ -10,20 +10,20 @@ from inventory.v1 import assistant_pb2, auth_pb2, cluster_pb2, inventory_pb2
 from wire.bounds import TIMEOUT_MS_MAX
 
 from inventory_client.calls import Caller, is_token
+from inventory_client.enums import Role, Standing
 from inventory_client.models import (
     Adjusted,
     Answer,
     InventoryStats,
     Item,
     ItemStats,
-    Money,
     Order,
     Placed,
     Reads,
     Status,
     User,
-    standing_name,
 )
+from inventory_client.money import Money
 from inventory_client.ownership import Ownership, Unpicklable
 from inventory_client.stream import SubmitStream
 
@@ -176,14 +176,14 @@ class Accounts(Connection):
         return User.from_wire(response.user)
 
     async def create_user(
-        self, username: str, password: str, role: str, request_id: str | None = None
+        self, username: str, password: str, role: Role, request_id: str | None = None
     ) -> User:
-        """Create a user (admins)."""
+        """Create a user (admins); raise ValueError on a role that there is not."""
         request = auth_pb2.CreateUserRequest(
             request_id=chosen(request_id),
             username=username,
             password=password,
-            role=auth_pb2.Role.Value(f"ROLE_{role.upper()}"),
+            role=Role(role).to_wire(),
         )
         response = await self._caller.call(
             _AUTH + "CreateUser",
@@ -465,18 +465,18 @@ class Cluster(Connection):
         )
         return response.revision
 
-    async def add_member(self, name: str, address: str) -> str:
+    async def add_member(self, name: str, address: str) -> Standing:
         """Let a running member follow without a vote (admins); return its standing."""
         request = cluster_pb2.AddMemberRequest(name=name, address=address)
         return await self._change_members("AddMember", request)
 
-    async def promote_member(self, name: str) -> str:
+    async def promote_member(self, name: str) -> Standing:
         """Give a learner that has caught up a vote (admins); return its standing."""
         return await self._change_members(
             "PromoteMember", cluster_pb2.PromoteMemberRequest(name=name)
         )
 
-    async def remove_member(self, name: str) -> str:
+    async def remove_member(self, name: str) -> Standing:
         """Let a member take part no longer (admins); return its standing."""
         return await self._change_members(
             "RemoveMember", cluster_pb2.RemoveMemberRequest(name=name)
@@ -494,11 +494,11 @@ class Cluster(Connection):
         | cluster_pb2.PromoteMemberRequest
         | cluster_pb2.RemoveMemberRequest
         | cluster_pb2.TransferLeadershipRequest,
-    ) -> str:
+    ) -> Standing:
         response = await self._caller.call(
             _CLUSTER + method, request, cluster_pb2.ChangeMembersResponse, self._timeout
         )
-        return standing_name(response.standing)
+        return Standing.from_wire(response.standing)
 
     async def ask(self, question: str) -> Answer:
         """Ask the assistant in plain language."""

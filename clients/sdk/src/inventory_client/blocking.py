@@ -12,6 +12,7 @@ from inventory_client.aio import (
     TIMEOUT_SECONDS_DEFAULT,
     AsyncInventory,
 )
+from inventory_client.enums import Role, Standing
 from inventory_client.errors import UsageError
 from inventory_client.models import (
     Adjusted,
@@ -19,13 +20,13 @@ from inventory_client.models import (
     InventoryStats,
     Item,
     ItemStats,
-    Money,
     Order,
     Placed,
     Reads,
     Status,
     User,
 )
+from inventory_client.money import Money
 from inventory_client.ownership import Ownership, Unpicklable
 
 Result = TypeVar("Result")
@@ -127,7 +128,7 @@ class Inventory(Unpicklable):
         return self._wait(self._inventory.current_user())
 
     def create_user(
-        self, username: str, password: str, role: str, request_id: str | None = None
+        self, username: str, password: str, role: Role, request_id: str | None = None
     ) -> User:
         """See `AsyncInventory.create_user`."""
         return self._wait(self._inventory.create_user(username, password, role, request_id))
@@ -261,15 +262,15 @@ class Inventory(Unpicklable):
         """See `AsyncInventory.probe`."""
         return self._wait(self._inventory.probe())
 
-    def add_member(self, name: str, address: str) -> str:
+    def add_member(self, name: str, address: str) -> Standing:
         """See `AsyncInventory.add_member`."""
         return self._wait(self._inventory.add_member(name, address))
 
-    def promote_member(self, name: str) -> str:
+    def promote_member(self, name: str) -> Standing:
         """See `AsyncInventory.promote_member`."""
         return self._wait(self._inventory.promote_member(name))
 
-    def remove_member(self, name: str) -> str:
+    def remove_member(self, name: str) -> Standing:
         """See `AsyncInventory.remove_member`."""
         return self._wait(self._inventory.remove_member(name))
 
