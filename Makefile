@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help install lock proto fmt check test e2e sim sim-core soak mutants up bench manifests image kind
+.PHONY: help install lock proto client fmt check test e2e sim sim-core soak mutants up bench manifests image kind
 
 help:  ## this menu
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -26,6 +26,9 @@ lock: install  ## resolve requirements.lock anew
 
 proto: install  ## regenerate the stubs
 	$(BIN)/python tools/generate_proto.py
+
+client: install  ## the Python client alone, as a wheel in dist/
+	cd clients/sdk && ../../$(BIN)/python -m hatchling build --target wheel --directory ../../dist
 
 fmt: install  ## format the code
 	$(BIN)/ruff format .

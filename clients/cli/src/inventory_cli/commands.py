@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 from inventory_client import TIMEOUT_SECONDS_MAX, Inventory, Money, Order, Reads, Role
 from rich.prompt import Prompt
+from wire.addresses import is_address
 from wire.bounds import STALENESS_MS_MAX
-from wire.settings import is_address
 
 from inventory_cli import session, shell
 from inventory_cli.cluster import cluster_app

@@ -6,6 +6,7 @@
 - `money`: `google.type.Money` to integer minor units and back. No float on the way.
 - `channels`: gRPC options, and refusals in and out of gRPC. `outbox`: the writer of a stream.
 - `probes`: the names under which Kubernetes asks a stateless service how it is.
+- `addresses`: how members are named, and where they are found.
 - `settings`: what the services' settings have in common, and how nonsense in them is refused.
 
 The generated stubs are beside this package, under `inventory`.
