@@ -24,8 +24,9 @@ lock: install  ## resolve requirements.lock anew
 	  --generate-hashes --no-header --no-emit-index-url -c requirements.lock - \
 	  -o requirements-build.lock
 
-proto: install  ## regenerate the stubs
+proto: install  ## regenerate the stubs, and the tables of docs/api.md
 	$(BIN)/python tools/generate_proto.py
+	$(BIN)/python tools/generate_api.py
 
 client: install  ## the Python client alone, as a wheel in dist/
 	cd clients/sdk && ../../$(BIN)/python -m hatchling build --target wheel --directory ../../dist
@@ -40,6 +41,7 @@ check: install  ## formatting, lint, types, walls, stubs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/generate_proto.py --check
+	$(BIN)/python tools/generate_api.py --check
 
 test: install  ## everything that needs no cluster
 	$(BIN)/pytest -q
