@@ -101,7 +101,9 @@ def test_no_document_or_source_names_a_registry_or_a_home() -> None:
         capture_output=True,
         text=True,
     ).stdout
-    registry = re.compile(r"https?://[\w.-]*(?:pypi|pythonhosted|npmjs|goproxy|proxy.golang|mirror)")
+    registry = re.compile(
+        r"https?://[\w.-]*(?:pypi|pythonhosted|npmjs|goproxy|proxy.golang|mirror)"
+    )
     home = re.compile(r"(?<![\w.])/(?:root|home/\w+)/")
     for name in filter(None, listed.split("\0")):
         path = ROOT / name
