@@ -326,6 +326,7 @@ def test_an_empty_request_id_is_sent_and_not_replaced() -> None:
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), 1e300])
 def test_a_timeout_that_is_none_is_refused(timeout: float) -> None:
     """Both clients say so at once; the blocking one leaves no thread behind."""
+    before = set(threading.enumerate())
 
     async def work() -> None:
         with pytest.raises(ValueError, match="timeout"):
@@ -334,7 +335,8 @@ def test_a_timeout_that_is_none_is_refused(timeout: float) -> None:
     run(work)
     with pytest.raises(ValueError, match="timeout"):
         Inventory(timeout=timeout)
-    assert not [one for one in threading.enumerate() if one.name == "inventory-client"]
+    after = set(threading.enumerate()) - before
+    assert not [one for one in after if one.name == "inventory-client"]
 
 
 @pytest.mark.parametrize("token", ["", "two\nlines", "two words", "ü"])
