@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help install lock proto fmt check test e2e sim sim-core soak mutants up bench manifests image kind
+.PHONY: help install lock proto client fmt check test e2e sim sim-core soak mutants up bench manifests image kind
 
 help:  ## this menu
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -24,8 +24,12 @@ lock: install  ## resolve requirements.lock anew
 	  --generate-hashes --no-header --no-emit-index-url -c requirements.lock - \
 	  -o requirements-build.lock
 
-proto: install  ## regenerate the stubs
+proto: install  ## regenerate the stubs, and the tables of docs/api.md
 	$(BIN)/python tools/generate_proto.py
+	$(BIN)/python tools/generate_api.py
+
+client: install  ## the Python client alone, as a wheel in dist/
+	cd clients/sdk && ../../$(BIN)/python -m hatchling build --target wheel --directory ../../dist
 
 fmt: install  ## format the code
 	$(BIN)/ruff format .
@@ -37,6 +41,7 @@ check: install  ## formatting, lint, types, walls, stubs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/generate_proto.py --check
+	$(BIN)/python tools/generate_api.py --check
 
 test: install  ## everything that needs no cluster
 	$(BIN)/pytest -q

@@ -58,7 +58,7 @@ async def look(inventory: AsyncInventory, slowest: list[float]) -> None:
     """Read an item again and again; keep the slowest time in seconds."""
     while True:
         before = time.perf_counter()
-        await inventory.get_item(1)
+        await inventory.item(1)
         slowest[0] = max(slowest[0], time.perf_counter() - before)
         await asyncio.sleep(0.05)
 
@@ -133,7 +133,7 @@ async def beside(address: str, items: int, what: str, work: Callable[[], None]) 
             await customer.order_item(next(turns) % items + 1, 1)
 
         async def read() -> None:
-            await customer.get_item(next(turns) % items + 1)
+            await customer.item(next(turns) % items + 1)
 
         tasks = [
             asyncio.create_task(at_a_rate(ORDERS_A_SECOND, order, seen.orders_ms, seen)),
@@ -182,7 +182,7 @@ def compare(cluster: Cluster) -> None:
     index = cluster.watcher.checkpoint()
     deadline = time.monotonic() + CAUGHT_UP_SECONDS_MAX
     while time.monotonic() < deadline:
-        found = [one.state_hash for one in cluster.watcher.get_status().members]
+        found = [one.state_hash for one in cluster.watcher.status().members]
         if all(one is not None and one.index >= index for one in found):
             return
         time.sleep(POLL_SECONDS)
@@ -217,9 +217,9 @@ def main(items: Annotated[int, typer.Option(help="How many.")] = 1_000_000) -> N
         tempfile.TemporaryDirectory(prefix="inventory-bench-") as folder,
         Cluster(Path(folder) / "data", **SETTINGS) as cluster,
     ):
-        term = cluster.watcher.get_status().members[0].term
+        term = cluster.watcher.status().members[0].term
         took, slowest = runner.run(load(cluster.address, items))
-        after = [member.term for member in cluster.watcher.get_status().members]
+        after = [member.term for member in cluster.watcher.status().members]
         typer.echo(
             f"{items:,} items in {took:.0f} s ({items / took:,.0f} a second), slowest read beside "
             f"it {slowest * 1_000:.0f} ms, term {term} before and {after} after, "
@@ -241,7 +241,7 @@ def main(items: Annotated[int, typer.Option(help="How many.")] = 1_000_000) -> N
             results.append(runner.run(beside(cluster.address, items, what, work)))
             typer.echo(f"beside {what}: {results[-1].seconds:.0f} s", err=True)
         show(results)
-        after = [member.term for member in cluster.watcher.get_status().members]
+        after = [member.term for member in cluster.watcher.status().members]
         typer.echo(
             f"{ORDERS_A_SECOND} orders and {READS_A_SECOND} reads a second; goal beside a copy: "
             f"p99 {GOAL_P99_MS} ms; terms at the end {after}, load {os.getloadavg()[0]:.1f}"

@@ -59,6 +59,24 @@ def test_every_rpc_says_what_it_does(path: Path) -> None:
             assert lines[number - 1].strip().startswith("//"), f"{path}:{number + 1} {line.strip()}"
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "proto").rglob("*.proto")), ids=lambda p: p.stem)
+def test_every_schema_file_names_its_package_in_every_language(path: Path) -> None:
+    """Generators take it from there; protoc-gen-go refuses a file without it (AIP-191)."""
+    text = path.read_text()
+    parts = str(path.parent.relative_to(ROOT / "proto")).split("/")
+    capitals = [part.capitalize() for part in parts]
+    options = dict(re.findall(r"^option (\w+) = (.*);$", text, re.MULTILINE))
+    assert options == {
+        "csharp_namespace": f'"{".".join(capitals)}"',
+        "go_package": f'"{"/".join(parts)};{"".join(parts[-2:])}"',
+        "java_multiple_files": "true",
+        "java_outer_classname": f'"{path.stem.capitalize()}Proto"',
+        "java_package": f'"{".".join(parts)}"',
+        "php_namespace": '"' + r"\\".join(capitals) + '"',
+        "ruby_package": f'"{"::".join(capitals)}"',
+    }
+
+
 def test_make_help_is_the_whole_menu() -> None:
     """A target that a person may call has a line in `make help`."""
     makefile = (ROOT / "Makefile").read_text()
@@ -83,7 +101,9 @@ def test_no_document_or_source_names_a_registry_or_a_home() -> None:
         capture_output=True,
         text=True,
     ).stdout
-    registry = re.compile(r"https?://[\w.-]*(?:pypi|pythonhosted|goproxy|mirror)")
+    registry = re.compile(
+        r"https?://[\w.-]*(?:pypi|pythonhosted|npmjs|goproxy|proxy.golang|mirror)"
+    )
     home = re.compile(r"(?<![\w.])/(?:root|home/\w+)/")
     for name in filter(None, listed.split("\0")):
         path = ROOT / name

@@ -19,13 +19,14 @@ from cluster_health.metrics import HealthCollector
 from gateway.core import Gateway, Settings
 from gateway.runtime.metrics import GatewayCollector
 from inventory.raft.v1 import forward_pb2
-from inventory.v1 import cluster_pb2, inventory_pb2
+from inventory.v1 import assistant_pb2, auth_pb2, cluster_pb2, inventory_pb2
 from inventory_client import InventoryStats, Status
 from inventory_node.runtime.failpoints import STEPS
 from inventory_node.runtime.metrics import Counts, NodeCollector
 from prometheus_client import CollectorRegistry, generate_latest
 from pydantic_settings import BaseSettings
 from telemetry.metrics import InternalErrors
+from wire.errors import Reason
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = (
@@ -85,6 +86,20 @@ def test_every_setting_is_documented(config: type[BaseSettings]) -> None:
     text = (ROOT / "docs" / "configuration.md").read_text()
     for name in config.model_fields:
         assert f"`INVENTORY_{name.upper()}`" in text, name
+
+
+def test_every_call_and_every_reason_is_documented() -> None:
+    """docs/api.md has a row for each, and a row for nothing else."""
+    text = (ROOT / "docs" / "api.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (`?)", text, re.MULTILINE)
+    calls = {
+        call.name
+        for schema in (assistant_pb2, auth_pb2, cluster_pb2, inventory_pb2)
+        for service in schema.DESCRIPTOR.services_by_name.values()
+        for call in service.methods
+    }
+    assert {name for name, quoted in rows if quoted} == set(Reason)
+    assert calls <= {name for name, _ in rows}
 
 
 def test_every_failpoint_is_documented() -> None:

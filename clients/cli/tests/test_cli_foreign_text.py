@@ -10,14 +10,25 @@ from inventory_cli.commands import app
 from inventory_cli.session import Connection
 from inventory_cli.shell import run as run_shell
 from inventory_cli.terminal import readable
-from inventory_client import Answer, Inventory, Item, Member, Money, Reads, Refused, Status, User
+from inventory_client import (
+    Answer,
+    Inventory,
+    Item,
+    Member,
+    Money,
+    Reads,
+    Refused,
+    Role,
+    Status,
+    User,
+)
 from typer.testing import CliRunner
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NASTY = "mug [/x] [b] :smile: \x1b[2J\r"
 SHOWN = r"mug [/x] [b] :smile: \x1b[2J\r"
 ITEM = Item(1, NASTY, NASTY, Money("USD", 250), 9, NOW, NOW, None)
-USER = User(1, NASTY, "customer", False, NOW)  # noqa: FBT003 - not disabled
+USER = User(1, NASTY, Role.CUSTOMER, False, NOW)  # noqa: FBT003 - not disabled
 MEMBER = Member.from_wire(
     cluster_pb2.Member(
         name=NASTY,
@@ -31,12 +42,12 @@ MEMBER = Member.from_wire(
 )
 ANSWERS: dict[str, object] = {
     "items": [ITEM],
-    "get_item": ITEM,
+    "item": ITEM,
     "delete_item": ITEM,
     "login": USER,
-    "whoami": USER,
+    "current_user": USER,
     "users": [USER],
-    "get_status": Status("c", NASTY, (MEMBER,)),
+    "status": Status("c", NASTY, (MEMBER,)),
     "ask": Answer(NASTY, (NASTY,), ((NASTY,),), NASTY, 1, understood=True),
     "add_member": NASTY,
     "transfer_leadership": None,
@@ -87,7 +98,7 @@ def test_a_refusal_shows_what_it_is_given(monkeypatch: pytest.MonkeyPatch) -> No
     def refuse(*_: object) -> None:
         raise Refused(NASTY, NASTY)
 
-    monkeypatch.setattr(Inventory, "get_item", refuse)
+    monkeypatch.setattr(Inventory, "item", refuse)
     done = CliRunner().invoke(app, ["item", "get", "1"])
     assert done.exit_code == 1
     assert done.stderr == f"inventory: {SHOWN} ({SHOWN})\n"

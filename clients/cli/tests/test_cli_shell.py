@@ -15,11 +15,12 @@ from inventory_client import (
     Placed,
     Reads,
     Refused,
+    Role,
     User,
 )
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-USER = User(1, "Ann", "customer", False, NOW)  # noqa: FBT003 - not disabled
+USER = User(1, "Ann", Role.CUSTOMER, False, NOW)  # noqa: FBT003 - not disabled
 ITEM = Item(1, "Pen", "", Money("USD", 250), 9, NOW, NOW, None)
 
 
@@ -35,7 +36,7 @@ def ids(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
         return Placed(item, 9 - quantity, Money("USD", 250), 1)
 
     monkeypatch.setattr(Inventory, "order_item", order_item)
-    monkeypatch.setattr(Inventory, "get_item", lambda *_: ITEM)
+    monkeypatch.setattr(Inventory, "item", lambda *_: ITEM)
     monkeypatch.setattr(Inventory, "login", lambda *_: USER)
     return seen
 
@@ -82,7 +83,7 @@ def test_a_look_that_failed_changes_nothing_of_what_is_ordered(
         ordered.append(item)
         return Placed(1, 9 - quantity, Money("USD", 250), 1)
 
-    monkeypatch.setattr(Inventory, "get_item", get_item)
+    monkeypatch.setattr(Inventory, "item", get_item)
     monkeypatch.setattr(Inventory, "order_item", order_item)
     monkeypatch.setattr(Inventory, "login", lambda *_: USER)
     enter(monkeypatch, "get_item", looked_at, "order", "2", "exit")

@@ -120,7 +120,7 @@ def test_the_watcher_logs_in_again_when_its_login_has_ended(
         return None  # type: ignore[return-value]  # nobody looks at it
 
     monkeypatch.setattr(Inventory, "login", login)
-    monkeypatch.setattr(Inventory, "get_status", get_status)
+    monkeypatch.setattr(Inventory, "status", get_status)
     watcher.start()
     watcher.wait()
     assert said == ["login", "status", "status", "login", "status"]

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import inspect
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from inventory_client import (
     Placed,
     Refused,
     Unauthenticated,
+    UsageError,
 )
 from inventory_client.aio import new_request_id
 from inventory_client.errors import LOG_REASONS, error_of
@@ -297,19 +297,6 @@ def test_closing_ends_what_waits() -> None:
     run(work)
 
 
-def test_both_clients_have_the_same_methods() -> None:
-    """The blocking client is the same client."""
-
-    def surface(kind: type) -> dict[str, list[str]]:
-        return {
-            name: list(inspect.signature(member).parameters)
-            for name, member in inspect.getmembers(kind, inspect.isfunction)
-            if not name.startswith("_")
-        }
-
-    assert surface(Inventory) == surface(AsyncInventory)
-
-
 def test_the_blocking_client_orders() -> None:
     """Its calls wait for the loop in its own thread."""
 
@@ -340,6 +327,7 @@ def test_an_empty_request_id_is_sent_and_not_replaced() -> None:
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), 1e300])
 def test_a_timeout_that_is_none_is_refused(timeout: float) -> None:
     """Both clients say so at once; the blocking one leaves no thread behind."""
+    before = set(threading.enumerate())
 
     async def work() -> None:
         with pytest.raises(ValueError, match="timeout"):
@@ -348,7 +336,8 @@ def test_a_timeout_that_is_none_is_refused(timeout: float) -> None:
     run(work)
     with pytest.raises(ValueError, match="timeout"):
         Inventory(timeout=timeout)
-    assert not [one for one in threading.enumerate() if one.name == "inventory-client"]
+    after = set(threading.enumerate()) - before
+    assert not [one for one in after if one.name == "inventory-client"]
 
 
 @pytest.mark.parametrize("token", ["", "two\nlines", "two words", "ü"])
@@ -380,15 +369,6 @@ def test_one_mutation_that_is_too_long_harms_no_other() -> None:
             assert fake.streams == 1
 
     run(work)
-
-
-def test_a_closed_client_says_so() -> None:
-    """And closing it again does nothing."""
-    inventory = Inventory()
-    inventory.close()
-    inventory.close()
-    with pytest.raises(RuntimeError, match="closed"):
-        inventory.order_item(1, 1)
 
 
 def test_closing_leaves_nothing_pending(caplog: pytest.LogCaptureFixture) -> None:
@@ -539,7 +519,7 @@ def test_a_stream_that_was_closed_takes_nothing() -> None:
             inventory = AsyncInventory(address)
             await inventory.order_item(1, 1)
             await inventory.close()
-            with pytest.raises(grpc.aio.UsageError):
+            with pytest.raises(UsageError, match="closed"):
                 await asyncio.wait_for(inventory.order_item(1, 1), timeout=1)
 
     run(work)

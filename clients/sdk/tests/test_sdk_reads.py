@@ -78,7 +78,7 @@ def told(
 
 def get_item(inventory: AsyncInventory) -> Awaitable[object]:
     """Read what takes `read_options`."""
-    return inventory.get_item(1)
+    return inventory.item(1)
 
 
 @pytest.mark.slow
@@ -87,7 +87,7 @@ def get_item(inventory: AsyncInventory) -> Awaitable[object]:
     [
         (get_item, None, "CONSISTENCY_STALE", {"retry_with": "CONSISTENCY_STALE"}),
         (get_item, Reads.stale(), "try again in a moment", {}),
-        (AsyncInventory.whoami, None, "No answer came in time", {}),
+        (AsyncInventory.current_user, None, "No answer came in time", {}),
     ],
 )
 def test_a_read_that_nobody_answers_says_how_to_read_after_all(

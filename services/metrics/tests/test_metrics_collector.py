@@ -195,7 +195,7 @@ class Gateway:
             raise self.failure
         return name
 
-    def get_status(self) -> str:
+    def status(self) -> str:
         """Answer."""
         return self._call("status")
 

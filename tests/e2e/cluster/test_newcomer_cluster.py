@@ -100,6 +100,6 @@ def test_from_install_to_uninstall(namespace: Release, tmp_path: Path) -> None:
     run(*install.replace("--create-namespace", "").split(), seconds=200)
     with Inventory(release.address) as customer:
         customer.login("Gayathri", "password1")
-        assert customer.get_item(2).quantity == after
+        assert customer.item(2).quantity == after
         assert "Keyboard" in str(customer.ask("low stock").rows)
     run("helm", "uninstall", NAME, "--namespace", NAME, "--wait")

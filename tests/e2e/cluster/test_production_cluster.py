@@ -109,7 +109,7 @@ def test_it_installs_upgrades_and_tests_itself(production: Release) -> None:
     release.wait_until_serving()
     assert len(nodes_of(release, "node")) == 3
     assert len(nodes_of(release, "health")) == 2
-    assert release.watcher.get_item(item.id).quantity == 3
+    assert release.watcher.item(item.id).quantity == 3
     run("helm", "test", NAME, "--namespace", release.namespace, seconds=180)
     with Inventory(release.address) as stranger, pytest.raises(Unauthenticated):
         stranger.login("Gayathri", "password1")  # there are no demo users

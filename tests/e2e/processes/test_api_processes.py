@@ -20,6 +20,7 @@ from inventory_client import (
     NotAllowed,
     Reads,
     Refused,
+    Role,
     Unauthenticated,
     Unavailable,
 )
@@ -160,8 +161,8 @@ def test_a_probe_goes_the_whole_way_and_health_may_do_little_else(
     with Inventory(system.address) as health:
         health.login("health", (system.data / "keys" / "health.key").read_text().strip())
         assert health.probe() < health.probe() < system.watcher.probe()
-        assert health.whoami().name == "health"
-        members = health.get_status().members
+        assert health.current_user().name == "health"
+        members = health.status().members
         assert all(member.volume is not None for member in members)
         assert len({member.elections[-1].leader for member in members}) == 1
         with pytest.raises(NotAllowed):
@@ -189,7 +190,7 @@ def test_a_request_id_orders_once(system: Up, customer: Inventory, producer: Inv
     request_id = new_request_id()
     first = customer.order_item(item, 2, request_id)
     assert customer.order_item(item, 2, request_id) == first
-    assert customer.get_item(item).quantity == 8
+    assert customer.item(item).quantity == 8
     with pytest.raises(Refused) as caught:
         customer.order_item(item, 3, request_id)
     assert caught.value.reason == "REQUEST_ID_REUSED"
@@ -223,9 +224,9 @@ def test_an_order_of_several_lines_is_all_or_nothing(
         "requested": "1",
         "available": "0",
     }
-    assert customer.get_item(full).quantity == 5
+    assert customer.item(full).quantity == 5
     order = customer.place_order([(full, 2)])
-    assert customer.get_order(order.id) == order
+    assert customer.order(order.id) == order
     assert order.total == Money("USD", 200)
 
 
@@ -247,7 +248,7 @@ def test_an_item_is_changed_by_a_mask_and_archived(
     changed = producer.update_item(item.id, name="New")
     assert (changed.name, changed.description, changed.price) == ("New", "words", item.price)
     assert producer.delete_item(item.id).delete_time is not None
-    assert customer.get_item(item.id).delete_time is not None
+    assert customer.item(item.id).delete_time is not None
     assert item.id not in [one.id for one in customer.items(name_contains="New")]
     with pytest.raises(Refused) as caught:
         customer.order_item(item.id, 1)
@@ -278,21 +279,21 @@ def test_users_are_kept_and_end(system: Up) -> None:
     """Created once, also on a retry; another password and disabling end their tokens."""
     admin = system.watcher
     request_id = new_request_id()
-    made = admin.create_user("Temp", "password9", "customer", request_id)
-    assert admin.create_user("Temp", "password9", "customer", request_id) == made
+    made = admin.create_user("Temp", "password9", Role.CUSTOMER, request_id)
+    assert admin.create_user("Temp", "password9", Role.CUSTOMER, request_id) == made
     with pytest.raises(Refused) as caught:
-        admin.create_user("Temp", "password9", "customer")
+        admin.create_user("Temp", "password9", Role.CUSTOMER)
     assert caught.value.reason == "USER_EXISTS"
     with Inventory(system.address) as temp:
         temp.login("Temp", "password9")
-        assert temp.whoami().id == made.id
+        assert temp.current_user().id == made.id
         admin.set_password(made.id, "password10")
         with pytest.raises(Unauthenticated):
-            temp.whoami()
+            temp.current_user()
         temp.login("Temp", "password10")
         admin.disable_user(made.id)
         with pytest.raises(Unauthenticated):
-            temp.whoami()
+            temp.current_user()
         with pytest.raises(Unauthenticated):
             temp.login("Temp", "password10")
 
@@ -301,13 +302,13 @@ def test_the_last_admin_stays(system: Up) -> None:
     """Somebody must be able to administrate."""
     admin = system.watcher
     with pytest.raises(Refused) as caught:
-        admin.disable_user(admin.whoami().id)
+        admin.disable_user(admin.current_user().id)
     assert caught.value.reason == "LAST_ADMIN"
 
 
 def test_members_answer_to_the_cluster_key_alone(system: Up) -> None:
     """A client's token is no key to a member."""
-    [address, *_] = [member.address for member in system.watcher.get_status().members]
+    [address, *_] = [member.address for member in system.watcher.status().members]
     with grpc.insecure_channel(address) as bare:
         call: Any = bare.unary_unary("/inventory.raft.v1.ForwardService/GetMember")
         with pytest.raises(grpc.RpcError) as caught:
@@ -320,7 +321,7 @@ def test_a_stale_read_needs_no_majority(system: Up, customer: Inventory) -> None
     token = customer.token
     everybody = system.members()
     stopped = [member.pid for member in everybody[1:]]
-    known = customer.get_item(1)
+    known = customer.item(1)
     try:
         for pid in stopped:
             os.kill(pid, signal.SIGSTOP)
@@ -329,13 +330,13 @@ def test_a_stale_read_needs_no_majority(system: Up, customer: Inventory) -> None
             Inventory(system.address, token, 1.5) as strict,
         ):
             for _ in range(3):
-                assert stale.get_item(1).name == known.name
+                assert stale.item(1).name == known.name
             assert known.id in {item.id for item in stale.items()}
             with pytest.raises(Unavailable):
-                strict.get_item(1)
+                strict.item(1)
     finally:
         for pid in stopped:
             os.kill(pid, signal.SIGCONT)
     system.wait_until_whole()
     with Inventory(system.address, token, reads=Reads.bounded(timedelta(seconds=1))) as bounded:
-        assert [bounded.get_item(1).name for _ in range(6)] == [known.name] * 6
+        assert [bounded.item(1).name for _ in range(6)] == [known.name] * 6

@@ -62,7 +62,7 @@ def admin(system: Up, tmp_path: Path) -> Operator:
 def fourth(system: Up, tmp_path: Path) -> Iterator[str]:
     """Run a fourth member that waits to be added; return its address."""
     address = f"127.0.0.1:{free_port()}"
-    members = system.watcher.get_status().members
+    members = system.watcher.status().members
     settings = {
         "INVENTORY_NODE_NAME": "node-3",
         "INVENTORY_NODE_LISTEN": address,
@@ -107,7 +107,7 @@ def test_a_member_is_added_promoted_made_leader_and_removed(
         status, said = admin.type("cluster", "transfer", "node-3")
         assert (status, said.strip()) == (0, "node-3 leads")
         assert customer.order_item(1, 1).order_id
-        shown = {one.name: (one.role, one.standing) for one in system.watcher.get_status().members}
+        shown = {one.name: (one.role, one.standing) for one in system.watcher.status().members}
         assert shown["node-3"] == ("leader", "voter")
         assert len(shown) == 4
         status, said = admin.type("cluster", "remove", "node-0")
@@ -121,14 +121,14 @@ def test_a_member_is_added_promoted_made_leader_and_removed(
 
 def test_an_operator_compares_the_states(system: Up, admin: Operator) -> None:
     """On request, whatever the checkpoints that come by themselves."""
-    assert len(system.watcher.get_status().members) == 3
+    assert len(system.watcher.status().members) == 3
     status, said = admin.type("cluster", "verify")
     assert (status, said.strip()) == (0, "every member holds the same state")
 
 
 def test_what_makes_no_sense_is_refused_in_a_sentence(system: Up, admin: Operator) -> None:
     """And changes nothing."""
-    before = system.watcher.get_status().members
+    before = system.watcher.status().members
     for words, expected in (
         (("add", "node-9", "127.0.0.1:1"), "no member answers at 127.0.0.1:1"),
         (("add", "Node 9", "127.0.0.1:1"), "field name must be a DNS label"),
@@ -141,7 +141,7 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(system: Up, admin: Operato
         status, said = admin.type("cluster", *words)
         assert status == 1, said
         assert expected in " ".join(said.split()), said
-    after = system.watcher.get_status().members
+    after = system.watcher.status().members
     assert [one.standing for one in after] == ["voter"] * 3
 
 

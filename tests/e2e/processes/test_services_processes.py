@@ -141,7 +141,7 @@ def test_a_proxy_of_the_machine_is_asked_for_nothing(
 def test_a_gateway_finds_the_leader_by_itself(system: Up, gateway_settings: dict[str, str]) -> None:
     """A second gateway on the same members, with the same keys."""
     members = ",".join(
-        f"{member.name}={member.address}" for member in system.watcher.get_status().members
+        f"{member.name}={member.address}" for member in system.watcher.status().members
     )
     keys = system.data / "keys"
     own = gateway_settings | {

@@ -68,7 +68,7 @@ def test_what_a_killed_supervisor_left_running_is_said_in_one_line(tmp_path: Pat
         time.sleep(0.05)
     with running, Inventory(running.address) as client:
         client.login("Gayathri", "password1")
-        assert client.get_item(1).quantity == left
+        assert client.item(1).quantity == left
 
 
 def test_a_directory_that_cannot_be_written_is_said_in_one_line() -> None:

@@ -60,7 +60,7 @@ def transfer(
 def _elected(inventory: Inventory) -> str:
     """Return who leads: the one who led gives way before the next one has its votes."""
     deadline = time.monotonic() + ELECTION_SECONDS_MAX
-    while not (leader := inventory.get_status().leader) and time.monotonic() < deadline:
+    while not (leader := inventory.status().leader) and time.monotonic() < deadline:
         time.sleep(ELECTION_POLL_SECONDS)
     return leader
 
@@ -69,7 +69,7 @@ def _elected(inventory: Inventory) -> str:
 def check(context: typer.Context) -> None:
     """Tell whether every voter is well, so that one may be stopped; exit status 1 where not."""
     with connected(context.obj) as inventory:
-        problems = problems_of(inventory.get_status())
+        problems = problems_of(inventory.status())
     for problem in problems:
         say(f"inventory: {problem}", err=True)
     if problems:
@@ -119,7 +119,7 @@ def _verified(inventory: Inventory, deadline: float) -> list[str]:
     """Return what is wrong with the members' states at an index that is made for it."""
     index = inventory.checkpoint()
     while True:
-        status = inventory.get_status()
+        status = inventory.status()
         problems = differences_of(status, index)
         if problems is not None:
             return problems
@@ -158,7 +158,7 @@ def scale_to(
 ) -> None:
     """Remove the members with the highest numbers, one at a time, while they still run (admins)."""
     with connected(context.obj) as inventory:
-        for name in surplus_of(inventory.get_status(), count):
+        for name in surplus_of(inventory.status(), count):
             _remove(inventory, name, context.obj.timeout)
             say(f"{name} is removed", err=True)
 

@@ -5,10 +5,10 @@ from datetime import timedelta
 from typing import Annotated
 
 import typer
-from inventory_client import TIMEOUT_SECONDS_MAX, Inventory, Money, Order, Reads
+from inventory_client import TIMEOUT_SECONDS_MAX, Inventory, Money, Order, Reads, Role
 from rich.prompt import Prompt
+from wire.addresses import is_address
 from wire.bounds import STALENESS_MS_MAX
-from wire.settings import is_address
 
 from inventory_cli import session, shell
 from inventory_cli.cluster import cluster_app
@@ -137,7 +137,7 @@ def logout() -> None:
 def whoami(context: typer.Context, output: OutputOption = Output.TABLE) -> None:
     """Show who is logged in."""
     with connected(context.obj) as inventory:
-        show(output, inventory.whoami())
+        show(output, inventory.current_user())
 
 
 @item_app.command("list")
@@ -158,7 +158,7 @@ def item_list(
 def item_get(context: typer.Context, item: ItemId, output: OutputOption = Output.TABLE) -> None:
     """Show one item."""
     with connected(context.obj) as inventory:
-        show(output, inventory.get_item(item))
+        show(output, inventory.item(item))
 
 
 @item_app.command("add")
@@ -282,7 +282,7 @@ def orders_list(
         if order_id is None:
             show_rows(output, columns, inventory.orders())
         else:
-            show_order(output, inventory.get_order(order_id))
+            show_order(output, inventory.order(order_id))
 
 
 @cluster_app.command("status")
@@ -296,7 +296,7 @@ def status(
 ) -> None:
     """Show the members as they see themselves."""
     with connected(context.obj) as inventory:
-        found = inventory.get_status()
+        found = inventory.status()
     if leader_pid:
         pids = [member.pid for member in found.members if member.name == found.leader]
         if not pids:
@@ -383,7 +383,7 @@ def user_create(
         raise typer.Exit(EXIT_USAGE)
     password = ask_password()
     with connected(context.obj) as inventory:
-        show(output, inventory.create_user(username, password, role, request_id))
+        show(output, inventory.create_user(username, password, Role(role), request_id))
 
 
 @user_app.command("password")

@@ -128,7 +128,7 @@ class Shell:
         self._show(list(self._inventory.items()))
 
     def _get_item(self) -> None:
-        item = self._inventory.get_item(whole_number(ask("Item id")))
+        item = self._inventory.item(whole_number(ask("Item id")))
         self._last = item.id
         self._show([item])
 
@@ -169,7 +169,7 @@ class Shell:
                     item, price=price, request_id=request_id
                 )
             )
-        self._show([self._inventory.get_item(item)])
+        self._show([self._inventory.item(item)])
 
     def _order(self) -> None:
         if self._last is None:

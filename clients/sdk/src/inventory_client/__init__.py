@@ -5,7 +5,11 @@
         placed = await inventory.order_item(1, 2)
         print(placed.order_id, placed.on_hand_after, placed.total)
 
-Both have the same methods. Each mutation gets its request id once, and keeps it through every
+Both have the same methods. A read is named by what it returns: `item`, `order`, `current_user`,
+`currency`, `stats`, `item_stats` and `status` return one, `items`, `orders`, `users` and
+`all_item_stats` yield all. What changes something is a verb: `order_item`, `add_item`, `set_stock`.
+
+Each mutation gets its request id once, and keeps it through every
 retry; retries go on until the call's timeout (5 s unless told otherwise). Mutations that are made
 concurrently share one stream and are batched on their way, without the caller's doing.
 
@@ -27,16 +31,21 @@ user who was logged in before.
 Reads see everything that was acknowledged before them. `reads=Reads.bounded(timedelta(seconds=5))`
 or `reads=Reads.stale()` lets any member answer, with what it has.
 
-Money is whole minor units (`Money("USD", 1250)` is 12.50), quantities are integers. Times are aware
-datetimes. `revision` is the log position that an answer speaks of.
+Money is whole minor units (`Money("USD", 1250)` is 12.50), and counts exactly: `price * 3 + fee`.
+Quantities are integers, times are aware datetimes, roles and standings are enums of text.
+`revision` is the log position that an answer speaks of.
 
-Caveats: an `AsyncInventory` belongs to the loop it was opened on. gRPC does not survive a fork:
-open one in each process.
+Caveats, each of which is answered with a `UsageError` before anything is sent: an `AsyncInventory`
+belongs to the loop of its first call. A client that was closed stays closed. gRPC does not survive
+a fork: a process that was forked after the first call cannot use any client, those that it makes
+itself included. Start such processes by `spawn` or `forkserver`, or fork before the first call.
+A client cannot be pickled; hand over its address and its token.
 """
 
 from inventory_client.aio import TIMEOUT_SECONDS_MAX, AsyncInventory
 from inventory_client.blocking import Inventory
 from inventory_client.calls import is_token
+from inventory_client.enums import MemberRole, Role, Standing
 from inventory_client.errors import (
     InventoryError,
     NotAllowed,
@@ -45,6 +54,7 @@ from inventory_client.errors import (
     Refused,
     Unauthenticated,
     Unavailable,
+    UsageError,
 )
 from inventory_client.models import (
     Adjusted,
@@ -54,7 +64,6 @@ from inventory_client.models import (
     Item,
     ItemStats,
     Member,
-    Money,
     Order,
     OrderLine,
     Placed,
@@ -64,6 +73,9 @@ from inventory_client.models import (
     User,
     Volume,
 )
+from inventory_client.money import Money
+
+__version__ = "0.1.0"
 
 __all__ = [
     "TIMEOUT_SECONDS_MAX",
@@ -77,6 +89,7 @@ __all__ = [
     "Item",
     "ItemStats",
     "Member",
+    "MemberRole",
     "Money",
     "NotAllowed",
     "Order",
@@ -86,11 +99,15 @@ __all__ = [
     "Placed",
     "Reads",
     "Refused",
+    "Role",
+    "Standing",
     "StateHash",
     "Status",
     "Unauthenticated",
     "Unavailable",
+    "UsageError",
     "User",
     "Volume",
+    "__version__",
     "is_token",
 ]

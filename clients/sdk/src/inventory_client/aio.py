@@ -8,23 +8,23 @@ import uuid_utils
 from google.protobuf.field_mask_pb2 import FieldMask
 from inventory.v1 import assistant_pb2, auth_pb2, cluster_pb2, inventory_pb2
 from wire.bounds import TIMEOUT_MS_MAX
-from wire.channels import client_channel, straight_channel
 
 from inventory_client.calls import Caller, is_token
+from inventory_client.enums import Role, Standing
 from inventory_client.models import (
     Adjusted,
     Answer,
     InventoryStats,
     Item,
     ItemStats,
-    Money,
     Order,
     Placed,
     Reads,
     Status,
     User,
-    standing_name,
 )
+from inventory_client.money import Money
+from inventory_client.ownership import Ownership, Unpicklable
 from inventory_client.stream import SubmitStream
 
 ADDRESS_DEFAULT = "127.0.0.1:50051"
@@ -76,7 +76,7 @@ def chosen(request_id: str | None) -> str:
     return new_request_id() if request_id is None else request_id
 
 
-class Connection:
+class Connection(Unpicklable):
     """A channel, whom it speaks for, and the ways to call."""
 
     def __init__(
@@ -89,7 +89,7 @@ class Connection:
         reads: Reads = LINEARIZABLE,
         ignore_proxy: bool = False,
     ) -> None:
-        """Connect to a gateway at host:port.
+        """Speak to a gateway at host:port, from the first call on.
 
         `timeout`: seconds that a call may take, retries included. `unary`: one gRPC call for each
         mutation, instead of the shared stream. `reads`: how fresh what is read has to be.
@@ -101,8 +101,8 @@ class Connection:
             raise ValueError(f"timeout: {timeout} is not above 0 s and up to {TIMEOUT_SECONDS_MAX}")
         if token is not None and not is_token(token):
             raise ValueError("token: this is not a token that a login gave")
-        self._channel = straight_channel(address) if ignore_proxy else client_channel(address)
-        self._caller = Caller(self._channel, token)
+        self._ownership = Ownership()
+        self._caller = Caller(address, token, self._ownership, ignore_proxy=ignore_proxy)
         self._stream = SubmitStream(self._caller)
         self._timeout = timeout
         self._unary = unary
@@ -110,8 +110,9 @@ class Connection:
 
     async def close(self) -> None:
         """End the connection; mutations under way end as OutcomeUnknown."""
-        await self._stream.close("The client was closed before the outcome was known.")
-        await self._channel.close()
+        if self._ownership.leave():
+            await self._stream.close("The client was closed before the outcome was known.")
+            await self._caller.close()
 
     @property
     def token(self) -> str | None:
@@ -167,7 +168,7 @@ class Accounts(Connection):
         await before.close("A login ended the stream: request ids belong to whoever sent them.")
         return User.from_wire(response.user)
 
-    async def whoami(self) -> User:
+    async def current_user(self) -> User:
         """Return the user that the token speaks for."""
         response = await self._caller.call(
             _AUTH + "GetCurrentUser",
@@ -178,14 +179,14 @@ class Accounts(Connection):
         return User.from_wire(response.user)
 
     async def create_user(
-        self, username: str, password: str, role: str, request_id: str | None = None
+        self, username: str, password: str, role: Role, request_id: str | None = None
     ) -> User:
-        """Create a user (admins)."""
+        """Create a user (admins); raise ValueError on a role that there is not."""
         request = auth_pb2.CreateUserRequest(
             request_id=chosen(request_id),
             username=username,
             password=password,
-            role=auth_pb2.Role.Value(f"ROLE_{role.upper()}"),
+            role=Role(role).to_wire(),
         )
         response = await self._caller.call(
             _AUTH + "CreateUser",
@@ -272,7 +273,7 @@ class Items(Connection):
         )
         return response.currency_code
 
-    async def get_item(self, item_id: int) -> Item:
+    async def item(self, item_id: int) -> Item:
         """Return an item; a deleted one has its `delete_time`."""
         response = await self._caller.call(
             _INVENTORY + "GetItem",
@@ -381,7 +382,7 @@ class Orders(Connection):
         outcome = await self._mutate("place_order", inventory_pb2.Mutation(place_order=request))
         return Order.from_wire(outcome.place_order.order)
 
-    async def get_order(self, order_id: int) -> Order:
+    async def order(self, order_id: int) -> Order:
         """Return an order of one's own; producers and admins see all."""
         response = await self._caller.call(
             _INVENTORY + "GetOrder",
@@ -435,7 +436,7 @@ class Orders(Connection):
 class Cluster(Connection):
     """The cluster itself, and the assistant."""
 
-    async def get_status(self) -> Status:
+    async def status(self) -> Status:
         """Return the cluster as its members see themselves; works without a quorum."""
         response = await self._caller.call(
             _CLUSTER + "GetStatus",
@@ -467,18 +468,18 @@ class Cluster(Connection):
         )
         return response.revision
 
-    async def add_member(self, name: str, address: str) -> str:
+    async def add_member(self, name: str, address: str) -> Standing:
         """Let a running member follow without a vote (admins); return its standing."""
         request = cluster_pb2.AddMemberRequest(name=name, address=address)
         return await self._change_members("AddMember", request)
 
-    async def promote_member(self, name: str) -> str:
+    async def promote_member(self, name: str) -> Standing:
         """Give a learner that has caught up a vote (admins); return its standing."""
         return await self._change_members(
             "PromoteMember", cluster_pb2.PromoteMemberRequest(name=name)
         )
 
-    async def remove_member(self, name: str) -> str:
+    async def remove_member(self, name: str) -> Standing:
         """Let a member take part no longer (admins); return its standing."""
         return await self._change_members(
             "RemoveMember", cluster_pb2.RemoveMemberRequest(name=name)
@@ -496,11 +497,11 @@ class Cluster(Connection):
         | cluster_pb2.PromoteMemberRequest
         | cluster_pb2.RemoveMemberRequest
         | cluster_pb2.TransferLeadershipRequest,
-    ) -> str:
+    ) -> Standing:
         response = await self._caller.call(
             _CLUSTER + method, request, cluster_pb2.ChangeMembersResponse, self._timeout
         )
-        return standing_name(response.standing)
+        return Standing.from_wire(response.standing)
 
     async def ask(self, question: str) -> Answer:
         """Ask the assistant in plain language."""

@@ -2,8 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
-from functools import partial
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -13,28 +12,31 @@ from inventory_client.aio import (
     TIMEOUT_SECONDS_DEFAULT,
     AsyncInventory,
 )
+from inventory_client.enums import Role, Standing
+from inventory_client.errors import UsageError
 from inventory_client.models import (
     Adjusted,
     Answer,
     InventoryStats,
     Item,
     ItemStats,
-    Money,
     Order,
     Placed,
     Reads,
     Status,
     User,
 )
+from inventory_client.money import Money
+from inventory_client.ownership import Ownership, Unpicklable
 
 Result = TypeVar("Result")
 FINISH_SECONDS_MAX = 0.5
 
 
-class Inventory:
+class Inventory(Unpicklable):
     """One user's connection to an inventory; use it as a context manager, from any thread.
 
-    The methods are those of `AsyncInventory`.
+    The methods are those of `AsyncInventory`. The thread starts with the first call.
     """
 
     def __init__(
@@ -48,17 +50,13 @@ class Inventory:
         ignore_proxy: bool = False,
     ) -> None:
         """See `AsyncInventory`."""
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="inventory-client", daemon=True
+        self._inventory = AsyncInventory(
+            address, token, timeout, unary=unary, reads=reads, ignore_proxy=ignore_proxy
         )
-        self._thread.start()
-        try:
-            made = partial(AsyncInventory, unary=unary, reads=reads, ignore_proxy=ignore_proxy)
-            self._inventory = self._wait(_open(partial(made, address, token, timeout)))
-        except ValueError:
-            self._end()
-            raise
+        self._ownership = Ownership()
+        self._turn = threading.Lock()  # nothing is given to the loop after it was closed
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
         """Return the client itself; it connects on first use."""
@@ -75,21 +73,39 @@ class Inventory:
 
     def close(self) -> None:
         """See `AsyncInventory.close`."""
-        if not self._loop.is_closed():
-            self._wait(self._inventory.close())
-            self._wait(_finish())
-            self._end()
+        if self._ownership.is_elsewhere:
+            return
+        with self._turn:
+            loop, thread = self._loop, self._thread
+            self._ownership.is_closed = True
+            self._loop = self._thread = None
+        if loop is not None and thread is not None:
+            asyncio.run_coroutine_threadsafe(self._inventory.close(), loop).result()
+            asyncio.run_coroutine_threadsafe(_finish(), loop).result()
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
 
-    def _end(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+    def _started(self) -> asyncio.AbstractEventLoop:
+        """Return the loop, which the first call starts."""
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(
+                target=self._loop.run_forever, name="inventory-client", daemon=True
+            )
+            self._thread.start()
+        return self._loop
 
     def _wait(self, work: Coroutine[Any, Any, Result]) -> Result:
-        if self._loop.is_closed():
+        try:
+            self._ownership.claim()  # before the lock: a forked child may have got it locked
+            with self._turn:
+                self._ownership.claim()
+                future = asyncio.run_coroutine_threadsafe(work, self._started())
+        except UsageError:
             work.close()
-            raise RuntimeError("this client is closed")
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+            raise
+        return future.result()
 
     def _iterate(self, source: AsyncIterator[Result]) -> Iterator[Result]:
         async def following() -> Result:
@@ -110,12 +126,12 @@ class Inventory:
         """See `AsyncInventory.login`."""
         return self._wait(self._inventory.login(username, password))
 
-    def whoami(self) -> User:
-        """See `AsyncInventory.whoami`."""
-        return self._wait(self._inventory.whoami())
+    def current_user(self) -> User:
+        """See `AsyncInventory.current_user`."""
+        return self._wait(self._inventory.current_user())
 
     def create_user(
-        self, username: str, password: str, role: str, request_id: str | None = None
+        self, username: str, password: str, role: Role, request_id: str | None = None
     ) -> User:
         """See `AsyncInventory.create_user`."""
         return self._wait(self._inventory.create_user(username, password, role, request_id))
@@ -158,9 +174,9 @@ class Inventory:
         """See `AsyncInventory.currency`."""
         return self._wait(self._inventory.currency())
 
-    def get_item(self, item_id: int) -> Item:
-        """See `AsyncInventory.get_item`."""
-        return self._wait(self._inventory.get_item(item_id))
+    def item(self, item_id: int) -> Item:
+        """See `AsyncInventory.item`."""
+        return self._wait(self._inventory.item(item_id))
 
     def add_item(
         self,
@@ -217,9 +233,9 @@ class Inventory:
         """See `AsyncInventory.place_order`."""
         return self._wait(self._inventory.place_order(lines, request_id))
 
-    def get_order(self, order_id: int) -> Order:
-        """See `AsyncInventory.get_order`."""
-        return self._wait(self._inventory.get_order(order_id))
+    def order(self, order_id: int) -> Order:
+        """See `AsyncInventory.order`."""
+        return self._wait(self._inventory.order(order_id))
 
     def orders(self) -> Iterator[Order]:
         """See `AsyncInventory.orders`."""
@@ -237,9 +253,9 @@ class Inventory:
         """See `AsyncInventory.stats`."""
         return self._wait(self._inventory.stats(low_stock_threshold))
 
-    def get_status(self) -> Status:
-        """See `AsyncInventory.get_status`."""
-        return self._wait(self._inventory.get_status())
+    def status(self) -> Status:
+        """See `AsyncInventory.status`."""
+        return self._wait(self._inventory.status())
 
     def checkpoint(self, request_id: str | None = None) -> int:
         """See `AsyncInventory.checkpoint`."""
@@ -249,15 +265,15 @@ class Inventory:
         """See `AsyncInventory.probe`."""
         return self._wait(self._inventory.probe())
 
-    def add_member(self, name: str, address: str) -> str:
+    def add_member(self, name: str, address: str) -> Standing:
         """See `AsyncInventory.add_member`."""
         return self._wait(self._inventory.add_member(name, address))
 
-    def promote_member(self, name: str) -> str:
+    def promote_member(self, name: str) -> Standing:
         """See `AsyncInventory.promote_member`."""
         return self._wait(self._inventory.promote_member(name))
 
-    def remove_member(self, name: str) -> str:
+    def remove_member(self, name: str) -> Standing:
         """See `AsyncInventory.remove_member`."""
         return self._wait(self._inventory.remove_member(name))
 
@@ -268,11 +284,6 @@ class Inventory:
     def ask(self, question: str) -> Answer:
         """See `AsyncInventory.ask`."""
         return self._wait(self._inventory.ask(question))
-
-
-async def _open(make: Callable[[], AsyncInventory]) -> AsyncInventory:
-    """Make the client on the loop that it belongs to."""
-    return make()
 
 
 async def _finish() -> None:

@@ -11,14 +11,18 @@ import grpc.aio
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from inventory.v1 import inventory_pb2
-from wire.channels import authorization, status_of
+from wire.channels import authorization, client_channel, status_of, straight_channel
 from wire.errors import DOMAIN, RETRY_WITH, STALE, reason_of, retry_ms_of, retry_read
 
 from inventory_client.errors import error_of, may_try_again, tells_nothing
+from inventory_client.ownership import Ownership
 
 BACKOFF_SECONDS_MIN = 0.02
 BACKOFF_SECONDS_MAX = 0.5
 RELAXED = (inventory_pb2.CONSISTENCY_BOUNDED_STALENESS, inventory_pb2.CONSISTENCY_STALE)
+CLOSED = status_pb2.Status(
+    code=code_pb2.CANCELLED, message="The client was closed before the answer came."
+)
 
 Response = TypeVar("Response", bound=Message)
 _TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
@@ -71,13 +75,50 @@ def is_token(text: str) -> bool:
     return _TOKEN.fullmatch(text) is not None
 
 
-class Caller:
-    """Calls one channel as one user."""
+def is_cancelled() -> bool:
+    """Tell whether the running task is to end, rather than a call that it awaits."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
-    def __init__(self, channel: grpc.aio.Channel, token: str | None) -> None:
-        """Call as whom `token` speaks for; None: nobody yet."""
-        self._channel = channel
+
+class Caller:
+    """Calls one address as one user, from where its client may be used."""
+
+    def __init__(
+        self,
+        address: str,
+        token: str | None,
+        ownership: Ownership,
+        *,
+        ignore_proxy: bool = False,
+    ) -> None:
+        """Connect on first use. Call as whom `token` speaks for; None: nobody yet."""
+        self._address = address
+        self._connect = straight_channel if ignore_proxy else client_channel
+        self._connected: grpc.aio.Channel | None = None
+        self._closing = asyncio.Event()
+        self.ownership = ownership
         self.token = token
+
+    @property
+    def _channel(self) -> grpc.aio.Channel:
+        """The channel, which belongs to the loop that it is made on."""
+        if self._connected is None:
+            self._connected = self._connect(self._address)
+        return self._connected
+
+    async def close(self) -> None:
+        """End the connection, and with it every call that is under way."""
+        self._closing.set()
+        if self._connected is not None:
+            await self._connected.close()
+
+    async def _is_closed_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._closing.wait()
+        except TimeoutError:
+            return False
 
     async def call(
         self,
@@ -92,6 +133,7 @@ class Caller:
         `request` keeps its bytes through all attempts, and its user: a request id that went out as
         another one would be another mutation. `timeout` is in seconds. `request_id`: a mutation's.
         """
+        self.ownership.enter()
         raw = request if isinstance(request, bytes) else request.SerializeToString()
         multicallable: grpc.aio.UnaryUnaryMultiCallable[bytes, Response]
         multicallable = self._channel.unary_unary(method, response_deserializer=response.FromString)
@@ -106,6 +148,10 @@ class Caller:
                 return await multicallable(raw, timeout=left, metadata=metadata)
             except grpc.aio.AioRpcError as error:
                 status = status_from(error)
+            except asyncio.CancelledError:
+                if not self.ownership.is_closed or is_cancelled():
+                    raise
+                raise error_of(CLOSED, request_id) from None
             pause = pause_seconds(attempt, status)
             if not may_try_again(status) or time.monotonic() + pause >= give_up:
                 # The last attempt may have had little time: what was said before it says more.
@@ -114,7 +160,8 @@ class Caller:
             if tells_nothing(status):
                 told, unanswered = status, True
             attempt += 1
-            await asyncio.sleep(pause)
+            if await self._is_closed_within(pause):
+                raise error_of(CLOSED, request_id)
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:

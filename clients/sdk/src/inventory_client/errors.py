@@ -63,6 +63,13 @@ class OutcomeForgotten(OutcomeUnknown):
     """
 
 
+class UsageError(RuntimeError):
+    """A client was used where it cannot work, and nothing was sent: a fault of the program.
+
+    After it was closed, on another event loop, or in a forked process.
+    """
+
+
 CLOCK_SECONDS_MIN = 60  # by which a clock has to differ from the inventory's to be named
 
 UNKNOWN_CODES = frozenset(

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.type import money_pb2
 from inventory.v1 import assistant_pb2, auth_pb2, cluster_pb2, inventory_pb2
-from wire import money
+
+from inventory_client.enums import MemberRole, Role, Standing
+from inventory_client.money import Money
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,38 +33,6 @@ class Reads:
         options = inventory_pb2.ReadOptions(consistency=inventory_pb2.CONSISTENCY_BOUNDED_STALENESS)
         options.max_staleness.FromTimedelta(max_staleness)
         return cls(options)
-
-
-@dataclass(frozen=True, slots=True)
-class Money:
-    """An amount in whole minor units: `Money("USD", 1250)` is 12.50 dollars."""
-
-    currency: str
-    minor: int
-
-    @classmethod
-    def parse(cls, currency: str, text: str) -> Self:
-        """Read "1,250.00"; raise ValueError on anything else."""
-        return cls(currency, money.parse_minor(text, money.digits_of(currency)))
-
-    @classmethod
-    def from_wire(cls, wire: money_pb2.Money) -> Self:
-        """Read a `google.type.Money`."""
-        code = wire.currency_code
-        return cls(code, money.to_minor(wire, money.digits_of(code)))
-
-    def to_wire(self) -> money_pb2.Money:
-        """Return a `google.type.Money`."""
-        return money.from_minor(self.minor, self.currency, money.digits_of(self.currency))
-
-    def __str__(self) -> str:
-        """Return "USD 1,250.00"."""
-        return f"{self.currency} {self.amount}"
-
-    @property
-    def amount(self) -> str:
-        """The amount without its currency, such as "1,250.00"."""
-        return money.format_minor(self.minor, money.digits_of(self.currency))
 
 
 def _time(wire: Timestamp) -> datetime:
@@ -222,14 +191,14 @@ class User:
 
     id: int
     name: str
-    role: str  # customer, producer, admin or machine
+    role: Role
     disabled: bool
     create_time: datetime
 
     @classmethod
     def from_wire(cls, wire: auth_pb2.User) -> Self:
         """Read a user."""
-        role = auth_pb2.Role.Name(wire.role).removeprefix("ROLE_").lower()
+        role = Role.from_wire(wire.role)
         return cls(wire.id, wire.name, role, wire.disabled, _time(wire.create_time))
 
 
@@ -239,11 +208,6 @@ class StateHash:
 
     index: int
     sha256: str
-
-
-def standing_name(standing: cluster_pb2.MemberStanding.ValueType) -> str:
-    """Return how a member takes part: voter, learner, removed or joining."""
-    return cluster_pb2.MemberStanding.Name(standing).removeprefix("MEMBER_STANDING_").lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +234,7 @@ class Member:
     name: str
     address: str
     reachable: bool
-    role: str  # follower, pre_candidate, candidate, leader; empty when not reachable
+    role: MemberRole
     term: int
     leader: str
     commit_index: int
@@ -279,7 +243,7 @@ class Member:
     pid: int
     version: str
     state_hash: StateHash | None
-    standing: str  # voter, learner, removed, joining; empty when not reachable
+    standing: Standing
     id: int  # its volume's; a member on an empty one has another
     voters: tuple[str, ...]  # by name, as this member knows them
     diverged: str = ""  # why its state keeps it out of service; empty: it does not
@@ -291,13 +255,12 @@ class Member:
     @classmethod
     def from_wire(cls, wire: cluster_pb2.Member) -> Self:
         """Read a member."""
-        role = cluster_pb2.MemberRole.Name(wire.role).removeprefix("MEMBER_ROLE_").lower()
         found, space = wire.state_hash, wire.volume
         return cls(
             wire.name,
             wire.address,
             wire.reachable,
-            role if wire.reachable else "",
+            MemberRole.from_wire(wire.role) if wire.reachable else MemberRole.UNKNOWN,
             wire.term,
             wire.leader,
             wire.commit_index,
@@ -306,7 +269,7 @@ class Member:
             wire.pid,
             wire.version,
             StateHash(found.index, found.sha256) if wire.HasField("state_hash") else None,
-            standing_name(wire.standing) if wire.reachable else "",
+            Standing.from_wire(wire.standing) if wire.reachable else Standing.UNKNOWN,
             wire.id,
             tuple(wire.voters),
             wire.diverged,

@@ -19,7 +19,13 @@ from wire.channels import is_accepted
 from wire.errors import invalid_field
 from wire.outbox import Outbox
 
-from inventory_client.calls import Caller, backoff_seconds, pause_seconds, status_from
+from inventory_client.calls import (
+    Caller,
+    backoff_seconds,
+    is_cancelled,
+    pause_seconds,
+    status_from,
+)
 from inventory_client.errors import error_of, may_try_again, tells_nothing
 
 METHOD = "/inventory.v1.InventoryService/Submit"
@@ -87,6 +93,7 @@ class SubmitStream:
         One that is too long is refused here: a frame that the gateway cannot take would end the
         stream, and with it everybody's.
         """
+        self._caller.ownership.enter()
         if len(raw) > MUTATION_BYTES_MAX:
             too_long = invalid_field("mutation", f"is over {MUTATION_BYTES_MAX} bytes long")
             raise error_of(too_long, request_id)
@@ -163,7 +170,7 @@ class SubmitStream:
             except grpc.aio.AioRpcError as error:
                 status = status_from(error)
             except asyncio.CancelledError:
-                if asyncio.current_task().cancelling():  # type: ignore[union-attr]  # there is one here
+                if is_cancelled():
                     raise
                 status = status_pb2.Status(code=code_pb2.UNAVAILABLE, message="a write failed")
             finally:

@@ -9,6 +9,7 @@
 - `faults`: servers whose unexpected exceptions are INTERNAL with an id, logged and counted.
 - `reflection`: what gRPC tools ask a server about itself.
 - `probes`: the names under which Kubernetes asks a stateless service how it is.
+- `addresses`: how members are named, and where they are found.
 - `settings`: what the services' settings have in common, and how nonsense in them is refused.
 
 The generated stubs are beside this package, under `inventory`.

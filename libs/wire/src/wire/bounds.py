@@ -15,8 +15,8 @@ from inventory.raft.v1 import forward_pb2, log_pb2
 from inventory.v1 import auth_pb2, inventory_pb2
 
 from wire import money, text
+from wire.addresses import is_address, is_name
 from wire.errors import invalid_field
-from wire.settings import is_address, is_name
 
 REQUEST_ID_BYTES_MAX = 64
 NAME_CHARACTERS_MAX = 200

@@ -3,25 +3,12 @@
 Settings are read once, from the environment: each is `INVENTORY_` and its name in capitals.
 """
 
-import re
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-_ADDRESS = re.compile(r"[\w.\-\[\]:]+:\d{1,5}")
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # a DNS label (RFC 1123)
-PORT_MAX = 65_535
-
-
-def is_name(value: str) -> bool:
-    """Tell whether a member may be called so."""
-    return _NAME.fullmatch(value) is not None
-
-
-def is_address(value: str) -> bool:
-    """Tell whether this is host:port; port 0 would be another one at every start."""
-    return bool(_ADDRESS.fullmatch(value)) and 0 < int(value.rpartition(":")[2]) <= PORT_MAX
+from wire.addresses import is_address, is_name
 
 
 def _address(value: str) -> str:

@@ -71,12 +71,12 @@ class Canaries:
 
     async def read(self) -> None:
         """Read who this is, linearizably."""
-        self.reads = await self._try("read", self._inventory.whoami)
+        self.reads = await self._try("read", self._inventory.current_user)
 
     async def learn(self) -> None:
         """Ask the gateway where the members are: some may have joined since the first ones."""
         try:
-            status = await self._as_health(self._inventory.get_status)
+            status = await self._as_health(self._inventory.status)
         except InventoryError:
             return
         self.addresses = {one.name: one.address for one in status.members if one.address}

@@ -66,7 +66,7 @@ class Reader:
         """Ask for everything."""
         with self._turn:
             return Reading(
-                self._ask("status", self._inventory.get_status),
+                self._ask("status", self._inventory.status),
                 self._ask("stats", self._inventory.stats),
             )
 

@@ -88,7 +88,7 @@ def lose_two(release: Release) -> None:
     release.delete_volumes(lost, grace_seconds=0)
 
     def there() -> list[Member]:
-        members = release.watcher.get_status().members
+        members = release.watcher.status().members
         return [one for one in members if one.name in lost and one.reachable]
 
     deadline = time.monotonic() + SECONDS_MAX
@@ -102,7 +102,7 @@ def lose_two(release: Release) -> None:
         assert all(one.standing != "voter" for one in emptied), emptied
         assert all(one.commit_index == 0 for one in emptied), emptied
         time.sleep(POLL_SECONDS)
-    assert not release.watcher.get_status().leader
+    assert not release.watcher.status().leader
     health = release.health()
     assert not any(health["serving"].values()), health
     [finding] = [one for one in health["findings"] if one["kind"] == "volumes_lost"]

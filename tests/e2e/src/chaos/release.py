@@ -136,7 +136,7 @@ class Release:
         deadline = time.monotonic() + SECONDS_MAX
         while time.monotonic() < deadline:
             try:
-                leader = self.watcher.get_status().leader
+                leader = self.watcher.status().leader
             except InventoryError:
                 leader = ""
             if leader:
@@ -235,7 +235,7 @@ class Release:
 
     def member(self, name: str) -> Member:
         """Return a member as the gateway shows it."""
-        return next(one for one in self.watcher.get_status().members if one.name == name)
+        return next(one for one in self.watcher.status().members if one.name == name)
 
     def kill(self, pod: str, signal: str = "KILL") -> None:
         """Signal a pod's processes from outside; SIGKILL is what a crash does."""
@@ -251,7 +251,7 @@ class Release:
             lacking = self._lacking(members)
             if not lacking:
                 try:
-                    found = [one for one in self.watcher.get_status().members if one.reachable]
+                    found = [one for one in self.watcher.status().members if one.reachable]
                 except InventoryError as error:
                     found, lacking = [], str(error)
                 goal = goal or max((one.commit_index for one in found), default=0)

@@ -57,7 +57,7 @@ def check_orders_since(watcher: Inventory, acknowledged: set[int], newest_before
 def check_stock(watcher: Inventory, history: Path, started_with: dict[int, int]) -> None:
     """Stock is what it was, less what was acknowledged; nothing is in doubt any more."""
     taken = moved(history)
-    on_hand = {item: watcher.get_item(item).quantity for item in started_with}
+    on_hand = {item: watcher.item(item).quantity for item in started_with}
     assert on_hand == {item: start - taken[item] for item, start in started_with.items()}
     assert all(quantity >= 0 for quantity in on_hand.values())
 
@@ -67,7 +67,7 @@ def check_hashes(watcher: Inventory) -> str:
     index = watcher.checkpoint()
     deadline = time.monotonic() + SETTLE_SECONDS_MAX
     while time.monotonic() < deadline:
-        members = [member for member in watcher.get_status().members if member.reachable]
+        members = [member for member in watcher.status().members if member.reachable]
         hashes = {
             member.name: member.state_hash
             for member in members

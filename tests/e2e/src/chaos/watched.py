@@ -59,7 +59,7 @@ class Watched:
     def members(self) -> list[Member]:
         """Return the members that answer; none while nobody can be asked."""
         try:
-            status = self.watcher.get_status()
+            status = self.watcher.status()
         except InventoryError:
             return []
         return [

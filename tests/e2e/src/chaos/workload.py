@@ -100,7 +100,7 @@ class Client:
     async def _read(self) -> None:
         item = self._random.choice(self._shop.items)
         line: dict[str, object] = {"client": self._number, "kind": "get", "item": item}
-        await self._attempt(line, lambda: self._inventory.get_item(item), None)
+        await self._attempt(line, lambda: self._inventory.item(item), None)
 
     async def _adjust(self) -> None:
         item, delta = self._random.choice(self._shop.items[:2]), self._random.choice([-2, 1, 3])

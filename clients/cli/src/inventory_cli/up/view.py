@@ -56,7 +56,7 @@ class Watcher:
                     if not is_known:
                         inventory.login("health", self._key)
                     is_known = True
-                    self.status = inventory.get_status()
+                    self.status = inventory.status()
                 except InventoryError as error:
                     self.status, self.trouble = None, str(error)
                     is_known = is_known and not isinstance(error, Unauthenticated)

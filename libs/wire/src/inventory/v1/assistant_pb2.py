@@ -24,13 +24,14 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cinventory/v1/assistant.proto\x12\x0cinventory.v1\"(\n\x14GetPredictionRequest\x12\x10\n\x08question\x18\x01 \x01(\t\"\x1a\n\tAnswerRow\x12\r\n\x05\x63\x65lls\x18\x01 \x03(\t\"\x92\x01\n\x15GetPredictionResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0f\n\x07\x63olumns\x18\x02 \x03(\t\x12%\n\x04rows\x18\x03 \x03(\x0b\x32\x17.inventory.v1.AnswerRow\x12\r\n\x05query\x18\x04 \x01(\t\x12\x10\n\x08revision\x18\x05 \x01(\x03\x12\x12\n\nunderstood\x18\x06 \x01(\x08\x32l\n\x10\x41ssistantService\x12X\n\rGetPrediction\x12\".inventory.v1.GetPredictionRequest\x1a#.inventory.v1.GetPredictionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cinventory/v1/assistant.proto\x12\x0cinventory.v1\"(\n\x14GetPredictionRequest\x12\x10\n\x08question\x18\x01 \x01(\t\"\x1a\n\tAnswerRow\x12\r\n\x05\x63\x65lls\x18\x01 \x03(\t\"\x92\x01\n\x15GetPredictionResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0f\n\x07\x63olumns\x18\x02 \x03(\t\x12%\n\x04rows\x18\x03 \x03(\x0b\x32\x17.inventory.v1.AnswerRow\x12\r\n\x05query\x18\x04 \x01(\t\x12\x10\n\x08revision\x18\x05 \x01(\x03\x12\x12\n\nunderstood\x18\x06 \x01(\x08\x32l\n\x10\x41ssistantService\x12X\n\rGetPrediction\x12\".inventory.v1.GetPredictionRequest\x1a#.inventory.v1.GetPredictionResponseBh\n\x0cinventory.v1B\x0e\x41ssistantProtoP\x01Z\x18inventory/v1;inventoryv1\xaa\x02\x0cInventory.V1\xca\x02\x0cInventory\\V1\xea\x02\rInventory::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'inventory.v1.assistant_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\014inventory.v1B\016AssistantProtoP\001Z\030inventory/v1;inventoryv1\252\002\014Inventory.V1\312\002\014Inventory\\V1\352\002\rInventory::V1'
   _globals['_GETPREDICTIONREQUEST']._serialized_start=46
   _globals['_GETPREDICTIONREQUEST']._serialized_end=86
   _globals['_ANSWERROW']._serialized_start=88

@@ -47,8 +47,8 @@ class AssistantServiceServicer:
     """
 
     def GetPrediction(self, request, context):
-        """A question that is not understood is answered, not refused: `understood` is false and `text`
-        says so, with examples.
+        """Answers a question. One that is not understood is answered too, not refused: `understood` is
+        false and `text` says so, with examples.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,8 +34,8 @@ class AssistantServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AssistantServiceAsyncStub: ...
     GetPrediction: _grpc.UnaryUnaryMultiCallable[_assistant_pb2.GetPredictionRequest, _assistant_pb2.GetPredictionResponse]
-    """A question that is not understood is answered, not refused: `understood` is false and `text`
-    says so, with examples.
+    """Answers a question. One that is not understood is answered too, not refused: `understood` is
+    false and `text` says so, with examples.
     """
 
 @_typing.type_check_only
@@ -44,8 +44,8 @@ class AssistantServiceAsyncStub(AssistantServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetPrediction: _aio.UnaryUnaryMultiCallable[_assistant_pb2.GetPredictionRequest, _assistant_pb2.GetPredictionResponse]  # type: ignore[assignment]
-    """A question that is not understood is answered, not refused: `understood` is false and `text`
-    says so, with examples.
+    """Answers a question. One that is not understood is answered too, not refused: `understood` is
+    false and `text` says so, with examples.
     """
 
 class AssistantServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -57,8 +57,8 @@ class AssistantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _assistant_pb2.GetPredictionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_assistant_pb2.GetPredictionResponse, _abc.Awaitable[_assistant_pb2.GetPredictionResponse]]:
-        """A question that is not understood is answered, not refused: `understood` is false and `text`
-        says so, with examples.
+        """Answers a question. One that is not understood is answered too, not refused: `understood` is
+        false and `text` says so, with examples.
         """
 
 def add_AssistantServiceServicer_to_server(servicer: AssistantServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

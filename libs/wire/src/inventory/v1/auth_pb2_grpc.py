@@ -87,28 +87,28 @@ class AuthServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateUser(self, request, context):
-        """Admins only. Errors: ALREADY_EXISTS (USER_EXISTS).
+        """Admins only. Creates a user. Errors: ALREADY_EXISTS (USER_EXISTS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetPassword(self, request, context):
-        """Admins, and each user for itself. Ends every token of that user.
+        """Admins, and each user for itself. Sets a password, and ends every token of that user.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DisableUser(self, request, context):
-        """Admins only. Ends every token of that user; the id is never used again.
+        """Admins only. Disables a user for good, and ends every token of it; the id is never used again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListUsers(self, request, context):
-        """Admins only, in order of id.
+        """Admins only. Every user, in order of id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -136,14 +136,14 @@ class InventoryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetItem(self, request, context):
-        """Errors: NOT_FOUND (ITEM_NOT_FOUND). A deleted item is found, with its `delete_time`.
+        """One item. Errors: NOT_FOUND (ITEM_NOT_FOUND). A deleted item is found, with its `delete_time`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AddItem(self, request, context):
-        """Producers and admins.
+        """Producers and admins. Adds an item, with what is on hand of it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -189,14 +189,14 @@ class InventoryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PlaceOrder(self, request, context):
-        """Customers and admins. All lines or none.
+        """Customers and admins. Orders several items: all lines or none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetOrder(self, request, context):
-        """Its owner, producers and admins. Errors: NOT_FOUND (ORDER_NOT_FOUND).
+        """One order, for its owner, producers and admins. Errors: NOT_FOUND (ORDER_NOT_FOUND).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -43,9 +43,9 @@ class InventoryServiceStub:
     GetAllItems: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.GetAllItemsRequest, _inventory_pb2.GetAllItemsResponse]
     """Items that are not deleted, page by page (AIP-158)."""
     GetItem: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.GetItemRequest, _inventory_pb2.GetItemResponse]
-    """Errors: NOT_FOUND (ITEM_NOT_FOUND). A deleted item is found, with its `delete_time`."""
+    """One item. Errors: NOT_FOUND (ITEM_NOT_FOUND). A deleted item is found, with its `delete_time`."""
     AddItem: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.AddItemRequest, _inventory_pb2.AddItemResponse]
-    """Producers and admins."""
+    """Producers and admins. Adds an item, with what is on hand of it."""
     UpdateItem: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.UpdateItemRequest, _inventory_pb2.UpdateItemResponse]
     """Producers and admins. Changes what `update_mask` names (AIP-134); a quantity is changed by
     AdjustStock and SetStock alone.
@@ -65,9 +65,9 @@ class InventoryServiceStub:
     Errors: FAILED_PRECONDITION (INSUFFICIENT_STOCK) with requested and available.
     """
     PlaceOrder: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.PlaceOrderRequest, _inventory_pb2.PlaceOrderResponse]
-    """Customers and admins. All lines or none."""
+    """Customers and admins. Orders several items: all lines or none."""
     GetOrder: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.GetOrderRequest, _inventory_pb2.GetOrderResponse]
-    """Its owner, producers and admins. Errors: NOT_FOUND (ORDER_NOT_FOUND)."""
+    """One order, for its owner, producers and admins. Errors: NOT_FOUND (ORDER_NOT_FOUND)."""
     ListOrders: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.ListOrdersRequest, _inventory_pb2.ListOrdersResponse]
     """A customer's own orders; for producers and admins every order. Newest first."""
     GetItemStats: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.GetItemStatsRequest, _inventory_pb2.GetItemStatsResponse]
@@ -101,9 +101,9 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     GetAllItems: _aio.UnaryUnaryMultiCallable[_inventory_pb2.GetAllItemsRequest, _inventory_pb2.GetAllItemsResponse]  # type: ignore[assignment]
     """Items that are not deleted, page by page (AIP-158)."""
     GetItem: _aio.UnaryUnaryMultiCallable[_inventory_pb2.GetItemRequest, _inventory_pb2.GetItemResponse]  # type: ignore[assignment]
-    """Errors: NOT_FOUND (ITEM_NOT_FOUND). A deleted item is found, with its `delete_time`."""
+    """One item. Errors: NOT_FOUND (ITEM_NOT_FOUND). A deleted item is found, with its `delete_time`."""
     AddItem: _aio.UnaryUnaryMultiCallable[_inventory_pb2.AddItemRequest, _inventory_pb2.AddItemResponse]  # type: ignore[assignment]
-    """Producers and admins."""
+    """Producers and admins. Adds an item, with what is on hand of it."""
     UpdateItem: _aio.UnaryUnaryMultiCallable[_inventory_pb2.UpdateItemRequest, _inventory_pb2.UpdateItemResponse]  # type: ignore[assignment]
     """Producers and admins. Changes what `update_mask` names (AIP-134); a quantity is changed by
     AdjustStock and SetStock alone.
@@ -123,9 +123,9 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     Errors: FAILED_PRECONDITION (INSUFFICIENT_STOCK) with requested and available.
     """
     PlaceOrder: _aio.UnaryUnaryMultiCallable[_inventory_pb2.PlaceOrderRequest, _inventory_pb2.PlaceOrderResponse]  # type: ignore[assignment]
-    """Customers and admins. All lines or none."""
+    """Customers and admins. Orders several items: all lines or none."""
     GetOrder: _aio.UnaryUnaryMultiCallable[_inventory_pb2.GetOrderRequest, _inventory_pb2.GetOrderResponse]  # type: ignore[assignment]
-    """Its owner, producers and admins. Errors: NOT_FOUND (ORDER_NOT_FOUND)."""
+    """One order, for its owner, producers and admins. Errors: NOT_FOUND (ORDER_NOT_FOUND)."""
     ListOrders: _aio.UnaryUnaryMultiCallable[_inventory_pb2.ListOrdersRequest, _inventory_pb2.ListOrdersResponse]  # type: ignore[assignment]
     """A customer's own orders; for producers and admins every order. Newest first."""
     GetItemStats: _aio.UnaryUnaryMultiCallable[_inventory_pb2.GetItemStatsRequest, _inventory_pb2.GetItemStatsResponse]  # type: ignore[assignment]
@@ -168,7 +168,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inventory_pb2.GetItemRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_pb2.GetItemResponse, _abc.Awaitable[_inventory_pb2.GetItemResponse]]:
-        """Errors: NOT_FOUND (ITEM_NOT_FOUND). A deleted item is found, with its `delete_time`."""
+        """One item. Errors: NOT_FOUND (ITEM_NOT_FOUND). A deleted item is found, with its `delete_time`."""
 
     @_abc_1.abstractmethod
     def AddItem(
@@ -176,7 +176,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inventory_pb2.AddItemRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_pb2.AddItemResponse, _abc.Awaitable[_inventory_pb2.AddItemResponse]]:
-        """Producers and admins."""
+        """Producers and admins. Adds an item, with what is on hand of it."""
 
     @_abc_1.abstractmethod
     def UpdateItem(
@@ -232,7 +232,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inventory_pb2.PlaceOrderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_pb2.PlaceOrderResponse, _abc.Awaitable[_inventory_pb2.PlaceOrderResponse]]:
-        """Customers and admins. All lines or none."""
+        """Customers and admins. Orders several items: all lines or none."""
 
     @_abc_1.abstractmethod
     def GetOrder(
@@ -240,7 +240,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inventory_pb2.GetOrderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_pb2.GetOrderResponse, _abc.Awaitable[_inventory_pb2.GetOrderResponse]]:
-        """Its owner, producers and admins. Errors: NOT_FOUND (ORDER_NOT_FOUND)."""
+        """One order, for its owner, producers and admins. Errors: NOT_FOUND (ORDER_NOT_FOUND)."""
 
     @_abc_1.abstractmethod
     def ListOrders(
