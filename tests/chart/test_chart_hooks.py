@@ -200,7 +200,8 @@ class TestBesideARelease:
         rest = [one for one in there if one is not secret]
         with pytest.raises(helm.Refused, match=f"has no {lost or 'cluster.key'}"):
             upgraded(tmp_path, [*rest, {**secret, "data": kept}], {})
-        assert upgraded(tmp_path, rest, {"existingSecret": "ours"})
+        ours = {**secret, "metadata": {"name": "ours"}}
+        assert upgraded(tmp_path, [*rest, ours], {"existingSecret": "ours"})
         [same] = of_kind(upgraded(tmp_path, there, {}), "Secret")
         assert same["data"] == secret["data"]
 
