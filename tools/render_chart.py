@@ -32,7 +32,7 @@ helm test inventory --namespace inventory --logs
 
 `values-kind.yaml`, `values-minikube.yaml` and `values-production.yaml` are values for three places.
 `docs/operating.md` says what happens when. `docs/configuration.md` says which settings `extraEnv`
-may add. A value that Kubernetes or a pod would refuse is refused by the chart, with a sentence.
+may add. A value that Kubernetes would refuse is refused by the chart, with a sentence.
 """
 
 

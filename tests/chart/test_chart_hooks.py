@@ -180,6 +180,7 @@ class TestBesideARelease:
             ({"nameOverride": "shop"}, 'makes the members "shop", and they run as "inventory"'),
             ({"initialReplicaCount": 5}, "is 5, and the first start was of 3 members"),
             ({"initialReplicaCount": 2}, "initialReplicaCount is 2"),
+            ({"node": {"persistence": {"size": "8GB"}}}, "take a size of Kubernetes"),
             ({"currency": "EUR"}, "currency is EUR, and the first start made it USD for good"),
         ],
     )

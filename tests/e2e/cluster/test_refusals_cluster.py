@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import kubernetes
 import pytest
@@ -42,7 +43,8 @@ def empty() -> Iterator[Release]:
 @pytest.mark.parametrize(("values", "sentence"), REFUSED)
 def test_a_bad_value_makes_nothing(empty: Release, values: tuple[str, ...], sentence: str) -> None:
     """At once, and no release is left that would have to be removed."""
-    kinds = kubernetes.client.ApiextensionsV1Api().list_custom_resource_definition().items
+    definitions: Any = kubernetes.client.ApiextensionsV1Api().list_custom_resource_definition()
+    kinds = definitions.items
     if "operator" in sentence and any(
         "monitoring.coreos.com" in one.metadata.name for one in kinds
     ):
