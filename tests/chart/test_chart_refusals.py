@@ -304,6 +304,20 @@ def test_common_labels_are_on_every_object_and_every_pod() -> None:
         assert name not in str(pod.owner["spec"].get("volumeClaimTemplates"))
 
 
+def test_a_label_of_one_object_or_part_goes_before_the_common_one() -> None:
+    """Once: a key that is there twice is no YAML."""
+    common = {"commonLabels": {"of": "all"}, "node": {"podLabels": {"of": "node"}}}
+    watched = ("serviceMonitor", "prometheusRule", "dashboards")
+    own = {name: {"enabled": True, "labels": {"of": name}} for name in watched}
+    texts = helm.render(common | own)
+    for name in watched:
+        assert f"of: {name}\n" in texts["monitoring.yaml"]
+    assert "of: all" not in texts["monitoring.yaml"]
+    [members] = [one for one in pods(helm.load(texts["node.yaml"])) if one.lasting]
+    assert members.labels["of"] == "node"
+    assert members.owner["metadata"]["labels"]["of"] == "all"
+
+
 def test_an_objects_text_is_a_template() -> None:
     """What is installed with the release may be called by it, and has its labels."""
     text = {"of": '{{ include "inventory.fullname" . }}'}
