@@ -50,7 +50,8 @@ e2e: install  ## the chart on the cluster of KUBECONFIG, which has inventory:dev
 	INVENTORY_E2E_ALL=$(ALL) INVENTORY_E2E_DOCS=$(DOCS) $(BIN)/pytest -q -s -m cluster \
 	  -o faulthandler_timeout=600 tests/e2e/cluster
 
-manifests: install  ## deploy/k8s from the chart; needs helm
+manifests: install  ## the chart's README and copies, and deploy/k8s from the chart; needs helm
+	$(BIN)/python tools/render_chart.py
 	$(BIN)/python tools/render_manifests.py
 
 BUILDER ?= docker

@@ -27,5 +27,5 @@ helm upgrade --install inventory deploy/helm/inventory --kube-context "$context"
   echo "kind delete cluster --name $cluster" >&2
   exit 1
 }
-helm test inventory --kube-context "$context" --namespace inventory
+helm test inventory --kube-context "$context" --namespace inventory --logs
 echo "Clients know one address: 127.0.0.1:50051. To be rid of it: kind delete cluster --name $cluster"

@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CHART = ROOT / "deploy" / "helm" / "inventory"
 MANIFESTS = ROOT / "deploy" / "k8s"
 NAMESPACE = "render"
+IMAGE = "inventory"  # overlays name the image of a registry
 COMPONENT = "app.kubernetes.io/component"
 HEADER = "# Made from the chart by tools/render_manifests.py.\n"
 
@@ -29,7 +30,7 @@ def chart(*arguments: str, namespace: str = NAMESPACE) -> list[dict[str, Any]]:
     """Return what the chart renders with some values, as plain manifests for any namespace."""
     text = subprocess.run(  # noqa: S603 - our own arguments
         ["helm", "template", "inventory", str(CHART), "--namespace", namespace,  # noqa: S607 - on PATH
-         "--kube-version", "1.34.0", *arguments],
+         "--kube-version", "1.34.0", "--set", f"image.repository={IMAGE}", *arguments],
         check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
     found = [one for one in yaml.safe_load_all(text) if one]

@@ -180,6 +180,7 @@ class TestBesideARelease:
             ({"nameOverride": "shop"}, 'makes the members "shop", and they run as "inventory"'),
             ({"initialReplicaCount": 5}, "is 5, and the first start was of 3 members"),
             ({"initialReplicaCount": 2}, "initialReplicaCount is 2"),
+            ({"node": {"persistence": {"size": "8GB"}}}, "take a size of Kubernetes"),
             ({"currency": "EUR"}, "currency is EUR, and the first start made it USD for good"),
         ],
     )
@@ -200,7 +201,8 @@ class TestBesideARelease:
         rest = [one for one in there if one is not secret]
         with pytest.raises(helm.Refused, match=f"has no {lost or 'cluster.key'}"):
             upgraded(tmp_path, [*rest, {**secret, "data": kept}], {})
-        assert upgraded(tmp_path, rest, {"existingSecret": "ours"})
+        ours = {**secret, "metadata": {"name": "ours"}}
+        assert upgraded(tmp_path, [*rest, ours], {"existingSecret": "ours"})
         [same] = of_kind(upgraded(tmp_path, there, {}), "Secret")
         assert same["data"] == secret["data"]
 

@@ -52,7 +52,26 @@ def test_every_variable_is_one_that_the_service_reads(
 ) -> None:
     """A misspelt name would be silently ignored."""
     known = {f"INVENTORY_{name.upper()}" for name in settings_of(pod, monkeypatch).model_fields}
-    assert environment(pod).keys() <= known
+    added = {one["name"] for one in helm.OWN["extraEnv"]}
+    assert environment(pod).keys() - added <= known
+
+
+def test_every_setting_of_a_service_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the chart itself, or by extraEnv, which a process finds beside what the chart sets."""
+    for pod in pods(helm.objects("default")):
+        if not pod.lasting:
+            continue
+        names = {f"INVENTORY_{name.upper()}" for name in settings_of(pod, monkeypatch).model_fields}
+        unset = sorted(names - environment(pod).keys())
+        extra = [{"name": name, "value": "given"} for name in unset]
+        [given] = [
+            one
+            for one in pods(helm.parsed({pod.component: {"extraEnv": extra}}))
+            if one.name == pod.name
+        ]
+        found = environment(given)
+        assert names <= found.keys()
+        assert {found[name] for name in unset} <= {"given"}
 
 
 @each_service

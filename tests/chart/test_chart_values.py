@@ -2,10 +2,15 @@
 
 import json
 import re
+import subprocess
+import sys
+from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
+import yaml
 from rendered import helm
 from rendered.objects import pods
 
@@ -59,6 +64,44 @@ def test_the_schema_knows_every_value_and_no_other() -> None:
                 closed(inner, f"{where}.{key}")
 
     closed(SCHEMA, "values")
+    whole = {"named", "object"}  # a volume and an object are what Kubernetes makes of them
+    for name, definition in SCHEMA["definitions"].items():
+        if name not in whole:
+            closed(definition, name)
+
+
+def test_the_schema_describes_every_value() -> None:
+    """Each part of it too: the chart's README is made from it, and editors show it."""
+
+    def properties(schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        for name, inner in schema.get("properties", {}).items():
+            yield name, inner
+            yield from properties(inner)
+
+    for schema in (SCHEMA, *SCHEMA["definitions"].values()):
+        for name, one in properties(schema):
+            assert one.get("description"), name
+
+
+def test_the_readme_and_the_copied_files_are_as_made() -> None:
+    """`python tools/render_chart.py` makes them anew."""
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, str(helm.ROOT / "tools" / "render_chart.py"), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_chart_is_whole_by_itself() -> None:
+    """No symbolic link, which Helm warns of; an icon of its own; where it is from."""
+    assert not [path for path in helm.CHART.rglob("*") if path.is_symlink()]
+    chart = yaml.safe_load((helm.CHART / "Chart.yaml").read_text())
+    form, _, content = chart["icon"].partition(",")
+    assert form == "data:image/svg+xml;base64"
+    assert ET.fromstring(b64decode(content)).tag == "{http://www.w3.org/2000/svg}svg"  # noqa: S314 - our own
+    assert chart["home"].startswith("https://")
 
 
 EXAMPLES: dict[str, object] = {  # where another value of the same type would be nonsense
@@ -75,11 +118,36 @@ EXAMPLES: dict[str, object] = {  # where another value of the same type would be
     "log.level": "debug",
     "node.persistence.size": "9Gi",
     "replicaCount": 5,
+    "gateway.service.loadBalancerClass": "example.org/ours",
+    "extraObjects": helm.OWN["extraObjects"],
+    "serviceMonitor.interval": "30s",
+}
+BY_KEY: dict[str, object] = {  # likewise, wherever the key is
+    "affinity": helm.OWN["affinity"],
+    "clients": [{"namespaceSelector": {}}],
+    "extraEnv": helm.OWN["extraEnv"],
+    "extraVolumeMounts": [{"name": "ours", "mountPath": "/ours"}],
+    "extraVolumes": helm.OWN["extraVolumes"],
+    "monitoring": [{"namespaceSelector": {}}],
+    "operators": [{"namespaceSelector": {}}],
+    "podSecurityContext": {"fsGroup": 10002},
+    "resources": {"limits": {"memory": "3Gi"}},
+    "securityContext": {"privileged": False},
+    "to": [{"namespaceSelector": {}}],
+    "tolerations": [{"key": "another", "operator": "Exists"}],
+    "topologySpreadConstraints": helm.OWN["topologySpreadConstraints"],
 }
 SPREADS = {"hard": "soft", "soft": "hard"}
 NEEDED: dict[str, dict[str, Any]] = {  # what must be set for a value to be of use, or to be allowed
     "gateway.service.nodePort": {"gateway": {"service": {"type": "NodePort"}}},
+    "gateway.service.externalTrafficPolicy": {"gateway": {"service": {"type": "NodePort"}}},
+    "gateway.service.loadBalancerClass": {"gateway": {"service": {"type": "LoadBalancer"}}},
+    "gateway.service.loadBalancerSourceRanges": {"gateway": {"service": {"type": "LoadBalancer"}}},
     "serviceAccount.create": {"serviceAccount": {"name": "ours"}},
+    **{
+        f"{part}.extraVolumeMounts": {part: {"extraVolumes": helm.OWN["extraVolumes"]}}
+        for part in ("node", "gateway", "assistant", "health", "metrics")
+    },
 }
 
 
@@ -90,6 +158,8 @@ def another(name: str) -> object:
         known = known[key]
     if name in EXAMPLES:
         return EXAMPLES[name]
+    if (key := name.rpartition(".")[2]) in BY_KEY:
+        return BY_KEY[key]
     match known:
         case "hard" | "soft":
             return SPREADS[known]
@@ -97,8 +167,6 @@ def another(name: str) -> object:
             return not known if isinstance(known, bool) else known + 5
         case str():
             return f"another{known}"
-        case list():
-            return [{"namespaceSelector": {}, "key": "another", "operator": "Exists"}]
         case _:
             return {"another": "one"}
 

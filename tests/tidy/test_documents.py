@@ -126,6 +126,24 @@ def test_every_document_is_reachable_from_the_readme() -> None:
         assert f"docs/{path.name}" in readme, path.name
 
 
+def test_a_member_that_has_diverged_is_restarted_wherever_it_is_told() -> None:
+    """It rebuilds itself then (decision 12): no text has its claim deleted, or has it stopped."""
+    alerts = (ROOT / "deploy" / "monitoring" / "rules.yaml").read_text()
+    findings = (ROOT / "services/health/src/cluster_health/findings.py").read_text()
+    texts = {
+        "alert": alerts.partition("InventoryStateHashesDiffer")[2].partition("- alert:")[0],
+        "findings": findings.partition("def _states_differ")[2].partition("def _no_leader")[0],
+        "runbook": (ROOT / "docs" / "runbooks" / "states-differ.md").read_text(),
+        "operating": (ROOT / "docs" / "operating.md").read_text().partition("s state differs")[2],
+        "command line": (ROOT / "clients/cli/src/inventory_cli/cluster.py").read_text(),
+    }
+    for name, text in texts.items():
+        assert "estart it" in text or "Restart the member" in text, name
+    for name in ("alert", "findings", "runbook"):
+        assert not re.search(r"delete pvc|ebuild|Stop it|empty volume", texts[name]), name
+        assert "o majority" in texts[name], name
+
+
 def test_links_between_documents_lead_somewhere() -> None:
     """Relative links name files that are there."""
     for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / "bench" / "README.md"]:

@@ -115,6 +115,15 @@ def test_a_volume_of_somebody_else_is_refused(tmp_path: Path) -> None:
         check_identity(OWN, replace(OWN, name="node-1"), tmp_path)
 
 
+def test_a_volume_of_another_cluster_names_every_cause(tmp_path: Path) -> None:
+    """The key, and the list of first members: another list makes another id of the same key."""
+    key, names = b"key", ("node-0", "node-1", "node-2")
+    ids = [cluster_id_of(key, names), cluster_id_of(key, names[:1])]
+    began, found = (replace(OWN, cluster_id=one) for one in ids)
+    with pytest.raises(BootstrapRefused, match=r"cluster key and the list of first members \(INV"):
+        check_identity(began, found, tmp_path)
+
+
 CONTENT: dict[str, Any] = {
     "currency": {"code": "USD", "minor_digits": 2},
     "users": [{"name": "Ann", "role": "admin", "password_hash": "$argon2id$…"}],

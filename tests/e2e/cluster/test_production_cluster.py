@@ -110,7 +110,8 @@ def test_it_installs_upgrades_and_tests_itself(production: Release) -> None:
     assert len(nodes_of(release, "node")) == 3
     assert len(nodes_of(release, "health")) == 2
     assert release.watcher.item(item.id).quantity == 3
-    run("helm", "test", NAME, "--namespace", release.namespace, seconds=180)
+    told = run("helm", "test", NAME, "--namespace", release.namespace, "--logs", seconds=180)
+    assert '"quantity": 2' in told
     with Inventory(release.address) as stranger, pytest.raises(Unauthenticated):
         stranger.login("Gayathri", "password1")  # there are no demo users
     after = release.core.read_namespaced_secret(f"{NAME}-keys", release.namespace)

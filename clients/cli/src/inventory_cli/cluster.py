@@ -91,7 +91,7 @@ def problems_of(status: Status) -> list[str]:
         elif member.leader != leader.name:
             problems.append(f"{name} follows {member.leader or 'nobody'}, and {leader.name} leads")
         elif member.diverged:
-            problems.append(f"{name} is out of service: {member.diverged}; rebuild it")
+            problems.append(f"{name} is out of service: {member.diverged}; restart it")
         elif leader.commit_index - member.applied_index > LAG_ENTRIES_MAX:
             behind = leader.commit_index - member.applied_index
             problems.append(f"{name} is {behind} entries behind; wait until it has caught up")

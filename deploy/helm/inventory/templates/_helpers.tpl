@@ -20,11 +20,28 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ include "inventory.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- include "inventory.commonLabels" . }}
+{{- end }}
+
+{{- define "inventory.commonLabels" -}}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{- define "inventory.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "inventory.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- /* The labels that select the pods of one part. Takes the root, the part. */ -}}
+{{- define "inventory.partLabels" -}}
+{{ include "inventory.selectorLabels" (index . 0) }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end }}
+
+{{- define "inventory.membersMax" -}}
+5
 {{- end }}
 
 {{- /* Of a Service whose port `metrics` Prometheus reads. */ -}}
@@ -96,7 +113,14 @@ imagePullSecrets:
 {{- $stays := eq $component "node" }}
 {{- include "inventory.podBasis" $root }}
 topologySpreadConstraints:
-  {{- include "inventory.spread" (list $root $component (ternary 7 $values.replicaCount $stays) $values.spread) | nindent 2 }}
+  {{- with $values.topologySpreadConstraints }}
+  {{- range . }}
+  {{- $counted := dict "matchLabels" (include "inventory.partLabels" (list $root $component) | fromYaml) }}
+  - {{ hasKey . "labelSelector" | ternary . (set (deepCopy .) "labelSelector" $counted) | toYaml | nindent 4 | trim }}
+  {{- end }}
+  {{- else }}
+  {{- include "inventory.spread" (list $root $component (ternary (include "inventory.membersMax" $root) $values.replicaCount $stays) $values.spread) | nindent 2 }}
+  {{- end }}
 {{- $tolerations := $values.tolerations }}
 {{- if not $stays }}
 {{- $tolerations = concat (include "inventory.lostNodeTolerations" $root | fromYamlArray) $tolerations }}
@@ -137,7 +161,7 @@ tolerations:
 labels:
   {{- include "inventory.selectorLabels" $root | nindent 2 }}
   app.kubernetes.io/component: {{ $component }}
-  {{- with omit ((index $root.Values $component).podLabels | default dict) "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" }}
+  {{- with merge (dict) ((index $root.Values $component).podLabels | default dict) ($root.Values.commonLabels | default dict) }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- with (index $root.Values $component).podAnnotations }}
@@ -181,8 +205,8 @@ annotations:
 
 {{- /* Pods of one part on different nodes and, where there are several, in different zones. Takes the
 root, the part, how many there are, and hard or soft. An even spread would allow 2 and 1 on two
-nodes, so hard asks for as many nodes as there are pods. Members are counted as the most that the
-schema allows: their pods must not roll where their number changes. */ -}}
+nodes, so hard asks for as many nodes as there are pods. Members are counted as the most that
+there may be: their pods must not roll where their number changes. */ -}}
 {{- define "inventory.spread" -}}
 {{- $root := index . 0 }}
 {{- $component := index . 1 }}
@@ -197,8 +221,7 @@ schema allows: their pods must not roll where their number changes. */ -}}
   {{- end }}
   labelSelector:
     matchLabels:
-      {{- include "inventory.selectorLabels" $root | nindent 6 }}
-      app.kubernetes.io/component: {{ $component }}
+      {{- include "inventory.partLabels" (list $root $component) | nindent 6 }}
 {{- end }}
 {{- end }}
 

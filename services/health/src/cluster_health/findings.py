@@ -99,7 +99,8 @@ def _states_differ(facts: Facts) -> Iterator[Finding]:
             Severity.CRITICAL,
             f"The state at index {index} is not the same everywhere: {_listed(differ)} "
             f"{'differs' if len(differ) == 1 else 'differ'} from the others.",
-            "Keep every volume. Rebuild the member that differs from the majority.",
+            "Restart the member that differs from the majority: it sets its data aside and joins "
+            "anew. Where no majority agrees, stop the gateways and keep a copy of every volume.",
             "states-differ",
             str(index),
         )
@@ -112,7 +113,7 @@ def _diverged(facts: Facts) -> Iterator[Finding]:
                 "diverged",
                 Severity.CRITICAL,
                 f"{name} took itself out of service: {member.diverged}.",
-                "Keep a copy of its volume, then rebuild it.",
+                "Restart it: it sets its data aside on its volume and joins anew.",
                 "states-differ",
                 name,
             )

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ PEERS: dict[str, dict[str, Any]] = {
     "operators": {"namespaceSelector": {"matchLabels": {"of": "operators"}}},
     "monitoring": {"namespaceSelector": {"matchLabels": {"of": "monitoring"}}},
 }
+BUILT = {"image": {"repository": "inventory"}}  # the chart names no image by itself
 VARIANTS = ("default", "kind", "minikube", "production", "one", "all", "least", "own")
 
 
@@ -105,6 +106,13 @@ OWN: dict[str, Any] = {  # what an operator may hand in, wherever the values hav
         }
     },
     "annotations": {"example.org/of": "ours"},
+    "commonLabels": {"example.org/paid-by": "ours"},
+    "extraEnv": [{"name": "OURS", "value": "ours"}],
+    "extraObjects": [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-ours"}}
+    ],
+    "extraVolumeMounts": [{"name": "ours", "mountPath": "/ours", "readOnly": True}],
+    "extraVolumes": [{"name": "ours", "secret": {"secretName": "ours", "defaultMode": 0o440}}],
     "fullnameOverride": "ours",
     "imagePullSecrets": [{"name": "ours"}],
     "labels": {"example.org/of": "ours"},
@@ -114,6 +122,13 @@ OWN: dict[str, Any] = {  # what an operator may hand in, wherever the values hav
     "priorityClassName": "ours",
     "storageClass": "ours",
     "tolerations": [{"key": "example.org/of", "operator": "Exists", "effect": "NoSchedule"}],
+    "topologySpreadConstraints": [
+        {
+            "topologyKey": "kubernetes.io/hostname",
+            "maxSkew": 1,
+            "whenUnsatisfiable": "ScheduleAnyway",
+        }
+    ],
 }
 
 
@@ -159,7 +174,7 @@ def render(
         return by_template(render_by_program(values, namespace, name))
     with helm_python.Chart.load(CHART) as chart:
         try:
-            made = chart.render(dict(values), name=name, namespace=namespace)
+            made = chart.render(merged(BUILT, values), name=name, namespace=namespace)
         except helm_python.HelmError as error:
             raise Refused(str(error)) from error
     return {path.removeprefix("inventory/templates/"): text for path, text in made.items()}
@@ -170,16 +185,21 @@ def render_by_program(
     namespace: str = NAMESPACE,
     name: str = NAME,
     kubeconfig: Path | None = None,
+    apis: Sequence[str] = (),
 ) -> str:
-    """Render by the helm that is installed, beside what runs in a cluster. Raise Refused."""
+    """Render by the helm that is installed, beside what runs in a cluster. Raise Refused.
+
+    `apis` are kinds that the cluster knows, as group/version/kind; none: there is no cluster.
+    """
     place = ["--namespace", namespace, "--kube-version", KUBERNETES]
+    place += [part for api in apis for part in ("--api-versions", api)]
     environment = {}
     if kubeconfig is not None:
         place.append("--dry-run=server")
         environment["KUBECONFIG"] = str(kubeconfig)
     return run(
         *("helm", "template", name, str(CHART), *place, "--values", "-"),
-        text=json.dumps(values),
+        text=json.dumps(merged(BUILT, values)),
         environment=environment,
     )
 

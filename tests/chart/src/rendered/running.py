@@ -56,6 +56,14 @@ def _answers(running: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
                 for kind, plural in kinds.items()
             ],
         }
+        made |= {
+            f"{path}/namespaces/{helm.NAMESPACE}/{plural}": {
+                "kind": f"{kind}List",
+                "apiVersion": made[path]["groupVersion"],
+                "items": [one for one in running if one["kind"] == kind],
+            }
+            for kind, plural in kinds.items()
+        }
         for one in running:
             if plural := kinds.get(one["kind"]):
                 where = f"{path}/namespaces/{helm.NAMESPACE}/{plural}"

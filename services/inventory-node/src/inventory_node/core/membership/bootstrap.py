@@ -117,7 +117,9 @@ def check_identity(found: Identity, wanted: Identity, folder: Path) -> None:
     if (found.cluster_id, found.name) != (wanted.cluster_id, wanted.name):
         raise BootstrapRefused(
             f"{folder} belongs to member {found.name} of cluster {found.cluster_id}, and this is "
-            f"{wanted.name} of {wanted.cluster_id}; start it on its own volume, with its own key"
+            f"{wanted.name} of {wanted.cluster_id}; start it on its own volume, with the cluster "
+            "key and the list of first members (INVENTORY_NODE_MEMBERS) that the cluster began "
+            "with: its id is made of both"
         )
 
 
