@@ -16,6 +16,10 @@ from chaos.watched import POLL_SECONDS, NotSettled, Watched
 ROOT = Path(__file__).resolve().parents[4]
 COMMAND = (sys.executable, "-m", "inventory_cli", "up", "--demo")
 START_SECONDS_MAX = 60
+ANY_PORTS = {  # beside other systems of this machine
+    f"INVENTORY_UP_{name}_PORT": "0"
+    for name in ("HEALTH", "HEALTH_GRPC", "ASSISTANT", "MEMBERS", "METRICS")
+}
 
 
 def free_port() -> int:
@@ -55,6 +59,7 @@ class Up(Watched):
     def start(self) -> None:
         """Run the supervisor and wait for its line that says ready."""
         places = {"INVENTORY_UP_PORT": str(self.port), "INVENTORY_UP_DATA": str(self.data)}
+        places |= ANY_PORTS
         with self.output.open("w") as output:
             self._process = subprocess.Popen(  # noqa: S603  # our own command
                 self._command,
