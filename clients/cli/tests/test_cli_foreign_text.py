@@ -28,7 +28,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NASTY = "mug [/x] [b] :smile: \x1b[2J\r"
 SHOWN = r"mug [/x] [b] :smile: \x1b[2J\r"
 ITEM = Item(1, NASTY, NASTY, Money("USD", 250), 9, NOW, NOW, None)
-USER = User(1, NASTY, Role.CUSTOMER, False, NOW)  # noqa: FBT003 - not disabled
+USER = User(1, NASTY, Role.ADMIN, False, NOW)  # noqa: FBT003 - not disabled
 MEMBER = Member.from_wire(
     cluster_pb2.Member(
         name=NASTY,

@@ -32,7 +32,7 @@ def ids(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
     def order_item(_: Inventory, item: int, quantity: int, request_id: str | None) -> Placed:
         seen.append(request_id)
         if len(seen) < 3:
-            raise OutcomeUnknown("No answer came.", request_id=request_id or "made-once")
+            raise OutcomeUnknown("No answer came.", request_id=request_id)
         return Placed(item, 9 - quantity, Money("USD", 250), 1)
 
     monkeypatch.setattr(Inventory, "order_item", order_item)
@@ -53,7 +53,9 @@ def test_an_order_without_an_answer_is_sent_again_as_the_same(
 ) -> None:
     """Typed anew it could be ordered twice; so the shell offers to send that very request."""
     enter(monkeypatch, "order", "2", "yes", "y", "exit")
-    assert ids == [None, "made-once", "made-once"]
+    assert len(ids) == 3
+    assert ids[0]
+    assert set(ids) == {ids[0]}
     assert "7 left on hand" in capsys.readouterr().out
 
 
@@ -62,8 +64,8 @@ def test_an_order_without_an_answer_can_be_left_alone(
 ) -> None:
     """Its request id is shown, for later."""
     enter(monkeypatch, "order", "2", "no", "exit")
-    assert ids == [None]
-    assert "--request-id made-once" in capsys.readouterr().err
+    assert len(ids) == 1
+    assert f"--request-id {ids[0]}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("looked_at", ["99", "x"])

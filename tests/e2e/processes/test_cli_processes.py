@@ -1,55 +1,18 @@
 """The command line as its users meet it: a process, its two outputs and its exit status."""
 
-import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from chaos.terminal import Terminal
 from chaos.up import ROOT, Up
 from inventory_cli.commands import app
 from typer.core import TyperGroup, TyperOption
 from typer.main import get_command
 
 pytestmark = pytest.mark.slow
-
-
-class Terminal:
-    """Somebody at the command line, with a home of their own."""
-
-    def __init__(self, address: str, home: Path) -> None:
-        """Talk to a gateway."""
-        self.token = home / "token"
-        self._environment = {
-            "INVENTORY_ADDRESS": address,
-            "INVENTORY_TOKEN_FILE": str(self.token),
-        }
-
-    def run(self, *arguments: str, status: int = 0, text: str = "") -> tuple[str, str]:
-        """Run a command; return stdout and stderr."""
-        done = subprocess.run(  # noqa: S603 - our own command
-            [sys.executable, "-m", "inventory_cli", *arguments],
-            env=os.environ | self._environment,
-            input=text,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == status, f"{arguments}\n{done.stdout}\n{done.stderr}"
-        return done.stdout, done.stderr
-
-    def json(self, *arguments: str) -> object:
-        """Run a command for its JSON."""
-        return json.loads(self.run(*arguments, "--output", "json")[0])
-
-    def login(self, username: str, password: str) -> None:
-        """Log in."""
-        self.run("login", username, "--password-stdin", text=f"{password}\n")
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from typing import Any
 
 import grpc
 import pytest
-from chaos.up import COMMAND, ROOT, Up, free_port, kill
+from chaos.up import ANY_PORTS, COMMAND, ROOT, Up, free_port, kill
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from inventory_client import Inventory
 
@@ -125,6 +125,7 @@ def test_empty_volumes_elect_nobody_and_it_says_so(tmp_path: Path) -> None:
         again = subprocess.Popen(  # noqa: S603 - our own command
             COMMAND,
             env=os.environ
+            | ANY_PORTS
             | {"INVENTORY_UP_DATA": str(running.data), "INVENTORY_UP_PORT": str(running.port)},
             stdout=output,
             stderr=output,

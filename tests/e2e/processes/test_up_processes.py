@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chaos.up import COMMAND, ROOT, Up, free_port, kill
+from chaos.up import ANY_PORTS, COMMAND, ROOT, Up, free_port, kill
 from inventory_cli.up.layout import is_alive
 from inventory_client import Inventory, InventoryError
 
@@ -24,6 +24,7 @@ def up(data: Path, port: int, *arguments: str, status: int = 1) -> str:
     done = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-m", "inventory_cli", "up", "--data", str(data), "--port", str(port),
          *arguments],
+        env=os.environ | ANY_PORTS,
         capture_output=True,
         text=True,
         timeout=60,
@@ -194,7 +195,8 @@ def test_a_full_disk_ends_nothing(tmp_path: Path) -> None:
 def anywhere(tmp_path: Path) -> Iterator[dict[str, str]]:
     """Return a start's environment; whatever was left running is killed in the end."""
     data = tmp_path / "data"
-    yield os.environ | {"INVENTORY_UP_PORT": str(free_port()), "INVENTORY_UP_DATA": str(data)}
+    places = {"INVENTORY_UP_PORT": str(free_port()), "INVENTORY_UP_DATA": str(data)}
+    yield os.environ | ANY_PORTS | places
     for path in (data / "run").glob("*.pid"):
         if is_alive(int(path.read_text())):
             kill(int(path.read_text()))

@@ -1,5 +1,6 @@
 """`inventory`, and `python -m inventory_cli`."""
 
+import signal
 import sys
 
 from inventory_cli.services import SERVICES, services_app
@@ -14,9 +15,11 @@ def main() -> None:
     if SERVICES.intersection(sys.argv[1:2]):
         services_app(prog_name="inventory")
     else:
-        from inventory_cli.commands import app  # noqa: PLC0415 - not where a service starts
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is under way while it loads
+        from inventory_cli import process  # noqa: PLC0415 - not where a service starts
 
-        app()
+        process.main()
 
 
 if __name__ == "__main__":

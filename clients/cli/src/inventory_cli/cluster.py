@@ -7,52 +7,64 @@ from typing import Annotated
 import typer
 from inventory_client import Inventory, Member, Refused, Status
 
-from inventory_cli.session import EXIT_REFUSED, connected
+from inventory_cli import values
+from inventory_cli.session import EXIT_REFUSED, connected, interrupted
 from inventory_cli.terminal import say
 
 LAG_ENTRIES_MAX = 1_000
 RETRY_SECONDS = 0.5
 ELECTION_SECONDS_MAX = 5.0
 ELECTION_POLL_SECONDS = 0.05
+WAIT_SECONDS_MAX = 86_400
 CHANGE_REFUSED = "CHANGE_REFUSED"
 
 cluster_app = typer.Typer(help="Look at the members and change them.", no_args_is_help=True)
-MemberName = Annotated[str, typer.Argument(help="The member's name.")]
+MemberName = Annotated[str, typer.Argument(help="The member's name.", parser=values.member)]
+LOOK = "Look with: inventory status"  # a change of the members has no request id
+
+MEMBER_COLUMNS = ("member", "role", "standing", "term", "commit", "applied", "pid", "address")
+MEMBER_COLUMNS_GOING = ("address", "standing", "applied", "pid", "term", "commit")
 
 
 @cluster_app.command("add")
 def add(
     context: typer.Context,
     name: MemberName,
-    address: Annotated[str, typer.Argument(help="host:port, as the other members reach it.")],
+    address: Annotated[
+        str,
+        typer.Argument(help="host:port, as the other members reach it.", parser=values.address),
+    ],
 ) -> None:
     """Let a running member follow, without a vote (admins)."""
-    with connected(context.obj) as inventory:
+    with connected(context.obj) as inventory, interrupted(LOOK):
         say(f"{name} is a {inventory.add_member(name, address)}", err=True)
 
 
 @cluster_app.command("promote")
 def promote(context: typer.Context, name: MemberName) -> None:
     """Give a member that has caught up a vote (admins)."""
-    with connected(context.obj) as inventory:
+    with connected(context.obj) as inventory, interrupted(LOOK):
         say(f"{name} is a {inventory.promote_member(name)}", err=True)
 
 
 @cluster_app.command("remove")
 def remove(context: typer.Context, name: MemberName) -> None:
     """Let a member take part no longer; its process and its data stay where they are (admins)."""
-    with connected(context.obj) as inventory:
+    with connected(context.obj) as inventory, interrupted(LOOK):
         say(f"{name} is {inventory.remove_member(name)}", err=True)
 
 
 @cluster_app.command("transfer")
 def transfer(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="A voter; without one, the most caught-up.")] = "",
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A voter; without one, the most caught-up.", parser=values.member),
+    ] = None,
 ) -> None:
     """Let another member lead (admins)."""
-    with connected(context.obj) as inventory:
-        inventory.transfer_leadership(name)
+    with connected(context.obj) as inventory, interrupted(LOOK):
+        inventory.transfer_leadership(name or "")
         leader = _elected(inventory)
     say(f"{leader or 'nobody yet'} leads", err=True)
 
@@ -102,7 +114,11 @@ def problems_of(status: Status) -> list[str]:
 def verify(
     context: typer.Context,
     wait: Annotated[
-        float, typer.Option(help="Seconds that the members have to hash their states.", min=1)
+        float,
+        typer.Option(
+            help="Seconds that the members have to hash their states.",
+            parser=values.seconds(1, WAIT_SECONDS_MAX),
+        ),
     ] = 600,
 ) -> None:
     """Let all members hash their states and compare; exit status 1 on a difference (admins)."""
@@ -154,10 +170,12 @@ def differences_of(status: Status, index: int) -> list[str] | None:
 @cluster_app.command("scale-to")
 def scale_to(
     context: typer.Context,
-    count: Annotated[int, typer.Argument(help="How many members are to stay.", min=1)],
+    count: Annotated[
+        int, typer.Argument(help="How many members are to stay.", parser=values.whole(1))
+    ],
 ) -> None:
     """Remove the members with the highest numbers, one at a time, while they still run (admins)."""
-    with connected(context.obj) as inventory:
+    with connected(context.obj) as inventory, interrupted(LOOK):
         for name in surplus_of(inventory.status(), count):
             _remove(inventory, name, context.obj.timeout)
             say(f"{name} is removed", err=True)
@@ -193,6 +211,22 @@ def _remove(inventory: Inventory, name: str, timeout: float) -> None:
             time.sleep(RETRY_SECONDS)
         else:
             return
+
+
+def member_row(member: Member) -> tuple[object, ...]:
+    """Return a member's cells in MEMBER_COLUMNS; None is what nobody knows of a silent one."""
+    if not member.reachable:
+        return (member.name, "unreachable", None, None, None, None, None, member.address)
+    return (
+        member.name,
+        member.role,
+        member.standing,
+        member.term,
+        member.commit_index,
+        member.applied_index,
+        member.pid,
+        member.address,
+    )
 
 
 def _leader(status: Status) -> Member | None:

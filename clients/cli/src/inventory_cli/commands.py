@@ -2,25 +2,38 @@
 
 import sys
 from datetime import timedelta
+from importlib import metadata
+from itertools import islice
 from typing import Annotated
 
 import typer
-from inventory_client import TIMEOUT_SECONDS_MAX, Inventory, Money, Order, Reads, Role
-from rich.prompt import Prompt
-from wire.addresses import is_address
+from inventory_client import TIMEOUT_SECONDS_MAX, Inventory, Money, Reads, Role
 from wire.bounds import STALENESS_MS_MAX
 
-from inventory_cli import session, shell
-from inventory_cli.cluster import cluster_app
-from inventory_cli.output import Output, console, show, show_rows, shown, table, write_json
+from inventory_cli import session, shell, values
+from inventory_cli.cluster import MEMBER_COLUMNS, MEMBER_COLUMNS_GOING, cluster_app, member_row
+from inventory_cli.orders import show_order, show_orders
+from inventory_cli.output import (
+    Output,
+    console,
+    print_answer,
+    print_table,
+    show,
+    show_rows,
+    shown,
+    write_json,
+)
+from inventory_cli.passwords import ask_password, new_password, read_password
 from inventory_cli.services import services_app
-from inventory_cli.session import EXIT_USAGE, Connection, connected
+from inventory_cli.session import EXIT_USAGE, Connection, attempt, connected, done
 from inventory_cli.terminal import say
 from inventory_cli.up.command import up
+from inventory_cli.values import WHOLE_MAX, whole
 
 EPILOG = (
     "Exit status: 0 done; 1 refused; 2 used wrongly; 3 not logged in, or not allowed; "
-    "4 no answer in time, the outcome may be unknown."
+    "4 no answer in time, the outcome may be unknown; 5 done, but the result cannot be written; "
+    "130 and 143 ended by Ctrl-C and SIGTERM."
 )
 
 app = typer.Typer(
@@ -29,7 +42,6 @@ app = typer.Typer(
     epilog=EPILOG,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 item_app = typer.Typer(help="Look at items and keep them.", no_args_is_help=True)
 stock_app = typer.Typer(help="Keep the stock of items.", no_args_is_help=True)
@@ -45,11 +57,22 @@ OutputOption = Annotated[
     Output, typer.Option("--output", "-o", envvar="INVENTORY_OUTPUT", help="How to write results.")
 ]
 RequestId = Annotated[
-    str | None, typer.Option(help="Of an attempt whose outcome is unknown: tries it again.")
+    str | None,
+    typer.Option(
+        parser=values.request_id, help="Of an attempt whose outcome is unknown: tries it again."
+    ),
 ]
-WHOLE_MAX = 2**63 - 1  # what the API has room for; what an inventory allows is less
-ItemId = Annotated[int, typer.Argument(help="The item's id.", min=1, max=WHOLE_MAX)]
-UserId = Annotated[int, typer.Argument(help="The user's id.", min=1, max=WHOLE_MAX)]
+Limit = Annotated[
+    int | None, typer.Option(parser=whole(1), help="Show so many at most.", show_default=False)
+]
+ItemId = Annotated[int, typer.Argument(help="The item's id.", parser=whole(1))]
+UserId = Annotated[int, typer.Argument(help="The user's id.", parser=whole(1))]
+CurrencyOption = Annotated[
+    str | None,
+    typer.Option(
+        help="ISO 4217, such as USD; the inventory's own unless given.", parser=values.currency
+    ),
+]
 NEGATIVE_NUMBERS = {"ignore_unknown_options": True}  # -1 is a number that is too small, no option
 
 ITEM_COLUMNS = {
@@ -59,42 +82,44 @@ ITEM_COLUMNS = {
     "quantity": "quantity",
     "description": "description",
 }
-MEMBER_COLUMNS = {
-    "member": "name",
-    "role": "role",
-    "standing": "standing",
-    "term": "term",
-    "commit": "commit_index",
-    "applied": "applied_index",
-    "pid": "pid",
-    "address": "address",
-}
+
+
+def show_version(*, wanted: bool) -> None:
+    """Write the version and leave."""
+    if wanted:
+        sys.stdout.write(f"inventory {metadata.version('inventory')}\n")
+        raise typer.Exit
 
 
 @app.callback()
 def connection(
     context: typer.Context,
     address: Annotated[
-        str, typer.Option(envvar="INVENTORY_ADDRESS", help="The gateway, host:port.")
+        str,
+        typer.Option(
+            envvar="INVENTORY_ADDRESS", help="The gateway, host:port.", parser=values.address
+        ),
     ] = "127.0.0.1:50051",
     timeout: Annotated[
         float,
         typer.Option(
-            help="Seconds that a call may take, retries included.", min=0.1, max=TIMEOUT_SECONDS_MAX
+            help="Seconds that a call may take, retries included.",
+            parser=values.seconds(0.1, TIMEOUT_SECONDS_MAX),
         ),
     ] = 5.0,
     max_staleness: Annotated[
         float | None,
         typer.Option(
             help="Read a state that may be so many seconds old, from any member; 0: of any age.",
-            min=0,
-            max=STALENESS_MS_MAX / 1_000,
+            parser=values.seconds(0, STALENESS_MS_MAX / 1_000),
         ),
     ] = None,
+    version: Annotated[  # noqa: ARG001 - its callback is what it does
+        bool,
+        typer.Option("--version", help="Show the version.", callback=show_version, is_eager=True),
+    ] = False,
 ) -> None:
     """Take what all commands share."""
-    if not is_address(address):
-        raise typer.BadParameter(f"{address!r} is not host:port", param_hint="--address")
     if max_staleness is None:
         reads = Reads.linearizable()
     elif max_staleness:
@@ -107,16 +132,16 @@ def connection(
 @app.command()
 def login(
     context: typer.Context,
-    username: Annotated[str, typer.Argument(help="Who you are.")],
+    username: Annotated[str, typer.Argument(help="Who you are.", parser=values.words)],
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the password from stdin.")
     ] = False,
 ) -> None:
     """Log in; the token is kept in a file that only you can read."""
     if password_stdin:
-        password = sys.stdin.readline().rstrip("\n")
+        password = read_password()
     elif sys.stdin.isatty():
-        password = Prompt.ask("Password", password=True)
+        password = ask_password("Password")
     else:
         say("inventory: no terminal to ask on; use --password-stdin", err=True)
         raise typer.Exit(EXIT_USAGE)
@@ -144,14 +169,35 @@ def whoami(context: typer.Context, output: OutputOption = Output.TABLE) -> None:
 def item_list(
     context: typer.Context,
     name: Annotated[str, typer.Option(help="Only names that contain this.")] = "",
+    price_min: Annotated[
+        str | None, typer.Option(help="Only at this price or above.", parser=values.amount)
+    ] = None,
+    price_max: Annotated[
+        str | None, typer.Option(help="Only at this price or below.", parser=values.amount)
+    ] = None,
+    quantity_min: Annotated[
+        int | None, typer.Option(help="Only where there are so many or more.", parser=whole(0))
+    ] = None,
+    quantity_max: Annotated[
+        int | None, typer.Option(help="Only where there are so many or fewer.", parser=whole(0))
+    ] = None,
     order_by: Annotated[
         str, typer.Option(help="id, name, price or quantity; ' desc' may follow.")
     ] = "",
+    limit: Limit = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """List the items."""
     with connected(context.obj) as inventory:
-        show_rows(output, ITEM_COLUMNS, inventory.items(name_contains=name, order_by=order_by))
+        found = inventory.items(
+            name_contains=name,
+            price_min=None if price_min is None else money_of(inventory, price_min),
+            price_max=None if price_max is None else money_of(inventory, price_max),
+            quantity_min=quantity_min,
+            quantity_max=quantity_max,
+            order_by=order_by,
+        )
+        show_rows(output, ITEM_COLUMNS, islice(found, limit))
 
 
 @item_app.command("get")
@@ -164,28 +210,33 @@ def item_get(context: typer.Context, item: ItemId, output: OutputOption = Output
 @item_app.command("add")
 def item_add(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="Its name.")],
-    price: Annotated[str, typer.Argument(help="Its price, such as 12.50.")],
-    quantity: Annotated[int, typer.Argument(help="How many there are.", min=0, max=WHOLE_MAX)] = 0,
+    name: Annotated[str, typer.Argument(help="Its name.", parser=values.words)],
+    price: Annotated[str, typer.Argument(help="Its price, such as 12.50.", parser=values.amount)],
+    quantity: Annotated[int, typer.Argument(help="How many there are.", parser=whole(0))] = 0,
     description: Annotated[str, typer.Option(help="Some words about it.")] = "",
-    currency: Annotated[str, typer.Option(help="ISO 4217, such as USD.")] = "USD",
+    currency: CurrencyOption = None,
     request_id: RequestId = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Add an item (producers, admins)."""
-    money = parse_money(currency, price)
     with connected(context.obj) as inventory:
-        show(output, inventory.add_item(name, description, money, quantity, request_id))
+        money = money_of(inventory, price, currency)
+        with attempt(request_id) as chosen:
+            added = inventory.add_item(name, description, money, quantity, chosen)
+    with done(f"item {added.id} was added"):
+        show(output, added)
 
 
 @item_app.command("update")
 def item_update(
     context: typer.Context,
     item: ItemId,
-    name: Annotated[str | None, typer.Option(help="Another name.")] = None,
+    name: Annotated[str | None, typer.Option(help="Another name.", parser=values.words)] = None,
     description: Annotated[str | None, typer.Option(help="Other words.")] = None,
-    price: Annotated[str | None, typer.Option(help="Another price, such as 12.50.")] = None,
-    currency: Annotated[str, typer.Option(help="ISO 4217, such as USD.")] = "USD",
+    price: Annotated[
+        str | None, typer.Option(help="Another price, such as 12.50.", parser=values.amount)
+    ] = None,
+    currency: CurrencyOption = None,
     request_id: RequestId = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -193,11 +244,13 @@ def item_update(
     if name is None and description is None and price is None:
         say("inventory: give --name, --description or --price", err=True)
         raise typer.Exit(EXIT_USAGE)
-    money = None if price is None else parse_money(currency, price)
     with connected(context.obj) as inventory:
-        changed = inventory.update_item(
-            item, name=name, description=description, price=money, request_id=request_id
-        )
+        money = None if price is None else money_of(inventory, price, currency)
+        with attempt(request_id) as chosen:
+            changed = inventory.update_item(
+                item, name=name, description=description, price=money, request_id=chosen
+            )
+    with done(f"item {changed.id} was changed"):
         show(output, changed)
 
 
@@ -209,8 +262,10 @@ def item_delete(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Archive an item (producers, admins); its orders keep it."""
-    with connected(context.obj) as inventory:
-        show(output, inventory.delete_item(item, request_id))
+    with connected(context.obj) as inventory, attempt(request_id) as chosen:
+        deleted = inventory.delete_item(item, chosen)
+    with done(f"item {deleted.id} was deleted"):
+        show(output, deleted)
 
 
 @stock_app.command("adjust", context_settings=NEGATIVE_NUMBERS)
@@ -219,39 +274,44 @@ def stock_adjust(
     item: ItemId,
     delta: Annotated[
         int,
-        typer.Argument(help="How many more; -3 takes three away.", min=-WHOLE_MAX, max=WHOLE_MAX),
+        typer.Argument(help="How many more; -3 takes three away.", parser=whole(-WHOLE_MAX)),
     ],
     request_id: RequestId = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Add to what is on hand, or take from it (producers, admins)."""
-    with connected(context.obj) as inventory:
-        show(output, inventory.adjust_stock(item, delta, request_id))
+    with connected(context.obj) as inventory, attempt(request_id) as chosen:
+        adjusted = inventory.adjust_stock(item, delta, chosen)
+    with done(f"the stock of item {item} was adjusted to {adjusted.on_hand_after}"):
+        show(output, adjusted)
 
 
 @stock_app.command("set", context_settings=NEGATIVE_NUMBERS)
 def stock_set(
     context: typer.Context,
     item: ItemId,
-    quantity: Annotated[int, typer.Argument(help="How many there are.", min=0, max=WHOLE_MAX)],
+    quantity: Annotated[int, typer.Argument(help="How many there are.", parser=whole(0))],
     expect: Annotated[
-        int | None, typer.Option(help="Only if there are this many.", min=0, max=WHOLE_MAX)
+        int | None, typer.Option(help="Only if there are this many.", parser=whole(0))
     ] = None,
     request_id: RequestId = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Set the count (producers, admins)."""
-    with connected(context.obj) as inventory:
-        show(output, inventory.set_stock(item, quantity, expect, request_id))
+    with connected(context.obj) as inventory, attempt(request_id) as chosen:
+        adjusted = inventory.set_stock(item, quantity, expect, chosen)
+    with done(f"the stock of item {item} was set to {adjusted.on_hand_after}"):
+        show(output, adjusted)
 
 
 @app.command(context_settings=NEGATIVE_NUMBERS)
 def order(
     context: typer.Context,
-    item: Annotated[int | None, typer.Argument(help="The item's id.", min=1, max=WHOLE_MAX)] = None,
-    quantity: Annotated[int, typer.Argument(help="How many.", min=1, max=WHOLE_MAX)] = 1,
+    item: Annotated[int | None, typer.Argument(help="The item's id.", parser=whole(1))] = None,
+    quantity: Annotated[int, typer.Argument(help="How many.", parser=whole(1))] = 1,
     line: Annotated[
-        list[str] | None, typer.Option(help="ID:QUANTITY, several times: all of them or none.")
+        list[str] | None,
+        typer.Option(help="ID:QUANTITY, several times: all of them or none."),
     ] = None,
     request_id: RequestId = None,
     output: OutputOption = Output.TABLE,
@@ -260,29 +320,38 @@ def order(
     if (item is None) == (not line):
         say("inventory: give an item and a quantity, or --line ID:QUANTITY", err=True)
         raise typer.Exit(EXIT_USAGE)
-    lines = [parse_line(text) for text in line or []]
+    try:
+        lines = [values.parse_line(text) for text in line or []]
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--line") from error
     with connected(context.obj) as inventory:
         if item is not None:
-            show(output, inventory.order_item(item, quantity, request_id))
+            with attempt(request_id) as chosen:
+                one = inventory.order_item(item, quantity, chosen)
+            with done(f"order {one.order_id} was placed"):
+                show(output, one)
         else:
-            show_order(output, inventory.place_order(lines, request_id))
+            with attempt(request_id) as chosen:
+                several = inventory.place_order(lines, chosen)
+            with done(f"order {several.id} was placed"):
+                show_order(output, inventory, several)
 
 
 @app.command("orders")
 def orders_list(
     context: typer.Context,
     order_id: Annotated[
-        int | None, typer.Argument(help="Show this one, with its lines.", min=1, max=WHOLE_MAX)
+        int | None, typer.Argument(help="Show this one, with its lines.", parser=whole(1))
     ] = None,
+    limit: Limit = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """List your orders, newest first; producers and admins see all."""
-    columns = {"id": "id", "user": "user_id", "total": "total", "time": "create_time"}
     with connected(context.obj) as inventory:
         if order_id is None:
-            show_rows(output, columns, inventory.orders())
+            show_orders(output, inventory, islice(inventory.orders(), limit))
         else:
-            show_order(output, inventory.order(order_id))
+            show_order(output, inventory, inventory.order(order_id))
 
 
 @cluster_app.command("status")
@@ -298,7 +367,8 @@ def status(
     with connected(context.obj) as inventory:
         found = inventory.status()
     if leader_pid:
-        pids = [member.pid for member in found.members if member.name == found.leader]
+        # 0 is no process: `kill 0` ends the caller's own.
+        pids = [one.pid for one in found.members if one.name == found.leader and one.pid]
         if not pids:
             say("inventory: no member leads at the moment; try again", err=True)
             raise typer.Exit(session.EXIT_NO_ANSWER)
@@ -306,7 +376,8 @@ def status(
     elif output is Output.JSON:
         write_json(status_document(found))
     else:
-        show_rows(output, MEMBER_COLUMNS, found.members)
+        rows = [member_row(member) for member in found.members]
+        print_table(MEMBER_COLUMNS, rows, may_go=MEMBER_COLUMNS_GOING)
 
 
 def status_document(found: object) -> dict[str, object]:
@@ -330,14 +401,18 @@ def ask(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Ask in plain language."""
+    text = " ".join(question)
+    if not text.strip():
+        say("inventory: the question is blank", err=True)
+        raise typer.Exit(EXIT_USAGE)
     with connected(context.obj) as inventory:
-        answer = inventory.ask(" ".join(question))
+        answer = inventory.ask(text)
     if output is Output.JSON:
         write_json(answer)
         return
     console().print(shown(answer.text))
     if answer.rows:
-        console().print(table(answer.columns, answer.rows))
+        print_answer(answer.columns, answer.rows)
     if answer.query:
         say(f"understood as: {answer.query}", err=True)
 
@@ -347,12 +422,13 @@ def checkpoint(
     context: typer.Context, request_id: RequestId = None, output: OutputOption = Output.TABLE
 ) -> None:
     """Have every member hash its state at one index (admins); `status -o json` shows the hashes."""
-    with connected(context.obj) as inventory:
-        index = inventory.checkpoint(request_id)
-    if output is Output.JSON:
-        write_json({"index": index})
-    else:
-        say(str(index))
+    with connected(context.obj) as inventory, attempt(request_id) as chosen:
+        index = inventory.checkpoint(chosen)
+    with done(f"a checkpoint was made at index {index}"):
+        if output is Output.JSON:
+            write_json({"index": index})
+        else:
+            say(str(index))
 
 
 @app.command("shell")
@@ -362,36 +438,42 @@ def run_shell(context: typer.Context) -> None:
 
 
 @user_app.command("list")
-def user_list(context: typer.Context, output: OutputOption = Output.TABLE) -> None:
+def user_list(
+    context: typer.Context, limit: Limit = None, output: OutputOption = Output.TABLE
+) -> None:
     """List the users."""
     columns = {"id": "id", "name": "name", "role": "role", "disabled": "disabled"}
     with connected(context.obj) as inventory:
-        show_rows(output, columns, inventory.users())
+        show_rows(output, columns, islice(inventory.users(), limit))
 
 
 @user_app.command("create")
 def user_create(
     context: typer.Context,
-    username: Annotated[str, typer.Argument(help="Its name; never used again.")],
+    username: Annotated[
+        str, typer.Argument(help="Its name; never used again.", parser=values.words)
+    ],
     role: Annotated[str, typer.Argument(help="customer, producer, admin or machine.")],
     request_id: RequestId = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Create a user; the password is asked for, or the first line of stdin."""
     if role not in ("customer", "producer", "admin", "machine"):
-        say(f"inventory: {role!r} is no role; see --help", err=True)
+        say(f"inventory: {values.quoted(role)} is no role; see --help", err=True)
         raise typer.Exit(EXIT_USAGE)
-    password = ask_password()
-    with connected(context.obj) as inventory:
-        show(output, inventory.create_user(username, password, Role(role), request_id))
+    password = new_password()
+    with connected(context.obj) as inventory, attempt(request_id) as chosen:
+        user = inventory.create_user(username, password, Role(role), chosen)
+    with done(f"user {user.id} was created"):
+        show(output, user)
 
 
 @user_app.command("password")
 def user_password(context: typer.Context, user: UserId, request_id: RequestId = None) -> None:
     """Set a user's password; ends every login of that user."""
-    password = ask_password()
-    with connected(context.obj) as inventory:
-        inventory.set_password(user, password, request_id)
+    password = new_password()
+    with connected(context.obj) as inventory, attempt(request_id) as chosen:
+        inventory.set_password(user, password, chosen)
     say("password set; log in again where that user was logged in", err=True)
 
 
@@ -403,47 +485,19 @@ def user_disable(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Disable a user for good."""
-    with connected(context.obj) as inventory:
-        show(output, inventory.disable_user(user, request_id))
+    with connected(context.obj) as inventory, attempt(request_id) as chosen:
+        disabled = inventory.disable_user(user, chosen)
+    with done(f"user {disabled.id} was disabled"):
+        show(output, disabled)
 
 
-def ask_password() -> str:
-    """Ask for a password on a terminal, read a line elsewhere."""
-    if sys.stdin.isatty():
-        return Prompt.ask("New password", password=True)
-    return sys.stdin.readline().rstrip("\n")
-
-
-def show_order(output: Output, placed: Order) -> None:
-    """Write an order and its lines."""
-    if output is Output.JSON:
-        write_json(placed)
-        return
-    show(output, placed)
-    columns = ("item", "quantity", "unit price", "on hand after")
-    rows = [
-        (line.item_id, line.quantity, line.unit_price, line.on_hand_after) for line in placed.lines
-    ]
-    console().print(table(columns, rows))
-
-
-def parse_money(currency: str, text: str) -> Money:
-    """Read a price from the command line; leave with a sentence otherwise."""
+def money_of(inventory: Inventory, amount: str, currency: str | None = None) -> Money:
+    """Read a price in the inventory's currency, or in another one; leave with a sentence."""
     try:
-        return Money.parse(currency, text)
+        return values.parse_price(currency or inventory.currency(), amount)
     except ValueError as error:
         say(f"inventory: {error}", err=True)
         raise typer.Exit(EXIT_USAGE) from error
-
-
-def parse_line(text: str) -> tuple[int, int]:
-    """Read ID:QUANTITY; leave with a sentence otherwise."""
-    item, _, quantity = text.partition(":")
-    whole = all(part.isascii() and part.isdigit() for part in (item, quantity))
-    if not whole or not (1 <= int(item) <= WHOLE_MAX and 1 <= int(quantity) <= WHOLE_MAX):
-        say(f"inventory: {text!r} is not ID:QUANTITY, such as 3:2", err=True)
-        raise typer.Exit(EXIT_USAGE)
-    return int(item), int(quantity)
 
 
 __all__ = ["Inventory", "app"]

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from inventory_cli.terminal import say
-from inventory_cli.up.layout import Currency, UpError, first_state, write_private
+from inventory_cli.up.layout import Currency, UpError, first_state, path_of, write_private
 
 PANEL = "Services, as containers run them; their settings are environment variables"
 
@@ -58,9 +58,14 @@ def health() -> None:
 @services_app.command("bootstrap", rich_help_panel=PANEL)
 def bootstrap(
     keys: Annotated[
-        Path, typer.Option(help="The folder with admin.password, health.key and metrics.key.")
+        Path,
+        typer.Option(
+            help="The folder with admin.password, health.key and metrics.key.", parser=path_of
+        ),
     ],
-    file: Annotated[Path, typer.Option(help="The bootstrap file to write, mode 0600.")],
+    file: Annotated[
+        Path, typer.Option(help="The bootstrap file to write, mode 0600.", parser=path_of)
+    ],
     *,
     demo: Annotated[bool, typer.Option("--demo", help="With demo users and items.")] = False,
     currency: Currency = "USD",

@@ -1,6 +1,7 @@
 """The address of the gateway, and who is logged in there: one token in a file of mode 0600."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,14 +20,21 @@ from inventory_client import (
     Unavailable,
     is_token,
 )
+from inventory_client.aio import new_request_id
 from wire.errors import RETRY_WITH
 
+from inventory_cli.streams import OutputLost
 from inventory_cli.terminal import say
 
 EXIT_REFUSED = 1
 EXIT_USAGE = 2
 EXIT_NOT_ALLOWED = 3
 EXIT_NO_ANSWER = 4
+EXIT_OUTPUT_LOST = 5
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived."""
 
 
 @dataclass(slots=True)
@@ -43,8 +51,26 @@ def token_file() -> Path:
     given = os.environ.get("INVENTORY_TOKEN_FILE")
     if given:
         return Path(given)
-    home = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-    return Path(home) / "inventory" / "token"
+    try:
+        return _below_home("XDG_CONFIG_HOME", ".config") / "token"
+    except RuntimeError as error:
+        said = "this user has no home directory for a token; INVENTORY_TOKEN_FILE names a file"
+        say(f"inventory: {said}", err=True)
+        raise typer.Exit(EXIT_USAGE) from error
+
+
+def state_folder() -> Path | None:
+    """Return where the shell keeps its history, below XDG_STATE_HOME; None without a home."""
+    try:
+        return _below_home("XDG_STATE_HOME", ".local/state")
+    except RuntimeError:
+        return None
+
+
+def _below_home(variable: str, folder: str) -> Path:
+    """Return our own folder in one of the XDG base directories; raise RuntimeError."""
+    given = os.environ.get(variable)
+    return (Path(given) if given else Path.home() / folder) / "inventory"
 
 
 def save_token(token: str) -> Path:
@@ -133,3 +159,37 @@ def connected(connection: Connection, *, as_nobody: bool = False) -> Iterator[In
         except InventoryError as error:
             say(f"inventory: {explain(error, connection.address)}", err=True)
             raise typer.Exit(exit_code(error)) from error
+
+
+@contextmanager
+def interrupted(advice: str) -> Iterator[None]:
+    """Say, where a signal ends a change of which the answer is still out, what that means."""
+    try:
+        yield
+    except (KeyboardInterrupt, Terminated):
+        say(
+            f"inventory: interrupted before the answer came: the outcome is unknown\n{advice}",
+            err=True,
+        )
+        raise
+
+
+@contextmanager
+def attempt(given: str | None) -> Iterator[str]:
+    """Give a mutation its request id, the one that was typed or a fresh one, and send it."""
+    request_id = new_request_id() if given is None else given
+    with interrupted(f"Try again with --request-id {request_id}"):
+        yield request_id
+
+
+@contextmanager
+def done(what: str) -> Iterator[None]:
+    """Write the result of something that was done; where that fails, `what` is told."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OutputLost as lost:
+        raise OutputLost(lost.error, what) from lost
+    except (KeyboardInterrupt, Terminated):
+        say(f"inventory: {what}", err=True)
+        raise

@@ -5,46 +5,37 @@ adds ten and =10 sets the count), order (of the item last looked at), delete, ll
 text), logout, exit.
 """
 
-import re
-import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
-import typer
-from inventory_client import Inventory, InventoryError, Item, Money, OutcomeUnknown, Unauthenticated
-from rich.prompt import Prompt
+from inventory_client import Inventory, InventoryError, Item, OutcomeUnknown, Unauthenticated, User
+from wire.bounds import DESCRIPTION_CHARACTERS_MAX, NAME_CHARACTERS_MAX, QUANTITY_MAX
 
-from inventory_cli.output import console, table
-from inventory_cli.session import Connection, explain
+from inventory_cli.output import print_answer, print_table
+from inventory_cli.prompts import Cancelled, Leave, Prompts, yes_or_no
+from inventory_cli.session import Connection, attempt, explain
 from inventory_cli.terminal import say
+from inventory_cli.values import WHOLE_MAX, parse_price, parse_whole
 
 Result = TypeVar("Result")
 HELP = "commands: get_all, get_item, restock, order, delete, llm, logout, exit"
-DIGITS_MAX = 18
-_QUANTITY = re.compile(rf"(=?)(-?[0-9]{{1,{DIGITS_MAX}}})")
+KEEPERS = ("producer", "admin")
+ROLES = {"restock": KEEPERS, "delete": KEEPERS, "order": ("customer", "admin")}
 
 
-class Leave(Exception):  # noqa: N818 - the wish to leave
-    """The user has had enough."""
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What becomes of a count: `number` more, or `number` in all."""
 
-
-def ask(prompt: str, *, password: bool = False) -> str:
-    """Ask for a line; the end of the input is a wish to leave."""
-    try:
-        if sys.stdin.isatty():
-            return Prompt.ask(prompt, password=password, default="", show_default=False).strip()
-        typer.echo(f"{prompt}: ", nl=False, err=True)
-        line = sys.stdin.readline()
-    except (EOFError, KeyboardInterrupt):
-        raise Leave from None
-    if not line:
-        raise Leave
-    return line.strip()
+    number: int
+    sets: bool
 
 
 class Shell:
     """One user at the prompt.
 
+    - Nobody is asked for the fields of a command that the user's role does not allow.
     - A mutation whose outcome is unknown is sent again under its own request id, or not at all:
       typed anew it could be done twice.
     """
@@ -53,8 +44,9 @@ class Shell:
         """Work on a connection to a gateway at `address`."""
         self._inventory = inventory
         self._address = address
+        self._prompts = Prompts()
         self._last: int | None = None  # the item that was looked at last
-        self._currency = "USD"
+        self._currency = ""  # of the inventory, once it is known
         self._commands: dict[str, Callable[[], None]] = {
             "get_all": self._get_all,
             "get_item": self._get_item,
@@ -68,136 +60,201 @@ class Shell:
     def run(self) -> None:
         """Log in, work, log out, until the user leaves."""
         while True:
-            self._login()
-            self._work()
+            self._work(self._login())
 
-    def _login(self) -> None:
+    def _login(self) -> User:
         while True:
-            username = ask("Username")
-            password = ask("Password", password=True)
             try:
-                user = self._inventory.login(username, password)
+                username = self._prompts.field("Username", str)
+                user = self._inventory.login(username, self._prompts.password("Password"))
+            except Cancelled:
+                raise Leave from None
             except InventoryError as error:
                 self._say(error)
-                continue
-            say(f"Hello {user.name}, you are a {user.role}. {HELP}")
-            return
+            except ValueError as error:
+                say(str(error), err=True)
+            else:
+                say(f"Hello {user.name} ({user.role}). {HELP}")
+                return user
 
-    def _work(self) -> None:
+    def _work(self, user: User) -> None:
         while True:
-            command = ask("inventory").lower()
+            command = self._prompts.command([*self._commands, "logout", "exit"])
             if command == "exit":
                 raise Leave
             if command == "logout":
                 self._last = None
                 return
-            action = self._commands.get(command)
-            if action is None:
+            if command in self._commands:
+                self._do(command, user)
+            else:
                 say(f"{command!r} is not known; {HELP}" if command else HELP, err=True)
-                continue
-            try:
-                action()
-            except InventoryError as error:
-                self._say(error)
-            except ValueError as error:
-                say(str(error), err=True)
+
+    def _do(self, command: str, user: User) -> None:
+        """Do a command; whatever comes of it, the next one can be typed."""
+        roles = ROLES.get(command)
+        if roles is not None and user.role not in roles:
+            allowed = " and ".join(f"{role}s" for role in roles)
+            say(f"{command} is for {allowed}, and {user.name} is a {user.role}", err=True)
+            return
+        try:
+            self._commands[command]()
+        except InventoryError as error:
+            self._say(error)
+        except ValueError as error:
+            say(str(error), err=True)
+        except Cancelled:
+            say(f"{command} is cancelled", err=True)
+        except KeyboardInterrupt:  # while an answer was awaited
+            if not self._prompts.is_terminal:
+                raise
 
     def _say(self, error: InventoryError) -> None:
         known_here = isinstance(error, Unauthenticated)  # the shell itself asks for a login
         say(str(error) if known_here else explain(error, self._address), err=True)
 
-    def _sent(self, send: Callable[[str | None], Result]) -> Result:
+    def _sent(self, send: Callable[[str], Result]) -> Result:
         """Send a mutation under a request id of its own, and again under the same while asked."""
-        request_id = None
+        given = None
         while True:
             try:
-                return send(request_id)
+                with attempt(given) as request_id:
+                    given = request_id
+                    return send(request_id)
             except OutcomeUnknown as unknown:
                 say(str(unknown), err=True)
-                if ask("Send the same request again (yes or no)").lower() not in {"y", "yes"}:
+                if not self._prompts.field("Send the same request again (yes or no)", yes_or_no):
                     raise
-                request_id = unknown.request_id
+
+    def _item_id(self, text: str) -> int:
+        return parse_whole(text, 1, WHOLE_MAX)
 
     def _show(self, items: list[Item]) -> None:
         columns = ("id", "name", "price", "quantity", "description")
         rows = [(i.id, i.name, i.price, i.quantity, i.description) for i in items]
-        console().print(table(columns, rows))
-        self._currency = items[0].price.currency if items else self._currency
+        print_table(columns, rows)
 
     def _get_all(self) -> None:
         self._show(list(self._inventory.items()))
 
     def _get_item(self) -> None:
-        item = self._inventory.item(whole_number(ask("Item id")))
+        item = self._inventory.item(self._prompts.field("Item id", self._item_id))
         self._last = item.id
         self._show([item])
 
     def _restock(self) -> None:
-        given = ask("Item id (blank adds an item)")
-        if not given:
-            name = ask("Name")
-            description = ask("Description")
-            quantity = whole_number(ask("Quantity"))
-            cost = Money.parse(self._currency, ask("Price"))
-            added = self._sent(
-                lambda request_id: self._inventory.add_item(
-                    name, description, cost, quantity, request_id
-                )
+        item = self._prompts.field(
+            "Item id (blank adds an item)", lambda text: self._item_id(text) if text else None
+        )
+        if item is None:
+            self._add()
+        else:
+            self._change(self._present(item))
+
+    def _add(self) -> None:
+        name = self._prompts.field("Name", item_name)
+        description = self._prompts.field("Description", item_description)
+        quantity = self._prompts.field("Quantity", lambda text: parse_whole(text, 0, QUANTITY_MAX))
+        price = self._prompts.field("Price", lambda text: parse_price(self._currency_code(), text))
+        added = self._sent(
+            lambda request_id: self._inventory.add_item(
+                name, description, price, quantity, request_id
             )
-            self._show([added])
-            return
-        item = whole_number(given)
-        quantity_text = ask("Quantity (10 adds ten, =10 sets the count, blank keeps it)")
-        price_text = ask("Price (blank keeps it)")
-        change = _QUANTITY.fullmatch(quantity_text) if quantity_text else None
-        if quantity_text and change is None:
-            raise ValueError(f"{quantity_text!r} is neither 10 nor =10")
-        price = Money.parse(self._currency, price_text) if price_text else None
-        if change is not None:
-            sets, number = change[1], int(change[2])
-            if sets:
-                self._sent(
-                    lambda request_id: self._inventory.set_stock(item, number, None, request_id)
-                )
-            else:
-                self._sent(
-                    lambda request_id: self._inventory.adjust_stock(item, number, request_id)
-                )
+        )
+        self._show([added])
+
+    def _change(self, item: Item) -> None:
+        change = self._prompts.field(
+            "Quantity (10 adds ten, =10 sets the count, blank keeps it)", stock_change
+        )
+        price = self._prompts.field(
+            "Price (blank keeps it)",
+            lambda text: parse_price(self._currency_code(), text) if text else None,
+        )
+        if change is not None and change.sets:
+            number = change.number
+            self._sent(
+                lambda request_id: self._inventory.set_stock(item.id, number, None, request_id)
+            )
+        elif change is not None:
+            delta = change.number
+            self._sent(lambda request_id: self._inventory.adjust_stock(item.id, delta, request_id))
         if price is not None:
             self._sent(
                 lambda request_id: self._inventory.update_item(
-                    item, price=price, request_id=request_id
+                    item.id, price=price, request_id=request_id
                 )
             )
-        self._show([self._inventory.item(item)])
+        self._show([self._inventory.item(item.id)])
+
+    def _present(self, item_id: int) -> Item:
+        """Return an item that is not deleted."""
+        item = self._inventory.item(item_id)
+        if item.delete_time is not None:
+            raise ValueError(f"item {item.id}, {item.name}, is deleted")
+        return item
+
+    def _currency_code(self) -> str:
+        self._currency = self._currency or self._inventory.currency()
+        return self._currency
 
     def _order(self) -> None:
         if self._last is None:
             raise ValueError("look at an item first: get_item")
         item = self._last
-        quantity = whole_number(ask(f"Quantity of item {item}"))
+        quantity = self._prompts.field(
+            f"Quantity of item {item}", lambda text: parse_whole(text, 1, QUANTITY_MAX)
+        )
         placed = self._sent(
             lambda request_id: self._inventory.order_item(item, quantity, request_id)
         )
         say(f"order {placed.order_id}: {placed.total}, {placed.on_hand_after} left on hand")
 
     def _delete(self) -> None:
-        wanted = whole_number(ask("Item id"))
-        item = self._sent(lambda request_id: self._inventory.delete_item(wanted, request_id))
+        wanted = self._present(self._prompts.field("Item id", self._item_id))
+        if not self._prompts.is_sure(f"Delete item {wanted.id}, {wanted.name}"):
+            say("nothing is deleted", err=True)
+            return
+        item = self._sent(lambda request_id: self._inventory.delete_item(wanted.id, request_id))
         say(f"deleted item {item.id}, {item.name}")
 
     def _llm(self) -> None:
-        answer = self._inventory.ask(ask("Question"))
+        question = self._prompts.question("Question")
+        if not question:
+            raise ValueError("the question is blank")
+        answer = self._inventory.ask(question)
         say(answer.text)
         if answer.rows:
-            console().print(table(answer.columns, answer.rows))
+            print_answer(answer.columns, answer.rows)
 
 
-def whole_number(text: str) -> int:
-    """Read a number that the API has room for; raise ValueError with a sentence."""
-    if not text.isascii() or not text.isdigit() or len(text) > DIGITS_MAX:
-        raise ValueError(f"{text!r} is not a whole number of up to {DIGITS_MAX} digits")
-    return int(text)
+def item_name(text: str) -> str:
+    """Read an item's name; raise ValueError with a sentence."""
+    if not 1 <= len(text) <= NAME_CHARACTERS_MAX:
+        raise ValueError(f"a name has 1 to {NAME_CHARACTERS_MAX} characters")
+    return text
+
+
+def item_description(text: str) -> str:
+    """Read an item's description; raise ValueError with a sentence."""
+    if len(text) > DESCRIPTION_CHARACTERS_MAX:
+        raise ValueError(f"a description has up to {DESCRIPTION_CHARACTERS_MAX} characters")
+    return text
+
+
+def stock_change(text: str) -> Change | None:
+    """Read 10, -3 or =10, None of a blank; raise ValueError with a sentence."""
+    if not text:
+        return None
+    try:
+        if text.startswith("="):
+            return Change(parse_whole(text[1:], 0, QUANTITY_MAX), sets=True)
+        number = parse_whole(text, -QUANTITY_MAX, QUANTITY_MAX)
+    except ValueError as error:
+        raise ValueError(f"{error}, or =12") from error
+    if not number:
+        raise ValueError("0 adds nothing; =0 sets the count, blank keeps it")
+    return Change(number, sets=False)
 
 
 def run(connection: Connection) -> int:

@@ -2,7 +2,7 @@
 
 import re
 
-_ADDRESS = re.compile(r"[\w.\-\[\]:]+:\d{1,5}")
+_ADDRESS = re.compile(r"[\w.\-\[\]:]+:\d{1,5}", re.ASCII)
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # a DNS label (RFC 1123)
 PORT_MAX = 65_535
 

@@ -69,7 +69,8 @@ def fill(money: money_pb2.Money, minor: int, digits: int) -> None:
 def parse_minor(text: str, digits: int) -> int:
     """Return "1,299.50" or "1299.5" as minor units; raise MoneyError on anything else.
 
-    Commas stand between groups of three digits, or nowhere.
+    Commas stand between groups of three digits, or nowhere. Zeros behind the currency's decimals
+    are refused too: 1.500 may be meant as 1,500.
     """
     whole, point, decimals = text.strip().partition(".")
     groups = whole.split(",")
@@ -82,9 +83,9 @@ def parse_minor(text: str, digits: int) -> int:
         raise MoneyError(f"{text!r} is not an amount such as 1,299.50")
     if point and not (decimals.isascii() and decimals.isdigit()):
         raise MoneyError(f"{text!r} is not an amount such as 1,299.50")
-    if len(decimals.rstrip("0")) > digits:
-        raise MoneyError(f"{text!r} has more than {digits} decimals")
-    return int(number + decimals[:digits].ljust(digits, "0"))
+    if len(decimals) > digits:
+        raise MoneyError(f"{text!r} has more decimals than its currency, which has {digits}")
+    return int(number + decimals.ljust(digits, "0"))
 
 
 def format_minor(minor: int, digits: int) -> str:

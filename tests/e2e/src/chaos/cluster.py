@@ -12,10 +12,10 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from inventory_cli.up.layout import MEMBERS, Layout, environments
+from inventory_cli.up.ports import ROWS, claim
 from inventory_cli.up.processes import Child
 from inventory_client import InventoryError
 
-from chaos.up import free_port
 from chaos.watched import POLL_SECONDS, SETTLE_SECONDS_MAX, NotSettled, Watched
 
 GATEWAY = "gateway"
@@ -32,11 +32,11 @@ class Cluster(Watched):
         """Prepare below `data`; `settings` are environment variables of every member."""
         super().__init__()
         self._layout = Layout(data)
-        port = free_port()
-        self.address = f"127.0.0.1:{port}"
+        ports = claim(dict.fromkeys(ROWS, 0), {})
+        self.address = f"127.0.0.1:{ports[GATEWAY]}"
         self._lock: TextIO = self._layout.lock()
         self._layout.prepare("USD", demo=True)
-        made = environments(self._layout, port, self._layout.ports())
+        made = environments(self._layout, ports)
         self._children = {
             name: Child(name, made[name], self._layout.run / f"{name}.log", self._lock.fileno())
             for name in (*MEMBERS, GATEWAY)

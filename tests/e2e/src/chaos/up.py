@@ -21,6 +21,10 @@ PROXY_NAMES = ("http_proxy", "https_proxy", "grpc_proxy", "all_proxy")
 PROXIES = dict.fromkeys((*PROXY_NAMES, *map(str.upper, PROXY_NAMES)), PROXY) | {
     "no_proxy": "", "NO_PROXY": "", "no_grpc_proxy": "",
 }  # fmt: skip
+ANY_PORTS = {  # beside other systems of this machine
+    f"INVENTORY_UP_{name}_PORT": "0"
+    for name in ("HEALTH", "HEALTH_GRPC", "ASSISTANT", "MEMBERS", "METRICS")
+}
 
 
 def free_port() -> int:
@@ -66,6 +70,7 @@ class Up(Watched):
     def start(self) -> None:
         """Run the supervisor and wait for its line that says ready."""
         places = {"INVENTORY_UP_PORT": str(self.port), "INVENTORY_UP_DATA": str(self.data)}
+        places |= ANY_PORTS
         with self.output.open("w") as output:
             self._process = subprocess.Popen(  # noqa: S603  # our own command
                 self._command,

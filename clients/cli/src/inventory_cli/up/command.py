@@ -5,21 +5,36 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from inventory_cli.terminal import say
-from inventory_cli.up.layout import PROCESSES, Currency, Layout, UpError, environments, is_free
+from inventory_cli.up import places, ports
+from inventory_cli.up.layout import PROCESSES, Currency, Layout, UpError, environments, path_of
 from inventory_cli.up.pids import PidFiles
 from inventory_cli.up.processes import Child, Children
 from inventory_cli.up.readiness import Readiness
 from inventory_cli.up.view import LineView, LiveView, Watcher
+from inventory_cli.values import whole
 
 TURN_SECONDS = 0.2
 READY_SECONDS_MAX = 60.0
+
+
+def _port(row: ports.Row, words: str) -> Any:  # noqa: ANN401 - what typer makes of it
+    """Return the option for the first port of a row."""
+    name = row.option.removeprefix("--").replace("-", "_").upper()
+    last = ports.PORT_MAX - len(row.names) + 1
+    return typer.Option(
+        row.option,
+        envvar=f"INVENTORY_UP_{name}",
+        help=f"{words} 0: any that is free.",
+        parser=whole(0, last),
+    )
 
 
 def up(
@@ -27,11 +42,24 @@ def up(
     demo: Annotated[
         bool, typer.Option("--demo", help="Begin with demo users and items (first start only).")
     ] = False,
-    port: Annotated[
-        int, typer.Option(envvar="INVENTORY_UP_PORT", help="The gateway's.", min=1, max=65_535)
-    ] = 50_051,
+    port: Annotated[int, _port(ports.GATEWAY, "The gateway's.")] = ports.GATEWAY.first,
+    health_port: Annotated[int, _port(ports.HEALTH, "The health page's.")] = ports.HEALTH.first,
+    health_grpc_port: Annotated[
+        int, _port(ports.HEALTH_GRPC, "Of health by gRPC.")
+    ] = ports.HEALTH_GRPC.first,
+    assistant_port: Annotated[
+        int, _port(ports.ASSISTANT, "The assistant's.")
+    ] = ports.ASSISTANT.first,
+    members_port: Annotated[
+        int, _port(ports.NODES, "The first of three in a row, the members'.")
+    ] = ports.NODES.first,
+    metrics_port: Annotated[
+        int,
+        _port(ports.METRICS, "The first of seven in a row, of the metrics of every process."),
+    ] = ports.METRICS.first,
     data: Annotated[
-        Path, typer.Option(envvar="INVENTORY_UP_DATA", help="Where everything is kept.")
+        Path,
+        typer.Option(envvar="INVENTORY_UP_DATA", help="Where everything is kept.", parser=path_of),
     ] = Path(".inventory"),
     restart: Annotated[
         bool, typer.Option(help="Start a process that died again, after 3 s.")
@@ -40,31 +68,42 @@ def up(
 ) -> None:
     """Run three nodes and all that is around them on this machine, until Ctrl-C."""
     layout = Layout(data.absolute())
+    firsts = {
+        ports.GATEWAY: port,
+        ports.HEALTH: health_port,
+        ports.HEALTH_GRPC: health_grpc_port,
+        ports.ASSISTANT: assistant_port,
+        ports.NODES: members_port,
+        ports.METRICS: metrics_port,
+    }
     try:
         lock = layout.lock()
         with lock:
-            children = _prepare(layout, lock.fileno(), port, currency, demo=demo, restart=restart)
-            _run(layout, port, children)
+            found = ports.claim(firsts, layout.kept_ports())
+            settings = _prepare(layout, found, currency, demo=demo)
+            children = [
+                Child(name, settings[name], layout.run / f"{name}.log", lock.fileno())
+                for name in PROCESSES
+            ]
+            _run(layout, found, Children(children, restart=restart))
     except UpError as error:
         say(f"inventory up: {error}", err=True)
         raise typer.Exit(1) from error
 
 
 def _prepare(
-    layout: Layout, lock: int, port: int, currency: str, *, demo: bool, restart: bool
-) -> Children:
-    if not is_free(port):
-        raise UpError(f"port {port} is taken; give another one with --port")
+    layout: Layout, found: Mapping[str, int], currency: str, *, demo: bool
+) -> dict[str, dict[str, str]]:
+    """Make what is missing below the data directory; return every process's settings."""
     try:
         layout.prepare(currency, demo=demo)
-        settings = environments(layout, port, layout.ports())
+        layout.keep_ports(found)
     except OSError as error:
         raise UpError(f"the data directory {layout.data} cannot be written: {error}") from error
-    children = [Child(name, settings[name], layout.run / f"{name}.log", lock) for name in PROCESSES]
-    return Children(children, restart=restart)
+    return environments(layout, found)
 
 
-def _run(layout: Layout, port: int, children: Children) -> None:
+def _run(layout: Layout, found: Mapping[str, int], children: Children) -> None:
     """Run until a signal ends it."""
     stopped = threading.Event()
 
@@ -76,8 +115,8 @@ def _run(layout: Layout, port: int, children: Children) -> None:
         signal.signal(number, stop)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it: it goes on
         signal.signal(signal.SIGHUP, stop)
-    address = f"127.0.0.1:{port}"
-    ready = f"ready: try `inventory --address {address} {layout.login()}`"
+    address = f"127.0.0.1:{found['gateway']}"
+    ready = f"ready: try `inventory --address {address} {places.login(layout)}`"
     watcher = Watcher(address, layout.secret("health.key"))
     heading = f"inventory at {address}, data in {layout.data}"
     view = LiveView(children, heading) if sys.stdout.isatty() else LineView(children, heading)
@@ -89,6 +128,8 @@ def _run(layout: Layout, port: int, children: Children) -> None:
         ending.callback(watcher.wait)
         ending.callback(children.stop)
         ending.callback(watcher.end)
+        for line in places.lines(layout, found):
+            view.say(line)
         children.start()
         watcher.start()
         _watch(ready, children, watcher, view, pids, stopped)
@@ -117,7 +158,6 @@ def _watch(
         readiness.look(watcher.status, time.monotonic())
         if readiness.is_ready and not was_ready:
             view.say(ready)
-            view.say(f"how it is: http://{children.page}/")
         elif not readiness.is_ready and time.monotonic() - began > READY_SECONDS_MAX:
             words = "; ".join(f"{c.name}: {c.last_words()}" for c in children.children)
             raise UpError(f"{_obstacle(watcher)} after {READY_SECONDS_MAX:.0f} s: {words}")

@@ -3,14 +3,13 @@
 DATA/keys holds secrets, each in a file of mode 0600: `cluster.key` (members and gateway),
 `token.key` (signs tokens), `admin.password`, and the keys of the machine users `health` and
 `metrics`. DATA/bootstrap.json is the first state. DATA/node-N is one member's own. DATA/run holds
-logs, and the ports that were chosen once.
+logs, process ids, and the ports of the last start.
 """
 
 import fcntl
 import json
 import os
 import secrets
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from wire.money import digits_of, is_currency
 
 MEMBERS = ("node-0", "node-1", "node-2")
 PROCESSES = (*MEMBERS, "gateway", "assistant", "metrics", "health")
+PAGE = "health/page"
 MACHINES = ("health", "metrics")
 KIB_PER_HASH = 19_456
 PASSES_PER_HASH = 2
@@ -42,6 +42,13 @@ DEMO_ITEMS = (
 
 class UpError(Exception):
     """Why the system cannot be started, in one line."""
+
+
+def path_of(text: object) -> object:
+    """Read a path from the command line; an empty one is no name for the current folder."""
+    if text == "":
+        raise typer.BadParameter("it is empty; . is the current folder")
+    return Path(text) if isinstance(text, str) else text
 
 
 def _is_currency(code: str) -> str:
@@ -73,7 +80,7 @@ class Layout:
 
     @property
     def run(self) -> Path:
-        """Logs and ports."""
+        """Logs, process ids and ports."""
         return self.data / "run"
 
     @property
@@ -154,34 +161,17 @@ class Layout:
             if not (self.keys / name).exists():
                 write_private(self.keys / name, secrets.token_urlsafe(32) + "\n")
 
-    def login(self) -> str:
-        """Return how somebody logs in whom the first state has: who was there at the first start.
+    def kept_ports(self) -> dict[str, int]:
+        """Return the ports of the last start by their names, as far as they can be read."""
+        try:
+            kept: dict[str, int] = json.loads((self.run / "ports.json").read_text())
+        except (OSError, ValueError):  # the file is written anew by this start
+            return {}
+        return kept
 
-        Not what this start was asked for: `--demo` adds nothing to data that are there.
-        """
-        users = json.loads(self.bootstrap.read_text())["users"]
-        name = DEMO_USERS[0][0]
-        if any(user["name"] == name for user in users):
-            return f"login {name}"
-        return f"login admin --password-stdin < {self.keys / 'admin.password'}"
-
-    def ports(self) -> dict[str, int]:
-        """Return the ports behind the gateway; chosen once, so that members find each other."""
-        path = self.run / "ports.json"
-        wanted = (
-            *MEMBERS,
-            "assistant",
-            "health",
-            "health/page",
-            *(metrics_of(name) for name in PROCESSES),
-        )
-        if path.exists():
-            kept: dict[str, int] = json.loads(path.read_text())
-            if all(name in kept and is_free(kept[name]) for name in wanted):
-                return kept
-        chosen = dict(zip(wanted, free_ports(len(wanted)), strict=True))
-        write_private(path, json.dumps(chosen))
-        return chosen
+    def keep_ports(self, ports: Mapping[str, int]) -> None:
+        """Keep the ports of this start, for whoever looks for them; raise OSError."""
+        write_private(self.run / "ports.json", json.dumps(ports))
 
 
 def first_state(secret: Callable[[str], str], currency: str, *, demo: bool) -> dict[str, object]:
@@ -238,36 +228,14 @@ def write_private(path: Path, text: str) -> None:
     partial.replace(path)
 
 
-def free_ports(count: int) -> list[int]:
-    """Return loopback ports that nobody listens on at this moment."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
-
-
-def is_free(port: int) -> bool:
-    """Tell whether nobody listens on a loopback port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
-
-
 def metrics_of(process: str) -> str:
     """Return the name of the port on which a process serves its metrics."""
     return f"{process}/metrics"
 
 
-def environments(layout: Layout, port: int, ports: Mapping[str, int]) -> dict[str, dict[str, str]]:
+def environments(layout: Layout, ports: Mapping[str, int]) -> dict[str, dict[str, str]]:
     """Return the settings of every process, by its name."""
+    gateway = f"127.0.0.1:{ports['gateway']}"
     members = ",".join(f"{name}=127.0.0.1:{ports[name]}" for name in MEMBERS)
     cluster_key = str(layout.keys / "cluster.key")
     made = {
@@ -283,7 +251,7 @@ def environments(layout: Layout, port: int, ports: Mapping[str, int]) -> dict[st
         for name in MEMBERS
     }
     made["gateway"] = {
-        "INVENTORY_GATEWAY_LISTEN": f"127.0.0.1:{port}",
+        "INVENTORY_GATEWAY_LISTEN": gateway,
         "INVENTORY_GATEWAY_MEMBERS": members,
         "INVENTORY_CLUSTER_KEY_FILE": cluster_key,
         "INVENTORY_TOKEN_KEY_FILE": str(layout.keys / "token.key"),
@@ -291,17 +259,17 @@ def environments(layout: Layout, port: int, ports: Mapping[str, int]) -> dict[st
     }
     made["assistant"] = {
         "INVENTORY_ASSISTANT_LISTEN": f"127.0.0.1:{ports['assistant']}",
-        "INVENTORY_ASSISTANT_GATEWAY": f"127.0.0.1:{port}",
+        "INVENTORY_ASSISTANT_GATEWAY": gateway,
     }
     made["metrics"] = {
-        "INVENTORY_METRICS_GATEWAY": f"127.0.0.1:{port}",
+        "INVENTORY_METRICS_GATEWAY": gateway,
         "INVENTORY_METRICS_KEY_FILE": str(layout.keys / "metrics.key"),
     }
     made["health"] = {
         "INVENTORY_HEALTH_LISTEN": f"127.0.0.1:{ports['health']}",
-        "INVENTORY_HEALTH_HTTP_LISTEN": f"127.0.0.1:{ports['health/page']}",
+        "INVENTORY_HEALTH_HTTP_LISTEN": f"127.0.0.1:{ports[PAGE]}",
         "INVENTORY_HEALTH_MEMBERS": members,
-        "INVENTORY_HEALTH_GATEWAY": f"127.0.0.1:{port}",
+        "INVENTORY_HEALTH_GATEWAY": gateway,
         "INVENTORY_HEALTH_ASSISTANT": f"127.0.0.1:{ports['assistant']}",
         "INVENTORY_HEALTH_KEY_FILE": str(layout.keys / "health.key"),
         "INVENTORY_HEALTH_REPLICAS": str(len(MEMBERS)),

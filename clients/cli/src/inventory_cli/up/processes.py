@@ -93,12 +93,6 @@ class Children:
     restart: bool = True
     notes: list[str] = field(default_factory=list)  # what happened, to be shown
 
-    @property
-    def page(self) -> str:
-        """Where the health of them all is shown, host:port."""
-        every = (child.environment.get("INVENTORY_HEALTH_HTTP_LISTEN") for child in self.children)
-        return next(filter(None, every), "")
-
     def start(self) -> None:
         """Start all."""
         for child in self.children:

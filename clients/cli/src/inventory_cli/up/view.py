@@ -110,8 +110,8 @@ class LiveView:
         self._live.update(Group(shown(self._heading), table, *lines), refresh=True)
 
     def say(self, line: str) -> None:
-        """Keep a line in the heading."""
-        self._heading = f"{self._heading}\n{line}"
+        """Write a line above the table, where it scrolls away."""
+        self._live.console.print(shown(line), soft_wrap=True)
 
     def close(self) -> None:
         """Leave the last table on the terminal, if that is still there."""
