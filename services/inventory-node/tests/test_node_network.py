@@ -218,28 +218,38 @@ class TestMessages:
 
         run(scenario)
 
+    @pytest.mark.parametrize(
+        "error",
+        [
+            asyncio.InvalidStateError("the call is over"),
+            grpc.aio.AioRpcError(
+                grpc.StatusCode.INTERNAL, grpc.aio.Metadata(), grpc.aio.Metadata(), "from Core"
+            ),
+        ],
+        ids=["told as a call that is over", "told as a failure of gRPC"],
+    )
     def test_a_refusal_that_is_quicker_than_the_first_write_is_one(
-        self, monkeypatch: pytest.MonkeyPatch
+        self, error: Exception, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The write fails as one on a call that is over; why it is over is still told."""
+        """The write fails, and the call ends with whatever gRPC makes of that."""
 
         class Refused:
             async def write(self, _: peer_pb2.PeerFrame) -> None:
-                raise asyncio.InvalidStateError("the call is over")
+                raise error
 
             async def code(self) -> grpc.StatusCode:
-                return grpc.StatusCode.UNAUTHENTICATED
+                return grpc.StatusCode.INTERNAL
 
             async def details(self) -> str:
-                return "wrong key"
+                return "from Core"
 
             def cancel(self) -> bool:
                 return False
 
         async def scenario() -> None:
-            async with serving() as side, calling(side) as (_, peer, _):
+            async with serving() as side, calling(side, key="guess") as (_, peer, _):
                 monkeypatch.setattr(peer.stub, "Deliver", lambda **_: Refused())
-                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                with pytest.raises(grpc.aio.AioRpcError, match="wrong key") as caught:
                     await peer._stream()
                 assert peer._broken(caught.value) == peers_module.REFUSED_SECONDS
 
