@@ -4,7 +4,6 @@ import shutil
 import signal
 import socket
 import sqlite3
-import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -13,7 +12,8 @@ from typing import Any
 
 import grpc
 import pytest
-from chaos.nodes import NAMES, POLL_SECONDS, SECONDS_MAX, STOCK, VOTER, Nodes, free_ports
+from chaos.nodes import NAMES, POLL_SECONDS, SECONDS_MAX, STOCK, VOTER, Nodes
+from chaos.ports import free_port
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from inventory.raft.v1 import (
     forward_pb2,
@@ -207,11 +207,11 @@ def test_a_start_waits_for_the_process_before_it(nodes: Nodes) -> None:
     with Nodes(nodes.folder) as others:
         others.addresses = nodes.addresses
         waits = others.start("node-0", INVENTORY_NODE_LOCK_SECONDS="3600")
-        with pytest.raises(subprocess.TimeoutExpired):
-            waits.wait(timeout=1)
+        until_said(others, "node-0", "waits_for_data_directory")
         waits.terminate()
         assert waits.wait(timeout=SECONDS_MAX) == 0
         others.start("node-0", INVENTORY_NODE_LOCK_SECONDS="3600")
+        until_said(others, "node-0", "waits_for_data_directory", times=2)
         nodes.kill("node-0")
         others.until_standing("node-0", VOTER)
         nodes.order("two")
@@ -267,7 +267,7 @@ def test_members_with_different_lists_do_not_begin(nodes: Nodes) -> None:
 
 def test_health_and_metrics_show_the_member(nodes: Nodes) -> None:
     """Three names of gRPC health, and what Prometheus reads."""
-    [port] = free_ports(1)
+    port = free_port()
     nodes.start("node-0", INVENTORY_METRICS_LISTEN=f"127.0.0.1:{port}")
     with grpc.insecure_channel(nodes.addresses["node-0"]) as channel:
         health = health_pb2_grpc.HealthStub(channel)
@@ -335,6 +335,15 @@ def until_view(
             return member
         time.sleep(POLL_SECONDS)
     raise AssertionError(f"{nodes.view(name)}\n{nodes.said(name)}")
+
+
+def until_said(nodes: Nodes, name: str, word: str, times: int = 1) -> None:
+    """Wait until a member, which runs on, has logged something so often."""
+    deadline = time.monotonic() + SECONDS_MAX
+    while nodes.said(name).count(word) < times:
+        assert time.monotonic() < deadline, nodes.said(name)
+        assert nodes.processes[name].poll() is None, nodes.said(name)
+        time.sleep(POLL_SECONDS)
 
 
 def until_unready(nodes: Nodes, name: str) -> None:
@@ -419,7 +428,7 @@ class TestLeaving:
     def lose(self, nodes: Nodes, name: str, witness: str) -> None:
         """Kill a member, and wait until another has noticed: its sockets were closed."""
         nodes.kill(name)
-        self.until_said(nodes, witness, "peer_lost")
+        until_said(nodes, witness, "peer_lost")
 
     def one_that_is_needed(self, nodes: Nodes) -> str:
         """Kill a follower and ask the other one to stop; return its name."""
@@ -427,14 +436,6 @@ class TestLeaving:
         self.lose(nodes, away, leaving)
         nodes.processes[leaving].terminate()
         return leaving
-
-    def until_said(self, nodes: Nodes, name: str, word: str) -> None:
-        """Wait until a member, which runs on, has logged something."""
-        deadline = time.monotonic() + SECONDS_MAX
-        while word not in nodes.said(name):
-            assert time.monotonic() < deadline
-            assert nodes.processes[name].poll() is None, nodes.said(name)
-            time.sleep(POLL_SECONDS)
 
     @pytest.mark.parametrize("leads", [True, False], ids=["the leader", "a follower"])
     def test_one_that_is_needed_waits_for_the_one_that_is_away(
@@ -449,7 +450,7 @@ class TestLeaving:
         leaving = leader if leads else follower
         self.lose(nodes, away, leaving)
         nodes.processes[leaving].terminate()
-        self.until_said(nodes, leaving, "leaves_later")
+        until_said(nodes, leaving, "leaves_later")
         until_unready(nodes, leaving)
         assert nodes.order("two").on_hand_after == STOCK - 2
         nodes.start(away, INVENTORY_NODE_LEAVE_SECONDS="3600")
@@ -467,7 +468,7 @@ class TestLeaving:
         """Whoever sends it knows better."""
         self.start_all(nodes, "3600")
         leaving = self.one_that_is_needed(nodes)
-        self.until_said(nodes, leaving, "leaves_later")
+        until_said(nodes, leaving, "leaves_later")
         nodes.processes[leaving].terminate()
         assert nodes.processes[leaving].wait(timeout=SECONDS_MAX) == 0
 
@@ -492,7 +493,7 @@ class TestLeaving:
             assert time.monotonic() < deadline
             time.sleep(POLL_SECONDS)
         [second] = set(two) - {first}
-        self.until_said(nodes, second, "leaves_later")
+        until_said(nodes, second, "leaves_later")
         assert nodes.order("two").on_hand_after == STOCK - 2
         nodes.start(first, INVENTORY_NODE_LEAVE_SECONDS="3600")
         assert nodes.processes[second].wait(timeout=SECONDS_MAX) == 0

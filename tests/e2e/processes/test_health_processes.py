@@ -16,7 +16,8 @@ from typing import Any
 
 import grpc
 import pytest
-from chaos.up import COMMAND, ROOT, Up, free_port, kill
+from chaos.ports import free_port
+from chaos.up import COMMAND, ROOT, Up, kill
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from inventory_client import Inventory
 

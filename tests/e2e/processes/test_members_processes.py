@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chaos.up import Up, free_port
+from chaos.ports import free_port
+from chaos.up import Up
 from inventory_client import Inventory, Refused
 
 pytestmark = pytest.mark.slow

@@ -14,7 +14,8 @@ from typing import Any
 
 import grpc
 import pytest
-from chaos.up import ROOT, Up, free_port
+from chaos.ports import free_port
+from chaos.up import ROOT, Up
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from inventory.v1 import assistant_pb2, assistant_pb2_grpc
 from inventory_client import Inventory, Unavailable

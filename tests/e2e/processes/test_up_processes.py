@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chaos.up import COMMAND, ROOT, Up, free_port, kill
+from chaos.ports import free_port
+from chaos.up import COMMAND, ROOT, Up, kill
 from inventory_cli.up.layout import is_alive
 from inventory_client import Inventory, InventoryError
 

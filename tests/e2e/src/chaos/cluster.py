@@ -15,7 +15,8 @@ from inventory_cli.up.layout import MEMBERS, Layout, environments
 from inventory_cli.up.processes import Child
 from inventory_client import InventoryError
 
-from chaos.up import free_port
+from chaos.ports import free_port
+from chaos.up import reserve_ports
 from chaos.watched import POLL_SECONDS, SETTLE_SECONDS_MAX, NotSettled, Watched
 
 GATEWAY = "gateway"
@@ -36,7 +37,7 @@ class Cluster(Watched):
         self.address = f"127.0.0.1:{port}"
         self._lock: TextIO = self._layout.lock()
         self._layout.prepare("USD", demo=True)
-        made = environments(self._layout, port, self._layout.ports())
+        made = environments(self._layout, port, reserve_ports(self._layout))
         self._children = {
             name: Child(name, made[name], self._layout.run / f"{name}.log", self._lock.fileno())
             for name in (*MEMBERS, GATEWAY)

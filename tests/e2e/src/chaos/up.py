@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,18 +10,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from inventory_cli.up.layout import Layout
+
+from chaos.ports import free_port, reserve
 from chaos.watched import POLL_SECONDS, NotSettled, Watched
 
 ROOT = Path(__file__).resolve().parents[4]
 COMMAND = (sys.executable, "-m", "inventory_cli", "up", "--demo")
 START_SECONDS_MAX = 60
-
-
-def free_port() -> int:
-    """Return a loopback port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Up(Watched):
@@ -54,6 +49,7 @@ class Up(Watched):
 
     def start(self) -> None:
         """Run the supervisor and wait for its line that says ready."""
+        reserve_ports(Layout(self.data))
         places = {"INVENTORY_UP_PORT": str(self.port), "INVENTORY_UP_DATA": str(self.data)}
         with self.output.open("w") as output:
             self._process = subprocess.Popen(  # noqa: S603  # our own command
@@ -100,6 +96,15 @@ class Up(Watched):
     def words(self) -> str:
         """Return what the supervisor said."""
         return self.output.read_text()
+
+
+def reserve_ports(layout: Layout) -> dict[str, int]:
+    """Choose the ports behind the gateway before the system does, and reserve them."""
+    layout.run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    ports = layout.ports()
+    for port in ports.values():
+        reserve(port)
+    return ports
 
 
 def kill(pid: int) -> None:
