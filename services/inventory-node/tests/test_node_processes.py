@@ -312,8 +312,9 @@ def test_a_caller_without_the_key_is_sent_away(nodes: Nodes) -> None:
 def test_a_first_member_that_was_removed_while_it_was_down_joins_anew(nodes: Nodes) -> None:
     """Its log does not say so, so it asks; its old id never votes again."""
     nodes.start_all()
-    nodes.order("one")
+    revision = nodes.order("one").revision
     gone = next(name for name in NAMES if name != nodes.leader())
+    nodes.wait_applied(gone, revision)  # one that holds nothing yet would come back with its old id
     old = nodes.until_standing(gone, VOTER)
     nodes.kill(gone)
     nodes.change(remove=gone)
