@@ -173,7 +173,7 @@ class Nodes:
             stub = forward_pb2_grpc.ForwardServiceStub(channel)
             try:
                 return stub.GetMember(
-                    forward_pb2.GetMemberRequest(), metadata=authorization(KEY), timeout=2
+                    forward_pb2.GetMemberRequest(), metadata=authorization(KEY), timeout=SECONDS_MAX
                 ).member
             except grpc.RpcError:
                 return None
