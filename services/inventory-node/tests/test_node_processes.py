@@ -134,6 +134,7 @@ def test_an_emptied_volume_joins_anew_and_votes(nodes: Nodes) -> None:
     nodes.order("four")
 
 
+@pytest.mark.long
 def test_a_cluster_grows_and_shrinks(nodes: Nodes) -> None:
     """Two more join by themselves; one is removed, sets its volume aside and joins again."""
     nodes.start_all()
@@ -289,7 +290,7 @@ def test_health_and_metrics_show_the_member(nodes: Nodes) -> None:
         while not all(serves(name) for name in ("liveness", "startup", "readiness", "")):
             assert time.monotonic() < deadline, nodes.said("node-0")
             time.sleep(POLL_SECONDS)
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=SECONDS_MAX) as page:
         text = page.read().decode()
     shown = dict(line.split() for line in text.splitlines() if not line.startswith("#"))
     assert float(shown["inventory_node_peers_connected"]) == 2
@@ -305,7 +306,9 @@ def test_a_caller_without_the_key_is_sent_away(nodes: Nodes) -> None:
         stub = forward_pb2_grpc.ForwardServiceStub(channel)
         for metadata in ((), authorization("guess")):
             with pytest.raises(grpc.RpcError) as refused:
-                stub.GetMember(forward_pb2.GetMemberRequest(), metadata=metadata, timeout=10)
+                stub.GetMember(
+                    forward_pb2.GetMemberRequest(), metadata=metadata, timeout=SECONDS_MAX
+                )
             assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
@@ -350,10 +353,11 @@ def until_said(nodes: Nodes, name: str, word: str, times: int = 1) -> None:
 def until_unready(nodes: Nodes, name: str) -> None:
     """Wait until the readiness probe of a member keeps clients away."""
     asked = health_pb2.HealthCheckRequest(service="readiness")
+    serving = health_pb2.HealthCheckResponse.SERVING
     deadline = time.monotonic() + SECONDS_MAX
     with grpc.insecure_channel(nodes.addresses[name]) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
-        while stub.Check(asked, timeout=5).status == health_pb2.HealthCheckResponse.SERVING:
+        while stub.Check(asked, timeout=SECONDS_MAX).status == serving:
             assert time.monotonic() < deadline
             time.sleep(POLL_SECONDS)
 
@@ -458,6 +462,7 @@ class TestLeaving:
         assert nodes.processes[leaving].wait(timeout=SECONDS_MAX) == 0
         assert nodes.order("three").on_hand_after == STOCK - 3
 
+    @pytest.mark.long
     def test_its_time_is_bounded(self, nodes: Nodes) -> None:
         """Nobody comes back."""
         self.start_all(nodes, "1")
@@ -465,6 +470,7 @@ class TestLeaving:
         assert nodes.processes[leaving].wait(timeout=SECONDS_MAX) == 0
         assert "leaves_all_the_same" in nodes.said(leaving)
 
+    @pytest.mark.long
     def test_a_second_signal_ends_it_at_once(self, nodes: Nodes) -> None:
         """Whoever sends it knows better."""
         self.start_all(nodes, "3600")
@@ -473,6 +479,7 @@ class TestLeaving:
         nodes.processes[leaving].terminate()
         assert nodes.processes[leaving].wait(timeout=SECONDS_MAX) == 0
 
+    @pytest.mark.long
     def test_when_all_are_to_go_they_go(self, nodes: Nodes) -> None:
         """Nobody waits for another that waits as well."""
         self.start_all(nodes, "3600")
@@ -480,6 +487,7 @@ class TestLeaving:
             nodes.processes[name].terminate()
         assert [nodes.processes[name].wait(timeout=SECONDS_MAX) for name in NAMES] == [0, 0, 0]
 
+    @pytest.mark.long
     def test_two_that_are_to_go_go_one_after_the_other(self, nodes: Nodes) -> None:
         """The second waits until the first is back."""
         self.start_all(nodes, "3600")

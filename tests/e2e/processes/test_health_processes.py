@@ -112,6 +112,7 @@ def test_it_tells_a_lost_member_from_a_lost_majority(tmp_path: Path) -> None:
         assert served(running, "") == {"": True}
 
 
+@pytest.mark.long
 def test_empty_volumes_elect_nobody_and_it_says_so(tmp_path: Path) -> None:
     """Two of three volumes are lost while all are down: the third has what was acknowledged."""
     with Up(tmp_path / "data") as running, Inventory(running.address) as client:

@@ -144,6 +144,7 @@ def test_without_demo_there_is_an_admin_and_nobody_else(tmp_path: Path) -> None:
         assert len(running.admin_password()) > 30
 
 
+@pytest.mark.long
 def test_a_damaged_member_is_named_and_the_others_serve(tmp_path: Path) -> None:
     """A majority is enough to be ready; who is missing is said, with its log."""
     running = Up(tmp_path / "data")
@@ -169,6 +170,7 @@ def test_a_damaged_member_is_named_and_the_others_serve(tmp_path: Path) -> None:
     assert "the log is damaged" in log.read_text().splitlines()[-1]
 
 
+@pytest.mark.long
 def test_a_full_disk_ends_nothing(tmp_path: Path) -> None:
     """Neither a pid that cannot be kept nor a log that cannot be opened: both are said."""
     with Up(tmp_path / "data") as running:
@@ -221,6 +223,7 @@ def pids_of(environment: dict[str, str]) -> list[int]:
     return [int(path.read_text()) for path in Path(environment["INVENTORY_UP_DATA"]).rglob("*.pid")]
 
 
+@pytest.mark.long
 def test_lines_that_nobody_can_keep_end_nothing(anywhere: dict[str, str]) -> None:
     """Its output goes to a file on the disk that is full."""
     with Path("/dev/full").open("w") as full:
@@ -313,6 +316,7 @@ def test_a_terminal_shows_a_table(screen: Screen, anywhere: dict[str, str]) -> N
     assert not any(map(is_alive, [*pids, int(again[1])]))
 
 
+@pytest.mark.long
 def test_a_terminal_that_is_closed_leaves_nothing_running(
     screen: Screen, anywhere: dict[str, str]
 ) -> None:
