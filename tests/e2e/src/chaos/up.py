@@ -17,7 +17,7 @@ from chaos.watched import POLL_SECONDS, NotSettled, Watched
 
 ROOT = Path(__file__).resolve().parents[4]
 COMMAND = (sys.executable, "-m", "inventory_cli", "up", "--demo")
-START_SECONDS_MAX = 60
+SECONDS_MAX = 60  # for a start or an end: no busy machine needs so long
 
 
 class Up(Watched):
@@ -61,7 +61,7 @@ class Up(Watched):
                 start_new_session=True,
                 text=True,
             )
-        deadline = time.monotonic() + START_SECONDS_MAX
+        deadline = time.monotonic() + SECONDS_MAX
         while not any(line.startswith("ready") for line in self.output.read_text().splitlines()):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise NotSettled(f"inventory up did not start:\n{self.output.read_text()}")
@@ -76,7 +76,7 @@ class Up(Watched):
         process, self._process = self._process, None
         os.killpg(process.pid, signal.SIGINT)
         try:
-            return process.wait(timeout=30)
+            return process.wait(timeout=SECONDS_MAX)
         except subprocess.TimeoutExpired:
             process.kill()
             raise
