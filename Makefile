@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help install lock proto client fmt check test e2e sim sim-core soak mutants up bench manifests image kind
+.PHONY: help install lock proto client fmt check test test-long test-all e2e sim sim-core soak mutants up bench manifests image kind
 
 help:  ## this menu
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -43,12 +43,20 @@ check: install  ## formatting, lint, types, walls, stubs
 	$(BIN)/python tools/generate_proto.py --check
 	$(BIN)/python tools/generate_api.py --check
 
-test: install  ## everything that needs no cluster
-	$(BIN)/pytest -q
+# Workers take tests in their order, so that most of a file's share what the file makes once.
+PARALLEL := -n auto --maxprocesses 8 --dist worksteal
+
+test: install  ## tests of every room, in at most six minutes on two cores
+	$(BIN)/pytest -q $(PARALLEL) -m "not cluster and not long"
+
+test-long: install  ## the tests that `make test` leaves out: long runs, every combination
+	$(BIN)/pytest -q $(PARALLEL) -m "not cluster and long"
+
+test-all: test test-long  ## everything that needs no cluster
 
 e2e: install  ## the chart on the cluster of KUBECONFIG, which has inventory:dev; ALL=1, DOCS=1
 	INVENTORY_E2E_ALL=$(ALL) INVENTORY_E2E_DOCS=$(DOCS) $(BIN)/pytest -q -s -m cluster \
-	  -o faulthandler_timeout=600 tests/e2e/cluster
+	  -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=false tests/e2e/cluster
 
 manifests: install  ## the chart's README and copies, and deploy/k8s from the chart; needs helm
 	$(BIN)/python tools/render_chart.py

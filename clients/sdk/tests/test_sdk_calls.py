@@ -31,6 +31,8 @@ from wire.channels import SERVER_OPTIONS, abort, accept, bearer
 from wire.errors import Reason
 
 TRIES_MAX = 5
+SECONDS_MAX = 20  # for a test
+NEVER_SECONDS = 600  # a deadline that ends no call before its test ends
 Answering = Callable[[inventory_pb2.Mutation], inventory_pb2.Outcome | None]
 
 # What gateways and members refuse before the log, what reads and changes of the members are refused
@@ -165,7 +167,7 @@ async def gateway(answer: Answering) -> AsyncIterator[tuple[FakeGateway, str]]:
 
 def run(work: Callable[[], Awaitable[None]]) -> None:
     """Run a test's coroutine."""
-    asyncio.run(asyncio.wait_for(work(), 20))
+    asyncio.run(asyncio.wait_for(work(), SECONDS_MAX))
 
 
 def test_concurrent_calls_share_one_stream_and_batch() -> None:
@@ -467,16 +469,17 @@ def test_a_login_ends_what_waits_as_unknown() -> None:
             arrived.set()
             return None if mutation.order_item.item_id == 1 else accepted(mutation)
 
-        async with gateway(answer) as (fake, address), AsyncInventory(address) as inventory:
+        async with (
+            gateway(answer) as (fake, address),
+            AsyncInventory(address, timeout=NEVER_SECONDS) as inventory,
+        ):
             await inventory.login("Ann", "secret")
             sent = asyncio.ensure_future(inventory.order_item(1, 1, request_id="mine"))
             await arrived.wait()
             queued = asyncio.ensure_future(inventory.order_item(1, 2))
             await inventory.login("Bob", "secret")
             await inventory.order_item(2, 1)
-            ended = await asyncio.wait_for(
-                asyncio.gather(sent, queued, return_exceptions=True), timeout=1
-            )
+            ended = await asyncio.gather(sent, queued, return_exceptions=True)
             assert [type(one) for one in ended] == [OutcomeUnknown, OutcomeUnknown]
             assert isinstance(ended[0], OutcomeUnknown)
             assert ended[0].request_id == "mine"
@@ -516,11 +519,11 @@ def test_a_stream_that_was_closed_takes_nothing() -> None:
 
     async def work() -> None:
         async with gateway(accepted) as (_, address):
-            inventory = AsyncInventory(address)
+            inventory = AsyncInventory(address, timeout=NEVER_SECONDS)
             await inventory.order_item(1, 1)
             await inventory.close()
             with pytest.raises(UsageError, match="closed"):
-                await asyncio.wait_for(inventory.order_item(1, 1), timeout=1)
+                await inventory.order_item(1, 1)
 
     run(work)
 
@@ -710,14 +713,16 @@ def test_the_blocking_client_says_what_is_unknown() -> None:
         arrived.set()
 
     def ended(fake: FakeGateway, address: str) -> list[type]:
-        with ThreadPoolExecutor(1) as other, Inventory(address) as inventory:
-            waiting = other.submit(inventory.order_item, 1, 1)
-            arrived.wait()
-            inventory.login("Ann", "secret")
-            found = [waiting.exception(timeout=1)]
-            for status in (errors.overloaded(), errors.request_id_expired("mine", 0, 90_000)):
-                fake.answer, fake.break_streams = refusing(status), 1
-                found.append(other.submit(inventory.order_item, 1, 1).exception())
+        with ThreadPoolExecutor(1) as other:
+            with Inventory(address, timeout=NEVER_SECONDS) as inventory:
+                waiting = other.submit(inventory.order_item, 1, 1)
+                arrived.wait(SECONDS_MAX)
+                inventory.login("Ann", "secret")
+                found = [waiting.exception(SECONDS_MAX)]
+            with Inventory(address) as inventory:
+                for status in (errors.overloaded(), errors.request_id_expired("mine", 0, 90_000)):
+                    fake.answer, fake.break_streams = refusing(status), 1
+                    found.append(other.submit(inventory.order_item, 1, 1).exception())
             return [type(one) for one in found]
 
     async def work() -> None:

@@ -6,10 +6,14 @@ from rafttest.__main__ import main
 from rafttest.world import EVENTS_MIN
 
 CHUNK_SEEDS = 50
+CHUNKS = range(0, 500, CHUNK_SEEDS)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", range(0, 500, CHUNK_SEEDS))
+@pytest.mark.parametrize(
+    "first",
+    [*CHUNKS[:2], *(pytest.param(first, marks=pytest.mark.long) for first in CHUNKS[2:])],
+)
 def test_seeds_hold(first: int) -> None:
     """The safety properties hold after every event, and the cluster recovers."""
     for seed in range(first, first + CHUNK_SEEDS):

@@ -1,12 +1,12 @@
 """Logs are lines that programs read; metrics are pages that Prometheus reads."""
 
 import json
-import socket
 import subprocess
 import sys
 import urllib.request
 
 import pytest
+from chaos.ports import free_port
 from prometheus_client import CollectorRegistry, Gauge
 from telemetry import metrics
 
@@ -55,9 +55,7 @@ def test_metrics_are_served() -> None:
     """On the address that was configured."""
     registry = CollectorRegistry()
     Gauge("inventory_test", "A test.", registry=registry).set(3)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     metrics.serve(f"127.0.0.1:{port}", registry, lambda: 3)
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:
         assert "inventory_test 3.0" in page.read().decode()

@@ -68,7 +68,8 @@ def test_amounts_are_read_as_they_are_written(text: str, minor: int) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", ".", ".5", "1.", "-1", "+1", "1,50", "1,5000", ",500", "1,,500", "1500,000", "1.5.0",
-     "1.005", "1.000", "1.500", "1e3", "1 500", "$1", "½", "\u0661", "1.\u0665", "nan", "0x10", "1_000"],
+     "1.005", "1.000", "1.500", "1e3", "1 500", "$1", "½", "\u0661", "1.\u0665", "nan",
+     "0x10", "1_000"],
 )  # fmt: skip
 def test_what_is_no_amount_is_refused(text: str) -> None:
     """Rather than read as something else."""

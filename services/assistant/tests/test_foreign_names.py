@@ -89,4 +89,4 @@ def test_an_amount_is_compared_in_the_inventorys_currency(foreign: Any) -> None:
 def test_more_decimals_than_the_currency_has_are_refused(foreign: Any) -> None:  # noqa: ANN401 - the fixture of this room
     """Nothing is rounded."""
     answer = foreign.ask("empty JPY", "customer", "items under 1.5")
-    assert "has more than 0 decimals" in answer.text
+    assert "more decimals than its currency, which has 0" in answer.text

@@ -1,13 +1,13 @@
 """A gateway that stops loses no call: its clients are elsewhere before it ends."""
 
 import asyncio
-import socket
-import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 import grpc.aio
 import pytest
+from chaos.ports import free_port
 from gateway.runtime import server
 from gateway.runtime.assistant import Assistant
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -29,18 +29,19 @@ class NoServices:
         return ()
 
 
-def free_address() -> str:
-    """Return a loopback address that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
-
-
-def test_it_serves_on_while_clients_leave() -> None:
+def test_it_serves_on_while_clients_leave(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not ready from the first moment, it answers for as long as it was told to."""
 
     async def scenario() -> None:
-        address = free_address()
+        paused: list[float] = []
+        is_over = asyncio.Event()
+
+        async def pause(seconds: float) -> None:
+            paused.append(seconds)
+            await is_over.wait()
+
+        monkeypatch.setattr(server, "asyncio", SimpleNamespace(sleep=pause))
+        address = f"127.0.0.1:{free_port()}"
         served = server.Server(
             address, cast("Api", NoServices()), Assistant(""), Faults(), LEAVE_SECONDS
         )
@@ -51,14 +52,15 @@ def test_it_serves_on_while_clients_leave() -> None:
             ready = stub.Watch(health_pb2.HealthCheckRequest(service="readiness"))
             assert (await ready.read()).status == health_pb2.HealthCheckResponse.SERVING
             serving = group.create_task(served.serve_until(stopped))
-            began = time.monotonic()
             stopped.set()
             assert (await ready.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
             alive = await stub.Check(health_pb2.HealthCheckRequest(service="liveness"))
             assert alive.status == health_pb2.HealthCheckResponse.SERVING
             ready.cancel()
+            assert not serving.done()
+            is_over.set()
             await serving
-            assert time.monotonic() - began >= LEAVE_SECONDS
+            assert paused == [LEAVE_SECONDS]
 
     asyncio.run(scenario())
 
@@ -68,7 +70,7 @@ def test_connections_do_not_get_old(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "CONNECTION_SECONDS", 1)
 
     async def scenario() -> None:
-        address = free_address()
+        address = f"127.0.0.1:{free_port()}"
         served = server.Server(address, cast("Api", NoServices()), Assistant(""), Faults())
         await served.start()
         stopped = asyncio.Event()

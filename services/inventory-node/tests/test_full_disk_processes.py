@@ -13,7 +13,7 @@ from inventory.raft.v1 import forward_pb2
 from inventory.v1 import inventory_pb2
 from wire.errors import Reason, reason_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 MEBIBYTE = 1 << 20
 VOLUME_MEBIBYTES = 192

@@ -219,28 +219,38 @@ class TestMessages:
 
         run(scenario)
 
+    @pytest.mark.parametrize(
+        "error",
+        [
+            asyncio.InvalidStateError("the call is over"),
+            grpc.aio.AioRpcError(
+                grpc.StatusCode.INTERNAL, grpc.aio.Metadata(), grpc.aio.Metadata(), "from Core"
+            ),
+        ],
+        ids=["told as a call that is over", "told as a failure of gRPC"],
+    )
     def test_a_refusal_that_is_quicker_than_the_first_write_is_one(
-        self, monkeypatch: pytest.MonkeyPatch
+        self, error: Exception, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The write fails as one on a call that is over; why it is over is still told."""
+        """The write fails, and the call ends with whatever gRPC makes of that."""
 
         class Refused:
             async def write(self, _: peer_pb2.PeerFrame) -> None:
-                raise asyncio.InvalidStateError("the call is over")
+                raise error
 
             async def code(self) -> grpc.StatusCode:
-                return grpc.StatusCode.UNAUTHENTICATED
+                return grpc.StatusCode.INTERNAL
 
             async def details(self) -> str:
-                return "wrong key"
+                return "from Core"
 
             def cancel(self) -> bool:
                 return False
 
         async def scenario() -> None:
-            async with serving() as side, calling(side) as (_, peer, _):
+            async with serving() as side, calling(side, key="guess") as (_, peer, _):
                 monkeypatch.setattr(peer.stub, "Deliver", lambda **_: Refused())
-                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                with pytest.raises(grpc.aio.AioRpcError, match="wrong key") as caught:
                     await peer._stream()
                 assert peer._broken(caught.value) == peers_module.REFUSED_SECONDS
 
@@ -507,15 +517,29 @@ class TestSnapshots:
 
         run(scenario)
 
+    @pytest.fixture
+    def time_out(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+        """Return what ends the time for the answer under way; no time ends by itself."""
+        under_way: list[asyncio.Timeout] = []
+
+        def timeout(seconds: float) -> asyncio.Timeout:
+            assert seconds > 0
+            under_way[:] = [asyncio.timeout(None)]
+            return under_way[0]
+
+        stand_in = SimpleNamespace(**{**vars(asyncio), "timeout": timeout})
+        monkeypatch.setattr(sending_module, "asyncio", stand_in)
+        return lambda: under_way[0].reschedule(asyncio.get_running_loop().time())
+
     def test_a_chunk_that_is_not_stored_in_time_is_sent_again(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path, time_out: Callable[[], None]
     ) -> None:
         """A peer that hangs ends the stream; the next one finds what it stored meanwhile."""
-        monkeypatch.setattr(sending_module, "ANSWER_SECONDS_MAX", 0.1)
 
         def trouble(taker: Taker, chunk: events.ChunkReceived) -> bool:
             if chunk.offset == CHUNK_BYTES and taker.troubles == 0:
                 taker.stored += chunk.data  # and says nothing
+                time_out()
                 return True
             return False
 
@@ -524,14 +548,14 @@ class TestSnapshots:
         assert taker.offsets == [0, 0, CHUNK_BYTES, 0, 2 * CHUNK_BYTES]
 
     def test_a_peer_that_comes_no_further_is_given_up(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path, time_out: Callable[[], None]
     ) -> None:
         """Or the log would be pinned for ever."""
-        monkeypatch.setattr(sending_module, "ANSWER_SECONDS_MAX", 0.05)
         header, path = self.file(tmp_path, 2 * CHUNK_BYTES)
 
         async def scenario() -> None:
             async with serving() as side, calling(side) as (peers, _, posted):
+                side.on_chunk = lambda _: time_out()
                 await until(lambda: peers.reached)
                 peers.send_snapshot(OTHER, 3, header, str(path))
                 await until(lambda: posted)

@@ -4,7 +4,6 @@ import shutil
 import signal
 import socket
 import sqlite3
-import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -13,7 +12,8 @@ from typing import Any
 
 import grpc
 import pytest
-from chaos.nodes import NAMES, POLL_SECONDS, SECONDS_MAX, STOCK, VOTER, Nodes, free_ports
+from chaos.nodes import NAMES, POLL_SECONDS, SECONDS_MAX, STOCK, VOTER, Nodes
+from chaos.ports import free_port
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from inventory.raft.v1 import (
     forward_pb2,
@@ -134,6 +134,7 @@ def test_an_emptied_volume_joins_anew_and_votes(nodes: Nodes) -> None:
     nodes.order("four")
 
 
+@pytest.mark.long
 def test_a_cluster_grows_and_shrinks(nodes: Nodes) -> None:
     """Two more join by themselves; one is removed, sets its volume aside and joins again."""
     nodes.start_all()
@@ -207,11 +208,11 @@ def test_a_start_waits_for_the_process_before_it(nodes: Nodes) -> None:
     with Nodes(nodes.folder) as others:
         others.addresses = nodes.addresses
         waits = others.start("node-0", INVENTORY_NODE_LOCK_SECONDS="3600")
-        with pytest.raises(subprocess.TimeoutExpired):
-            waits.wait(timeout=1)
+        until_said(others, "node-0", "waits_for_data_directory")
         waits.terminate()
         assert waits.wait(timeout=SECONDS_MAX) == 0
         others.start("node-0", INVENTORY_NODE_LOCK_SECONDS="3600")
+        until_said(others, "node-0", "waits_for_data_directory", times=2)
         nodes.kill("node-0")
         others.until_standing("node-0", VOTER)
         nodes.order("two")
@@ -267,7 +268,7 @@ def test_members_with_different_lists_do_not_begin(nodes: Nodes) -> None:
 
 def test_health_and_metrics_show_the_member(nodes: Nodes) -> None:
     """Three names of gRPC health, and what Prometheus reads."""
-    [port] = free_ports(1)
+    port = free_port()
     nodes.start("node-0", INVENTORY_METRICS_LISTEN=f"127.0.0.1:{port}")
     with grpc.insecure_channel(nodes.addresses["node-0"]) as channel:
         health = health_pb2_grpc.HealthStub(channel)
@@ -289,7 +290,7 @@ def test_health_and_metrics_show_the_member(nodes: Nodes) -> None:
         while not all(serves(name) for name in ("liveness", "startup", "readiness", "")):
             assert time.monotonic() < deadline, nodes.said("node-0")
             time.sleep(POLL_SECONDS)
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=SECONDS_MAX) as page:
         text = page.read().decode()
     shown = dict(line.split() for line in text.splitlines() if not line.startswith("#"))
     assert float(shown["inventory_node_peers_connected"]) == 2
@@ -305,15 +306,18 @@ def test_a_caller_without_the_key_is_sent_away(nodes: Nodes) -> None:
         stub = forward_pb2_grpc.ForwardServiceStub(channel)
         for metadata in ((), authorization("guess")):
             with pytest.raises(grpc.RpcError) as refused:
-                stub.GetMember(forward_pb2.GetMemberRequest(), metadata=metadata, timeout=10)
+                stub.GetMember(
+                    forward_pb2.GetMemberRequest(), metadata=metadata, timeout=SECONDS_MAX
+                )
             assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
 def test_a_first_member_that_was_removed_while_it_was_down_joins_anew(nodes: Nodes) -> None:
     """Its log does not say so, so it asks; its old id never votes again."""
     nodes.start_all()
-    nodes.order("one")
+    revision = nodes.order("one").revision
     gone = next(name for name in NAMES if name != nodes.leader())
+    nodes.wait_applied(gone, revision)  # one that holds nothing yet would come back with its old id
     old = nodes.until_standing(gone, VOTER)
     nodes.kill(gone)
     nodes.change(remove=gone)
@@ -337,13 +341,23 @@ def until_view(
     raise AssertionError(f"{nodes.view(name)}\n{nodes.said(name)}")
 
 
+def until_said(nodes: Nodes, name: str, word: str, times: int = 1) -> None:
+    """Wait until a member, which runs on, has logged something so often."""
+    deadline = time.monotonic() + SECONDS_MAX
+    while nodes.said(name).count(word) < times:
+        assert time.monotonic() < deadline, nodes.said(name)
+        assert nodes.processes[name].poll() is None, nodes.said(name)
+        time.sleep(POLL_SECONDS)
+
+
 def until_unready(nodes: Nodes, name: str) -> None:
     """Wait until the readiness probe of a member keeps clients away."""
     asked = health_pb2.HealthCheckRequest(service="readiness")
+    serving = health_pb2.HealthCheckResponse.SERVING
     deadline = time.monotonic() + SECONDS_MAX
     with grpc.insecure_channel(nodes.addresses[name]) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
-        while stub.Check(asked, timeout=5).status == health_pb2.HealthCheckResponse.SERVING:
+        while stub.Check(asked, timeout=SECONDS_MAX).status == serving:
             assert time.monotonic() < deadline
             time.sleep(POLL_SECONDS)
 
@@ -419,7 +433,7 @@ class TestLeaving:
     def lose(self, nodes: Nodes, name: str, witness: str) -> None:
         """Kill a member, and wait until another has noticed: its sockets were closed."""
         nodes.kill(name)
-        self.until_said(nodes, witness, "peer_lost")
+        until_said(nodes, witness, "peer_lost")
 
     def one_that_is_needed(self, nodes: Nodes) -> str:
         """Kill a follower and ask the other one to stop; return its name."""
@@ -427,14 +441,6 @@ class TestLeaving:
         self.lose(nodes, away, leaving)
         nodes.processes[leaving].terminate()
         return leaving
-
-    def until_said(self, nodes: Nodes, name: str, word: str) -> None:
-        """Wait until a member, which runs on, has logged something."""
-        deadline = time.monotonic() + SECONDS_MAX
-        while word not in nodes.said(name):
-            assert time.monotonic() < deadline
-            assert nodes.processes[name].poll() is None, nodes.said(name)
-            time.sleep(POLL_SECONDS)
 
     @pytest.mark.parametrize("leads", [True, False], ids=["the leader", "a follower"])
     def test_one_that_is_needed_waits_for_the_one_that_is_away(
@@ -449,13 +455,14 @@ class TestLeaving:
         leaving = leader if leads else follower
         self.lose(nodes, away, leaving)
         nodes.processes[leaving].terminate()
-        self.until_said(nodes, leaving, "leaves_later")
+        until_said(nodes, leaving, "leaves_later")
         until_unready(nodes, leaving)
         assert nodes.order("two").on_hand_after == STOCK - 2
         nodes.start(away, INVENTORY_NODE_LEAVE_SECONDS="3600")
         assert nodes.processes[leaving].wait(timeout=SECONDS_MAX) == 0
         assert nodes.order("three").on_hand_after == STOCK - 3
 
+    @pytest.mark.long
     def test_its_time_is_bounded(self, nodes: Nodes) -> None:
         """Nobody comes back."""
         self.start_all(nodes, "1")
@@ -463,14 +470,16 @@ class TestLeaving:
         assert nodes.processes[leaving].wait(timeout=SECONDS_MAX) == 0
         assert "leaves_all_the_same" in nodes.said(leaving)
 
+    @pytest.mark.long
     def test_a_second_signal_ends_it_at_once(self, nodes: Nodes) -> None:
         """Whoever sends it knows better."""
         self.start_all(nodes, "3600")
         leaving = self.one_that_is_needed(nodes)
-        self.until_said(nodes, leaving, "leaves_later")
+        until_said(nodes, leaving, "leaves_later")
         nodes.processes[leaving].terminate()
         assert nodes.processes[leaving].wait(timeout=SECONDS_MAX) == 0
 
+    @pytest.mark.long
     def test_when_all_are_to_go_they_go(self, nodes: Nodes) -> None:
         """Nobody waits for another that waits as well."""
         self.start_all(nodes, "3600")
@@ -478,6 +487,7 @@ class TestLeaving:
             nodes.processes[name].terminate()
         assert [nodes.processes[name].wait(timeout=SECONDS_MAX) for name in NAMES] == [0, 0, 0]
 
+    @pytest.mark.long
     def test_two_that_are_to_go_go_one_after_the_other(self, nodes: Nodes) -> None:
         """The second waits until the first is back."""
         self.start_all(nodes, "3600")
@@ -492,7 +502,7 @@ class TestLeaving:
             assert time.monotonic() < deadline
             time.sleep(POLL_SECONDS)
         [second] = set(two) - {first}
-        self.until_said(nodes, second, "leaves_later")
+        until_said(nodes, second, "leaves_later")
         assert nodes.order("two").on_hand_after == STOCK - 2
         nodes.start(first, INVENTORY_NODE_LEAVE_SECONDS="3600")
         assert nodes.processes[second].wait(timeout=SECONDS_MAX) == 0

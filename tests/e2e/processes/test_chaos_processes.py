@@ -36,6 +36,7 @@ def test_the_leader_is_killed_five_times(up: Up, tmp_path: Path) -> None:
     assert tally.unknown == []
 
 
+@pytest.mark.long
 def test_the_leader_is_asked_to_stop_five_times(up: Up, tmp_path: Path) -> None:
     """SIGTERM: it hands over first, so that another leads before it is gone; no client errs."""
 
@@ -62,6 +63,7 @@ def test_all_three_are_killed_at_once(up: Up, tmp_path: Path) -> None:
     judge(up, tmp_path, faults)
 
 
+@pytest.mark.long
 def test_the_leader_is_stopped_for_three_seconds(up: Up, tmp_path: Path) -> None:
     """SIGSTOP: its sockets still accept, yet requests move to the new leader; no client errs."""
 
@@ -78,6 +80,7 @@ def test_the_leader_is_stopped_for_three_seconds(up: Up, tmp_path: Path) -> None
     assert tally.unknown == []
 
 
+@pytest.mark.long
 def test_a_second_start_finds_the_same_data(up: Up) -> None:
     """Stopping cleanly and starting again changes nothing that was acknowledged."""
     before = [(item.id, item.quantity) for item in up.watcher.items()]

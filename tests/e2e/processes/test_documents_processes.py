@@ -14,6 +14,7 @@ from chaos.up import ROOT, Up
 
 SETUP = ("make up", "make test")  # the README's first block: it starts this test, or runs it
 REFUSED = "# refused"  # behind a command that must exit with status 1
+SECONDS_MAX = 600  # for a document of many commands: each takes seconds to begin on a busy machine
 
 pytestmark = pytest.mark.slow
 
@@ -54,7 +55,7 @@ def run(up: Up, home: Path, program: list[str], text: str) -> None:
         env=os.environ | mine,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=SECONDS_MAX,
         check=False,
     )
     assert done.returncode == 0, f"{text}\n--- out\n{done.stdout}\n--- err\n{done.stderr}"

@@ -140,7 +140,10 @@ def lead(cluster: Cluster, name: str, death: Death) -> None:
     assert cluster.lead(name)
 
 
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize(
+    "group",
+    ["log", *(pytest.param(group, marks=pytest.mark.long) for group in GROUPS if group != "log")],
+)
 def test_a_member_dies_at_each_step_of_a_write(
     cluster: Cluster, tmp_path: Path, group: str
 ) -> None:
@@ -170,6 +173,7 @@ def test_every_failpoint_is_one_of_them() -> None:
     ],
     ids=["long at some", "shortly at each"],
 )
+@pytest.mark.long
 def test_members_that_wait_at_every_step_are_slow_and_right(
     cluster: Cluster, tmp_path: Path, setting: str
 ) -> None:

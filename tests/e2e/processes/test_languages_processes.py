@@ -24,7 +24,7 @@ OFFLINE = re.compile(r"no such host|proxyconnect|i/o timeout|ENOTFOUND|EAI_AGAIN
 NEEDED = {"Go": ("go",), "Node": ("node", "npm")}
 GENERATED = ("bin", "inventory", "node_modules")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 def missing(why: str) -> NoReturn:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chaos.up import Up, free_port
+from chaos.ports import free_port
+from chaos.up import Up
 from inventory_client import Inventory, Refused
 
 pytestmark = pytest.mark.slow
@@ -40,17 +41,9 @@ class Operator:
         return done.returncode, done.stdout + done.stderr
 
 
-@pytest.fixture
-def system(tmp_path: Path) -> Iterator[Up]:
-    """Run a system of its own: its members change."""
-    with Up(tmp_path / "data") as running:
-        yield running
-
-
-@pytest.fixture
-def admin(system: Up, tmp_path: Path) -> Operator:
+def admin_of(system: Up, folder: Path) -> Operator:
     """Log in as the admin that the first start made."""
-    operator = Operator(system, tmp_path)
+    operator = Operator(system, folder)
     status, said = operator.type(
         "login", "admin", "--password-stdin", stdin=system.admin_password()
     )
@@ -59,10 +52,23 @@ def admin(system: Up, tmp_path: Path) -> Operator:
 
 
 @pytest.fixture
-def fourth(system: Up, tmp_path: Path) -> Iterator[str]:
+def admin(system: Up, tmp_path: Path) -> Operator:
+    """Log in to the system of all tests."""
+    return admin_of(system, tmp_path)
+
+
+@pytest.fixture
+def changing(tmp_path: Path) -> Iterator[Up]:
+    """Run a system whose members a test may change."""
+    with Up(tmp_path / "data") as running:
+        yield running
+
+
+@pytest.fixture
+def fourth(changing: Up, tmp_path: Path) -> Iterator[str]:
     """Run a fourth member that waits to be added; return its address."""
     address = f"127.0.0.1:{free_port()}"
-    members = system.watcher.status().members
+    members = changing.watcher.status().members
     settings = {
         "INVENTORY_NODE_NAME": "node-3",
         "INVENTORY_NODE_LISTEN": address,
@@ -70,7 +76,7 @@ def fourth(system: Up, tmp_path: Path) -> Iterator[str]:
         "INVENTORY_NODE_JOIN": "wait",
         "INVENTORY_NODE_MEMBERS": ",".join(f"{one.name}={one.address}" for one in members),
         "INVENTORY_DATA_DIR": str(tmp_path / "node-3"),
-        "INVENTORY_CLUSTER_KEY_FILE": str(system.data / "keys" / "cluster.key"),
+        "INVENTORY_CLUSTER_KEY_FILE": str(changing.data / "keys" / "cluster.key"),
     }
     with (tmp_path / "node-3.log").open("w") as log:
         process = subprocess.Popen(
@@ -96,10 +102,11 @@ def until(admin: Operator, wanted: str, *words: str) -> None:
 
 
 def test_a_member_is_added_promoted_made_leader_and_removed(
-    system: Up, admin: Operator, fourth: str
+    changing: Up, tmp_path: Path, fourth: str
 ) -> None:
     """Orders are taken all the while, at the one address that clients know."""
-    with Inventory(system.address) as customer:
+    admin = admin_of(changing, tmp_path)
+    with Inventory(changing.address) as customer:
         customer.login("Gayathri", "password1")
         until(admin, "node-3 is a learner", "cluster", "add", "node-3", fourth)
         assert customer.order_item(1, 1).order_id
@@ -107,7 +114,7 @@ def test_a_member_is_added_promoted_made_leader_and_removed(
         status, said = admin.type("cluster", "transfer", "node-3")
         assert (status, said.strip()) == (0, "node-3 leads")
         assert customer.order_item(1, 1).order_id
-        shown = {one.name: (one.role, one.standing) for one in system.watcher.status().members}
+        shown = {one.name: (one.role, one.standing) for one in changing.watcher.status().members}
         assert shown["node-3"] == ("leader", "voter")
         assert len(shown) == 4
         status, said = admin.type("cluster", "remove", "node-0")

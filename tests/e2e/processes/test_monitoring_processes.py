@@ -13,6 +13,7 @@ SECONDS_MAX = 60
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.skipif(
         not shutil.which("prometheus"),
         reason="prometheus is not installed: apt-get install prometheus",

@@ -6,7 +6,7 @@ import pytest
 from chaos import verdict
 from chaos.soak import run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 MINUTES = 0.2
 
 

@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chaos.up import ANY_PORTS, COMMAND, ROOT, Up, free_port, kill
+from chaos.ports import free_port
+from chaos.up import ANY_PORTS, COMMAND, ROOT, Up, kill
 from inventory_cli.up.layout import is_alive
 from inventory_client import Inventory, InventoryError
 
 pytestmark = pytest.mark.slow
+SECONDS_MAX = 60  # no busy machine needs so long
 FLIPPED_AT = 600  # in a log's first segment: behind its header, before its end
 
 
@@ -27,7 +29,7 @@ def up(data: Path, port: int, *arguments: str, status: int = 1) -> str:
         env=os.environ | ANY_PORTS,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=SECONDS_MAX,
         check=False,
     )  # fmt: skip
     assert done.returncode == status
@@ -63,7 +65,7 @@ def test_what_a_killed_supervisor_left_running_is_said_in_one_line(tmp_path: Pat
     assert len(pids) == 7
     for pid in pids:
         os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + SECONDS_MAX
     while any(is_alive(pid) for pid in pids):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -83,9 +85,9 @@ def test_a_directory_that_is_a_file_is_said_in_one_line(tmp_path: Path) -> None:
     assert "cannot be written" in up(tmp_path / "data", free_port())
 
 
-def wait_for(output: Path, text: str, seconds: float = 30) -> None:
+def wait_for(output: Path, text: str) -> None:
     """Wait until a line is written."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + SECONDS_MAX
     while text not in output.read_text():
         assert time.monotonic() < deadline, output.read_text()
         time.sleep(0.1)
@@ -113,7 +115,7 @@ def test_with_no_restart_the_dead_stay_dead(tmp_path: Path) -> None:
         victim = running.leader()
         kill(victim.pid)
         wait_for(running.output, f"{victim.name} died (SIGKILL)\n")
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + SECONDS_MAX
         while running.leader().name == victim.name:
             assert time.monotonic() < deadline
         assert len(running.members()) == 2
@@ -144,6 +146,7 @@ def test_without_demo_there_is_an_admin_and_nobody_else(tmp_path: Path) -> None:
         assert len(running.admin_password()) > 30
 
 
+@pytest.mark.long
 def test_a_damaged_member_is_named_and_the_others_serve(tmp_path: Path) -> None:
     """A majority is enough to be ready; who is missing is said, with its log."""
     running = Up(tmp_path / "data")
@@ -169,6 +172,7 @@ def test_a_damaged_member_is_named_and_the_others_serve(tmp_path: Path) -> None:
     assert "the log is damaged" in log.read_text().splitlines()[-1]
 
 
+@pytest.mark.long
 def test_a_full_disk_ends_nothing(tmp_path: Path) -> None:
     """Neither a pid that cannot be kept nor a log that cannot be opened: both are said."""
     with Up(tmp_path / "data") as running:
@@ -215,13 +219,14 @@ def serves(environment: dict[str, str]) -> bool:
 
 def pids_of(environment: dict[str, str]) -> list[int]:
     """Wait for a system that serves; return its processes."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + SECONDS_MAX
     while not serves(environment):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     return [int(path.read_text()) for path in Path(environment["INVENTORY_UP_DATA"]).rglob("*.pid")]
 
 
+@pytest.mark.long
 def test_lines_that_nobody_can_keep_end_nothing(anywhere: dict[str, str]) -> None:
     """Its output goes to a file on the disk that is full."""
     with Path("/dev/full").open("w") as full:
@@ -234,7 +239,7 @@ def test_lines_that_nobody_can_keep_end_nothing(anywhere: dict[str, str]) -> Non
         assert running.poll() is None
     finally:
         running.send_signal(signal.SIGINT)
-        running.wait(30)
+        running.wait(SECONDS_MAX)
     assert not any(map(is_alive, pids))
 
 
@@ -268,7 +273,7 @@ class Screen:
 
     def wait_for(self, pattern: str) -> re.Match[str]:
         """Wait until something is shown."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + SECONDS_MAX
         while not (found := re.search(pattern, self.text())):
             assert time.monotonic() < deadline, self.text()
             time.sleep(0.1)
@@ -276,13 +281,13 @@ class Screen:
 
     def type(self, keys: bytes) -> int:
         """Type the last keys; return the exit status."""
-        self._holder.communicate(keys, timeout=30)
+        self._holder.communicate(keys, timeout=SECONDS_MAX)
         return self._holder.returncode
 
     def break_off(self) -> None:
         """Close the terminal's window."""
         self._holder.kill()
-        self._holder.communicate(timeout=30)
+        self._holder.communicate(timeout=SECONDS_MAX)
 
 
 @pytest.fixture
@@ -314,6 +319,7 @@ def test_a_terminal_shows_a_table(screen: Screen, anywhere: dict[str, str]) -> N
     assert not any(map(is_alive, [*pids, int(again[1])]))
 
 
+@pytest.mark.long
 def test_a_terminal_that_is_closed_leaves_nothing_running(
     screen: Screen, anywhere: dict[str, str]
 ) -> None:
@@ -322,7 +328,7 @@ def test_a_terminal_that_is_closed_leaves_nothing_running(
     pids = pids_of(anywhere)
     assert len(pids) == 7
     screen.break_off()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + SECONDS_MAX
     while any(map(is_alive, pids)):
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -19,6 +19,7 @@ SLOW_DISKS = tuple(  # each of these makes them forty times slower
     for member in (1, 2, 3)
 )
 SEEDS = range(160, 200)  # in them everything happens that a run counts
+FEW_SEEDS = range(200, 206)
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +29,22 @@ def results() -> list[Result]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("seed", FEW_SEEDS)
+def test_a_seed_holds(seed: int) -> None:
+    """A few, each by itself."""
+    result = run_seed(seed)
+    assert result.ok, result.violation
+
+
+@pytest.mark.slow
+@pytest.mark.long
 def test_nothing_is_lost_doubled_or_oversold(results: list[Result]) -> None:
     """All of the faults, drawn from the seed, several at a time; a run checks itself."""
     assert [(result.seed, result.violation) for result in results if not result.ok] == []
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_everything_happens_sooner_or_later(results: list[Result]) -> None:
     """A fault that never comes, or never has an effect, tests nothing."""
     coverage = Coverage()

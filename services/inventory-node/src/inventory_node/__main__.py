@@ -345,9 +345,13 @@ def _locked(folder: Path, seconds_max: float) -> Iterator[None]:
         raise Exit(3, f"the data directory {folder} cannot be written: {error}") from error
     with lock:
         deadline = time.monotonic() + seconds_max
+        is_waiting = False
         while not _is_free(lock):
             if time.monotonic() >= deadline:
                 raise Exit(3, f"the data directory {folder} is in use by another process")
+            if not is_waiting:
+                is_waiting = True
+                _log.info("waits_for_data_directory", folder=str(folder), seconds_max=seconds_max)
             time.sleep(LOCK_POLL_SECONDS)
         yield
 

@@ -12,10 +12,10 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from inventory_cli.up.layout import MEMBERS, Layout, environments
-from inventory_cli.up.ports import ROWS, claim
 from inventory_cli.up.processes import Child
 from inventory_client import InventoryError
 
+from chaos.up import ports_of
 from chaos.watched import POLL_SECONDS, SETTLE_SECONDS_MAX, NotSettled, Watched
 
 GATEWAY = "gateway"
@@ -32,7 +32,7 @@ class Cluster(Watched):
         """Prepare below `data`; `settings` are environment variables of every member."""
         super().__init__()
         self._layout = Layout(data)
-        ports = claim(dict.fromkeys(ROWS, 0), {})
+        ports = ports_of(self._layout)
         self.address = f"127.0.0.1:{ports[GATEWAY]}"
         self._lock: TextIO = self._layout.lock()
         self._layout.prepare("USD", demo=True)

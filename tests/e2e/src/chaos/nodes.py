@@ -5,7 +5,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -13,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
 import grpc
 from inventory.raft.v1 import (
@@ -26,6 +25,8 @@ from inventory.raft.v1 import (
 from inventory.v1 import cluster_pb2, inventory_pb2
 from inventory_node.core.membership.bootstrap import cluster_id_of
 from wire.channels import authorization
+
+from chaos.ports import free_port
 
 NAMES = ("node-0", "node-1", "node-2")
 KEY = "the cluster's secret"
@@ -40,27 +41,13 @@ FIRST_STATE = {
 }
 
 
-def free_ports(count: int) -> list[int]:
-    """Return loopback ports that nobody listens on at this moment."""
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
 class Nodes:
     """A cluster of processes; each on its own folder below `folder`."""
 
     def __init__(self, folder: Path) -> None:
         """Choose addresses, and write the key and the first state."""
         self.folder = folder
-        self.addresses = {
-            name: f"127.0.0.1:{port}"
-            for name, port in zip(NAMES, free_ports(len(NAMES)), strict=True)
-        }
+        self.addresses = {name: f"127.0.0.1:{free_port()}" for name in NAMES}
         (folder / "cluster.key").write_text(KEY)
         (folder / "bootstrap.json").write_text(json.dumps(FIRST_STATE))
         self.processes: dict[str, subprocess.Popen[str]] = {}
@@ -82,6 +69,13 @@ class Nodes:
 
     def start(self, name: str, **change: str) -> subprocess.Popen[str]:
         """Start a member; its log goes to a file."""
+        with self.log(name).open("a") as log:
+            self.processes[name] = self._run(name, log, change)
+        return self.processes[name]
+
+    def _run(
+        self, name: str, stderr: int | TextIO, change: dict[str, str]
+    ) -> subprocess.Popen[str]:
         environment = {
             "INVENTORY_NODE_NAME": name,
             "INVENTORY_NODE_LISTEN": self.addresses[name],
@@ -90,15 +84,12 @@ class Nodes:
             "INVENTORY_CLUSTER_KEY_FILE": str(self.folder / "cluster.key"),
             "INVENTORY_BOOTSTRAP_FILE": str(self.folder / "bootstrap.json"),
         }
-        with self.log(name).open("a") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "inventory_node"],
-                env=os.environ | environment | change,
-                stderr=log,
-                text=True,
-            )
-        self.processes[name] = process
-        return process
+        return subprocess.Popen(
+            [sys.executable, "-m", "inventory_node"],
+            env=os.environ | environment | change,
+            stderr=stderr,
+            text=True,
+        )
 
     def start_all(self) -> None:
         """Start every member."""
@@ -108,7 +99,7 @@ class Nodes:
     def start_later(self, name: str, **change: str) -> None:
         """Start a member that is none of the first."""
         if name not in self.addresses:
-            self.addresses[name] = f"127.0.0.1:{free_ports(1)[0]}"
+            self.addresses[name] = f"127.0.0.1:{free_port()}"
         self.start(name, INVENTORY_NODE_ADDRESS=self.addresses[name], **change)
 
     def until_standing(
@@ -158,10 +149,13 @@ class Nodes:
         process.wait()
 
     def refused(self, name: str, **change: str) -> tuple[int, str]:
-        """Start a member that must end by itself; return its status and its last start's lines."""
-        before = len(self.said(name)) if self.log(name).exists() else 0
-        status = self.start(name, **change).wait(timeout=SECONDS_MAX)
-        return status, self.said(name)[before:]
+        """Start a member that must end by itself; return its status and what it said."""
+        with self._run(name, subprocess.PIPE, change) as process:
+            try:
+                _, said = process.communicate(timeout=SECONDS_MAX)
+            finally:
+                process.kill()
+        return process.returncode, said
 
     def first_to_end(self) -> tuple[int, str]:
         """Wait until any member has ended; return its status and what it said."""
@@ -179,7 +173,7 @@ class Nodes:
             stub = forward_pb2_grpc.ForwardServiceStub(channel)
             try:
                 return stub.GetMember(
-                    forward_pb2.GetMemberRequest(), metadata=authorization(KEY), timeout=2
+                    forward_pb2.GetMemberRequest(), metadata=authorization(KEY), timeout=SECONDS_MAX
                 ).member
             except grpc.RpcError:
                 return None

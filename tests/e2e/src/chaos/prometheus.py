@@ -14,7 +14,8 @@ from typing import Any
 
 import yaml
 
-from chaos.up import ROOT, free_port
+from chaos.ports import free_port
+from chaos.up import ROOT
 
 MONITORING = ROOT / "deploy" / "monitoring"
 RULES = MONITORING / "rules.yaml"

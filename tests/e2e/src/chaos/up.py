@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,11 +10,15 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self
 
+from inventory_cli.up.layout import Layout
+from inventory_cli.up.ports import ROWS
+
+from chaos.ports import free_port
 from chaos.watched import POLL_SECONDS, NotSettled, Watched
 
 ROOT = Path(__file__).resolve().parents[4]
 COMMAND = (sys.executable, "-m", "inventory_cli", "up", "--demo")
-START_SECONDS_MAX = 60
+SECONDS_MAX = 60  # for a start or an end: no busy machine needs so long
 PROXY = "http://127.0.0.1:9"  # nobody answers there
 PROXY_NAMES = ("http_proxy", "https_proxy", "grpc_proxy", "all_proxy")
 PROXIES = dict.fromkeys((*PROXY_NAMES, *map(str.upper, PROXY_NAMES)), PROXY) | {
@@ -25,13 +28,6 @@ ANY_PORTS = {  # beside other systems of this machine
     f"INVENTORY_UP_{name}_PORT": "0"
     for name in ("HEALTH", "HEALTH_GRPC", "ASSISTANT", "MEMBERS", "METRICS")
 }
-
-
-def free_port() -> int:
-    """Return a loopback port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Up(Watched):
@@ -69,6 +65,7 @@ class Up(Watched):
 
     def start(self) -> None:
         """Run the supervisor and wait for its line that says ready."""
+        ports_of(Layout(self.data))
         places = {"INVENTORY_UP_PORT": str(self.port), "INVENTORY_UP_DATA": str(self.data)}
         places |= ANY_PORTS
         with self.output.open("w") as output:
@@ -81,7 +78,7 @@ class Up(Watched):
                 start_new_session=True,
                 text=True,
             )
-        deadline = time.monotonic() + START_SECONDS_MAX
+        deadline = time.monotonic() + SECONDS_MAX
         while not any(line.startswith("ready") for line in self.output.read_text().splitlines()):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise NotSettled(f"inventory up did not start:\n{self.output.read_text()}")
@@ -96,7 +93,7 @@ class Up(Watched):
         process, self._process = self._process, None
         os.killpg(process.pid, signal.SIGINT)
         try:
-            return process.wait(timeout=30)
+            return process.wait(timeout=SECONDS_MAX)
         except subprocess.TimeoutExpired:
             process.kill()
             raise
@@ -116,6 +113,16 @@ class Up(Watched):
     def words(self) -> str:
         """Return what the supervisor said."""
         return self.output.read_text()
+
+
+def ports_of(layout: Layout) -> dict[str, int]:
+    """Return a system's ports by their names; before its first start, choose and reserve them."""
+    ports = layout.kept_ports()
+    if not ports:
+        ports = {name: free_port() for row in ROWS for name in row.names}
+        layout.run.mkdir(mode=0o700, parents=True, exist_ok=True)
+        layout.keep_ports(ports)
+    return ports
 
 
 def kill(pid: int) -> None:

@@ -131,8 +131,9 @@ class Peer:
         try:
             try:
                 await call.write(self._greeting())
-            except (grpc.aio.UsageError, asyncio.InvalidStateError):
-                await raise_end(call)  # it was refused before the write: that is what to say
+            except BROKEN:
+                await self._raise_refusal()
+                await raise_end(call)
             if not await is_accepted(call):
                 await raise_end(call)
             self.is_up = True
@@ -142,6 +143,17 @@ class Peer:
             await until_first(raise_end(call), self._outbox.write_to(call))
         finally:
             call.cancel()
+
+    async def _raise_refusal(self) -> None:
+        """Raise the refusal of this member's key, if the peer refuses it.
+
+        A refusal may be quicker than the first write. gRPC may then end the call with INTERNAL in
+        place of the refusal, which an RPC without a stream still tells.
+        """
+        request = peer_pb2.DescribeRequest(cluster_id=self._own.cluster_id)
+        call = self.stub.Describe(request, metadata=self._metadata, timeout=DESCRIBE_SECONDS_MAX)
+        if await call.code() in REFUSALS:
+            await raise_end(call)
 
     def _greeting(self) -> peer_pb2.PeerFrame:
         own = self._own
