@@ -17,7 +17,7 @@ import typer
 import uuid_utils
 from inventory.raft.v1 import log_pb2
 from inventory.v1 import auth_pb2, inventory_pb2
-from inventory_node.machine import Kept, Machine
+from inventory_node.machine import Machine, MutationOutcome
 from inventory_node.runtime.sqlite import Database
 from raft.messages import Entry, EntryKind
 from rich.console import Console
@@ -82,23 +82,23 @@ def measure(entries: list[Entry], flush: int) -> tuple[float, float]:
         flush_all(machine, database)
         gc.collect()
         gc.freeze()
-        applying = flushing = 0
+        applier = flusher = 0
         waiting = 0
         for entry in entries[1:]:
             began = time.perf_counter_ns()
             outcomes = machine.apply(entry)
-            applying += time.perf_counter_ns() - began
-            if not all(isinstance(outcome, Kept) for outcome in outcomes):
+            applier += time.perf_counter_ns() - began
+            if not all(isinstance(outcome, MutationOutcome) for outcome in outcomes):
                 raise RuntimeError("an order was refused")
             waiting += len(outcomes)
             if flush and waiting >= flush:
                 began = time.perf_counter_ns()
                 flush_all(machine, database)
-                flushing += time.perf_counter_ns() - began
+                flusher += time.perf_counter_ns() - began
                 waiting = 0
         database.close()
     count = (len(entries) - 1) * BATCH * 1_000
-    return applying / count, flushing / count
+    return applier / count, flusher / count
 
 
 def main(
@@ -109,12 +109,12 @@ def main(
     made = [first_entry(items), *orders(entries, items)]
     table = Table("flush of", "apply µs", "flush µs", "sum µs", "goal µs", "orders/s", "load")
     for flush in FLUSHES:
-        applying, flushing = measure(made, flush)
-        both = applying + flushing
+        applier, flusher = measure(made, flush)
+        both = applier + flusher
         table.add_row(
             f"{flush:,}" if flush else "none",
-            f"{applying:.1f}",
-            f"{flushing:.1f}",
+            f"{applier:.1f}",
+            f"{flusher:.1f}",
             f"{both:.1f}",
             GOALS[flush],
             f"{1_000_000 / both:,.0f}",

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from raft import InvariantViolation, quorum
 from raft.log import Log
 from raft.messages import Entry, EntryKind
-from raft.progress import Pace, Progress
+from raft.progress import Progress, ProgressState
 
 VOTERS = st.frozensets(st.integers(1, 9), min_size=1, max_size=7)
 TERMS = st.lists(st.integers(1, 4), max_size=12).map(sorted)
@@ -173,5 +173,5 @@ def test_a_snapshot_holds_everything_back() -> None:
     """The log has nothing that would help."""
     progress = Progress(1, in_flight_max=3)
     progress.wait_for_snapshot()
-    assert progress.pace is Pace.SNAPSHOT
+    assert progress.state is ProgressState.SNAPSHOT
     assert not progress.may_send

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from inventory.raft.v1 import log_pb2
 from inventory_node.core.node import NodeSettings
-from inventory_node.core.write.flusher import Flushing, LogTail
+from inventory_node.core.write.flusher import Flusher, LogTail
 from inventory_node.machine.changes import Changes
 from inventory_node.machine.records import Header
 from raft.messages import Entry, EntryKind
-from sim.hands import Hands, Member, order
+from sim.manual_cluster import ManualCluster, Member, order
 
 if TYPE_CHECKING:
     from inventory_node.machine import Machine
@@ -64,11 +64,11 @@ def unwatched(settings: NodeSettings) -> NodeSettings:
     return replace(settings, survey_ticks=1_000_000)
 
 
-def fill(hands: Hands, leader: Member, first: int, count: int) -> None:
+def fill(cluster: ManualCluster, leader: Member, first: int, count: int) -> None:
     """Order one by one, each in an entry of its own."""
     for number in range(first, first + count):
         leader.ask(order(f"r{number}"), first_id=number)
-        hands.settle()
+        cluster.settle()
 
 
 class TestFlushes:
@@ -76,71 +76,71 @@ class TestFlushes:
 
     def test_a_flush_comes_by_count(self, tmp_path: Path) -> None:
         """And not before."""
-        hands = Hands(tmp_path, change=busy)
-        leader = hands.elect(1)
-        hands.open()
+        cluster = ManualCluster(tmp_path, change=busy)
+        leader = cluster.elect(1)
+        cluster.open()
         before = leader.store.flushes
-        fill(hands, leader, 1, 16)
+        fill(cluster, leader, 1, 16)
         assert leader.store.flushes == before + 4
 
     def test_a_flush_comes_by_age(self, tmp_path: Path) -> None:
         """A quiet cluster becomes durable too, and then rests."""
-        hands = Hands(tmp_path, change=unwatched)
-        leader = hands.elect(1)
-        hands.open()
-        fill(hands, leader, 1, 1)
+        cluster = ManualCluster(tmp_path, change=unwatched)
+        leader = cluster.elect(1)
+        cluster.open()
+        fill(cluster, leader, 1, 1)
         assert leader.node.view().durable_index < leader.node.view().applied_index
-        hands.pass_time(leader.settings.flush_age_ticks_max)
+        cluster.pass_time(leader.settings.flush_age_ticks_max)
         assert leader.node.view().durable_index == leader.node.view().applied_index
         flushes = leader.store.flushes
-        hands.pass_time(2 * leader.settings.flush_age_ticks_max)
+        cluster.pass_time(2 * leader.settings.flush_age_ticks_max)
         assert leader.store.flushes == flushes
 
     def test_one_flush_is_outstanding_at_most(self, tmp_path: Path) -> None:
         """What comes meanwhile is in the next."""
-        hands = Hands(tmp_path, change=busy)
-        leader = hands.elect(1)
-        hands.open()
+        cluster = ManualCluster(tmp_path, change=busy)
+        leader = cluster.elect(1)
+        cluster.open()
         leader.store_held = True
-        fill(hands, leader, 1, 20)
+        fill(cluster, leader, 1, 20)
         assert leader.store.jobs == 1
         leader.store_held = False
-        hands.settle()
+        cluster.settle()
         assert leader.node.view().durable_index == leader.node.view().applied_index
 
     def test_the_log_is_cut_after_the_flush_and_never_before(self, tmp_path: Path) -> None:
         """Flush, compaction, cut: a restart finds everything at every point between."""
-        hands = Hands(tmp_path, change=busy)
-        leader = hands.elect(1)
-        hands.open()
+        cluster = ManualCluster(tmp_path, change=busy)
+        leader = cluster.elect(1)
+        cluster.open()
         leader.store_held = True
-        fill(hands, leader, 1, 80)
+        fill(cluster, leader, 1, 80)
         assert leader.node.view().first_log_index == 1
         segments = leader.disk.names()
         assert len(segments) > 1
         leader.store_held = False
-        hands.settle()
+        cluster.settle()
         view = leader.node.view()
         assert 1 < view.first_log_index <= view.durable_index
         assert len(leader.disk.names()) < len(segments)
 
     def test_a_restart_replays_what_no_flush_has(self, tmp_path: Path) -> None:
         """The database is behind the log, the log is cut behind the database."""
-        hands = Hands(tmp_path, change=busy)
-        leader = hands.elect(1)
-        hands.open()
-        fill(hands, leader, 1, 49)
+        cluster = ManualCluster(tmp_path, change=busy)
+        leader = cluster.elect(1)
+        cluster.open()
+        fill(cluster, leader, 1, 49)
         leader.store_held = True
-        fill(hands, leader, 50, 11)
+        fill(cluster, leader, 50, 11)
         applied = leader.node.view().applied_index
         leader.crash()
         leader.start()
         leader.store_held = False
         assert leader.node.view().applied_index < applied
-        hands.elect(2)
-        hands.pass_time(4)
+        cluster.elect(2)
+        cluster.pass_time(4)
         assert leader.node.view().applied_index > applied
-        assert leader.node.view().commit_index == hands[2].node.view().commit_index
+        assert leader.node.view().commit_index == cluster[2].node.view().commit_index
 
 
 class TestCheckpoints:
@@ -156,24 +156,24 @@ class TestCheckpoints:
     @pytest.mark.parametrize("held", [False, True], ids=["at rest", "during a flush"])
     def test_members_that_agree_have_equal_hashes(self, tmp_path: Path, *, held: bool) -> None:
         """Also where a flush was under way, and entries follow the checkpoint at once."""
-        hands = Hands(tmp_path, change=busy)
-        leader = hands.elect(1)
-        hands.open()
-        hands[3].store_held = held
-        fill(hands, leader, 1, 6)
+        cluster = ManualCluster(tmp_path, change=busy)
+        leader = cluster.elect(1)
+        cluster.open()
+        cluster[3].store_held = held
+        fill(cluster, leader, 1, 6)
         leader.ask(self.checkpoint(), first_id=100)
         leader.ask(order("after"), first_id=101)
-        hands.settle()
-        hands.pass_time(4)
-        hands[3].store_held = False
-        hands.settle()
+        cluster.settle()
+        cluster.pass_time(4)
+        cluster[3].store_held = False
+        cluster.settle()
         outcome = log_pb2.AdministrationOutcome.FromString(leader.replies()[100].administration)
-        hashes = [member.node.view().state_hash for member in hands.members.values()]
+        hashes = [member.node.view().state_hash for member in cluster.members.values()]
         assert [found.index for found in hashes] == [outcome.checkpoint_index] * 3
         assert len({found.sha256 for found in hashes}) == 1
-        fill(hands, leader, 200, 1)
-        hands.pass_time(4)
-        assert hands[3].node.view().applied_index == leader.node.view().applied_index
+        fill(cluster, leader, 200, 1)
+        cluster.pass_time(4)
+        assert cluster[3].node.view().applied_index == leader.node.view().applied_index
 
 
 class Applied:
@@ -200,23 +200,23 @@ class Applied:
 def test_one_try_at_a_time_is_under_way_on_a_full_disk() -> None:
     """Found by the simulator, seed 230: one that was given again meanwhile was written twice."""
     both = Applied()
-    flushing = Flushing(
+    flusher = Flusher(
         settings(full_retry_ticks=4),
         cast("Machine", both),
         cast("Store", both),
         LogTail(settings(), []),
     )
-    flushing.checkpoint()  # so that one is due
-    flushing.start()
+    flusher.checkpoint()  # so that one is due
+    flusher.start()
     for tries in (1, 2):
         assert both.given == [1] * tries
         for _ in range(20):
-            flushing.tick()
+            flusher.tick()
         assert both.given == [1] * tries, "nobody has said how the last try ended"
-        flushing.full(1)
+        flusher.full(1)
         for _ in range(3):
-            flushing.tick()
+            flusher.tick()
         assert both.given == [1] * tries
-        assert flushing.is_full
-        flushing.tick()
+        assert flusher.is_full
+        flusher.tick()
     assert both.given == [1] * 3

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 from inventory_node import wal
-from inventory_node.core.write import log_writer as journal
-from inventory_node.core.write.log_writer import Batch, Journal
+from inventory_node.core.write import log_writer
+from inventory_node.core.write.log_writer import Batch, LogWriter
 from inventory_node.ports import DiskOperation
 from raft.messages import (
     AppendReply,
@@ -53,14 +53,14 @@ class World:
         self.disk.run(log.bootstrap(wal.Identity("c", 1, "a"), configuration), 0)
         self.disk.drain()
         self.done.clear()
-        self.journal = Journal(log, self.disk, (), retry_ticks=4)
+        self.log_writer = LogWriter(log, self.disk, (), retry_ticks=4)
 
     def finish(self) -> Batch:
         """Do the outstanding job and return its batch."""
         self.disk.drain()
-        batch = self.journal.done(self.done.pop())
+        batch = self.log_writer.done(self.done.pop())
         assert batch is not None
-        self.journal.start()
+        self.log_writer.start()
         return batch
 
     def written(self) -> list[tuple[int, int]]:
@@ -93,40 +93,40 @@ def reply(index: int) -> AppendReply:
 
 def test_what_comes_during_a_job_is_the_next_one(world: World) -> None:
     """Two Readies that wait share one sync, and their last mark speaks for both."""
-    world.journal.take(append(1, 1))
-    world.journal.start()
-    world.journal.take(append(2, 2))
-    world.journal.start()
-    world.journal.take(append(3, 4))
-    world.journal.start()
+    world.log_writer.take(append(1, 1))
+    world.log_writer.start()
+    world.log_writer.take(append(2, 2))
+    world.log_writer.start()
+    world.log_writer.take(append(3, 4))
+    world.log_writer.start()
     assert world.finish().entries == list(entries(1, 1))
     batch = world.finish()
     assert batch.entries == list(entries(2, 4))
     assert batch.mark == Mark(4, 1, HardState(1, 0))
-    assert world.journal.idle
+    assert world.log_writer.idle
 
 
 def test_a_message_leaves_with_its_batch_and_not_before(world: World) -> None:
     """Also one whose own Ready wrote nothing: the Readies before it did."""
-    assert world.journal.take(append(1, 1, messages=(reply(1),))) == ()
-    world.journal.start()
-    assert world.journal.take(replace(NOTHING, after_sync=(reply(2),))) == ()
-    assert world.journal.take(append(2, 2, messages=(reply(3),))) == ()
-    assert world.journal.take(replace(NOTHING, after_sync=(reply(4),))) == ()
+    assert world.log_writer.take(append(1, 1, messages=(reply(1),))) == ()
+    world.log_writer.start()
+    assert world.log_writer.take(replace(NOTHING, after_sync=(reply(2),))) == ()
+    assert world.log_writer.take(append(2, 2, messages=(reply(3),))) == ()
+    assert world.log_writer.take(replace(NOTHING, after_sync=(reply(4),))) == ()
     assert world.finish().messages == [reply(1), reply(2)]
     assert world.finish().messages == [reply(3), reply(4)]
-    assert world.journal.take(replace(NOTHING, after_sync=(reply(5),))) == (reply(5),)
+    assert world.log_writer.take(replace(NOTHING, after_sync=(reply(5),))) == (reply(5),)
 
 
 def test_an_entry_replaced_before_it_was_written_is_left_out(world: World) -> None:
     """The log ends as the last Ready says."""
-    world.journal.take(append(1, 4))
-    world.journal.take(append(3, 3, term=2))
-    world.journal.start()
+    world.log_writer.take(append(1, 4))
+    world.log_writer.take(append(3, 3, term=2))
+    world.log_writer.start()
     assert world.finish().entries == [*entries(1, 2), *entries(3, 3, term=2)]
-    world.journal.take(append(4, 5, term=2))
-    world.journal.take(append(2, 2, term=3))
-    world.journal.start()
+    world.log_writer.take(append(4, 5, term=2))
+    world.log_writer.take(append(2, 2, term=3))
+    world.log_writer.start()
     world.finish()
     assert world.written() == [(1, 1), (2, 3)]
 
@@ -134,10 +134,10 @@ def test_an_entry_replaced_before_it_was_written_is_left_out(world: World) -> No
 def test_a_snapshot_begins_a_batch_of_its_own(world: World) -> None:
     """What came before it is written before it; the entries after it share its sync."""
     meta = SnapshotMeta(9, 2, Configuration(frozenset({1})))
-    world.journal.take(append(1, 1))
-    world.journal.take(replace(NOTHING, install=meta, mark=Mark(9, 2, HardState(2, 0))))
-    world.journal.take(append(10, 11, term=2))
-    world.journal.start()
+    world.log_writer.take(append(1, 1))
+    world.log_writer.take(replace(NOTHING, install=meta, mark=Mark(9, 2, HardState(2, 0))))
+    world.log_writer.take(append(10, 11, term=2))
+    world.log_writer.start()
     assert world.finish().install is None
     assert world.finish().install == meta
     assert world.written() == [(10, 2), (11, 2)]
@@ -145,10 +145,10 @@ def test_a_snapshot_begins_a_batch_of_its_own(world: World) -> None:
 
 def test_the_newest_hard_state_is_written(world: World) -> None:
     """A vote replaces the term's entry without one."""
-    world.journal.take(replace(NOTHING, hard_state=HardState(2, 0)))
-    world.journal.take(replace(NOTHING, hard_state=HardState(2, 3)))
-    world.journal.take(append(1, 1, term=2))
-    world.journal.start()
+    world.log_writer.take(replace(NOTHING, hard_state=HardState(2, 0)))
+    world.log_writer.take(replace(NOTHING, hard_state=HardState(2, 3)))
+    world.log_writer.take(append(1, 1, term=2))
+    world.log_writer.start()
     world.finish()
     assert wal.recover(world.disk, segment_bytes=4096).hard_state == HardState(2, 3)
 
@@ -156,14 +156,14 @@ def test_the_newest_hard_state_is_written(world: World) -> None:
 def test_a_cut_is_a_job_like_any_other(world: World) -> None:
     """It waits for its turn, and the next batch waits for it."""
     for index in range(1, 40):
-        world.journal.take(append(index, index))
-        world.journal.start()
+        world.log_writer.take(append(index, index))
+        world.log_writer.start()
         world.finish()
     before = world.disk.names()
-    world.journal.take(append(40, 40))
-    world.journal.start()
-    world.journal.cut(39)
-    world.journal.take(append(41, 41))
+    world.log_writer.take(append(40, 40))
+    world.log_writer.start()
+    world.log_writer.cut(39)
+    world.log_writer.take(append(41, 41))
     assert world.finish().entries == list(entries(40, 40))
     assert world.finish() == Batch()
     assert len(world.disk.names()) < len(before)
@@ -176,27 +176,27 @@ class TestRoom:
     def fill(self, world: World) -> int:
         """Write until a segment ends with one that holds votes alone; return the last term."""
         for index in range(1, 40):
-            world.journal.take(append(index, index))
-            world.journal.start()
+            world.log_writer.take(append(index, index))
+            world.log_writer.start()
             world.finish()
         names, term = len(world.disk.names()), 1
-        segments = world.journal._log._segments
+        segments = world.log_writer._log._segments
         while len(world.disk.names()) == names or segments[-1].used < segments[-1].size:
             term += 1
-            world.journal.take(replace(NOTHING, hard_state=HardState(term, 1)))
-            world.journal.start()
+            world.log_writer.take(replace(NOTHING, hard_state=HardState(term, 1)))
+            world.log_writer.start()
             world.finish()
         world.disk.is_full = True
         return term
 
     def ask_for_more(self, world: World, ready: Ready) -> None:
         """Write what there is no space for, and let everything below go."""
-        world.journal.take(ready)
-        world.journal.start()
+        world.log_writer.take(ready)
+        world.log_writer.start()
         world.disk.drain()
-        world.journal.full(world.full.pop())
-        world.journal.cut(40)
-        world.journal.start()
+        world.log_writer.full(world.full.pop())
+        world.log_writer.cut(40)
+        world.log_writer.start()
         world.disk.drain()
 
     def test_the_last_segment_on_the_disk_stays(self, world: World) -> None:
@@ -206,7 +206,7 @@ class TestRoom:
         self.ask_for_more(world, replace(NOTHING, hard_state=HardState(term + 1, 1)))
         assert world.disk.names() == [last]
         assert wal.recover(world.disk, segment_bytes=4096).hard_state == HardState(term, 1)
-        assert world.journal.done(world.done.pop()) is None
+        assert world.log_writer.done(world.done.pop()) is None
         world.disk.is_full = False
         assert world.finish().hard_state == HardState(term + 1, 1)
         assert wal.recover(world.disk, segment_bytes=4096).hard_state == HardState(term + 1, 1)
@@ -220,7 +220,7 @@ class TestRoom:
         assert world.disk.names() == names
         world.disk.is_full = False
         for _ in range(4):
-            world.journal.tick()
+            world.log_writer.tick()
         assert world.finish().install == meta
 
 
@@ -228,16 +228,16 @@ def test_what_waits_for_one_sync_is_bounded(world: World) -> None:
     """A leader asks a member on whose disk is full; of its answers the furthest says all."""
     refused = replace(reply(0), accepted=False)
     heard = HeartbeatReply(1, 2, 1, context=5)
-    world.journal.take(append(1, 1, messages=(heard,)))
-    world.journal.start()
+    world.log_writer.take(append(1, 1, messages=(heard,)))
+    world.log_writer.start()
     for index in (*range(2, 2_000), 7):
-        world.journal.take(
+        world.log_writer.take(
             replace(NOTHING, after_sync=(reply(index), replace(refused, index=index)))
         )
     other = replace(reply(3), recipient=3)
-    world.journal.take(replace(NOTHING, after_sync=(other,)))
+    world.log_writer.take(replace(NOTHING, after_sync=(other,)))
     messages = world.finish().messages
-    assert len(messages) <= journal.MESSAGES_MAX
+    assert len(messages) <= log_writer.MESSAGES_MAX
     assert heard in messages
     assert other in messages
     assert reply(1_999) in messages
@@ -246,10 +246,10 @@ def test_what_waits_for_one_sync_is_bounded(world: World) -> None:
 
 def test_the_end_of_another_job_is_ignored(world: World) -> None:
     """A ticket names one job."""
-    world.journal.take(append(1, 1))
-    world.journal.start()
-    assert world.journal.done(99) is None
-    assert not world.journal.idle
+    world.log_writer.take(append(1, 1))
+    world.log_writer.start()
+    assert world.log_writer.done(99) is None
+    assert not world.log_writer.idle
 
 
 class ManualDisk:
@@ -268,7 +268,7 @@ def test_one_try_at_a_time_is_under_way_on_a_full_disk(world: World) -> None:
     """A slow disk takes long to say that it is full: the same job twice would be done twice."""
     disk = ManualDisk()
     log = wal.recover(world.disk, segment_bytes=4096).log
-    made = Journal(log, cast("Disk", disk), (), retry_ticks=4)
+    made = LogWriter(log, cast("Disk", disk), (), retry_ticks=4)
     made.take(append(1, 1))
     made.start()
     for tries in (1, 2):

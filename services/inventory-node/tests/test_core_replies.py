@@ -2,9 +2,9 @@
 
 import pytest
 from inventory.raft.v1 import forward_pb2
-from inventory_node.core.replies import FRAME_BYTES_MAX, Answers, Asker
-from inventory_node.machine import Administered, Kept, Refused
-from sim.hands import HandTransport
+from inventory_node.core.replies import FRAME_BYTES_MAX, Asker, Replies
+from inventory_node.machine import AdminOutcome, MutationOutcome, Refused
+from sim.manual_cluster import HandTransport
 from wire.errors import item_not_found
 
 
@@ -15,16 +15,16 @@ def transport() -> HandTransport:
 
 
 @pytest.fixture
-def answers(transport: HandTransport) -> Answers:
+def answers(transport: HandTransport) -> Replies:
     """Return answers with session 1 open and greeted."""
-    answers = Answers(transport, term=3)
+    answers = Replies(transport, term=3)
     answers.open(1)
     answers.send()
     transport.frames.clear()
     return answers
 
 
-def test_a_turn_is_one_frame_a_session(answers: Answers, transport: HandTransport) -> None:
+def test_a_turn_is_one_frame_a_session(answers: Replies, transport: HandTransport) -> None:
     """In the order in which the answers were found."""
     answers.open(2)
     answers.answer(Asker(1, 10), b"a")
@@ -37,11 +37,11 @@ def test_a_turn_is_one_frame_a_session(answers: Answers, transport: HandTranspor
     assert len(transport.frames) == 2
 
 
-def test_each_outcome_has_its_place(answers: Answers, transport: HandTransport) -> None:
+def test_each_outcome_has_its_place(answers: Replies, transport: HandTransport) -> None:
     """Kept ones as they are in the log's memory, refusals as a status."""
     status = item_not_found(9)
-    answers.applied(Asker(1, 1), Kept(b"kept"))
-    answers.applied(Asker(1, 2), Administered(b"administered", checkpoint=False))
+    answers.applied(Asker(1, 1), MutationOutcome(b"kept"))
+    answers.applied(Asker(1, 2), AdminOutcome(b"administered", checkpoint=False))
     answers.applied(Asker(1, 3), Refused(status.SerializeToString()))
     answers.retry(Asker(1, 4), forward_pb2.RETRY_OVERLOADED)
     answers.send()
@@ -52,7 +52,7 @@ def test_each_outcome_has_its_place(answers: Answers, transport: HandTransport) 
     assert retry.retry == forward_pb2.RETRY_OVERLOADED
 
 
-def test_a_frame_does_not_grow_past_its_bound(answers: Answers, transport: HandTransport) -> None:
+def test_a_frame_does_not_grow_past_its_bound(answers: Replies, transport: HandTransport) -> None:
     """A full one leaves first; a single answer that is larger goes alone."""
     half = bytes(FRAME_BYTES_MAX // 2)
     for number in range(3):
@@ -62,7 +62,7 @@ def test_a_frame_does_not_grow_past_its_bound(answers: Answers, transport: HandT
     assert [len(frame.replies) for _, frame in transport.frames] == [2, 1, 1]
 
 
-def test_a_session_that_ended_is_not_answered(answers: Answers, transport: HandTransport) -> None:
+def test_a_session_that_ended_is_not_answered(answers: Replies, transport: HandTransport) -> None:
     """Neither what was gathered nor what comes later is kept."""
     answers.answer(Asker(1, 1), b"a")
     answers.close(1)

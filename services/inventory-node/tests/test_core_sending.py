@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 from inventory_node.core.events import ChunkReceived, SnapshotSent, Staged, Surveyed
 from inventory_node.core.node import NodeSettings
-from inventory_node.core.snapshot import retention as catching_up
-from inventory_node.core.survey.leader_fitness import Succession
+from inventory_node.core.snapshot import retention
+from inventory_node.core.survey.leader_fitness import LeaderFitness
 from inventory_node.ports import SnapshotHeader, Survey
 from raft.messages import Configuration, SnapshotMeta
-from sim.hands import Hands, Member, order
+from sim.manual_cluster import ManualCluster, Member, order
 from sim.store import NO_SPACE, Thread
 
 RETRY_TICKS = 2
-REST_TICKS_MAX = RETRY_TICKS << catching_up.DOUBLINGS_MAX
+REST_TICKS_MAX = RETRY_TICKS << retention.DOUBLINGS_MAX
 CHUNK_BYTES = 8_192
 
 
@@ -23,31 +23,31 @@ def busy(settings: NodeSettings) -> NodeSettings:
     return replace(settings, flush_commands_max=4, log_tail_entries=4, full_retry_ticks=RETRY_TICKS)
 
 
-def write(hands: Hands, leader: Member, first: int, count: int) -> None:
+def write(cluster: ManualCluster, leader: Member, first: int, count: int) -> None:
     """Order one by one, each in an entry of its own."""
     for number in range(first, first + count):
         leader.ask(order(f"r{number}"), first_id=number)
-        hands.settle()
+        cluster.settle()
 
 
-def missing(folder: Path, *numbers: int, count: int = 3) -> Hands:
+def missing(folder: Path, *numbers: int, count: int = 3) -> ManualCluster:
     """Return members of which some have missed so much that only a snapshot helps; 1 leads."""
-    hands = Hands(folder, count, change=busy)
-    leader = hands.elect(1)
-    hands.open()
+    cluster = ManualCluster(folder, count, change=busy)
+    leader = cluster.elect(1)
+    cluster.open()
     for number in numbers:
-        hands[number].cut_off = True
-    write(hands, leader, 1, 40)
-    return hands
+        cluster[number].cut_off = True
+    write(cluster, leader, 1, 40)
+    return cluster
 
 
-def meet(hands: Hands, number: int, leader: int = 1) -> None:
+def meet(cluster: ManualCluster, number: int, leader: int = 1) -> None:
     """Let a member be heard again; its leader finds out what it lacks."""
-    hands[number].cut_off = False
-    hands.pass_time(8, leader)
+    cluster[number].cut_off = False
+    cluster.pass_time(8, leader)
 
 
-def stream(hands: Hands, sender: Member, recipient: Member) -> list[str]:
+def stream(cluster: ManualCluster, sender: Member, recipient: Member) -> list[str]:
     """Bring the newest stream of one member to another; return the problems it was answered."""
     _, term, header, path = sender.transport.streams[-1]
     data = Path(path).read_bytes()
@@ -55,7 +55,7 @@ def stream(hands: Hands, sender: Member, recipient: Member) -> list[str]:
     for offset in range(0, len(data), CHUNK_BYTES):
         part = data[offset : offset + CHUNK_BYTES]
         recipient.handle(ChunkReceived(sender.settings.member_id, term, header, offset, part))
-        hands.settle()
+        cluster.settle()
     return [answer[4] for answer in recipient.transport.chunk_answers[before:]]
 
 
@@ -64,15 +64,15 @@ def stream_index(sender: Member) -> int:
     return sender.transport.streams[-1][2].meta.index
 
 
-def begin_to_switch(hands: Hands, member: Member) -> SnapshotHeader:
+def begin_to_switch(cluster: ManualCluster, member: Member) -> SnapshotHeader:
     """Bring the newest stream of member 1 to where the store is to switch, and hold that there."""
-    _, term, header, path = hands[1].transport.streams[-1]
+    _, term, header, path = cluster[1].transport.streams[-1]
     member.handle(ChunkReceived(1, term, header, 0, Path(path).read_bytes()))
     staged = member.store.step()
     assert isinstance(staged, Staged)
     member.store_held = True
     member.handle(staged)
-    hands.settle()
+    cluster.settle()
     assert member.node._incoming.switching
     return header
 
@@ -87,97 +87,99 @@ class TestWithoutSpace:
 
     def test_a_leader_without_space_for_a_copy_hands_over(self, tmp_path: Path) -> None:
         """Who is behind gets it from the next; and the lead does not come back soon."""
-        hands = missing(tmp_path, 3)
-        leader = hands[1]
+        cluster = missing(tmp_path, 3)
+        leader = cluster[1]
         leader.store.is_short = True
-        meet(hands, 3)
-        hands.pass_time(2 * leader.settings.survey_ticks)
-        assert hands[2].leads
-        assert set(stream(hands, hands[2], hands[3])) == {""}
-        hands[2].handle(SnapshotSent(3, stream_index(hands[2]), installed=True))
-        hands.pass_time(4)
-        assert applied(hands[3]) == applied(hands[2])
-        assert hands[2].node._succession.successor(hands[2].node._raft) == 3
+        meet(cluster, 3)
+        cluster.pass_time(2 * leader.settings.survey_ticks)
+        assert cluster[2].leads
+        assert set(stream(cluster, cluster[2], cluster[3])) == {""}
+        cluster[2].handle(SnapshotSent(3, stream_index(cluster[2]), installed=True))
+        cluster.pass_time(4)
+        assert applied(cluster[3]) == applied(cluster[2])
+        assert cluster[2].node._leader_fitness.successor(cluster[2].node._raft) == 3
 
     def test_a_copy_rests_longer_and_longer_and_is_made_once_there_is_space(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A bounded number of tries, a pin for none of them, and no refusal of any write."""
-        monkeypatch.setattr(Succession, "relieve", lambda *_: None)  # as where nobody else can lead
-        hands = missing(tmp_path, 3)
-        leader = hands[1]
+        monkeypatch.setattr(
+            LeaderFitness, "relieve", lambda *_: None
+        )  # as where nobody else can lead
+        cluster = missing(tmp_path, 3)
+        leader = cluster[1]
         leader.store.is_short = True
-        meet(hands, 3)
+        meet(cluster, 3)
         copies = leader.node._outgoing._ticket
         ticks = 5 * REST_TICKS_MAX
-        hands.pass_time(ticks, 1, 2)
+        cluster.pass_time(ticks, 1, 2)
         tried = leader.node._outgoing._ticket - copies
-        assert 2 <= tried <= 5 + catching_up.DOUBLINGS_MAX
+        assert 2 <= tried <= 5 + retention.DOUBLINGS_MAX
         assert leader.node._outgoing.pinned_index is None
         assert leader.transport.streams == []
-        write(hands, leader, 50, 10)
+        write(cluster, leader, 50, 10)
         assert all(leader.replies()[number].outcome for number in range(50, 60))
         assert leader.leads
         assert leader.observer.fills == []
         leader.store.is_short = False
-        hands.pass_time(REST_TICKS_MAX + 8, 1, 2)
-        assert set(stream(hands, leader, hands[3])) == {""}
+        cluster.pass_time(REST_TICKS_MAX + 8, 1, 2)
+        assert set(stream(cluster, leader, cluster[3])) == {""}
         leader.handle(SnapshotSent(3, leader.transport.streams[-1][2].meta.index, installed=True))
-        hands.pass_time(4, 1)
-        assert applied(hands[3]) == applied(leader)
+        cluster.pass_time(4, 1)
+        assert applied(cluster[3]) == applied(leader)
 
     def test_a_success_ends_the_rest(self, tmp_path: Path) -> None:
         """What went wrong before says nothing of the next."""
-        hands = missing(tmp_path, 3)
-        outgoing = hands[1].node._outgoing
+        cluster = missing(tmp_path, 3)
+        outgoing = cluster[1].node._outgoing
         for _ in range(3):
             outgoing._rests.begin(3)
-        hands.pass_time(REST_TICKS_MAX, 1)
-        meet(hands, 3)
-        stream(hands, hands[1], hands[3])
-        index = hands[1].transport.streams[-1][2].meta.index
-        hands[1].handle(SnapshotSent(3, index, installed=True))
+        cluster.pass_time(REST_TICKS_MAX, 1)
+        meet(cluster, 3)
+        stream(cluster, cluster[1], cluster[3])
+        index = cluster[1].transport.streams[-1][2].meta.index
+        cluster[1].handle(SnapshotSent(3, index, installed=True))
         outgoing._rests.begin(3)
-        hands.pass_time(RETRY_TICKS, 1)
+        cluster.pass_time(RETRY_TICKS, 1)
         assert outgoing._rests.is_over(3), "as long as after the first that failed"
 
     def test_nobody_waits_for_another(self, tmp_path: Path) -> None:
         """A peer whose disk takes none does not keep one from a peer whose disk does."""
-        hands = missing(tmp_path, 3, 4, count=5)
-        outgoing = hands[1].node._outgoing
+        cluster = missing(tmp_path, 3, 4, count=5)
+        outgoing = cluster[1].node._outgoing
         for _ in range(9):
             outgoing._rests.begin(3)
-        meet(hands, 3)
-        assert hands[1].transport.streams == []
-        meet(hands, 4)
-        assert [stream[0] for stream in hands[1].transport.streams] == [4]
+        meet(cluster, 3)
+        assert cluster[1].transport.streams == []
+        meet(cluster, 4)
+        assert [stream[0] for stream in cluster[1].transport.streams] == [4]
 
     def test_a_member_without_space_refuses_the_chunks_and_goes_on(self, tmp_path: Path) -> None:
         """Its sender learns why; the same stream is taken from its beginning later."""
-        hands = missing(tmp_path, 3)
-        late = hands[3]
-        meet(hands, 3)
+        cluster = missing(tmp_path, 3)
+        late = cluster[3]
+        meet(cluster, 3)
         late.store.is_short = True
         before = applied(late)
-        assert stream(hands, hands[1], late)[0] == NO_SPACE
+        assert stream(cluster, cluster[1], late)[0] == NO_SPACE
         assert applied(late) == before
         late.store.is_short = False
-        assert set(stream(hands, hands[1], late)) == {""}
+        assert set(stream(cluster, cluster[1], late)) == {""}
         assert applied(late) > before
 
     def test_the_switch_waits_for_space(self, tmp_path: Path) -> None:
         """The log has recorded it, so there is no way back, and no need to end."""
-        hands = missing(tmp_path, 3)
-        late = hands[3]
-        meet(hands, 3)
-        begin_to_switch(hands, late)
+        cluster = missing(tmp_path, 3)
+        late = cluster[3]
+        meet(cluster, 3)
+        begin_to_switch(cluster, late)
         before = applied(late)
         late.store.is_full = True
         late.store_held = False
-        hands.pass_time(20)
+        cluster.pass_time(20)
         assert applied(late) == before
         late.store.is_full = False
-        hands.settle()
+        cluster.settle()
         assert applied(late) > before
         assert late.transport.chunk_answers[-1][3:] == (True, "")
 
@@ -189,38 +191,38 @@ def test_nothing_is_copied_while_a_snapshot_is_being_installed(
 
     A copy of that database would lie below the log's base, where nobody knows who takes part.
     """
-    hands = missing(tmp_path, 3, 5, count=5)
-    new = hands[3]
-    meet(hands, 3)
-    header = begin_to_switch(hands, new)
-    hands.pass_time(4, 1)
-    assert new.node._raft.last_index == hands[1].node._raft.last_index
-    hands[1].cut_off = True
-    monkeypatch.setattr(Succession, "relieve", lambda *_: None)  # as where nobody else can lead
-    hands.elect(3)
-    meet(hands, 5, leader=3)
+    cluster = missing(tmp_path, 3, 5, count=5)
+    new = cluster[3]
+    meet(cluster, 3)
+    header = begin_to_switch(cluster, new)
+    cluster.pass_time(4, 1)
+    assert new.node._raft.last_index == cluster[1].node._raft.last_index
+    cluster[1].cut_off = True
+    monkeypatch.setattr(LeaderFitness, "relieve", lambda *_: None)  # as where nobody else can lead
+    cluster.elect(3)
+    meet(cluster, 5, leader=3)
     assert new.node._outgoing._peers, "the log has nothing for member 5 any more"
     assert new.store.jobs == 1, "the switch, and no copy"
     new.store_held = False
-    hands.settle()
+    cluster.settle()
     assert [one[0] for one in new.transport.streams] == [5]
     assert new.transport.streams[0][2].meta.index >= header.meta.index
 
 
 def test_a_state_that_is_being_replaced_is_not_judged(tmp_path: Path) -> None:
     """The mark would stand on the one that comes, which is the leader's."""
-    hands = missing(tmp_path, 3)
-    late = hands[3]
-    meet(hands, 3)
-    begin_to_switch(hands, late)
-    late.node._surveys.hashed(5, "b" * 64)
+    cluster = missing(tmp_path, 3)
+    late = cluster[3]
+    meet(cluster, 3)
+    begin_to_switch(cluster, late)
+    late.node._survey.hashed(5, "b" * 64)
     others = ((1, "a" * 64), (2, "a" * 64))
     late.handle(Surveyed(Survey(1, 3, late.node.view().term, 0, None, 5, others)))
     assert not late.node.view().diverged
     late.store_held = False
-    hands.settle()
+    cluster.settle()
     assert not late.node.view().diverged
-    assert not late.store.condemned
+    assert not late.store.quarantined
 
 
 class TestWhatCountsAsInstalled:
@@ -229,61 +231,61 @@ class TestWhatCountsAsInstalled:
     After a crash its heartbeats would speak of a commit that the log does not reach.
     """
 
-    def header(self, hands: Hands, index: int) -> SnapshotHeader:
+    def header(self, cluster: ManualCluster, index: int) -> SnapshotHeader:
         """Return what the leader would send at an index of its log."""
-        term = hands[1].node._raft.term_at(index)
+        term = cluster[1].node._raft.term_at(index)
         assert term is not None
         return SnapshotHeader(
             SnapshotMeta(index, term, Configuration(frozenset({1, 2, 3}))), 3, b""
         )
 
-    def unsynced(self, folder: Path, *held: int) -> Hands:
+    def unsynced(self, folder: Path, *held: int) -> ManualCluster:
         """Return members of which some hold the leader's entries in memory alone."""
-        hands = Hands(folder)
-        leader = hands.elect(1)
-        hands.open()
+        cluster = ManualCluster(folder)
+        leader = cluster.elect(1)
+        cluster.open()
         for number in held:
-            hands[number].disk_held = True
-        write(hands, leader, 1, 4)
-        return hands
+            cluster[number].disk_held = True
+        write(cluster, leader, 1, 4)
+        return cluster
 
     def test_a_chunk_of_what_is_committed_and_not_applied(self, tmp_path: Path) -> None:
         """It is refused; once that is applied, it counts as installed."""
-        hands = self.unsynced(tmp_path, 3)
-        leader, late = hands[1].node._raft, hands[3].node._raft
+        cluster = self.unsynced(tmp_path, 3)
+        leader, late = cluster[1].node._raft, cluster[3].node._raft
         index = late.commit_index
         assert late.applied_index < index
-        chunk = ChunkReceived(1, leader.term, self.header(hands, index), 0, b"all")
-        hands[3].handle(chunk)
-        _, _, _, installed, problem = hands[3].transport.chunk_answers[-1]
+        chunk = ChunkReceived(1, leader.term, self.header(cluster, index), 0, b"all")
+        cluster[3].handle(chunk)
+        _, _, _, installed, problem = cluster[3].transport.chunk_answers[-1]
         assert not installed
         assert "not applied yet" in problem
-        hands[3].disk_held = False
-        hands.settle()
-        hands[3].handle(chunk)
-        assert hands[3].transport.chunk_answers[-1][3:] == (True, "")
+        cluster[3].disk_held = False
+        cluster.settle()
+        cluster[3].handle(chunk)
+        assert cluster[3].transport.chunk_answers[-1][3:] == (True, "")
         assert late.applied_index >= index
 
     def test_a_crash_shows_why(self, tmp_path: Path) -> None:
         """What was committed is not there at the next start, so nobody may lean on it."""
-        hands = self.unsynced(tmp_path, 3)
-        index = hands[3].node._raft.commit_index
-        hands[3].crash()
-        hands[3].start()
-        assert hands[3].node._raft.last_index < index
+        cluster = self.unsynced(tmp_path, 3)
+        index = cluster[3].node._raft.commit_index
+        cluster[3].crash()
+        cluster[3].start()
+        assert cluster[3].node._raft.last_index < index
 
     def test_a_last_chunk_that_the_log_has_overtaken(self, tmp_path: Path) -> None:
         """Consensus keeps the log and its tail, and none of that is synced."""
-        hands = self.unsynced(tmp_path, 2, 3)
-        leader, late = hands[1].node._raft, hands[3].node._raft
+        cluster = self.unsynced(tmp_path, 2, 3)
+        leader, late = cluster[1].node._raft, cluster[3].node._raft
         index = leader.last_index
         assert late.commit_index < index == late.last_index
-        hands[3].store_held = True
-        hands[3].handle(ChunkReceived(1, leader.term, self.header(hands, index), 0, b"all"))
-        ticket = hands[3].node._incoming._ticket
-        hands[3].handle(Staged(ticket, complete=True, problem=""))
+        cluster[3].store_held = True
+        cluster[3].handle(ChunkReceived(1, leader.term, self.header(cluster, index), 0, b"all"))
+        ticket = cluster[3].node._incoming._ticket
+        cluster[3].handle(Staged(ticket, complete=True, problem=""))
         assert late.commit_index == index > late.applied_index
-        _, _, taken, installed, problem = hands[3].transport.chunk_answers[-1]
+        _, _, taken, installed, problem = cluster[3].transport.chunk_answers[-1]
         assert (taken, installed) == (0, False)
         assert "not applied yet" in problem
 
@@ -294,55 +296,55 @@ class TestThePin:
     @pytest.fixture(autouse=True)
     def _small(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Give up a pin soon."""
-        monkeypatch.setattr(catching_up, "PINNED_BYTES_MAX", 10 * catching_up.ENTRY_BYTES)
+        monkeypatch.setattr(retention, "PINNED_BYTES_MAX", 10 * retention.ENTRY_BYTES)
 
     def test_a_stream_that_takes_too_long_is_cut(self, tmp_path: Path) -> None:
         """The log goes on without it, and the peer begins anew with a newer snapshot."""
-        hands = missing(tmp_path, 3)
-        leader = hands[1]
-        meet(hands, 3)
+        cluster = missing(tmp_path, 3)
+        leader = cluster[1]
+        meet(cluster, 3)
         index = leader.transport.streams[-1][2].meta.index
-        write(hands, leader, 50, 5)
+        write(cluster, leader, 50, 5)
         assert leader.transport.streams
-        write(hands, leader, 60, 20)
+        write(cluster, leader, 60, 20)
         assert leader.transport.streams == [], "it was cut"
         assert leader.node.view().first_log_index > index + 1
         leader.handle(SnapshotSent(3, index, installed=False))
-        hands.pass_time(8, 1)
+        cluster.pass_time(8, 1)
         assert leader.transport.streams[-1][2].meta.index > index
-        assert set(stream(hands, leader, hands[3])) == {""}
+        assert set(stream(cluster, leader, cluster[3])) == {""}
 
     def test_an_installed_snapshot_that_the_log_does_not_reach_is_no_harm(
         self, tmp_path: Path
     ) -> None:
         """The cut came too late; the peer needs another one."""
-        hands = missing(tmp_path, 3)
-        leader = hands[1]
-        meet(hands, 3)
+        cluster = missing(tmp_path, 3)
+        leader = cluster[1]
+        meet(cluster, 3)
         index = leader.transport.streams[-1][2].meta.index
-        stream(hands, leader, hands[3])
-        hands[3].cut_off = True
-        write(hands, leader, 50, 30)
+        stream(cluster, leader, cluster[3])
+        cluster[3].cut_off = True
+        write(cluster, leader, 50, 30)
         assert leader.node.view().first_log_index > index + 1
         leader.handle(SnapshotSent(3, index, installed=True))
-        meet(hands, 3)
+        meet(cluster, 3)
         assert leader.transport.streams[-1][2].meta.index > index
 
     def test_a_copy_that_takes_too_long_is_not_sent(self, tmp_path: Path) -> None:
         """The log is cut above it by then."""
-        hands = missing(tmp_path, 3)
-        leader = hands[1]
+        cluster = missing(tmp_path, 3)
+        leader = cluster[1]
         leader.store_held = True
-        meet(hands, 3)
+        meet(cluster, 3)
         assert leader.node._outgoing.pinned_index is not None
-        write(hands, leader, 50, 30)
+        write(cluster, leader, 50, 30)
         assert leader.node._outgoing.pinned_index is None
         while (done := leader.store.step(Thread.FLUSHER)) is not None:
             leader.handle(done)
-            hands.settle()
+            cluster.settle()
         first = leader.node.view().first_log_index
         leader.store_held = False
-        hands.settle()
+        cluster.settle()
         assert leader.transport.streams == []
-        hands.pass_time(8, 1)
+        cluster.pass_time(8, 1)
         assert leader.transport.streams[-1][2].meta.index >= first - 1

@@ -7,9 +7,9 @@ import pytest
 from inventory.raft.v1 import membership_pb2
 from inventory_node.core.events import ChangeAsked, ChunkReceived, SnapshotSent
 from inventory_node.core.node import NodeSettings
-from inventory_node.core.snapshot import retention as catching_up
+from inventory_node.core.snapshot import retention
 from raft.messages import AppendReply
-from sim.hands import Hands, order
+from sim.manual_cluster import ManualCluster, order
 
 LATE = 3
 
@@ -24,21 +24,21 @@ class Scene:
 
     def __init__(self, folder: Path) -> None:
         """Bring member 3 a snapshot; its disk is held then, so it acknowledges nothing more."""
-        self.hands = Hands(folder, change=busy)
-        self.leader = self.hands.elect(1)
-        self.hands.open()
-        self.late = self.hands[LATE]
+        self.cluster = ManualCluster(folder, change=busy)
+        self.leader = self.cluster.elect(1)
+        self.cluster.open()
+        self.late = self.cluster[LATE]
         self.written = 0
         self.late.cut_off = True
         self.write(40)
         self.late.cut_off = False
-        self.hands.pass_time(8, 1)
+        self.cluster.pass_time(8, 1)
         _, term, header, path = self.leader.transport.streams[-1]
         self.index = header.meta.index
         self.write(20)
         self.late.cut_off = True
         self.late.handle(ChunkReceived(1, term, header, 0, Path(path).read_bytes()))
-        self.hands.settle()
+        self.cluster.settle()
         assert self.late.transport.chunk_answers[-1][3:] == (True, "")
         self.late.cut_off, self.late.disk_held = False, True
         self.leader.handle(SnapshotSent(LATE, self.index, installed=True))
@@ -48,7 +48,7 @@ class Scene:
         for _ in range(count):
             self.written += 1
             self.leader.ask(order(f"r{self.written}", item_id=9), first_id=self.written)
-            self.hands.settle()
+            self.cluster.settle()
 
     @property
     def is_kept(self) -> bool:
@@ -65,47 +65,47 @@ def scene(tmp_path: Path) -> Scene:
 
 def test_the_log_is_kept_until_the_peer_has_caught_up(scene: Scene) -> None:
     """It needs no second snapshot, however much was written meanwhile; then the log is cut."""
-    scene.hands.pass_time(3 * catching_up.ROUND_TICKS, 1)
+    scene.cluster.pass_time(3 * retention.ROUND_TICKS, 1)
     assert scene.is_kept
     scene.late.disk_held = False
-    scene.hands.settle()
-    scene.hands.pass_time(catching_up.ROUND_TICKS, 1)
+    scene.cluster.settle()
+    scene.cluster.pass_time(retention.ROUND_TICKS, 1)
     assert not scene.is_kept
     assert len(scene.leader.transport.streams) == 1
-    scene.hands.pass_time(4, 1)
+    scene.cluster.pass_time(4, 1)
     assert scene.late.node.view().applied_index == scene.leader.node.view().applied_index
 
 
 def test_a_round_that_takes_long_is_followed_by_another(scene: Scene) -> None:
     """What the peer lacked at first is not all: the log has grown by as much since."""
-    scene.hands.pass_time(catching_up.ROUND_TICKS, 1)
+    scene.cluster.pass_time(retention.ROUND_TICKS, 1)
     first = scene.leader.node._raft.last_index
     scene.write(20)
-    scene.hands.pass_time(catching_up.ROUND_TICKS, 1)
+    scene.cluster.pass_time(retention.ROUND_TICKS, 1)
     assert scene.leader.node._raft.followers[LATE].match_index < first
     scene.leader.node._raft.step(AppendReply(LATE, 1, 1, accepted=True, index=first))
-    scene.hands.pass_time(catching_up.ROUND_TICKS, 1)
+    scene.cluster.pass_time(retention.ROUND_TICKS, 1)
     assert scene.is_kept
 
 
 def test_a_peer_that_stays_absent_is_not_waited_for(scene: Scene) -> None:
     """One that is absent for a moment is: it starts again, or reads the state that it got."""
     scene.late.cut_off = True
-    ticks = catching_up.SILENT_ROUNDS_MAX * catching_up.ROUND_TICKS
-    scene.hands.pass_time(ticks, 1, 2)
+    ticks = retention.SILENT_ROUNDS_MAX * retention.ROUND_TICKS
+    scene.cluster.pass_time(ticks, 1, 2)
     assert scene.is_kept
-    scene.hands.pass_time(ticks, 1, 2)
+    scene.cluster.pass_time(ticks, 1, 2)
     assert not scene.is_kept
 
 
 def test_a_pin_keeps_so_much_at_most(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory has a bound; a peer that is still behind gets another snapshot."""
-    monkeypatch.setattr(catching_up, "PINNED_BYTES_MAX", 10 * catching_up.ENTRY_BYTES)
+    monkeypatch.setattr(retention, "PINNED_BYTES_MAX", 10 * retention.ENTRY_BYTES)
     assert not scene.is_kept
     scene.late.crash()
     scene.late.disk_held = False
     scene.late.start()
-    scene.hands.pass_time(8, 1)
+    scene.cluster.pass_time(8, 1)
     assert scene.leader.transport.streams[-1][2].meta.index > scene.index
 
 
@@ -113,10 +113,10 @@ def test_a_peer_that_takes_no_part_is_not_waited_for(scene: Scene) -> None:
     """It was removed while it caught up."""
     request = membership_pb2.ChangeRequest(remove=scene.late.settings.name)
     scene.leader.handle(ChangeAsked(1, request))
-    scene.hands.settle()
+    scene.cluster.settle()
     assert scene.leader.transport.changes[1].HasField("done")
     scene.late.cut_off = True
-    scene.hands.pass_time(4 * scene.leader.settings.election_timeout_ticks_min, 1, 2)
+    scene.cluster.pass_time(4 * scene.leader.settings.election_timeout_ticks_min, 1, 2)
     assert not scene.is_kept
 
 
@@ -124,13 +124,13 @@ def test_a_leader_that_leads_no_more_keeps_nothing(scene: Scene) -> None:
     """The next one sends from its own log."""
     assert scene.leader.node._outgoing.pinned_index is not None
     scene.leader.node._raft.step_down()
-    scene.hands.pass_time(1, 1)
+    scene.cluster.pass_time(1, 1)
     assert scene.leader.node._outgoing.pinned_index is None
 
 
 def test_each_peer_has_a_pin_of_its_own() -> None:
     """None waits for another that catches up; the log is kept above the lowest."""
-    pins = catching_up.Pins()
+    pins = retention.LogPins()
     pins.begin(3, 40)
     pins.begin(2, 60)
     assert pins.index == 40

@@ -9,7 +9,7 @@ from inventory.v1 import auth_pb2, cluster_pb2, inventory_pb2
 from inventory_node.core.events import ChangeAsked, DiskFailed, StopRequested, StoreFailed, Tick
 from inventory_node.core.node import Halted, NodeSettings
 from raft.messages import AppendRequest, Entry, EntryKind
-from sim.hands import Hands, Member, get_item, order
+from sim.manual_cluster import ManualCluster, Member, get_item, order
 
 
 def ordered(reply: forward_pb2.Reply) -> inventory_pb2.OrderItemResponse:
@@ -20,10 +20,10 @@ def ordered(reply: forward_pb2.Reply) -> inventory_pb2.OrderItemResponse:
     return outcome.order_item
 
 
-def on_hand(hands: Hands, member: Member, number: int = 99) -> int:
+def on_hand(cluster: ManualCluster, member: Member, number: int = 99) -> int:
     """Read item 1 at the leader."""
     member.ask(questions=[get_item(number)])
-    hands.settle()
+    cluster.settle()
     return inventory_pb2.GetItemResponse.FromString(member.replies()[number].answer).item.quantity
 
 
@@ -42,68 +42,68 @@ class TestNoOutcomeBeforeAMajorityHasSynced:
 
     def test_followers_that_have_not_synced_do_not_count(self, tmp_path: Path) -> None:
         """With both followers' syncs held there is no answer; with one of them done there is."""
-        hands = Hands(tmp_path)
-        leader = hands.elect(1)
-        hands.open()
-        hands[2].disk_held = hands[3].disk_held = True
+        cluster = ManualCluster(tmp_path)
+        leader = cluster.elect(1)
+        cluster.open()
+        cluster[2].disk_held = cluster[3].disk_held = True
         leader.ask(order("a"))
-        hands.settle()
+        cluster.settle()
         assert leader.replies() == {}
-        hands[3].disk_held = False
-        hands.settle()
+        cluster[3].disk_held = False
+        cluster.settle()
         assert ordered(leader.replies()[1]).on_hand_after == 99
 
     def test_a_leader_answers_only_what_its_own_log_has_synced(self, tmp_path: Path) -> None:
         """Two synced followers are a majority, but the leader applies only its own synced log."""
-        hands = Hands(tmp_path)
-        leader = hands.elect(1)
-        hands.open()
+        cluster = ManualCluster(tmp_path)
+        leader = cluster.elect(1)
+        cluster.open()
         leader.disk_held = True
         leader.ask(order("a"))
-        hands.settle()
+        cluster.settle()
         assert leader.replies() == {}
         leader.disk_held = False
-        hands.settle()
+        cluster.settle()
         assert ordered(leader.replies()[1]).on_hand_after == 99
 
     def test_a_probe_waits_for_a_majority_as_an_order_does(self, tmp_path: Path) -> None:
         """It says that writes commit, so it is one, down to the sync."""
-        hands = Hands(tmp_path)
-        leader = hands.elect(1)
-        hands.open()
+        cluster = ManualCluster(tmp_path)
+        leader = cluster.elect(1)
+        cluster.open()
         user = log_pb2.NewUser(name="health", folded_name="health", role=auth_pb2.ROLE_MACHINE)
         user.password_hash = "hash"  # noqa: S105 - of nothing
         made = log_pb2.Administration(request_id="a", create_user=log_pb2.CreateUser(user=user))
         leader.ask(log_pb2.Command(administration=made))
-        hands.settle()
+        cluster.settle()
         [created] = leader.replies().values()
         outcome = log_pb2.AdministrationOutcome.FromString(created.administration)
-        hands[2].disk_held = hands[3].disk_held = True
+        cluster[2].disk_held = cluster[3].disk_held = True
         probe = log_pb2.Command(user_id=outcome.user.id, epoch=1, probe=log_pb2.Probe())
         leader.ask(probe, first_id=2)
-        hands.settle()
+        cluster.settle()
         assert 2 not in leader.replies()
-        hands[3].disk_held = False
-        hands.settle()
+        cluster[3].disk_held = False
+        cluster.settle()
         reply = leader.replies()[2]
         outcome = log_pb2.AdministrationOutcome.FromString(reply.administration)
         assert outcome.revision == leader.node.view().applied_index
 
     def test_an_answered_order_survives_the_loss_of_power_everywhere(self, tmp_path: Path) -> None:
         """Nothing was flushed: the logs alone bring it back."""
-        hands = Hands(tmp_path)
-        leader = hands.elect(1)
-        hands.open()
+        cluster = ManualCluster(tmp_path)
+        leader = cluster.elect(1)
+        cluster.open()
         leader.ask(order("a", quantity=7))
-        hands.settle()
+        cluster.settle()
         assert ordered(leader.replies()[1]).on_hand_after == 93
-        for member in hands.members.values():
+        for member in cluster.members.values():
             member.crash()
-        for member in hands.members.values():
+        for member in cluster.members.values():
             member.start()
-        leader = hands.elect(2)
-        hands.open()
-        assert on_hand(hands, leader) == 93
+        leader = cluster.elect(2)
+        cluster.open()
+        assert on_hand(cluster, leader) == 93
 
 
 class TestWaiters:
@@ -111,56 +111,56 @@ class TestWaiters:
 
     def test_a_lost_lead_makes_the_outcome_unknown(self, tmp_path: Path) -> None:
         """Also when the entry was never to survive: the gateway asks again with the same id."""
-        hands = Hands(tmp_path)
-        old = hands.elect(1)
-        hands.open()
+        cluster = ManualCluster(tmp_path)
+        old = cluster.elect(1)
+        cluster.open()
         old.cut_off = True
         old.ask(order("a", quantity=2))
-        hands.settle()
-        new = hands.elect(2)
+        cluster.settle()
+        new = cluster.elect(2)
         assert old.replies() == {}
         old.cut_off = False
-        hands.pass_time(4)
+        cluster.pass_time(4)
         assert old.replies()[1].retry == forward_pb2.RETRY_UNKNOWN
         new.ask(order("a", quantity=2))
-        hands.settle()
+        cluster.settle()
         assert ordered(new.replies()[1]).on_hand_after == 98
 
     def test_a_request_repeated_to_the_next_leader_is_applied_once(self, tmp_path: Path) -> None:
         """The first leader's entry did survive; the retry is answered from the log's memory."""
-        hands = Hands(tmp_path)
-        old = hands.elect(1)
-        hands.open()
+        cluster = ManualCluster(tmp_path)
+        old = cluster.elect(1)
+        cluster.open()
         old.disk_held = True
         old.ask(order("a", quantity=2))
-        hands.settle()
+        cluster.settle()
         old.cut_off = True
-        new = hands.elect(2)
+        new = cluster.elect(2)
         new.ask(order("a", quantity=2))
-        hands.settle()
+        cluster.settle()
         assert ordered(new.replies()[1]).on_hand_after == 98
-        assert on_hand(hands, new) == 98
+        assert on_hand(cluster, new) == 98
 
     def test_a_follower_sends_to_the_leader_at_once(self, tmp_path: Path) -> None:
         """Nothing was proposed, and the gateway may ask elsewhere without a doubt."""
-        hands = Hands(tmp_path)
-        hands.elect(1)
-        hands.open()
-        hands[2].ask(order("a"))
-        replies = hands[2].replies()
+        cluster = ManualCluster(tmp_path)
+        cluster.elect(1)
+        cluster.open()
+        cluster[2].ask(order("a"))
+        replies = cluster[2].replies()
         assert replies[1].retry == forward_pb2.RETRY_NOT_LEADER
 
     def test_commands_not_yet_proposed_are_told_so(self, tmp_path: Path) -> None:
         """What waits behind a sync when the lead is lost was never in any log."""
-        hands = Hands(tmp_path)
-        old = hands.elect(1)
-        hands.open()
+        cluster = ManualCluster(tmp_path)
+        old = cluster.elect(1)
+        cluster.open()
         old.disk_held = old.cut_off = True
         old.ask(order("a"))
         old.ask(order("b"), first_id=2)
-        hands.elect(2)
+        cluster.elect(2)
         old.cut_off = False
-        hands.pass_time(4)
+        cluster.pass_time(4)
         assert old.replies()[1].retry == forward_pb2.RETRY_UNKNOWN
         assert old.replies()[2].retry == forward_pb2.RETRY_NOT_LEADER
 
@@ -170,9 +170,9 @@ class TestBatches:
 
     def test_what_comes_during_a_sync_is_one_entry(self, tmp_path: Path) -> None:
         """The first command leaves at once; the next three share the entry after it."""
-        hands = Hands(tmp_path)
-        leader = hands.elect(1)
-        hands.open()
+        cluster = ManualCluster(tmp_path)
+        leader = cluster.elect(1)
+        cluster.open()
         leader.disk_held = True
         for number in range(1, 5):
             leader.ask(order(f"r{number}"), first_id=number)
@@ -189,9 +189,9 @@ class TestBatches:
         def small(settings: NodeSettings) -> NodeSettings:
             return replace(settings, batch_commands_max=3, batch_bytes_max=2 * command_bytes)
 
-        hands = Hands(tmp_path, change=small)
-        leader = hands.elect(1)
-        hands.open()
+        cluster = ManualCluster(tmp_path, change=small)
+        leader = cluster.elect(1)
+        cluster.open()
         leader.ask(*(order(f"r{number}") for number in range(5)))
         assert commands_sent(leader) == [2, 2, 1]
 
@@ -201,11 +201,11 @@ class TestBatches:
         def small(settings: NodeSettings) -> NodeSettings:
             return replace(settings, commands_waiting_max=2)
 
-        hands = Hands(tmp_path, change=small)
-        leader = hands.elect(1)
-        hands.open()
+        cluster = ManualCluster(tmp_path, change=small)
+        leader = cluster.elect(1)
+        cluster.open()
         leader.ask(*(order(f"r{number}") for number in range(4)))
-        hands.settle()
+        cluster.settle()
         replies = leader.replies()
         assert [reply for reply in replies if replies[reply].HasField("retry")] == [3, 4]
         assert replies[4].retry == forward_pb2.RETRY_OVERLOADED
@@ -217,29 +217,29 @@ class TestBatches:
         def tight(settings: NodeSettings) -> NodeSettings:
             return replace(settings, uncommitted_bytes_max=200, batch_commands_max=1)
 
-        hands = Hands(tmp_path, change=tight)
-        leader = hands.elect(1)
-        hands.open()
-        hands[2].cut_off = hands[3].cut_off = True
+        cluster = ManualCluster(tmp_path, change=tight)
+        leader = cluster.elect(1)
+        cluster.open()
+        cluster[2].cut_off = cluster[3].cut_off = True
         for number in range(1, 31):
             leader.ask(order(f"r{number}"), first_id=number)
         while leader.work():
             pass
         assert leader.node._raft.uncommitted_bytes <= 200 + 100
         assert len(leader.node._proposals._waiting) > 20
-        hands[2].cut_off = hands[3].cut_off = False
-        hands.pass_time(8)
+        cluster[2].cut_off = cluster[3].cut_off = False
+        cluster.pass_time(8)
         replies = leader.replies()
         assert [ordered(replies[n]).on_hand_after for n in range(1, 31)] == [*range(99, 69, -1)]
 
     def test_a_command_out_of_bounds_never_enters_the_log(self, tmp_path: Path) -> None:
         """The refusal is final; those around it go through."""
-        hands = Hands(tmp_path)
-        leader = hands.elect(1)
-        hands.open()
+        cluster = ManualCluster(tmp_path)
+        leader = cluster.elect(1)
+        cluster.open()
         before = leader.node.view().last_log_index
         leader.ask(order("a", quantity=0))
-        hands.settle()
+        cluster.settle()
         assert leader.replies()[1].HasField("error")
         assert leader.node.view().last_log_index == before
 
@@ -249,12 +249,12 @@ class TestBatches:
         def small(settings: NodeSettings) -> NodeSettings:
             return replace(settings, apply_commands_per_turn_max=4, batch_commands_max=4)
 
-        hands = Hands(tmp_path, change=small)
-        leader = hands.elect(1)
-        hands.open()
+        cluster = ManualCluster(tmp_path, change=small)
+        leader = cluster.elect(1)
+        cluster.open()
         leader.disk_held = True
         leader.ask(*(order(f"r{number}") for number in range(12)))
-        hands.settle()
+        cluster.settle()
         leader.disk_held = False
         leader.disk.drain()
         leader.node.handle(leader.inbox.popleft())
@@ -268,7 +268,7 @@ class TestBatches:
 class TestStamps:
     """Log time never goes back."""
 
-    def stamps(self, member: Member) -> list[int]:
+    def timestamps(self, member: Member) -> list[int]:
         """Read the stamps of the commands in a member's log."""
         return [
             raw_pb2.RawBatch.FromString(entry.payload).stamp_ms
@@ -278,14 +278,14 @@ class TestStamps:
 
     def test_a_leader_whose_clock_goes_back_repeats_its_last_stamp(self, tmp_path: Path) -> None:
         """Time stands still until the clock has caught up."""
-        hands = Hands(tmp_path)
-        leader = hands.elect(1)
-        hands.open()
+        cluster = ManualCluster(tmp_path)
+        leader = cluster.elect(1)
+        cluster.open()
         for number, ms in enumerate((5_000, 4_000, 6_000), start=1):
             leader.clock.ms = 1_700_000_000_000 + ms
             leader.ask(order(f"r{number}"), first_id=number)
-            hands.settle()
-        assert [stamp - 1_700_000_000_000 for stamp in self.stamps(leader)[-3:]] == [
+            cluster.settle()
+        assert [stamp - 1_700_000_000_000 for stamp in self.timestamps(leader)[-3:]] == [
             5_000,
             5_000,
             6_000,
@@ -295,17 +295,17 @@ class TestStamps:
         self, tmp_path: Path
     ) -> None:
         """Its predecessor's stamps bind it, applied or not."""
-        hands = Hands(tmp_path)
-        old = hands.elect(1)
-        hands.open()
+        cluster = ManualCluster(tmp_path)
+        old = cluster.elect(1)
+        cluster.open()
         old.clock.ms += 60_000
         old.ask(order("a"))
-        hands.settle()
+        cluster.settle()
         old.cut_off = True
-        new = hands.elect(2)
+        new = cluster.elect(2)
         new.ask(order("b"))
-        hands.settle()
-        assert self.stamps(new)[-1] == old.clock.ms
+        cluster.settle()
+        assert self.timestamps(new)[-1] == old.clock.ms
 
 
 class TestLeadership:
@@ -321,14 +321,14 @@ class TestLeadership:
 
     def test_a_session_is_greeted_and_told_of_changes_alone(self, tmp_path: Path) -> None:
         """Nobody is known at first; the same news is not told twice."""
-        hands = Hands(tmp_path)
-        hands.open()
-        assert self.leaderships(hands[3]) == [(0, "")]
-        hands.elect(1)
-        hands.pass_time(6)
-        term = hands[1].node.view().term
-        assert self.leaderships(hands[3])[-1] == (term, "node-1")
-        assert len(set(self.leaderships(hands[3]))) == len(self.leaderships(hands[3]))
+        cluster = ManualCluster(tmp_path)
+        cluster.open()
+        assert self.leaderships(cluster[3]) == [(0, "")]
+        cluster.elect(1)
+        cluster.pass_time(6)
+        term = cluster[1].node.view().term
+        assert self.leaderships(cluster[3])[-1] == (term, "node-1")
+        assert len(set(self.leaderships(cluster[3]))) == len(self.leaderships(cluster[3]))
 
 
 class TestTheEnd:
@@ -336,65 +336,65 @@ class TestTheEnd:
 
     def test_stopping_flushes_and_then_reports(self, tmp_path: Path) -> None:
         """Who waits is sent away first; a lone member has nobody to hand over to."""
-        hands = Hands(tmp_path, count=1)
-        leader = hands.elect(1)
-        hands.open()
+        cluster = ManualCluster(tmp_path, count=1)
+        leader = cluster.elect(1)
+        cluster.open()
         leader.ask(order("a"))
-        hands.settle()
+        cluster.settle()
         leader.store_held = True
         leader.ask(order("b"), first_id=2)
         leader.handle(StopRequested())
         assert leader.replies()[2].retry == forward_pb2.RETRY_UNKNOWN
-        hands.settle()
+        cluster.settle()
         assert not leader.node.stopped
         leader.store_held = False
-        hands.settle()
+        cluster.settle()
         assert leader.node.stopped
         assert leader.node.view().durable_index == leader.node.view().applied_index
 
     def test_a_leader_that_stops_hands_over_first(self, tmp_path: Path) -> None:
         """What comes meanwhile is held, then sent to the successor; nothing is refused."""
-        hands = Hands(tmp_path)
-        leader = hands.elect(1)
-        hands.open()
+        cluster = ManualCluster(tmp_path)
+        leader = cluster.elect(1)
+        cluster.open()
         leader.ask(order("a"))
         leader.handle(StopRequested())
         leader.ask(order("b"), first_id=2)
         assert not leader.node.stopped
         assert not leader.replies()
-        hands.settle()
+        cluster.settle()
         assert leader.node.stopped
         assert leader.replies()[1].HasField("outcome")
         assert leader.replies()[2].retry == forward_pb2.RETRY_NOT_LEADER
-        roles = [hands[other].node.view().role for other in (2, 3)]
+        roles = [cluster[other].node.view().role for other in (2, 3)]
         assert cluster_pb2.MEMBER_ROLE_LEADER in roles
 
     def test_a_leader_that_is_handing_over_already_stops_after_it(self, tmp_path: Path) -> None:
         """An operator's transfer is under way when the process is asked to end."""
-        hands = Hands(tmp_path)
-        leader = hands.elect(1)
-        hands.open()
+        cluster = ManualCluster(tmp_path)
+        leader = cluster.elect(1)
+        cluster.open()
         leader.ask(order("a"))
         request = membership_pb2.ChangeRequest(cluster_id="cluster", transfer="node-2")
         leader.handle(ChangeAsked(1, request))
         leader.handle(StopRequested())
         assert not leader.replies(), "it still leads"
-        hands.settle()
+        cluster.settle()
         assert leader.node.stopped
-        assert hands[2].leads
+        assert cluster[2].leads
 
     def test_a_leader_whose_successor_is_silent_stops_all_the_same(self, tmp_path: Path) -> None:
         """After an election timeout; or at once, when it is asked again."""
-        hands = Hands(tmp_path)
-        leader = hands.elect(1)
+        cluster = ManualCluster(tmp_path)
+        leader = cluster.elect(1)
         leader.handle(StopRequested())
-        hands.open()
+        cluster.open()
         leader.ask(order("a"))
         for _ in range(12):
             assert not leader.replies()
             leader.handle(Tick())
         assert leader.replies()[1].retry == forward_pb2.RETRY_NOT_LEADER
-        again = Hands(tmp_path / "again")
+        again = ManualCluster(tmp_path / "again")
         leader = again.elect(1)
         leader.handle(StopRequested())
         leader.handle(StopRequested())
@@ -408,9 +408,9 @@ class TestTheEnd:
         self, tmp_path: Path, event: DiskFailed | StoreFailed
     ) -> None:
         """A second sync after a failed one proves nothing."""
-        hands = Hands(tmp_path, count=1)
+        cluster = ManualCluster(tmp_path, count=1)
         with pytest.raises(Halted, match=event.problem):
-            hands[1].handle(event)
+            cluster[1].handle(event)
 
     def test_a_leader_whose_disk_hangs_gives_up_the_lead(self, tmp_path: Path) -> None:
         """The others elect one whose disk works."""
@@ -418,26 +418,26 @@ class TestTheEnd:
         def small(settings: NodeSettings) -> NodeSettings:
             return replace(settings, disk_hung_ticks=10)
 
-        hands = Hands(tmp_path, change=small)
-        leader = hands.elect(1)
-        hands.open()
+        cluster = ManualCluster(tmp_path, change=small)
+        leader = cluster.elect(1)
+        cluster.open()
         leader.disk_held = True
         leader.ask(order("a"))
-        hands.pass_time(10, 1)
+        cluster.pass_time(10, 1)
         assert leader.leads
-        hands.pass_time(2, 1)
+        cluster.pass_time(2, 1)
         assert not leader.leads
         assert leader.replies()[1].retry == forward_pb2.RETRY_UNKNOWN
-        new = hands.elect(2)
+        new = cluster.elect(2)
         new.ask(order("a"))
-        hands.settle()
+        cluster.settle()
         assert ordered(new.replies()[1]).on_hand_after == 99
 
     def test_a_gap_between_log_and_state_halts(self, tmp_path: Path) -> None:
         """Applying around a hole would fork the replicas."""
-        hands = Hands(tmp_path, count=1)
-        hands.elect(1)
-        gap = Entry(hands[1].node.view().applied_index + 2, 1, EntryKind.NOOP, b"")
-        hands[1].node._applying.add([gap])
+        cluster = ManualCluster(tmp_path, count=1)
+        cluster.elect(1)
+        gap = Entry(cluster[1].node.view().applied_index + 2, 1, EntryKind.NOOP, b"")
+        cluster[1].node._applier.add([gap])
         with pytest.raises(Halted, match="gap"):
-            hands[1].handle(Tick())
+            cluster[1].handle(Tick())

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from inventory.v1 import inventory_pb2
-from inventory_node.machine import InvariantViolation, Kept, Machine
-from inventory_node.machine import state_cache as memory
+from inventory_node.machine import InvariantViolation, Machine, MutationOutcome
+from inventory_node.machine import state_cache as cache
 from inventory_node.runtime.sqlite import Database
 from raft.messages import EntryKind
 from sim.machines import (
@@ -93,12 +93,12 @@ class TestMemory:
         self, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """An eviction between take and flush would read an older level from the database."""
-        monkeypatch.setattr(memory, "ITEMS_MAX", 0)
-        monkeypatch.setattr(memory, "USERS_MAX", 0)
+        monkeypatch.setattr(cache, "ITEMS_MAX", 0)
+        monkeypatch.setattr(cache, "USERS_MAX", 0)
         hand = started(database)
         hand.flush(database)
-        assert not hand.machine._memory._items
-        assert not hand.machine._memory._users
+        assert not hand.machine._cache._items
+        assert not hand.machine._cache._users
         hand.mutate(CUSTOMER, order("a", 1, 10))
         first = hand.machine.take_changes()
         hand.mutate(CUSTOMER, order("b", 2, 10))
@@ -108,12 +108,12 @@ class TestMemory:
         assert second is not None
         database.flush(first)
         hand.machine.flushed()
-        assert set(hand.machine._memory._items) == {2, 3}
+        assert set(hand.machine._cache._items) == {2, 3}
         database.flush(second)
         hand.machine.flushed()
-        assert set(hand.machine._memory._items) == {3}
+        assert set(hand.machine._cache._items) == {3}
         outcome = hand.apply(by(CUSTOMER, place("d", (1, 1), (2, 1), (3, 1))))[0]
-        assert isinstance(outcome, Kept)
+        assert isinstance(outcome, MutationOutcome)
         lines = inventory_pb2.Outcome.FromString(outcome.outcome).place_order.order.lines
         assert [line.on_hand_after for line in lines] == [89, 89, 89]
 
@@ -149,10 +149,10 @@ class TestMemory:
         """With no write there is no flush to let items go."""
         hand = started(database)
         hand.flush(database)
-        monkeypatch.setattr(memory, "ITEMS_MAX", 1)
+        monkeypatch.setattr(cache, "ITEMS_MAX", 1)
         hand.machine.reload()
         for item_id in (1, 2, 3):
-            hand.machine._memory.before_reading()
-            assert hand.machine._memory.item(item_id) is not None
-        hand.machine._memory.before_reading()
-        assert len(hand.machine._memory._items) < 3
+            hand.machine._cache.before_reading()
+            assert hand.machine._cache.item(item_id) is not None
+        hand.machine._cache.before_reading()
+        assert len(hand.machine._cache._items) < 3

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from inventory.raft.v1 import log_pb2
 from inventory.v1 import auth_pb2, inventory_pb2
-from inventory_node.machine import Kept
+from inventory_node.machine import MutationOutcome
 from inventory_node.machine import request_table as requests
-from inventory_node.machine import state_cache as memory
+from inventory_node.machine import state_cache as cache
 from raft.messages import Entry
 from sim.machines import (
     ADMIN,
@@ -173,7 +173,7 @@ def test_two_members_come_to_the_same_with_hardly_any_memory(
     entries = entries_of(history)
     with (
         mock.patch.multiple(requests, KEPT_MAX=6, RESIDENT_MAX=1, FORGOTTEN_PER_ENTRY_MAX=2),
-        mock.patch.multiple(memory, ITEMS_MAX=1, USERS_MAX=1),
+        mock.patch.multiple(cache, ITEMS_MAX=1, USERS_MAX=1),
     ):
         assert run(entries, plan) == run(entries, [])
 
@@ -192,7 +192,7 @@ def test_stock_is_what_it_was_less_orders_and_with_adjustments(
         batch = log_pb2.Batch.FromString(one.payload)
         for command, applied in zip(batch.commands, hand.machine.apply(one), strict=True):
             kind = command.mutation.WhichOneof("operation")
-            if not isinstance(applied, Kept) or kind is None:
+            if not isinstance(applied, MutationOutcome) or kind is None:
                 continue
             request = getattr(command.mutation, kind)
             key = (command.user_id, request.request_id, applied.outcome)
@@ -201,7 +201,7 @@ def test_stock_is_what_it_was_less_orders_and_with_adjustments(
                 account(levels, request, inventory_pb2.Outcome.FromString(applied.outcome))
             assert min(levels.values()) >= 0
     for item_id, level in levels.items():
-        item = hand.machine._memory.item(item_id)
+        item = hand.machine._cache.item(item_id)
         assert item is not None
         assert item.quantity == level
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from google.rpc import status_pb2
 from inventory.v1 import inventory_pb2
-from inventory_node.machine import Kept, Machine, Refused
+from inventory_node.machine import Machine, MutationOutcome, Refused
 from inventory_node.machine import request_table as requests
 from inventory_node.machine.request_table import bucket_of
 from sim.machines import (
@@ -67,7 +67,7 @@ class TestBothKindsOfIds:
         hand = started()
         command = by(CUSTOMER, order(request_id))
         first, again = hand.apply(command, command)
-        assert isinstance(first, Kept)
+        assert isinstance(first, MutationOutcome)
         hand.stamp_ms += 60_000
         assert hand.apply(command) == [again] == [first]
         assert on_hand(hand, order("other")) == 98
@@ -207,7 +207,7 @@ def test_a_forgotten_id_is_forgotten_whether_or_not_the_database_is_told(tmp_pat
         outcomes.append(hand.apply(by(CUSTOMER, order("a"))))
         hand.flush(database)
         assert Machine(database).applied_index == hand.machine.applied_index
-        outcomes.append([Kept(database.pin().sha256().encode())])
+        outcomes.append([MutationOutcome(database.pin().sha256().encode())])
         database.close()
     assert outcomes[:2] == outcomes[2:]
 

@@ -7,7 +7,7 @@ import pytest
 from google.rpc import status_pb2
 from inventory.raft.v1 import forward_pb2, log_pb2
 from inventory.v1 import auth_pb2, inventory_pb2
-from inventory_node.machine import Administered, Kept, Refused
+from inventory_node.machine import AdminOutcome, MutationOutcome, Refused
 from inventory_node.machine.changes import Changes
 from inventory_node.machine.users import check_query
 from sim.machines import (
@@ -39,7 +39,7 @@ def administer(
     """Apply an administration; return its outcome, or the reason of its refusal."""
     command = log_pb2.Command(user_id=user_id, epoch=epoch, administration=administration)
     applied = hand.apply(command)[0]
-    if isinstance(applied, Administered):
+    if isinstance(applied, AdminOutcome):
         return log_pb2.AdministrationOutcome.FromString(applied.outcome)
     assert isinstance(applied, Refused)
     return reason_of(status_pb2.Status.FromString(applied.status))
@@ -129,7 +129,7 @@ def test_a_refusal_for_want_of_authority_is_not_remembered() -> None:
     command = by(CUSTOMER, order("a"), epoch=2)
     assert isinstance(hand.apply(command)[0], Refused)
     administer(hand, ADMIN, set_password("b", CUSTOMER))
-    assert isinstance(hand.apply(command)[0], Kept)
+    assert isinstance(hand.apply(command)[0], MutationOutcome)
 
 
 def test_a_password_ends_the_tokens_of_its_user_alone() -> None:
@@ -201,13 +201,13 @@ def test_a_checkpoint_says_where_it_stands_and_a_retry_hashes_nothing() -> None:
     assert administer(hand, CUSTOMER, asked) is Reason.ROLE_NOT_ALLOWED
     command = log_pb2.Command(user_id=ADMIN, epoch=1, administration=asked)
     first, again = hand.apply(command)[0], hand.apply(command)[0]
-    assert isinstance(first, Administered)
-    assert isinstance(again, Administered)
+    assert isinstance(first, AdminOutcome)
+    assert isinstance(again, AdminOutcome)
     assert (first.checkpoint, again.checkpoint) == (True, False)
     assert first.outcome == again.outcome
     assert log_pb2.AdministrationOutcome.FromString(first.outcome).checkpoint_index == 3
     own = hand.apply(log_pb2.Command(administration=asked))[0]
-    assert isinstance(own, Administered)
+    assert isinstance(own, AdminOutcome)
     assert own.checkpoint
 
 
@@ -215,7 +215,7 @@ def test_only_the_first_initialize_changes_anything() -> None:
     """A leader that did not know of it proposes again; a user may not at all."""
     hand = started()
     again = hand.apply(first_state())[0]
-    assert isinstance(again, Administered)
+    assert isinstance(again, AdminOutcome)
     assert not log_pb2.AdministrationOutcome.FromString(again.outcome).initialized
     assert hand.machine.cluster_id == "cluster"
     command = first_state()
@@ -241,7 +241,7 @@ def test_a_probe_is_for_admins_and_the_machine_user_health() -> None:
     hand, health = with_health()
     for user_id in (ADMIN, health):
         [applied] = hand.apply(probe(user_id))
-        assert isinstance(applied, Administered)
+        assert isinstance(applied, AdminOutcome)
         outcome = log_pb2.AdministrationOutcome.FromString(applied.outcome)
         assert outcome.revision == hand.machine.applied_index
         assert outcome.WhichOneof("result") is None
@@ -273,7 +273,7 @@ def test_a_probe_leaves_nothing_behind() -> None:
 def test_health_may_probe_and_read_who_it_is_and_nothing_else() -> None:
     """Whoever steals its key learns nothing of the business, and cannot even change the key."""
     hand, health = with_health()
-    user = hand.machine._memory.user(health)
+    user = hand.machine._cache.user(health)
     kinds = [field.name for field in forward_pb2.Query.DESCRIPTOR.fields]
     assert [kind for kind in kinds if check_query(user, 1, kind) is None] == ["get_current_user"]
     assert administer(hand, health, set_password("b", health)) is Reason.ROLE_NOT_ALLOWED
@@ -289,7 +289,7 @@ def credential(hand: Hand, name: str) -> forward_pb2.Credential:
     """Ask for a credential as the gateway does."""
     query = forward_pb2.Query(get_credential=forward_pb2.GetCredential(folded_name=name))
     answer = hand.machine.answer(forward_pb2.Question(query=query))
-    assert isinstance(answer, Kept)
+    assert isinstance(answer, MutationOutcome)
     return forward_pb2.Credential.FromString(answer.outcome)
 
 
@@ -354,7 +354,7 @@ def test_reads_by_id_are_answered_from_memory_at_the_applied_revision() -> None:
     hand.mutate(CUSTOMER, order("a", 1, 3))
     query = forward_pb2.Query(get_item=inventory_pb2.GetItemRequest(item_id=1))
     answer = hand.machine.answer(forward_pb2.Question(user_id=WATCHER, epoch=1, query=query))
-    assert isinstance(answer, Kept)
+    assert isinstance(answer, MutationOutcome)
     response = inventory_pb2.GetItemResponse.FromString(answer.outcome)
     assert (response.item.quantity, response.revision) == (97, 2)
     query.get_item.item_id = 9
@@ -363,7 +363,7 @@ def test_reads_by_id_are_answered_from_memory_at_the_applied_revision() -> None:
     assert reason_of(status_pb2.Status.FromString(answer.status)) is Reason.ITEM_NOT_FOUND
     who = forward_pb2.Query(get_current_user=auth_pb2.GetCurrentUserRequest())
     answer = hand.machine.answer(forward_pb2.Question(user_id=ADMIN, epoch=1, query=who))
-    assert isinstance(answer, Kept)
+    assert isinstance(answer, MutationOutcome)
     assert auth_pb2.GetCurrentUserResponse.FromString(answer.outcome).user.name == "admin"
     answer = hand.machine.answer(forward_pb2.Question(user_id=ADMIN, epoch=9, query=who))
     assert isinstance(answer, Refused)
@@ -379,7 +379,7 @@ def test_what_takes_a_query_is_left_to_the_store() -> None:
 @pytest.mark.parametrize("name", [field.name for field in forward_pb2.Query.DESCRIPTOR.fields])
 def test_every_query_has_its_roles(name: str) -> None:
     """A query that is added without saying who may ask it fails here."""
-    user = started().machine._memory.user(CUSTOMER)
+    user = started().machine._cache.user(CUSTOMER)
     refused = check_query(user, 1, name)
     everybody = {"get_all_items", "get_item", "get_order", "list_orders", "get_current_user"}
     assert (refused is None) == (name in everybody)

@@ -11,7 +11,7 @@ import pytest
 from grpc_health.v1 import health_pb2
 from inventory.v1 import cluster_pb2, inventory_pb2
 from inventory_node.core import events
-from inventory_node.machine import Applied, Kept, Machine, Refused
+from inventory_node.machine import Applied, Machine, MutationOutcome, Refused
 from inventory_node.ports import Step, SyncFolder
 from inventory_node.runtime.disk import ThreadedDisk
 from inventory_node.runtime.hooks import Timings
@@ -96,9 +96,9 @@ class TestTimings:
         assert timings.of(Step.FLUSH_JOB).count == 1
 
 
-def kept(outcome: inventory_pb2.Outcome) -> Kept:
+def kept(outcome: inventory_pb2.Outcome) -> MutationOutcome:
     """Return what applying a mutation came to."""
-    return Kept(outcome.SerializeToString())
+    return MutationOutcome(outcome.SerializeToString())
 
 
 def told(

@@ -20,13 +20,13 @@ from inventory_node.ports import DiskOperation
 from inventory_node.runtime import disk as disk_module
 from inventory_node.runtime import opening as opening_module
 from inventory_node.runtime.opening import Exit, Opening
-from inventory_node.runtime.snapshot import CONDEMNED, StateFolder, sync_directory
+from inventory_node.runtime.snapshot import QUARANTINED, StateFolder, sync_directory
 from inventory_node.runtime.sqlite import Database, DatabaseFull
 from inventory_node.wal import Identity, Recovered, recover
 from raft.messages import Configuration, HardState
 from sim.disk import SimDisk
-from sim.hands import Hands, Member, order
 from sim.machines import open_database, started
+from sim.manual_cluster import ManualCluster, Member, order
 from wire import errors
 
 if TYPE_CHECKING:
@@ -376,38 +376,40 @@ VOTES = (HardState(0, 0), HardState(1, OWN.member_id))
 class HandOthers(Others):
     """The others of a cluster in hand, whose leader answers when it can."""
 
-    def __init__(self, hands: Hands) -> None:
+    def __init__(self, cluster: ManualCluster) -> None:
         """Be heard by all of them."""
         super().__init__(LIVING, self.answer_by_hand)
-        self._hands = hands
+        self._cluster = cluster
         self._tickets = count(1_000)
 
     def answer_by_hand(self, request: membership_pb2.ChangeRequest) -> list[Response]:
         """Ask both, and give them a moment."""
-        others = [self._hands[number] for number in (1, 2)]
+        others = [self._cluster[number] for number in (1, 2)]
         ticket = next(self._tickets)
         for member in others:
             member.handle(ChangeAsked(ticket, request))
-        self._hands.pass_time(1, 1, 2)
+        self._cluster.pass_time(1, 1, 2)
         answers = [member.transport.changes.get(ticket) for member in others]
         return [answer for answer in answers if answer is not None]
 
 
-def stopped(folder: Path, platters: Platters, reason: str = "differs") -> tuple[Hands, Member]:
+def stopped(
+    folder: Path, platters: Platters, reason: str = "differs"
+) -> tuple[ManualCluster, Member]:
     """Return three members of which 1 leads and 3 is down; its state is marked, for a reason."""
-    hands = Hands(folder)
-    leader = hands.elect(1)
-    hands.open()
+    cluster = ManualCluster(folder)
+    leader = cluster.elect(1)
+    cluster.open()
     leader.ask(order("held by all"))
-    hands.pass_time(4)
-    member = hands[3]
+    cluster.pass_time(4)
+    member = cluster[3]
     member.crash()
     member.cut_off = True
     if reason:
-        (next(member.folder.glob("state-*")) / CONDEMNED).write_text(reason)
+        (next(member.folder.glob("state-*")) / QUARANTINED).write_text(reason)
     (member.folder / "wal").mkdir()
     platters.disks[member.folder / "wal"] = member.disk
-    return hands, member
+    return cluster, member
 
 
 def last_payloads(member: Member) -> set[bytes]:
@@ -423,8 +425,8 @@ class TestAStateThatDiffers:
         self, tmp_path: Path, platters: Platters
     ) -> None:
         """Everything that was acknowledged is on both of their disks."""
-        hands, member = stopped(tmp_path, platters)
-        others = HandOthers(hands)
+        cluster, member = stopped(tmp_path, platters)
+        others = HandOthers(cluster)
         held = {entry.payload for entry in member.log_entries()}
         identity = start(member.folder, others).identity
         assert identity is not None
@@ -432,23 +434,23 @@ class TestAStateThatDiffers:
         aside = member.folder / "diverged-3"
         assert sorted(path.name for path in aside.iterdir()) == ["state-" + "0" * 20, "wal"]
         assert others.asked == ["join", "leave", "remove"]
-        assert all(held <= last_payloads(hands[number]) for number in (1, 2))
+        assert all(held <= last_payloads(cluster[number]) for number in (1, 2))
 
     def test_a_leader_that_hears_nobody_and_does_not_know_it_yet_is_no_proof(
         self, tmp_path: Path, platters: Platters
     ) -> None:
         """It leads on until its check of the quorum; the third voter would be the only other."""
-        hands, member = stopped(tmp_path, platters)
-        hands[2].cut_off = True
+        cluster, member = stopped(tmp_path, platters)
+        cluster[2].cut_off = True
         known: list[Recovered] = []
-        others = HandOthers(hands)
+        others = HandOthers(cluster)
         recovered = start(member.folder, others, known.append)
         assert "remove" in others.asked
         assert recovered.identity == OWN
         assert len(known) == 1
         assert not list(member.folder.glob("*diverged*"))
-        hands[2].cut_off = False
-        hands.pass_time(4, 1, 2)
+        cluster[2].cut_off = False
+        cluster.pass_time(4, 1, 2)
         assert start(member.folder, others).identity != OWN, "the removal is committed by now"
         assert (member.folder / "diverged-3").is_dir()
 
@@ -456,8 +458,8 @@ class TestAStateThatDiffers:
         self, tmp_path: Path, platters: Platters
     ) -> None:
         """Nothing is asked of a cluster that may need it."""
-        hands, member = stopped(tmp_path, platters)
-        others = HandOthers(hands)
+        cluster, member = stopped(tmp_path, platters)
+        others = HandOthers(cluster)
         others.reached = {1}
         assert start(member.folder, others).identity == OWN
         assert set(others.asked) == {"join"}
@@ -495,8 +497,8 @@ class TestAStateThatDiffers:
 
     def test_a_state_that_does_not_differ_is_kept(self, tmp_path: Path, platters: Platters) -> None:
         """Its member asks once whether it was removed."""
-        hands, member = stopped(tmp_path, platters, reason="")
-        others = HandOthers(hands)
+        cluster, member = stopped(tmp_path, platters, reason="")
+        others = HandOthers(cluster)
         assert start(member.folder, others).identity == OWN
         assert others.asked == ["join"]
 

@@ -74,10 +74,10 @@ def test_a_flush_is_synced_in_full(path: Path) -> None:
 
 def test_every_record_comes_back_as_it_was(hand: Hand, database: Database) -> None:
     """Header, items, users and requests, by key."""
-    memory = hand.machine._memory
+    cache = hand.machine._cache
     for item_id in (1, 2, 3):
-        assert database.item(item_id) == memory.item(item_id)
-    assert database.user(ADMIN) == database.user_by_name("admin") == memory.user(ADMIN)
+        assert database.item(item_id) == cache.item(item_id)
+    assert database.user(ADMIN) == database.user_by_name("admin") == cache.user(ADMIN)
     header = database.header()
     assert (header.applied_index, header.applied_term, header.stamp_ms) == (4, 1, hand.stamp_ms)
     assert (header.cluster_id, header.currency, header.digits) == ("cluster", "USD", 2)

@@ -22,7 +22,7 @@ from inventory_node.runtime import sqlite as sqlite_module
 from inventory_node.runtime import store as store_module
 from inventory_node.runtime import volume as volume_module
 from inventory_node.runtime.hooks import Timings
-from inventory_node.runtime.snapshot import StateFolder, condemned
+from inventory_node.runtime.snapshot import StateFolder, quarantined
 from inventory_node.runtime.sqlite import Database, DatabaseFull, Error
 from inventory_node.runtime.store import SqliteStore
 from inventory_node.runtime.volume import has_no_space
@@ -318,7 +318,7 @@ class TestTheMark:
 
     def mark(self, bench: Bench, index: int = 0) -> str:
         """Return why the next start would not serve a state; empty where it would."""
-        return condemned(bench.staging.parent, index)
+        return quarantined(bench.staging.parent, index)
 
     def refuse(
         self, monkeypatch: pytest.MonkeyPatch, times: int, number: int = errno.ENOSPC
@@ -342,7 +342,7 @@ class TestTheMark:
         """Though nothing else happens."""
         monkeypatch.setattr(store_module, "FULL_SECONDS", 0)
         marked = self.refuse(monkeypatch, 3)
-        bench.store.condemn(self.REASON)
+        bench.store.quarantine(self.REASON)
         assert marked.wait(TIMEOUT_SECONDS)
         assert self.mark(bench) == self.REASON
         assert bench.events.empty()
@@ -353,7 +353,7 @@ class TestTheMark:
         """Neither that nor a flush waits for it: a volume may have no file left, and space."""
         monkeypatch.setattr(store_module, "FULL_SECONDS", 10 * TIMEOUT_SECONDS)
         self.refuse(monkeypatch, 1, errno.EDQUOT)
-        bench.store.condemn(self.REASON)
+        bench.store.quarantine(self.REASON)
         bench.hand.mutate(CUSTOMER, order("b"))
         bench.flush(2)
         assert self.mark(bench) == ""
@@ -369,7 +369,7 @@ class TestTheMark:
         self.refuse(monkeypatch, 1)
         copied = bench.copy(1)
         assert bench.stage(copied.header, 0, Path(copied.path).read_bytes()).complete
-        bench.store.condemn(self.REASON)
+        bench.store.quarantine(self.REASON)
         bench.store.install(META, 2)
         assert bench.next() == events.Installed(2)
         bench.store.close()
@@ -379,7 +379,7 @@ class TestTheMark:
         """Neither a part of it is taken for it, nor does the store fail."""
         with opened(volume / "data") as bench:
             other = fill(volume)
-            bench.store.condemn(self.REASON)
+            bench.store.quarantine(self.REASON)
             bench.store.ask([])
             assert isinstance(bench.next(), events.Answered)
             assert self.mark(bench) == ""
@@ -390,8 +390,8 @@ class TestTheMark:
 
     def test_one_that_is_there_stays(self, bench: Bench) -> None:
         """A start out of service asks for it again, and needs no space for that."""
-        bench.store.condemn(self.REASON)
-        bench.store.condemn("and again")
+        bench.store.quarantine(self.REASON)
+        bench.store.quarantine("and again")
         bench.store.close()
         assert self.mark(bench) == self.REASON
 
@@ -400,7 +400,7 @@ class TestTheMark:
     ) -> None:
         """The disk is broken."""
         self.refuse(monkeypatch, 1, errno.EIO)
-        bench.store.condemn(self.REASON)
+        bench.store.quarantine(self.REASON)
         assert isinstance(bench.next(), events.StoreFailed)
 
 

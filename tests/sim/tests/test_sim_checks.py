@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from inventory.raft.v1 import raw_pb2
 from inventory.v1 import inventory_pb2
-from inventory_node.machine import Kept
+from inventory_node.machine import MutationOutcome
 from raft import RawNode, Restored, Settings
 from raft.messages import (
     AppendReply,
@@ -128,7 +128,7 @@ def ledger(*applied: tuple[Entry, bytes]) -> Ledger:
     """Return a ledger that has seen these."""
     found = Ledger(START, Coverage())
     for one, kept in applied:
-        found.applied(one, [Kept(kept)])
+        found.applied(one, [MutationOutcome(kept)])
     return found
 
 
@@ -264,9 +264,9 @@ def test_members_that_apply_different_things_are_found() -> None:
         found = checks()
         for member in (1, 2):
             found.durable[member].take(Written(None, None, (one,)))
-        found.applied(1, one, [Kept(outcome(1, 9))])
+        found.applied(1, one, [MutationOutcome(outcome(1, 9))])
         with pytest.raises(SafetyViolation, match="another entry"):
-            found.applied(2, other, [Kept(kept)])
+            found.applied(2, other, [MutationOutcome(kept)])
 
 
 def test_an_entry_that_is_applied_before_its_own_sync_is_found() -> None:

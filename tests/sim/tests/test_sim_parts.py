@@ -16,13 +16,13 @@ from inventory_node.ports import (
 )
 from sim.disk import SimDisk
 from sim.faults import DISK_LOSSES, FaultKind, draw_plan
-from sim.network import End, Link, Network, Weather
+from sim.network import End, Link, Network, NetworkConditions
 from sim.process import RELAPSE_OPERATIONS_MAX, Troubles
 from sim.shrink import shrink
 from sim.timeline import Timeline
 from sim.trace import Trace
 
-CALM = Weather(lost_per_mille=0, doubled_per_mille=0)
+CALM = NetworkConditions(lost_per_mille=0, doubled_per_mille=0)
 
 
 def drained(*operations: DiskOperation) -> SimDisk:
@@ -99,7 +99,7 @@ def test_actions_of_one_time_run_as_they_were_given() -> None:
 def linked() -> tuple[Timeline, Network, Link, list[str]]:
     """Return a link, and what happens at its ends."""
     timeline = Timeline()
-    network = Network(timeline, Random(1), weather=CALM)
+    network = Network(timeline, Random(1), conditions=CALM)
     seen: list[str] = []
     client = End("client", lambda: seen.append("client closed"))
     server = End("server", lambda: seen.append("server closed"))
@@ -131,8 +131,8 @@ def test_a_link_breaks_when_a_partition_swallows_something() -> None:
 def test_datagrams_are_lost_and_doubled() -> None:
     """About as often as the weather says."""
     timeline = Timeline()
-    weather = Weather(lost_per_mille=100, doubled_per_mille=100)
-    network = Network(timeline, Random(1), weather=weather)
+    conditions = NetworkConditions(lost_per_mille=100, doubled_per_mille=100)
+    network = Network(timeline, Random(1), conditions=conditions)
     arrived: list[int] = []
     for number in range(1000):
         network.send("a", "b", partial(arrived.append, number))
@@ -143,19 +143,19 @@ def test_datagrams_are_lost_and_doubled() -> None:
 
 def test_cuts_and_storms_add_up() -> None:
     """Each ends by itself."""
-    network = Network(Timeline(), Random(1), weather=CALM)
+    network = Network(Timeline(), Random(1), conditions=CALM)
     cuts = [network.cut(["a"], ["b", "c"]), network.cut(["a"], ["b"])]
     network.mend(cuts[0])
     assert not network.passes("a", "b")
     assert network.passes("a", "c")
     network.mend(cuts[1])
     assert network.passes("a", "b")
-    storm = Weather(lost_per_mille=7)
+    storm = NetworkConditions(lost_per_mille=7)
     network.storm(storm)
-    network.storm(Weather(doubled_per_mille=8))
-    assert (network.weather.lost_per_mille, network.weather.doubled_per_mille) == (7, 8)
+    network.storm(NetworkConditions(doubled_per_mille=8))
+    assert (network.conditions.lost_per_mille, network.conditions.doubled_per_mille) == (7, 8)
     network.calm(storm)
-    assert network.weather.lost_per_mille == Weather().lost_per_mille
+    assert network.conditions.lost_per_mille == NetworkConditions().lost_per_mille
 
 
 def test_plans_leave_a_majority_of_disks_intact() -> None:

@@ -11,7 +11,7 @@ from typing import assert_never
 
 from raft import quorum, reads, replication, transfer
 from raft.messages import Configuration, Entry, EntryKind, TimeoutNow
-from raft.progress import Pace, Progress
+from raft.progress import Progress, ProgressState
 from raft.state import State
 
 
@@ -109,7 +109,7 @@ def outcome(configuration: Configuration, change: Change) -> Configuration:
 def has_caught_up(state: State, progress: Progress) -> bool:
     """Tell whether one more append would do: then its vote delays no commit (§4.2.1)."""
     held_index = progress.match + state.settings.entries_per_append_max
-    return progress.pace is Pace.REPLICATE and held_index >= state.commit_index
+    return progress.state is ProgressState.REPLICATE and held_index >= state.commit_index
 
 
 def begin(state: State, configuration: Configuration) -> int:
@@ -142,7 +142,7 @@ def release(state: State) -> None:
         if is_told:
             replication.beat_one(state, peer, progress, 0)
         is_silent = not (progress.is_active or progress.was_active)
-        if is_told or is_silent or progress.pace is Pace.SNAPSHOT:
+        if is_told or is_silent or progress.state is ProgressState.SNAPSHOT:
             del state.progress[peer]
 
 

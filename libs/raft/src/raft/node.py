@@ -6,7 +6,6 @@ from typing import assert_never
 
 from raft import election, membership, reads, replication, transfer
 from raft.errors import InvariantViolation
-from raft.handout import Handout
 from raft.log import Log
 from raft.membership import Change, ChangeRefused
 from raft.messages import (
@@ -27,6 +26,7 @@ from raft.messages import (
     VoteRequest,
 )
 from raft.ready import Mark, Ready, Role
+from raft.ready_builder import ReadyBuilder
 from raft.state import Restored, Settings, State
 from raft.transfer import TransferBegun, TransferRefused
 from raft.view import View
@@ -68,7 +68,7 @@ class RawNode(View):
 
     - Every message passes one check of its term before its own rule sees it (Raft §5.1).
     - A candidate counts its own vote, and a leader its own entries, when `persisted` says so.
-    - Obligations come in the order of Ready's fields; see `Handout`.
+    - Obligations come in the order of Ready's fields; see `ReadyBuilder`.
     """
 
     def __init__(self, settings: Settings, restored: Restored) -> None:
@@ -98,7 +98,7 @@ class RawNode(View):
             applied_index=restored.applied_index,
         )
         super().__init__(state)
-        self._handout = Handout(state)
+        self._ready_builder = ReadyBuilder(state)
         state.draw_timeout()
 
     def step(self, message: Message) -> None:  # noqa: C901, PLR0912 - the switch over messages
@@ -320,4 +320,4 @@ class RawNode(View):
 
     def ready(self) -> Ready | None:
         """Return what is owed since the last call; None when nothing is."""
-        return self._handout.take()
+        return self._ready_builder.take()

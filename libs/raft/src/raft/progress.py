@@ -6,7 +6,7 @@ from collections import deque
 UNBOUNDED = 1 << 62
 
 
-class Pace(enum.Enum):
+class ProgressState(enum.Enum):
     """How a leader sends to a follower."""
 
     PROBE = "probe"  # one append at a time, until the logs are known to meet
@@ -32,7 +32,7 @@ class Progress:
         "leaves_at",
         "match",
         "next",
-        "pace",
+        "state",
         "was_active",
     )
 
@@ -40,7 +40,7 @@ class Progress:
         """Begin to probe at `next_index`."""
         self.match = 0
         self.next = next_index
-        self.pace = Pace.PROBE
+        self.state = ProgressState.PROBE
         self.is_paused = False  # in PROBE: an append is under way
         self.is_active = True  # heard from since the last check of the quorum
         self.was_active = False  # heard from between the two checks before
@@ -54,10 +54,10 @@ class Progress:
     @property
     def may_send(self) -> bool:
         """Whether another append may leave."""
-        if self.pace is Pace.REPLICATE:
+        if self.state is ProgressState.REPLICATE:
             is_full = len(self.in_flight) >= self.in_flight_max
             return not is_full and self.bytes_in_flight < self.bytes_max
-        return self.pace is Pace.PROBE and not self.is_paused
+        return self.state is ProgressState.PROBE and not self.is_paused
 
     @property
     def is_present(self) -> bool:
@@ -70,7 +70,7 @@ class Progress:
 
     def sent(self, last_index: int, count: int, size: int = 0) -> None:
         """Note an append of `count` entries and `size` bytes that ends at `last_index`."""
-        if self.pace is Pace.PROBE:
+        if self.state is ProgressState.PROBE:
             self.is_paused = True
         elif count:
             self.next = last_index + 1
@@ -92,20 +92,20 @@ class Progress:
 
     def probe(self, next_index: int) -> None:
         """Go back to one append at a time, from `next_index` on."""
-        self.pace = Pace.PROBE
+        self.state = ProgressState.PROBE
         self.next = max(next_index, self.match + 1)
         self.is_paused = False
         self._forget_flight()
 
     def replicate(self) -> None:
         """Stop waiting for replies."""
-        self.pace = Pace.REPLICATE
+        self.state = ProgressState.REPLICATE
         self.next = self.match + 1
         self._forget_flight()
 
     def wait_for_snapshot(self) -> None:
         """Send nothing until a snapshot has arrived, or has failed to."""
-        self.pace = Pace.SNAPSHOT
+        self.state = ProgressState.SNAPSHOT
         self._forget_flight()
 
     def _forget_flight(self) -> None:

@@ -13,7 +13,7 @@ from raft.messages import (
     HeartbeatReply,
     InstallSnapshot,
 )
-from raft.progress import Pace, Progress
+from raft.progress import Progress, ProgressState
 from raft.state import State
 
 
@@ -140,8 +140,8 @@ def append_replied(state: State, message: AppendReply) -> None:
     if not message.accepted:
         append_refused(state, progress, message)
     elif progress.accepted(message.index):
-        if progress.pace is Pace.PROBE or (
-            progress.pace is Pace.SNAPSHOT and progress.match >= state.log.base_index
+        if progress.state is ProgressState.PROBE or (
+            progress.state is ProgressState.SNAPSHOT and progress.match >= state.log.base_index
         ):
             progress.replicate()
         if message.index > state.commit_index:
@@ -152,9 +152,9 @@ def append_replied(state: State, message: AppendReply) -> None:
 def append_refused(state: State, progress: Progress, message: AppendReply) -> None:
     """Look further back, skipping what the hint rules out; old refusals say nothing."""
     is_old = message.index <= progress.match or (
-        progress.pace is Pace.PROBE and message.index != progress.next - 1
+        progress.state is ProgressState.PROBE and message.index != progress.next - 1
     )
-    if is_old or progress.pace is Pace.SNAPSHOT:
+    if is_old or progress.state is ProgressState.SNAPSHOT:
         return
     next_index = message.conflict_index
     if message.conflict_term:
@@ -212,9 +212,9 @@ def heartbeat_replied(state: State, message: HeartbeatReply) -> None:
     if progress is None:
         return
     progress.is_active = True
-    if progress.pace is Pace.PROBE:
+    if progress.state is ProgressState.PROBE:
         progress.is_paused = False
-    if progress.match < state.log.last_index and progress.pace is not Pace.SNAPSHOT:
+    if progress.match < state.log.last_index and progress.state is not ProgressState.SNAPSHOT:
         if progress.next <= state.log.last_index and progress.may_send:
             send_appends(state, message.sender, progress)
         else:
@@ -260,7 +260,7 @@ def snapshot_received(state: State, message: InstallSnapshot) -> None:
 def snapshot_sent(state: State, peer: int, index: int, *, installed: bool) -> None:
     """Go on with a follower behind the snapshot it holds, or try again at its next heartbeat."""
     progress = state.progress.get(peer)
-    if progress is None or progress.pace is not Pace.SNAPSHOT:
+    if progress is None or progress.state is not ProgressState.SNAPSHOT:
         return
     if installed:
         progress.accepted(index)

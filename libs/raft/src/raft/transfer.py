@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from raft import election, replication
 from raft.messages import TimeoutNow
-from raft.progress import Pace, Progress
+from raft.progress import Progress, ProgressState
 from raft.ready import Role
 from raft.state import State, Transfer
 
@@ -75,7 +75,7 @@ def go_on(state: State, peer: int, progress: Progress) -> None:
         return
     if progress.match == state.log.last_index:
         state.at_once.append(TimeoutNow(sender=state.id, recipient=peer, term=state.term))
-    elif progress.pace is not Pace.SNAPSHOT:
+    elif progress.state is not ProgressState.SNAPSHOT:
         replication.send_appends(state, peer, progress)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from raft.messages import Configuration, HardState
-from raft.progress import Pace
+from raft.progress import ProgressState
 from raft.ready import Role
 from raft.state import State
 
@@ -99,7 +99,7 @@ class View:
                 match_index=progress.match,
                 bytes_in_flight=progress.bytes_in_flight,
                 is_present=progress.is_present,
-                needs_snapshot=progress.pace is Pace.SNAPSHOT,
+                needs_snapshot=progress.state is ProgressState.SNAPSHOT,
             )
             for peer, progress in self._state.progress.items()
         }

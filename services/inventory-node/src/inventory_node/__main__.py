@@ -47,7 +47,7 @@ from inventory_node.runtime.opening import POLL_SECONDS, Exit, Opening, installe
 from inventory_node.runtime.peers import Local, Peers
 from inventory_node.runtime.probes import Probes
 from inventory_node.runtime.server import AddressTaken, serve
-from inventory_node.runtime.snapshot import condemned
+from inventory_node.runtime.snapshot import quarantined
 from inventory_node.runtime.sqlite import DatabaseError
 from inventory_node.runtime.store import SqliteStore
 from inventory_node.runtime.volume import Volume
@@ -253,7 +253,7 @@ class Member:
             cluster_id=identity.cluster_id,
             members={member_id: name for name, member_id in self._ids.items()},
             initialize=initialize,
-            condemned=condemned(config.data_dir, installed),
+            quarantined=quarantined(config.data_dir, installed),
             checkpoint_ticks=checkpoint_ticks,
             checkpoint_gap_ticks=min(CHECKPOINT_GAP_TICKS, checkpoint_ticks),
             log_tail_entries=config.raft_tail_entries,

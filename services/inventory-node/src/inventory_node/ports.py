@@ -141,7 +141,7 @@ class Disk(Protocol):
 class Store(Protocol):
     """The durable state: SQLite behind one writer thread and one reader thread.
 
-    The blocking reads of `machine.shelf.Shelf` (points by key, on the loop) are part of it too.
+    The blocking reads of `machine.records.Records` (points by key, on the loop) are part of it too.
     """
 
     def flush(self, changes: Changes, ticket: int) -> None:
@@ -184,7 +184,7 @@ class Store(Protocol):
         """
         ...
 
-    def condemn(self, reason: str) -> None:
+    def quarantine(self, reason: str) -> None:
         """Mark the state as one that may not be served, for the next start; no event follows.
 
         The mark goes with the state, when a snapshot takes its place.

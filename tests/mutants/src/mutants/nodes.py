@@ -4,19 +4,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import pytest
-from inventory_node.core.clock_skew import Clocks
+from inventory_node.core.clock_skew import ClockSkew
 from inventory_node.core.events import DiskDone, DiskFailed, Event
 from inventory_node.core.membership import bootstrap
-from inventory_node.core.membership.drain import Departures
+from inventory_node.core.membership.drain import Drain
 from inventory_node.core.node import Node
-from inventory_node.core.read_index import Reading
-from inventory_node.core.snapshot.retention import Pins
+from inventory_node.core.read_index import ReadQueue
+from inventory_node.core.snapshot.retention import LogPins
 from inventory_node.core.snapshot.transfer import Incoming, Outgoing
-from inventory_node.core.survey.leader_fitness import Succession
-from inventory_node.core.write.flusher import Flushing, LogTail
-from inventory_node.core.write.log_writer import Batch, Journal
+from inventory_node.core.survey.leader_fitness import LeaderFitness
+from inventory_node.core.write.flusher import Flusher, LogTail
+from inventory_node.core.write.log_writer import Batch, LogWriter
 from inventory_node.core.write.proposals import Proposals, Proposed
-from inventory_node.core.write.timestamps import Stamps
+from inventory_node.core.write.timestamps import TimestampOracle
 from inventory_node.machine import Applied
 from raft import RawNode
 from raft.messages import Entry, Message
@@ -38,38 +38,38 @@ CATCHING_UP_TESTS = "services/inventory-node/tests/test_core_snapshot_retention.
 
 def answers_before_the_sync(patch: pytest.MonkeyPatch) -> None:
     """Let votes and acknowledgements leave while their batch is being written."""
-    rule = Journal.take
+    rule = LogWriter.take
 
-    def take(self: Journal, ready: Ready) -> tuple[Message, ...]:
+    def take(self: LogWriter, ready: Ready) -> tuple[Message, ...]:
         return rule(self, replace(ready, after_sync=())) + ready.after_sync
 
-    patch.setattr(Journal, "take", take)
+    patch.setattr(LogWriter, "take", take)
 
 
 def answers_with_the_batch_before(patch: pytest.MonkeyPatch) -> None:
     """Let what waits for a sync leave with the job that is under way."""
-    rule = Journal.take
+    rule = LogWriter.take
 
-    def take(self: Journal, ready: Ready) -> tuple[Message, ...]:
+    def take(self: LogWriter, ready: Ready) -> tuple[Message, ...]:
         if self._outstanding is None:
             return rule(self, ready)
         self._outstanding.messages += ready.after_sync
         return rule(self, replace(ready, after_sync=()))
 
-    patch.setattr(Journal, "take", take)
+    patch.setattr(LogWriter, "take", take)
 
 
 def counts_a_batch_before_its_sync(patch: pytest.MonkeyPatch) -> None:
     """Tell consensus of the newest batch when an older one is synced."""
-    rule = Journal.done
+    rule = LogWriter.done
 
-    def done(self: Journal, ticket: int) -> Batch | None:
+    def done(self: LogWriter, ticket: int) -> Batch | None:
         batch = rule(self, ticket)
         if batch is not None and self._queue and self._queue[-1].mark is not None:
             batch.mark = self._queue[-1].mark
         return batch
 
-    patch.setattr(Journal, "done", done)
+    patch.setattr(LogWriter, "done", done)
 
 
 def goes_on_after_a_failed_sync(patch: pytest.MonkeyPatch) -> None:
@@ -108,14 +108,14 @@ def cuts_what_is_not_durable(patch: pytest.MonkeyPatch) -> None:
 
 def calls_a_flush_durable_when_it_begins(patch: pytest.MonkeyPatch) -> None:
     """Count a transaction that is not committed."""
-    rule = Flushing.start
+    rule = Flusher.start
 
-    def start(self: Flushing) -> None:
+    def start(self: Flusher) -> None:
         rule(self)
         if self._taking_index is not None:
             self.durable_index = self._taking_index
 
-    patch.setattr(Flushing, "start", start)
+    patch.setattr(Flusher, "start", start)
 
 
 def switches_before_the_log_says_so(patch: pytest.MonkeyPatch) -> None:
@@ -155,102 +155,102 @@ def takes_any_chunk(patch: pytest.MonkeyPatch) -> None:
 
 def reads_before_it_applied(patch: pytest.MonkeyPatch) -> None:
     """Answer from the state as it is when the quorum has confirmed."""
-    rule = Reading.confirmed
+    rule = ReadQueue.confirmed
 
-    def confirmed(self: Reading, reads: Iterable[ReadState]) -> None:
+    def confirmed(self: ReadQueue, reads: Iterable[ReadState]) -> None:
         rule(self, [replace(read, index=0) for read in reads])
 
-    patch.setattr(Reading, "confirmed", confirmed)
+    patch.setattr(ReadQueue, "confirmed", confirmed)
 
 
 def joins_a_round_that_has_begun(patch: pytest.MonkeyPatch) -> None:
     """Answer a question from a round that began before it."""
-    rule = Reading.confirmed
+    rule = ReadQueue.confirmed
 
-    def confirmed(self: Reading, reads: Iterable[ReadState]) -> None:
+    def confirmed(self: ReadQueue, reads: Iterable[ReadState]) -> None:
         if self._round is not None:
             self._round += self._waiting
             self._waiting = []
         rule(self, reads)
 
-    patch.setattr(Reading, "confirmed", confirmed)
+    patch.setattr(ReadQueue, "confirmed", confirmed)
 
 
 def reads_what_it_has(patch: pytest.MonkeyPatch) -> None:
     """Ask nobody: any member's state will do."""
 
-    def begin(self: Reading, _: RawNode) -> None:
+    def begin(self: ReadQueue, _: RawNode) -> None:
         self._stale += self._waiting
         self._waiting = []
 
-    patch.setattr(Reading, "begin", begin)
+    patch.setattr(ReadQueue, "begin", begin)
 
 
 def has_caught_up_once_it_meets_a_leader(patch: pytest.MonkeyPatch) -> None:
     """Be ready before anything that was missed is applied."""
-    patch.setattr(Reading, "caught_up", property(lambda self: self._goal_index is not None))
+    patch.setattr(ReadQueue, "caught_up", property(lambda self: self._goal_index is not None))
 
 
 def lets_everybody_go(patch: pytest.MonkeyPatch) -> None:
     """Let a member stop that a majority needs."""
-    patch.setattr(Departures, "may_leave", lambda *_: True)
+    patch.setattr(Drain, "may_leave", lambda *_: True)
 
 
 def stamps_by_its_own_clock(patch: pytest.MonkeyPatch) -> None:
     """Let time go back with the clock of the next leader."""
-    patch.setattr(Stamps, "next_ms", lambda self: self._clock.now_ms())
+    patch.setattr(TimestampOracle, "next_ms", lambda self: self._clock.now_ms())
 
 
 def stamps_before_it_has_read_the_snapshot(patch: pytest.MonkeyPatch) -> None:
     """Propose with the time of the state of before: applying that would end every member."""
-    patch.setattr(Stamps, "hold", lambda _: None)
+    patch.setattr(TimestampOracle, "hold", lambda _: None)
 
 
 def believes_a_clock_that_leaps(patch: pytest.MonkeyPatch) -> None:
     """Let one wrong clock carry the log's time days ahead."""
-    patch.setattr(Clocks, "is_trusted", property(lambda _: True))
+    patch.setattr(ClockSkew, "is_trusted", property(lambda _: True))
 
 
 def leads_on_without_space(patch: pytest.MonkeyPatch) -> None:
     """Refuse every change, though others could take it."""
-    patch.setattr(Succession, "relieve", lambda *_: None)
+    patch.setattr(LeaderFitness, "relieve", lambda *_: None)
 
 
 def waits_for_a_checkpoint_without_space(patch: pytest.MonkeyPatch) -> None:
     """Apply nothing, and so answer no read, until there is space to hash the state."""
 
-    def checkpoint(self: Flushing) -> None:
+    def checkpoint(self: Flusher) -> None:
         self._checkpoint_waits = True
         self.checkpoint_index = self._machine.applied_index
 
-    def full(self: Flushing, _: int) -> None:
+    def full(self: Flusher, _: int) -> None:
         self._job.run_out()
 
-    patch.setattr(Flushing, "checkpoint", checkpoint)
-    patch.setattr(Flushing, "full", full)
+    patch.setattr(Flusher, "checkpoint", checkpoint)
+    patch.setattr(Flusher, "full", full)
 
 
 def makes_room_by_the_last_segment(patch: pytest.MonkeyPatch) -> None:
     """Count a segment that there was no space for among those on the disk."""
-    rule = Journal._removals
-    patch.setattr(Journal, "_removals", lambda self, **_: rule(self, keeps=1))
+    rule = LogWriter._removals
+    patch.setattr(LogWriter, "_removals", lambda self, **_: rule(self, keeps=1))
 
 
 def makes_room_before_a_snapshot_is_recorded(patch: pytest.MonkeyPatch) -> None:
     """Take what the log is to be for what is on the disk."""
-    rule = Journal.start
+    rule = LogWriter.start
 
-    def start(self: Journal) -> None:
+    def start(self: LogWriter) -> None:
         if self._job.rests:
             self._make_room()
         rule(self)
 
-    patch.setattr(Journal, "start", start)
+    patch.setattr(LogWriter, "start", start)
 
 
 def forgets_a_peer_that_catches_up(patch: pytest.MonkeyPatch) -> None:
     """Keep the log for a peer only until it has its snapshot: it may need another at once."""
-    patch.setattr(Pins, "catch_up", lambda self, peer, _: self.end(peer))
+    patch.setattr(LogPins, "catch_up", lambda self, peer, _: self.end(peer))
 
 
 def answers_whoever_waits_at_an_index(patch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,8 @@ import pytest
 from inventory_node.machine import commands, orders, stock
 from inventory_node.machine.changes import Changes
 from inventory_node.machine.records import Item
-from inventory_node.machine.request_table import Requests
-from inventory_node.machine.state_cache import Memory
+from inventory_node.machine.request_table import RequestTable
+from inventory_node.machine.state_cache import StateCache
 from inventory_node.runtime.snapshot import StateFolder
 from inventory_node.runtime.sqlite import Database, Pinned
 
@@ -22,19 +22,19 @@ FOLDER_TESTS = "services/inventory-node/tests/test_store_folder.py"
 
 def runs_a_retry_again(patch: pytest.MonkeyPatch) -> None:
     """Remember no request."""
-    patch.setattr(Requests, "find", lambda *_: None)
-    patch.setattr(Requests, "remember", lambda *_: None)
+    patch.setattr(RequestTable, "find", lambda *_: None)
+    patch.setattr(RequestTable, "remember", lambda *_: None)
 
 
 def keeps_requests_in_memory_alone(patch: pytest.MonkeyPatch) -> None:
     """Leave what became of requests out of the database, so that a restart forgets it."""
-    rule = Requests.take
+    rule = RequestTable.take
 
-    def take(self: Requests, changes: Changes) -> None:
+    def take(self: RequestTable, changes: Changes) -> None:
         rule(self, changes)
         changes.requests = []
 
-    patch.setattr(Requests, "take", take)
+    patch.setattr(RequestTable, "take", take)
 
 
 def leaves_requests_out_of_snapshots(patch: pytest.MonkeyPatch) -> None:
@@ -67,22 +67,22 @@ def writes_the_applied_index_later(patch: pytest.MonkeyPatch) -> None:
 
 def writes_one_level_of_many(patch: pytest.MonkeyPatch) -> None:
     """Write the first level that changed, and no other."""
-    rule = Memory.take
+    rule = StateCache.take
 
-    def take(self: Memory, changes: Changes) -> None:
+    def take(self: StateCache, changes: Changes) -> None:
         rule(self, changes)
         changes.levels = changes.levels[:1]
 
-    patch.setattr(Memory, "take", take)
+    patch.setattr(StateCache, "take", take)
 
 
 def decides_by_what_it_has_in_memory(patch: pytest.MonkeyPatch) -> None:
     """Find only items that were used since the start, so that members differ."""
     rule = stock.find
 
-    def find(memory: Memory, item_id: int) -> Item | stock.Outcome:
-        found = rule(memory, item_id) if item_id in memory._items else None
-        return found if found is not None else rule(memory, 0)
+    def find(cache: StateCache, item_id: int) -> Item | stock.Outcome:
+        found = rule(cache, item_id) if item_id in cache._items else None
+        return found if found is not None else rule(cache, 0)
 
     patch.setattr(stock, "find", find)
     patch.setattr(orders, "find", find)
@@ -92,35 +92,35 @@ def sells_what_is_not_there(patch: pytest.MonkeyPatch) -> None:
     """Find enough wherever somebody orders."""
     rule = commands._RULES["order_item"]
 
-    def order_item(memory: Memory, request: Any, context: Any) -> stock.Outcome:  # noqa: ANN401
-        item = memory.item(request.item_id)
+    def order_item(cache: StateCache, request: Any, context: Any) -> stock.Outcome:  # noqa: ANN401
+        item = cache.item(request.item_id)
         if item is not None:
             item.quantity = max(item.quantity, request.quantity)
-        return rule(memory, request, context)
+        return rule(cache, request, context)
 
     patch.setitem(commands._RULES, "order_item", order_item)
 
 
 def writes_no_movement(patch: pytest.MonkeyPatch) -> None:
     """Change a level without a line in the ledger."""
-    rule = Memory.move
+    rule = StateCache.move
 
-    def move(self: Memory, *arguments: Any) -> None:  # noqa: ANN401 - passed on as they are
+    def move(self: StateCache, *arguments: Any) -> None:  # noqa: ANN401 - passed on as they are
         rule(self, *arguments)
         self._movements.pop()
 
-    patch.setattr(Memory, "move", move)
+    patch.setattr(StateCache, "move", move)
 
 
 def gives_a_number_twice(patch: pytest.MonkeyPatch) -> None:
     """Begin to count orders anew at a restart."""
-    rule = Memory.__init__
+    rule = StateCache.__init__
 
-    def init(self: Memory, *arguments: Any) -> None:  # noqa: ANN401 - passed on as they are
+    def init(self: StateCache, *arguments: Any) -> None:  # noqa: ANN401 - passed on as they are
         rule(self, *arguments)
         self.next_ledger_id = 1
 
-    patch.setattr(Memory, "__init__", init)
+    patch.setattr(StateCache, "__init__", init)
 
 
 def installs_what_it_did_not_verify(patch: pytest.MonkeyPatch) -> None:

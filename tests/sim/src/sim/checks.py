@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from crc32c import crc32c
 from inventory_node.codec import decode_configuration
-from inventory_node.machine import Administered, Applied, Kept
+from inventory_node.machine import AdminOutcome, Applied, MutationOutcome
 from inventory_node.ports import PeerMessage
 from raft import RawNode, quorum
 from raft.messages import (
@@ -45,7 +45,7 @@ class Checks:
     - Durable promises: a vote or an accepted append leaves when it is on disk, and a member votes
       once a term for ever.
     - Durable log: what was synced is found by every later start.
-    - Own disk: what a member applies is synced on its own disk (`raft.handout`).
+    - Own disk: what a member applies is synced on its own disk (`raft.ready_builder`).
     - A member applies no entry twice in one life of its process.
     - States that members hash at one index are equal.
     """
@@ -231,7 +231,9 @@ def checksum_of(entry: Entry) -> int:
 
 def bytes_of(outcome: Applied) -> bytes:
     """Return an outcome's bytes."""
-    return outcome.outcome if isinstance(outcome, Kept | Administered) else outcome.status
+    return (
+        outcome.outcome if isinstance(outcome, MutationOutcome | AdminOutcome) else outcome.status
+    )
 
 
 def check_work(history: Sequence[Operation], reads: Sequence[Read]) -> None:

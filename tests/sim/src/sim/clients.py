@@ -174,7 +174,7 @@ class Client:
         self.history: list[Operation] = []
         self.reads: list[Read] = []
         self.stopping = False
-        self._reading = False
+        self._reads = False
         self._only_reads = only_reads
         self._gives_up = gives_up
         self._timeline = timeline
@@ -188,7 +188,7 @@ class Client:
         """Whether no operation is open."""
         last = self.history[-1] if self.history else None
         is_open = last is not None and last.return_us is None and not last.given_up
-        return not is_open and not self._reading
+        return not is_open and not self._reads
 
     def start(self) -> None:
         """Begin after a short rest."""
@@ -218,10 +218,10 @@ class Client:
                 options.consistency = inventory_pb2.CONSISTENCY_BOUNDED_STALENESS
                 options.max_staleness.FromMilliseconds(STALENESS_MS)
                 floor = self._horizon.at(call_us - STALENESS_MS * 1000 * DRIFT)
-        self._reading = True
+        self._reads = True
 
         def told(response: bytes) -> None:
-            self._reading = False
+            self._reads = False
             if response:
                 now_us = self._timeline.now_us
                 revision, levels = _shown(response, is_query=is_query)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from google.rpc import status_pb2
 from inventory.raft.v1 import raw_pb2
 from inventory.v1 import inventory_pb2
-from inventory_node.machine import Applied, Kept
+from inventory_node.machine import Applied, MutationOutcome
 from raft.messages import Entry, EntryKind
 from wire import errors
 
@@ -82,7 +82,7 @@ class Ledger:
         commands = raw_pb2.RawBatch.FromString(entry.payload).commands
         for raw, outcome in zip(commands, outcomes, strict=True):
             command = raw_pb2.RawCommand.FromString(raw)
-            if command.HasField("mutation") and isinstance(outcome, Kept):
+            if command.HasField("mutation") and isinstance(outcome, MutationOutcome):
                 self._mutated(entry.index, command.user_id, command.mutation, outcome.outcome)
 
     def _mutated(self, index: int, user_id: int, raw: bytes, kept: bytes) -> None:

@@ -11,8 +11,8 @@ from google.rpc import status_pb2
 from google.type import money_pb2
 from inventory.raft.v1 import log_pb2
 from inventory.v1 import auth_pb2, inventory_pb2
-from inventory_node.machine import Administered, Applied, Kept, Machine
-from inventory_node.machine.records import Header, Item, Remembered, Shelf, User
+from inventory_node.machine import AdminOutcome, Applied, Machine, MutationOutcome
+from inventory_node.machine.records import Header, Item, Records, Remembered, User
 from inventory_node.runtime.sqlite import Database
 from raft.messages import Entry, EntryKind
 from wire import money
@@ -126,10 +126,10 @@ def entry(index: int, stamp_ms: int, *commands: log_pb2.Command, rules_version: 
 
 def read(applied: Applied) -> inventory_pb2.Outcome | status_pb2.Status:
     """Return what became of a mutation: an outcome, or a refusal, kept or not, as its status."""
-    if isinstance(applied, Kept):
+    if isinstance(applied, MutationOutcome):
         outcome = inventory_pb2.Outcome.FromString(applied.outcome)
         return outcome.error if outcome.HasField("error") else outcome
-    if isinstance(applied, Administered):
+    if isinstance(applied, AdminOutcome):
         raise TypeError("an administration is not a mutation")
     return status_pb2.Status.FromString(applied.status)
 
@@ -138,14 +138,14 @@ def read(applied: Applied) -> inventory_pb2.Outcome | status_pb2.Status:
 class Hand:
     """A machine, and the entries that it is given; `applied` keeps every outcome."""
 
-    shelf: Shelf = field(default_factory=EmptyShelf)
+    records: Records = field(default_factory=EmptyShelf)
     stamp_ms: int = START_MS
     machine: Machine = field(init=False)
     applied: list[Applied] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Begin where the shelf stands."""
-        self.machine = Machine(self.shelf)
+        self.machine = Machine(self.records)
 
     def apply(self, *commands: log_pb2.Command) -> list[Applied]:
         """Apply one entry of these commands."""
@@ -169,8 +169,8 @@ class Hand:
             self.machine.flushed()
 
 
-def started(shelf: Shelf | None = None) -> Hand:
+def started(records: Records | None = None) -> Hand:
     """Return a machine that has applied `first_state`."""
-    hand = Hand(shelf or EmptyShelf())
+    hand = Hand(records or EmptyShelf())
     hand.apply(first_state())
     return hand

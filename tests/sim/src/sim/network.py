@@ -21,7 +21,7 @@ Cut = frozenset[tuple[str, str]]  # (sender, recipient)s
 
 
 @dataclass(frozen=True, slots=True)
-class Weather:
+class NetworkConditions:
     """How bad the network is, besides partitions."""
 
     delay_us_min: int = 50
@@ -32,7 +32,7 @@ class Weather:
     late_us_max: int = 50_000
 
 
-FINE = Weather()
+FINE = NetworkConditions()
 
 
 class Network:
@@ -47,14 +47,14 @@ class Network:
         timeline: Timeline,
         random: Random,
         coverage: Coverage | None = None,
-        weather: Weather = FINE,
+        conditions: NetworkConditions = FINE,
     ) -> None:
         """Start with nothing cut."""
         self._timeline = timeline
         self._random = random
         self._coverage = coverage if coverage is not None else Coverage()
-        self._usual = self.weather = weather
-        self._storms: list[Weather] = []
+        self._usual = self.conditions = conditions
+        self._storms: list[NetworkConditions] = []
         self._cut: Counter[tuple[str, str]] = Counter()
         self._sent = 0
         self._newest: dict[tuple[str, str], int] = {}  # of the datagrams that arrived
@@ -70,20 +70,23 @@ class Network:
         """End a partition."""
         self._cut.subtract(cut)
 
-    def storm(self, weather: Weather) -> None:
+    def storm(self, conditions: NetworkConditions) -> None:
         """Let the weather be as bad as this until it is over."""
-        self._storms.append(weather)
+        self._storms.append(conditions)
         self._look()
 
-    def calm(self, weather: Weather) -> None:
+    def calm(self, conditions: NetworkConditions) -> None:
         """End a storm."""
-        self._storms.remove(weather)
+        self._storms.remove(conditions)
         self._look()
 
     def _look(self) -> None:
         all_of_it = [self._usual, *self._storms]
-        worst = (max(getattr(one, field.name) for one in all_of_it) for field in fields(Weather))
-        self.weather = Weather(*worst)
+        worst = (
+            max(getattr(one, field.name) for one in all_of_it)
+            for field in fields(NetworkConditions)
+        )
+        self.conditions = NetworkConditions(*worst)
 
     def heal(self) -> None:
         """End every partition and every storm."""
@@ -105,19 +108,19 @@ class Network:
 
     def delay_us(self) -> int:
         """Draw how long something takes."""
-        weather = self.weather
-        if self._random.randrange(1000) < weather.late_per_mille:
-            return weather.delay_us_max + self._random.randrange(weather.late_us_max)
-        return self._random.randrange(weather.delay_us_min, weather.delay_us_max)
+        conditions = self.conditions
+        if self._random.randrange(1000) < conditions.late_per_mille:
+            return conditions.delay_us_max + self._random.randrange(conditions.late_us_max)
+        return self._random.randrange(conditions.delay_us_min, conditions.delay_us_max)
 
     def send(self, sender: str, recipient: str, arrive: Callable[[], None]) -> None:
         """Carry a datagram: `arrive` is called never, once or twice."""
         draw = self._random.randrange(1000)
-        if draw < self.weather.lost_per_mille:
+        if draw < self.conditions.lost_per_mille:
             self._coverage["messages lost"] += 1
             return
         copies = 1
-        if draw >= 1000 - self.weather.doubled_per_mille:
+        if draw >= 1000 - self.conditions.doubled_per_mille:
             self._coverage["messages doubled"] += 1
             copies = 2
         self._sent += 1

@@ -189,9 +189,9 @@ class StorePort:
         self._store.flush(changes, ticket)
         self._job(Thread.FLUSHER)
 
-    def condemn(self, reason: str) -> None:
+    def quarantine(self, reason: str) -> None:
         """Mark the state."""
-        self._store.condemn(reason)
+        self._store.quarantine(reason)
 
     def ask(self, questions: Sequence[tuple[int, forward_pb2.Question]]) -> None:
         """Answer questions."""

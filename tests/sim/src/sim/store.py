@@ -52,7 +52,7 @@ class Thread(enum.Enum):
 
 
 class SimStore:
-    """One member's database, below a folder of its own; `Store` and `Shelf`.
+    """One member's database, below a folder of its own; `Store` and `Records`.
 
     - Jobs of one thread are done in the order in which they were given.
     - While `is_full`, flushes, copies and chunks find no space, and an install waits for it; while
@@ -67,7 +67,7 @@ class SimStore:
         self._jobs: deque[tuple[Thread, Job]] = deque()
         self.flushes = 0  # begun since the start
         self.is_full = self.is_short = False
-        self.condemned = ""
+        self.quarantined = ""
         self.is_failing = False  # the next flush fails, as a sync of the database does
         path = self._path(installed_index)
         self.has_switched = bool(installed_index) and not path.exists()
@@ -123,9 +123,9 @@ class SimStore:
 
         self._jobs.append((Thread.FLUSHER, job))
 
-    def condemn(self, reason: str) -> None:
-        """See `Store.condemn`."""
-        self.condemned = reason
+    def quarantine(self, reason: str) -> None:
+        """See `Store.quarantine`."""
+        self.quarantined = reason
 
     def ask(self, questions: Sequence[tuple[int, forward_pb2.Question]]) -> None:
         """See `Store.ask`."""
@@ -198,27 +198,27 @@ class SimStore:
         self._jobs.append((Thread.FLUSHER, job))
 
     def header(self) -> Header:
-        """See `Shelf.header`."""
+        """See `Records.header`."""
         return self._database.header()
 
     def item(self, item_id: int) -> Item | None:
-        """See `Shelf.item`."""
+        """See `Records.item`."""
         return self._database.item(item_id)
 
     def user(self, user_id: int) -> User | None:
-        """See `Shelf.user`."""
+        """See `Records.user`."""
         return self._database.user(user_id)
 
     def user_by_name(self, folded_name: str) -> User | None:
-        """See `Shelf.user_by_name`."""
+        """See `Records.user_by_name`."""
         return self._database.user_by_name(folded_name)
 
     def request(self, bucket: int, user_id: int, request_id: str) -> Remembered | None:
-        """See `Shelf.request`."""
+        """See `Records.request`."""
         return self._database.request(bucket, user_id, request_id)
 
     def buckets(self) -> dict[int, int]:
-        """See `Shelf.buckets`."""
+        """See `Records.buckets`."""
         return self._database.buckets()
 
 

@@ -22,10 +22,10 @@ from raft.ready import Role
 from sim.checks import Checks
 from sim.clients import Client, Horizon
 from sim.coverage import Coverage
+from sim.fault_injector import FaultInjector
 from sim.faults import MORE_US, Plan
 from sim.gateway import GatewayProcess
 from sim.ledger import Ledger
-from sim.misfortune import Misfortune
 from sim.network import Network
 from sim.operators import Operators
 from sim.ports import ChunkAnswer
@@ -80,7 +80,7 @@ class World:
             GatewayProcess(name, self, self.processes, plan.founders) for name in GATEWAYS
         ]
         self.operators = Operators(self)
-        self.misfortune = Misfortune(self, self.operators)
+        self.fault_injector = FaultInjector(self, self.operators)
         self.horizon = Horizon(ITEMS)
         self.clients = [self._client(number) for number in range(CLIENTS)]
         self.events = 0  # that members handled
@@ -124,7 +124,7 @@ class World:
         self.operators.care()
         for fault in self.plan.faults:
             delay_us = fault.at_us - self.timeline.now_us
-            self.timeline.after(delay_us, partial(self.misfortune.begin, fault))
+            self.timeline.after(delay_us, partial(self.fault_injector.begin, fault))
         self.timeline.run_until(self.plan.duration_us)
         for _ in range(MORE_TICKS_MAX):
             if self.events >= EVENTS_MIN:

@@ -17,7 +17,7 @@ ROUND_TRIP_MS_MAX = 1_500  # an older answer is off by up to half of its age
 MEASURED_MS_MAX = 10_000  # what was measured earlier counts for nothing
 
 
-class Clocks:
+class ClockSkew:
     """How far clocks are ahead of this member's steady one, and so of each other.
 
     - A skew is off by at most half of `ROUND_TRIP_MS_MAX`.

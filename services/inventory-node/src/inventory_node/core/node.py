@@ -17,19 +17,19 @@ from raft.ready import Leadership, Ready, Role
 from inventory_node.codec import decode_configuration, encode_configuration
 from inventory_node.core import events
 from inventory_node.core.membership.changes import Membership
-from inventory_node.core.read_index import Reading
-from inventory_node.core.replies import Answers
+from inventory_node.core.read_index import ReadQueue
+from inventory_node.core.replies import Replies
 from inventory_node.core.settings import Halted, NodeSettings, Ports
 from inventory_node.core.snapshot.transfer import Incoming, Outgoing
 from inventory_node.core.status import show
-from inventory_node.core.survey.leader_fitness import Succession
-from inventory_node.core.survey.rounds import Serving, Surveys
-from inventory_node.core.write.applier import Applying
-from inventory_node.core.write.disk_space import Space
-from inventory_node.core.write.flusher import Flushing, LogTail
-from inventory_node.core.write.log_writer import Journal
+from inventory_node.core.survey.leader_fitness import LeaderFitness
+from inventory_node.core.survey.rounds import Serving, SurveyRounds
+from inventory_node.core.write.applier import Applier
+from inventory_node.core.write.disk_space import DiskSpace
+from inventory_node.core.write.flusher import Flusher, LogTail
+from inventory_node.core.write.log_writer import LogWriter
 from inventory_node.core.write.proposals import Proposals
-from inventory_node.core.write.timestamps import Stamps
+from inventory_node.core.write.timestamps import TimestampOracle
 from inventory_node.machine import Machine
 from inventory_node.wal import Recovered
 
@@ -58,26 +58,28 @@ class Node:
         self._machine = machine
         self._raft = _consensus(settings, ports, recovered, machine)
         retry_ticks = settings.full_retry_ticks
-        self._journal = Journal(recovered.log, ports.disk, recovered.repair, retry_ticks)
-        self._answers = Answers(ports.transport, self._raft.term)
-        self._stamps = Stamps(settings, ports.clock, machine.stamp_ms, recovered.entries)
-        self._proposals = Proposals(settings, self._answers, self._stamps)
+        self._log_writer = LogWriter(recovered.log, ports.disk, recovered.repair, retry_ticks)
+        self._replies = Replies(ports.transport, self._raft.term)
+        self._timestamps = TimestampOracle(
+            settings, ports.clock, machine.stamp_ms, recovered.entries
+        )
+        self._proposals = Proposals(settings, self._replies, self._timestamps)
         applied = (entry for entry in recovered.entries if entry.index <= machine.applied_index)
         tail = LogTail(settings, applied)
-        self._flushing = Flushing(settings, machine, ports.store, tail)
-        self._applying = Applying(
-            settings, ports.observer, ports.hooks, machine, self._proposals, self._flushing
+        self._flusher = Flusher(settings, machine, ports.store, tail)
+        self._applier = Applier(
+            settings, ports.observer, ports.hooks, machine, self._proposals, self._flusher
         )
-        self._reading = Reading(settings, self._answers, machine, ports)
+        self._reads = ReadQueue(settings, self._replies, machine, ports)
         self._outgoing = Outgoing(ports.store, ports.transport, retry_ticks)
         self._incoming = Incoming(settings.member_id, ports.store, ports.transport)
-        self._space = Space(self._journal, self._flushing, ports.observer)
-        self._membership = Membership(settings, self._answers, ports)
+        self._disk_space = DiskSpace(self._log_writer, self._flusher, ports.observer)
+        self._membership = Membership(settings, self._replies, ports)
         self._membership.configured(self._raft.configuration)
-        copies, clocks = (self._incoming, self._outgoing), self._stamps.clocks
-        self._succession = Succession(self._space, self._flushing, *copies, clocks)
-        serving = Serving(self._proposals, self._reading, *copies, clocks, self._succession)
-        self._surveys = Surveys(settings, ports, machine, self._flushing, serving)
+        copies, clock_skew = (self._incoming, self._outgoing), self._timestamps.clock_skew
+        self._leader_fitness = LeaderFitness(self._disk_space, self._flusher, *copies, clock_skew)
+        serving = Serving(self._proposals, self._reads, *copies, clock_skew, self._leader_fitness)
+        self._survey = SurveyRounds(settings, ports, machine, self._flusher, serving)
         self._leaving = False  # the lead is being handed over, then this member stops
         self._stopping = False
 
@@ -88,12 +90,12 @@ class Node:
     @property
     def busy(self) -> bool:
         """Whether work is left that `handle(Continue())` would do."""
-        return self._applying.busy and not self._stopping
+        return self._applier.busy and not self._stopping
 
     @property
     def stopped(self) -> bool:
         """Whether StopRequested came and all is written that can be; the log has the rest."""
-        return self._stopping and self._journal.is_at_rest and self._flushing.is_at_rest
+        return self._stopping and self._log_writer.is_at_rest and self._flusher.is_at_rest
 
     def handle(self, event: events.Event) -> None:
         """Take one event, bounded in work; raise Halted when the process must end."""
@@ -107,10 +109,10 @@ class Node:
 
     def view(self) -> cluster_pb2.Member:
         """Return the member as it sees itself; pid, version and address are the runtime's."""
-        member = show(self._settings, self._raft, self._machine, self._flushing)
-        member.caught_up = self._reading.caught_up
+        member = show(self._settings, self._raft, self._machine, self._flusher)
+        member.caught_up = self._reads.caught_up
         self._membership.show(member, self._raft)
-        self._surveys.show(member)
+        self._survey.show(member)
         return member
 
     def _take(self, event: events.Event) -> None:  # noqa: C901, PLR0912 - one case an event
@@ -122,16 +124,16 @@ class Node:
                 self._step(event.messages)
             case events.Surveyed():
                 if not self._is_deaf:
-                    self._send(self._surveys.heard(event.message, self._raft))
+                    self._send(self._survey.heard(event.message, self._raft))
             case events.ChunkReceived():
                 problem = "this member is starting or stopping" if self._is_deaf else ""
                 self._incoming.chunk(event, self._raft, problem)
             case events.Forwarded():
                 self._admit(event)
             case events.SessionOpened():
-                self._answers.open(event.session)
+                self._replies.open(event.session)
             case events.SessionClosed():
-                self._answers.close(event.session)
+                self._replies.close(event.session)
             case events.Continue():
                 pass
             case events.ChangeAsked():
@@ -141,12 +143,12 @@ class Node:
             case events.DiskDone():
                 self._synced(event.ticket)
             case events.Flushed():
-                if self._flushing.finished(event.ticket):
+                if self._flusher.finished(event.ticket):
                     self._became_durable()
             case events.Answered():
-                self._reading.answered(event.answers)
+                self._reads.answered(event.answers)
             case events.Hashed():
-                self._surveys.hashed(event.index, event.sha256)
+                self._survey.hashed(event.index, event.sha256)
             case events.Copied():
                 self._outgoing.copied(event, self._raft)
             case events.SnapshotSent():
@@ -156,8 +158,8 @@ class Node:
             case events.Installed():
                 self._replaced(event.ticket)
             case events.DiskFull() | events.StoreFull():
-                self._space.ran_out(event)
-                self._succession.relieve(self._raft)
+                self._disk_space.ran_out(event)
+                self._leader_fitness.relieve(self._raft)
             case events.DiskFailed() | events.StoreFailed():
                 raise Halted(_failure_of(event))
             case _:
@@ -166,18 +168,18 @@ class Node:
     @property
     def _is_deaf(self) -> bool:
         """Whether ticks and peers are ignored: the log is being repaired, or the member stops."""
-        return self._stopping or not self._journal.repaired
+        return self._stopping or not self._log_writer.repaired
 
     def _tick(self) -> None:
         """Let time pass."""
         if self._is_deaf:
             return
-        for part in (self._raft, self._flushing, self._journal, self._stamps.clocks):
+        for part in (self._raft, self._flusher, self._log_writer, self._timestamps.clock_skew):
             part.tick()
         self._outgoing.tick(self._raft)
-        if self._journal.hangs(self._settings.disk_hung_ticks):
+        if self._log_writer.hangs(self._settings.disk_hung_ticks):
             self._raft.step_down()  # the disk hangs, the others' may not
-        self._send(self._surveys.tick(self._raft))
+        self._send(self._survey.tick(self._raft))
 
     def _step(self, messages: Sequence[Message]) -> None:
         """Let consensus take the messages of a peer."""
@@ -188,15 +190,15 @@ class Node:
     def _admit(self, event: events.Forwarded) -> None:
         """Take a gateway's frame; commands are for the leader, questions for anybody."""
         session, request = event.session, event.request
-        out_of_service = self._stopping or self._surveys.diverged
+        out_of_service = self._stopping or self._survey.diverged
         if self._raft.role is Role.LEADER and not out_of_service:
             self._proposals.offer(session, request.proposals)
         else:
             self._proposals.decline(session, request.proposals, forward_pb2.RETRY_NOT_LEADER)
         if out_of_service:
-            self._reading.decline(session, request.questions, forward_pb2.RETRY_NOT_LEADER)
+            self._reads.decline(session, request.questions, forward_pb2.RETRY_NOT_LEADER)
         else:
-            self._reading.offer(session, request.questions)
+            self._reads.offer(session, request.questions)
 
     def _settle(self) -> None:
         """Do what the event made possible, once, and let the answers leave."""
@@ -206,11 +208,11 @@ class Node:
         if self._leaving and not self._raft.transferring:
             self._stop()
         self._membership.settle(self._raft)
-        self._answers.send()
-        self._flushing.start()
-        self._reading.flushed(self._flushing, leads=self._raft.role is Role.LEADER)
-        self._incoming.start(store_idle=self._flushing.idle)
-        self._outgoing.start(self._raft.term, self._flushing.durable_index, self._incoming)
+        self._replies.send()
+        self._flusher.start()
+        self._reads.flushed(self._flusher, leads=self._raft.role is Role.LEADER)
+        self._incoming.start(store_idle=self._flusher.idle)
+        self._outgoing.start(self._raft.term, self._flusher.durable_index, self._incoming)
 
     def _advance(self) -> None:
         """Propose and ask what waits, and discharge what consensus owes.
@@ -218,30 +220,30 @@ class Node:
         One Ready holds all that is owed, or as many committed entries as fit it: then applying
         them comes first, and leads here again.
         """
-        self._space.report()
-        if self._space.is_full and not self._raft.transferring:
+        self._disk_space.report()
+        if self._disk_space.is_full and not self._raft.transferring:
             self._proposals.turn_away()
-        held = self._leaving or self._raft.transferring or self._surveys.diverged
-        if self._journal.idle and not held and self._raft.role is Role.LEADER:
+        held = self._leaving or self._raft.transferring or self._survey.diverged
+        if self._log_writer.idle and not held and self._raft.role is Role.LEADER:
             self._proposals.propose(self._raft)
-        self._reading.begin(self._raft)
+        self._reads.begin(self._raft)
         ready = self._raft.ready()
         if ready is not None:
             self._discharge(ready)
-        self._journal.start()
+        self._log_writer.start()
 
     def _discharge(self, ready: Ready) -> None:
         """Hand the obligations of `ready` to disk, transport and machine, in their order."""
         if ready.install is not None:
-            self._applying.hold()
-            self._stamps.hold()
+            self._applier.hold()
+            self._timestamps.hold()
             self._incoming.accepted(ready.install)
-        free = self._journal.take(ready)
-        self._stamps.note(ready.entries)
+        free = self._log_writer.take(ready)
+        self._timestamps.note(ready.entries)
         self._send(ready.at_once + free)
-        self._applying.add(ready.committed)
-        self._reading.confirmed(ready.reads)
-        self._reading.dropped(ready.dropped_reads)
+        self._applier.add(ready.committed)
+        self._reads.confirmed(ready.reads)
+        self._reads.dropped(ready.dropped_reads)
         self._outgoing.noted(ready)
         if ready.configuration is not None:
             self._membership.configured(ready.configuration)
@@ -251,7 +253,7 @@ class Node:
 
     def _synced(self, ticket: int) -> None:
         """Let go what waited for the sync of a batch."""
-        batch = self._journal.done(ticket)
+        batch = self._log_writer.done(ticket)
         if batch is None:
             return
         if batch.mark is not None:
@@ -271,19 +273,19 @@ class Node:
 
     def _apply(self) -> bool:
         """Apply one turn's worth of what is committed; return whether there was any."""
-        entry = self._applying.turn()
+        entry = self._applier.turn()
         if entry is not None:
             self._raft.applied(entry.index)
             self._proposals.initialize(self._raft, self._machine, entry.term)
         if not self._incoming.installing:  # the state below is being replaced
-            self._reading.applied(self._flushing)
+            self._reads.applied(self._flusher)
         return entry is not None
 
     def _became_durable(self) -> None:
         """Give up the part of the log that the database has made superfluous."""
-        if index := self._flushing.give_up(self._outgoing.pinned_index):
+        if index := self._flusher.give_up(self._outgoing.pinned_index):
             self._raft.compact(index)
-            self._journal.cut(index)
+            self._log_writer.cut(index)
 
     def _decide(self, event: events.Staged) -> None:
         """Let consensus decide on a snapshot that is complete."""
@@ -298,10 +300,10 @@ class Node:
         meta = self._incoming.installed(ticket)
         if meta is None:
             return
-        self._applying.replaced(meta)
-        self._stamps.replaced(self._machine.stamp_ms)
-        self._flushing.replaced()
-        self._surveys.replaced()
+        self._applier.replaced(meta)
+        self._timestamps.replaced(self._machine.stamp_ms)
+        self._flusher.replaced()
+        self._survey.replaced()
         self._raft.applied(meta.index)
 
     def _leave(self) -> None:
@@ -310,7 +312,7 @@ class Node:
         What is offered meanwhile is held, and sent away to the successor.
         """
         begun = self._raft.transferring or isinstance(
-            self._raft.transfer(self._succession.successor(self._raft)), TransferBegun
+            self._raft.transfer(self._leader_fitness.successor(self._raft)), TransferBegun
         )
         if begun and not self._leaving:
             self._leaving = True
@@ -321,8 +323,8 @@ class Node:
         """Fall silent, send everybody away, and make durable what is applied."""
         self._leaving, self._stopping = False, True
         self._proposals.leadership_changed(0)
-        self._reading.stop()
-        self._flushing.ask(self._machine.applied_index)
+        self._reads.stop()
+        self._flusher.ask(self._machine.applied_index)
 
 
 def _failure_of(event: events.DiskFailed | events.StoreFailed) -> str:

@@ -17,10 +17,10 @@ from raft.ready import ReadState
 from wire import bounds, errors
 
 from inventory_node.core.events import Answer
-from inventory_node.core.replies import Answers, Asker
+from inventory_node.core.replies import Asker, Replies
 from inventory_node.core.settings import NodeSettings, Ports
-from inventory_node.core.write.flusher import Flushing
-from inventory_node.machine import Kept, Machine
+from inventory_node.core.write.flusher import Flusher
+from inventory_node.machine import Machine, MutationOutcome
 
 
 class Asked(NamedTuple):
@@ -37,7 +37,7 @@ class Confirmed(NamedTuple):
     questions: list[Asked]
 
 
-class Reading:
+class ReadQueue:
     """Questions on their way from the gateway to an answer.
 
     - A linearizable question is answered only from a state at or past the index that a quorum
@@ -51,11 +51,11 @@ class Reading:
     """
 
     def __init__(
-        self, settings: NodeSettings, answers: Answers, machine: Machine, ports: Ports
+        self, settings: NodeSettings, replies: Replies, machine: Machine, ports: Ports
     ) -> None:
         """Start with no question."""
         self._settings = settings
-        self._answers = answers
+        self._replies = replies
         self._machine = machine
         self._store = ports.store
         self._clock = ports.clock
@@ -83,12 +83,12 @@ class Reading:
         for question in questions:
             asker = Asker(session, question.id)
             if self._open >= self._settings.questions_waiting_max:
-                self._answers.retry(asker, forward_pb2.RETRY_OVERLOADED)
+                self._replies.retry(asker, forward_pb2.RETRY_OVERLOADED)
                 continue
             options = question.read_options
             problem = bounds.check_query(question.query) or bounds.check_read_options(options)
             if problem is not None:
-                self._answers.refuse(asker, problem)
+                self._replies.refuse(asker, problem)
                 continue
             self._open += 1
             self._queue(Asked(asker, question))
@@ -115,7 +115,7 @@ class Reading:
     ) -> None:
         """Send the questions of a frame away."""
         for question in questions:
-            self._answers.retry(Asker(session, question.id), retry)
+            self._replies.retry(Asker(session, question.id), retry)
 
     def begin(self, raft: RawNode) -> None:
         """Begin a round for all questions that wait, when none is outstanding."""
@@ -166,43 +166,43 @@ class Reading:
         self._stale = []
         for asker in self._in_store.values():
             self._open -= 1
-            self._answers.retry(asker, forward_pb2.RETRY_NOT_LEADER)
+            self._replies.retry(asker, forward_pb2.RETRY_NOT_LEADER)
         self._in_store.clear()
 
-    def applied(self, flushing: Flushing) -> None:
+    def applied(self, flusher: Flusher) -> None:
         """Answer what the machine has come far enough for."""
         if self._stale:
             stale, self._stale = self._stale, []
-            held = flushing.is_full  # then what is flushed will not come nearer
-            index = flushing.flushed_index if held else self._machine.applied_index
-            self._answer(index, stale, flushing)
+            held = flusher.is_full  # then what is flushed will not come nearer
+            index = flusher.flushed_index if held else self._machine.applied_index
+            self._answer(index, stale, flusher)
         while self._confirmed and self._confirmed[0].read_index <= self._machine.applied_index:
             index, questions = self._confirmed.popleft()
-            self._answer(index, questions, flushing)
+            self._answer(index, questions, flusher)
 
-    def _answer(self, index: int, questions: list[Asked], flushing: Flushing) -> None:
+    def _answer(self, index: int, questions: list[Asked], flusher: Flusher) -> None:
         """Answer from memory, or let the store answer once it holds everything up to `index`."""
         for_store = [asked for asked in questions if not self._answer_from_memory(asked)]
         if not for_store:
             return
-        if index <= flushing.flushed_index:
+        if index <= flusher.flushed_index:
             self._ask_store(for_store)
         else:
             self._for_flush.append(Confirmed(index, for_store))
-            flushing.ask(index)
+            flusher.ask(index)
 
-    def flushed(self, flushing: Flushing, *, leads: bool) -> None:
+    def flushed(self, flusher: Flusher, *, leads: bool) -> None:
         """Ask the store, in one transaction, what its state as flushed can answer.
 
         While a full disk keeps it from coming further, whoever waits for that is sent to the leader
         or, by the leader, refused.
         """
         ready: list[Asked] = []
-        while self._for_flush and self._for_flush[0].read_index <= flushing.flushed_index:
+        while self._for_flush and self._for_flush[0].read_index <= flusher.flushed_index:
             ready += self._for_flush.popleft().questions
         if ready:
             self._ask_store(ready)
-        while self._for_flush and flushing.is_full:
+        while self._for_flush and flusher.is_full:
             questions = self._for_flush.popleft().questions
             if leads:
                 self._refuse(questions)
@@ -212,7 +212,7 @@ class Reading:
     def _refuse(self, questions: Sequence[Asked]) -> None:
         self._open -= len(questions)
         for asked in questions:
-            self._answers.refuse(asked.asker, errors.disk_full(self._settings.name))
+            self._replies.refuse(asked.asker, errors.disk_full(self._settings.name))
 
     def _ask_store(self, questions: Iterable[Asked]) -> None:
         batch: list[tuple[int, forward_pb2.Question]] = []
@@ -230,22 +230,22 @@ class Reading:
                 continue
             self._open -= 1
             if answer.error:
-                self._answers.refuse_raw(asker, answer.error)
+                self._replies.refuse_raw(asker, answer.error)
             else:
-                self._answers.answer(asker, answer.response)
+                self._replies.answer(asker, answer.response)
 
     def _answer_from_memory(self, asked: Asked) -> bool:
         answer = self._machine.answer(asked.question)
         if answer is None:
             return False
         self._open -= 1
-        if isinstance(answer, Kept):
-            self._answers.answer(asked.asker, answer.outcome)
+        if isinstance(answer, MutationOutcome):
+            self._replies.answer(asked.asker, answer.outcome)
         else:
-            self._answers.refuse_raw(asked.asker, answer.status)
+            self._replies.refuse_raw(asked.asker, answer.status)
         return True
 
     def _send_away(self, questions: list[Asked]) -> None:
         self._open -= len(questions)
         for asked in questions:
-            self._answers.retry(asked.asker, forward_pb2.RETRY_NOT_LEADER)
+            self._replies.retry(asked.asker, forward_pb2.RETRY_NOT_LEADER)

@@ -6,7 +6,7 @@ from typing import NamedTuple, assert_never
 from google.rpc import status_pb2
 from inventory.raft.v1 import forward_pb2
 
-from inventory_node.machine import Administered, Applied, Kept, Refused
+from inventory_node.machine import AdminOutcome, Applied, MutationOutcome, Refused
 from inventory_node.ports import Contact, Transport
 
 FRAME_BYTES_MAX = 1 << 20  # well under gRPC's 4 MiB, with one answer of up to 3 MiB on top
@@ -19,7 +19,7 @@ class Asker(NamedTuple):
     request: int
 
 
-class Answers:
+class Replies:
     """The replies of one turn, and each session's view of the leadership.
 
     - A session learns the leadership when it opens, and once for every change.
@@ -59,10 +59,10 @@ class Answers:
     def applied(self, asker: Asker, outcome: Applied) -> None:
         """Answer a proposal with what applying it came to."""
         match outcome:
-            case Kept():
+            case MutationOutcome():
                 frame = self._frame_for(asker, len(outcome.outcome))
                 frame.replies.add(id=asker.request, outcome=outcome.outcome)
-            case Administered():
+            case AdminOutcome():
                 frame = self._frame_for(asker, len(outcome.outcome))
                 frame.replies.add(id=asker.request, administration=outcome.outcome)
             case Refused():

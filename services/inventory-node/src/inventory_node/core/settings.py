@@ -45,7 +45,9 @@ class NodeSettings:
     disk_hung_ticks: int = 200  # a leader whose disk job takes longer steps down
     flush_hung_ticks: int = 400  # one whose database takes longer hands over
 
-    condemned: str = ""  # why an earlier start found the state unfit to be served; empty: it is fit
+    quarantined: str = (
+        ""  # why an earlier start found the state unfit to be served; empty: it is fit
+    )
     survey_ticks: int = 40  # between two rounds of a leader that compare clocks and states
     checkpoint_ticks: int = 12_000  # between two checkpoints, where anything was applied
     checkpoint_gap_ticks: int = 1_200  # the same where a member that started is to be compared

@@ -5,7 +5,7 @@ from raft import RawNode
 from raft.ready import Role
 
 from inventory_node.core.settings import NodeSettings
-from inventory_node.core.write.flusher import Flushing
+from inventory_node.core.write.flusher import Flusher
 from inventory_node.machine import Machine
 
 _ROLES = {
@@ -17,7 +17,7 @@ _ROLES = {
 
 
 def show(
-    settings: NodeSettings, raft: RawNode, machine: Machine, flushing: Flushing
+    settings: NodeSettings, raft: RawNode, machine: Machine, flusher: Flusher
 ) -> cluster_pb2.Member:
     """Return a member's view, as far as these know it."""
     return cluster_pb2.Member(
@@ -28,7 +28,7 @@ def show(
         term=raft.term,
         commit_index=raft.commit_index,
         applied_index=machine.applied_index,
-        durable_index=flushing.durable_index,
+        durable_index=flusher.durable_index,
         first_log_index=raft.first_index,
         last_log_index=raft.last_index,
         standing=_standing(raft),

@@ -17,20 +17,20 @@ Caveats: nothing here knows the clock, draws a number, or iterates over a set. A
 
 from inventory_node.machine.commands import (
     RULES_VERSION,
-    Administered,
+    AdminOutcome,
     Applied,
-    Kept,
     Machine,
+    MutationOutcome,
     Refused,
 )
 from inventory_node.machine.state_cache import InvariantViolation
 
 __all__ = [
     "RULES_VERSION",
-    "Administered",
+    "AdminOutcome",
     "Applied",
     "InvariantViolation",
-    "Kept",
     "Machine",
+    "MutationOutcome",
     "Refused",
 ]

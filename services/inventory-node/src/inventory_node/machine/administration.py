@@ -7,26 +7,26 @@ from wire import errors
 
 from inventory_node.machine import stock, users
 from inventory_node.machine.records import User
-from inventory_node.machine.state_cache import InvariantViolation, Memory
+from inventory_node.machine.state_cache import InvariantViolation, StateCache
 from inventory_node.machine.stock import Context
 
 AdministrationOutcome = log_pb2.AdministrationOutcome
 
 
 def create_user(
-    memory: Memory, request: log_pb2.CreateUser, context: Context
+    cache: StateCache, request: log_pb2.CreateUser, context: Context
 ) -> AdministrationOutcome | status_pb2.Status:
     """Keep a new user; ids and names are never used again."""
-    if memory.user_by_name(request.user.folded_name) is not None:
+    if cache.user_by_name(request.user.folded_name) is not None:
         return errors.user_exists(request.user.name)
-    user = add_user(memory, request.user, context.stamp_ms)
+    user = add_user(cache, request.user, context.stamp_ms)
     return AdministrationOutcome(user=users.message(user), revision=context.revision)
 
 
-def add_user(memory: Memory, new: log_pb2.NewUser, stamp_ms: int) -> User:
+def add_user(cache: StateCache, new: log_pb2.NewUser, stamp_ms: int) -> User:
     """Give a new user the next id."""
     user = User(
-        id=memory.next_user_id,
+        id=cache.next_user_id,
         name=new.name,
         role=new.role,
         epoch=1,
@@ -35,48 +35,48 @@ def add_user(memory: Memory, new: log_pb2.NewUser, stamp_ms: int) -> User:
         password_hash=new.password_hash,
         folded_name=new.folded_name,
     )
-    memory.add_user(user)
-    memory.admins += user.role == auth_pb2.ROLE_ADMIN
+    cache.add_user(user)
+    cache.admins += user.role == auth_pb2.ROLE_ADMIN
     return user
 
 
 def set_password(
-    memory: Memory, request: log_pb2.SetPassword, context: Context
+    cache: StateCache, request: log_pb2.SetPassword, context: Context
 ) -> AdministrationOutcome | status_pb2.Status:
     """Replace a password and end every token of the user."""
-    user = memory.user(request.user_id)
+    user = cache.user(request.user_id)
     if user is None:
         return errors.user_not_found(request.user_id)
     user.password_hash = request.password_hash
     user.epoch += 1
-    memory.change_user(user)
+    cache.change_user(user)
     return AdministrationOutcome(user=users.message(user), revision=context.revision)
 
 
 def disable_user(
-    memory: Memory, request: auth_pb2.DisableUserRequest, context: Context
+    cache: StateCache, request: auth_pb2.DisableUserRequest, context: Context
 ) -> AdministrationOutcome | status_pb2.Status:
     """End a user and every token of it; the last admin stays."""
-    user = memory.user(request.user_id)
+    user = cache.user(request.user_id)
     if user is None:
         return errors.user_not_found(request.user_id)
     if not user.disabled:
         if user.role == auth_pb2.ROLE_ADMIN:
-            if memory.admins == 1:
+            if cache.admins == 1:
                 return errors.last_admin(user.id)
-            memory.admins -= 1
+            cache.admins -= 1
         user.disabled = True
         user.epoch += 1
-        memory.change_user(user)
+        cache.change_user(user)
     return AdministrationOutcome(user=users.message(user), revision=context.revision)
 
 
-def initialize(memory: Memory, request: log_pb2.Initialize, context: Context) -> None:
+def initialize(cache: StateCache, request: log_pb2.Initialize, context: Context) -> None:
     """Fill an empty state; the context holds the request's own currency."""
     for new in request.users:
-        if memory.user_by_name(new.folded_name) is None:
-            add_user(memory, new, context.stamp_ms)
+        if cache.user_by_name(new.folded_name) is None:
+            add_user(cache, new, context.stamp_ms)
     for item in request.items:
-        outcome = stock.add_item(memory, item, context)
+        outcome = stock.add_item(cache, item, context)
         if outcome.WhichOneof("result") == "error":
             raise InvariantViolation(f"the first items hold a bad one: {outcome.error.message}")

@@ -14,9 +14,9 @@ from wire import errors
 from inventory_node.machine import administration, orders, stock, users
 from inventory_node.machine import request_table as requests
 from inventory_node.machine.changes import Changes
-from inventory_node.machine.records import Header, Remembered, Shelf
-from inventory_node.machine.request_table import Requests
-from inventory_node.machine.state_cache import InvariantViolation, Memory
+from inventory_node.machine.records import Header, Records, Remembered
+from inventory_node.machine.request_table import RequestTable
+from inventory_node.machine.state_cache import InvariantViolation, StateCache
 from inventory_node.machine.stock import Context
 
 RULES_VERSION = 1  # the newest rules that this build applies
@@ -24,14 +24,14 @@ DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class MutationOutcome:
     """The outcome of a mutation, or the answer to a question: a serialized message."""
 
     outcome: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Administered:
+class AdminOutcome:
     """A serialized AdministrationOutcome; `checkpoint`: hash the state exactly here."""
 
     outcome: bytes
@@ -45,9 +45,9 @@ class Refused:
     status: bytes
 
 
-Applied = Kept | Administered | Refused
+Applied = MutationOutcome | AdminOutcome | Refused
 
-_RULES: dict[str, Callable[[Memory, Any, Context], inventory_pb2.Outcome]] = {
+_RULES: dict[str, Callable[[StateCache, Any, Context], inventory_pb2.Outcome]] = {
     "add_item": stock.add_item,
     "update_item": stock.update_item,
     "delete_item": stock.delete_item,
@@ -67,16 +67,16 @@ class Machine:
     - A level is never below zero.
     """
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, records: Records) -> None:
         """Go on from what the shelf holds."""
-        self._shelf = shelf
+        self._records = records
         self.reload()
 
     def reload(self) -> None:
         """Forget what is in memory and go on from the shelf: a snapshot replaced it."""
-        self._memory = Memory(self._shelf)
-        header = self._memory.header
-        self._requests = Requests(self._shelf, header.request_floor)
+        self._cache = StateCache(self._records)
+        header = self._cache.header
+        self._requests = RequestTable(self._records, header.request_floor)
         self._applied_index = header.applied_index
         self._applied_term = header.applied_term
         self._taken_index = header.applied_index
@@ -152,21 +152,21 @@ class Machine:
         known = self._known(bucket, user_id, request_id, raw)
         if known is not None:
             return known
-        refused = users.check_mutation(self._memory, user_id, epoch, kind)
+        refused = users.check_mutation(self._cache, user_id, epoch, kind)
         if refused is not None:
             return _refused(refused)
         self._context.user_id = user_id
-        outcome = _RULES[kind](self._memory, request, self._context).SerializeToString()
+        outcome = _RULES[kind](self._cache, request, self._context).SerializeToString()
         self._remember(bucket, user_id, request_id, raw, outcome, administration=False)
-        return Kept(outcome)
+        return MutationOutcome(outcome)
 
     def _probe(self, user_id: int, epoch: int) -> Applied:
         """Change nothing. A build that does not know probes refuses them, and changes as little."""
-        refused = users.check_probe(self._memory, user_id, epoch)
+        refused = users.check_probe(self._cache, user_id, epoch)
         if refused is not None:
             return _refused(refused)
         outcome = log_pb2.AdministrationOutcome(revision=self._applied_index)
-        return Administered(outcome.SerializeToString())
+        return AdminOutcome(outcome.SerializeToString())
 
     def _remember(  # noqa: PLR0913 - the parts of one record
         self,
@@ -190,7 +190,11 @@ class Machine:
         if found is not None:
             if found.digest != _digest(raw):
                 return _refused(errors.request_id_reused(request_id))
-            return Administered(found.outcome) if found.administration else Kept(found.outcome)
+            return (
+                AdminOutcome(found.outcome)
+                if found.administration
+                else MutationOutcome(found.outcome)
+            )
         now = self._stamp_ms // 1_000
         if bucket and bucket <= self._requests.floor:
             return _refused(errors.request_id_expired(request_id, bucket, now))
@@ -207,7 +211,7 @@ class Machine:
         if known is not None:
             return known
         own_id = request.set_password.user_id if request.HasField("set_password") else 0
-        refused = users.check_administration(self._memory, user_id, epoch, own_id)
+        refused = users.check_administration(self._cache, user_id, epoch, own_id)
         if refused is not None:
             return _refused(refused)
         self._context.user_id = user_id
@@ -216,22 +220,18 @@ class Machine:
             return _refused(outcome)
         kept = outcome.SerializeToString()
         self._remember(bucket, user_id, request.request_id, raw, kept, administration=True)
-        return Administered(kept, checkpoint=request.HasField("checkpoint"))
+        return AdminOutcome(kept, checkpoint=request.HasField("checkpoint"))
 
     def _administer(
         self, request: log_pb2.Administration
     ) -> log_pb2.AdministrationOutcome | status_pb2.Status:
         match request.WhichOneof("operation"):
             case "create_user":
-                return administration.create_user(self._memory, request.create_user, self._context)
+                return administration.create_user(self._cache, request.create_user, self._context)
             case "set_password":
-                return administration.set_password(
-                    self._memory, request.set_password, self._context
-                )
+                return administration.set_password(self._cache, request.set_password, self._context)
             case "disable_user":
-                return administration.disable_user(
-                    self._memory, request.disable_user, self._context
-                )
+                return administration.disable_user(self._cache, request.disable_user, self._context)
             case "checkpoint":
                 return log_pb2.AdministrationOutcome(
                     checkpoint_index=self._applied_index, revision=self._applied_index
@@ -247,15 +247,15 @@ class Machine:
             self._cluster_id = request.cluster_id
             self._context.use_currency(request.currency.code, request.currency.minor_digits)
             self._context.user_id = users.CLUSTER
-            administration.initialize(self._memory, request, self._context)
+            administration.initialize(self._cache, request, self._context)
         outcome = log_pb2.AdministrationOutcome(initialized=first, revision=self._applied_index)
-        return Administered(outcome.SerializeToString())
+        return AdminOutcome(outcome.SerializeToString())
 
     def take_changes(self) -> Changes | None:
         """Return everything since the last take, None when nothing was applied since."""
         if self._applied_index == self._taken_index:
             return None
-        memory = self._memory
+        cache = self._cache
         changes = Changes(
             Header(
                 self._applied_index,
@@ -264,26 +264,26 @@ class Machine:
                 self._cluster_id,
                 self._context.currency,
                 self._context.digits,
-                memory.next_item_id,
-                memory.next_user_id,
-                memory.next_ledger_id,
-                memory.admins,
+                cache.next_item_id,
+                cache.next_user_id,
+                cache.next_ledger_id,
+                cache.admins,
                 self._requests.floor,
                 self._requests.total,
-                memory.orders,
+                cache.orders,
             )
         )
-        memory.take(changes)
+        cache.take(changes)
         self._requests.take(changes)
         self._taken_index = self._applied_index
         return changes
 
     def flushed(self) -> None:
         """Learn that the oldest taken changes are durable."""
-        self._memory.flushed()
+        self._cache.flushed()
         self._requests.flushed()
 
-    def answer(self, question: forward_pb2.Question) -> Kept | Refused | None:
+    def answer(self, question: forward_pb2.Question) -> MutationOutcome | Refused | None:
         """Answer a question by id from memory; None for one that takes a query."""
         kind = question.query.WhichOneof("query")
         if not self._cluster_id:
@@ -294,8 +294,8 @@ class Machine:
             return self._by_id(kind, question)
         return None
 
-    def _by_id(self, kind: str, question: forward_pb2.Question) -> Kept | Refused:
-        user = self._memory.user(question.user_id)
+    def _by_id(self, kind: str, question: forward_pb2.Question) -> MutationOutcome | Refused:
+        user = self._cache.user(question.user_id)
         refused = users.check_query(user, question.epoch, kind)
         if refused is not None or user is None:
             return _refused(refused or errors.token_invalid("names nobody"))
@@ -303,26 +303,26 @@ class Machine:
             response = auth_pb2.GetCurrentUserResponse(
                 user=users.message(user), revision=self._applied_index
             )
-            return Kept(response.SerializeToString())
-        self._memory.before_reading()
+            return MutationOutcome(response.SerializeToString())
+        self._cache.before_reading()
         item_id = question.query.get_item.item_id
-        item = self._memory.item(item_id)
+        item = self._cache.item(item_id)
         if item is None:
             return _refused(errors.item_not_found(item_id))
         shown = stock.message(item, self._context.currency, self._context.digits)
         found = inventory_pb2.GetItemResponse(item=shown, revision=self._applied_index)
-        return Kept(found.SerializeToString())
+        return MutationOutcome(found.SerializeToString())
 
-    def _credential(self, question: forward_pb2.Question) -> Kept | Refused:
+    def _credential(self, question: forward_pb2.Question) -> MutationOutcome | Refused:
         if question.user_id != users.CLUSTER:
             return _refused(errors.role_not_allowed("user", "the gateway itself"))
-        user = self._memory.user_by_name(question.query.get_credential.folded_name)
+        user = self._cache.user_by_name(question.query.get_credential.folded_name)
         if user is None or user.disabled:
-            return Kept(forward_pb2.Credential().SerializeToString())
+            return MutationOutcome(forward_pb2.Credential().SerializeToString())
         credential = forward_pb2.Credential(
             user=users.message(user), epoch=user.epoch, password_hash=user.password_hash
         )
-        return Kept(credential.SerializeToString())
+        return MutationOutcome(credential.SerializeToString())
 
 
 def _digest(raw: bytes) -> bytes:

@@ -4,17 +4,17 @@ from inventory.v1 import inventory_pb2
 from wire import errors, money
 
 from inventory_node.machine.records import Item
-from inventory_node.machine.state_cache import Memory
+from inventory_node.machine.state_cache import StateCache
 from inventory_node.machine.stock import Context, Outcome, find
 
 TOTAL_MINOR_MAX = 10**18
 
 
 def order_item(
-    memory: Memory, request: inventory_pb2.OrderItemRequest, context: Context
+    cache: StateCache, request: inventory_pb2.OrderItemRequest, context: Context
 ) -> inventory_pb2.Outcome:
     """Take one item; the outcome is `context.ordered`, good until the next order."""
-    item = find(memory, request.item_id)
+    item = find(cache, request.item_id)
     if not isinstance(item, Item):
         return item
     quantity = request.quantity
@@ -23,10 +23,10 @@ def order_item(
     total = item.price_minor * quantity
     if item.revenue_minor + total > TOTAL_MINOR_MAX:
         return Outcome(error=errors.total_too_large())
-    order_id = memory.next_ledger_id
-    memory.orders += 1
-    memory.move(item, context.user_id, -quantity, order_id, context.stamp_ms)
-    memory.sell(item, quantity, total, context.stamp_ms)
+    order_id = cache.next_ledger_id
+    cache.orders += 1
+    cache.move(item, context.user_id, -quantity, order_id, context.stamp_ms)
+    cache.sell(item, quantity, total, context.stamp_ms)
     response = context.ordered_response
     response.order_id = order_id
     response.on_hand_after = item.quantity
@@ -36,13 +36,13 @@ def order_item(
 
 
 def place_order(
-    memory: Memory, request: inventory_pb2.PlaceOrderRequest, context: Context
+    cache: StateCache, request: inventory_pb2.PlaceOrderRequest, context: Context
 ) -> inventory_pb2.Outcome:
     """Take several items, or none of them."""
     items: list[Item] = []
     total = 0
     for line in request.lines:
-        item = find(memory, line.item_id)
+        item = find(cache, line.item_id)
         if not isinstance(item, Item):
             return item
         if item.quantity < line.quantity:
@@ -53,15 +53,15 @@ def place_order(
             return Outcome(error=errors.total_too_large())
         items.append(item)
     order = inventory_pb2.Order(
-        id=memory.next_ledger_id,
+        id=cache.next_ledger_id,
         user_id=context.user_id,
         total=money.from_minor(total, context.currency, context.digits),
     )
     order.create_time.FromMilliseconds(context.stamp_ms)
-    memory.orders += 1
+    cache.orders += 1
     for item, line in zip(items, request.lines, strict=True):
-        memory.move(item, context.user_id, -line.quantity, order.id, context.stamp_ms)
-        memory.sell(item, line.quantity, item.price_minor * line.quantity, context.stamp_ms)
+        cache.move(item, context.user_id, -line.quantity, order.id, context.stamp_ms)
+        cache.sell(item, line.quantity, item.price_minor * line.quantity, context.stamp_ms)
         order.lines.add(
             item_id=item.id,
             quantity=line.quantity,

@@ -68,7 +68,7 @@ class Remembered(NamedTuple):
     administration: bool  # an AdministrationOutcome, not an Outcome
 
 
-class Shelf(Protocol):
+class Records(Protocol):
     """Point reads of the durable state, by key, blocking; asked when memory does not know."""
 
     def header(self) -> Header:

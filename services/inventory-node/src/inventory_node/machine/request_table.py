@@ -11,7 +11,7 @@ import heapq
 import re
 
 from inventory_node.machine.changes import Changes
-from inventory_node.machine.records import Remembered, Shelf
+from inventory_node.machine.records import Records, Remembered
 
 KEPT_SECONDS = 24 * 3_600
 KEPT_MAX = 1_000_000
@@ -31,7 +31,7 @@ def bucket_of(request_id: str) -> int:
     return 0
 
 
-class Requests:
+class RequestTable:
     """What is remembered, by (user, request id).
 
     - A key is remembered once, with one digest.
@@ -41,11 +41,11 @@ class Requests:
     - What is not durable is in memory.
     """
 
-    def __init__(self, shelf: Shelf, floor: int) -> None:
+    def __init__(self, records: Records, floor: int) -> None:
         """Begin with the counts; records come from the shelf when they are asked for."""
-        self._shelf = shelf
+        self._records = records
         self.floor = floor
-        self._counts = shelf.buckets()
+        self._counts = records.buckets()
         self.total = sum(self._counts.values())
         self._seconds = sorted(self._counts)  # a heap of the counts' keys
         self._resident_from = max(self._counts, default=0) + 1
@@ -67,10 +67,10 @@ class Requests:
             found = second.get(key) if second is not None else None
             if found is not None or bucket >= self._resident_from or bucket <= self.floor:
                 return found
-            return self._shelf.request(bucket, user_id, request_id)
+            return self._records.request(bucket, user_id, request_id)
         found = self._named.get(key)
         if found is None and self._shelf_has_named:
-            found = self._shelf.request(0, user_id, request_id)
+            found = self._records.request(0, user_id, request_id)
         # The shelf forgets at the next flush, memory at once: the floor makes them the same.
         return found if found is not None and found.second > self.floor else None
 

@@ -8,7 +8,7 @@ from dataclasses import fields
 from operator import attrgetter
 
 from inventory_node.machine.changes import Changes, Level, Movement, Sales
-from inventory_node.machine.records import Header, Item, Shelf, User
+from inventory_node.machine.records import Header, Item, Records, User
 
 ITEMS_MAX = 100_000  # kept after a flush; reads alone may double them
 USERS_MAX = 100_000
@@ -22,7 +22,7 @@ class InvariantViolation(Exception):  # noqa: N818 - it names the fact, and nobo
     """Something that the rules exclude has happened: going on would fork the replicas."""
 
 
-class Memory:
+class StateCache:
     """Items, users and the ledger's tail.
 
     - A record in memory is newer than the shelf's, or equal to it.
@@ -30,10 +30,10 @@ class Memory:
     - A record stays the same object while a command is applied.
     """
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, records: Records) -> None:
         """Start with nothing but the users that are asked for."""
-        self._shelf = shelf
-        self.header: Header = shelf.header()
+        self._records = records
+        self.header: Header = records.header()
         self.next_item_id = self.header.next_item_id
         self.next_user_id = self.header.next_user_id
         self.next_ledger_id = self.header.next_ledger_id
@@ -54,7 +54,7 @@ class Memory:
         """Return an item to read."""
         item = self._items.get(item_id)
         if item is None and 0 < item_id < self.next_item_id:
-            item = self._shelf.item(item_id)
+            item = self._records.item(item_id)
             if item is not None:
                 self._items[item_id] = item
         return item
@@ -73,7 +73,7 @@ class Memory:
         """Return a user to read."""
         user = self._users.get(user_id)
         if user is None and 0 < user_id < self.next_user_id:
-            user = self._shelf.user(user_id)
+            user = self._records.user(user_id)
             if user is not None:
                 self._keep_user(user)
         return user
@@ -83,7 +83,7 @@ class Memory:
         user_id = self._ids_by_name.get(folded_name)
         if user_id is not None:
             return self._users[user_id]
-        user = self._shelf.user_by_name(folded_name)
+        user = self._records.user_by_name(folded_name)
         if user is not None:
             self._keep_user(user)
         return user

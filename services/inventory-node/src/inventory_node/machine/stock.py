@@ -5,7 +5,7 @@ from inventory.v1 import inventory_pb2
 from wire import bounds, errors, money
 
 from inventory_node.machine.records import Item
-from inventory_node.machine.state_cache import Memory
+from inventory_node.machine.state_cache import StateCache
 
 Outcome = inventory_pb2.Outcome
 
@@ -78,9 +78,9 @@ def message(item: Item, currency: str, digits: int) -> inventory_pb2.Item:
     return shown
 
 
-def find(memory: Memory, item_id: int) -> Item | inventory_pb2.Outcome:
+def find(cache: StateCache, item_id: int) -> Item | inventory_pb2.Outcome:
     """Return an item that can be worked on, or the refusal."""
-    item = memory.item(item_id)
+    item = cache.item(item_id)
     if item is None:
         return Outcome(error=errors.item_not_found(item_id))
     if item.delete_ms:
@@ -89,14 +89,14 @@ def find(memory: Memory, item_id: int) -> Item | inventory_pb2.Outcome:
 
 
 def add_item(
-    memory: Memory, request: inventory_pb2.AddItemRequest, context: Context
+    cache: StateCache, request: inventory_pb2.AddItemRequest, context: Context
 ) -> inventory_pb2.Outcome:
     """Keep a new item; its first level is a movement like any other."""
     minor = price_minor(request.price, context)
     if not isinstance(minor, int):
         return minor
     item = Item(
-        memory.next_item_id,
+        cache.next_item_id,
         request.name,
         request.description,
         minor,
@@ -104,18 +104,18 @@ def add_item(
         context.stamp_ms,
         context.stamp_ms,
     )
-    memory.add_item(item)
+    cache.add_item(item)
     if request.quantity:
-        memory.move(item, context.user_id, request.quantity, 0, context.stamp_ms)
+        cache.move(item, context.user_id, request.quantity, 0, context.stamp_ms)
     shown = message(item, context.currency, context.digits)
     return Outcome(add_item=inventory_pb2.AddItemResponse(item=shown, revision=context.revision))
 
 
 def update_item(
-    memory: Memory, request: inventory_pb2.UpdateItemRequest, context: Context
+    cache: StateCache, request: inventory_pb2.UpdateItemRequest, context: Context
 ) -> inventory_pb2.Outcome:
     """Change what the mask names; never a quantity."""
-    item = find(memory, request.item.id)
+    item = find(cache, request.item.id)
     if not isinstance(item, Item):
         return item
     fields = bounds.updated_fields(request)
@@ -129,7 +129,7 @@ def update_item(
     if "description" in fields:
         item.description = request.item.description
     item.update_ms = context.stamp_ms
-    memory.change(item)
+    cache.change(item)
     shown = message(item, context.currency, context.digits)
     return Outcome(
         update_item=inventory_pb2.UpdateItemResponse(item=shown, revision=context.revision)
@@ -137,14 +137,14 @@ def update_item(
 
 
 def delete_item(
-    memory: Memory, request: inventory_pb2.DeleteItemRequest, context: Context
+    cache: StateCache, request: inventory_pb2.DeleteItemRequest, context: Context
 ) -> inventory_pb2.Outcome:
     """Archive an item."""
-    item = find(memory, request.item_id)
+    item = find(cache, request.item_id)
     if not isinstance(item, Item):
         return item
     item.delete_ms = item.update_ms = context.stamp_ms
-    memory.change(item)
+    cache.change(item)
     shown = message(item, context.currency, context.digits)
     return Outcome(
         delete_item=inventory_pb2.DeleteItemResponse(item=shown, revision=context.revision)
@@ -152,10 +152,10 @@ def delete_item(
 
 
 def adjust_stock(
-    memory: Memory, request: inventory_pb2.AdjustStockRequest, context: Context
+    cache: StateCache, request: inventory_pb2.AdjustStockRequest, context: Context
 ) -> inventory_pb2.Outcome:
     """Add to what is on hand, or take from it."""
-    item = find(memory, request.item_id)
+    item = find(cache, request.item_id)
     if not isinstance(item, Item):
         return item
     after = item.quantity + request.delta
@@ -165,7 +165,7 @@ def adjust_stock(
     if after > bounds.QUANTITY_MAX:
         refused = errors.quantity_too_large(item.id, after, bounds.QUANTITY_MAX)
         return Outcome(error=refused)
-    memory.move(item, context.user_id, request.delta, 0, context.stamp_ms)
+    cache.move(item, context.user_id, request.delta, 0, context.stamp_ms)
     return Outcome(
         adjust_stock=inventory_pb2.AdjustStockResponse(
             item_id=item.id, on_hand_after=item.quantity, revision=context.revision
@@ -174,10 +174,10 @@ def adjust_stock(
 
 
 def set_stock(
-    memory: Memory, request: inventory_pb2.SetStockRequest, context: Context
+    cache: StateCache, request: inventory_pb2.SetStockRequest, context: Context
 ) -> inventory_pb2.Outcome:
     """Set the count, if it still is what the caller saw."""
-    item = find(memory, request.item_id)
+    item = find(cache, request.item_id)
     if not isinstance(item, Item):
         return item
     if request.HasField("expected_quantity") and request.expected_quantity != item.quantity:
@@ -185,7 +185,7 @@ def set_stock(
         return Outcome(error=refused)
     if request.quantity != item.quantity:
         delta = request.quantity - item.quantity
-        memory.move(item, context.user_id, delta, 0, context.stamp_ms)
+        cache.move(item, context.user_id, delta, 0, context.stamp_ms)
     return Outcome(
         set_stock=inventory_pb2.SetStockResponse(
             item_id=item.id, on_hand_after=item.quantity, revision=context.revision

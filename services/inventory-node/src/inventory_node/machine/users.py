@@ -5,7 +5,7 @@ from inventory.v1 import auth_pb2
 from wire import errors
 
 from inventory_node.machine.records import User
-from inventory_node.machine.state_cache import Memory
+from inventory_node.machine.state_cache import StateCache
 
 CUSTOMERS = frozenset({auth_pb2.ROLE_CUSTOMER, auth_pb2.ROLE_ADMIN})
 PRODUCERS = frozenset({auth_pb2.ROLE_PRODUCER, auth_pb2.ROLE_ADMIN})
@@ -64,9 +64,11 @@ def role_name(role: int) -> str:
     return auth_pb2.Role.Name(auth_pb2.Role.ValueType(role)).removeprefix("ROLE_").lower()
 
 
-def check_mutation(memory: Memory, user_id: int, epoch: int, kind: str) -> status_pb2.Status | None:
+def check_mutation(
+    cache: StateCache, user_id: int, epoch: int, kind: str
+) -> status_pb2.Status | None:
     """Return why a user may not make a mutation, or None."""
-    user = memory.user(user_id)
+    user = cache.user(user_id)
     problem = check_token(user, epoch)
     if problem is not None or user is None:
         return problem
@@ -84,21 +86,21 @@ def check_query(user: User | None, epoch: int, kind: str) -> status_pb2.Status |
 
 
 def check_administration(
-    memory: Memory, user_id: int, epoch: int, own_id: int
+    cache: StateCache, user_id: int, epoch: int, own_id: int
 ) -> status_pb2.Status | None:
     """Return why a user may not administrate, or None; `own_id` is whom it concerns, or 0."""
     if user_id == CLUSTER:
         return None
-    user = memory.user(user_id)
+    user = cache.user(user_id)
     problem = check_token(user, epoch)
     if problem is not None or user is None:
         return problem
     return None if own_id == user_id and not _is_health(user) else check_role(user, ADMINS)
 
 
-def check_probe(memory: Memory, user_id: int, epoch: int) -> status_pb2.Status | None:
+def check_probe(cache: StateCache, user_id: int, epoch: int) -> status_pb2.Status | None:
     """Return why a user may not probe, or None."""
-    user = memory.user(user_id)
+    user = cache.user(user_id)
     problem = check_token(user, epoch)
     if problem is not None or user is None:
         return problem

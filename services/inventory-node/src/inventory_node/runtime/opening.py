@@ -24,7 +24,7 @@ from inventory_node.ports import DiskOperation
 from inventory_node.runtime.changes import JOIN_SECONDS, Asking
 from inventory_node.runtime.disk import ThreadedDisk
 from inventory_node.runtime.peers import Peers
-from inventory_node.runtime.snapshot import FILE, condemned, sync_directory
+from inventory_node.runtime.snapshot import FILE, quarantined, sync_directory
 from inventory_node.runtime.sqlite import Database, DatabaseError, DatabaseFull, Error
 from inventory_node.wal import Identity, Recovered, recover
 
@@ -106,7 +106,7 @@ class Opening:
         with what it has. A first member that may serve asks once, since where all start together
         nobody can say.
         """
-        diverged = bool(condemned(self._folder, installed_index_of(recovered)))
+        diverged = bool(quarantined(self._folder, installed_index_of(recovered)))
         is_first = identity.name in self._first
         joining = Joining(identity, address, auto=False)
         asking = Asking(joining, self._peers, identity.cluster_id)

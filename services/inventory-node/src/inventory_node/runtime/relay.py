@@ -16,10 +16,10 @@ from wire.outbox import BROKEN
 from wire.tasks import until_first
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-Requests: TypeAlias = AsyncIterator[forward_pb2.ForwardRequest]
+RequestTable: TypeAlias = AsyncIterator[forward_pb2.ForwardRequest]
 
 
-async def carry(requests: Requests, context: Context, address: str, key: str) -> None:
+async def carry(requests: RequestTable, context: Context, address: str, key: str) -> None:
     """Pass frames on in both directions until either end is gone.
 
     What is sent on asks for no relay of its own, so that there are no circles.

@@ -19,7 +19,7 @@ from inventory_node.runtime.sqlite import DatabaseError, DatabaseFull, verify
 from inventory_node.runtime.volume import NO_SPACE, snapshot_bytes_max
 
 FILE = "state.db"
-CONDEMNED = "condemned"  # beside the database: why it may not be served
+QUARANTINED = "condemned"  # beside the database: why it may not be served
 READ_BYTES = 1 << 20
 
 
@@ -41,19 +41,19 @@ def digest_of(path: Path) -> bytes:
     return digest.digest()
 
 
-def condemned(folder: Path, installed_index: int) -> str:
+def quarantined(folder: Path, installed_index: int) -> str:
     """Return why the state that counts may not be served; empty when it may."""
-    mark = folder / _name(installed_index) / CONDEMNED
+    mark = folder / _name(installed_index) / QUARANTINED
     return mark.read_text() if mark.exists() else ""
 
 
 def _mark(state: Path, reason: str) -> None:
-    partial = state / f"partial-{CONDEMNED}"
+    partial = state / f"partial-{QUARANTINED}"
     with partial.open("w") as file:
         file.write(reason)
         file.flush()
         os.fsync(file.fileno())
-    partial.rename(state / CONDEMNED)
+    partial.rename(state / QUARANTINED)
 
 
 def _no_space(header: SnapshotHeader) -> str:
@@ -147,14 +147,14 @@ class StateFolder:
             return "its checksum differs"
         return verify(self._incoming, header.meta.index)
 
-    def condemn(self, reason: str) -> None:
+    def quarantine(self, reason: str) -> None:
         """Mark the state that counts as one that may not be served; the mark goes with it.
 
         DatabaseFull: again, once there is space. One that is marked stays as it is.
         """
         try:
             for state in self._folder.glob("state-*"):
-                if not (state / CONDEMNED).exists():
+                if not (state / QUARANTINED).exists():
                     _mark(state, reason)
                 sync_directory(state)
         except OSError as error:

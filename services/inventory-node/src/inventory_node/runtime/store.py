@@ -116,7 +116,7 @@ def copied(pinned: Pinned, path: Path, ticket: int, bytes_max: int) -> events.Co
 
 
 class SqliteStore:
-    """`ports.Store` and `machine.shelf.Shelf` over the state directories of one member.
+    """`ports.Store` and `machine.records.Records` over the state directories of one member.
 
     - Jobs of one kind end in the order in which they were given.
     - A pinned state (hash, copy) is the flushed state at the moment of the call.
@@ -139,7 +139,7 @@ class SqliteStore:
         self._closing = threading.Event()
         # Held while the database is replaced; by questions, and by the short reads of the loop.
         self._asking = threading.Lock()
-        self._reading = threading.Lock()
+        self._reads = threading.Lock()
         self._flusher = Worker("inventory-flush", emit)
         self._reader = Worker("inventory-read", emit)
         self._copier = Worker("inventory-copy", emit)
@@ -212,7 +212,7 @@ class SqliteStore:
 
     def _with_pinned(self, worker: Worker, work: Callable[[Pinned], events.Event | None]) -> None:
         """Pin the state at once, on the caller's thread; do the work on the worker's."""
-        with self._reading:
+        with self._reads:
             pinned = self._database.pin()
 
         def job() -> events.Event | None:
@@ -245,7 +245,7 @@ class SqliteStore:
             if replacement is None:
                 return None
             with self._asking:
-                with self._reading:
+                with self._reads:
                     old, self._database = self._database, replacement
                 old.close()
             self._folder.keep_only(meta.index)
@@ -264,7 +264,7 @@ class SqliteStore:
             if self._closing.wait(FULL_SECONDS):
                 return None
 
-    def condemn(self, reason: str) -> None:
+    def quarantine(self, reason: str) -> None:
         """Mark the state as one that may not be served, once there is space for that."""
         database = self._database
 
@@ -272,7 +272,7 @@ class SqliteStore:
             if self._database is not database:
                 return  # a snapshot has taken its place
             try:
-                self._folder.condemn(reason)
+                self._folder.quarantine(reason)
             except DatabaseFull as full:
                 _log.warning("state_not_marked", reason=str(full))
                 self._flusher.put_off(job, FULL_SECONDS)
@@ -280,31 +280,31 @@ class SqliteStore:
         self._flusher.do(job)
 
     def header(self) -> Header:
-        """See `Shelf`."""
-        with self._reading:
+        """See `Records`."""
+        with self._reads:
             return self._database.header()
 
     def item(self, item_id: int) -> Item | None:
-        """See `Shelf`."""
-        with self._reading:
+        """See `Records`."""
+        with self._reads:
             return self._database.item(item_id)
 
     def user(self, user_id: int) -> User | None:
-        """See `Shelf`."""
-        with self._reading:
+        """See `Records`."""
+        with self._reads:
             return self._database.user(user_id)
 
     def user_by_name(self, folded_name: str) -> User | None:
-        """See `Shelf`."""
-        with self._reading:
+        """See `Records`."""
+        with self._reads:
             return self._database.user_by_name(folded_name)
 
     def request(self, bucket: int, user_id: int, request_id: str) -> Remembered | None:
-        """See `Shelf`."""
-        with self._reading:
+        """See `Records`."""
+        with self._reads:
             return self._database.request(bucket, user_id, request_id)
 
     def buckets(self) -> dict[int, int]:
-        """See `Shelf`."""
-        with self._reading:
+        """See `Records`."""
+        with self._reads:
             return self._database.buckets()

@@ -8,7 +8,7 @@ from inventory.v1 import cluster_pb2, inventory_pb2
 from raft.messages import Entry, EntryKind
 from raft.ready import Leadership, Role
 
-from inventory_node.machine import Applied, Kept
+from inventory_node.machine import Applied, MutationOutcome
 from inventory_node.runtime.metrics import Counts
 
 _log = structlog.get_logger()
@@ -43,7 +43,7 @@ class Watcher:
         if entry.kind is not EntryKind.COMMAND:
             return
         for outcome in outcomes:
-            if isinstance(outcome, Kept) and outcome.outcome[:1] in self._told:
+            if isinstance(outcome, MutationOutcome) and outcome.outcome[:1] in self._told:
                 _tell(inventory_pb2.Outcome.FromString(outcome.outcome))
 
     def filled_up(self, *, is_full: bool) -> None:

@@ -25,8 +25,8 @@ from raft.ready import Role
 from wire import errors
 
 from inventory_node.core.events import ChangeAsked
-from inventory_node.core.membership.drain import Departures
-from inventory_node.core.replies import Answers
+from inventory_node.core.membership.drain import Drain
+from inventory_node.core.replies import Replies
 from inventory_node.core.settings import NodeSettings, Ports
 from inventory_node.ports import Contact
 
@@ -58,13 +58,13 @@ class Membership:
     - Nobody is added under the name of a member that is heard of.
     """
 
-    def __init__(self, settings: NodeSettings, answers: Answers, ports: Ports) -> None:
+    def __init__(self, settings: NodeSettings, replies: Replies, ports: Ports) -> None:
         """Know the first members."""
         self._first = settings.members
         self._own_id = settings.member_id
-        self._answers = answers
+        self._replies = replies
         self._transport = ports.transport
-        self._departures = Departures(ports.clock)
+        self._drain = Drain(ports.clock)
         self.names = dict(settings.members)
         self.joined: dict[int, Contact] = {}  # later than the first
         self._begun: dict[int, Begun] = {}  # by the index of the entry
@@ -78,7 +78,7 @@ class Membership:
 
     def announce(self, raft: RawNode) -> None:
         """Tell gateways who leads, and who joined later than the first members."""
-        self._answers.announce(raft.term, self.leader(raft), self.joined.values())
+        self._replies.announce(raft.term, self.leader(raft), self.joined.values())
 
     def show(self, member: cluster_pb2.Member, raft: RawNode) -> None:
         """Write into a view who leads and who takes part."""
@@ -198,7 +198,7 @@ class Membership:
             self._transfers.append(ticket)
 
     def _leave(self, ticket: int, leave: membership_pb2.Leave, raft: RawNode) -> None:
-        if self._departures.may_leave(leave.member_id, set(leave.reached), raft):
+        if self._drain.may_leave(leave.member_id, set(leave.reached), raft):
             self._done(ticket, membership_pb2.STANDING_VOTER)
         else:
             problem = "without this one no majority would be left that holds what is committed"

@@ -16,7 +16,7 @@ GONE_MS = 2_000  # from a leave on, until the member's silence or its return spe
 BEHIND_ENTRIES_MAX = 256  # of what is committed: a member that lacks more commits nothing soon
 
 
-class Departures:
+class Drain:
     """Keeps a majority that holds what is committed, as far as leaving is up to the members.
 
     - A voter may go when those that stay are such a majority.

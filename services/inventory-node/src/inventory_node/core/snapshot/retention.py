@@ -37,7 +37,7 @@ class Pin:
         return follower.match_index >= goal_index or self.silent_rounds > SILENT_ROUNDS_MAX
 
 
-class Pins:
+class LogPins:
     """What the log keeps for peers that are sent a snapshot, and catch up from it afterwards.
 
     - A peer has one pin at most, and one that keeps more than `PINNED_BYTES_MAX` goes.
@@ -100,7 +100,7 @@ class Pins:
                 self.end(peer)
 
 
-class Rests:
+class Backoff:
     """How long peers wait after a snapshot to them has failed."""
 
     def __init__(self, retry_ticks: int) -> None:

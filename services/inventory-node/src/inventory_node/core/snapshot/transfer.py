@@ -15,7 +15,7 @@ from raft.messages import InstallSnapshot, SnapshotMeta
 from raft.ready import Ready
 
 from inventory_node.core.events import ChunkReceived, Copied, SnapshotSent, Staged
-from inventory_node.core.snapshot.retention import Pins, Rests
+from inventory_node.core.snapshot.retention import Backoff, LogPins
 from inventory_node.ports import SnapshotHeader, Store, Transport
 
 SHORT_TIMES = 8  # as long as the longest rest a want of space is remembered
@@ -26,8 +26,8 @@ class Outgoing:
     """Snapshots to peers, one copy and one stream at a time.
 
     - A peer is queued once at most, so the queue is bounded by the members.
-    - The log keeps what follows a snapshot until its peer has caught up (`Pins`). Where that is too
-      much before its stream has ended, the stream is cut, and a newer snapshot sent.
+    - The log keeps what follows a snapshot until its peer has caught up (`LogPins`). Where that is
+      too much before its stream has ended, the stream is cut, and a newer snapshot sent.
     - No copy is made while a snapshot is being installed: the database is behind the log's base.
     - After one that failed its peer waits: twice as long for each in a row, up to a bound. The
       others do not wait for it.
@@ -41,8 +41,8 @@ class Outgoing:
         self._peer: int | None = None  # whose copy or stream is under way
         self._term = 0  # in which this member led when it began the copy
         self._ticket = 0
-        self._rests = Rests(retry_ticks)
-        self._pins = Pins()
+        self._rests = Backoff(retry_ticks)
+        self._pins = LogPins()
         self._short_ticks = 0  # for which it counts as short of space
         self.forbidden = False  # the state is not fit to be given away
 

@@ -15,7 +15,7 @@ REST_SHARE = 10  # times as long as a hash took, nobody hashes again: a large st
 SHOWN = 12  # characters of a hash that tell it from another
 
 
-class Agreement:
+class DivergenceDetector:
     """The hashes of this member, and while it leads those that the others tell.
 
     - A verdict takes a majority of the voters with one hash at one index.
@@ -23,10 +23,10 @@ class Agreement:
     - The newest few checkpoints are kept.
     """
 
-    def __init__(self, condemned: str) -> None:
-        """Start with nothing hashed; `condemned`: why an earlier start was out of service."""
+    def __init__(self, quarantined: str) -> None:
+        """Start with nothing hashed; `quarantined`: why an earlier start was out of service."""
         self.newest = cluster_pb2.StateHash()
-        self.problem = condemned  # empty: none is known
+        self.problem = quarantined  # empty: none is known
         self.is_compared = False  # with a majority, since the start
         self._own: dict[int, str] = {}  # by index, oldest first
         self._told: dict[int, dict[int, str]] = {}  # by index and member

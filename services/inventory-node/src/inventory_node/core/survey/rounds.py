@@ -19,13 +19,13 @@ from inventory.v1 import cluster_pb2
 from raft import RawNode
 from raft.ready import Role
 
-from inventory_node.core.clock_skew import Clocks
-from inventory_node.core.read_index import Reading
+from inventory_node.core.clock_skew import ClockSkew
+from inventory_node.core.read_index import ReadQueue
 from inventory_node.core.settings import NodeSettings, Ports
 from inventory_node.core.snapshot.transfer import Incoming, Outgoing
-from inventory_node.core.survey.divergence import Agreement, Schedule
-from inventory_node.core.survey.leader_fitness import Succession
-from inventory_node.core.write.flusher import Flushing
+from inventory_node.core.survey.divergence import DivergenceDetector, Schedule
+from inventory_node.core.survey.leader_fitness import LeaderFitness
+from inventory_node.core.write.flusher import Flusher
 from inventory_node.core.write.proposals import Proposals
 from inventory_node.machine import Machine
 from inventory_node.ports import Survey, SurveyReply
@@ -35,14 +35,14 @@ class Serving(NamedTuple):
     """What a member gives others of its state, and what it tells them of itself."""
 
     proposals: Proposals
-    reading: Reading
+    reading: ReadQueue
     incoming: Incoming
     outgoing: Outgoing
-    clocks: Clocks
-    succession: Succession
+    clock_skew: ClockSkew
+    leader_fitness: LeaderFitness
 
 
-class Surveys:
+class SurveyRounds:
     """Asks while this member leads, and answers while another does.
 
     - A member that has diverged answers nobody, and hands over whenever it leads.
@@ -54,16 +54,16 @@ class Surveys:
         settings: NodeSettings,
         ports: Ports,
         machine: Machine,
-        flushing: Flushing,
+        flusher: Flusher,
         serving: Serving,
     ) -> None:
         """Start with nothing known but what an earlier start found."""
         self._settings = settings
         self._ports = ports
         self._machine = machine
-        self._flushing = flushing
+        self._flusher = flusher
         self._serving = serving
-        self._agreement = Agreement(settings.condemned)
+        self._divergence = DivergenceDetector(settings.quarantined)
         self._schedule = Schedule(settings.checkpoint_ticks, settings.checkpoint_gap_ticks)
         self._ticks = 0  # since the last round
         self._term = 0  # that the replies are of
@@ -75,28 +75,28 @@ class Surveys:
     @property
     def diverged(self) -> bool:
         """Whether this member is out of service."""
-        return bool(self._agreement.problem)
+        return bool(self._divergence.problem)
 
     def show(self, member: cluster_pb2.Member) -> None:
         """Write into a view what is known of state and clock."""
-        if self._agreement.newest.index:
-            member.state_hash.CopyFrom(self._agreement.newest)
-        member.diverged = self._agreement.problem
+        if self._divergence.newest.index:
+            member.state_hash.CopyFrom(self._divergence.newest)
+        member.diverged = self._divergence.problem
         if self._skew_ms is not None:
             member.clock_skew_ms = self._skew_ms
 
     def hashed(self, index: int, sha256: str) -> None:
         """Take the hash of this member's state."""
-        self._agreement.hashed(index, sha256)
+        self._divergence.hashed(index, sha256)
 
     def replaced(self) -> None:
         """Serve again: the state is another one."""
-        self._agreement.replaced(self._machine.applied_index)
+        self._divergence.replaced(self._machine.applied_index)
         self._serving.outgoing.forbidden = False
 
     def tick(self, raft: RawNode) -> Sequence[Survey]:
         """Let a tick pass; return what a round asks, when it is time for one."""
-        self._schedule.pass_tick(self._flushing.checkpoint_index, is_hashing=self._is_hashing)
+        self._schedule.pass_tick(self._flusher.checkpoint_index, is_hashing=self._is_hashing)
         if raft.role is not Role.LEADER:
             self._term = 0
             return ()
@@ -104,16 +104,16 @@ class Surveys:
             self._begin(raft)
             return self._ask(raft)
         if self.diverged:
-            self._serving.succession.leave(raft)
+            self._serving.leader_fitness.leave(raft)
         elif not self._ticks:
-            self._serving.succession.relieve(raft)
+            self._serving.leader_fitness.relieve(raft)
         self._ticks += 1
         if self._ticks < self._settings.survey_ticks:
             return ()
         self._ticks = 0
         self._checkpoint(raft)
         is_of_now = not self._serving.incoming.installing
-        if is_of_now and self._agreement.judge_own(raft.id, raft.configuration.voters):
+        if is_of_now and self._divergence.judge_own(raft.id, raft.configuration.voters):
             self._leave_service()
         self._judge_clock(raft)
         return self._ask(raft)
@@ -123,19 +123,19 @@ class Surveys:
         self._term = raft.term
         self._ticks = 0
         self._replies.clear()
-        self._serving.succession.begin(raft.term, self._replies)
-        self._serving.clocks.clear()
-        self._agreement.forget()
+        self._serving.leader_fitness.begin(raft.term, self._replies)
+        self._serving.clock_skew.clear()
+        self._divergence.forget()
         self._judge_clock(raft)
 
     def _ask(self, raft: RawNode) -> list[Survey]:
         sent_ms = self._ports.clock.elapsed_ms()
-        skews = self._serving.clocks.skews_ms(raft.id, raft.configuration.voters)
+        skews = self._serving.clock_skew.skews_ms(raft.id, raft.configuration.voters)
         surveys = []
         for peer in raft.followers:
             reply = self._replies.get(peer)
             index = reply.index if reply is not None else 0
-            hashes = tuple(sorted(self._agreement.at(index, raft.id).items())) if index else ()
+            hashes = tuple(sorted(self._divergence.at(index, raft.id).items())) if index else ()
             surveys.append(
                 Survey(raft.id, peer, raft.term, sent_ms, skews.get(peer), index, hashes)
             )
@@ -153,11 +153,11 @@ class Surveys:
         if message.term != raft.term or message.sender != raft.leader:
             return ()
         self._skew_ms = message.skew_ms
-        self._serving.clocks.found(message.skew_ms, by_leader=True)
-        agreement = self._agreement
+        self._serving.clock_skew.found(message.skew_ms, by_leader=True)
+        divergence = self._divergence
         hashes, voters = dict(message.hashes), raft.configuration.voters
         is_of_now = not self._serving.incoming.installing
-        if is_of_now and agreement.judge(message.index, hashes, voters):
+        if is_of_now and divergence.judge(message.index, hashes, voters):
             self._leave_service()
         return [
             SurveyReply(
@@ -166,12 +166,12 @@ class Surveys:
                 raft.term,
                 message.sent_ms,
                 self._ports.clock.now_ms(),
-                agreement.newest.index,
-                agreement.newest.sha256,
-                agreement.is_compared,
+                divergence.newest.index,
+                divergence.newest.sha256,
+                divergence.is_compared,
                 self.diverged,
-                self._serving.succession.is_stuck,
-                self._serving.succession.is_at_risk,
+                self._serving.leader_fitness.is_stuck,
+                self._serving.leader_fitness.is_at_risk,
             )
         ]
 
@@ -180,27 +180,27 @@ class Surveys:
         if message.term != self._term or raft.role is not Role.LEADER:
             return
         self._replies[message.sender] = message
-        self._serving.clocks.measured(message.sender, message.sent_ms, message.clock_ms)
+        self._serving.clock_skew.measured(message.sender, message.sent_ms, message.clock_ms)
         self._judge_clock(raft)
-        self._agreement.told(message.sender, message.index, message.sha256)
+        self._divergence.told(message.sender, message.index, message.sha256)
 
     def _judge_clock(self, raft: RawNode) -> None:
         """See whether this leader's clock is far ahead: its stamps would drag the log along."""
-        clocks = self._serving.clocks
-        was_ahead = clocks.is_ahead
-        self._skew_ms = clocks.skews_ms(raft.id, raft.configuration.voters).get(raft.id)
-        clocks.found(self._skew_ms)
-        if clocks.is_ahead and not was_ahead:
+        clock_skew = self._serving.clock_skew
+        was_ahead = clock_skew.is_ahead
+        self._skew_ms = clock_skew.skews_ms(raft.id, raft.configuration.voters).get(raft.id)
+        clock_skew.found(self._skew_ms)
+        if clock_skew.is_ahead and not was_ahead:
             self._ports.observer.warned("clock_ahead", f"by {self._skew_ms} ms: hands over")
 
     def _checkpoint(self, raft: RawNode) -> None:
         """Let all members hash their states, when that is due and can be proposed."""
         is_fit = self._machine.initialized and not self.diverged
-        if not is_fit or self._is_hashing or self._serving.succession.is_stuck:
+        if not is_fit or self._is_hashing or self._serving.leader_fitness.is_stuck:
             return
         present = [peer for peer, follower in raft.followers.items() if follower.is_present]
         told = [self._replies[peer] for peer in present if peer in self._replies]
-        wanted = not self._agreement.is_compared or not all(one.is_compared for one in told)
+        wanted = not self._divergence.is_compared or not all(one.is_compared for one in told)
         if self._schedule.is_due(self._machine.applied_index, wanted=wanted):
             self._schedule.proposed()
             # Nothing was proposed since under this id: a log does not end twice at one index.
@@ -211,7 +211,7 @@ class Surveys:
 
     @property
     def _is_hashing(self) -> bool:
-        return self._flushing.checkpoint_index > self._agreement.newest.index
+        return self._flusher.checkpoint_index > self._divergence.newest.index
 
     def _leave_service(self) -> None:
         """Send everybody away, and see to it that the next start knows."""
@@ -219,5 +219,5 @@ class Surveys:
         serving.proposals.leadership_changed(0)
         serving.reading.abandon()
         serving.outgoing.forbid()
-        self._ports.store.condemn(self._agreement.problem)
-        self._ports.observer.warned("diverged", self._agreement.problem)
+        self._ports.store.quarantine(self._divergence.problem)
+        self._ports.observer.warned("diverged", self._divergence.problem)

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from raft.messages import Entry, SnapshotMeta
 
 from inventory_node.core.settings import Halted, NodeSettings
-from inventory_node.core.write.flusher import Flushing
+from inventory_node.core.write.flusher import Flusher
 from inventory_node.core.write.proposals import Proposals
-from inventory_node.machine import Administered, InvariantViolation, Machine
+from inventory_node.machine import AdminOutcome, InvariantViolation, Machine
 from inventory_node.ports import Hooks, Observer, Step
 
 
-class Applying:
+class Applier:
     """Applies what is committed, in the order of the log.
 
     - Entries are applied without a gap, each once.
@@ -26,7 +26,7 @@ class Applying:
         hooks: Hooks,
         machine: Machine,
         proposals: Proposals,
-        flushing: Flushing,
+        flusher: Flusher,
     ) -> None:
         """Start with nothing committed."""
         self._settings = settings
@@ -34,14 +34,14 @@ class Applying:
         self._hooks = hooks
         self._machine = machine
         self._proposals = proposals
-        self._flushing = flushing
+        self._flusher = flusher
         self._committed: deque[Entry] = deque()
         self.held = False  # by a snapshot that waits to replace the state
 
     @property
     def busy(self) -> bool:
         """Whether another turn would apply something."""
-        return bool(self._committed) and not self.held and not self._flushing.blocks_apply
+        return bool(self._committed) and not self.held and not self._flusher.blocks_apply
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Queue committed entries."""
@@ -50,7 +50,7 @@ class Applying:
     def hold(self) -> None:
         """Drop what a snapshot covers and wait for it; nothing is flushed meanwhile."""
         self._committed.clear()
-        self.held = self._flushing.held = True
+        self.held = self._flusher.held = True
 
     def replaced(self, meta: SnapshotMeta) -> None:
         """Go on from the state that a snapshot brought."""
@@ -88,9 +88,9 @@ class Applying:
             ) from violation
         self._hooks.after(Step.APPLY)
         self._proposals.applied(entry, outcomes)
-        self._flushing.applied(entry, len(outcomes))
+        self._flusher.applied(entry, len(outcomes))
         self._observer.applied(entry, outcomes)
-        if any(isinstance(outcome, Administered) and outcome.checkpoint for outcome in outcomes):
-            self._flushing.checkpoint()
-            self._flushing.start()
+        if any(isinstance(outcome, AdminOutcome) and outcome.checkpoint for outcome in outcomes):
+            self._flusher.checkpoint()
+            self._flusher.start()
         return len(outcomes)

@@ -64,7 +64,7 @@ class LogTail:
         )
 
 
-class Flushing:
+class Flusher:
     """Decides on flushes and knows what is durable.
 
     - At most one flush is outstanding.

@@ -67,7 +67,7 @@ def _reach(message: Message) -> tuple[int, int]:
     return message.term, message.index if isinstance(message, AppendReply) else 0
 
 
-class Journal:
+class LogWriter:
     """Hands batches to the disk, in order.
 
     - At most one job is outstanding; so a batch is written only after the previous sync.

@@ -13,9 +13,9 @@ from raft.messages import Entry
 from raft.ready import Role
 from wire import bounds, errors
 
-from inventory_node.core.replies import Answers, Asker
+from inventory_node.core.replies import Asker, Replies
 from inventory_node.core.settings import Halted, NodeSettings
-from inventory_node.core.write.timestamps import Stamps
+from inventory_node.core.write.timestamps import TimestampOracle
 from inventory_node.machine import RULES_VERSION, Applied, Machine
 
 
@@ -43,11 +43,13 @@ class Proposals:
     - The cluster's own commands are never turned away: nobody would offer them again.
     """
 
-    def __init__(self, settings: NodeSettings, answers: Answers, stamps: Stamps) -> None:
+    def __init__(
+        self, settings: NodeSettings, replies: Replies, timestamps: TimestampOracle
+    ) -> None:
         """Start empty, as a follower does."""
         self._settings = settings
-        self._answers = answers
-        self._stamps = stamps
+        self._replies = replies
+        self._timestamps = timestamps
         self._waiting: deque[Waiting] = deque()
         self._waiting_bytes = 0
         self._proposed: dict[int, Proposed] = {}
@@ -59,11 +61,11 @@ class Proposals:
             asker = Asker(session, proposal.id)
             command = proposal.command
             if self._is_full(len(command)):
-                self._answers.retry(asker, forward_pb2.RETRY_OVERLOADED)
+                self._replies.retry(asker, forward_pb2.RETRY_OVERLOADED)
                 continue
             problem = self._check(command)
             if problem is not None:
-                self._answers.refuse(asker, problem)
+                self._replies.refuse(asker, problem)
                 continue
             self._queue(Waiting(asker, command))
 
@@ -89,7 +91,7 @@ class Proposals:
     ) -> None:
         """Send the commands of a frame away."""
         for proposal in proposals:
-            self._answers.retry(Asker(session, proposal.id), retry)
+            self._replies.retry(Asker(session, proposal.id), retry)
 
     def turn_away(self) -> None:
         """Refuse what waits: this member has no space for it."""
@@ -99,12 +101,12 @@ class Proposals:
             if one.asker is None:
                 self._queue(one)
             else:
-                self._answers.refuse(one.asker, errors.disk_full(self._settings.name))
+                self._replies.refuse(one.asker, errors.disk_full(self._settings.name))
 
     def propose(self, raft: RawNode) -> None:
         """Propose what waits, as few entries as bounds allow."""
         room = self._settings.batches_in_flight_max - len(self._proposed)
-        if not self._waiting or room <= 0 or (stamp_ms := self._stamps.next_ms()) is None:
+        if not self._waiting or room <= 0 or (stamp_ms := self._timestamps.next_ms()) is None:
             return
         batches: list[list[Waiting]] = []
         while self._waiting and len(batches) < room:
@@ -136,7 +138,7 @@ class Proposals:
             )
         for asker, outcome in zip(proposed.askers, outcomes, strict=True):
             if asker is not None:
-                self._answers.applied(asker, outcome)
+                self._replies.applied(asker, outcome)
 
     def leadership_changed(self, own_term: int) -> None:
         """Fail what another term's leadership has taken over; `own_term` is 0 without the lead."""
@@ -199,7 +201,7 @@ class Proposals:
     def _retry(self, askers: Iterable[Asker | None], retry: forward_pb2.Retry.ValueType) -> None:
         for asker in askers:
             if asker is not None:
-                self._answers.retry(asker, retry)
+                self._replies.retry(asker, retry)
 
 
 def _payload(stamp_ms: int, batch: Sequence[Waiting]) -> bytes:

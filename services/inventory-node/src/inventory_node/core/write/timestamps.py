@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from inventory.raft.v1 import raw_pb2
 from raft.messages import Entry, EntryKind
 
-from inventory_node.core.clock_skew import Clocks
+from inventory_node.core.clock_skew import ClockSkew
 from inventory_node.core.settings import NodeSettings
 from inventory_node.ports import Clock
 
 
-class Stamps:
+class TimestampOracle:
     """Draws the stamps of a leader.
 
     - A stamp is never less than that of any command entry that this log held, or of the snapshot.
@@ -34,7 +34,7 @@ class Stamps:
         """Begin with the state's own time and the entries behind it."""
         self._settings = settings
         self._clock = clock
-        self.clocks = Clocks(clock, settings.clock_ahead_ms_max)
+        self.clock_skew = ClockSkew(clock, settings.clock_ahead_ms_max)
         self._last_ms = snapshot_ms
         self._unread: Entry | None = None
         self._held = False
@@ -59,7 +59,7 @@ class Stamps:
         """Return the stamp of the next entry, milliseconds since 1970; None: not now."""
         now_ms, last_ms = self._clock.now_ms(), self._read_ms()
         leaps = now_ms - last_ms > self._settings.clock_leap_ms_max
-        if self._held or (leaps and not self.clocks.is_trusted):
+        if self._held or (leaps and not self.clock_skew.is_trusted):
             return None
         self._last_ms = max(last_ms, now_ms)
         return self._last_ms

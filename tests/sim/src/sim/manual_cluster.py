@@ -263,7 +263,7 @@ class Member:
         return True
 
 
-class Hands:
+class ManualCluster:
     """A few members and the network between them, with nothing happening by itself."""
 
     def __init__(self, folder: Path, count: int = 3, change: Change | None = None) -> None:

@@ -7,7 +7,7 @@ from raft.state import State
 COMMITTED_BYTES_MAX = 4 << 20  # handed out by one Ready
 
 
-class Handout:
+class ReadyBuilder:
     """Compares a member's state with what its caller has been told.
 
     - Nothing is handed out twice.

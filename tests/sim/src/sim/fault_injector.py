@@ -6,7 +6,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from sim.faults import Fault, FaultKind
-from sim.network import Cut, Weather
+from sim.network import Cut, NetworkConditions
 from sim.operators import Operators
 from sim.process import Process, Troubles
 
@@ -43,7 +43,7 @@ def nothing() -> None:
     """End what has no end, or ends by itself."""
 
 
-class Misfortune:
+class FaultInjector:
     """What goes wrong: each method begins a fault and returns what ends it.
 
     - A fault's details depend on its own draw alone.
@@ -122,7 +122,7 @@ class Misfortune:
             case FaultKind.ASIDE:
                 begin = self._set_aside
             case FaultKind.SLOW_DISK | FaultKind.HUNG_DISK:
-                begin = self._burden
+                begin = self._impairment
             case FaultKind.DISK_FULL:
                 begin = self._fill
             case FaultKind.SYNC_ERROR | FaultKind.STORE_ERROR:
@@ -226,18 +226,18 @@ class Misfortune:
         often = random.choice((50, 150, 300))
         match kind:
             case FaultKind.DROP:
-                weather = Weather(lost_per_mille=often)
+                conditions = NetworkConditions(lost_per_mille=often)
             case FaultKind.DUPLICATE:
-                weather = Weather(doubled_per_mille=often)
+                conditions = NetworkConditions(doubled_per_mille=often)
             case FaultKind.DELAY:
                 late_us = often * 300
-                weather = Weather(delay_us_min=late_us, delay_us_max=late_us + 5_000)
+                conditions = NetworkConditions(delay_us_min=late_us, delay_us_max=late_us + 5_000)
             case _:
-                weather = Weather(late_per_mille=often, late_us_max=400_000)
-        network.storm(weather)
-        return lambda: network.calm(weather)
+                conditions = NetworkConditions(late_per_mille=often, late_us_max=400_000)
+        network.storm(conditions)
+        return lambda: network.calm(conditions)
 
-    def _burden(self, kind: FaultKind, process: Process, random: Random) -> Ending:
+    def _impairment(self, kind: FaultKind, process: Process, random: Random) -> Ending:
         troubles = process.troubles
         is_hung = kind is FaultKind.HUNG_DISK
         factor = 1 if is_hung else random.choice(SLOWER)
