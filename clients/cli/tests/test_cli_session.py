@@ -13,7 +13,7 @@ STALE = "--max-staleness 0"
 @pytest.mark.parametrize("reachable", [False, True])
 def test_a_read_without_a_majority_names_the_option_that_needs_none(*, reachable: bool) -> None:
     """It changed nothing, so there is no request id to try again with."""
-    status = errors.not_read(reachable=reachable, is_relaxed=False, may_relax=True)
+    status = errors.not_read(reachable=reachable, is_stale_ok=False, may_be_stale=True)
     text = explain(error_of(status, None), ADDRESS)
     assert f"inventory {STALE} COMMAND" in text
     assert "request id" not in text
@@ -23,7 +23,7 @@ def test_a_read_without_a_majority_names_the_option_that_needs_none(*, reachable
 @pytest.mark.parametrize(
     "error",
     [
-        error_of(errors.not_read(reachable=False, is_relaxed=True, may_relax=False), None),
+        error_of(errors.not_read(reachable=False, is_stale_ok=True, may_be_stale=False), None),
         error_of(errors.not_initialized(), None),
         error_of(errors.no_quorum(), "a"),
         Unavailable("nobody is there"),

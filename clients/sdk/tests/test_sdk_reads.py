@@ -16,7 +16,7 @@ from wire.errors import Reason
 from wire.faults import Faults, serving
 
 SECONDS = 0.3
-NO_MAJORITY = errors.not_read(reachable=False, is_relaxed=False, may_relax=True)
+NO_MAJORITY = errors.not_read(reachable=False, is_stale_ok=False, may_be_stale=True)
 Work = Callable[[AsyncInventory], Awaitable[object]]
 
 

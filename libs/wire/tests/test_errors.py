@@ -13,7 +13,7 @@ EXAMPLES: dict[str, object] = {
     "actual": "EUR", "quantity": 7, "most": 6, "digits": 2, "request_id": "a", "username": "Ann",
     "field": "name", "problem": "is bad", "role": "customer", "needed": "admin",
     "made": 1_000, "now": 91_000,
-    "error_id": "0badcafe", "reachable": True, "is_relaxed": False, "may_relax": True,
+    "error_id": "0badcafe", "reachable": True, "is_stale_ok": False, "may_be_stale": True,
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from wire.channels import straight_channel
 from wire.faults import Faults
 
 if TYPE_CHECKING:
-    from gateway.core import Gateway
+    from gateway.router import Router
     from gateway.runtime.api import Api
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -33,7 +33,7 @@ def test_reads_and_writes_are_served_while_a_leader_is_reached(
         address = ADDRESS.format(tmp_path)
         served = server.Server(address, api, Assistant(""), Faults())
         await served.start()
-        showing = asyncio.ensure_future(served.show(cast("Gateway", core)))
+        showing = asyncio.ensure_future(served.show(cast("Router", core)))
         async with straight_channel(address) as channel:
             stub: Any = health_pb2_grpc.HealthStub(channel)
             watch = stub.Watch(health_pb2.HealthCheckRequest(service=name))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from gateway import auth
 from gateway.auth import Passwords, Tokens
-from gateway.limits import TRIES_MAX
+from gateway.login_limiter import TRIES_MAX
 from gateway.runtime.api import Api
 from gateway.runtime.driver import Refused
 from inventory.raft.v1 import forward_pb2

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from gateway import auth
 from gateway.auth import Principal
-from gateway.core import Told
+from gateway.requests import OnReply
 from gateway.runtime import submit
 from gateway.runtime.driver import Refused
 from gateway.runtime.submit import IN_FLIGHT_MAX, SUBMISSIONS_PER_FRAME_MAX, Submission
@@ -115,9 +115,9 @@ class TakingDriver:
     def __init__(self) -> None:
         """Start with none."""
         self.deadlines_ms: list[int] = []
-        self.told: list[Told] = []
+        self.told: list[OnReply] = []
 
-    def propose(self, command: bytes, deadline_ms: int, told: Told) -> int:
+    def propose(self, command: bytes, deadline_ms: int, told: OnReply) -> int:
         """Take a command."""
         assert command
         self.deadlines_ms.append(deadline_ms)

@@ -14,7 +14,7 @@ from inventory_node.runtime.api import Gate, Gateways
 from wire.channels import SERVER_OPTIONS, relay_target
 
 if TYPE_CHECKING:
-    from gateway.core import Gateway
+    from gateway.router import Router
 
 pytestmark = pytest.mark.slow
 KEY = "the cluster's key"
@@ -122,7 +122,7 @@ def test_the_leaders_stream_goes_by_another_member_while_the_way_is_cut() -> Non
         links = MemberLinks({"far": far_address, "near": near_address}, KEY)
         core, cut = Core(), CutOff()
         links.links["far"]._channel = cast("grpc.aio.Channel", cut)
-        running = asyncio.ensure_future(links.run(cast("Gateway", core), lambda: None))
+        running = asyncio.ensure_future(links.run(cast("Router", core), lambda: None))
         async with asyncio.timeout(SECONDS_MAX):
             assert [await core.opened.get(), await core.opened.get()] == ["near", "far"]
             assert not links.links["far"].is_straight
@@ -150,7 +150,7 @@ def test_after_a_member_that_is_cut_off_too_the_next_one_is_tried() -> None:
         links = MemberLinks(dict(zip(("far", "near", "blind"), addresses, strict=True)), KEY)
         core = Core(ways_min=2)
         links.links["far"]._channel = cast("grpc.aio.Channel", CutOff())
-        running = asyncio.ensure_future(links.run(cast("Gateway", core), lambda: None))
+        running = asyncio.ensure_future(links.run(cast("Router", core), lambda: None))
         async with asyncio.timeout(SECONDS_MAX):
             assert {await core.opened.get(), await core.opened.get()} == {"blind", "near"}
             assert await core.opened.get() == "far"

@@ -44,11 +44,11 @@ def unread(request: Message) -> status_pb2.Status | None:
     if "read_options" not in request.DESCRIPTOR.fields_by_name:
         return None
     options: inventory_pb2.ReadOptions = getattr(request, "read_options")  # noqa: B009 - of some
-    may_relax = options.consistency not in RELAXED
-    retry = retry_read(may_relax=may_relax)
+    may_be_stale = options.consistency not in RELAXED
+    retry = retry_read(may_be_stale=may_be_stale)
     text = f"No answer came in time, and nothing was changed; {retry}"
     status = status_pb2.Status(code=code_pb2.DEADLINE_EXCEEDED, message=text)
-    if may_relax:
+    if may_be_stale:
         info = error_details_pb2.ErrorInfo(domain=DOMAIN, metadata={RETRY_WITH: STALE})
         status.details.add().Pack(info)
     return status

@@ -365,24 +365,25 @@ def members_unknown() -> status_pb2.Status:
     )
 
 
-def retry_read(*, may_relax: bool) -> str:
+def retry_read(*, may_be_stale: bool) -> str:
     """Return how to read after all, the end of a sentence."""
     other = f", or read what one member holds, however old, by read_options {STALE}"
-    return f"try again{other if may_relax else ' in a moment'}."
+    return f"try again{other if may_be_stale else ' in a moment'}."
 
 
-def not_read(*, reachable: bool, is_relaxed: bool, may_relax: bool) -> status_pb2.Status:
+def not_read(*, reachable: bool, is_stale_ok: bool, may_be_stale: bool) -> status_pb2.Status:
     """Say that no answer came in time to a call that changes nothing.
 
-    `reachable`: somebody could be asked. `is_relaxed`: any member would have done. `may_relax`: the
-    call takes `read_options`, by which any member would do; the detail RETRY_WITH says so too.
+    `reachable`: somebody could be asked. `is_stale_ok`: any member would have done.
+    `may_be_stale`: the call takes `read_options`, by which any member would do; the detail
+    RETRY_WITH says so too.
     """
-    details = {RETRY_WITH: STALE} if may_relax else {}
-    who = "member" if is_relaxed else "majority"
+    details = {RETRY_WITH: STALE} if may_be_stale else {}
+    who = "member" if is_stale_ok else "majority"
     return refusal(
         Reason.DEADLINE if reachable else Reason.NO_QUORUM,
         f"No {who} of the inventory's members answered in time, and nothing was changed; "
-        + retry_read(may_relax=may_relax),
+        + retry_read(may_be_stale=may_be_stale),
         **details,
     )
 

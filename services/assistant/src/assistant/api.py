@@ -71,7 +71,7 @@ def of_a_question(status: status_pb2.Status) -> status_pb2.Status:
     if reason not in (errors.Reason.NO_QUORUM, errors.Reason.DEADLINE):
         return status
     reachable = reason is errors.Reason.DEADLINE
-    return errors.not_read(reachable=reachable, is_relaxed=False, may_relax=False)
+    return errors.not_read(reachable=reachable, is_stale_ok=False, may_be_stale=False)
 
 
 async def predict(question: str, shop: Shop) -> assistant_pb2.GetPredictionResponse:

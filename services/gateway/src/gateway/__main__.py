@@ -20,7 +20,7 @@ from wire.tasks import until_first
 
 from gateway.auth import Passwords, Tokens
 from gateway.config import Config
-from gateway.core import Gateway, Settings
+from gateway.router import Router, Settings
 from gateway.runtime.api import Api
 from gateway.runtime.assistant import Assistant
 from gateway.runtime.driver import Driver
@@ -49,7 +49,7 @@ async def _run(config: Config) -> None:
     """Serve until SIGTERM or SIGINT."""
     token_key = _secret(config.token_key_file)
     links = MemberLinks(config.members, _secret(config.cluster_key_file))
-    core = Gateway(Settings(tuple(config.members)), links)
+    core = Router(Settings(tuple(config.members)), links)
     driver = Driver(core)
     passwords = Passwords(token_key)
     assistant = Assistant(config.gateway_assistant)

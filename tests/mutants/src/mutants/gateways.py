@@ -3,83 +3,84 @@
 from typing import Any
 
 import pytest
-from gateway.core import Gateway, Lead
+from gateway.leader_view import LeaderView
+from gateway.router import Router
 from inventory.raft.v1 import forward_pb2
 
 from mutants.catching import Mutant, UnitTests
 
-TESTS = "services/gateway/tests/test_gateway_core.py"
+TESTS = "services/gateway/tests/test_router.py"
 
 
 def leaves_requests_with_a_left_leader(patch: pytest.MonkeyPatch) -> None:
     """Wait for a member that may be stopped, while another leads."""
-    patch.setattr(Gateway, "_take_back", lambda *_: None)
+    patch.setattr(Router, "_take_back", lambda *_: None)
 
 
 def follows_an_older_term(patch: pytest.MonkeyPatch) -> None:
     """Believe whoever spoke last."""
 
-    def follow(self: Lead, view: forward_pb2.Leadership) -> bool:
+    def follow(self: LeaderView, view: forward_pb2.Leadership) -> bool:
         self.term, self.leader = view.term, view.leader
         return True
 
-    patch.setattr(Lead, "_follow", follow)
+    patch.setattr(LeaderView, "_follow", follow)
 
 
 def holds_to_a_term_that_is_undone(patch: pytest.MonkeyPatch) -> None:
     """Wait for a leader of a term that went with the candidate's power."""
 
-    def lost(self: Lead, member: str) -> None:
+    def lost(self: LeaderView, member: str) -> None:
         self._views.pop(member, None)
 
-    patch.setattr(Lead, "lost", lost)
+    patch.setattr(LeaderView, "lost", lost)
 
 
 def hears_a_retry_of_a_left_leader(patch: pytest.MonkeyPatch) -> None:
     """Send again what another member has by then."""
-    rule = Gateway.received
+    rule = Router.received
 
-    def received(self: Gateway, member: str, response: forward_pb2.ForwardResponse) -> None:
+    def received(self: Router, member: str, response: forward_pb2.ForwardResponse) -> None:
         for reply in response.replies:
             if reply.id in self._requests:
                 self._requests[reply.id].member = member
         rule(self, member, response)
 
-    patch.setattr(Gateway, "received", received)
+    patch.setattr(Router, "received", received)
 
 
 def takes_an_unknown_fate_for_an_answer(patch: pytest.MonkeyPatch) -> None:
     """Leave the caller without an answer where a retry would have one."""
-    rule = Gateway._retry
+    rule = Router._retry
 
-    def retry(self: Gateway, request: Any, why: int) -> None:  # noqa: ANN401 - passed on
+    def retry(self: Router, request: Any, why: int) -> None:  # noqa: ANN401 - passed on
         if why != forward_pb2.RETRY_UNKNOWN:
             rule(self, request, why)  # type: ignore[arg-type]  # a number of that enumeration
 
-    patch.setattr(Gateway, "_retry", retry)
+    patch.setattr(Router, "_retry", retry)
 
 
 def asks_who_does_not_lead_again(patch: pytest.MonkeyPatch) -> None:
     """Send the same request to the same member, for ever."""
-    rule = Gateway._retry
+    rule = Router._retry
 
-    def retry(self: Gateway, request: Any, _: int) -> None:  # noqa: ANN401 - passed on
+    def retry(self: Router, request: Any, _: int) -> None:  # noqa: ANN401 - passed on
         rule(self, request, forward_pb2.RETRY_UNKNOWN)
 
-    patch.setattr(Gateway, "_retry", retry)
+    patch.setattr(Router, "_retry", retry)
 
 
 def takes_without_a_bound(patch: pytest.MonkeyPatch) -> None:
     """Fill memory while nobody leads."""
-    rule = Gateway._take
+    rule = Router._take
 
-    def take(self: Gateway, *arguments: Any) -> int:  # noqa: ANN401 - passed on as they are
+    def take(self: Router, *arguments: Any) -> int:  # noqa: ANN401 - passed on as they are
         kept, self._requests = self._requests, {}
         number = rule(self, *arguments)
         self._requests = kept | self._requests
         return number
 
-    patch.setattr(Gateway, "_take", take)
+    patch.setattr(Router, "_take", take)
 
 
 MUTANTS = (

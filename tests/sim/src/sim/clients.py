@@ -199,18 +199,18 @@ class Client:
             return
         roll = self._random.randrange(5 if self._only_reads else 20)
         if roll < 5:
-            self._read(is_query=roll == 0, is_relaxed=roll > 2)
+            self._read(is_query=roll == 0, is_stale_ok=roll > 2)
         else:
             self.mutate(roll)
 
-    def _read(self, *, is_query: bool, is_relaxed: bool) -> None:
+    def _read(self, *, is_query: bool, is_stale_ok: bool) -> None:
         call_us, floor = self._timeline.now_us, self._horizon.revision
         question = forward_pb2.Question(user_id=self.user_id, epoch=1)
         if is_query:
             question.query.get_all_items.page_size = 100
         else:
             question.query.get_item.item_id = self._random.randrange(1, self._horizon.items + 1)
-        if is_relaxed:
+        if is_stale_ok:
             options = question.read_options
             options.consistency = inventory_pb2.CONSISTENCY_STALE
             floor = 0
@@ -232,11 +232,11 @@ class Client:
                     floor,
                     revision,
                     levels,
-                    not is_relaxed,
+                    not is_stale_ok,
                 )
                 self._judge.read(read)
                 self.reads.append(read)
-                if not is_relaxed:
+                if not is_stale_ok:
                     self._horizon.seen(revision, now_us)
             self.start()
 

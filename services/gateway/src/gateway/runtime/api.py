@@ -13,7 +13,7 @@ from wire.channels import abort, accept, bearer
 from wire.text import folded
 
 from gateway.auth import Busy, Passwords, Principal, TokenRefused, Tokens
-from gateway.limits import Tries
+from gateway.login_limiter import LoginLimiter
 from gateway.runtime.driver import Driver, Refused, deadline_ms, malformed, now_ms
 from gateway.runtime.links import MemberLinks
 from gateway.runtime.members import Members
@@ -77,7 +77,7 @@ class Api:
         self._links = links
         self._tokens = tokens
         self._passwords = passwords
-        self._tries = Tries()
+        self._tries = LoginLimiter()
         self._members = Members(driver, links)
 
     def handlers(self) -> list[grpc.GenericRpcHandler]:
@@ -274,7 +274,7 @@ class Api:
             if reason not in (errors.Reason.NO_QUORUM, errors.Reason.DEADLINE):
                 raise
             late = reason is errors.Reason.DEADLINE
-            unanswered = errors.not_read(reachable=late, is_relaxed=False, may_relax=False)
+            unanswered = errors.not_read(reachable=late, is_stale_ok=False, may_be_stale=False)
             raise Refused(unanswered) from None
         return cluster_pb2.ProbeResponse(revision=outcome.revision).SerializeToString()
 

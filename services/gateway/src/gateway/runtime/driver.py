@@ -8,7 +8,8 @@ from google.rpc import status_pb2
 from inventory.raft.v1 import forward_pb2
 from wire import bounds, errors
 
-from gateway.core import Answer, Gateway, Told
+from gateway.requests import Answer, OnReply
+from gateway.router import Router
 
 TICK_SECONDS = 0.01
 TIMEOUT_DEFAULT_MS = 5_000
@@ -48,7 +49,7 @@ class Driver:
     - The core is pumped once a turn, however many requests the turn brought.
     """
 
-    def __init__(self, core: Gateway) -> None:
+    def __init__(self, core: Router) -> None:
         """Drive `core` on the running loop."""
         self.core = core
         self._loop = asyncio.get_running_loop()
@@ -75,28 +76,28 @@ class Driver:
         self._scheduled = False
         self.core.pump()
 
-    def propose(self, command: bytes, deadline: int, told: Told) -> int:
-        """Take a command whose answer is told."""
-        number = self.core.propose(command, deadline, told)
+    def propose(self, command: bytes, deadline: int, on_reply: OnReply) -> int:
+        """Take a command and call `on_reply` with its answer."""
+        number = self.core.propose(command, deadline, on_reply)
         self.ran()
         return number
 
     async def command(self, command: bytes, deadline: int) -> forward_pb2.Reply:
         """Take a command and wait for its reply; raise Refused."""
-        return await self._wait(lambda told: self.core.propose(command, deadline, told))
+        return await self._wait(lambda on_reply: self.core.propose(command, deadline, on_reply))
 
     async def question(self, question: forward_pb2.Question, deadline: int) -> forward_pb2.Reply:
         """Ask and wait for the reply; raise Refused."""
-        return await self._wait(lambda told: self.core.ask(question, deadline, told))
+        return await self._wait(lambda on_reply: self.core.ask(question, deadline, on_reply))
 
-    async def _wait(self, begin: Callable[[Told], int]) -> forward_pb2.Reply:
+    async def _wait(self, begin: Callable[[OnReply], int]) -> forward_pb2.Reply:
         future: asyncio.Future[Answer] = self._loop.create_future()
 
-        def told(answer: Answer) -> None:
+        def on_reply(answer: Answer) -> None:
             if not future.done():
                 future.set_result(answer)
 
-        number = begin(told)
+        number = begin(on_reply)
         self.ran()
         try:
             answer = await future

@@ -17,7 +17,7 @@ from wire.channels import RELAY_KEY, authorization, straight_channel
 from wire.outbox import Outbox
 from wire.tasks import until_first
 
-from gateway.core import Gateway
+from gateway.router import Router
 
 RECONNECT_SECONDS = 0.1
 ASK_SECONDS_MAX = 1.0
@@ -53,7 +53,7 @@ class Link:
         self._outbox.wake()
 
     async def run(
-        self, core: Gateway, ran: Callable[[], None], detours: Callable[[str], "Sequence[Link]"]
+        self, core: Router, ran: Callable[[], None], detours: Callable[[str], "Sequence[Link]"]
     ) -> None:
         """Keep the stream open, for ever; `ran` follows every run of events.
 
@@ -70,9 +70,7 @@ class Link:
                 _log.debug("link_failed", member=self.name, error="a write failed")
             await asyncio.sleep(RECONNECT_SECONDS)
 
-    async def _open(
-        self, core: Gateway, ran: Callable[[], None], detours: "Sequence[Link]"
-    ) -> None:
+    async def _open(self, core: Router, ran: Callable[[], None], detours: "Sequence[Link]") -> None:
         """Open the stream, straight or by way of another member, and stay with it to its end."""
         seconds = STRAIGHT_SECONDS_MAX if detours else CONNECT_SECONDS_MAX
         try:
@@ -89,7 +87,7 @@ class Link:
             self._detours = 0
             await self._stream(core, ran, self.stub.Forward(metadata=self._metadata), "")
 
-    async def _stream(self, core: Gateway, ran: Callable[[], None], call: Call, by: str) -> None:
+    async def _stream(self, core: Router, ran: Callable[[], None], call: Call, by: str) -> None:
         self._frames.clear()
         writer = asyncio.ensure_future(self._outbox.write_to(call))
         opened = False
@@ -156,7 +154,7 @@ class MemberLinks:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._begin: Callable[[Link], None] = lambda _: None
 
-    async def run(self, core: Gateway, ran: Callable[[], None]) -> None:
+    async def run(self, core: Router, ran: Callable[[], None]) -> None:
         """Keep all streams open, for ever."""
         async with asyncio.TaskGroup() as group:
 

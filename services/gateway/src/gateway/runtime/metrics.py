@@ -6,13 +6,13 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from gateway.core import Gateway
+from gateway.router import Router
 
 
 class GatewayCollector(Collector):
     """Reads the core when it is asked."""
 
-    def __init__(self, core: Gateway) -> None:
+    def __init__(self, core: Router) -> None:
         """Read `core`."""
         self._core = core
 
@@ -38,7 +38,7 @@ class GatewayCollector(Collector):
         yield requests
 
 
-def registry(core: Gateway) -> CollectorRegistry:
+def registry(core: Router) -> CollectorRegistry:
     """Return the registry of a gateway."""
     made = CollectorRegistry()
     made.register(GatewayCollector(core))

@@ -11,7 +11,7 @@ from wire import reflection
 from wire.faults import Faults, serving
 from wire.probes import Probes
 
-from gateway.core import Gateway
+from gateway.router import Router
 from gateway.runtime.api import ASSISTANT, AUTH, CLUSTER, INVENTORY, Api
 from gateway.runtime.assistant import Assistant
 
@@ -61,7 +61,7 @@ class Server:
             await self._probes.show(name, serves=False)
         await self._server.start()
 
-    async def show(self, core: Gateway) -> None:
+    async def show(self, core: Router) -> None:
         """Answer for reads and writes as the core sees the leader, for ever."""
         shown = False
         while True:

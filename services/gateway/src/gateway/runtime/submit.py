@@ -14,7 +14,7 @@ from inventory.v1 import inventory_pb2
 from wire import bounds, errors
 
 from gateway.auth import EXPIRED, Principal
-from gateway.core import Answer
+from gateway.requests import Answer
 from gateway.runtime.driver import TIMEOUT_DEFAULT_MS, Driver, Refused, malformed, now_ms
 
 IN_FLIGHT_MAX = 4_096
@@ -87,7 +87,7 @@ class Submission:
             ).SerializeToString()
             self._in_flight[correlation_id] = 0
             number = self._driver.propose(
-                command, now + timeout_ms, partial(self._told, correlation_id)
+                command, now + timeout_ms, partial(self._on_reply, correlation_id)
             )
             if correlation_id in self._in_flight:
                 self._in_flight[correlation_id] = number
@@ -117,7 +117,7 @@ class Submission:
         self._results.append((correlation_id, outcome))
         self._has_results.set()
 
-    def _told(self, correlation_id: int, answer: Answer) -> None:
+    def _on_reply(self, correlation_id: int, answer: Answer) -> None:
         self._in_flight.pop(correlation_id, None)
         if isinstance(answer, forward_pb2.Reply):
             if answer.HasField("outcome"):

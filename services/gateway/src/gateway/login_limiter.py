@@ -11,7 +11,7 @@ TRY_BACK_MS = 6_000
 NAMES_MAX = 10_000
 
 
-class Tries:
+class LoginLimiter:
     """Failed logins by name.
 
     - At most NAMES_MAX names are kept; the one that failed longest ago goes first.

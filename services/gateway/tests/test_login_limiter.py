@@ -1,11 +1,11 @@
 """How often a password may be tried, and when that is forgotten."""
 
 import pytest
-from gateway import limits
-from gateway.limits import TRIES_MAX, TRY_BACK_MS, Tries
+from gateway import login_limiter
+from gateway.login_limiter import TRIES_MAX, TRY_BACK_MS, LoginLimiter
 
 
-def failed(tries: Tries, name: str, count: int, now_ms: int = 0) -> None:
+def failed(tries: LoginLimiter, name: str, count: int, now_ms: int = 0) -> None:
     """Have a name fail so often."""
     for _ in range(count):
         tries.failed(name, now_ms)
@@ -13,7 +13,7 @@ def failed(tries: Tries, name: str, count: int, now_ms: int = 0) -> None:
 
 def test_a_name_has_so_many_tries_and_no_more() -> None:
     """Another name has its own."""
-    tries = Tries()
+    tries = LoginLimiter()
     failed(tries, "ann", TRIES_MAX - 1)
     assert tries.may_try("ann", 0)
     tries.failed("ann", 0)
@@ -23,7 +23,7 @@ def test_a_name_has_so_many_tries_and_no_more() -> None:
 
 def test_tries_come_back_one_by_one() -> None:
     """Counted from the last failure."""
-    tries = Tries()
+    tries = LoginLimiter()
     failed(tries, "ann", TRIES_MAX)
     assert not tries.may_try("ann", TRY_BACK_MS - 1)
     assert tries.may_try("ann", TRY_BACK_MS)
@@ -34,7 +34,7 @@ def test_tries_come_back_one_by_one() -> None:
 
 def test_nobody_saves_tries_up() -> None:
     """However long ago the last failure was."""
-    tries = Tries()
+    tries = LoginLimiter()
     tries.failed("ann", 0)
     later_ms = 1_000 * TRY_BACK_MS
     failed(tries, "ann", TRIES_MAX, later_ms)
@@ -43,7 +43,7 @@ def test_nobody_saves_tries_up() -> None:
 
 def test_failures_at_the_same_time_are_all_paid_for() -> None:
     """They were let in together, before the first of them had failed."""
-    tries = Tries()
+    tries = LoginLimiter()
     failed(tries, "ann", TRIES_MAX + 3)
     assert not tries.may_try("ann", 4 * TRY_BACK_MS - 1)
     assert tries.may_try("ann", 4 * TRY_BACK_MS)
@@ -51,8 +51,8 @@ def test_failures_at_the_same_time_are_all_paid_for() -> None:
 
 def test_who_failed_longest_ago_is_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """Names are bounded: anybody may make them up."""
-    monkeypatch.setattr(limits, "NAMES_MAX", 2)
-    tries = Tries()
+    monkeypatch.setattr(login_limiter, "NAMES_MAX", 2)
+    tries = LoginLimiter()
     failed(tries, "ann", TRIES_MAX)
     failed(tries, "bob", TRIES_MAX)
     tries.failed("ann", 0)

@@ -1,14 +1,18 @@
 """Where requests go, with links that only remember what was sent."""
 
 from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
 
 import pytest
-from gateway.core import Answer, Gateway, Settings
+from gateway.router import Router, Settings
 from google.rpc import status_pb2
 from inventory.raft.v1 import forward_pb2
 from inventory.v1 import auth_pb2, inventory_pb2
 from wire import errors
 from wire.errors import Reason, details_of, reason_of
+
+if TYPE_CHECKING:
+    from gateway.requests import Answer
 
 NAMES = ("node-0", "node-1", "node-2")
 
@@ -42,7 +46,7 @@ class Bench:
     def __init__(self, **bounds: int) -> None:
         """Open links to all members; nobody leads yet."""
         self.links = Links()
-        self.core = Gateway(Settings(NAMES, **bounds), self.links)
+        self.core = Router(Settings(NAMES, **bounds), self.links)
         self.told: dict[bytes, list[Answer]] = {}
         self.core.tick(0)
         for name in NAMES:
