@@ -10,8 +10,8 @@ from inventory_cli import services
 from inventory_cli.commands import app
 from rendered import helm
 from rendered.objects import Pod, of_kind, pods
+from service.settings import ServiceSettings
 from typer.testing import CliRunner
-from wire.settings import ServiceSettings
 
 EVERY = [
     (variant, pod)

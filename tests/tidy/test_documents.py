@@ -25,7 +25,7 @@ from inventory_node.runtime.failpoints import STEPS
 from inventory_node.runtime.metrics import Counts, NodeCollector
 from prometheus_client import CollectorRegistry, generate_latest
 from pydantic_settings import BaseSettings
-from telemetry.metrics import InternalErrors
+from service.metrics import InternalErrors
 from wire.errors import Reason
 
 ROOT = Path(__file__).resolve().parents[2]

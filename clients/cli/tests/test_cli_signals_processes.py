@@ -44,11 +44,14 @@ def interrupted(
     if running.stdin is not None:
         running.stdin.write("password9\n")
         running.stdin.flush()
-    connection, _ = silent.accept()
-    with connection:
-        assert connection.recv(1)
-        running.send_signal(number)
-        out, err = running.communicate(timeout=SECONDS_MAX)
+    try:
+        connection, _ = silent.accept()
+        with connection:
+            assert connection.recv(1)
+            running.send_signal(number)
+            out, err = running.communicate(timeout=SECONDS_MAX)
+    finally:
+        running.kill()
     return running.returncode, out, err
 
 

@@ -10,10 +10,10 @@ import pytest
 from google.rpc import status_pb2
 from inventory.v1 import auth_pb2, inventory_pb2
 from inventory_client import AsyncInventory, InventoryError, Reads, Unavailable, calls
+from service.faults import Faults, serving
 from wire import errors
 from wire.channels import abort
 from wire.errors import Reason
-from wire.faults import Faults, serving
 
 SECONDS = 0.3
 NO_MAJORITY = errors.not_read(reachable=False, is_stale_ok=False, may_be_stale=True)

@@ -8,8 +8,8 @@ import pytest
 from gateway.runtime import server
 from gateway.runtime.assistant import Assistant
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from service.faults import Faults
 from wire.channels import straight_channel
-from wire.faults import Faults
 
 if TYPE_CHECKING:
     from gateway.router import Router

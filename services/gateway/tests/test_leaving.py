@@ -11,7 +11,7 @@ from chaos.ports import free_port
 from gateway.runtime import server
 from gateway.runtime.assistant import Assistant
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from wire.faults import Faults
+from service.faults import Faults
 
 if TYPE_CHECKING:
     from gateway.runtime.api import Api

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from cluster_health.facts import Facts
 from cluster_health.web import application
+from service.faults import Faults
 from structlog.testing import capture_logs
-from wire.faults import Faults
 
 SECRET = "a word of Python's"  # noqa: S105 - what nobody outside may read
 

@@ -17,7 +17,7 @@ import pytest
 from cluster_health.facts import LEADER, VOTER, Canary, Facts
 from cluster_health.web import application, bound, serve_until
 from inventory.v1 import cluster_pb2
-from wire.faults import Faults
+from service.faults import Faults
 
 REQUIRED = "INVENTORY_BROWSER"  # set to `required`, a missing Chromium is a failure
 SECONDS_MAX = 30

@@ -14,20 +14,21 @@ import grpc
 import grpc.aio
 import pytest
 from cluster_health import canaries, watching
-from cluster_health.canaries import Canaries, KeyUnusable, key_of
+from cluster_health.canaries import Canaries
 from cluster_health.config import Config
 from cluster_health.facts import LEADER, LEARNER, VOTER, Facts
 from cluster_health.findings import findings
 from cluster_health.metrics import Counts, HealthCollector
 from cluster_health.serving import COMMIT_MS_MAX, serving
 from cluster_health.watching import TERMS_MAX, Watch, addresses_of
-from cluster_health.web import AddressTaken, application, bound, serve_until
+from cluster_health.web import application, bound, serve_until
 from inventory.raft.v1 import forward_pb2, forward_pb2_grpc
 from inventory.v1 import auth_pb2, auth_pb2_grpc, cluster_pb2, cluster_pb2_grpc
+from service.faults import Faults
+from service.probes import Probes
+from service.process import AddressInUse, secret_in
 from wire import errors
 from wire.channels import abort, bearer
-from wire.faults import Faults
-from wire.probes import Probes
 
 KEY = "the key of health"
 SECONDS_MAX = 20
@@ -621,7 +622,7 @@ def test_an_address_that_is_taken_is_an_error() -> None:
     """Uvicorn alone would end the process."""
     with bound("127.0.0.1:0") as first:
         taken = f"127.0.0.1:{first.getsockname()[1]}"
-        with pytest.raises(AddressTaken, match=re.escape(f"cannot listen on {taken}")):
+        with pytest.raises(AddressInUse, match=re.escape(f"cannot listen on {taken}")):
             bound(taken)
 
 
@@ -633,8 +634,8 @@ def test_addresses_are_counted() -> None:
 
 def test_a_key_that_is_not_there_or_empty_is_refused(tmp_path: Path) -> None:
     """In one sentence."""
-    with pytest.raises(KeyUnusable, match="cannot be read"):
-        key_of(tmp_path / "none")
+    with pytest.raises(match="cannot be read"):
+        secret_in(tmp_path / "none")
     (tmp_path / "empty").write_text("\n")
-    with pytest.raises(KeyUnusable, match="is empty"):
-        key_of(tmp_path / "empty")
+    with pytest.raises(match="is empty"):
+        secret_in(tmp_path / "empty")

@@ -31,10 +31,11 @@ from inventory_node.runtime.changes import Changes
 from inventory_node.runtime.peers import MESSAGES_WAITING_MAX, Local, Peer, Peers
 from inventory_node.runtime.probes import Probes
 from inventory_node.runtime.sending import CHUNK_BYTES
-from inventory_node.runtime.server import AddressTaken, serve
+from inventory_node.runtime.server import serve
 from raft.messages import Configuration, Heartbeat, HeartbeatReply, Message, SnapshotMeta
+from service.faults import Faults
+from service.process import AddressInUse
 from wire.channels import authorization
-from wire.faults import Faults
 
 CLUSTER = "cluster"
 KEY = "secret"
@@ -860,7 +861,7 @@ def test_a_taken_address_is_an_error() -> None:
     async def scenario() -> None:
         async with serving() as first:
             side = Side()
-            with pytest.raises(AddressTaken, match=f"cannot listen on {first.address}"):
+            with pytest.raises(AddressInUse, match=f"cannot listen on {first.address}"):
                 await serve(
                     first.address,
                     side.gateways,

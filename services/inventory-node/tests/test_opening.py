@@ -19,11 +19,12 @@ from inventory_node.core.membership.bootstrap import Described
 from inventory_node.ports import DiskOperation
 from inventory_node.runtime import disk as disk_module
 from inventory_node.runtime import opening as opening_module
-from inventory_node.runtime.opening import Exit, Opening
+from inventory_node.runtime.opening import Opening
 from inventory_node.runtime.snapshot import QUARANTINED, StateFolder, sync_directory
 from inventory_node.runtime.sqlite import Database, DatabaseFull
 from inventory_node.wal import Identity, Recovered, recover
 from raft.messages import Configuration, HardState
+from service.process import Exit
 from sim.disk import SimDisk
 from sim.machines import open_database, started
 from sim.manual_cluster import ManualCluster, Member, order

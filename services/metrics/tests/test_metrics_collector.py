@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 from business_metrics.collector import ROLES, ClusterCollector, registry
-from business_metrics.reading import USERNAME, Answer, KeyUnusable, Reader, Reading, key_of
+from business_metrics.reading import USERNAME, Answer, Reader, Reading
 from inventory.v1 import cluster_pb2, inventory_pb2
 from inventory_client import InventoryStats, Status, Unauthenticated, Unavailable
 from prometheus_client import CollectorRegistry, generate_latest
+from service.process import secret_in
 
 NOTHING: Answer[Any] = Answer(None, 2.0)
 LEADER = cluster_pb2.MEMBER_ROLE_LEADER
@@ -257,7 +258,7 @@ def test_a_key_that_is_gone_is_no_reading(key: Path) -> None:
 def test_a_key_file_is_refused_when_it_holds_none(tmp_path: Path) -> None:
     """At the start, with its path."""
     (tmp_path / "empty").write_text("\n")
-    with pytest.raises(KeyUnusable, match="empty is empty"):
-        key_of(tmp_path / "empty")
-    with pytest.raises(KeyUnusable, match="cannot be read"):
-        key_of(tmp_path / "gone")
+    with pytest.raises(match="empty is empty"):
+        secret_in(tmp_path / "empty")
+    with pytest.raises(match="cannot be read"):
+        secret_in(tmp_path / "gone")

@@ -1,4 +1,4 @@
-"""What every process says in the same way.
+"""The protocol: what clients, gateways and members say to each other in the same way.
 
 - `errors`: the one list of reasons, with the gRPC code and the sentence of each; refusals are
   `google.rpc.Status` values with one `ErrorInfo` (AIP-193).
@@ -6,11 +6,7 @@
 - `money`: `google.type.Money` to integer minor units and back. No float on the way.
 - `text`: the form in which text is compared, and what a name may hold.
 - `channels`: gRPC options, and refusals in and out of gRPC. `outbox`: the writer of a stream.
-- `faults`: servers whose unexpected exceptions are INTERNAL with an id, logged and counted.
-- `reflection`: what gRPC tools ask a server about itself.
-- `probes`: the names under which Kubernetes asks a stateless service how it is.
 - `addresses`: how members are named, and where they are found.
-- `settings`: what the services' settings have in common, and how nonsense in them is refused.
 
 The generated stubs are beside this package, under `inventory`.
 """

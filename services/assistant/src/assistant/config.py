@@ -1,6 +1,6 @@
 """Settings of the assistant, read once from the environment; nonsense is refused at the start."""
 
-from wire.settings import Address, ServiceSettings
+from service.settings import Address, ServiceSettings
 
 
 class Config(ServiceSettings):

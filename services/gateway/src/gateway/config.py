@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
-from wire.settings import Address, Members, OptionalAddress, ServiceSettings, by_name
+from service.settings import Address, Members, OptionalAddress, ServiceSettings, by_name
 
 
 class Config(ServiceSettings):

@@ -5,29 +5,25 @@ cannot be listened on.
 """
 
 import asyncio
-import signal
 import socket
 import sys
 
 import structlog
-import uvloop
-from pydantic import ValidationError
+from service import metrics, process
+from service.faults import Faults
+from service.faults import serving as serving_calls
+from service.probes import Probes
+from service.tasks import until_first
 from starlette.applications import Starlette
-from telemetry import logs, metrics
-from wire.faults import Faults
-from wire.faults import serving as serving_calls
-from wire.probes import Probes
-from wire.settings import refusals
-from wire.tasks import until_first
 
-from cluster_health.canaries import Canaries, KeyUnusable, key_of
+from cluster_health.canaries import Canaries
 from cluster_health.config import Config
 from cluster_health.facts import Facts
 from cluster_health.findings import Finding, findings
 from cluster_health.metrics import Counts, HealthCollector
 from cluster_health.serving import serving
 from cluster_health.watching import Watch
-from cluster_health.web import AddressTaken, application, bound, serve_until
+from cluster_health.web import application, bound, serve_until
 
 DRAIN_SECONDS = 1
 
@@ -60,18 +56,10 @@ class Service:
     async def run(self, http: socket.socket) -> None:
         """Serve until SIGTERM or SIGINT; `http` is listened on already."""
         listen = self._config.health_listen
-        try:
-            self._server.add_insecure_port(listen)
-            if self._config.metrics_listen:
-                metrics.serve(
-                    self._config.metrics_listen, self._registry, lambda: self._faults.count
-                )
-        except (RuntimeError, OSError) as error:
-            raise AddressTaken(f"cannot listen: {error}") from error
+        process.listen_on(self._server, listen)
+        metrics.serve(self._config.metrics_listen, self._registry, lambda: self._faults.count)
         await self._server.start()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stopped.set)
+        process.on_stop(self._stopped.set)
         app = application(lambda: self._watch.facts, self._is_ready, self._faults)
         _log.info("serving", address=listen, http=self._config.health_http_listen)
         await until_first(
@@ -115,28 +103,14 @@ class Service:
 
 
 async def _run(config: Config) -> None:
-    key = key_of(config.health_key_file)
+    key = process.secret_in(config.health_key_file)
     with bound(config.health_http_listen) as http:
         await Service(config, key).run(http)
 
 
 def main() -> int:
     """Run the health service; return the exit status."""
-    try:
-        config = Config()  # type: ignore[call-arg]  # from the environment
-    except ValidationError as error:
-        sys.stderr.write(refusals("health", error))
-        return 2
-    logs.configure("health", config.log_level, config.log_format)
-    try:
-        uvloop.run(_run(config))
-    except KeyUnusable as error:
-        sys.stderr.write(f"health: {error}\n")
-        return 2
-    except AddressTaken as error:
-        sys.stderr.write(f"health: {error}\n")
-        return 6
-    return 0
+    return process.run("health", Config, _run)  # type: ignore[arg-type]  # from the environment
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import TypeVar
 
 import structlog
@@ -20,21 +19,6 @@ LEARN_SECONDS = 5.0
 Result = TypeVar("Result")
 
 _log = structlog.get_logger()
-
-
-class KeyUnusable(Exception):  # noqa: N818 - what is the case
-    """The key file holds no key; the message says why."""
-
-
-def key_of(path: Path) -> str:
-    """Return the key in a file; raise KeyUnusable."""
-    try:
-        key = path.read_text().strip()
-    except OSError as error:
-        raise KeyUnusable(f"the key cannot be read: {error}") from error
-    if not key:
-        raise KeyUnusable(f"the key {path} is empty")
-    return key
 
 
 class Canaries:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pydantic import NonNegativeInt
-from wire.settings import Address, Members, OptionalAddress, ServiceSettings, by_name
+from service.settings import Address, Members, OptionalAddress, ServiceSettings, by_name
 
 
 class Config(ServiceSettings):

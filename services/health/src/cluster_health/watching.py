@@ -10,8 +10,8 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from inventory.raft.v1 import forward_pb2, forward_pb2_grpc
+from service.probes import READINESS
 from wire.channels import authorization, straight_channel
-from wire.probes import READINESS
 
 from cluster_health.canaries import Canaries
 from cluster_health.config import Config

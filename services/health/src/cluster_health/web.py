@@ -7,12 +7,13 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator
 
 import uvicorn
+from service.faults import Faults
+from service.process import AddressInUse
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from wire.faults import Faults
 
 from cluster_health import page
 from cluster_health.facts import Facts
@@ -34,17 +35,13 @@ HEADERS = {
 Handle = Callable[[Request], Awaitable[Response]]
 
 
-class AddressTaken(Exception):  # noqa: N818 - what is the case
-    """An address cannot be listened on."""
-
-
 def bound(listen: str) -> socket.socket:
-    """Listen on host:port; raise AddressTaken."""
+    """Listen on host:port; raise AddressInUse."""
     host, _, port = listen.rpartition(":")
     try:
         return socket.create_server((host.strip("[]"), int(port)), backlog=BACKLOG)
     except OSError as error:
-        raise AddressTaken(f"cannot listen on {listen}: {error.strerror}") from error
+        raise AddressInUse(listen, error.strerror) from error
 
 
 def application(facts: Callable[[], Facts], ready: Callable[[], bool], faults: Faults) -> Starlette:

@@ -9,341 +9,34 @@ on could have lost or forked what was acknowledged.
 import asyncio
 import contextlib
 import fcntl
-import gc
-import os
-import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TextIO
 
 import structlog
-import uvloop
-from inventory.raft.v1 import peer_pb2
-from inventory.v1 import cluster_pb2
-from pydantic import ValidationError
-from telemetry import logs, metrics
-from wire.faults import Faults
-from wire.settings import refusals
-from wire.tasks import until_first
+from service import process
+from service.process import Exit
 
 from inventory_node.config import Config
-from inventory_node.core import events
 from inventory_node.core.membership import bootstrap
-from inventory_node.core.membership.join import Joining
-from inventory_node.core.node import Halted, Node, NodeSettings, Ports
-from inventory_node.machine import Machine
-from inventory_node.ports import Contact
-from inventory_node.runtime.api import Gate, Gateways, PeerApi, member_response
-from inventory_node.runtime.changes import Asking, Changes, Leaving
-from inventory_node.runtime.disk import ThreadedDisk
-from inventory_node.runtime.failpoints import hooks_of
-from inventory_node.runtime.loop import TICK_SECONDS, Loop
-from inventory_node.runtime.metrics import Counts, NodeCollector, registry
-from inventory_node.runtime.network import Network
-from inventory_node.runtime.opening import POLL_SECONDS, Exit, Opening, installed_index_of
-from inventory_node.runtime.peers import Local, Peers
-from inventory_node.runtime.probes import Probes
-from inventory_node.runtime.server import AddressTaken, serve
-from inventory_node.runtime.snapshot import quarantined
+from inventory_node.core.settings import Halted
+from inventory_node.runtime.member import Member
 from inventory_node.runtime.sqlite import DatabaseError
-from inventory_node.runtime.store import SqliteStore
-from inventory_node.runtime.volume import Volume
-from inventory_node.runtime.watcher import Watcher
-from inventory_node.wal import Identity, LogDamaged, LogForeign, Recovered
+from inventory_node.wal import LogDamaged, LogForeign
 
-SHOW_SECONDS = 0.25
-CHECKPOINT_GAP_TICKS = 1_200  # or less, where checkpoints come more often
-# Full collections are all but off: over a state in use they take hundreds of milliseconds on the
-# loop, and hardly anything in it is a cycle.
-GC_THRESHOLDS = (5_000, 5, 1_000)
 LOCK_POLL_SECONDS = 0.1
-STOP_SECONDS = 0.2  # that calls under way are given
 SWITCH_INTERVAL_SECONDS = 0.0001  # or a busy loop keeps the sync thread waiting (measured)
-VERSION = "0.1.0"
 
 _log = structlog.get_logger()
 
 
-class WallClock:
-    """The `Clock` port."""
-
-    def elapsed_ms(self) -> int:
-        """Return milliseconds that never go back."""
-        return time.monotonic_ns() // 1_000_000
-
-    def now_ms(self) -> int:
-        """Return milliseconds since 1970."""
-        return time.time_ns() // 1_000_000
-
-
-class Chance:
-    """The `Random` port."""
-
-    def below(self, bound: int) -> int:
-        """Return an integer from 0 to bound - 1."""
-        return random.randrange(bound)  # noqa: S311 - election jitter, not a secret
-
-
-class Member:
-    """One member from its first byte to its last: identity, server, node."""
-
-    def __init__(self, config: Config) -> None:
-        """Read the key; nothing is opened yet."""
-        self._config = config
-        self._counts = Counts()
-        self._hooks = hooks_of(self._counts.timings, config.failpoints)
-        self._key = _secret(config.cluster_key_file)
-        self._watch_key = _secret(config.watch_key_file) if config.watch_key_file else ""
-        names = list(config.members)
-        cluster_id = bootstrap.cluster_id_of(self._key.encode(), names)
-        self._ids = {name: bootstrap.member_id_of(cluster_id, name) for name in names}
-        self._is_first = config.node_name in self._ids
-        own_id = self._ids.get(config.node_name, 0)  # 0: not drawn, or not read yet
-        self._identity = Identity(cluster_id, own_id, config.node_name)
-        self._is_read = False  # what is on the disk is known
-        self._bootstrapped = False
-        self._term = 0  # known before the node runs
-        self._node: Node | None = None
-        self._watcher: Watcher | None = None
-        self._volume: Volume | None = None
-        self._joining: Joining | None = None
-        self._faults = Faults()
-        self._ending = False
-        self._asked_to_leave = asyncio.Event()
-
-    def _describe(self, reached: Collection[int]) -> peer_pb2.DescribeResponse | None:
-        """Say what this member is, and which peers it reaches.
-
-        None before its log is read, when it might seem to be empty.
-        """
-        if not self._is_read:
-            return None
-        term = self._node.view().term if self._node is not None else self._term
-        return peer_pb2.DescribeResponse(
-            cluster_id=self._identity.cluster_id,
-            member_id=self._identity.member_id,
-            name=self._identity.name,
-            bootstrapped=self._bootstrapped,
-            term=term,
-            reach=peer_pb2.Reach(member_ids=sorted(reached)),
-        )
-
-    def view(self) -> cluster_pb2.Member:
-        """Return the member as it sees itself, with what only the process knows."""
-        config = self._config
-        member = cluster_pb2.Member(name=config.node_name, id=self._identity.member_id)
-        if self._node is not None:
-            member = self._node.view()
-            if self._watcher is not None:
-                member.elections.extend(self._watcher.elections)
-        volume = self._volume.seen if self._volume is not None else None
-        if volume is not None:
-            member.volume.CopyFrom(volume)
-        if self._joining is not None and self._joining.was_removed:
-            member.standing = cluster_pb2.MEMBER_STANDING_REMOVED
-        member.address = config.address
-        member.pid = os.getpid()
-        member.version = VERSION
-        member.reachable = True
-        return member
-
-    async def run(self) -> None:
-        """Run until SIGTERM or SIGINT; raise Exit or Halted."""
-        config, identity = self._config, self._identity
-        peers = {
-            self._ids[name]: Contact(name, address)
-            for name, address in config.members.items()
-            if name != config.node_name
-        }
-        loop = Loop()
-        cluster_id = identity.cluster_id
-        own = Local(cluster_id, identity.member_id, Contact(config.node_name, config.address))
-        network_peers = Peers(own, peers, self._key, loop.post, self._hooks)
-        self._volume = Volume(config.data_dir)
-        gate = Gate(self._key, self._watch_key)
-        gateways = Gateways(
-            gate, loop.post, lambda: member_response(identity.cluster_id, self.view())
-        )
-        peer_api = PeerApi(
-            gate, own, loop.post, lambda: self._describe(network_peers.reached), network_peers.heard
-        )
-        probes = Probes()
-        await probes.begin()
-        changes = Changes(gate, cluster_id, loop.post)
-        server = await serve(config.node_listen, gateways, peer_api, changes, probes, self._faults)
-        _on_signals(lambda: self._stop(loop))
-        network = Network(network_peers, gateways, peer_api, changes)
-
-        opening = Opening(
-            config.data_dir,
-            config.raft_segment_bytes,
-            identity,
-            self._ids,
-            network_peers,
-            self._is_ending,
-            self._know,
-        )
-
-        async def live() -> None:
-            recovered = await opening.open(config.address)
-            self._take_over(recovered)
-            own.member_id = self._identity.member_id
-            leaving = Leaving(changes, network_peers, cluster_id)
-            await until_first(
-                self._live(recovered, network_peers, network, loop, probes),
-                self._leave(leaving, loop),
-            )
-
-        try:
-            await until_first(network_peers.run(), live())
-        finally:
-            self._volume.close()
-            await probes.end()
-            await server.stop(STOP_SECONDS)
-            await network_peers.close()
-
-    def _stop(self, loop: Loop) -> None:
-        """Begin to leave; end at once where there is no time for that, or the second time."""
-        if self._ending or self._node is None or not self._config.node_leave_seconds:
-            loop.post(events.StopRequested())
-        else:
-            self._asked_to_leave.set()
-        self._ending = True
-
-    async def _leave(self, leaving: Leaving, loop: Loop) -> None:
-        """Stop once that was asked for and a majority does not need this member any more."""
-        await self._asked_to_leave.wait()
-        await leaving.run(self.view, self._config.node_leave_seconds)
-        loop.post(events.StopRequested())
-        await asyncio.Event().wait()
-
-    def _is_ending(self) -> bool:
-        return self._ending
-
-    def _know(self, recovered: Recovered) -> None:
-        """Answer peers that start by what is on the disk, long before this member is open."""
-        self._is_read = True
-        self._bootstrapped = recovered.identity is not None
-        self._term = recovered.hard_state.term
-
-    def _take_over(self, recovered: Recovered) -> None:
-        """Be the member that the log says."""
-        if recovered.identity is not None:
-            self._identity = recovered.identity
-        self._bootstrapped = True
-        self._term = recovered.hard_state.term
-
-    async def _live(
-        self, recovered: Recovered, peers: Peers, network: Network, loop: Loop, probes: Probes
-    ) -> None:
-        """Be a member until the end."""
-        config, identity = self._config, self._identity
-        initialize = bootstrap.initialize_of(config.bootstrap_file, identity.cluster_id)
-        installed = installed_index_of(recovered)
-        checkpoint_ticks = round(config.node_checkpoint_seconds / TICK_SECONDS)
-        counts, hooks = self._counts, self._hooks
-        disk = ThreadedDisk(config.data_dir / "wal", loop.emit, hooks)
-        store = SqliteStore(config.data_dir, installed, loop.emit, hooks)
-        settings = NodeSettings(
-            name=identity.name,
-            member_id=identity.member_id,
-            cluster_id=identity.cluster_id,
-            members={member_id: name for name, member_id in self._ids.items()},
-            initialize=initialize,
-            quarantined=quarantined(config.data_dir, installed),
-            checkpoint_ticks=checkpoint_ticks,
-            checkpoint_gap_ticks=min(CHECKPOINT_GAP_TICKS, checkpoint_ticks),
-            log_tail_entries=config.raft_tail_entries,
-        )
-        watcher = self._watcher = Watcher(counts, orders=config.log_level == "debug")
-        ports = Ports(disk, store, network, WallClock(), Chance(), watcher, hooks)
-        machine = Machine(store)
-        node = Node(settings, ports, recovered, machine)
-        node.allow_campaigns(allowed=False)
-        self._node = node
-        if config.metrics_listen:
-            collector = NodeCollector(
-                self.view, counts, lambda: loop.lag_seconds, lambda: network.traffic(loop)
-            )
-            _serve_metrics(config.metrics_listen, collector, self._faults)
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*GC_THRESHOLDS)
-        loop.run(node, peers.flush)
-        if self._ending:
-            loop.post(events.StopRequested())
-        try:
-            await until_first(
-                loop.ended, self._watch(node, peers, probes), self._take_part(node, peers)
-            )
-        finally:
-            disk.close()
-            store.close()
-
-    async def _take_part(self, node: Node, peers: Peers) -> None:
-        """See to it that this member takes part, or stays up without campaigning."""
-        is_auto = self._config.node_join == "auto"
-        self._joining = Joining(self._identity, self._config.address, auto=is_auto)
-        await Asking(self._joining, peers, self._identity.cluster_id).run(self.view)
-        node.allow_campaigns(allowed=False)
-        await asyncio.Event().wait()
-
-    async def _watch(self, node: Node, peers: Peers, probes: Probes) -> None:
-        """Open elections when everybody has bootstrapped, and show how the member is."""
-        # With a term of its own this member asks nobody: a peer that hangs need not be waited for.
-        while not node.view().term:
-            described = await peers.describe()
-            for peer in filter(None, described):
-                bootstrap.check_peer(self._identity, peer)
-            if bootstrap.is_complete(0, described):
-                break
-            await _pause()
-        node.allow_campaigns(allowed=True)
-        while True:
-            await probes.show(self.view(), ending=self._ending)
-            await asyncio.sleep(SHOW_SECONDS)
-
-
-def _secret(path: Path) -> str:
-    try:
-        secret = path.read_text().strip()
-    except OSError as error:
-        raise Exit(2, f"a key cannot be read: {error}") from error
-    if not secret:
-        raise Exit(2, f"the key {path} is empty")
-    return secret
-
-
-async def _pause() -> None:
-    """Wait before peers are asked again: they have no way to say that they changed."""
-    await asyncio.sleep(POLL_SECONDS)
-
-
-def _serve_metrics(listen: str, collector: NodeCollector, faults: Faults) -> None:
-    try:
-        metrics.serve(listen, registry(collector), lambda: faults.count)
-    except OSError as error:
-        raise AddressTaken(f"cannot listen on {listen}: is the port taken? ({error})") from error
-
-
-def _on_signals(stop: Callable[[], None]) -> None:
-    running = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        running.add_signal_handler(number, stop)
-
-
-@contextlib.contextmanager
-def _locked(folder: Path, seconds_max: float) -> Iterator[None]:
+@contextlib.asynccontextmanager
+async def _locked(folder: Path, seconds_max: float) -> AsyncIterator[None]:
     """Hold the data directory, so that no other process uses it; wait for it so long."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = (folder / "lock").open("w")
-    except OSError as error:
-        raise Exit(3, f"the data directory {folder} cannot be written: {error}") from error
-    with lock:
+    with _lock_of(folder) as lock:
         deadline = time.monotonic() + seconds_max
         is_waiting = False
         while not _is_free(lock):
@@ -352,8 +45,16 @@ def _locked(folder: Path, seconds_max: float) -> Iterator[None]:
             if not is_waiting:
                 is_waiting = True
                 _log.info("waits_for_data_directory", folder=str(folder), seconds_max=seconds_max)
-            time.sleep(LOCK_POLL_SECONDS)
+            await asyncio.sleep(LOCK_POLL_SECONDS)
         yield
+
+
+def _lock_of(folder: Path) -> TextIO:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return (folder / "lock").open("w")
+    except OSError as error:
+        raise Exit(3, f"the data directory {folder} cannot be written: {error}") from error
 
 
 def _is_free(lock: TextIO) -> bool:
@@ -365,37 +66,26 @@ def _is_free(lock: TextIO) -> bool:
     return True
 
 
-def main() -> int:  # noqa: PLR0911 - an exit status each
+async def _run(config: Config) -> None:
+    """Run the member, alone in its data directory; raise Exit."""
+    try:
+        async with _locked(config.data_dir, config.node_lock_seconds):
+            await Member(config).run()
+    except (LogDamaged, LogForeign, DatabaseError) as error:
+        raise Exit(4, str(error)) from error
+    except bootstrap.BootstrapRefused as error:
+        raise Exit(5, str(error)) from error
+    except Halted as error:
+        _log.error("halted", reason=str(error))
+        raise Exit(70, "") from error
+
+
+def main() -> int:
     """Run the member; return the exit status."""
     # Until the loop has handlers of its own: process 1 of a container ignores what it has none for.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
-    try:
-        config = Config()  # type: ignore[call-arg]  # from the environment
-    except ValidationError as error:
-        sys.stderr.write(refusals("inventory-node", error))
-        return 2
-    logs.configure(config.node_name, config.log_level, config.log_format)
-    try:
-        with _locked(config.data_dir, config.node_lock_seconds):
-            uvloop.run(Member(config).run())
-    except Exit as end:
-        if end.status:
-            sys.stderr.write(f"inventory-node: {end}\n")
-        return end.status
-    except (LogDamaged, LogForeign, DatabaseError) as error:
-        sys.stderr.write(f"inventory-node: {error}\n")
-        return 4
-    except AddressTaken as error:
-        sys.stderr.write(f"inventory-node: {error}\n")
-        return 6
-    except bootstrap.BootstrapRefused as error:
-        sys.stderr.write(f"inventory-node: {error}\n")
-        return 5
-    except Halted as error:
-        _log.error("halted", reason=str(error))
-        return 70
-    return 0
+    return process.run("inventory-node", Config, _run, lambda config: config.node_name)  # type: ignore[arg-type]  # from the environment
 
 
 if __name__ == "__main__":

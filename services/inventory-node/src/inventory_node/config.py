@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
-from wire.settings import Address, Members, OptionalAddress, ServiceSettings, by_name
+from service.settings import Address, Members, OptionalAddress, ServiceSettings, by_name
 
 from inventory_node.runtime.failpoints import Failpoints
 from inventory_node.wal.format import SECTOR_BYTES

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from wire.settings import Address, OptionalAddress, ServiceSettings
+from service.settings import Address, OptionalAddress, ServiceSettings
 
 
 class Config(ServiceSettings):

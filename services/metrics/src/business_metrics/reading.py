@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 import structlog
 from inventory_client import Inventory, InventoryError, InventoryStats, Status, Unauthenticated
+from service.process import SecretUnusable, secret_in
 
 USERNAME = "metrics"
 CALL_SECONDS_MAX = 2.0  # with the login and both calls, well below Prometheus' default of 10 s
@@ -32,21 +33,6 @@ class Reading:
 
     status: Answer[Status]
     stats: Answer[InventoryStats]
-
-
-class KeyUnusable(Exception):  # noqa: N818 - what is the case
-    """The key file holds no key; the message says why."""
-
-
-def key_of(path: Path) -> str:
-    """Return the key in a file; raise KeyUnusable."""
-    try:
-        key = path.read_text().strip()
-    except OSError as error:
-        raise KeyUnusable(f"the key cannot be read: {error}") from error
-    if not key:
-        raise KeyUnusable(f"the key {path} is empty")
-    return key
 
 
 class Reader:
@@ -75,7 +61,7 @@ class Reader:
         value = None
         try:
             value = self._as_metrics(call)
-        except (InventoryError, KeyUnusable) as error:
+        except (InventoryError, SecretUnusable) as error:
             _log.warning("not read", what=what, why=str(error))
         return Answer(value, time.monotonic() - began)
 
@@ -85,5 +71,5 @@ class Reader:
                 return call()
             except Unauthenticated:  # the token expired, or the password was set anew
                 _log.info("logs in again")
-        self._inventory.login(USERNAME, key_of(self._key_file))
+        self._inventory.login(USERNAME, secret_in(self._key_file))
         return call()

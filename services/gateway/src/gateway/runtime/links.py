@@ -13,9 +13,9 @@ from typing import TypeAlias
 import grpc.aio
 import structlog
 from inventory.raft.v1 import forward_pb2, forward_pb2_grpc, membership_pb2, membership_pb2_grpc
+from service.tasks import until_first
 from wire.channels import RELAY_KEY, authorization, straight_channel
 from wire.outbox import Outbox
-from wire.tasks import until_first
 
 from gateway.router import Router
 

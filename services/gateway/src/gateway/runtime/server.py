@@ -7,9 +7,10 @@ gateway reaches a leader. Linearizable reads go to the leader as writes do, so b
 import asyncio
 
 from grpc_health.v1 import health
-from wire import reflection
-from wire.faults import Faults, serving
-from wire.probes import Probes
+from service import reflection
+from service.faults import Faults, serving
+from service.probes import Probes
+from service.process import listen_on
 
 from gateway.router import Router
 from gateway.runtime.api import ASSISTANT, AUTH, CLUSTER, INVENTORY, Api
@@ -24,10 +25,6 @@ WORKS = ("reads", "writes")
 LOOK_SECONDS = 0.1
 
 
-class AddressTaken(Exception):  # noqa: N818 - what is the case
-    """An address cannot be listened on."""
-
-
 class Server:
     """Listens from its making on, serves from `start` on."""
 
@@ -39,7 +36,7 @@ class Server:
         faults: Faults,
         leave_seconds: float = 0,
     ) -> None:
-        """Listen on host:port; raise AddressTaken. `leave_seconds`: see `serve_until`."""
+        """Listen on host:port; raise AddressInUse. `leave_seconds`: see `serve_until`."""
         age = ("grpc.max_connection_age_ms", CONNECTION_SECONDS * 1_000)
         self._server = serving(faults, (age,))
         self._leave_seconds = leave_seconds
@@ -47,12 +44,7 @@ class Server:
         self._server.add_generic_rpc_handlers((*api.handlers(), assistant.handler()))
         self._probes = Probes(self._server, SERVICES)
         reflection.enable(self._server, (*SERVICES, health.SERVICE_NAME))
-        try:
-            self._server.add_insecure_port(listen)
-        except RuntimeError as error:
-            raise AddressTaken(
-                f"cannot listen on {listen}: is the port taken? ({error})"
-            ) from error
+        listen_on(self._server, listen)
 
     async def start(self) -> None:
         """Serve."""

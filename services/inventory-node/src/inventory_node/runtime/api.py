@@ -20,9 +20,9 @@ from inventory.raft.v1 import (
 )
 from inventory.v1 import cluster_pb2
 from raft.messages import SnapshotMeta
+from service.tasks import until_first
 from wire.channels import accept, bearer, relay_target
 from wire.outbox import BROKEN
-from wire.tasks import until_first
 
 from inventory_node.codec import (
     CodecError,

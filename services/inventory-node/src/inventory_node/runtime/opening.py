@@ -14,6 +14,7 @@ from queue import SimpleQueue
 import structlog
 from inventory.raft.v1 import membership_pb2
 from raft.messages import Configuration, EntryKind
+from service.process import Exit
 
 from inventory_node.codec import decode_configuration
 from inventory_node.core import events
@@ -36,15 +37,6 @@ TAKING_PART = (membership_pb2.STANDING_LEARNER, membership_pb2.STANDING_VOTER)
 STATES = ("state-*", "partial-*")  # `partial-*` is what a crash left of a snapshot's installation
 
 _log = structlog.get_logger()
-
-
-class Exit(Exception):  # noqa: N818 - the end, with a status
-    """Ends the process with one clear line."""
-
-    def __init__(self, status: int, message: str) -> None:
-        """Carry the exit status."""
-        super().__init__(message)
-        self.status = status
 
 
 class Opening:

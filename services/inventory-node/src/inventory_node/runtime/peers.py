@@ -22,9 +22,9 @@ from inventory.raft.v1 import (
     peer_pb2_grpc,
 )
 from raft.messages import Heartbeat
+from service.tasks import until_first
 from wire.channels import authorization, is_accepted, straight_channel
 from wire.outbox import BROKEN, Outbox
-from wire.tasks import until_first
 
 from inventory_node.codec import add_to_frame, encode_configuration
 from inventory_node.core import events

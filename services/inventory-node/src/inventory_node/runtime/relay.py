@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 import grpc
 import grpc.aio
 from inventory.raft.v1 import forward_pb2, forward_pb2_grpc
+from service.tasks import until_first
 from wire.channels import authorization, straight_channel
 from wire.outbox import BROKEN
-from wire.tasks import until_first
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 RequestTable: TypeAlias = AsyncIterator[forward_pb2.ForwardRequest]

@@ -10,11 +10,11 @@ import grpc
 import grpc.aio
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
+from service.faults import Faults, serving
 from structlog.testing import capture_logs
 from wire import errors
 from wire.channels import abort, status_of, straight_channel
 from wire.errors import Reason, details_of, reason_of
-from wire.faults import Faults, serving
 
 ROOT = Path(__file__).resolve().parents[3]
 SECRET = "int too big to convert"  # noqa: S105 - what nobody outside may read

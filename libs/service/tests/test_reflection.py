@@ -12,9 +12,9 @@ from grpc_reflection.v1alpha.reflection_pb2 import (
     ServerReflectionResponse,
 )
 from inventory.v1 import inventory_pb2
-from wire import reflection
+from service import reflection
+from service.faults import Faults, serving
 from wire.channels import straight_channel
-from wire.faults import Faults, serving
 
 SERVICE = inventory_pb2.DESCRIPTOR.services_by_name["InventoryService"].full_name
 NOT_FOUND = grpc.StatusCode.NOT_FOUND.value[0]

@@ -6,6 +6,8 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
+from service.process import AddressInUse
+
 
 class InternalErrors(Collector):
     """The one metric that every process has: what no handler expected."""
@@ -24,7 +26,12 @@ class InternalErrors(Collector):
 
 
 def serve(listen: str, registry: CollectorRegistry, internal_errors: Callable[[], int]) -> None:
-    """Serve /metrics on host:port; raises OSError when the port is taken."""
+    """Serve /metrics on host:port; raise AddressInUse. An empty address serves nothing."""
     registry.register(InternalErrors(internal_errors))
+    if not listen:
+        return
     host, _, port = listen.rpartition(":")
-    start_http_server(int(port), addr=host, registry=registry)
+    try:
+        start_http_server(int(port), addr=host, registry=registry)
+    except OSError as error:
+        raise AddressInUse(listen, error.strerror) from error

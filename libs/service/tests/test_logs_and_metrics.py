@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 from chaos.ports import free_port
 from prometheus_client import CollectorRegistry, Gauge
-from telemetry import metrics
+from service import metrics
 
 
 @pytest.mark.slow
@@ -16,7 +16,7 @@ def test_a_log_line_is_json_with_its_service() -> None:
     """Time, level, service, event and what was added; below the level nothing is written."""
     program = (
         "import structlog\n"
-        "from telemetry import logs\n"
+        "from service import logs\n"
         "logs.configure('tester', 'info', 'json')\n"
         "structlog.get_logger().debug('quiet')\n"
         "structlog.get_logger().info('happened', where='here')\n"
@@ -37,7 +37,7 @@ def test_a_line_that_cannot_be_written_is_lost_and_nothing_with_it() -> None:
     """The disk that holds the log is full; the service goes on."""
     program = (
         "import structlog\n"
-        "from telemetry import logs\n"
+        "from service import logs\n"
         "logs.configure('tester', 'info', 'json')\n"
         "for _ in range(1_000):\n"
         "    structlog.get_logger().info('happened', where='x' * 1_000)\n"

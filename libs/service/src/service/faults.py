@@ -17,7 +17,6 @@ import grpc.aio
 import structlog
 from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
-
 from wire import errors
 from wire.channels import SERVER_OPTIONS, abort
 

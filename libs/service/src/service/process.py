@@ -1,0 +1,109 @@
+"""A process from its settings to its exit status."""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import grpc.aio
+import uvloop
+from pydantic import ValidationError
+
+from service import logs
+from service.settings import ServiceSettings, refusals
+
+EXIT_SETTINGS = 2
+EXIT_ADDRESS = 6
+
+Settings = TypeVar("Settings", bound=ServiceSettings)
+
+
+class Exit(Exception):  # noqa: N818 - the end, with a status
+    """Ends the process with a status, and with one clear line unless the message is empty."""
+
+    def __init__(self, status: int, message: str) -> None:
+        """Carry the exit status."""
+        super().__init__(message)
+        self.status = status
+
+
+class SecretUnusable(Exit):
+    """The file of a secret cannot be read, or is empty."""
+
+    def __init__(self, message: str) -> None:
+        """Say which."""
+        super().__init__(EXIT_SETTINGS, message)
+
+
+class AddressInUse(Exit):
+    """An address cannot be listened on."""
+
+    def __init__(self, listen: str, reason: object) -> None:
+        """Say which, and why."""
+        super().__init__(EXIT_ADDRESS, f"cannot listen on {listen}: {reason}")
+
+
+def run(
+    service: str,
+    settings: Callable[[], Settings],
+    work: Callable[[Settings], Coroutine[Any, Any, None]],
+    name_of: Callable[[Settings], str] | None = None,
+) -> int:
+    """Run a process until its work ends; return the exit status.
+
+    0: the work ended. EXIT_SETTINGS: the environment holds nonsense. Else: the status of `Exit`.
+    `name_of` says what the log calls the process; absent: `service`.
+    """
+    try:
+        config = settings()
+    except ValidationError as error:
+        sys.stderr.write(refusals(service, error))
+        return EXIT_SETTINGS
+    logs.configure(name_of(config) if name_of else service, config.log_level, config.log_format)
+    try:
+        uvloop.run(work(config))
+    except Exit as end:
+        if str(end):
+            sys.stderr.write(f"{service}: {end}\n")
+        return end.status
+    return 0
+
+
+def secret_in(path: Path) -> str:
+    """Return the secret that a file holds; raise SecretUnusable."""
+    try:
+        secret = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SecretUnusable(f"a key cannot be read: {path}: {error}") from error
+    if not secret:
+        raise SecretUnusable(f"the key {path} is empty")
+    return secret
+
+
+def listen_on(server: grpc.aio.Server, listen: str) -> None:
+    """Let a server listen on host:port; raise AddressInUse.
+
+    The address is tried first: gRPC's C-core would write lines of its own on stderr.
+    """
+    host, _, port = listen.rpartition(":")
+    try:
+        found = socket.getaddrinfo(host.strip("[]") or None, int(port), type=socket.SOCK_STREAM)
+        family, kind, protocol, _, address = found[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+        server.add_insecure_port(listen)
+    except OSError as error:
+        raise AddressInUse(listen, error.strerror) from error
+    except RuntimeError as error:
+        raise AddressInUse(listen, f"is the port taken? ({error})") from error
+
+
+def on_stop(stop: Callable[[], None]) -> None:
+    """Call `stop` at SIGTERM and SIGINT, on the running loop."""
+    running = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        running.add_signal_handler(number, stop)
