@@ -97,7 +97,7 @@ def test_a_narrow_terminal_loses_addresses_before_names(
 ) -> None:
     """The names of Kubernetes are told apart at 80 columns; who is silent has dashes."""
     names = ("inventory-node-0", "inventory-node-1", "inventory-node-2")
-    run(monkeypatch, status(*names), "get_status", "status")
+    run(monkeypatch, status(*names), "status", "status")
     assert shown(screen) == [
         "member            role         standing  term     commit    applied   pid",
         "inventory-node-0  leader       voter       12  1,234,567  1,234,567  4711",
@@ -109,7 +109,7 @@ def test_a_narrow_terminal_loses_addresses_before_names(
 def test_a_name_never_shrinks(screen: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even where it alone is as wide as the terminal."""
     names = tuple(f"inventory-in-a-very-long-release-name-node-{place}" for place in range(3))
-    run(monkeypatch, status(*names), "get_status", "status")
+    run(monkeypatch, status(*names), "status", "status")
     for name in names:
         assert any(line.startswith(name) for line in shown(screen))
 
@@ -179,7 +179,7 @@ def test_orders_name_their_items(
 
     monkeypatch.setattr(Inventory, "item", get_item)
     monkeypatch.setattr(Inventory, "orders", lambda _: iter(orders()))
-    run(monkeypatch, orders()[0], "get_order", *arguments)
+    run(monkeypatch, orders()[0], "order", *arguments)
     assert line in shown(screen)
 
 

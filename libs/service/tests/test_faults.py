@@ -259,7 +259,7 @@ def test_the_trouble_of_a_call_inside_is_a_fault() -> None:
 
 
 HOMES = {
-    "server": "libs/wire/src/wire/faults.py",
+    "server": "libs/service/src/service/faults.py",
     "insecure_channel": "libs/wire/src/wire/channels.py",
     "secure_channel": "libs/wire/src/wire/channels.py",
 }

@@ -256,7 +256,7 @@ def test_a_refusal_by_a_rule_is_an_outcome_that_is_kept() -> None:
 def test_before_the_first_command_there_is_nobody_to_command() -> None:
     """An entry that comes first by mistake changes nothing."""
     hand = Hand()
-    assert refused(hand.mutate(CUSTOMER, order("a"))) is Reason.TOKEN_INVALID
+    assert refused(hand.mutate(CUSTOMER, order("a"))) is Reason.NOT_INITIALIZED
     assert isinstance(hand.machine, Machine)
     assert not hand.machine.initialized
 

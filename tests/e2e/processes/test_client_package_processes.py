@@ -23,7 +23,7 @@ LISTING = (
     "import sys; sys.path.append(sys.argv[1]); import inventory_client; "
     "print(*{name.partition('.')[0] for name in sys.modules} - sys.stdlib_module_names)"
 )
-NAMED = {"google", "grpc", "inventory", "inventory_client", "uuid_utils", "wire"}
+NAMED = {"google", "grpc", "inventory", "inventory_client", "iso4217", "uuid_utils", "wire"}
 OF_GRPC = {"typing_extensions", "cython_runtime"}
 
 
