@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 import pytest
 from assistant.api import predict
-from assistant.calls import Shop
+from assistant.calls import InventoryReader
 from inventory.v1 import assistant_pb2, inventory_pb2, inventory_pb2_grpc
 from wire import errors
 from wire.channels import abort, authorization, bearer
@@ -188,7 +188,7 @@ class Asker:
 
         async def work() -> assistant_pb2.GetPredictionResponse:
             stub = inventory_pb2_grpc.InventoryServiceStub(self._channels[catalogue])
-            return await predict(question, Shop(stub, authorization(role)))
+            return await predict(question, InventoryReader(stub, authorization(role)))
 
         return asyncio.run_coroutine_threadsafe(work(), self._loop).result(timeout=20)
 

@@ -5,7 +5,7 @@ A question passes stages, one file each, and every stage can be read and tested 
 1. `normalise`: one spelling for what means the same.
 2. `literals`: numbers, amounts and quoted names, as integers and text.
 3. `intent`: which kind of question it is, by its words: a typed `query`.
-4. `accounting`: whether every word of the question is in the query; else it is not understood.
+4. `coverage`: whether every word of the question is in the query; else it is not understood.
 5. `entities`: which item is meant, by id or by name in the catalogue; asks back if several could.
 6. `calls`: the query's calls to the inventory, with the caller's own token.
 7. `rendering`: text, rows, and the query as it was understood.

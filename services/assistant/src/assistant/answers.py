@@ -4,7 +4,7 @@ from typing import assert_never
 
 from inventory.v1 import inventory_pb2
 
-from assistant.calls import Shop
+from assistant.calls import InventoryReader
 from assistant.entities import Foreign, spellings
 from assistant.query import (
     CountItems,
@@ -33,54 +33,54 @@ WEEK_DAYS = 7
 MONTH_DAYS = 30
 
 
-async def answer(query: Query, shop: Shop) -> Rendered:  # noqa: C901, PLR0911 - an arm a kind
+async def answer(query: Query, reader: InventoryReader) -> Rendered:  # noqa: C901, PLR0911 - an arm a kind
     """Answer a query."""
     match query:
         case ListItems():
-            return await _list(query, shop)
+            return await _list(query, reader)
         case CountItems():
-            return await _count(shop)
+            return await _count(reader)
         case ShowItem():
-            return await _show(query, shop)
+            return await _show(query, reader)
         case Forecast():
-            return await _forecast(query, shop)
+            return await _forecast(query, reader)
         case Overview():
-            return await _overview(shop)
+            return await _overview(reader)
         case LowStock():
-            return await _low(query, shop)
+            return await _low(query, reader)
         case Restock():
-            return await _restock(shop)
+            return await _restock(reader)
         case Sales():
-            return await _sales(query, shop)
+            return await _sales(query, reader)
         case Profit():
-            return await _profit(query, shop)
+            return await _profit(query, reader)
         case Suggest():
-            return await _suggest(query, shop)
+            return await _suggest(query, reader)
         case Help():
             return Rendered(examples())
         case _:
             assert_never(query)
 
 
-async def _list(query: ListItems, shop: Shop) -> Rendered:
-    currency, digits = await shop.currency(), await shop.digits()
+async def _list(query: ListItems, reader: InventoryReader) -> Rendered:
+    currency, digits = await reader.currency(), await reader.digits()
     wanted = inventory_pb2.ItemFilter(
         name_contains=query.name, quantity_min=query.quantity_min, quantity_max=query.quantity_max
     )
     if query.price_min is not None:
         minor = query.price_min.minor(currency, digits) + query.above
-        wanted.price_min.CopyFrom(await shop.money(minor))
+        wanted.price_min.CopyFrom(await reader.money(minor))
     if query.price_max is not None:
         minor = query.price_max.minor(currency, digits) - query.below
         if minor < 0:
             return Rendered("No item fits.")
-        wanted.price_max.CopyFrom(await shop.money(minor))
+        wanted.price_max.CopyFrom(await reader.money(minor))
     found: list[inventory_pb2.Item] = []
     for spelling in spellings(query.name):
         wanted.name_contains = spelling
-        found = found or await shop.items(wanted, query.order_by, query.limit)
+        found = found or await reader.items(wanted, query.order_by, query.limit)
     if not found and query.name:
-        await _check_name(query.name, shop)
+        await _check_name(query.name, reader)
     if not found:
         return Rendered("No item fits.")
     if len(found) > query.limit:
@@ -94,24 +94,24 @@ async def _list(query: ListItems, shop: Shop) -> Rendered:
     return items(found, f"{plural(len(found), 'item')}.")
 
 
-async def _check_name(name: str, shop: Shop) -> None:
+async def _check_name(name: str, reader: InventoryReader) -> None:
     """Raise Foreign for words that stand in no item's name: they may mean anything."""
     for spelling in spellings(name):
-        if await shop.items(inventory_pb2.ItemFilter(name_contains=spelling), limit=1):
+        if await reader.items(inventory_pb2.ItemFilter(name_contains=spelling), limit=1):
             return
     raise Foreign(name)
 
 
-async def _count(shop: Shop) -> Rendered:
-    found = await shop.items(limit=COUNTED_MAX)
+async def _count(reader: InventoryReader) -> Rendered:
+    found = await reader.items(limit=COUNTED_MAX)
     if len(found) > COUNTED_MAX:
         return Rendered(f"There are more than {plural(COUNTED_MAX, 'item')}.")
     verb = "is" if len(found) == 1 else "are"
     return Rendered(f"There {verb} {plural(len(found), 'item')}.")
 
 
-async def _show(query: ShowItem, shop: Shop) -> Rendered:
-    item = await shop.item(query.item)
+async def _show(query: ShowItem, reader: InventoryReader) -> Rendered:
+    item = await reader.item(query.item)
     gone = " It is deleted." if item.HasField("delete_time") else ""
     if query.what == "price":
         return items([item], f"{item.name} costs {amount(item.price)}.{gone}")
@@ -132,9 +132,9 @@ def days_left(stats: inventory_pb2.ItemStats) -> tuple[int, str] | None:
     return None
 
 
-async def _forecast(query: Forecast, shop: Shop) -> Rendered:
-    item = await shop.item(query.item)
-    stats = await shop.stats(item.id)
+async def _forecast(query: Forecast, reader: InventoryReader) -> Rendered:
+    item = await reader.item(query.item)
+    stats = await reader.stats(item.id)
     if not stats.quantity:
         return Rendered(f"{item.name} is out of stock already.")
     left = days_left(stats)
@@ -150,8 +150,8 @@ async def _forecast(query: Forecast, shop: Shop) -> Rendered:
     )
 
 
-async def _overview(shop: Shop) -> Rendered:
-    totals = await shop.totals(LOW)
+async def _overview(reader: InventoryReader) -> Rendered:
+    totals = await reader.totals(LOW)
     rows = (
         ("items", f"{totals.item_count:,}"),
         ("units on hand", f"{totals.total_quantity:,}"),
@@ -166,10 +166,10 @@ async def _overview(shop: Shop) -> Rendered:
     return Rendered(text, ("what", "value"), rows)
 
 
-async def _low(query: LowStock, shop: Shop) -> Rendered:
+async def _low(query: LowStock, reader: InventoryReader) -> Rendered:
     least = 0 if query.kind in ("out", "critical") else 1
     wanted = inventory_pb2.ItemFilter(quantity_min=least, quantity_max=query.threshold)
-    found = await shop.items(wanted, "quantity", SHOWN_MAX)
+    found = await reader.items(wanted, "quantity", SHOWN_MAX)
     what = {
         "low": f"low on stock ({query.threshold} or fewer)",
         "critical": f"critical ({query.threshold} or fewer, or none)",
@@ -184,12 +184,12 @@ async def _low(query: LowStock, shop: Shop) -> Rendered:
     return items(found, f"{plural(len(found), 'item')} {verb} {what}.")
 
 
-async def _restock(shop: Shop) -> Rendered:
+async def _restock(reader: InventoryReader) -> Rendered:
     wanted = inventory_pb2.ItemFilter(quantity_max=LOW)
     rows = []
-    found = await shop.items(wanted, "quantity", RESTOCKED_MAX)
+    found = await reader.items(wanted, "quantity", RESTOCKED_MAX)
     for item in found[:RESTOCKED_MAX]:
-        stats = await shop.stats(item.id)
+        stats = await reader.stats(item.id)
         month = stats.units_sold_last_30_days
         suggested = max(month * COVER_DAYS // MONTH_DAYS, RESTOCK_MIN) - item.quantity
         rows.append((str(item.id), item.name, f"{item.quantity:,}", f"{suggested:,}"))
@@ -200,17 +200,17 @@ async def _restock(shop: Shop) -> Rendered:
     return Rendered(text, ("id", "name", "on hand", "suggested"), tuple(rows))
 
 
-async def _sales(query: Sales, shop: Shop) -> Rendered:
+async def _sales(query: Sales, reader: InventoryReader) -> Rendered:
     if query.item is not None:
-        item = await shop.item(query.item)
-        stats = await shop.stats(item.id)
+        item = await reader.item(query.item)
+        stats = await reader.stats(item.id)
         return Rendered(
             f"{item.name}: {plural(stats.units_sold, 'unit')} sold in "
             f"{plural(stats.order_count, 'order')}, revenue {amount(stats.revenue)}."
         )
     order = "units_sold" if query.worst else "units_sold desc"
-    found = await shop.all_stats(order, query.limit)
-    totals = await shop.totals(LOW)
+    found = await reader.all_stats(order, query.limit)
+    totals = await reader.totals(LOW)
     rows = tuple(
         (str(one.item_id), one.item_name, f"{one.units_sold:,}", amount(one.revenue))
         for one in found
@@ -219,20 +219,20 @@ async def _sales(query: Sales, shop: Shop) -> Rendered:
     return Rendered(text, ("id", "name", "units sold", "revenue"), rows)
 
 
-async def _profit(query: Profit, shop: Shop) -> Rendered:
+async def _profit(query: Profit, reader: InventoryReader) -> Rendered:
     unknown = "Profit is not known: costs are not recorded here."
     if query.item is not None:
-        item = await shop.item(query.item)
-        stats = await shop.stats(item.id)
+        item = await reader.item(query.item)
+        stats = await reader.stats(item.id)
         return Rendered(f"{unknown} The revenue of {item.name} is {amount(stats.revenue)}.")
-    totals = await shop.totals(LOW)
+    totals = await reader.totals(LOW)
     return Rendered(f"{unknown} The revenue is {amount(totals.revenue)}.")
 
 
-async def _suggest(query: Suggest, shop: Shop) -> Rendered:
+async def _suggest(query: Suggest, reader: InventoryReader) -> Rendered:
     if query.kind == "popular":
         best = [
-            one for one in await shop.all_stats("units_sold desc", query.limit) if one.units_sold
+            one for one in await reader.all_stats("units_sold desc", query.limit) if one.units_sold
         ]
         if not best:
             return Rendered("Nothing has been sold yet, so nothing is popular.")
@@ -240,7 +240,7 @@ async def _suggest(query: Suggest, shop: Shop) -> Rendered:
         return Rendered("The most popular items.", ("id", "name", "units sold"), rows)
     available = inventory_pb2.ItemFilter(quantity_min=1)
     order = {"cheap": "price", "expensive": "price desc", "any": "quantity desc"}[query.kind]
-    found = (await shop.items(available, order, query.limit))[: query.limit]
+    found = (await reader.items(available, order, query.limit))[: query.limit]
     if not found:
         return Rendered("Nothing is in stock at the moment.")
     text = {

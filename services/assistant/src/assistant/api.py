@@ -11,7 +11,7 @@ from wire import bounds, errors
 from wire.channels import abort, status_of
 
 from assistant.answers import answer
-from assistant.calls import Shop
+from assistant.calls import InventoryReader
 from assistant.entities import Foreign, Unresolved
 from assistant.intent import NotUnderstood, understand
 from assistant.literals import LiteralError
@@ -56,7 +56,7 @@ class AssistantApi(assistant_pb2_grpc.AssistantServiceServicer):
             if key == "authorization"
         ]
         try:
-            return await predict(request.question, Shop(self._stub, metadata))
+            return await predict(request.question, InventoryReader(self._stub, metadata))
         except grpc.aio.AioRpcError as error:
             status = status_of(error)
             if status is not None:
@@ -74,7 +74,7 @@ def of_a_question(status: status_pb2.Status) -> status_pb2.Status:
     return errors.not_read(reachable=reachable, is_stale_ok=False, may_be_stale=False)
 
 
-async def predict(question: str, shop: Shop) -> assistant_pb2.GetPredictionResponse:
+async def predict(question: str, reader: InventoryReader) -> assistant_pb2.GetPredictionResponse:
     """Pass a question through all stages."""
     try:
         query = understand(normalise(question))
@@ -85,7 +85,7 @@ async def predict(question: str, shop: Shop) -> assistant_pb2.GetPredictionRespo
         return not_understood(query.words).response("", 0, understood=False)
     understood = describe(query)
     try:
-        rendered = await answer(query, shop)
+        rendered = await answer(query, reader)
     except Foreign as foreign:
         return not_understood([foreign.words]).response("", 0, understood=False)
     except Unresolved as unresolved:
@@ -98,4 +98,4 @@ async def predict(question: str, shop: Shop) -> assistant_pb2.GetPredictionRespo
         rendered = Rendered(
             "Sales and totals are for producers and admins; ask about items and prices instead."
         )
-    return rendered.response(understood, shop.revision)
+    return rendered.response(understood, reader.revision)

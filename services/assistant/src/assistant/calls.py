@@ -17,7 +17,7 @@ CATALOGUE_MAX = 1_000  # searched for typing errors
 TIMEOUT_SECONDS = 4
 
 
-class Shop:
+class InventoryReader:
     """The inventory as one caller sees it, during one question."""
 
     def __init__(

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from assistant.accounting import unaccounted
+from assistant.coverage import unaccounted
 from assistant.literals import AMOUNT, Amount, amounts, quoted, whole
 from assistant.query import (
     CountItems,

@@ -6,5 +6,6 @@ The rooms, from the bottom; imports go down only:
 - `machine`: the replicated state, pure. `wal`: the log on disk, a planner of disk operations.
 - `core`: one member. Events go in, and effects leave through the ports; nothing in it waits.
 - `runtime`: asyncio, threads, SQLite and gRPC behind the ports.
-- `__main__` wires a member, and lists the exit statuses; `config` has the settings.
+- `config` has the settings. `member` wires one member from its first byte to its last.
+- `__main__` runs it alone in its data directory, and lists the exit statuses.
 """

@@ -23,7 +23,7 @@ from service.process import Exit
 from inventory_node.config import Config
 from inventory_node.core.membership import bootstrap
 from inventory_node.core.settings import Halted
-from inventory_node.runtime.member import Member
+from inventory_node.member import Member
 from inventory_node.runtime.sqlite import DatabaseError
 from inventory_node.wal import LogDamaged, LogForeign
 
