@@ -2,7 +2,7 @@
 
 README.md is its values by values.schema.json, with the defaults of values.yaml. `files` has copies
 of the alerts and dashboards of deploy/monitoring: a chart holds no file of another folder, and Helm
-warns of a link to one.
+warns of a link to one. `_currencies.tpl` lists the currencies that an inventory can be kept in.
 """
 
 import argparse
@@ -13,11 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from wire.money import CURRENCIES
 
 ROOT = Path(__file__).resolve().parents[1]
 CHART = ROOT / "deploy" / "helm" / "inventory"
 MONITORING = ROOT / "deploy" / "monitoring"
 HEADER = "<!-- Made from values.schema.json and values.yaml by tools/render_chart.py. -->\n"
+CURRENCY_TEMPLATE = """\
+{{{{- /* Made by tools/render_chart.py: the currencies of ISO 4217 that have a minor unit. */ -}}}}
+{{{{- define "inventory.currencies" -}}}}
+{codes}
+{{{{- end }}}}
+"""
 INTRODUCTION = """\
 The chart installs it on Kubernetes {kubernetes}: members as a StatefulSet, gateways and all else as
 Deployments. The image is published nowhere: build it, push it to a registry of yours, and name it.
@@ -76,7 +83,11 @@ def _table(rows: Iterator[tuple[str, object, str]]) -> list[str]:
 
 def files() -> dict[Path, str]:
     """Return the content of every file that is made."""
-    made = {CHART / "README.md": readme()}
+    currencies = CURRENCY_TEMPLATE.format(codes="|".join(CURRENCIES))
+    made = {
+        CHART / "README.md": readme(),
+        CHART / "templates" / "_currencies.tpl": currencies,
+    }
     for path in (MONITORING / "rules.yaml", *sorted((MONITORING / "dashboards").glob("*.json"))):
         made[CHART / "files" / path.relative_to(MONITORING)] = path.read_text()
     return made

@@ -52,6 +52,8 @@ CASES: list[tuple[str, Any, str]] = [
     ("clusterDomain", "", OBJECTS),
     ("currency", "EURO", "take the three letters of an ISO 4217 currency"),
     ("currency", "eur", "take the three letters of an ISO 4217 currency"),
+    ("currency", "ZZZ", "take the three letters of an ISO 4217 currency"),
+    ("currency", "XAU", "take the three letters of an ISO 4217 currency that has a minor unit"),
     ("existingSecret", "Our_Keys", OBJECTS),
     ("commonLabels", {"a b": "c"}, KEYS),
     ("commonLabels", {"a": "b c"}, KEYS),

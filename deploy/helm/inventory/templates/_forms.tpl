@@ -19,8 +19,8 @@ digest:
   fits: ^sha256:[0-9a-f]{64}$
   right: take "sha256:" and 64 of 0-9 and a-f
 currency:
-  fits: ^[A-Z]{3}$
-  right: take the three letters of an ISO 4217 currency, such as EUR
+  fits: ^({{ include "inventory.currencies" . }})$
+  right: take the three letters of an ISO 4217 currency that has a minor unit, such as EUR
 block:
   fits: {{ include "inventory.blockPattern" . | quote }}
   right: take a block of addresses, such as 192.0.2.0/24 or 2001:db8::/32

@@ -14,6 +14,7 @@ _POWERS = tuple(10**digits for digits in range(NANO_DIGITS + 1))
 _DIGITS = {
     currency.code: currency.exponent for currency in Currency if currency.exponent is not None
 }
+CURRENCIES = tuple(sorted(_DIGITS))
 _DIGITS_OF_MOST = 2
 
 
