@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_type_hints
 
-from gateway.runtime.api import MUTATIONS, QUERIES, USER_QUERIES
 from generate_proto import COMMON, ROOT, SCHEMA, WELL_KNOWN, beside
 from google.protobuf import descriptor_pb2
 from google.rpc import code_pb2, status_pb2
@@ -20,7 +19,6 @@ from grpc_tools import protoc
 from inventory.v1 import auth_pb2
 from inventory_client import OutcomeForgotten
 from inventory_client.errors import error_of, may_try_again, tells_nothing
-from inventory_node.machine import users
 from wire import errors
 from wire.errors import Reason
 
@@ -30,12 +28,10 @@ END = "<!-- end -->"
 FOLDER = "inventory/v1"
 ADMINS = "admins"
 ANYBODY = "everybody who is logged in"
-# Of the calls whose roles are decided elsewhere than in the tables of `machine.users`.
+# Of the calls whose roles the option `access` does not tell.
 WHO = {
     "Login": "nobody yet",
-    "CreateUser": ADMINS,
     "SetPassword": "admins, and each user for itself",
-    "DisableUser": ADMINS,
     "GetStatus": ANYBODY,
     "Checkpoint": ADMINS,
     "Probe": "admins, and the machine user `health`",
@@ -64,18 +60,18 @@ def schema() -> descriptor_pb2.FileDescriptorSet:
         return descriptor_pb2.FileDescriptorSet.FromString(target.read_bytes())
 
 
-def who(call: str) -> str:
+def who(call: str, options: descriptor_pb2.MethodOptions) -> str:
     """Return whom a call is for."""
     if call in WHO:
         return WHO[call]
-    queries = {name: kind for name, (kind, _) in (QUERIES | USER_QUERIES).items()}
-    kind = (MUTATIONS | queries).get(call)
-    if kind is None:
-        sys.exit(f"whom is {call} for? say so in WHO")
-    roles = (users._MUTATIONS | users._QUERIES)[kind]  # noqa: SLF001 - they are the table
-    if roles == users.EVERYBODY:
-        return ANYBODY
+    # The schema was read without the extension's name, so its bytes are parsed once more.
+    known = descriptor_pb2.MethodOptions.FromString(options.SerializeToString())
+    roles = known.Extensions[auth_pb2.access].roles
+    if not roles:
+        sys.exit(f"whom is {call} for? give it the option `access`, or say so in WHO")
     names = [name for name, number in auth_pb2.Role.items() if number in roles]
+    if len(names) == len(auth_pb2.Role.items()) - 1:
+        return ANYBODY
     return ", ".join(f"{name.removeprefix('ROLE_').lower()}s" for name in names)
 
 
@@ -96,7 +92,7 @@ def calls() -> Iterator[str]:
                 has_id = any(field.name == "request_id" for field in fields)
                 said = ROLES_FIRST.sub("", comments[SERVICE_FIELD, number, METHOD_FIELD, index])
                 mark = "yes" if has_id else "-"
-                yield f"| `{method.name}` | {who(method.name)} | {mark} | {said} |"
+                yield f"| `{method.name}` | {who(method.name, method.options)} | {mark} | {said} |"
             yield ""
 
 

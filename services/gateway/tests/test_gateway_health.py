@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from chaos.ports import free_port
 from gateway.runtime import server
 from gateway.runtime.assistant import Assistant
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -17,12 +18,11 @@ if TYPE_CHECKING:
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-ADDRESS = "unix:{}/gateway"
 
 
 @pytest.mark.parametrize("name", ["reads", "writes"])
 def test_reads_and_writes_are_served_while_a_leader_is_reached(
-    name: str, tmp_path: object, monkeypatch: pytest.MonkeyPatch
+    name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not before one is, not without one, and not while this gateway drains."""
     monkeypatch.setattr(server, "LOOK_SECONDS", 0)
@@ -30,7 +30,7 @@ def test_reads_and_writes_are_served_while_a_leader_is_reached(
     api = cast("Api", SimpleNamespace(handlers=tuple))
 
     async def scenario() -> None:
-        address = ADDRESS.format(tmp_path)
+        address = f"127.0.0.1:{free_port()}"
         served = server.Server(address, api, Assistant(""), Faults())
         await served.start()
         showing = asyncio.ensure_future(served.show(cast("Router", core)))

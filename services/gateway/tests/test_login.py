@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from gateway import auth
 from gateway.auth import Passwords, Tokens
-from gateway.login_limiter import TRIES_MAX
+from gateway.login_limiter import TRIES_MAX, LoginLimiter
 from gateway.runtime.api import Api
 from gateway.runtime.driver import Refused
 from inventory.raft.v1 import forward_pb2
@@ -44,7 +44,7 @@ class Bench:
         self.passwords = Passwords(KEY)
         driver: Any = self.credentials
         nobody: Any = None
-        self.api = Api(driver, nobody, Tokens(KEY), self.passwords)
+        self.api = Api(driver, nobody, Tokens(KEY), self.passwords, LoginLimiter(), nobody)
 
     async def login(self, name: str) -> Reason | None:
         """Log in; return why not."""

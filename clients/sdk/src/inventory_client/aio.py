@@ -8,6 +8,7 @@ import uuid_utils
 from google.protobuf.field_mask_pb2 import FieldMask
 from inventory.v1 import assistant_pb2, auth_pb2, cluster_pb2, inventory_pb2
 from wire.bounds import TIMEOUT_MS_MAX
+from wire.operations import MUTATIONS
 
 from inventory_client.calls import Caller, is_token
 from inventory_client.enums import Role, Standing
@@ -37,15 +38,6 @@ _INVENTORY = "/inventory.v1.InventoryService/"
 _AUTH = "/inventory.v1.AuthService/"
 _CLUSTER = "/inventory.v1.ClusterService/"
 _ASSISTANT = "/inventory.v1.AssistantService/"
-_METHODS = {
-    "add_item": "AddItem",
-    "update_item": "UpdateItem",
-    "delete_item": "DeleteItem",
-    "adjust_stock": "AdjustStock",
-    "set_stock": "SetStock",
-    "order_item": "OrderItem",
-    "place_order": "PlaceOrder",
-}
 
 
 Paged = (
@@ -140,7 +132,7 @@ class Connection(Unpicklable):
         outcome = inventory_pb2.Outcome()
         result = getattr(outcome, kind)
         response = await self._caller.call(
-            _INVENTORY + _METHODS[kind],
+            MUTATIONS[kind].path,
             request,
             type(result),
             self._timeout,

@@ -15,11 +15,13 @@ from service.tasks import until_first
 
 from gateway.auth import Passwords, Tokens
 from gateway.config import Config
+from gateway.login_limiter import LoginLimiter
 from gateway.router import Router, Settings
 from gateway.runtime.api import Api
 from gateway.runtime.assistant import Assistant
 from gateway.runtime.driver import Driver
 from gateway.runtime.links import MemberLinks
+from gateway.runtime.members import Members
 from gateway.runtime.metrics import registry
 from gateway.runtime.server import Server
 
@@ -34,7 +36,8 @@ async def _run(config: Config) -> None:
     driver = Driver(core)
     passwords = Passwords(token_key)
     assistant = Assistant(config.gateway_assistant)
-    api = Api(driver, links, Tokens(token_key), passwords)
+    members = Members(driver, links)
+    api = Api(driver, links, Tokens(token_key), passwords, LoginLimiter(), members)
     faults = Faults()
     server = Server(config.gateway_listen, api, assistant, faults, config.gateway_leave_seconds)
     metrics.serve(config.metrics_listen, registry(core), lambda: faults.count)

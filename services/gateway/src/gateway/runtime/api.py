@@ -10,6 +10,7 @@ from inventory.raft.v1 import forward_pb2, log_pb2, raw_pb2
 from inventory.v1 import auth_pb2, cluster_pb2, inventory_pb2
 from wire import bounds, errors
 from wire.channels import abort, accept, bearer
+from wire.operations import MUTATIONS, QUERIES, Operation
 from wire.text import folded
 
 from gateway.auth import Busy, Passwords, Principal, TokenRefused, Tokens
@@ -25,28 +26,6 @@ Parsed = TypeVar("Parsed", bound=Message)
 Changing = Callable[[Parsed, Principal, int], Awaitable[cluster_pb2.ChangeMembersResponse]]
 Behavior = Callable[[bytes, Context], Awaitable[bytes]]
 
-MUTATIONS = {
-    "AddItem": "add_item",
-    "UpdateItem": "update_item",
-    "DeleteItem": "delete_item",
-    "AdjustStock": "adjust_stock",
-    "SetStock": "set_stock",
-    "OrderItem": "order_item",
-    "PlaceOrder": "place_order",
-}
-QUERIES: dict[str, tuple[str, type[Message]]] = {
-    "GetAllItems": ("get_all_items", inventory_pb2.GetAllItemsRequest),
-    "GetItem": ("get_item", inventory_pb2.GetItemRequest),
-    "GetOrder": ("get_order", inventory_pb2.GetOrderRequest),
-    "ListOrders": ("list_orders", inventory_pb2.ListOrdersRequest),
-    "GetItemStats": ("get_item_stats", inventory_pb2.GetItemStatsRequest),
-    "ListItemStats": ("list_item_stats", inventory_pb2.ListItemStatsRequest),
-    "GetInventoryStats": ("get_inventory_stats", inventory_pb2.GetInventoryStatsRequest),
-}
-USER_QUERIES: dict[str, tuple[str, type[Message]]] = {
-    "GetCurrentUser": ("get_current_user", auth_pb2.GetCurrentUserRequest),
-    "ListUsers": ("list_users", auth_pb2.ListUsersRequest),
-}
 NO_OPTIONS = inventory_pb2.ReadOptions()  # of questions that leave no choice
 INVENTORY = "inventory.v1.InventoryService"
 AUTH = "inventory.v1.AuthService"
@@ -69,23 +48,27 @@ class Api:
     - Every call ends in a response or in one refusal with its status details.
     """
 
-    def __init__(
-        self, driver: Driver, links: MemberLinks, tokens: Tokens, passwords: Passwords
+    def __init__(  # noqa: PLR0913, PLR0917 - what it can do
+        self,
+        driver: Driver,
+        links: MemberLinks,
+        tokens: Tokens,
+        passwords: Passwords,
+        logins: LoginLimiter,
+        members: Members,
     ) -> None:
         """Serve what these can do."""
         self._driver = driver
         self._links = links
         self._tokens = tokens
         self._passwords = passwords
-        self._tries = LoginLimiter()
-        self._members = Members(driver, links)
+        self._logins = logins
+        self._members = members
 
     def handlers(self) -> list[grpc.GenericRpcHandler]:
         """Return everything but the assistant, for a server."""
-        inventory = {name: _unary(self._mutation(kind)) for name, kind in MUTATIONS.items()}
-        inventory |= {name: _unary(self._query(*kind)) for name, kind in QUERIES.items()}
+        inventory, auth = self._operations(INVENTORY), self._operations(AUTH)
         inventory["Submit"] = grpc.stream_stream_rpc_method_handler(self._submit)
-        auth = {name: _unary(self._query(*kind)) for name, kind in USER_QUERIES.items()}
         auth["Login"] = _unary(self._login)
         auth["CreateUser"] = _unary(self._create_user)
         auth["SetPassword"] = _unary(self._set_password)
@@ -109,6 +92,19 @@ class Api:
             grpc.method_handlers_generic_handler(service, methods)
             for service, methods in ((INVENTORY, inventory), (AUTH, auth), (CLUSTER, cluster))
         ]
+
+    def _operations(self, service: str) -> "dict[str, grpc.RpcMethodHandler[Any, Any]]":
+        """Return the methods of a service that are mutations and queries."""
+        handlers = {
+            mutation.method: _unary(self._mutation(mutation.kind))
+            for mutation in MUTATIONS.values()
+            if mutation.service == service
+        }
+        return handlers | {
+            query.method: _unary(self._query(query))
+            for query in QUERIES.values()
+            if query.service == service
+        }
 
     def _principal(self, context: Context) -> Principal:
         """Return whom the call speaks for; raise Refused."""
@@ -138,11 +134,13 @@ class Api:
 
         return behavior
 
-    def _query(self, kind: str, message: type[Message]) -> Behavior:
+    def _query(self, operation: Operation) -> Behavior:
+        kind = operation.kind
+
         async def behavior(raw: bytes, context: Context) -> bytes:
             principal = self._principal(context)
             query = forward_pb2.Query()
-            getattr(query, kind).CopyFrom(parse(message, raw))
+            getattr(query, kind).CopyFrom(parse(operation.request, raw))
             getattr(query, kind).SetInParent()
             options = getattr(getattr(query, kind), "read_options", NO_OPTIONS)
             problem = bounds.check_query(query) or bounds.check_read_options(options)
@@ -170,7 +168,7 @@ class Api:
         if problem is not None:
             raise Refused(problem)
         name = folded(request.username)
-        if not self._tries.may_try(name, now_ms()):
+        if not self._logins.may_try(name, now_ms()):
             raise Refused(errors.overloaded())
         query = forward_pb2.Query()
         query.get_credential.folded_name = name
@@ -183,7 +181,7 @@ class Api:
         except Busy:
             raise Refused(errors.overloaded()) from None
         if not right:
-            self._tries.failed(name, now_ms())
+            self._logins.failed(name, now_ms())
             raise Refused(errors.invalid_credentials())
         user = credential.user
         token, expires = self._tokens.make(user.id, credential.epoch, user.name)

@@ -1,42 +1,22 @@
-"""Who may do what: roles and epochs, looked up in the replicated users, never in a request."""
+"""Who may do what: roles and epochs, looked up in the replicated users, never in a request.
+
+Whose roles suffice is said where a method is defined, in `proto/` (`inventory.v1.access`).
+"""
 
 from google.rpc import status_pb2
 from inventory.v1 import auth_pb2
 from wire import errors
+from wire.operations import MUTATIONS, QUERIES
 
 from inventory_node.machine.records import User
 from inventory_node.machine.state_cache import StateCache
 
-CUSTOMERS = frozenset({auth_pb2.ROLE_CUSTOMER, auth_pb2.ROLE_ADMIN})
-PRODUCERS = frozenset({auth_pb2.ROLE_PRODUCER, auth_pb2.ROLE_ADMIN})
 ADMINS = frozenset({auth_pb2.ROLE_ADMIN})
 KEEPERS = frozenset({auth_pb2.ROLE_PRODUCER, auth_pb2.ROLE_ADMIN, auth_pb2.ROLE_MACHINE})
+NOBODY = frozenset[int]()  # but the gateway itself
 HEALTH = "health"  # the machine user that probes, and may do nothing else
-EVERYBODY = frozenset(auth_pb2.Role.values()) - {auth_pb2.ROLE_UNSPECIFIED}
-
 CLUSTER = 0  # the user id of the cluster itself
 
-_MUTATIONS = {
-    "add_item": PRODUCERS,
-    "update_item": PRODUCERS,
-    "delete_item": PRODUCERS,
-    "adjust_stock": PRODUCERS,
-    "set_stock": PRODUCERS,
-    "order_item": CUSTOMERS,
-    "place_order": CUSTOMERS,
-}
-_QUERIES = {
-    "get_all_items": EVERYBODY,
-    "get_item": EVERYBODY,
-    "get_order": EVERYBODY,
-    "list_orders": EVERYBODY,
-    "get_item_stats": KEEPERS,
-    "list_item_stats": KEEPERS,
-    "get_inventory_stats": KEEPERS,
-    "get_current_user": EVERYBODY,
-    "list_users": ADMINS,
-    "get_credential": frozenset[int](),
-}
 _QUERIES_OF_HEALTH = frozenset({"get_current_user"})
 
 
@@ -72,7 +52,8 @@ def check_mutation(
     problem = check_token(user, epoch)
     if problem is not None or user is None:
         return problem
-    return None if user.role in _MUTATIONS[kind] else check_role(user, _MUTATIONS[kind])
+    roles = MUTATIONS[kind].roles
+    return None if user.role in roles else check_role(user, roles)
 
 
 def check_query(user: User | None, epoch: int, kind: str) -> status_pb2.Status | None:
@@ -82,7 +63,7 @@ def check_query(user: User | None, epoch: int, kind: str) -> status_pb2.Status |
         return problem
     if _is_health(user) and kind not in _QUERIES_OF_HEALTH:
         return errors.role_not_allowed("of health", "another user")
-    return check_role(user, _QUERIES[kind])
+    return check_role(user, QUERIES[kind].roles if kind in QUERIES else NOBODY)
 
 
 def check_administration(
