@@ -14,7 +14,7 @@ from sim.machines import (
     CUSTOMER,
     PRODUCER,
     START_MS,
-    EmptyShelf,
+    EmptyRecords,
     Hand,
     adjust,
     by,
@@ -45,7 +45,7 @@ def test_an_entry_out_of_order_is_impossible(index: int) -> None:
 
 def test_a_term_never_falls() -> None:
     """Log Matching would be broken below."""
-    machine = Machine(EmptyShelf())
+    machine = Machine(EmptyRecords())
     machine.apply(replace(entry(1, START_MS, first_state()), term=5))
     with pytest.raises(InvariantViolation, match="cannot follow"):
         machine.apply(replace(entry(2, START_MS), term=4))
@@ -131,7 +131,7 @@ class TestMemory:
     def test_an_id_that_was_never_given_is_not_looked_up(self) -> None:
         """A flood of unknown ids does not reach the database."""
 
-        class NoPoints(EmptyShelf):
+        class NoPoints(EmptyRecords):
             def item(self, _item_id: int) -> None:
                 raise LookupError("asked for an item that cannot be there")
 

@@ -20,6 +20,19 @@ What the caller owes, in order, for each `Ready`:
 7. For each peer of `snapshots`, stream a copy of the applied state, then call `snapshot_sent`. The
    peer's caller steps an `InstallSnapshot` when the last byte is verified and synced.
 
+The loop, for one member:
+
+    node = RawNode(settings, restored)
+    while True:
+        event = next_event()  # a tick, a message, a proposal, the end of a sync
+        hand_to(node, event)  # tick(), step(message), propose(payloads), persisted(mark)
+        while (ready := node.ready()) is not None:
+            send(ready.at_once)
+            write_and_sync(ready.hard_state, ready.install, ready.entries)
+            send(ready.after_sync)
+            node.persisted(ready.mark)
+            apply(ready.committed)
+
 `ready` may be called again while a sync is outstanding: a leader's appends leave before its own
 sync, and it counts itself among the holders of an entry only when `persisted` says so. `compact`
 cuts the log below what is applied and durable in the caller's own state.

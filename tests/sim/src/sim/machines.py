@@ -1,6 +1,6 @@
 """One state machine, and entries for it made by hand: no log, no consensus, no network.
 
-A `Hand` holds a machine over a shelf, numbers its entries and keeps its time, so that a test says
+A `Hand` holds a machine over records, numbers its entries and keeps its time, so that a test says
 only what is asked for and looks at what comes of it.
 """
 
@@ -23,8 +23,8 @@ STOCK = 100  # of each of the first three items
 PRICES_MINOR = (1_250, 1, 99_999)
 
 
-class EmptyShelf:
-    """A shelf with nothing on it, for a machine that is never flushed."""
+class EmptyRecords:
+    """Records of nothing, for a machine that is never flushed."""
 
     def header(self) -> Header:
         """Return what stands before the first entry."""
@@ -138,13 +138,13 @@ def read(applied: Applied) -> inventory_pb2.Outcome | status_pb2.Status:
 class Hand:
     """A machine, and the entries that it is given; `applied` keeps every outcome."""
 
-    records: Records = field(default_factory=EmptyShelf)
+    records: Records = field(default_factory=EmptyRecords)
     stamp_ms: int = START_MS
     machine: Machine = field(init=False)
     applied: list[Applied] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Begin where the shelf stands."""
+        """Begin where the database stands."""
         self.machine = Machine(self.records)
 
     def apply(self, *commands: log_pb2.Command) -> list[Applied]:
@@ -171,6 +171,6 @@ class Hand:
 
 def started(records: Records | None = None) -> Hand:
     """Return a machine that has applied `first_state`."""
-    hand = Hand(records or EmptyShelf())
+    hand = Hand(records or EmptyRecords())
     hand.apply(first_state())
     return hand

@@ -68,12 +68,12 @@ class Machine:
     """
 
     def __init__(self, records: Records) -> None:
-        """Go on from what the shelf holds."""
+        """Go on from what the database holds."""
         self._records = records
         self.reload()
 
     def reload(self) -> None:
-        """Forget what is in memory and go on from the shelf: a snapshot replaced it."""
+        """Forget what is in memory and go on from the database: a snapshot replaced it."""
         self._cache = StateCache(self._records)
         header = self._cache.header
         self._requests = RequestTable(self._records, header.request_floor)

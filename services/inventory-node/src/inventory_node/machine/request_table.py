@@ -35,14 +35,14 @@ class RequestTable:
     """What is remembered, by (user, request id).
 
     - A key is remembered once, with one digest.
-    - `floor` never falls; no second at or below it is remembered, whatever the shelf still holds.
+    - `floor` never falls; no second at or below it is remembered, whatever the database holds.
     - Memory holds all of a second at or above `_resident_from`, so there a miss needs no look at
-      the shelf.
+      the database.
     - What is not durable is in memory.
     """
 
     def __init__(self, records: Records, floor: int) -> None:
-        """Begin with the counts; records come from the shelf when they are asked for."""
+        """Begin with the counts; records come from the database when they are asked for."""
         self._records = records
         self.floor = floor
         self._counts = records.buckets()
@@ -53,7 +53,9 @@ class RequestTable:
         self._timed_total = 0
         self._named: dict[Key, Remembered] = {}
         self._named_seconds: dict[int, list[Key]] = {}
-        self._shelf_has_named = bool(self._counts)  # whether it may hold such that memory does not
+        self._database_has_named = bool(
+            self._counts
+        )  # whether it may hold such that memory does not
         self._fresh: list[Remembered] = []
         self._taken: list[list[Remembered]] = []  # on their way to the database
         self._changed: dict[int, None] = {}  # seconds whose count did
@@ -69,9 +71,9 @@ class RequestTable:
                 return found
             return self._records.request(bucket, user_id, request_id)
         found = self._named.get(key)
-        if found is None and self._shelf_has_named:
+        if found is None and self._database_has_named:
             found = self._records.request(0, user_id, request_id)
-        # The shelf forgets at the next flush, memory at once: the floor makes them the same.
+        # The database forgets at the next flush, memory at once: the floor makes them the same.
         return found if found is not None and found.second > self.floor else None
 
     def second_of(self, bucket: int, stamp_ms: int) -> int:
@@ -137,7 +139,7 @@ class RequestTable:
         self._fresh, self._changed, self._forgotten = [], {}, []
 
     def flushed(self) -> None:
-        """Let the oldest seconds go from memory when there are many; the shelf has them."""
+        """Let the oldest seconds go from memory when there are many; the database has them."""
         del self._taken[0]
         if self._timed_total > RESIDENT_MAX:
             self._shed_timed()
@@ -159,7 +161,7 @@ class RequestTable:
             self._resident_from = max(self._resident_from, second + 1)
 
     def _shed_named(self) -> None:
-        self._shelf_has_named = True
+        self._database_has_named = True
         self._named, self._named_seconds = {}, {}
         for record in self._not_durable():
             if not record.bucket and record.second > self.floor:

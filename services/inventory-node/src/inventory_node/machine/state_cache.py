@@ -1,7 +1,7 @@
 """What is hot: the records that apply works on, loaded on first use and flushed behind.
 
 A record that was changed stays until a flush made it durable; a clean one may be let go at any
-flush, since the shelf has it.
+flush, since the database has it.
 """
 
 from dataclasses import fields
@@ -25,7 +25,7 @@ class InvariantViolation(Exception):  # noqa: N818 - it names the fact, and nobo
 class StateCache:
     """Items, users and the ledger's tail.
 
-    - A record in memory is newer than the shelf's, or equal to it.
+    - A record in memory is newer than the database's, or equal to it.
     - What is changed and not flushed is in memory.
     - A record stays the same object while a command is applied.
     """

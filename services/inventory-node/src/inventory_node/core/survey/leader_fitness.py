@@ -1,7 +1,7 @@
 """Who had best lead: what keeps each member from leading well, and to whom a leader hands over.
 
 A member's log may be whole, and it may be elected, while its disk is full, its clock wrong, or its
-database slow. Members tell their leader how they are (`surveys.py`).
+database slow. Members tell their leader how they are (`rounds.py`).
 """
 
 import enum
