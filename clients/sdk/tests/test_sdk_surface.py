@@ -2,9 +2,11 @@
 
 import collections.abc
 import inspect
+from concurrent.futures import Future
 from typing import Any, get_args, get_origin
 
-from inventory_client import AsyncInventory, Inventory
+import pytest
+from inventory_client import AsyncInventory, Inventory, blocking
 
 
 def waited_for(returned: Any) -> Any:  # noqa: ANN401 - any annotation
@@ -39,3 +41,11 @@ def test_a_read_is_named_by_what_it_returns() -> None:
     assert [name for name in names if name.startswith(("get", "list", "fetch", "who"))] == []
     assert {"item", "items", "order", "orders", "current_user", "users"} <= names
     assert {"currency", "stats", "item_stats", "all_item_stats", "status"} <= names
+
+
+def test_a_timeout_of_the_calls_own_is_no_slice_of_the_wait() -> None:
+    """The blocking client waits in slices, whose ends it keeps to itself."""
+    failed: Future[None] = Future()
+    failed.set_exception(TimeoutError("the call's own"))
+    with pytest.raises(TimeoutError, match="the call's own"):
+        blocking._result_of(failed)

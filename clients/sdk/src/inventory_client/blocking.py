@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -31,6 +32,7 @@ from inventory_client.ownership import Ownership, Unpicklable
 
 Result = TypeVar("Result")
 FINISH_SECONDS_MAX = 0.5
+SLICE_SECONDS = 0.2  # of a wait, after which signals are looked at
 
 
 class Inventory(Unpicklable):
@@ -80,8 +82,8 @@ class Inventory(Unpicklable):
             self._ownership.is_closed = True
             self._loop = self._thread = None
         if loop is not None and thread is not None:
-            asyncio.run_coroutine_threadsafe(self._inventory.close(), loop).result()
-            asyncio.run_coroutine_threadsafe(_finish(), loop).result()
+            _result_of(asyncio.run_coroutine_threadsafe(self._inventory.close(), loop))
+            _result_of(asyncio.run_coroutine_threadsafe(_finish(), loop))
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
             loop.close()
@@ -105,7 +107,7 @@ class Inventory(Unpicklable):
         except UsageError:
             work.close()
             raise
-        return future.result()
+        return _result_of(future)
 
     def _iterate(self, source: AsyncIterator[Result]) -> Iterator[Result]:
         async def following() -> Result:
@@ -284,6 +286,20 @@ class Inventory(Unpicklable):
     def ask(self, question: str) -> Answer:
         """See `AsyncInventory.ask`."""
         return self._wait(self._inventory.ask(question))
+
+
+def _result_of(future: Future[Result]) -> Result:
+    """Wait for a result, in slices.
+
+    Python does not see a signal that arrives just before a wait begins until the wait ends, so that
+    Ctrl-C would do nothing for as long as there is no answer.
+    """
+    while True:
+        try:
+            return future.result(SLICE_SECONDS)
+        except TimeoutError:
+            if future.done():
+                return future.result()  # the call's own TimeoutError, or what came meanwhile
 
 
 async def _finish() -> None:

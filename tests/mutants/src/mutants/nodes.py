@@ -13,6 +13,7 @@ from inventory_node.core.read_index import ReadQueue
 from inventory_node.core.snapshot.retention import LogPins
 from inventory_node.core.snapshot.transfer import Incoming, Outgoing
 from inventory_node.core.survey.leader_fitness import LeaderFitness
+from inventory_node.core.write.applier import Applier
 from inventory_node.core.write.flusher import Flusher, LogTail
 from inventory_node.core.write.log_writer import Batch, LogWriter
 from inventory_node.core.write.proposals import Proposals, Proposed
@@ -131,9 +132,7 @@ def switches_before_the_log_says_so(patch: pytest.MonkeyPatch) -> None:
 
 def answers_a_snapshot_before_it_serves_it(patch: pytest.MonkeyPatch) -> None:
     """Apply on top of the state of before."""
-    patch.setattr(
-        "inventory_node.core.write.applier.Applying.hold", lambda self: self._committed.clear()
-    )
+    patch.setattr(Applier, "hold", lambda self: self._committed.clear())
 
 
 def sends_a_snapshot_without_its_members(patch: pytest.MonkeyPatch) -> None:
