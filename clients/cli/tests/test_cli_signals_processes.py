@@ -58,6 +58,7 @@ def interrupted(
 SIGNALS = ((signal.SIGINT, 130), (signal.SIGTERM, 143))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -99,6 +100,7 @@ def test_a_request_id_of_ones_own_is_named(
     assert err.endswith("Try again with --request-id mine\n")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -118,6 +120,7 @@ def test_a_change_of_the_members_that_is_broken_off_is_unknown_too(
     assert "the outcome is unknown\nLook with: inventory status\n" in err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("number", "status"), SIGNALS)
 @pytest.mark.parametrize(
     "arguments", [("whoami",), ("status",), ("login", "Ann", "--password-stdin")], ids=" ".join

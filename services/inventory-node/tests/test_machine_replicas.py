@@ -163,6 +163,7 @@ def test_two_members_come_to_the_same(
     assert run(entries, plan) == run(entries, [])
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(history=histories, plan=plans)

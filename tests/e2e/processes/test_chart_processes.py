@@ -45,6 +45,7 @@ def run_test(up: Up, variant: str, folder: Path) -> subprocess.CompletedProcess[
     )
 
 
+@pytest.mark.long
 def test_the_charts_test_succeeds_where_all_is_well_and_counts_the_members(
     tmp_path: Path,
 ) -> None:

@@ -85,6 +85,7 @@ def test_an_order_whose_reader_has_left_is_told_as_placed(terminal: Terminal, un
     assert (ended, err) == (BROKEN_PIPE, said)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("command", "done"),
     [
@@ -124,6 +125,7 @@ def test_every_change_whose_result_is_lost_is_told_as_done(
     assert re.match(expected, err), err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", ["item list", "orders", "whoami", "status", "--help"])
 def test_what_changes_nothing_says_only_that_it_cannot_write(
     terminal: Terminal, unread: int, command: str
@@ -162,6 +164,7 @@ def test_a_name_that_the_encoding_lacks_is_written_out(terminal: Terminal) -> No
     assert r"Caf\xe9 \u5496\u5561" in out
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("typed", "status"),
     [
@@ -194,6 +197,7 @@ def test_a_password_is_the_first_line(terminal: Terminal, typed: bytes, status: 
     assert b"Traceback" not in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("option", ["", "--password-stdin"])
 @pytest.mark.parametrize("stdin", ["<&-", "0> /dev/null"])
 def test_a_password_cannot_come_from_a_closed_stdin(
@@ -206,6 +210,7 @@ def test_a_password_cannot_come_from_a_closed_stdin(
     assert err.startswith("inventory: ")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -51,6 +51,7 @@ def test_a_directory_in_use_is_said_in_one_line(system: Up) -> None:
     assert "is in use" in up(system.data, free_port())
 
 
+@pytest.mark.long
 def test_what_a_killed_supervisor_left_running_is_said_in_one_line(tmp_path: Path) -> None:
     """Which processes, and what to do; done so, a second start finds the same data."""
     running = Up(tmp_path / "data")

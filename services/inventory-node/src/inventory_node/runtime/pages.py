@@ -21,7 +21,7 @@ from wire import errors
 PAGE_DEFAULT = 50
 PAGE_MAX = 1_000
 # Clients of gRPC take 4 MiB by default. The rest is for the token, and for what a member answers in
-# the same frame (`answers.FRAME_BYTES_MAX`).
+# the same frame (`replies.FRAME_BYTES_MAX`).
 PAGE_BYTES_MAX = 3 << 20
 ROW_OVERHEAD_BYTES = 5  # the tag and the length of a row of up to 256 MiB
 
