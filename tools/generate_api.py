@@ -107,8 +107,11 @@ def refusals() -> dict[Reason, tuple[status_pb2.Status, str]]:
             status = function(**{parameter: ARGUMENTS[kind] for parameter, kind in hints.items()})
             reason = errors.reason_of(status)
             said = (inspect.getdoc(function) or "").partition("\n")[0]
-            if reason is not None:
-                found[reason] = status, SAYING.sub("", said.partition(";")[0].rstrip("."))
+            if reason is None:
+                continue
+            if reason not in found or name == reason.value.lower():  # of several, the reason's own
+                said = SAYING.sub("", said.partition(";")[0].rstrip("."))
+                found[reason] = status, said
     return found
 
 
