@@ -131,6 +131,7 @@ def test_what_changes_nothing_says_only_that_it_cannot_write(
     terminal: Terminal, unread: int, command: str
 ) -> None:
     """A full disk is named; a reader that left is none's business, as with other commands."""
+    assert bash(terminal, "$inventory order 3 1")[0] == 0, "there is an order to be listed"
     assert bash(terminal, f"$inventory {command} > /dev/full") == (
         OUTPUT_LOST,
         "",

@@ -36,15 +36,15 @@ class OutputLost(Exception):  # noqa: N818 - what happened to the output
 class _Stdout(io.FileIO):
     """Stdout's bytes; the first write that fails raises OutputLost, the rest is dropped."""
 
-    _is_lost = False
+    is_lost = False
 
     def write(self, data: "ReadableBuffer", /) -> int:
-        if self._is_lost:
+        if self.is_lost:
             return len(memoryview(data))
         try:
             return super().write(data)
         except OSError as error:
-            self._is_lost = True
+            self.is_lost = True
             raise OutputLost(error) from error
 
 
@@ -73,6 +73,13 @@ def prepare() -> None:
         )
     elif isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="surrogateescape")
+
+
+def resume() -> None:
+    """Write to stdout again after a write that failed: a disk that was full may have space."""
+    raw = sys.stdout.buffer.raw if isinstance(sys.stdout, io.TextIOWrapper) else None
+    if isinstance(raw, _Stdout):
+        raw.is_lost = False
 
 
 def _open_closed() -> None:

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from inventory_cli.output import shown
+from inventory_cli.streams import OutputLost, resume
 from inventory_cli.terminal import say
 from inventory_cli.up.layout import MEMBERS
 from inventory_cli.up.processes import Children
@@ -153,9 +154,10 @@ class LineView:
         try:
             say(line)
             sys.stdout.flush()
-        except OSError as error:
-            if error.errno not in FULL:
+        except OutputLost as lost:
+            if lost.error.errno not in FULL:
                 raise
+            resume()
 
     def close(self) -> None:
         """Write what is left."""
