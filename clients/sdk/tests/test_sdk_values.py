@@ -1,5 +1,6 @@
 """Money, roles and standings: exact, and checked where they are given."""
 
+import asyncio
 import copy
 import enum
 import json
@@ -137,3 +138,37 @@ def test_the_version_is_that_of_the_distribution() -> None:
     """One number for the whole tree."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert inventory_client.__version__ == project["version"]
+
+
+@pytest.mark.parametrize("address", ["", "127.0.0.1", "127.0.0.1:５", "a b:1"])  # noqa: RUF001 - a full-width digit
+def test_an_address_is_checked_before_anything_is_sent(address: str) -> None:
+    """A missing port is no other port."""
+    with pytest.raises(ValueError, match="is not host:port"):
+        AsyncInventory(address)
+
+
+@pytest.mark.parametrize("timeout", ["5", True, None])
+def test_a_timeout_is_a_number(timeout: Any) -> None:  # noqa: ANN401 - what nobody should give
+    """A text is no number of seconds."""
+    with pytest.raises(TypeError, match="is no number of seconds"):
+        AsyncInventory(timeout=timeout)
+
+
+def test_a_price_is_money() -> None:
+    """The sentence says how to make one."""
+    number: Any = 1.5
+
+    async def work() -> None:
+        inventory = AsyncInventory()
+        with pytest.raises(TypeError, match=r"price: 1\.5 is no Money"):
+            await inventory.add_item("x", "", number, 1)
+        with pytest.raises(TypeError, match="price_min"):
+            await anext(inventory.items(price_min=number))
+
+    asyncio.run(work())
+
+
+def test_an_amount_of_thousands_of_digits_is_refused() -> None:
+    """In a sentence of ours."""
+    with pytest.raises(ValueError, match="longer than any amount"):
+        Money.parse("USD", "9" * 5_000)

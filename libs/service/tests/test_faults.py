@@ -258,6 +258,21 @@ def test_the_trouble_of_a_call_inside_is_a_fault() -> None:
     assert len(served(work, Asking())) == 1
 
 
+def test_a_method_that_a_service_leaves_out_is_unimplemented() -> None:
+    """No fault of the server's: a stub's method says so, as health's `List` does."""
+
+    class Health(Written):
+        async def unary_unary(self, request: Any, context: Any) -> StringValue:  # noqa: ANN401
+            raise NotImplementedError("Method not implemented!")
+
+    async def work(channel: grpc.aio.Channel, faults: Faults) -> None:
+        error = await refused(channel, "unary_unary", said("x"))
+        assert error.code() is grpc.StatusCode.UNIMPLEMENTED
+        assert faults.count == 0
+
+    assert not served(work, Health())
+
+
 HOMES = {
     "server": "libs/service/src/service/faults.py",
     "insecure_channel": "libs/wire/src/wire/channels.py",

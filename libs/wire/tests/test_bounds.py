@@ -377,3 +377,13 @@ def test_a_password_that_is_set_has_a_least_length(password: str, field: str | N
 def test_a_question_has_bounds(text: str, field: str | None) -> None:
     """In characters."""
     assert field_of(bounds.check_question(text)) == field
+
+
+def test_an_item_without_a_price_is_refused() -> None:
+    """It would be sold for nothing; what costs nothing says so."""
+    request = inventory_pb2.AddItemRequest(request_id="a", name="Lamp", quantity=1)
+    refusal = check_mutation(Mutation(add_item=request))
+    assert refusal is not None
+    assert "price" in refusal.message
+    request.price.currency_code = "USD"
+    assert check_mutation(Mutation(add_item=request)) is None

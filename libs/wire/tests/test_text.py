@@ -113,3 +113,21 @@ def test_these_have_no_place_in_a_name(refused: str) -> None:
 def test_a_joiner_stands_between_two_letters(text: str) -> None:
     """Anywhere else it joins nothing, and only hides."""
     assert refused_character(text) in {"\u200c", "\u200d"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Laptop\u3164", "\u3164Laptop", "Lap\u1160top", "Laptop\u2800", "a\u034fb", "a\u17b4",
+     "a\u180bb", "a\U000e0100", "\u0301", "\ufe0fx", "Lap\ufe0ftop"],
+)  # fmt: skip
+def test_what_shows_nothing_is_refused(name: str) -> None:
+    """Two names that look the same are one name."""
+    assert refused_character(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["❤\ufe0f", "1\ufe0f\u20e3", "葛\U000e0100飾", "ᠠ\u180b", "Cre\u0300me", "한글", "नमस्ते"]
+)
+def test_what_chooses_a_form_may_stay(name: str) -> None:
+    """An emoji, a keycap, a Han or Mongolian letter, an accent."""
+    assert not refused_character(name)

@@ -90,3 +90,9 @@ def test_more_decimals_than_the_currency_has_are_refused(foreign: Any) -> None: 
     """Nothing is rounded."""
     answer = foreign.ask("empty JPY", "customer", "items under 1.5")
     assert "more decimals than its currency, which has 0" in answer.text
+
+
+def test_a_long_question_is_answered(foreign: Any) -> None:  # noqa: ANN401 - the fixture of this room
+    """What is longer than any name is no item's name."""
+    answer = foreign.ask("empty JPY", "customer", "price of " + "xyzzy " * 80)
+    assert "filter" not in answer.text

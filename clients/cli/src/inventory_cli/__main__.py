@@ -3,8 +3,6 @@
 import signal
 import sys
 
-from inventory_cli.services import SERVICES, services_app
-
 
 def main() -> None:
     """Run the command line.
@@ -12,11 +10,17 @@ def main() -> None:
     A service starts without the client's commands, which take three times as long to load as all
     that it needs to become the service (measured): a member that restarts is awaited.
     """
+    # Nothing is under way while the rest loads, so Ctrl-C ends the process without a word.
+    is_default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if is_default:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from inventory_cli.services import SERVICES, services_app  # noqa: PLC0415 - see above
+
     if SERVICES.intersection(sys.argv[1:2]):
+        if is_default:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         services_app(prog_name="inventory")
     else:
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is under way while it loads
         from inventory_cli import process  # noqa: PLC0415 - not where a service starts
 
         process.main()

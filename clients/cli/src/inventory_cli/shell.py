@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from inventory_client import Inventory, InventoryError, Item, OutcomeUnknown, Unauthenticated, User
-from wire.bounds import DESCRIPTION_CHARACTERS_MAX, NAME_CHARACTERS_MAX, QUANTITY_MAX
+from wire.bounds import DESCRIPTION_CHARACTERS_MAX, QUANTITY_MAX, check_item_name
 
 from inventory_cli.output import print_answer, print_table
 from inventory_cli.prompts import Cancelled, Leave, Prompts, yes_or_no
@@ -230,8 +230,9 @@ class Shell:
 
 def item_name(text: str) -> str:
     """Read an item's name; raise ValueError with a sentence."""
-    if not 1 <= len(text) <= NAME_CHARACTERS_MAX:
-        raise ValueError(f"a name has 1 to {NAME_CHARACTERS_MAX} characters")
+    problem = check_item_name(text)
+    if problem is not None:
+        raise ValueError(problem.message)
     return text
 
 

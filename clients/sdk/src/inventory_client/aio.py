@@ -6,7 +6,9 @@ from typing import Self, TypeVar
 
 import uuid_utils
 from google.protobuf.field_mask_pb2 import FieldMask
+from google.type import money_pb2
 from inventory.v1 import assistant_pb2, auth_pb2, cluster_pb2, inventory_pb2
+from wire.addresses import is_address
 from wire.bounds import TIMEOUT_MS_MAX
 from wire.operations import MUTATIONS
 
@@ -68,6 +70,13 @@ def chosen(request_id: str | None) -> str:
     return new_request_id() if request_id is None else request_id
 
 
+def amount(name: str, value: Money) -> money_pb2.Money:
+    """Return an amount for the wire; raise TypeError on what is no Money, such as a float."""
+    if not isinstance(value, Money):
+        raise TypeError(f"{name}: {value!r} is no Money, such as Money.parse('USD', '1.50')")
+    return value.to_wire()
+
+
 class Connection(Unpicklable):
     """A channel, whom it speaks for, and the ways to call."""
 
@@ -86,9 +95,13 @@ class Connection(Unpicklable):
         `timeout`: seconds that a call may take, retries included. `unary`: one gRPC call for each
         mutation, instead of the shared stream. `reads`: how fresh what is read has to be.
         `ignore_proxy`: never by the proxy that `https_proxy` or `http_proxy` names; a gateway on
-        this machine is never called by one. Raises ValueError on a timeout that is none, and on a
-        token that cannot be one.
+        this machine is never called by one. Raises TypeError or ValueError on a timeout that
+        is none, an address that is not host:port, and a token that cannot be one.
         """
+        if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+            raise TypeError(f"timeout: {timeout!r} is no number of seconds")
+        if "/" not in address and not is_address(address):  # "dns:///…" is for gRPC to read
+            raise ValueError(f"address: {address!r} is not host:port, such as {ADDRESS_DEFAULT}")
         if not 0 < timeout <= TIMEOUT_SECONDS_MAX:
             raise ValueError(f"timeout: {timeout} is not above 0 s and up to {TIMEOUT_SECONDS_MAX}")
         if token is not None and not is_token(token):
@@ -243,9 +256,9 @@ class Items(Connection):
             name_contains=name_contains, quantity_min=quantity_min, quantity_max=quantity_max
         )
         if price_min is not None:
-            wanted.price_min.CopyFrom(price_min.to_wire())
+            wanted.price_min.CopyFrom(amount("price_min", price_min))
         if price_max is not None:
-            wanted.price_max.CopyFrom(price_max.to_wire())
+            wanted.price_max.CopyFrom(amount("price_max", price_max))
         request = inventory_pb2.GetAllItemsRequest(
             filter=wanted, order_by=order_by, read_options=self._reads
         )
@@ -288,7 +301,7 @@ class Items(Connection):
             request_id=chosen(request_id),
             name=name,
             description=description,
-            price=price.to_wire(),
+            price=amount("price", price),
             quantity=quantity,
         )
         outcome = await self._mutate("add_item", inventory_pb2.Mutation(add_item=request))
@@ -308,7 +321,7 @@ class Items(Connection):
         paths = [field for field, value in given.items() if value is not None]
         item = inventory_pb2.Item(id=item_id, name=name or "", description=description or "")
         if price is not None:
-            item.price.CopyFrom(price.to_wire())
+            item.price.CopyFrom(amount("price", price))
         request = inventory_pb2.UpdateItemRequest(
             request_id=chosen(request_id), item=item, update_mask=FieldMask(paths=paths)
         )

@@ -106,6 +106,8 @@ class Faults(grpc.aio.ServerInterceptor):
             yield
         except grpc.aio.AbortError:
             raise
+        except NotImplementedError:  # of a stub's method that its service leaves out
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{method} is not served here")
         except _Unparsable:
             await abort(context, errors.invalid_field("request", "cannot be parsed"))
         except Exception as error:

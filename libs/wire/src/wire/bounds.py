@@ -70,8 +70,8 @@ def _name(field: str, name: str, most: int) -> Problem:
     refused = text.refused_character(name)
     if refused:
         rule = (
-            f"must not hold the character U+{ord(refused):04X}; leave out what is no visible "
-            "character of Unicode: controls, format characters, separators of lines"
+            f"must not hold the character U+{ord(refused):04X} there; leave out what shows "
+            "nothing: controls, format characters, fillers, separators of lines, marks on nothing"
         )
         return invalid_field(field, rule)
     if text.is_blank(name):
@@ -79,6 +79,11 @@ def _name(field: str, name: str, most: int) -> Problem:
     if name != name.strip():
         return invalid_field(field, "must not begin or end with a space")
     return None
+
+
+def check_item_name(name: str) -> Problem:
+    """Return what is wrong with an item's name, or None."""
+    return _name("name", name, NAME_CHARACTERS_MAX)
 
 
 def _description(description: str) -> Problem:
@@ -108,12 +113,15 @@ def _currency(field: str, price: money_pb2.Money) -> Problem:
     return None
 
 
+NO_PRICE = invalid_field("price", "must be given; an item that costs nothing has the price 0")
+
+
 def _add_item(request: inventory_pb2.AddItemRequest) -> Problem:
     return _first(
         (
             _name("name", request.name, NAME_CHARACTERS_MAX),
             _description(request.description),
-            _price(request.price),
+            _price(request.price) if request.HasField("price") else NO_PRICE,
             _quantity("quantity", request.quantity),
         )
     )

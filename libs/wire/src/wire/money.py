@@ -8,6 +8,7 @@ from iso4217 import Currency
 
 NANO_DIGITS = 9
 GROUP_DIGITS = 3
+AMOUNT_CHARACTERS_MAX = 100
 _POWERS = tuple(10**digits for digits in range(NANO_DIGITS + 1))
 
 # By code, those of ISO 4217 that have a minor unit; gold, for example, has none.
@@ -73,6 +74,8 @@ def parse_minor(text: str, digits: int) -> int:
     Commas stand between groups of three digits, or nowhere. Zeros behind the currency's decimals
     are refused too: 1.500 may be meant as 1,500.
     """
+    if len(text) > AMOUNT_CHARACTERS_MAX:
+        raise MoneyError("this is longer than any amount")
     whole, point, decimals = text.strip().partition(".")
     groups = whole.split(",")
     grouped = len(groups) == 1 or (

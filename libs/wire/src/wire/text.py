@@ -25,6 +25,12 @@ _IGNORABLE = (
 )
 _IGNORED = re.compile(f"[{_IGNORABLE}]+")
 _SPACES = re.compile(r"\s+")
+# What shows nothing and has no use in a name. Variation selectors choose a form of an emoji, of a
+# Han or Mongolian letter, or of a keycap ("#", "*", a digit); behind other ASCII they have no use.
+_FILLER = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0]")
+_STRAY_SELECTOR = re.compile(
+    '(?:^|[\\s!"$-)+-/:-~])[\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]'
+)
 _BLANK = re.compile(rf"[\s\u2800{_IGNORABLE}]*")  # U+2800 is the Braille cell without dots
 # Control, format, surrogate, private use, not assigned; separators of lines and paragraphs.
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -50,11 +56,13 @@ def is_blank(text: str) -> bool:
 
 def refused_character(text: str) -> str:
     """Return the first character that a line of text may not hold, or an empty string."""
-    if text.isprintable():  # which no refused character is
+    if text.isascii() and text.isprintable():
         return ""
+    if text[:1] and unicodedata.combining(text[0]):
+        return text[0]
     for character in text:
         is_refused = unicodedata.category(character) in _REFUSED_CATEGORIES
         if is_refused and character not in _JOINERS:
             return character
-    stray = _STRAY_JOINER.search(text)
+    stray = _FILLER.search(text) or _STRAY_SELECTOR.search(text) or _STRAY_JOINER.search(text)
     return stray[0].strip()[-1] if stray is not None else ""

@@ -6,6 +6,7 @@ from typing import Any
 import grpc.aio
 from google.type import money_pb2
 from inventory.v1 import inventory_pb2
+from wire.bounds import NAME_CHARACTERS_MAX
 from wire.money import digits_of, from_minor
 from wire.text import folded
 
@@ -71,6 +72,8 @@ class InventoryReader:
         if reference.item_id is not None:
             return await self._by_id(reference.item_id)
         for spelling in spellings(reference.words):
+            if len(spelling) > NAME_CHARACTERS_MAX:
+                continue  # no name is so long
             wanted = inventory_pb2.ItemFilter(name_contains=spelling)
             held = await self.items(wanted, "name", PAGE_MAX)
             if not reference.is_certain:

@@ -71,15 +71,17 @@ def by_typing_error(
 ) -> inventory_pb2.Item | None:
     """Return the one item whose name, or a word of it, is a typing error away."""
     allowed = errors_allowed(words)
+    if not allowed:
+        return None
     near = [
         item
         for item in catalogue
         if any(
-            distance(words, candidate) <= allowed
+            abs(len(words) - len(candidate)) <= allowed and distance(words, candidate) <= allowed
             for candidate in [folded(item.name), *folded(item.name).split()]
         )
     ]
-    return choose(words, near) if allowed else None
+    return choose(words, near)
 
 
 def errors_allowed(words: str) -> int:
