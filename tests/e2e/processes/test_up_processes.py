@@ -94,6 +94,7 @@ def wait_for(output: Path, text: str) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.long
 def test_who_died_is_shown_and_started_again(tmp_path: Path) -> None:
     """Visibly: it died, it starts again in 3 s, it did."""
     with Up(tmp_path / "data") as running:
@@ -299,6 +300,7 @@ def screen(anywhere: dict[str, str], tmp_path: Path) -> Iterator[Screen]:
     running.break_off()
 
 
+@pytest.mark.long
 def test_a_terminal_shows_a_table(screen: Screen, anywhere: dict[str, str]) -> None:
     """Members with role, term, indexes and pid; what died is dead; Ctrl-C ends it cleanly."""
     screen.wait_for(r"member +role +term +commit +applied +pid\s")
