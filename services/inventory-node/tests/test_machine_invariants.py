@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 from inventory.v1 import inventory_pb2
-from inventory_node.machine import InvariantViolation, Machine, MutationOutcome
-from inventory_node.machine import state_cache as cache
+from inventory_node.machine import InvariantViolation, Machine, MutationOutcome, state_cache
 from inventory_node.runtime.sqlite import Database
 from raft.messages import EntryKind
 from sim.machines import (
@@ -93,8 +92,8 @@ class TestMemory:
         self, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """An eviction between take and flush would read an older level from the database."""
-        monkeypatch.setattr(cache, "ITEMS_MAX", 0)
-        monkeypatch.setattr(cache, "USERS_MAX", 0)
+        monkeypatch.setattr(state_cache, "ITEMS_MAX", 0)
+        monkeypatch.setattr(state_cache, "USERS_MAX", 0)
         hand = started(database)
         hand.flush(database)
         assert not hand.machine._cache._items
@@ -149,7 +148,7 @@ class TestMemory:
         """With no write there is no flush to let items go."""
         hand = started(database)
         hand.flush(database)
-        monkeypatch.setattr(cache, "ITEMS_MAX", 1)
+        monkeypatch.setattr(state_cache, "ITEMS_MAX", 1)
         hand.machine.reload()
         for item_id in (1, 2, 3):
             hand.machine._cache.before_reading()

@@ -10,9 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from inventory.raft.v1 import log_pb2
 from inventory.v1 import auth_pb2, inventory_pb2
-from inventory_node.machine import MutationOutcome
-from inventory_node.machine import request_table as requests
-from inventory_node.machine import state_cache as cache
+from inventory_node.machine import MutationOutcome, request_table, state_cache
 from raft.messages import Entry
 from sim.machines import (
     ADMIN,
@@ -173,8 +171,8 @@ def test_two_members_come_to_the_same_with_hardly_any_memory(
     """Forgetting and eviction depend on the log alone, or do not show."""
     entries = entries_of(history)
     with (
-        mock.patch.multiple(requests, KEPT_MAX=6, RESIDENT_MAX=1, FORGOTTEN_PER_ENTRY_MAX=2),
-        mock.patch.multiple(cache, ITEMS_MAX=1, USERS_MAX=1),
+        mock.patch.multiple(request_table, KEPT_MAX=6, RESIDENT_MAX=1, FORGOTTEN_PER_ENTRY_MAX=2),
+        mock.patch.multiple(state_cache, ITEMS_MAX=1, USERS_MAX=1),
     ):
         assert run(entries, plan) == run(entries, [])
 

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 from google.rpc import status_pb2
 from inventory.v1 import inventory_pb2
-from inventory_node.machine import Machine, MutationOutcome, Refused
-from inventory_node.machine import request_table as requests
+from inventory_node.machine import Machine, MutationOutcome, Refused, request_table
 from inventory_node.machine.request_table import bucket_of
 from sim.machines import (
     CUSTOMER,
@@ -108,7 +107,7 @@ class TestBothKindsOfIds:
         self, request_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Memory is bounded; what is remembered is not what is resident."""
-        monkeypatch.setattr(requests, "RESIDENT_MAX", 0)
+        monkeypatch.setattr(request_table, "RESIDENT_MAX", 0)
         database = open_database(tmp_path / "state.db")
         hand = started(database)
         first = hand.apply(by(CUSTOMER, order(request_id)))
@@ -166,7 +165,7 @@ def test_a_refused_time_is_told_with_how_far_it_is_off() -> None:
 
 def test_over_the_size_the_oldest_second_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """The size wins over the 24 hours; newer ids are still known."""
-    monkeypatch.setattr(requests, "KEPT_MAX", 2)
+    monkeypatch.setattr(request_table, "KEPT_MAX", 2)
     hand = started()
     ids = [uuid7(START_MS + 1_000 * number, number) for number in range(3)]
     for request_id in ids:
@@ -179,7 +178,7 @@ def test_over_the_size_the_oldest_second_goes_first(monkeypatch: pytest.MonkeyPa
 
 def test_an_entry_forgets_a_bounded_number_of_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a long silence the next entries share the work."""
-    monkeypatch.setattr(requests, "FORGOTTEN_PER_ENTRY_MAX", 2)
+    monkeypatch.setattr(request_table, "FORGOTTEN_PER_ENTRY_MAX", 2)
     hand = started()
     for number in range(5):
         hand.stamp_ms += 1_000
@@ -214,14 +213,14 @@ def test_a_forgotten_id_is_forgotten_whether_or_not_the_database_is_told(tmp_pat
 
 def test_no_second_at_or_below_the_floor_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ids from clocks ahead can push the floor past the log's time; the next one stands above."""
-    monkeypatch.setattr(requests, "KEPT_MAX", 1)
+    monkeypatch.setattr(request_table, "KEPT_MAX", 1)
     hand = started()
     for number in (1, 2):
         on_hand(hand, order(uuid7(START_MS + 200_000 + number * 1_000, number)))
     hand.apply()
     floor = hand.machine._requests.floor
     assert floor > hand.stamp_ms // 1_000
-    monkeypatch.setattr(requests, "KEPT_MAX", 9)
+    monkeypatch.setattr(request_table, "KEPT_MAX", 9)
     on_hand(hand, order("a"))
     assert min(hand.machine._requests._counts) > floor
     assert on_hand(hand, order("a")) == 97

@@ -11,8 +11,7 @@ from inventory.v1 import auth_pb2, inventory_pb2
 from raft.messages import Entry, EntryKind
 from wire import errors
 
-from inventory_node.machine import administration, orders, stock, users
-from inventory_node.machine import request_table as requests
+from inventory_node.machine import administration, orders, request_table, stock, users
 from inventory_node.machine.changes import Changes
 from inventory_node.machine.records import Header, Records, Remembered
 from inventory_node.machine.request_table import RequestTable
@@ -148,7 +147,7 @@ class Machine:
             return _refused(errors.invalid_field("mutation", "holds no operation known here"))
         request = getattr(mutation, kind)
         request_id = request.request_id
-        bucket = requests.bucket_of(request_id)
+        bucket = request_table.bucket_of(request_id)
         known = self._known(bucket, user_id, request_id, raw)
         if known is not None:
             return known
@@ -198,7 +197,7 @@ class Machine:
         now = self._stamp_ms // 1_000
         if bucket and bucket <= self._requests.floor:
             return _refused(errors.request_id_expired(request_id, bucket, now))
-        if bucket > now + requests.AHEAD_SECONDS_MAX:
+        if bucket > now + request_table.AHEAD_SECONDS_MAX:
             return _refused(errors.request_id_in_future(request_id, bucket, now))
         return None
 
@@ -206,7 +205,7 @@ class Machine:
         request = log_pb2.Administration.FromString(raw)
         if request.WhichOneof("operation") == "initialize":
             return self._initialize(user_id, request.initialize)
-        bucket = requests.bucket_of(request.request_id)
+        bucket = request_table.bucket_of(request.request_id)
         known = self._known(bucket, user_id, request.request_id, raw)
         if known is not None:
             return known

@@ -53,9 +53,8 @@ class RequestTable:
         self._timed_total = 0
         self._named: dict[Key, Remembered] = {}
         self._named_seconds: dict[int, list[Key]] = {}
-        self._database_has_named = bool(
-            self._counts
-        )  # whether it may hold such that memory does not
+        # Whether the database may hold records of named requests that memory does not.
+        self._database_has_named = bool(self._counts)
         self._fresh: list[Remembered] = []
         self._taken: list[list[Remembered]] = []  # on their way to the database
         self._changed: dict[int, None] = {}  # seconds whose count did
