@@ -7,22 +7,19 @@ import argparse
 import inspect
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import get_type_hints
 
-from generate_proto import COMMON, ROOT, SCHEMA, WELL_KNOWN, beside
+import schema
 from google.protobuf import descriptor_pb2
 from google.rpc import code_pb2, status_pb2
-from grpc_tools import protoc
 from inventory.v1 import auth_pb2
 from inventory_client import OutcomeForgotten
 from inventory_client.errors import error_of, may_try_again, tells_nothing
 from wire import errors
 from wire.errors import Reason
 
-DOCUMENT = ROOT / "docs" / "api.md"
+DOCUMENT = schema.ROOT / "docs" / "api.md"
 MARK = "<!-- {name}: written by tools/generate_api.py -->"
 END = "<!-- end -->"
 FOLDER = "inventory/v1"
@@ -48,25 +45,11 @@ SERVICE_FIELD, METHOD_FIELD = 6, 2  # of FileDescriptorProto and ServiceDescript
 ARGUMENTS = {int: 1, str: "x", bool: True}
 
 
-def schema() -> descriptor_pb2.FileDescriptorSet:
-    """Return the public schema with its comments."""
-    includes = [f"-I{folder}" for folder in (SCHEMA, beside(*WELL_KNOWN), beside(*COMMON))]
-    files = sorted(str(path.relative_to(SCHEMA)) for path in (SCHEMA / FOLDER).glob("*.proto"))
-    with tempfile.TemporaryDirectory() as scratch:
-        target = Path(scratch) / "schema"
-        output = ("--include_source_info", f"--descriptor_set_out={target}")
-        if protoc.main(["protoc", *includes, *output, *files]):
-            sys.exit("the schema cannot be read")
-        return descriptor_pb2.FileDescriptorSet.FromString(target.read_bytes())
-
-
 def who(call: str, options: descriptor_pb2.MethodOptions) -> str:
     """Return whom a call is for."""
     if call in WHO:
         return WHO[call]
-    # The schema was read without the extension's name, so its bytes are parsed once more.
-    known = descriptor_pb2.MethodOptions.FromString(options.SerializeToString())
-    roles = known.Extensions[auth_pb2.access].roles
+    roles = options.Extensions[auth_pb2.access].roles
     if not roles:
         sys.exit(f"whom is {call} for? give it the option `access`, or say so in WHO")
     names = [name for name, number in auth_pb2.Role.items() if number in roles]
@@ -77,11 +60,8 @@ def who(call: str, options: descriptor_pb2.MethodOptions) -> str:
 
 def calls() -> Iterator[str]:
     """Yield the lines of a table for each service."""
-    for file in schema().file:
-        comments = {
-            tuple(place.path): " ".join(place.leading_comments.split())
-            for place in file.source_code_info.location
-        }
+    for file in schema.read(schema.files(FOLDER)):
+        comments = schema.comments_of(file)
         requests = {message.name: message for message in file.message_type}
         for number, service in enumerate(file.service):
             yield f"### `{file.package}.{service.name}`\n"
@@ -90,7 +70,8 @@ def calls() -> Iterator[str]:
             for index, method in enumerate(service.method):
                 fields = requests[method.input_type.rpartition(".")[2]].field
                 has_id = any(field.name == "request_id" for field in fields)
-                said = ROLES_FIRST.sub("", comments[SERVICE_FIELD, number, METHOD_FIELD, index])
+                comment = comments[SERVICE_FIELD, number, METHOD_FIELD, index]
+                said = ROLES_FIRST.sub("", " ".join(comment.split()))
                 mark = "yes" if has_id else "-"
                 yield f"| `{method.name}` | {who(method.name, method.options)} | {mark} | {said} |"
             yield ""

@@ -9,6 +9,7 @@ from assistant.literals import LiteralError
 from assistant.normalise import normalise
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from inventory.v1 import assistant_pb2
 from wire import bounds
 
 WORDS = """
@@ -72,5 +73,5 @@ def test_digits_of_other_kinds_are_answered_or_refused(asker: Any, question: str
 @example(question=EXAMPLES[0], role="customer")
 def test_any_question_is_answered_or_refused(asker: Any, question: str, role: str) -> None:  # noqa: ANN401 - the fixture
     """By all stages, whoever asks."""
-    if bounds.check_question(question) is None:
+    if bounds.check(assistant_pb2.GetPredictionRequest(question=question)) is None:
         assert asker.ask("electronics", role, question).text

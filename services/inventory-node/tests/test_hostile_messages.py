@@ -15,6 +15,7 @@ from google.rpc import status_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from inventory.raft.v1 import forward_pb2, log_pb2
+from inventory.v1 import assistant_pb2, auth_pb2, cluster_pb2, inventory_pb2
 from inventory_node.machine import AdminOutcome, MutationOutcome, Refused
 from sim.asking import Asker
 from sim.machines import ADMIN, open_database
@@ -90,6 +91,29 @@ def checks() -> list[Callable[[Any], bounds.Problem]]:
     """Return every check of a message that there is."""
     found = inspect.getmembers(bounds, inspect.isfunction)
     return [check for name, check in found if name.startswith("check_")]
+
+
+def requests() -> list[type[Message]]:
+    """Return the request of every method of the public API."""
+    return [
+        GetMessageClass(method.input_type)
+        for file in (assistant_pb2, auth_pb2, cluster_pb2, inventory_pb2)
+        for service in file.DESCRIPTOR.services_by_name.values()
+        for method in service.methods
+    ]
+
+
+@pytest.mark.parametrize("kind", requests(), ids=lambda kind: kind.DESCRIPTOR.name)
+@settings(deadline=None, max_examples=20)
+@given(SEEDS)
+def test_a_request_is_refused_or_let_pass(kind: type[Message], seed: int) -> None:
+    """Every request that a client can send, whatever it holds."""
+    draw = random.Random(seed)
+    for _ in range(PER_SEED):
+        problem = bounds.check(message(draw, kind))
+        assert problem is None or isinstance(problem, status_pb2.Status)
+        if problem is not None:
+            assert len(problem.SerializeToString()) < 1_024  # it travels in a header
 
 
 @pytest.mark.parametrize("check", checks(), ids=lambda check: check.__name__)

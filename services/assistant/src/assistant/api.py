@@ -47,7 +47,7 @@ class AssistantApi(assistant_pb2_grpc.AssistantServiceServicer):
     async def _answer(
         self, request: assistant_pb2.GetPredictionRequest, context: Context
     ) -> assistant_pb2.GetPredictionResponse:
-        problem = bounds.check_question(request.question)
+        problem = bounds.check(request)
         if problem is not None:
             await abort(context, problem)
         metadata = [

@@ -24,7 +24,6 @@ class GetPredictionRequest(_message.Message):
 
     QUESTION_FIELD_NUMBER: _builtins.int
     question: _builtins.str
-    """1 to 500 characters"""
     def __init__(
         self,
         *,

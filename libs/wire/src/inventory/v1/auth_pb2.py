@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from inventory.v1 import options_pb2 as inventory_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17inventory/v1/auth.proto\x12\x0cinventory.v1\x1a google/protobuf/descriptor.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"+\n\x06\x41\x63\x63\x65ss\x12!\n\x05roles\x18\x01 \x03(\x0e\x32\x12.inventory.v1.Role\"\x85\x01\n\x04User\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\x12 \n\x04role\x18\x03 \x01(\x0e\x32\x12.inventory.v1.Role\x12\x10\n\x08\x64isabled\x18\x04 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"2\n\x0cLoginRequest\x12\x10\n\x08username\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\"q\n\rLoginResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12 \n\x04user\x18\x03 \x01(\x0b\x32\x12.inventory.v1.User\"\x17\n\x15GetCurrentUserRequest\"L\n\x16GetCurrentUserResponse\x12 \n\x04user\x18\x01 \x01(\x0b\x32\x12.inventory.v1.User\x12\x10\n\x08revision\x18\x02 \x01(\x03\"m\n\x11\x43reateUserRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12\x10\n\x08password\x18\x03 \x01(\t\x12 \n\x04role\x18\x04 \x01(\x0e\x32\x12.inventory.v1.Role\"H\n\x12\x43reateUserResponse\x12 \n\x04user\x18\x01 \x01(\x0b\x32\x12.inventory.v1.User\x12\x10\n\x08revision\x18\x02 \x01(\x03\"K\n\x12SetPasswordRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\x03\x12\x10\n\x08password\x18\x03 \x01(\t\"I\n\x13SetPasswordResponse\x12 \n\x04user\x18\x01 \x01(\x0b\x32\x12.inventory.v1.User\x12\x10\n\x08revision\x18\x02 \x01(\x03\"9\n\x12\x44isableUserRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\x03\"I\n\x13\x44isableUserResponse\x12 \n\x04user\x18\x01 \x01(\x0b\x32\x12.inventory.v1.User\x12\x10\n\x08revision\x18\x02 \x01(\x03\"9\n\x10ListUsersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"a\n\x11ListUsersResponse\x12!\n\x05users\x18\x01 \x03(\x0b\x32\x12.inventory.v1.User\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03*d\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n\rROLE_CUSTOMER\x10\x01\x12\x11\n\rROLE_PRODUCER\x10\x02\x12\x0e\n\nROLE_ADMIN\x10\x03\x12\x10\n\x0cROLE_MACHINE\x10\x04\x32\xa3\x04\n\x0b\x41uthService\x12@\n\x05Login\x12\x1a.inventory.v1.LoginRequest\x1a\x1b.inventory.v1.LoginResponse\x12g\n\x0eGetCurrentUser\x12#.inventory.v1.GetCurrentUserRequest\x1a$.inventory.v1.GetCurrentUserResponse\"\n\x8a\xb5\x18\x06\n\x04\x01\x02\x03\x04\x12X\n\nCreateUser\x12\x1f.inventory.v1.CreateUserRequest\x1a .inventory.v1.CreateUserResponse\"\x07\x8a\xb5\x18\x03\n\x01\x03\x12[\n\x0bSetPassword\x12 .inventory.v1.SetPasswordRequest\x1a!.inventory.v1.SetPasswordResponse\"\x07\x8a\xb5\x18\x03\n\x01\x03\x12[\n\x0b\x44isableUser\x12 .inventory.v1.DisableUserRequest\x1a!.inventory.v1.DisableUserResponse\"\x07\x8a\xb5\x18\x03\n\x01\x03\x12U\n\tListUsers\x12\x1e.inventory.v1.ListUsersRequest\x1a\x1f.inventory.v1.ListUsersResponse\"\x07\x8a\xb5\x18\x03\n\x01\x03:F\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x14.inventory.v1.AccessBc\n\x0cinventory.v1B\tAuthProtoP\x01Z\x18inventory/v1;inventoryv1\xaa\x02\x0cInventory.V1\xca\x02\x0cInventory\\V1\xea\x02\rInventory::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17inventory/v1/auth.proto\x12\x0cinventory.v1\x1a google/protobuf/descriptor.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ainventory/v1/options.proto\"+\n\x06\x41\x63\x63\x65ss\x12!\n\x05roles\x18\x01 \x03(\x0e\x32\x12.inventory.v1.Role\"\x85\x01\n\x04User\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\x12 \n\x04role\x18\x03 \x01(\x0e\x32\x12.inventory.v1.Role\x12\x10\n\x08\x64isabled\x18\x04 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"I\n\x0cLoginRequest\x12\x1c\n\x08username\x18\x01 \x01(\tB\n\x8a\xb5\x18\x06 \x01(@`\x01\x12\x1b\n\x08password\x18\x02 \x01(\tB\t\x8a\xb5\x18\x05\x30\x01\x38\x80\x02\"q\n\rLoginResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12 \n\x04user\x18\x03 \x01(\x0b\x32\x12.inventory.v1.User\"\x17\n\x15GetCurrentUserRequest\"L\n\x16GetCurrentUserResponse\x12 \n\x04user\x18\x01 \x01(\x0b\x32\x12.inventory.v1.User\x12\x10\n\x08revision\x18\x02 \x01(\x03\"\x96\x01\n\x11\x43reateUserRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x30\x01\x38@\x12\x1c\n\x08username\x18\x02 \x01(\tB\n\x8a\xb5\x18\x06 \x01(@`\x03\x12\x1b\n\x08password\x18\x03 \x01(\tB\t\x8a\xb5\x18\x05\x30\x08\x38\x80\x02\x12(\n\x04role\x18\x04 \x01(\x0e\x32\x12.inventory.v1.RoleB\x06\x8a\xb5\x18\x02\x08\x01\"H\n\x12\x43reateUserResponse\x12 \n\x04user\x18\x01 \x01(\x0b\x32\x12.inventory.v1.User\x12\x10\n\x08revision\x18\x02 \x01(\x03\"h\n\x12SetPasswordRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x30\x01\x38@\x12\x17\n\x07user_id\x18\x02 \x01(\x03\x42\x06\x8a\xb5\x18\x02\x08\x01\x12\x1b\n\x08password\x18\x03 \x01(\tB\t\x8a\xb5\x18\x05\x30\x08\x38\x80\x02\"I\n\x13SetPasswordResponse\x12 \n\x04user\x18\x01 \x01(\x0b\x32\x12.inventory.v1.User\x12\x10\n\x08revision\x18\x02 \x01(\x03\"K\n\x12\x44isableUserRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x30\x01\x38@\x12\x17\n\x07user_id\x18\x02 \x01(\x03\x42\x06\x8a\xb5\x18\x02\x08\x01\"I\n\x13\x44isableUserResponse\x12 \n\x04user\x18\x01 \x01(\x0b\x32\x12.inventory.v1.User\x12\x10\n\x08revision\x18\x02 \x01(\x03\"J\n\x10ListUsersRequest\x12\x19\n\tpage_size\x18\x01 \x01(\x05\x42\x06\x8a\xb5\x18\x02\x08\x00\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80 \"a\n\x11ListUsersResponse\x12!\n\x05users\x18\x01 \x03(\x0b\x32\x12.inventory.v1.User\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03*d\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n\rROLE_CUSTOMER\x10\x01\x12\x11\n\rROLE_PRODUCER\x10\x02\x12\x0e\n\nROLE_ADMIN\x10\x03\x12\x10\n\x0cROLE_MACHINE\x10\x04\x32\xa3\x04\n\x0b\x41uthService\x12@\n\x05Login\x12\x1a.inventory.v1.LoginRequest\x1a\x1b.inventory.v1.LoginResponse\x12g\n\x0eGetCurrentUser\x12#.inventory.v1.GetCurrentUserRequest\x1a$.inventory.v1.GetCurrentUserResponse\"\n\x8a\xb5\x18\x06\n\x04\x01\x02\x03\x04\x12X\n\nCreateUser\x12\x1f.inventory.v1.CreateUserRequest\x1a .inventory.v1.CreateUserResponse\"\x07\x8a\xb5\x18\x03\n\x01\x03\x12[\n\x0bSetPassword\x12 .inventory.v1.SetPasswordRequest\x1a!.inventory.v1.SetPasswordResponse\"\x07\x8a\xb5\x18\x03\n\x01\x03\x12[\n\x0b\x44isableUser\x12 .inventory.v1.DisableUserRequest\x1a!.inventory.v1.DisableUserResponse\"\x07\x8a\xb5\x18\x03\n\x01\x03\x12U\n\tListUsers\x12\x1e.inventory.v1.ListUsersRequest\x1a\x1f.inventory.v1.ListUsersResponse\"\x07\x8a\xb5\x18\x03\n\x01\x03:F\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x14.inventory.v1.AccessBc\n\x0cinventory.v1B\tAuthProtoP\x01Z\x18inventory/v1;inventoryv1\xaa\x02\x0cInventory.V1\xca\x02\x0cInventory\\V1\xea\x02\rInventory::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,6 +35,32 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'inventory.v1.auth_pb2', _gl
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\014inventory.v1B\tAuthProtoP\001Z\030inventory/v1;inventoryv1\252\002\014Inventory.V1\312\002\014Inventory\\V1\352\002\rInventory::V1'
+  _globals['_LOGINREQUEST'].fields_by_name['username']._loaded_options = None
+  _globals['_LOGINREQUEST'].fields_by_name['username']._serialized_options = b'\212\265\030\006 \001(@`\001'
+  _globals['_LOGINREQUEST'].fields_by_name['password']._loaded_options = None
+  _globals['_LOGINREQUEST'].fields_by_name['password']._serialized_options = b'\212\265\030\0050\0018\200\002'
+  _globals['_CREATEUSERREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_CREATEUSERREQUEST'].fields_by_name['request_id']._serialized_options = b'\212\265\030\0040\0018@'
+  _globals['_CREATEUSERREQUEST'].fields_by_name['username']._loaded_options = None
+  _globals['_CREATEUSERREQUEST'].fields_by_name['username']._serialized_options = b'\212\265\030\006 \001(@`\003'
+  _globals['_CREATEUSERREQUEST'].fields_by_name['password']._loaded_options = None
+  _globals['_CREATEUSERREQUEST'].fields_by_name['password']._serialized_options = b'\212\265\030\0050\0108\200\002'
+  _globals['_CREATEUSERREQUEST'].fields_by_name['role']._loaded_options = None
+  _globals['_CREATEUSERREQUEST'].fields_by_name['role']._serialized_options = b'\212\265\030\002\010\001'
+  _globals['_SETPASSWORDREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_SETPASSWORDREQUEST'].fields_by_name['request_id']._serialized_options = b'\212\265\030\0040\0018@'
+  _globals['_SETPASSWORDREQUEST'].fields_by_name['user_id']._loaded_options = None
+  _globals['_SETPASSWORDREQUEST'].fields_by_name['user_id']._serialized_options = b'\212\265\030\002\010\001'
+  _globals['_SETPASSWORDREQUEST'].fields_by_name['password']._loaded_options = None
+  _globals['_SETPASSWORDREQUEST'].fields_by_name['password']._serialized_options = b'\212\265\030\0050\0108\200\002'
+  _globals['_DISABLEUSERREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_DISABLEUSERREQUEST'].fields_by_name['request_id']._serialized_options = b'\212\265\030\0040\0018@'
+  _globals['_DISABLEUSERREQUEST'].fields_by_name['user_id']._loaded_options = None
+  _globals['_DISABLEUSERREQUEST'].fields_by_name['user_id']._serialized_options = b'\212\265\030\002\010\001'
+  _globals['_LISTUSERSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTUSERSREQUEST'].fields_by_name['page_size']._serialized_options = b'\212\265\030\002\010\000'
+  _globals['_LISTUSERSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTUSERSREQUEST'].fields_by_name['page_token']._serialized_options = b'\212\265\030\0038\200 '
   _globals['_AUTHSERVICE'].methods_by_name['GetCurrentUser']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['GetCurrentUser']._serialized_options = b'\212\265\030\006\n\004\001\002\003\004'
   _globals['_AUTHSERVICE'].methods_by_name['CreateUser']._loaded_options = None
@@ -44,36 +71,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHSERVICE'].methods_by_name['DisableUser']._serialized_options = b'\212\265\030\003\n\001\003'
   _globals['_AUTHSERVICE'].methods_by_name['ListUsers']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['ListUsers']._serialized_options = b'\212\265\030\003\n\001\003'
-  _globals['_ROLE']._serialized_start=1188
-  _globals['_ROLE']._serialized_end=1288
-  _globals['_ACCESS']._serialized_start=108
-  _globals['_ACCESS']._serialized_end=151
-  _globals['_USER']._serialized_start=154
-  _globals['_USER']._serialized_end=287
-  _globals['_LOGINREQUEST']._serialized_start=289
-  _globals['_LOGINREQUEST']._serialized_end=339
-  _globals['_LOGINRESPONSE']._serialized_start=341
-  _globals['_LOGINRESPONSE']._serialized_end=454
-  _globals['_GETCURRENTUSERREQUEST']._serialized_start=456
-  _globals['_GETCURRENTUSERREQUEST']._serialized_end=479
-  _globals['_GETCURRENTUSERRESPONSE']._serialized_start=481
-  _globals['_GETCURRENTUSERRESPONSE']._serialized_end=557
-  _globals['_CREATEUSERREQUEST']._serialized_start=559
-  _globals['_CREATEUSERREQUEST']._serialized_end=668
-  _globals['_CREATEUSERRESPONSE']._serialized_start=670
-  _globals['_CREATEUSERRESPONSE']._serialized_end=742
-  _globals['_SETPASSWORDREQUEST']._serialized_start=744
-  _globals['_SETPASSWORDREQUEST']._serialized_end=819
-  _globals['_SETPASSWORDRESPONSE']._serialized_start=821
-  _globals['_SETPASSWORDRESPONSE']._serialized_end=894
-  _globals['_DISABLEUSERREQUEST']._serialized_start=896
-  _globals['_DISABLEUSERREQUEST']._serialized_end=953
-  _globals['_DISABLEUSERRESPONSE']._serialized_start=955
-  _globals['_DISABLEUSERRESPONSE']._serialized_end=1028
-  _globals['_LISTUSERSREQUEST']._serialized_start=1030
-  _globals['_LISTUSERSREQUEST']._serialized_end=1087
-  _globals['_LISTUSERSRESPONSE']._serialized_start=1089
-  _globals['_LISTUSERSRESPONSE']._serialized_end=1186
-  _globals['_AUTHSERVICE']._serialized_start=1291
-  _globals['_AUTHSERVICE']._serialized_end=1838
+  _globals['_ROLE']._serialized_start=1345
+  _globals['_ROLE']._serialized_end=1445
+  _globals['_ACCESS']._serialized_start=136
+  _globals['_ACCESS']._serialized_end=179
+  _globals['_USER']._serialized_start=182
+  _globals['_USER']._serialized_end=315
+  _globals['_LOGINREQUEST']._serialized_start=317
+  _globals['_LOGINREQUEST']._serialized_end=390
+  _globals['_LOGINRESPONSE']._serialized_start=392
+  _globals['_LOGINRESPONSE']._serialized_end=505
+  _globals['_GETCURRENTUSERREQUEST']._serialized_start=507
+  _globals['_GETCURRENTUSERREQUEST']._serialized_end=530
+  _globals['_GETCURRENTUSERRESPONSE']._serialized_start=532
+  _globals['_GETCURRENTUSERRESPONSE']._serialized_end=608
+  _globals['_CREATEUSERREQUEST']._serialized_start=611
+  _globals['_CREATEUSERREQUEST']._serialized_end=761
+  _globals['_CREATEUSERRESPONSE']._serialized_start=763
+  _globals['_CREATEUSERRESPONSE']._serialized_end=835
+  _globals['_SETPASSWORDREQUEST']._serialized_start=837
+  _globals['_SETPASSWORDREQUEST']._serialized_end=941
+  _globals['_SETPASSWORDRESPONSE']._serialized_start=943
+  _globals['_SETPASSWORDRESPONSE']._serialized_end=1016
+  _globals['_DISABLEUSERREQUEST']._serialized_start=1018
+  _globals['_DISABLEUSERREQUEST']._serialized_end=1093
+  _globals['_DISABLEUSERRESPONSE']._serialized_start=1095
+  _globals['_DISABLEUSERRESPONSE']._serialized_end=1168
+  _globals['_LISTUSERSREQUEST']._serialized_start=1170
+  _globals['_LISTUSERSREQUEST']._serialized_end=1244
+  _globals['_LISTUSERSRESPONSE']._serialized_start=1246
+  _globals['_LISTUSERSRESPONSE']._serialized_end=1343
+  _globals['_AUTHSERVICE']._serialized_start=1448
+  _globals['_AUTHSERVICE']._serialized_end=1995
 # @@protoc_insertion_point(module_scope)

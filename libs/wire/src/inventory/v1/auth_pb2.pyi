@@ -113,9 +113,7 @@ class LoginRequest(_message.Message):
     USERNAME_FIELD_NUMBER: _builtins.int
     PASSWORD_FIELD_NUMBER: _builtins.int
     username: _builtins.str
-    """1 to 64 characters"""
     password: _builtins.str
-    """1 to 256 bytes"""
     def __init__(
         self,
         *,
@@ -207,7 +205,6 @@ class CreateUserRequest(_message.Message):
     request_id: _builtins.str
     username: _builtins.str
     password: _builtins.str
-    """8 to 256 bytes"""
     role: Global___Role.ValueType
     def __init__(
         self,
@@ -258,7 +255,6 @@ class SetPasswordRequest(_message.Message):
     request_id: _builtins.str
     user_id: _builtins.int
     password: _builtins.str
-    """8 to 256 bytes"""
     def __init__(
         self,
         *,

@@ -70,7 +70,6 @@ class Item(_message.Message):
     characters, line separators, private or unassigned characters.
     """
     description: _builtins.str
-    """up to 2,000 characters"""
     quantity: _builtins.int
     """on hand"""
     @_builtins.property
@@ -297,11 +296,9 @@ class AddItemRequest(_message.Message):
     PRICE_FIELD_NUMBER: _builtins.int
     QUANTITY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """1 to 64 bytes"""
     name: _builtins.str
     description: _builtins.str
     quantity: _builtins.int
-    """0 to 10^9"""
     @_builtins.property
     def price(self) -> _money_pb2.Money:
         """up to 10^12 minor units; nanos are whole minor units"""
@@ -455,7 +452,6 @@ class AdjustStockRequest(_message.Message):
     request_id: _builtins.str
     item_id: _builtins.int
     delta: _builtins.int
-    """not 0"""
     def __init__(
         self,
         *,
@@ -561,7 +557,6 @@ class OrderItemRequest(_message.Message):
     request_id: _builtins.str
     item_id: _builtins.int
     quantity: _builtins.int
-    """1 to 10^9"""
     def __init__(
         self,
         *,

@@ -41,6 +41,15 @@ def parse(kind: type[Parsed], raw: bytes) -> Parsed:
         raise malformed() from None
 
 
+def parse_within_bounds(kind: type[Parsed], raw: bytes) -> Parsed:
+    """Read a client's message, and check what it holds; raise Refused."""
+    request = parse(kind, raw)
+    problem = bounds.check(request)
+    if problem is not None:
+        raise Refused(problem)
+    return request
+
+
 class Api:
     """The clients' services, as raw handlers.
 
@@ -140,12 +149,10 @@ class Api:
         async def behavior(raw: bytes, context: Context) -> bytes:
             principal = self._principal(context)
             query = forward_pb2.Query()
-            getattr(query, kind).CopyFrom(parse(operation.request, raw))
+            request = parse_within_bounds(operation.request, raw)
+            getattr(query, kind).CopyFrom(request)
             getattr(query, kind).SetInParent()
-            options = getattr(getattr(query, kind), "read_options", NO_OPTIONS)
-            problem = bounds.check_query(query) or bounds.check_read_options(options)
-            if problem is not None:
-                raise Refused(problem)
+            options = getattr(request, "read_options", NO_OPTIONS)
             question = forward_pb2.Question(
                 user_id=principal.user_id, epoch=principal.epoch, query=query, read_options=options
             )
@@ -163,10 +170,7 @@ class Api:
             await abort(context, refused.status)
 
     async def _login(self, raw: bytes, context: Context) -> bytes:
-        request = parse(auth_pb2.LoginRequest, raw)
-        problem = bounds.check_login(request)
-        if problem is not None:
-            raise Refused(problem)
+        request = parse_within_bounds(auth_pb2.LoginRequest, raw)
         name = folded(request.username)
         if not self._logins.may_try(name, now_ms()):
             raise Refused(errors.overloaded())
@@ -190,10 +194,7 @@ class Api:
         return response.SerializeToString()
 
     async def _create_user(self, raw: bytes, context: Context) -> bytes:
-        request = parse(auth_pb2.CreateUserRequest, raw)
-        problem = bounds.check_create_user(request)
-        if problem is not None:
-            raise Refused(problem)
+        request = parse_within_bounds(auth_pb2.CreateUserRequest, raw)
         administration = log_pb2.Administration(request_id=request.request_id)
         new = administration.create_user.user
         new.name, new.role = request.username, request.role
@@ -204,10 +205,7 @@ class Api:
         return response.SerializeToString()
 
     async def _set_password(self, raw: bytes, context: Context) -> bytes:
-        request = parse(auth_pb2.SetPasswordRequest, raw)
-        problem = bounds.check_set_password(request)
-        if problem is not None:
-            raise Refused(problem)
+        request = parse_within_bounds(auth_pb2.SetPasswordRequest, raw)
         administration = log_pb2.Administration(request_id=request.request_id)
         administration.set_password.user_id = request.user_id
         administration.set_password.password_hash = await self._hash(
@@ -278,8 +276,8 @@ class Api:
 
     def _change(self, message: type[Parsed], change: Changing[Parsed]) -> Behavior:
         async def behavior(raw: bytes, context: Context) -> bytes:
-            request = parse(message, raw)
             principal = self._principal(context)
+            request = parse_within_bounds(message, raw)
             answer = await change(request, principal, deadline_ms(context.time_remaining()))
             return answer.SerializeToString()
 

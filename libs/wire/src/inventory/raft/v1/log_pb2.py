@@ -22,11 +22,13 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from inventory.v1 import auth_pb2 as inventory_dot_v1_dot_auth__pb2
 from inventory.v1 import inventory_pb2 as inventory_dot_v1_dot_inventory__pb2
+from inventory.v1 import options_pb2 as inventory_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1binventory/raft/v1/log.proto\x12\x11inventory.raft.v1\x1a\x17inventory/v1/auth.proto\x1a\x1cinventory/v1/inventory.proto\"^\n\x05\x42\x61tch\x12\x10\n\x08stamp_ms\x18\x01 \x01(\x03\x12\x15\n\rrules_version\x18\x02 \x01(\r\x12,\n\x08\x63ommands\x18\x03 \x03(\x0b\x32\x1a.inventory.raft.v1.Command\"\xc5\x01\n\x07\x43ommand\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12*\n\x08mutation\x18\x03 \x01(\x0b\x32\x16.inventory.v1.MutationH\x00\x12;\n\x0e\x61\x64ministration\x18\x04 \x01(\x0b\x32!.inventory.raft.v1.AdministrationH\x00\x12)\n\x05probe\x18\x05 \x01(\x0b\x32\x18.inventory.raft.v1.ProbeH\x00\x42\x06\n\x04kind\"\x07\n\x05Probe\"\xc3\x02\n\x0e\x41\x64ministration\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x33\n\ninitialize\x18\x02 \x01(\x0b\x32\x1d.inventory.raft.v1.InitializeH\x00\x12\x34\n\x0b\x63reate_user\x18\x03 \x01(\x0b\x32\x1d.inventory.raft.v1.CreateUserH\x00\x12\x36\n\x0cset_password\x18\x04 \x01(\x0b\x32\x1e.inventory.raft.v1.SetPasswordH\x00\x12\x38\n\x0c\x64isable_user\x18\x05 \x01(\x0b\x32 .inventory.v1.DisableUserRequestH\x00\x12\x33\n\ncheckpoint\x18\x06 \x01(\x0b\x32\x1d.inventory.raft.v1.CheckpointH\x00\x42\x0b\n\toperation\"\xa7\x01\n\nInitialize\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12-\n\x08\x63urrency\x18\x02 \x01(\x0b\x32\x1b.inventory.raft.v1.Currency\x12)\n\x05users\x18\x03 \x03(\x0b\x32\x1a.inventory.raft.v1.NewUser\x12+\n\x05items\x18\x04 \x03(\x0b\x32\x1c.inventory.v1.AddItemRequest\".\n\x08\x43urrency\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x14\n\x0cminor_digits\x18\x02 \x01(\r\"e\n\x07NewUser\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\x04role\x18\x02 \x01(\x0e\x32\x12.inventory.v1.Role\x12\x15\n\rpassword_hash\x18\x03 \x01(\t\x12\x13\n\x0b\x66olded_name\x18\x04 \x01(\t\"6\n\nCreateUser\x12(\n\x04user\x18\x01 \x01(\x0b\x32\x1a.inventory.raft.v1.NewUser\"5\n\x0bSetPassword\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12\x15\n\rpassword_hash\x18\x02 \x01(\t\"\x0c\n\nCheckpoint\"_\n\rConfiguration\x12\x0e\n\x06voters\x18\x01 \x03(\x04\x12\x10\n\x08learners\x18\x02 \x03(\x04\x12,\n\x08\x63ontacts\x18\x03 \x03(\x0b\x32\x1a.inventory.raft.v1.Contact\"+\n\x07\x43ontact\x12\x11\n\tmember_id\x18\x01 \x01(\x04\x12\r\n\x05label\x18\x02 \x01(\t\"\x8a\x01\n\x15\x41\x64ministrationOutcome\x12\"\n\x04user\x18\x01 \x01(\x0b\x32\x12.inventory.v1.UserH\x00\x12\x1a\n\x10\x63heckpoint_index\x18\x02 \x01(\x04H\x00\x12\x15\n\x0binitialized\x18\x03 \x01(\x08H\x00\x12\x10\n\x08revision\x18\x04 \x01(\x03\x42\x08\n\x06resultBw\n\x11inventory.raft.v1B\x08LogProtoP\x01Z\x18inventory/raft/v1;raftv1\xaa\x02\x11Inventory.Raft.V1\xca\x02\x11Inventory\\Raft\\V1\xea\x02\x13Inventory::Raft::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1binventory/raft/v1/log.proto\x12\x11inventory.raft.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x17inventory/v1/auth.proto\x1a\x1cinventory/v1/inventory.proto\x1a\x1ainventory/v1/options.proto\"d\n\x05\x42\x61tch\x12\x10\n\x08stamp_ms\x18\x01 \x01(\x03\x12\x15\n\rrules_version\x18\x02 \x01(\r\x12\x32\n\x08\x63ommands\x18\x03 \x03(\x0b\x32\x1a.inventory.raft.v1.CommandB\x04\x90\xb5\x18\x01\"\xcb\x01\n\x07\x43ommand\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12*\n\x08mutation\x18\x03 \x01(\x0b\x32\x16.inventory.v1.MutationH\x00\x12;\n\x0e\x61\x64ministration\x18\x04 \x01(\x0b\x32!.inventory.raft.v1.AdministrationH\x00\x12)\n\x05probe\x18\x05 \x01(\x0b\x32\x18.inventory.raft.v1.ProbeH\x00\x42\x0c\n\x04kind\x12\x04\x88\xb5\x18\x01\"\x07\n\x05Probe\"\xcd\x02\n\x0e\x41\x64ministration\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x30\x01\x38@\x12\x33\n\ninitialize\x18\x02 \x01(\x0b\x32\x1d.inventory.raft.v1.InitializeH\x00\x12\x34\n\x0b\x63reate_user\x18\x03 \x01(\x0b\x32\x1d.inventory.raft.v1.CreateUserH\x00\x12\x36\n\x0cset_password\x18\x04 \x01(\x0b\x32\x1e.inventory.raft.v1.SetPasswordH\x00\x12\x38\n\x0c\x64isable_user\x18\x05 \x01(\x0b\x32 .inventory.v1.DisableUserRequestH\x00\x12\x33\n\ncheckpoint\x18\x06 \x01(\x0b\x32\x1d.inventory.raft.v1.CheckpointH\x00\x42\x0b\n\toperation\"\xcb\x01\n\nInitialize\x12\x1e\n\ncluster_id\x18\x01 \x01(\tB\n\x8a\xb5\x18\x06 \x01(@`\x01\x12\x33\n\x08\x63urrency\x18\x02 \x01(\x0b\x32\x1b.inventory.raft.v1.CurrencyB\x04\xe2\x41\x01\x02\x12)\n\x05users\x18\x03 \x03(\x0b\x32\x1a.inventory.raft.v1.NewUser\x12=\n\x05items\x18\x04 \x03(\x0b\x32\x1c.inventory.v1.AddItemRequestB\x10\x8a\xb5\x18\x0cZ\nrequest_id\".\n\x08\x43urrency\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x14\n\x0cminor_digits\x18\x02 \x01(\r\"\x93\x01\n\x07NewUser\x12\x18\n\x04name\x18\x01 \x01(\tB\n\x8a\xb5\x18\x06 \x01(@`\x03\x12(\n\x04role\x18\x02 \x01(\x0e\x32\x12.inventory.v1.RoleB\x06\x8a\xb5\x18\x02\x08\x01\x12\"\n\rpassword_hash\x18\x03 \x01(\tB\x0b\x8a\xb5\x18\x07 \x01(\x80\x04`\x01\x12 \n\x0b\x66olded_name\x18\x04 \x01(\tB\x0b\x8a\xb5\x18\x07 \x01(\x80\x02`\x01\"<\n\nCreateUser\x12.\n\x04user\x18\x01 \x01(\x0b\x32\x1a.inventory.raft.v1.NewUserB\x04\xe2\x41\x01\x02\"J\n\x0bSetPassword\x12\x17\n\x07user_id\x18\x01 \x01(\x03\x42\x06\x8a\xb5\x18\x02\x08\x01\x12\"\n\rpassword_hash\x18\x02 \x01(\tB\x0b\x8a\xb5\x18\x07 \x01(\x80\x04`\x01\"\x0c\n\nCheckpoint\"_\n\rConfiguration\x12\x0e\n\x06voters\x18\x01 \x03(\x04\x12\x10\n\x08learners\x18\x02 \x03(\x04\x12,\n\x08\x63ontacts\x18\x03 \x03(\x0b\x32\x1a.inventory.raft.v1.Contact\"+\n\x07\x43ontact\x12\x11\n\tmember_id\x18\x01 \x01(\x04\x12\r\n\x05label\x18\x02 \x01(\t\"\x8a\x01\n\x15\x41\x64ministrationOutcome\x12\"\n\x04user\x18\x01 \x01(\x0b\x32\x12.inventory.v1.UserH\x00\x12\x1a\n\x10\x63heckpoint_index\x18\x02 \x01(\x04H\x00\x12\x15\n\x0binitialized\x18\x03 \x01(\x08H\x00\x12\x10\n\x08revision\x18\x04 \x01(\x03\x42\x08\n\x06resultBw\n\x11inventory.raft.v1B\x08LogProtoP\x01Z\x18inventory/raft/v1;raftv1\xaa\x02\x11Inventory.Raft.V1\xca\x02\x11Inventory\\Raft\\V1\xea\x02\x13Inventory::Raft::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,30 +36,56 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'inventory.raft.v1.log_pb2',
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\021inventory.raft.v1B\010LogProtoP\001Z\030inventory/raft/v1;raftv1\252\002\021Inventory.Raft.V1\312\002\021Inventory\\Raft\\V1\352\002\023Inventory::Raft::V1'
-  _globals['_BATCH']._serialized_start=105
-  _globals['_BATCH']._serialized_end=199
-  _globals['_COMMAND']._serialized_start=202
-  _globals['_COMMAND']._serialized_end=399
-  _globals['_PROBE']._serialized_start=401
-  _globals['_PROBE']._serialized_end=408
-  _globals['_ADMINISTRATION']._serialized_start=411
-  _globals['_ADMINISTRATION']._serialized_end=734
-  _globals['_INITIALIZE']._serialized_start=737
-  _globals['_INITIALIZE']._serialized_end=904
-  _globals['_CURRENCY']._serialized_start=906
-  _globals['_CURRENCY']._serialized_end=952
-  _globals['_NEWUSER']._serialized_start=954
-  _globals['_NEWUSER']._serialized_end=1055
-  _globals['_CREATEUSER']._serialized_start=1057
-  _globals['_CREATEUSER']._serialized_end=1111
-  _globals['_SETPASSWORD']._serialized_start=1113
-  _globals['_SETPASSWORD']._serialized_end=1166
-  _globals['_CHECKPOINT']._serialized_start=1168
-  _globals['_CHECKPOINT']._serialized_end=1180
-  _globals['_CONFIGURATION']._serialized_start=1182
-  _globals['_CONFIGURATION']._serialized_end=1277
-  _globals['_CONTACT']._serialized_start=1279
-  _globals['_CONTACT']._serialized_end=1322
-  _globals['_ADMINISTRATIONOUTCOME']._serialized_start=1325
-  _globals['_ADMINISTRATIONOUTCOME']._serialized_end=1463
+  _globals['_BATCH'].fields_by_name['commands']._loaded_options = None
+  _globals['_BATCH'].fields_by_name['commands']._serialized_options = b'\220\265\030\001'
+  _globals['_COMMAND'].oneofs_by_name['kind']._loaded_options = None
+  _globals['_COMMAND'].oneofs_by_name['kind']._serialized_options = b'\210\265\030\001'
+  _globals['_ADMINISTRATION'].fields_by_name['request_id']._loaded_options = None
+  _globals['_ADMINISTRATION'].fields_by_name['request_id']._serialized_options = b'\212\265\030\0040\0018@'
+  _globals['_INITIALIZE'].fields_by_name['cluster_id']._loaded_options = None
+  _globals['_INITIALIZE'].fields_by_name['cluster_id']._serialized_options = b'\212\265\030\006 \001(@`\001'
+  _globals['_INITIALIZE'].fields_by_name['currency']._loaded_options = None
+  _globals['_INITIALIZE'].fields_by_name['currency']._serialized_options = b'\342A\001\002'
+  _globals['_INITIALIZE'].fields_by_name['items']._loaded_options = None
+  _globals['_INITIALIZE'].fields_by_name['items']._serialized_options = b'\212\265\030\014Z\nrequest_id'
+  _globals['_NEWUSER'].fields_by_name['name']._loaded_options = None
+  _globals['_NEWUSER'].fields_by_name['name']._serialized_options = b'\212\265\030\006 \001(@`\003'
+  _globals['_NEWUSER'].fields_by_name['role']._loaded_options = None
+  _globals['_NEWUSER'].fields_by_name['role']._serialized_options = b'\212\265\030\002\010\001'
+  _globals['_NEWUSER'].fields_by_name['password_hash']._loaded_options = None
+  _globals['_NEWUSER'].fields_by_name['password_hash']._serialized_options = b'\212\265\030\007 \001(\200\004`\001'
+  _globals['_NEWUSER'].fields_by_name['folded_name']._loaded_options = None
+  _globals['_NEWUSER'].fields_by_name['folded_name']._serialized_options = b'\212\265\030\007 \001(\200\002`\001'
+  _globals['_CREATEUSER'].fields_by_name['user']._loaded_options = None
+  _globals['_CREATEUSER'].fields_by_name['user']._serialized_options = b'\342A\001\002'
+  _globals['_SETPASSWORD'].fields_by_name['user_id']._loaded_options = None
+  _globals['_SETPASSWORD'].fields_by_name['user_id']._serialized_options = b'\212\265\030\002\010\001'
+  _globals['_SETPASSWORD'].fields_by_name['password_hash']._loaded_options = None
+  _globals['_SETPASSWORD'].fields_by_name['password_hash']._serialized_options = b'\212\265\030\007 \001(\200\004`\001'
+  _globals['_BATCH']._serialized_start=166
+  _globals['_BATCH']._serialized_end=266
+  _globals['_COMMAND']._serialized_start=269
+  _globals['_COMMAND']._serialized_end=472
+  _globals['_PROBE']._serialized_start=474
+  _globals['_PROBE']._serialized_end=481
+  _globals['_ADMINISTRATION']._serialized_start=484
+  _globals['_ADMINISTRATION']._serialized_end=817
+  _globals['_INITIALIZE']._serialized_start=820
+  _globals['_INITIALIZE']._serialized_end=1023
+  _globals['_CURRENCY']._serialized_start=1025
+  _globals['_CURRENCY']._serialized_end=1071
+  _globals['_NEWUSER']._serialized_start=1074
+  _globals['_NEWUSER']._serialized_end=1221
+  _globals['_CREATEUSER']._serialized_start=1223
+  _globals['_CREATEUSER']._serialized_end=1283
+  _globals['_SETPASSWORD']._serialized_start=1285
+  _globals['_SETPASSWORD']._serialized_end=1359
+  _globals['_CHECKPOINT']._serialized_start=1361
+  _globals['_CHECKPOINT']._serialized_end=1373
+  _globals['_CONFIGURATION']._serialized_start=1375
+  _globals['_CONFIGURATION']._serialized_end=1470
+  _globals['_CONTACT']._serialized_start=1472
+  _globals['_CONTACT']._serialized_end=1515
+  _globals['_ADMINISTRATIONOUTCOME']._serialized_start=1518
+  _globals['_ADMINISTRATIONOUTCOME']._serialized_end=1656
 # @@protoc_insertion_point(module_scope)

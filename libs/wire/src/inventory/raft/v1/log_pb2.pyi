@@ -162,9 +162,7 @@ class Initialize(_message.Message):
     @_builtins.property
     def users(self) -> _containers.RepeatedCompositeFieldContainer[Global___NewUser]: ...
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[_inventory_pb2.AddItemRequest]:
-        """request_id is not used"""
-
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[_inventory_pb2.AddItemRequest]: ...
     def __init__(
         self,
         *,

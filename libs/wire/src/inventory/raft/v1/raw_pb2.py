@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1binventory/raft/v1/raw.proto\x12\x11inventory.raft.v1\x1a\x1egoogle/protobuf/duration.proto\"I\n\x10RawSubmitRequest\x12\x35\n\x0bsubmissions\x18\x01 \x03(\x0b\x32 .inventory.raft.v1.RawSubmission\"e\n\rRawSubmission\x12\x16\n\x0e\x63orrelation_id\x18\x01 \x01(\x04\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08mutation\x18\x03 \x01(\x0c\"H\n\x11RawSubmitResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".inventory.raft.v1.RawSubmitResult\":\n\x0fRawSubmitResult\x12\x16\n\x0e\x63orrelation_id\x18\x01 \x01(\x04\x12\x0f\n\x07outcome\x18\x02 \x01(\x0c\"\xb6\x01\n\x0bRawMutation\x12\x12\n\x08\x61\x64\x64_item\x18\x01 \x01(\x0cH\x00\x12\x15\n\x0bupdate_item\x18\x02 \x01(\x0cH\x00\x12\x15\n\x0b\x64\x65lete_item\x18\x03 \x01(\x0cH\x00\x12\x16\n\x0c\x61\x64just_stock\x18\x04 \x01(\x0cH\x00\x12\x13\n\tset_stock\x18\x05 \x01(\x0cH\x00\x12\x14\n\norder_item\x18\x06 \x01(\x0cH\x00\x12\x15\n\x0bplace_order\x18\x07 \x01(\x0cH\x00\x42\x0b\n\toperation\"\xc3\x01\n\nRawOutcome\x12\x12\n\x08\x61\x64\x64_item\x18\x01 \x01(\x0cH\x00\x12\x15\n\x0bupdate_item\x18\x02 \x01(\x0cH\x00\x12\x15\n\x0b\x64\x65lete_item\x18\x03 \x01(\x0cH\x00\x12\x16\n\x0c\x61\x64just_stock\x18\x04 \x01(\x0cH\x00\x12\x13\n\tset_stock\x18\x05 \x01(\x0cH\x00\x12\x14\n\norder_item\x18\x06 \x01(\x0cH\x00\x12\x15\n\x0bplace_order\x18\x07 \x01(\x0cH\x00\x12\x0f\n\x05\x65rror\x18\x0f \x01(\x0cH\x00\x42\x08\n\x06result\"s\n\nRawCommand\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12\x12\n\x08mutation\x18\x03 \x01(\x0cH\x00\x12\x18\n\x0e\x61\x64ministration\x18\x04 \x01(\x0cH\x00\x12\x0f\n\x05probe\x18\x05 \x01(\x0cH\x00\x42\x06\n\x04kind\"E\n\x08RawBatch\x12\x10\n\x08stamp_ms\x18\x01 \x01(\x03\x12\x15\n\rrules_version\x18\x02 \x01(\r\x12\x10\n\x08\x63ommands\x18\x03 \x03(\x0c\x42w\n\x11inventory.raft.v1B\x08RawProtoP\x01Z\x18inventory/raft/v1;raftv1\xaa\x02\x11Inventory.Raft.V1\xca\x02\x11Inventory\\Raft\\V1\xea\x02\x13Inventory::Raft::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1binventory/raft/v1/raw.proto\x12\x11inventory.raft.v1\x1a\x1egoogle/protobuf/duration.proto\"\xb6\x01\n\x0bRawMutation\x12\x12\n\x08\x61\x64\x64_item\x18\x01 \x01(\x0cH\x00\x12\x15\n\x0bupdate_item\x18\x02 \x01(\x0cH\x00\x12\x15\n\x0b\x64\x65lete_item\x18\x03 \x01(\x0cH\x00\x12\x16\n\x0c\x61\x64just_stock\x18\x04 \x01(\x0cH\x00\x12\x13\n\tset_stock\x18\x05 \x01(\x0cH\x00\x12\x14\n\norder_item\x18\x06 \x01(\x0cH\x00\x12\x15\n\x0bplace_order\x18\x07 \x01(\x0cH\x00\x42\x0b\n\toperation\"\xc3\x01\n\nRawOutcome\x12\x12\n\x08\x61\x64\x64_item\x18\x01 \x01(\x0cH\x00\x12\x15\n\x0bupdate_item\x18\x02 \x01(\x0cH\x00\x12\x15\n\x0b\x64\x65lete_item\x18\x03 \x01(\x0cH\x00\x12\x16\n\x0c\x61\x64just_stock\x18\x04 \x01(\x0cH\x00\x12\x13\n\tset_stock\x18\x05 \x01(\x0cH\x00\x12\x14\n\norder_item\x18\x06 \x01(\x0cH\x00\x12\x15\n\x0bplace_order\x18\x07 \x01(\x0cH\x00\x12\x0f\n\x05\x65rror\x18\x0f \x01(\x0cH\x00\x42\x08\n\x06result\"e\n\rRawSubmission\x12\x16\n\x0e\x63orrelation_id\x18\x01 \x01(\x04\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08mutation\x18\x03 \x01(\x0c\"I\n\x10RawSubmitRequest\x12\x35\n\x0bsubmissions\x18\x01 \x03(\x0b\x32 .inventory.raft.v1.RawSubmission\":\n\x0fRawSubmitResult\x12\x16\n\x0e\x63orrelation_id\x18\x01 \x01(\x04\x12\x0f\n\x07outcome\x18\x02 \x01(\x0c\"H\n\x11RawSubmitResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".inventory.raft.v1.RawSubmitResult\"E\n\x08RawBatch\x12\x10\n\x08stamp_ms\x18\x01 \x01(\x03\x12\x15\n\rrules_version\x18\x02 \x01(\r\x12\x10\n\x08\x63ommands\x18\x03 \x03(\x0c\"s\n\nRawCommand\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12\x12\n\x08mutation\x18\x03 \x01(\x0cH\x00\x12\x18\n\x0e\x61\x64ministration\x18\x04 \x01(\x0cH\x00\x12\x0f\n\x05probe\x18\x05 \x01(\x0cH\x00\x42\x06\n\x04kindBw\n\x11inventory.raft.v1B\x08RawProtoP\x01Z\x18inventory/raft/v1;raftv1\xaa\x02\x11Inventory.Raft.V1\xca\x02\x11Inventory\\Raft\\V1\xea\x02\x13Inventory::Raft::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,20 +33,20 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'inventory.raft.v1.raw_pb2',
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\021inventory.raft.v1B\010RawProtoP\001Z\030inventory/raft/v1;raftv1\252\002\021Inventory.Raft.V1\312\002\021Inventory\\Raft\\V1\352\002\023Inventory::Raft::V1'
-  _globals['_RAWSUBMITREQUEST']._serialized_start=82
-  _globals['_RAWSUBMITREQUEST']._serialized_end=155
-  _globals['_RAWSUBMISSION']._serialized_start=157
-  _globals['_RAWSUBMISSION']._serialized_end=258
-  _globals['_RAWSUBMITRESPONSE']._serialized_start=260
-  _globals['_RAWSUBMITRESPONSE']._serialized_end=332
-  _globals['_RAWSUBMITRESULT']._serialized_start=334
-  _globals['_RAWSUBMITRESULT']._serialized_end=392
-  _globals['_RAWMUTATION']._serialized_start=395
-  _globals['_RAWMUTATION']._serialized_end=577
-  _globals['_RAWOUTCOME']._serialized_start=580
-  _globals['_RAWOUTCOME']._serialized_end=775
-  _globals['_RAWCOMMAND']._serialized_start=777
-  _globals['_RAWCOMMAND']._serialized_end=892
-  _globals['_RAWBATCH']._serialized_start=894
-  _globals['_RAWBATCH']._serialized_end=963
+  _globals['_RAWMUTATION']._serialized_start=83
+  _globals['_RAWMUTATION']._serialized_end=265
+  _globals['_RAWOUTCOME']._serialized_start=268
+  _globals['_RAWOUTCOME']._serialized_end=463
+  _globals['_RAWSUBMISSION']._serialized_start=465
+  _globals['_RAWSUBMISSION']._serialized_end=566
+  _globals['_RAWSUBMITREQUEST']._serialized_start=568
+  _globals['_RAWSUBMITREQUEST']._serialized_end=641
+  _globals['_RAWSUBMITRESULT']._serialized_start=643
+  _globals['_RAWSUBMITRESULT']._serialized_end=701
+  _globals['_RAWSUBMITRESPONSE']._serialized_start=703
+  _globals['_RAWSUBMITRESPONSE']._serialized_end=775
+  _globals['_RAWBATCH']._serialized_start=777
+  _globals['_RAWBATCH']._serialized_end=846
+  _globals['_RAWCOMMAND']._serialized_start=848
+  _globals['_RAWCOMMAND']._serialized_end=963
 # @@protoc_insertion_point(module_scope)
