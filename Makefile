@@ -26,6 +26,7 @@ lock: install  ## resolve requirements.lock anew
 
 proto: install  ## regenerate the stubs, and the tables of docs/api.md
 	$(BIN)/python tools/generate_proto.py
+	$(BIN)/python tools/generate_client.py
 	$(BIN)/python tools/generate_api.py
 
 client: install  ## the Python client alone, as a wheel in dist/
@@ -41,6 +42,7 @@ check: install  ## formatting, lint, types, walls, stubs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/generate_proto.py --check
+	$(BIN)/python tools/generate_client.py --check
 	$(BIN)/python tools/generate_api.py --check
 
 # Workers take tests in their order, so that most of a file's share what the file makes once.

@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from typing import get_type_hints
 
 import schema
-from google.protobuf import descriptor_pb2
+from generate_client import METHODS
 from google.rpc import code_pb2, status_pb2
-from inventory.v1 import auth_pb2
 from inventory_client import OutcomeForgotten
 from inventory_client.errors import error_of, may_try_again, tells_nothing
 from wire import errors
@@ -23,57 +22,23 @@ DOCUMENT = schema.ROOT / "docs" / "api.md"
 MARK = "<!-- {name}: written by tools/generate_api.py -->"
 END = "<!-- end -->"
 FOLDER = "inventory/v1"
-ADMINS = "admins"
-ANYBODY = "everybody who is logged in"
-# Of the calls whose roles the option `access` does not tell.
-WHO = {
-    "Login": "nobody yet",
-    "SetPassword": "admins, and each user for itself",
-    "GetStatus": ANYBODY,
-    "Checkpoint": ADMINS,
-    "Probe": "admins, and the machine user `health`",
-    "AddMember": ADMINS,
-    "PromoteMember": ADMINS,
-    "RemoveMember": ADMINS,
-    "TransferLeadership": ADMINS,
-    "Submit": "as for each mutation",
-    "GetPrediction": ANYBODY,
-}
-ROLES_FIRST = re.compile(r"^(Customers|Producers|Admins)[^.:]*[.:] (?=\w)")  # they have a column
 SAYING = re.compile(r"^Say (that |why )?")
-SERVICE_FIELD, METHOD_FIELD = 6, 2  # of FileDescriptorProto and ServiceDescriptorProto
 ARGUMENTS = {int: 1, str: "x", bool: True}
-
-
-def who(call: str, options: descriptor_pb2.MethodOptions) -> str:
-    """Return whom a call is for."""
-    if call in WHO:
-        return WHO[call]
-    roles = options.Extensions[auth_pb2.access].roles
-    if not roles:
-        sys.exit(f"whom is {call} for? give it the option `access`, or say so in WHO")
-    names = [name for name, number in auth_pb2.Role.items() if number in roles]
-    if len(names) == len(auth_pb2.Role.items()) - 1:
-        return ANYBODY
-    return ", ".join(f"{name.removeprefix('ROLE_').lower()}s" for name in names)
 
 
 def calls() -> Iterator[str]:
     """Yield the lines of a table for each service."""
     for file in schema.read(schema.files(FOLDER)):
-        comments = schema.comments_of(file)
-        requests = {message.name: message for message in file.message_type}
-        for number, service in enumerate(file.service):
-            yield f"### `{file.package}.{service.name}`\n"
-            yield "| call | who | request id | what |"
-            yield "|---|---|---|---|"
-            for index, method in enumerate(service.method):
-                fields = requests[method.input_type.rpartition(".")[2]].field
-                has_id = any(field.name == "request_id" for field in fields)
-                comment = comments[SERVICE_FIELD, number, METHOD_FIELD, index]
-                said = ROLES_FIRST.sub("", " ".join(comment.split()))
-                mark = "yes" if has_id else "-"
-                yield f"| `{method.name}` | {who(method.name, method.options)} | {mark} | {said} |"
+        for service in file.service:
+            full_name = f"{file.package}.{service.name}"
+            yield f"### `{full_name}`\n"
+            yield "| call | who | request id | in Python | what |"
+            yield "|---|---|---|---|---|"
+            for method in METHODS[full_name]:
+                has_id = "yes" if "request_id" in method.request.fields_by_name else "-"
+                python = "-" if method.is_by_hand else f"`{method.name}`"
+                said = " ".join(method.comment.split())
+                yield f"| `{method.rpc.name}` | {method.who} | {has_id} | {python} | {said} |"
             yield ""
 
 

@@ -27,7 +27,16 @@ from typer.testing import CliRunner
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NASTY = "mug [/x] [b] :smile: \x1b[2J\r"
 SHOWN = r"mug [/x] [b] :smile: \x1b[2J\r"
-ITEM = Item(1, NASTY, NASTY, Money("USD", 250), 9, NOW, NOW, None)
+ITEM = Item(
+    id=1,
+    name=NASTY,
+    description=NASTY,
+    price=Money("USD", 250),
+    quantity=9,
+    create_time=NOW,
+    update_time=NOW,
+    delete_time=None,
+)
 USER = User(1, NASTY, Role.ADMIN, False, NOW)  # noqa: FBT003 - not disabled
 MEMBER = Member.from_wire(
     cluster_pb2.Member(
@@ -47,8 +56,10 @@ ANSWERS: dict[str, object] = {
     "login": USER,
     "current_user": USER,
     "users": [USER],
-    "status": Status("c", NASTY, (MEMBER,)),
-    "ask": Answer(NASTY, (NASTY,), ((NASTY,),), NASTY, 1, understood=True),
+    "status": Status("c", (MEMBER,), NASTY, ""),
+    "ask": Answer(
+        text=NASTY, columns=(NASTY,), rows=((NASTY,),), query=NASTY, revision=1, understood=True
+    ),
     "add_member": NASTY,
     "transfer_leadership": None,
 }

@@ -1,5 +1,6 @@
 """Whatever is typed, for any argument or option of any command: taken, or refused in a sentence."""
 
+import inspect
 import io
 import itertools
 from collections.abc import Callable, Iterator
@@ -108,7 +109,7 @@ def sent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sent:
 
         return refuse
 
-    for name, one in vars(Inventory).items():
+    for name, one in inspect.getmembers(Inventory, inspect.isfunction):
         if callable(one) and not name.startswith("_"):
             monkeypatch.setattr(Inventory, name, refusing(name))
     monkeypatch.setattr(Inventory, "__init__", lambda *_, **__: None)

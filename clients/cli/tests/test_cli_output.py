@@ -17,6 +17,20 @@ from typer.testing import CliRunner
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
+def item_of(item_id: int, name: str, price: Money) -> Item:
+    """Return an item with one on hand."""
+    return Item(
+        id=item_id,
+        name=name,
+        description="",
+        price=price,
+        quantity=1,
+        create_time=NOW,
+        update_time=NOW,
+        delete_time=None,
+    )
+
+
 def lines(columns: tuple[str, ...], *row: object) -> str:
     """Return a table of one row as text."""
     written = io.StringIO()
@@ -82,7 +96,7 @@ def status(*names: str) -> Status:
         )
         for name in names
     )
-    return Status("c", names[0], members)
+    return Status("c", members, names[0], "")
 
 
 def run(monkeypatch: pytest.MonkeyPatch, answer: object, method: str, *arguments: str) -> None:
@@ -125,7 +139,7 @@ def test_programs_get_every_member_as_it_is(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_leader_that_is_silent_has_no_pid(monkeypatch: pytest.MonkeyPatch) -> None:
     """`kill 0` ends the shell that it is typed in."""
     found = status("node-0", "node-1")
-    silent = Status("c", "node-1", found.members)
+    silent = Status("c", found.members, "node-1", "")
     monkeypatch.setattr(Inventory, "status", lambda _: silent)
     done = CliRunner().invoke(app, ["status", "--leader-pid"])
     assert (done.exit_code, done.stdout) == (4, "")
@@ -175,7 +189,7 @@ def test_orders_name_their_items(
     """Beside the ids."""
 
     def get_item(_: Inventory, item: int) -> Item:
-        return Item(item, f"Item {item}", "", Money("USD", 1), 1, NOW, NOW, None)
+        return item_of(item, f"Item {item}", Money("USD", 1))
 
     monkeypatch.setattr(Inventory, "item", get_item)
     monkeypatch.setattr(Inventory, "orders", lambda _: iter(orders()))
@@ -185,9 +199,7 @@ def test_orders_name_their_items(
 
 def test_a_list_may_be_cut(screen: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
     """`--limit` reads no further."""
-    items = [
-        Item(one, f"Item {one}", "", Money("USD", 1), 1, NOW, NOW, None) for one in range(1, 9)
-    ]
+    items = [item_of(one, f"Item {one}", Money("USD", 1)) for one in range(1, 9)]
     run(monkeypatch, iter(items), "items", "item", "list", "--limit", "3")
     assert len(shown(screen)) == 1 + 3
 

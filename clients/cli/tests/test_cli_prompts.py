@@ -2,6 +2,7 @@
 
 import builtins
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +14,16 @@ from inventory_client import Adjusted, Answer, Inventory, Item, Money, Placed, R
 from rich.prompt import Prompt
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-ITEM = Item(1, "Pen", "", Money("USD", 250), 9, NOW, NOW, None)
+ITEM = Item(
+    id=1,
+    name="Pen",
+    description="",
+    price=Money("USD", 250),
+    quantity=9,
+    create_time=NOW,
+    update_time=NOW,
+    delete_time=None,
+)
 Sit = Callable[..., list[str]]
 
 
@@ -61,7 +71,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         monkeypatch.setattr(Inventory, name, answering(name, answer))
     monkeypatch.setattr(Inventory, "item", lambda *_: ITEM)
     monkeypatch.setattr(Inventory, "currency", lambda _: "USD")
-    answer = Answer("Some.", (), (), "", 1, understood=True)
+    answer = Answer(text="Some.", columns=(), rows=(), query="", revision=1, understood=True)
     monkeypatch.setattr(Inventory, "ask", lambda *_: answer)
     return seen
 
@@ -153,7 +163,7 @@ def test_a_deleted_item_is_told_at_once(
     sit: Sit, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Before its quantity is asked for."""
-    gone = Item(1, "Pen", "", Money("USD", 250), 9, NOW, NOW, NOW)
+    gone = replace(ITEM, delete_time=NOW)
     monkeypatch.setattr(Inventory, "item", lambda *_: gone)
     assert sit("producer", "restock", "1")[-1] == "inventory"
     assert "item 1, Pen, is deleted" in capsys.readouterr().err

@@ -21,7 +21,16 @@ from inventory_client import (
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 USER = User(1, "Ann", Role.CUSTOMER, False, NOW)  # noqa: FBT003 - not disabled
-ITEM = Item(1, "Pen", "", Money("USD", 250), 9, NOW, NOW, None)
+ITEM = Item(
+    id=1,
+    name="Pen",
+    description="",
+    price=Money("USD", 250),
+    quantity=9,
+    create_time=NOW,
+    update_time=NOW,
+    delete_time=None,
+)
 
 
 @pytest.fixture

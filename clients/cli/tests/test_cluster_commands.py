@@ -31,7 +31,7 @@ def member(name: str, **change: object) -> Member:
 
 def status(*members: Member, leader: str = "node-0") -> Status:
     """Return a cluster of these."""
-    return Status("c", leader, members)
+    return Status("c", members, leader, "")
 
 
 WELL = [member(name) for name in VOTERS]

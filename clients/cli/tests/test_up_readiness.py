@@ -26,7 +26,7 @@ def status(following: str, leader: str = "node-0", voters: tuple[str, ...] = VOT
         )
         for name in VOTERS
     )
-    return Status("c", leader, members)
+    return Status("c", members, leader, "")
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,9 @@ CHILD_SECONDS_MAX = 10
 CHILD_STATUS = 7
 ARGUMENTS: dict[str, object] = {
     "item_id": 1, "order_id": 1, "user_id": 1, "quantity": 1, "delta": 1, "name": "x",
-    "username": "x", "password": "password1", "role": "customer", "description": "",
-    "price": Money("USD", 1), "lines": [(1, 1)], "address": "127.0.0.1:2", "question": "x",
+    "username": "x", "auth": "token", "password": "password1", "role": "customer",
+    "description": "", "price": Money("USD", 1), "lines": [(1, 1)],
+    "address": "127.0.0.1:2", "question": "x",
 }  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from inventory_client import (
     Unauthenticated,
     UsageError,
 )
-from inventory_client.aio import new_request_id
+from inventory_client.connection import new_request_id
 from inventory_client.errors import LOG_REASONS, error_of
 from wire import errors
 from wire.channels import SERVER_OPTIONS, abort, accept, bearer
@@ -348,7 +348,7 @@ def test_a_token_that_cannot_be_one_is_refused(token: str) -> None:
 
     async def work() -> None:
         with pytest.raises(ValueError, match="token"):
-            AsyncInventory(token=token)
+            AsyncInventory(auth=token)
 
     run(work)
 

@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from typing import Any, get_args, get_origin
 
 import pytest
-from inventory_client import AsyncInventory, Inventory, blocking
+from inventory_client import AsyncInventory, Inventory, waiting
 
 
 def waited_for(returned: Any) -> Any:  # noqa: ANN401 - any annotation
@@ -48,4 +48,4 @@ def test_a_timeout_of_the_calls_own_is_no_slice_of_the_wait() -> None:
     failed: Future[None] = Future()
     failed.set_exception(TimeoutError("the call's own"))
     with pytest.raises(TimeoutError, match="the call's own"):
-        blocking._result_of(failed)
+        waiting._result_of(failed)

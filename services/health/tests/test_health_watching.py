@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +142,8 @@ class Scene:
     def fail(self) -> None:
         """Let the gateway refuse; what fails anyway is not waited for."""
         self.gateway.works = False
-        self.canaries._inventory._timeout = 0.1
+        inventory = self.canaries._inventory
+        inventory._terms = replace(inventory._terms, timeout=0.1)
 
     async def facts(self) -> Facts:
         """Try the canaries and look, once each."""

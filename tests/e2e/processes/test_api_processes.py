@@ -24,7 +24,7 @@ from inventory_client import (
     Unauthenticated,
     Unavailable,
 )
-from inventory_client.aio import new_request_id
+from inventory_client.connection import new_request_id
 from wire.channels import authorization, status_of
 from wire.errors import details_of, reason_of
 

@@ -20,7 +20,7 @@ from inventory_client import (
     Unavailable,
     is_token,
 )
-from inventory_client.aio import new_request_id
+from inventory_client.connection import new_request_id
 from wire.errors import RETRY_WITH
 
 from inventory_cli.streams import OutputLost

@@ -42,10 +42,10 @@ itself included. Start such processes by `spawn` or `forkserver`, or fork before
 A client cannot be pickled; hand over its address and its token.
 """
 
-from inventory_client.aio import TIMEOUT_SECONDS_MAX, AsyncInventory
+from inventory_client.aio import AsyncInventory
+from inventory_client.auth import Auth, Bearer, Flow, KeyFile, Password, Token, is_token
 from inventory_client.blocking import Inventory
-from inventory_client.calls import is_token
-from inventory_client.enums import MemberRole, Role, Standing
+from inventory_client.connection import TIMEOUT_SECONDS_MAX
 from inventory_client.errors import (
     InventoryError,
     NotAllowed,
@@ -64,16 +64,19 @@ from inventory_client.models import (
     Item,
     ItemStats,
     Member,
+    MemberRole,
     Order,
     OrderLine,
     Placed,
-    Reads,
+    Role,
+    Standing,
     StateHash,
     Status,
     User,
     Volume,
 )
 from inventory_client.money import Money
+from inventory_client.reads import Reads
 
 __version__ = "0.1.0"
 
@@ -82,12 +85,16 @@ __all__ = [
     "Adjusted",
     "Answer",
     "AsyncInventory",
+    "Auth",
+    "Bearer",
     "Election",
+    "Flow",
     "Inventory",
     "InventoryError",
     "InventoryStats",
     "Item",
     "ItemStats",
+    "KeyFile",
     "Member",
     "MemberRole",
     "Money",
@@ -96,6 +103,7 @@ __all__ = [
     "OrderLine",
     "OutcomeForgotten",
     "OutcomeUnknown",
+    "Password",
     "Placed",
     "Reads",
     "Refused",
@@ -103,6 +111,7 @@ __all__ = [
     "Standing",
     "StateHash",
     "Status",
+    "Token",
     "Unauthenticated",
     "Unavailable",
     "UsageError",

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import re
 import time
 from typing import TypeVar
 
@@ -10,13 +9,15 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
-from inventory.v1 import inventory_pb2
+from inventory.v1 import auth_pb2, inventory_pb2
 from wire.channels import authorization, client_channel, status_of, straight_channel
-from wire.errors import DOMAIN, RETRY_WITH, STALE, reason_of, retry_ms_of, retry_read
+from wire.errors import DOMAIN, RETRY_WITH, STALE, Reason, reason_of, retry_ms_of, retry_read
 
+from inventory_client.auth import Session
 from inventory_client.errors import error_of, may_try_again, tells_nothing
 from inventory_client.ownership import Ownership
 
+LOGIN = "/inventory.v1.AuthService/Login"
 BACKOFF_SECONDS_MIN = 0.02
 BACKOFF_SECONDS_MAX = 0.5
 RELAXED = (inventory_pb2.CONSISTENCY_BOUNDED_STALENESS, inventory_pb2.CONSISTENCY_STALE)
@@ -25,7 +26,6 @@ CLOSED = status_pb2.Status(
 )
 
 Response = TypeVar("Response", bound=Message)
-_TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 
 
 def status_from(error: grpc.aio.AioRpcError) -> status_pb2.Status:
@@ -70,38 +70,23 @@ def pause_seconds(attempt: int, status: status_pb2.Status) -> float:
     return backoff_seconds(attempt) + (retry_ms_of(status) or 0) / 1_000
 
 
-def is_token(text: str) -> bool:
-    """Tell whether a text may be a bearer token (RFC 6750 §2.1): gRPC sends nothing else."""
-    return _TOKEN.fullmatch(text) is not None
-
-
 def is_cancelled() -> bool:
     """Tell whether the running task is to end, rather than a call that it awaits."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
-class Caller:
-    """Calls one address as one user, from where its client may be used."""
+class Link:
+    """One channel to an address, which every client over it shares."""
 
-    def __init__(
-        self,
-        address: str,
-        token: str | None,
-        ownership: Ownership,
-        *,
-        ignore_proxy: bool = False,
-    ) -> None:
-        """Connect on first use. Call as whom `token` speaks for; None: nobody yet."""
+    def __init__(self, address: str, *, ignore_proxy: bool = False) -> None:
+        """Connect on first use."""
         self._address = address
         self._connect = straight_channel if ignore_proxy else client_channel
         self._connected: grpc.aio.Channel | None = None
-        self._closing = asyncio.Event()
-        self.ownership = ownership
-        self.token = token
 
     @property
-    def _channel(self) -> grpc.aio.Channel:
+    def channel(self) -> grpc.aio.Channel:
         """The channel, which belongs to the loop that it is made on."""
         if self._connected is None:
             self._connected = self._connect(self._address)
@@ -109,9 +94,29 @@ class Caller:
 
     async def close(self) -> None:
         """End the connection, and with it every call that is under way."""
-        self._closing.set()
         if self._connected is not None:
             await self._connected.close()
+
+
+class Caller:
+    """Calls over one link as one user, from where its client may be used.
+
+    - A call keeps its bytes through all attempts, and its user: a log-in in between is the same
+      user's.
+    - Whatever many calls need one token for, one of them logs in.
+    """
+
+    def __init__(self, link: Link, session: Session, ownership: Ownership) -> None:
+        """Call as whom the session speaks for; without a token: as nobody yet."""
+        self._link = link
+        self.session = session
+        self.ownership = ownership
+        self._closing = asyncio.Event()
+        self._turn = asyncio.Lock()  # of logging in
+
+    async def close(self) -> None:
+        """End the wait of every call that would try again."""
+        self._closing.set()
 
     async def _is_closed_within(self, seconds: float) -> bool:
         try:
@@ -123,29 +128,32 @@ class Caller:
     async def call(
         self,
         method: str,
-        request: bytes | Message,
+        request: Message,
         response: type[Response],
         timeout: float,
         request_id: str | None = None,
     ) -> Response:
         """Call until there is a final answer or the time is up; raise InventoryError.
 
-        `request` keeps its bytes through all attempts, and its user: a request id that went out as
-        another one would be another mutation. `timeout` is in seconds. `request_id`: a mutation's.
+        `timeout` is in seconds. `request_id`: a mutation's, whose outcome may stay unknown.
         """
         self.ownership.enter()
-        raw = request if isinstance(request, bytes) else request.SerializeToString()
+        raw = request.SerializeToString()
         multicallable: grpc.aio.UnaryUnaryMultiCallable[bytes, Response]
-        multicallable = self._channel.unary_unary(method, response_deserializer=response.FromString)
-        metadata = self.metadata
+        multicallable = self._link.channel.unary_unary(
+            method, response_deserializer=response.FromString
+        )
         give_up = time.monotonic() + timeout
         attempt = 0
-        unanswered = False
-        told = unread(request) if isinstance(request, Message) else None
+        is_sent = unanswered = False
+        told = unread(request)
+        token: str | None = None
         while True:
-            left = give_up - time.monotonic()
             try:
-                return await multicallable(raw, timeout=left, metadata=metadata)
+                token = await self._token(give_up - time.monotonic())
+                is_sent = True
+                left = give_up - time.monotonic()
+                return await multicallable(raw, timeout=left, metadata=metadata_of(token))
             except grpc.aio.AioRpcError as error:
                 status = status_from(error)
             except asyncio.CancelledError:
@@ -153,23 +161,57 @@ class Caller:
                     raise
                 raise error_of(CLOSED, request_id) from None
             pause = pause_seconds(attempt, status)
-            if not may_try_again(status) or time.monotonic() + pause >= give_up:
+            may = may_try_again(status) or self.drop(token, status)
+            if not may or time.monotonic() + pause >= give_up:
                 # The last attempt may have had little time: what was said before it says more.
                 said = told if told is not None and is_silence(status) else status
-                raise error_of(said, request_id, unanswered=unanswered)
-            if tells_nothing(status):
+                raise error_of(said, request_id if is_sent else None, unanswered=unanswered)
+            if is_sent and tells_nothing(status):
                 told, unanswered = status, True
             attempt += 1
             if await self._is_closed_within(pause):
                 raise error_of(CLOSED, request_id)
 
-    @property
-    def metadata(self) -> tuple[tuple[str, str], ...]:
-        """What a call carries to say whom it speaks for."""
-        return authorization(self.token) if self.token else ()
+    def drop(self, token: str | None, status: status_pb2.Status) -> bool:
+        """Forget a token that was refused; tell whether a call may be tried with another one."""
+        is_over = reason_of(status) is Reason.TOKEN_INVALID
+        return is_over and token is not None and self.session.drop(token)
 
-    def stream(self, method: str) -> grpc.aio.StreamStreamCall[bytes, bytes]:
-        """Open a stream of raw frames."""
+    async def _token(self, timeout: float) -> str | None:
+        """Return the token to call with, after a log-in where one is due."""
+        if self.session.is_due(time.time()):
+            async with self._turn:
+                if self.session.is_due(time.time()):
+                    await self._log_in(timeout)
+        return self.session.token
+
+    async def _log_in(self, timeout: float) -> None:
+        """Get another token; raise AioRpcError or Unauthenticated."""
+        if self.session.auth is None:
+            return
+        multicallable: grpc.aio.UnaryUnaryMultiCallable[bytes, auth_pb2.LoginResponse]
+        multicallable = self._link.channel.unary_unary(
+            LOGIN, response_deserializer=auth_pb2.LoginResponse.FromString
+        )
+        flow = self.session.auth.flow()
+        try:
+            request = next(flow)
+            while True:
+                response = await multicallable(request.SerializeToString(), timeout=timeout)
+                request = flow.send(response)
+        except StopIteration as end:
+            self.session.begin(end.value, time.time())
+
+    async def stream(
+        self, method: str, timeout: float
+    ) -> tuple[str | None, grpc.aio.StreamStreamCall[bytes, bytes]]:
+        """Open a stream of raw frames; return the token that it was opened with, too."""
+        token = await self._token(timeout)
         multicallable: grpc.aio.StreamStreamMultiCallable[bytes, bytes]
-        multicallable = self._channel.stream_stream(method)
-        return multicallable(metadata=self.metadata)
+        multicallable = self._link.channel.stream_stream(method)
+        return token, multicallable(metadata=metadata_of(token))
+
+
+def metadata_of(token: str | None) -> tuple[tuple[str, str], ...]:
+    """Return what a call carries to say whom it speaks for."""
+    return authorization(token) if token else ()

@@ -16,12 +16,14 @@ class InventoryError(Exception):
         reason: str = "",
         details: Mapping[str, str] | None = None,
         request_id: str | None = None,
+        status: status_pb2.Status | None = None,
     ) -> None:
-        """Carry the stable reason, its details, and the mutation's request id."""
+        """Carry the stable reason, its details, the mutation's request id, and the status."""
         super().__init__(message)
         self.reason = reason
         self.details = dict(details or {})
         self.request_id = request_id
+        self.status = status  # as it came, for whoever hands it on; None: nothing came
 
 
 class Refused(InventoryError):
@@ -147,7 +149,7 @@ def error_of(
             "An attempt went unanswered, so the outcome is unknown; send it again with the same "
             f"request id. The last attempt was refused: {message}"
         )
-    return kind(message, reason_of(status) or "", details_of(status), request_id)
+    return kind(message, reason_of(status) or "", details_of(status), request_id, status)
 
 
 def _clock_of(status: status_pb2.Status) -> str:

@@ -1,69 +1,152 @@
-"""What calls return: frozen records, with whole numbers for money and quantities."""
+"""What calls return: frozen records, with whole numbers for money and quantities.
+
+Made by tools/generate_client.py from proto/inventory/v1; change the schema instead.
+"""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Self
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from inventory.v1 import assistant_pb2, auth_pb2, cluster_pb2, inventory_pb2
 
-from inventory_client.enums import MemberRole, Role, Standing
 from inventory_client.money import Money
+from inventory_client.words import Word
+
+
+class Role(Word):
+    """What a user may do.
+
+    `UNKNOWN`: not said, or of a later version.
+    """
+
+    UNKNOWN = ""
+    # Orders, and reads items and its own orders.
+    CUSTOMER = "customer"
+    # Keeps items and their stock, and reads everything about them.
+    PRODUCER = "producer"
+    # Everything, users included.
+    ADMIN = "admin"
+    # A service: reads, and changes nothing.
+    MACHINE = "machine"
+
+    @classmethod
+    def from_wire(cls, wire: auth_pb2.Role.ValueType) -> Self:
+        """Read Role."""
+        return cls._read(auth_pb2.Role.DESCRIPTOR, "ROLE_", wire)
+
+    def to_wire(self) -> auth_pb2.Role.ValueType:
+        """Return the number of the word."""
+        return auth_pb2.Role.Value(f"ROLE_{self.name}") if self else auth_pb2.Role.ROLE_UNSPECIFIED
+
+
+class MemberRole(Word):
+    """What a member is in consensus; unspecified where the member is not reachable.
+
+    `UNKNOWN`: not said, or of a later version.
+    """
+
+    UNKNOWN = ""
+    FOLLOWER = "follower"
+    PRE_CANDIDATE = "pre_candidate"
+    CANDIDATE = "candidate"
+    LEADER = "leader"
+
+    @classmethod
+    def from_wire(cls, wire: cluster_pb2.MemberRole.ValueType) -> Self:
+        """Read MemberRole."""
+        return cls._read(cluster_pb2.MemberRole.DESCRIPTOR, "MEMBER_ROLE_", wire)
+
+    def to_wire(self) -> cluster_pb2.MemberRole.ValueType:
+        """Return the number of the word."""
+        return (
+            cluster_pb2.MemberRole.Value(f"MEMBER_ROLE_{self.name}")
+            if self
+            else cluster_pb2.MemberRole.MEMBER_ROLE_UNSPECIFIED
+        )
+
+
+class Standing(Word):
+    """How a member takes part; unspecified where the member is not reachable.
+
+    `UNKNOWN`: not said, or of a later version.
+    """
+
+    UNKNOWN = ""
+    VOTER = "voter"
+    # Follows, and has no vote.
+    LEARNER = "learner"
+    # Took part once.
+    REMOVED = "removed"
+    # Asks to take part, or waits for `inventory cluster add`.
+    JOINING = "joining"
+
+    @classmethod
+    def from_wire(cls, wire: cluster_pb2.MemberStanding.ValueType) -> Self:
+        """Read MemberStanding."""
+        return cls._read(cluster_pb2.MemberStanding.DESCRIPTOR, "MEMBER_STANDING_", wire)
+
+    def to_wire(self) -> cluster_pb2.MemberStanding.ValueType:
+        """Return the number of the word."""
+        return (
+            cluster_pb2.MemberStanding.Value(f"MEMBER_STANDING_{self.name}")
+            if self
+            else cluster_pb2.MemberStanding.MEMBER_STANDING_UNSPECIFIED
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Reads:
-    """How fresh the state must be that reads are answered from: one of three."""
-
-    options: inventory_pb2.ReadOptions
-
-    @classmethod
-    def linearizable(cls) -> Self:
-        """See everything that was acknowledged before the read began."""
-        return cls(inventory_pb2.ReadOptions())
-
-    @classmethod
-    def stale(cls) -> Self:
-        """See what some member holds, however old; answered without a majority too."""
-        return cls(inventory_pb2.ReadOptions(consistency=inventory_pb2.CONSISTENCY_STALE))
-
-    @classmethod
-    def bounded(cls, max_staleness: timedelta) -> Self:
-        """See everything that was acknowledged so long before the read, or later."""
-        options = inventory_pb2.ReadOptions(consistency=inventory_pb2.CONSISTENCY_BOUNDED_STALENESS)
-        options.max_staleness.FromTimedelta(max_staleness)
-        return cls(options)
-
-
-def _time(wire: Timestamp) -> datetime:
-    return wire.ToDatetime(UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """An item and its level."""
+class User:
+    """Somebody who may log in, and what the role allows."""
 
     id: int
+    # As given. It names one user in every case and composition, and holds what an item's name
+    # may.
     name: str
-    description: str
-    price: Money
-    quantity: int
+    role: Role
+    disabled: bool
     create_time: datetime
-    update_time: datetime
-    delete_time: datetime | None  # None unless it is deleted
 
     @classmethod
-    def from_wire(cls, wire: inventory_pb2.Item) -> Self:
-        """Read an item."""
+    def from_wire(cls, wire: auth_pb2.User) -> Self:
+        """Read User."""
         return cls(
             wire.id,
             wire.name,
-            wire.description,
-            Money.from_wire(wire.price),
-            wire.quantity,
-            _time(wire.create_time),
-            _time(wire.update_time),
-            _time(wire.delete_time) if wire.HasField("delete_time") else None,
+            Role.from_wire(wire.role),
+            wire.disabled,
+            wire.create_time.ToDatetime(UTC),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """An item and what is on hand of it."""
+
+    id: int = 0
+    # 1 to 200 characters, shown as given. Not blank, no space at either end, no controls,
+    # format characters, line separators, private or unassigned characters.
+    name: str = ""
+    description: str = ""
+    price: Money
+    # On hand.
+    quantity: int = 0
+    create_time: datetime
+    update_time: datetime
+    # Absent unless deleted.
+    delete_time: datetime | None = None
+
+    @classmethod
+    def from_wire(cls, wire: inventory_pb2.Item) -> Self:
+        """Read Item."""
+        return cls(
+            id=wire.id,
+            name=wire.name,
+            description=wire.description,
+            price=Money.from_wire(wire.price),
+            quantity=wire.quantity,
+            create_time=wire.create_time.ToDatetime(UTC),
+            update_time=wire.update_time.ToDatetime(UTC),
+            delete_time=wire.delete_time.ToDatetime(UTC) if wire.HasField("delete_time") else None,
         )
 
 
@@ -74,6 +157,13 @@ class Adjusted:
     item_id: int
     on_hand_after: int
     revision: int
+
+    @classmethod
+    def from_wire(
+        cls, wire: inventory_pb2.AdjustStockResponse | inventory_pb2.SetStockResponse
+    ) -> Self:
+        """Read AdjustStockResponse or SetStockResponse."""
+        return cls(wire.item_id, wire.on_hand_after, wire.revision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +177,8 @@ class Placed:
 
     @classmethod
     def from_wire(cls, wire: inventory_pb2.OrderItemResponse) -> Self:
-        """Read the response to OrderItem."""
-        total = Money.from_wire(wire.total)
-        return cls(wire.order_id, wire.on_hand_after, total, wire.revision)
+        """Read OrderItemResponse."""
+        return cls(wire.order_id, wire.on_hand_after, Money.from_wire(wire.total), wire.revision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +189,13 @@ class OrderLine:
     quantity: int
     unit_price: Money
     on_hand_after: int
+
+    @classmethod
+    def from_wire(cls, wire: inventory_pb2.PlacedLine) -> Self:
+        """Read PlacedLine."""
+        return cls(
+            wire.item_id, wire.quantity, Money.from_wire(wire.unit_price), wire.on_hand_after
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,92 +210,94 @@ class Order:
 
     @classmethod
     def from_wire(cls, wire: inventory_pb2.Order) -> Self:
-        """Read an order."""
-        lines = tuple(
-            OrderLine(
-                line.item_id, line.quantity, Money.from_wire(line.unit_price), line.on_hand_after
-            )
-            for line in wire.lines
+        """Read Order."""
+        return cls(
+            wire.id,
+            wire.user_id,
+            tuple(OrderLine.from_wire(one) for one in wire.lines),
+            Money.from_wire(wire.total),
+            wire.create_time.ToDatetime(UTC),
         )
-        total = Money.from_wire(wire.total)
-        return cls(wire.id, wire.user_id, lines, total, _time(wire.create_time))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ItemStats:
     """What one item sold."""
 
-    item_id: int
-    item_name: str
-    quantity: int
-    order_count: int
-    units_sold: int
+    item_id: int = 0
+    item_name: str = ""
+    # On hand.
+    quantity: int = 0
+    order_count: int = 0
+    units_sold: int = 0
     revenue: Money
-    units_sold_last_day: int
-    units_sold_last_7_days: int
-    units_sold_last_30_days: int
-
-    @classmethod
-    def from_wire(cls, wire: inventory_pb2.ItemStats) -> Self:
-        """Read one item's statistics."""
-        return cls(
-            wire.item_id,
-            wire.item_name,
-            wire.quantity,
-            wire.order_count,
-            wire.units_sold,
-            Money.from_wire(wire.revenue),
-            wire.units_sold_last_day,
-            wire.units_sold_last_7_days,
-            wire.units_sold_last_30_days,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class InventoryStats:
-    """Totals over all items, of one revision."""
-
-    item_count: int
-    total_quantity: int
-    stock_value: Money
-    low_stock_count: int
-    out_of_stock_count: int
-    order_count: int
-    units_sold: int
-    revenue: Money
-    revision: int
-
-    @classmethod
-    def from_wire(cls, wire: inventory_pb2.GetInventoryStatsResponse) -> Self:
-        """Read the totals."""
-        return cls(
-            wire.item_count,
-            wire.total_quantity,
-            Money.from_wire(wire.stock_value),
-            wire.low_stock_count,
-            wire.out_of_stock_count,
-            wire.order_count,
-            wire.units_sold,
-            Money.from_wire(wire.revenue),
-            wire.revision,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    """Who may do what."""
-
-    id: int
-    name: str
-    role: Role
-    disabled: bool
+    # Sold in the days before `as_of_time`.
+    units_sold_last_day: int = 0
+    units_sold_last_7_days: int = 0
+    units_sold_last_30_days: int = 0
+    # Absent: never ordered.
+    first_order_time: datetime | None = None
+    last_order_time: datetime | None = None
+    # The log's time at the response's revision.
+    as_of_time: datetime
+    # The item's.
     create_time: datetime
 
     @classmethod
-    def from_wire(cls, wire: auth_pb2.User) -> Self:
-        """Read a user."""
-        role = Role.from_wire(wire.role)
-        return cls(wire.id, wire.name, role, wire.disabled, _time(wire.create_time))
+    def from_wire(cls, wire: inventory_pb2.ItemStats) -> Self:
+        """Read ItemStats."""
+        return cls(
+            item_id=wire.item_id,
+            item_name=wire.item_name,
+            quantity=wire.quantity,
+            order_count=wire.order_count,
+            units_sold=wire.units_sold,
+            revenue=Money.from_wire(wire.revenue),
+            units_sold_last_day=wire.units_sold_last_day,
+            units_sold_last_7_days=wire.units_sold_last_7_days,
+            units_sold_last_30_days=wire.units_sold_last_30_days,
+            first_order_time=wire.first_order_time.ToDatetime(UTC)
+            if wire.HasField("first_order_time")
+            else None,
+            last_order_time=wire.last_order_time.ToDatetime(UTC)
+            if wire.HasField("last_order_time")
+            else None,
+            as_of_time=wire.as_of_time.ToDatetime(UTC),
+            create_time=wire.create_time.ToDatetime(UTC),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InventoryStats:
+    """Totals over all items, of one revision."""
+
+    # Items that are not deleted, as every count of items here.
+    item_count: int = 0
+    total_quantity: int = 0
+    stock_value: Money
+    low_stock_count: int = 0
+    out_of_stock_count: int = 0
+    order_count: int = 0
+    units_sold: int = 0
+    revenue: Money
+    as_of_time: datetime
+    revision: int = 0
+
+    @classmethod
+    def from_wire(cls, wire: inventory_pb2.GetInventoryStatsResponse) -> Self:
+        """Read GetInventoryStatsResponse."""
+        return cls(
+            item_count=wire.item_count,
+            total_quantity=wire.total_quantity,
+            stock_value=Money.from_wire(wire.stock_value),
+            low_stock_count=wire.low_stock_count,
+            out_of_stock_count=wire.out_of_stock_count,
+            order_count=wire.order_count,
+            units_sold=wire.units_sold,
+            revenue=Money.from_wire(wire.revenue),
+            as_of_time=wire.as_of_time.ToDatetime(UTC),
+            revision=wire.revision,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +305,13 @@ class StateHash:
     """A member's hash of its state at a checkpoint; members that agree have equal ones."""
 
     index: int
+    # Hexadecimal.
     sha256: str
+
+    @classmethod
+    def from_wire(cls, wire: cluster_pb2.StateHash) -> Self:
+        """Read StateHash."""
+        return cls(wire.index, wire.sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +319,13 @@ class Volume:
     """Where a member keeps its data."""
 
     size_bytes: int
+    # For a process without privileges.
     free_bytes: int
+
+    @classmethod
+    def from_wire(cls, wire: cluster_pb2.Volume) -> Self:
+        """Read Volume."""
+        return cls(wire.size_bytes, wire.free_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,63 +333,92 @@ class Election:
     """A leader that a member learned of."""
 
     term: int
-    leader: str  # a member's name
-    see_time: datetime  # by the member's own clock
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A member as it sees itself; of one that is not reachable only name and address are known."""
-
-    name: str
-    address: str
-    reachable: bool
-    role: MemberRole
-    term: int
+    # A member's name.
     leader: str
-    commit_index: int
-    applied_index: int
-    durable_index: int
-    pid: int
-    version: str
-    state_hash: StateHash | None
-    standing: Standing
-    id: int  # its volume's; a member on an empty one has another
-    voters: tuple[str, ...]  # by name, as this member knows them
-    diverged: str = ""  # why its state keeps it out of service; empty: it does not
-    clock_skew_ms: int | None = None  # ahead of the median of the voters' clocks; None: unknown
+    # When this member learned of it, by its own clock.
+    see_time: datetime
+
+    @classmethod
+    def from_wire(cls, wire: cluster_pb2.Election) -> Self:
+        """Read Election."""
+        return cls(wire.term, wire.leader, wire.see_time.ToDatetime(UTC))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A member as it sees itself.
+
+    Of a member that is not reachable, only name and address are known.
+    """
+
+    name: str = ""
+    id: int = 0
+    # Host:port.
+    address: str = ""
+    # What follows is absent when not.
+    reachable: bool = False
+    role: MemberRole = MemberRole.UNKNOWN
+    term: int = 0
+    # The name of the leader that this member knows, or empty.
+    leader: str = ""
+    commit_index: int = 0
+    applied_index: int = 0
+    # Flushed to the database.
+    durable_index: int = 0
+    first_log_index: int = 0
+    last_log_index: int = 0
+    pid: int = 0
+    version: str = ""
+    # Of the newest checkpoint that this member has hashed.
+    state_hash: StateHash | None = None
+    standing: Standing = Standing.UNKNOWN
+    # By name, as this member knows them; in order.
+    voters: tuple[str, ...] = ()
+    # Likewise.
+    learners: tuple[str, ...] = ()
+    # Why this member is out of service: at one index its state differs from that of a
+    # majority of the voters. Empty: it does not, as far as it has been compared.
+    diverged: str = ""
+    # How far its clock is ahead of the median of the voters' clocks, as the leader measured
+    # it; absent: not measured.
+    clock_skew_ms: int | None = None
+    # Absent until it was looked at.
     volume: Volume | None = None
-    elections: tuple[Election, ...] = ()  # the last ones that its process saw, the oldest first
-    caught_up: bool = False  # it has applied what was committed when it met its leader
+    # The last 16 that this process saw, the oldest first.
+    elections: tuple[Election, ...] = ()
+    # It knows a leader, and has applied what that one had committed when it was met: it can
+    # take another member's place.
+    caught_up: bool = False
 
     @classmethod
     def from_wire(cls, wire: cluster_pb2.Member) -> Self:
-        """Read a member."""
-        found, space = wire.state_hash, wire.volume
+        """Read Member."""
         return cls(
-            wire.name,
-            wire.address,
-            wire.reachable,
-            MemberRole.from_wire(wire.role) if wire.reachable else MemberRole.UNKNOWN,
-            wire.term,
-            wire.leader,
-            wire.commit_index,
-            wire.applied_index,
-            wire.durable_index,
-            wire.pid,
-            wire.version,
-            StateHash(found.index, found.sha256) if wire.HasField("state_hash") else None,
-            Standing.from_wire(wire.standing) if wire.reachable else Standing.UNKNOWN,
-            wire.id,
-            tuple(wire.voters),
-            wire.diverged,
-            wire.clock_skew_ms if wire.HasField("clock_skew_ms") else None,
-            Volume(space.size_bytes, space.free_bytes) if wire.HasField("volume") else None,
-            tuple(
-                Election(one.term, one.leader, one.see_time.ToDatetime(UTC))
-                for one in wire.elections
-            ),
-            wire.caught_up,
+            name=wire.name,
+            id=wire.id,
+            address=wire.address,
+            reachable=wire.reachable,
+            role=MemberRole.from_wire(wire.role),
+            term=wire.term,
+            leader=wire.leader,
+            commit_index=wire.commit_index,
+            applied_index=wire.applied_index,
+            durable_index=wire.durable_index,
+            first_log_index=wire.first_log_index,
+            last_log_index=wire.last_log_index,
+            pid=wire.pid,
+            version=wire.version,
+            state_hash=StateHash.from_wire(wire.state_hash)
+            if wire.HasField("state_hash")
+            else None,
+            standing=Standing.from_wire(wire.standing),
+            voters=tuple(wire.voters),
+            learners=tuple(wire.learners),
+            diverged=wire.diverged,
+            clock_skew_ms=wire.clock_skew_ms if wire.HasField("clock_skew_ms") else None,
+            volume=Volume.from_wire(wire.volume) if wire.HasField("volume") else None,
+            elections=tuple(Election.from_wire(one) for one in wire.elections),
+            caught_up=wire.caught_up,
         )
 
 
@@ -288,30 +427,45 @@ class Status:
     """The cluster behind the gateway."""
 
     cluster_id: str
-    leader: str  # a member's name, empty when none leads
+    # In order of name.
     members: tuple[Member, ...]
-    gateway: str = ""  # the host name of the one that answered
+    # The leader of the highest term seen, or empty.
+    leader: str
+    # The host name of the gateway that answered.
+    gateway: str
 
     @classmethod
     def from_wire(cls, wire: cluster_pb2.GetStatusResponse) -> Self:
-        """Read the response to GetStatus."""
-        members = tuple(Member.from_wire(member) for member in wire.members)
-        return cls(wire.cluster_id, wire.leader, members, wire.gateway)
+        """Read GetStatusResponse."""
+        return cls(
+            wire.cluster_id,
+            tuple(Member.from_wire(one) for one in wire.members),
+            wire.leader,
+            wire.gateway,
+        )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """The assistant's answer."""
 
-    text: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    query: str  # the question as it was understood
-    revision: int
-    understood: bool
+    text: str = ""
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    # The question as it was understood, such as "items price<=500.00 sort=price".
+    query: str = ""
+    # 0 when nothing was read.
+    revision: int = 0
+    understood: bool = False
 
     @classmethod
     def from_wire(cls, wire: assistant_pb2.GetPredictionResponse) -> Self:
-        """Read the response to GetPrediction."""
-        rows = tuple(tuple(row.cells) for row in wire.rows)
-        return cls(wire.text, tuple(wire.columns), rows, wire.query, wire.revision, wire.understood)
+        """Read GetPredictionResponse."""
+        return cls(
+            text=wire.text,
+            columns=tuple(wire.columns),
+            rows=tuple(tuple(one.cells) for one in wire.rows),
+            query=wire.query,
+            revision=wire.revision,
+            understood=wire.understood,
+        )

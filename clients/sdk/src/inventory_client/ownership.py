@@ -53,8 +53,12 @@ PROCESS = Process()
 class Ownership:
     """The one process and the one loop of a client: those of its first use."""
 
-    def __init__(self) -> None:
-        """Belong to nobody yet: a client may be made first, and its process forked after that."""
+    def __init__(self, parent: "Ownership | None" = None) -> None:
+        """Belong to nobody yet: a client may be made first, and its process forked after that.
+
+        A client over the channel of another one is closed with that one, its parent.
+        """
+        self._parent = parent
         self._process: int | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.is_closed = False
@@ -64,12 +68,16 @@ class Ownership:
         """Whether this is a forked child of the client's process: nothing here is the child's."""
         return self._process not in {None, os.getpid()}
 
-    def claim(self) -> None:
-        """Belong to this process; raise UsageError where the client cannot work. Any thread may."""
+    def check(self) -> None:
+        """Raise UsageError where the client cannot work. Any thread may."""
         if self.is_elsewhere:
             raise UsageError(FORKED.format(parent=self._process))
-        if self.is_closed:
+        if self.is_closed or (self._parent is not None and self._parent.is_closed):
             raise UsageError(CLOSED)
+
+    def claim(self) -> None:
+        """Belong to this process; raise UsageError where the client cannot work. Any thread may."""
+        self.check()
         if self._process is None:
             PROCESS.claim()
             self._process = os.getpid()
@@ -77,6 +85,8 @@ class Ownership:
     def enter(self) -> None:
         """Belong to the running loop; raise UsageError where the client belongs to another."""
         self.claim()
+        if self._parent is not None:
+            self._parent.enter()
         running = asyncio.get_running_loop()
         self._loop = self._loop or running
         if self._loop is not running:

@@ -26,13 +26,14 @@ from inventory_client.calls import (
     pause_seconds,
     status_from,
 )
-from inventory_client.errors import error_of, may_try_again, tells_nothing
+from inventory_client.errors import InventoryError, error_of, may_try_again, tells_nothing
 
 METHOD = "/inventory.v1.InventoryService/Submit"
 FRAME_MAX = 512
 FRAME_BYTES_MAX = 1 << 20
 MUTATION_BYTES_MAX = 256 << 10  # what members take at most
 SWEEP_SECONDS = 0.05
+LOGIN_SECONDS_MAX = 5.0
 GRACE_SECONDS = 0.2  # the gateway knows why a deadline passed: its word is waited for
 
 
@@ -86,6 +87,8 @@ class SubmitStream:
         self._task: asyncio.Task[None] | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._trouble = ""  # why the stream broke, until one brings an answer
+        self._token: str | None = None  # of the open stream
+        self._attempt = 0  # streams that broke since one brought an answer
 
     async def submit(self, raw: bytes, request_id: str, timeout: float) -> inventory_pb2.Outcome:
         """Send a serialized Mutation; return its outcome, or raise Refused or OutcomeUnknown.
@@ -157,37 +160,46 @@ class SubmitStream:
             waiting.future.set_exception(error_of(status, waiting.request_id))
 
     async def _run(self) -> None:
-        attempt = 0
         while True:
-            call = self._caller.stream(METHOD)
-            writer = asyncio.ensure_future(self._write_to(call))
-            try:
-                async for raw in call:
-                    attempt = 0
-                    self._trouble = ""
-                    self._read(raw)
-                status = status_pb2.Status(code=code_pb2.UNAVAILABLE, message="the stream ended")
-            except grpc.aio.AioRpcError as error:
-                status = status_from(error)
-            except asyncio.CancelledError:
-                if is_cancelled():
-                    raise
-                status = status_pb2.Status(code=code_pb2.UNAVAILABLE, message="a write failed")
-            finally:
-                writer.cancel()
-                await asyncio.gather(writer, return_exceptions=True)
-                call.cancel()
+            status = await self._carry()
             self._trouble = status.message
             self._broke()
-            if not may_try_again(status):
+            if not may_try_again(status) and not self._caller.drop(self._token, status):
                 self._fail_all(status)
-            await asyncio.sleep(backoff_seconds(attempt))
-            attempt += 1
+            await asyncio.sleep(backoff_seconds(self._attempt))
+            self._attempt += 1
             self._queue = deque(self._waiting.values())
             self._has_work.clear()
             if not self._queue:
                 await self._has_work.wait()
             self._outbox.wake()
+
+    async def _carry(self) -> status_pb2.Status:
+        """Carry mutations over one stream until it ends; return why it did."""
+        try:
+            self._token, call = await self._caller.stream(METHOD, LOGIN_SECONDS_MAX)
+        except grpc.aio.AioRpcError as error:
+            return status_from(error)  # the log-in's
+        except InventoryError as error:
+            return status_pb2.Status(code=code_pb2.UNAUTHENTICATED, message=str(error))
+        writer = asyncio.ensure_future(self._write_to(call))
+        try:
+            async for raw in call:
+                self._attempt, self._trouble = 0, ""
+                ended = self._read(raw)
+                if ended is not None:
+                    return ended
+            return status_pb2.Status(code=code_pb2.UNAVAILABLE, message="the stream ended")
+        except grpc.aio.AioRpcError as error:
+            return status_from(error)
+        except asyncio.CancelledError:
+            if is_cancelled():
+                raise
+            return status_pb2.Status(code=code_pb2.UNAVAILABLE, message="a write failed")
+        finally:
+            writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
+            call.cancel()
 
     async def _write_to(self, call: grpc.aio.StreamStreamCall[bytes, bytes]) -> None:
         """Write once the token is taken: what a refused stream took along would be in doubt."""
@@ -230,16 +242,22 @@ class SubmitStream:
             timeout.nanos = left_ms % 1_000 * 1_000_000
         return frame.SerializeToString()
 
-    def _read(self, raw: bytes) -> None:
+    def _read(self, raw: bytes) -> status_pb2.Status | None:
+        """Hand results out; return the refusal of the stream's token if another can be got."""
+        ended = None
         for result in raw_pb2.RawSubmitResponse.FromString(raw).results:
             waiting = self._waiting.get(result.correlation_id)
             if waiting is None or waiting.future.done():
                 continue
             outcome = inventory_pb2.Outcome.FromString(result.outcome)
-            if outcome.HasField("error"):
-                self._refused(waiting, outcome)
-            else:
+            if not outcome.HasField("error"):
                 waiting.future.set_result(outcome)
+            elif self._caller.drop(self._token, outcome.error):
+                waiting.is_sent = False  # it was not proposed, and goes with the next stream
+                ended = outcome.error
+            else:
+                self._refused(waiting, outcome)
+        return ended
 
     def _refused(self, waiting: Waiting, outcome: inventory_pb2.Outcome) -> None:
         """Try again what may yet work in the time that is left; end the rest."""

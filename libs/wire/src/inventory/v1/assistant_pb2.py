@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from inventory.v1 import auth_pb2 as inventory_dot_v1_dot_auth__pb2
 from inventory.v1 import options_pb2 as inventory_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cinventory/v1/assistant.proto\x12\x0cinventory.v1\x1a\x1ainventory/v1/options.proto\"5\n\x14GetPredictionRequest\x12\x1d\n\x08question\x18\x01 \x01(\tB\x0b\x8a\xb5\x18\x07 \x01(\xf4\x03`\x02\"\x1a\n\tAnswerRow\x12\r\n\x05\x63\x65lls\x18\x01 \x03(\t\"\x92\x01\n\x15GetPredictionResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0f\n\x07\x63olumns\x18\x02 \x03(\t\x12%\n\x04rows\x18\x03 \x03(\x0b\x32\x17.inventory.v1.AnswerRow\x12\r\n\x05query\x18\x04 \x01(\t\x12\x10\n\x08revision\x18\x05 \x01(\x03\x12\x12\n\nunderstood\x18\x06 \x01(\x08\x32l\n\x10\x41ssistantService\x12X\n\rGetPrediction\x12\".inventory.v1.GetPredictionRequest\x1a#.inventory.v1.GetPredictionResponseBh\n\x0cinventory.v1B\x0e\x41ssistantProtoP\x01Z\x18inventory/v1;inventoryv1\xaa\x02\x0cInventory.V1\xca\x02\x0cInventory\\V1\xea\x02\rInventory::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cinventory/v1/assistant.proto\x12\x0cinventory.v1\x1a\x17inventory/v1/auth.proto\x1a\x1ainventory/v1/options.proto\"5\n\x14GetPredictionRequest\x12\x1d\n\x08question\x18\x01 \x01(\tB\x0b\x8a\xb5\x18\x07 \x01(\xf4\x03`\x02\"\x1a\n\tAnswerRow\x12\r\n\x05\x63\x65lls\x18\x01 \x03(\t\"\xa0\x01\n\x15GetPredictionResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0f\n\x07\x63olumns\x18\x02 \x03(\t\x12%\n\x04rows\x18\x03 \x03(\x0b\x32\x17.inventory.v1.AnswerRow\x12\r\n\x05query\x18\x04 \x01(\t\x12\x10\n\x08revision\x18\x05 \x01(\x03\x12\x12\n\nunderstood\x18\x06 \x01(\x08:\x0c\x8a\xb5\x18\x08\n\x06\x41nswer2\x98\x01\n\x10\x41ssistantService\x12\x83\x01\n\rGetPrediction\x12\".inventory.v1.GetPredictionRequest\x1a#.inventory.v1.GetPredictionResponse\")\x8a\xb5\x18\x1c\x12\x1a\x65verybody who is logged in\x92\xb5\x18\x05\n\x03\x61skBh\n\x0cinventory.v1B\x0e\x41ssistantProtoP\x01Z\x18inventory/v1;inventoryv1\xaa\x02\x0cInventory.V1\xca\x02\x0cInventory\\V1\xea\x02\rInventory::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,12 +36,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\014inventory.v1B\016AssistantProtoP\001Z\030inventory/v1;inventoryv1\252\002\014Inventory.V1\312\002\014Inventory\\V1\352\002\rInventory::V1'
   _globals['_GETPREDICTIONREQUEST'].fields_by_name['question']._loaded_options = None
   _globals['_GETPREDICTIONREQUEST'].fields_by_name['question']._serialized_options = b'\212\265\030\007 \001(\364\003`\002'
-  _globals['_GETPREDICTIONREQUEST']._serialized_start=74
-  _globals['_GETPREDICTIONREQUEST']._serialized_end=127
-  _globals['_ANSWERROW']._serialized_start=129
-  _globals['_ANSWERROW']._serialized_end=155
-  _globals['_GETPREDICTIONRESPONSE']._serialized_start=158
-  _globals['_GETPREDICTIONRESPONSE']._serialized_end=304
-  _globals['_ASSISTANTSERVICE']._serialized_start=306
-  _globals['_ASSISTANTSERVICE']._serialized_end=414
+  _globals['_GETPREDICTIONRESPONSE']._loaded_options = None
+  _globals['_GETPREDICTIONRESPONSE']._serialized_options = b'\212\265\030\010\n\006Answer'
+  _globals['_ASSISTANTSERVICE'].methods_by_name['GetPrediction']._loaded_options = None
+  _globals['_ASSISTANTSERVICE'].methods_by_name['GetPrediction']._serialized_options = b'\212\265\030\034\022\032everybody who is logged in\222\265\030\005\n\003ask'
+  _globals['_GETPREDICTIONREQUEST']._serialized_start=99
+  _globals['_GETPREDICTIONREQUEST']._serialized_end=152
+  _globals['_ANSWERROW']._serialized_start=154
+  _globals['_ANSWERROW']._serialized_end=180
+  _globals['_GETPREDICTIONRESPONSE']._serialized_start=183
+  _globals['_GETPREDICTIONRESPONSE']._serialized_end=343
+  _globals['_ASSISTANTSERVICE']._serialized_start=346
+  _globals['_ASSISTANTSERVICE']._serialized_end=498
 # @@protoc_insertion_point(module_scope)

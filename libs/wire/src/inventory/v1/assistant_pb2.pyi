@@ -39,6 +39,8 @@ Global___GetPredictionRequest: _TypeAlias = GetPredictionRequest  # noqa: Y015
 
 @_typing.final
 class AnswerRow(_message.Message):
+    """One row of a table."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CELLS_FIELD_NUMBER: _builtins.int
@@ -59,6 +61,8 @@ Global___AnswerRow: _TypeAlias = AnswerRow  # noqa: Y015
 
 @_typing.final
 class GetPredictionResponse(_message.Message):
+    """The assistant's answer."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TEXT_FIELD_NUMBER: _builtins.int

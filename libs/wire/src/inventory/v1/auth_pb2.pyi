@@ -38,7 +38,8 @@ class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType],
     ROLE_MACHINE: _Role.ValueType  # 4
     """A service: reads, and changes nothing."""
 
-class Role(_Role, metaclass=_RoleEnumTypeWrapper): ...
+class Role(_Role, metaclass=_RoleEnumTypeWrapper):
+    """What a user may do."""
 
 ROLE_UNSPECIFIED: Role.ValueType  # 0
 ROLE_CUSTOMER: Role.ValueType  # 1
@@ -53,21 +54,25 @@ Global___Role: _TypeAlias = Role  # noqa: Y015
 
 @_typing.final
 class Access(_message.Message):
-    """Who may call a method. Absent: no role suffices, and the method's comment says who may."""
+    """Who may call a method."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ROLES_FIELD_NUMBER: _builtins.int
+    WHO_FIELD_NUMBER: _builtins.int
+    who: _builtins.str
+    """in words, where roles alone do not say it"""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[Global___Role.ValueType]: ...
     def __init__(
         self,
         *,
         roles: _abc.Iterable[Global___Role.ValueType] | None = ...,
+        who: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["roles", b"roles"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["roles", b"roles", "who", b"who"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -75,6 +80,8 @@ Global___Access: _TypeAlias = Access  # noqa: Y015
 
 @_typing.final
 class User(_message.Message):
+    """Somebody who may log in, and what the role allows."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int

@@ -80,35 +80,35 @@ class AuthServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetCurrentUser(self, request, context):
-        """Says who the bearer of the token is. A linearizable read.
+        """Returns the user that the token speaks for. A linearizable read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateUser(self, request, context):
-        """Admins only. Creates a user. Errors: ALREADY_EXISTS (USER_EXISTS).
+        """Creates a user. Errors: ALREADY_EXISTS (USER_EXISTS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetPassword(self, request, context):
-        """Admins, and each user for itself. Sets a password, and ends every token of that user.
+        """Sets a password. Every token of that user ends.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DisableUser(self, request, context):
-        """Admins only. Disables a user for good, and ends every token of it; the id is never used again.
+        """Disables a user for good. Every token of that user ends; the id is never used again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListUsers(self, request, context):
-        """Admins only. Every user, in order of id.
+        """Returns every user, in order of id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

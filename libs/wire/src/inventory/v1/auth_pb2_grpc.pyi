@@ -38,15 +38,15 @@ class AuthServiceStub:
     call that needs no token. Errors: UNAUTHENTICATED (INVALID_CREDENTIALS).
     """
     GetCurrentUser: _grpc.UnaryUnaryMultiCallable[_auth_pb2.GetCurrentUserRequest, _auth_pb2.GetCurrentUserResponse]
-    """Says who the bearer of the token is. A linearizable read."""
+    """Returns the user that the token speaks for. A linearizable read."""
     CreateUser: _grpc.UnaryUnaryMultiCallable[_auth_pb2.CreateUserRequest, _auth_pb2.CreateUserResponse]
-    """Admins only. Creates a user. Errors: ALREADY_EXISTS (USER_EXISTS)."""
+    """Creates a user. Errors: ALREADY_EXISTS (USER_EXISTS)."""
     SetPassword: _grpc.UnaryUnaryMultiCallable[_auth_pb2.SetPasswordRequest, _auth_pb2.SetPasswordResponse]
-    """Admins, and each user for itself. Sets a password, and ends every token of that user."""
+    """Sets a password. Every token of that user ends."""
     DisableUser: _grpc.UnaryUnaryMultiCallable[_auth_pb2.DisableUserRequest, _auth_pb2.DisableUserResponse]
-    """Admins only. Disables a user for good, and ends every token of it; the id is never used again."""
+    """Disables a user for good. Every token of that user ends; the id is never used again."""
     ListUsers: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ListUsersRequest, _auth_pb2.ListUsersResponse]
-    """Admins only. Every user, in order of id."""
+    """Returns every user, in order of id."""
 
 @_typing.type_check_only
 class AuthServiceAsyncStub(AuthServiceStub):
@@ -58,15 +58,15 @@ class AuthServiceAsyncStub(AuthServiceStub):
     call that needs no token. Errors: UNAUTHENTICATED (INVALID_CREDENTIALS).
     """
     GetCurrentUser: _aio.UnaryUnaryMultiCallable[_auth_pb2.GetCurrentUserRequest, _auth_pb2.GetCurrentUserResponse]  # type: ignore[assignment]
-    """Says who the bearer of the token is. A linearizable read."""
+    """Returns the user that the token speaks for. A linearizable read."""
     CreateUser: _aio.UnaryUnaryMultiCallable[_auth_pb2.CreateUserRequest, _auth_pb2.CreateUserResponse]  # type: ignore[assignment]
-    """Admins only. Creates a user. Errors: ALREADY_EXISTS (USER_EXISTS)."""
+    """Creates a user. Errors: ALREADY_EXISTS (USER_EXISTS)."""
     SetPassword: _aio.UnaryUnaryMultiCallable[_auth_pb2.SetPasswordRequest, _auth_pb2.SetPasswordResponse]  # type: ignore[assignment]
-    """Admins, and each user for itself. Sets a password, and ends every token of that user."""
+    """Sets a password. Every token of that user ends."""
     DisableUser: _aio.UnaryUnaryMultiCallable[_auth_pb2.DisableUserRequest, _auth_pb2.DisableUserResponse]  # type: ignore[assignment]
-    """Admins only. Disables a user for good, and ends every token of it; the id is never used again."""
+    """Disables a user for good. Every token of that user ends; the id is never used again."""
     ListUsers: _aio.UnaryUnaryMultiCallable[_auth_pb2.ListUsersRequest, _auth_pb2.ListUsersResponse]  # type: ignore[assignment]
-    """Admins only. Every user, in order of id."""
+    """Returns every user, in order of id."""
 
 class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     """Who may do what. Roles are looked up when a command is applied, never taken from a request."""
@@ -87,7 +87,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_pb2.GetCurrentUserRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.GetCurrentUserResponse, _abc.Awaitable[_auth_pb2.GetCurrentUserResponse]]:
-        """Says who the bearer of the token is. A linearizable read."""
+        """Returns the user that the token speaks for. A linearizable read."""
 
     @_abc_1.abstractmethod
     def CreateUser(
@@ -95,7 +95,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_pb2.CreateUserRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.CreateUserResponse, _abc.Awaitable[_auth_pb2.CreateUserResponse]]:
-        """Admins only. Creates a user. Errors: ALREADY_EXISTS (USER_EXISTS)."""
+        """Creates a user. Errors: ALREADY_EXISTS (USER_EXISTS)."""
 
     @_abc_1.abstractmethod
     def SetPassword(
@@ -103,7 +103,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_pb2.SetPasswordRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.SetPasswordResponse, _abc.Awaitable[_auth_pb2.SetPasswordResponse]]:
-        """Admins, and each user for itself. Sets a password, and ends every token of that user."""
+        """Sets a password. Every token of that user ends."""
 
     @_abc_1.abstractmethod
     def DisableUser(
@@ -111,7 +111,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_pb2.DisableUserRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.DisableUserResponse, _abc.Awaitable[_auth_pb2.DisableUserResponse]]:
-        """Admins only. Disables a user for good, and ends every token of it; the id is never used again."""
+        """Disables a user for good. Every token of that user ends; the id is never used again."""
 
     @_abc_1.abstractmethod
     def ListUsers(
@@ -119,6 +119,6 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_pb2.ListUsersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.ListUsersResponse, _abc.Awaitable[_auth_pb2.ListUsersResponse]]:
-        """Admins only. Every user, in order of id."""
+        """Returns every user, in order of id."""
 
 def add_AuthServiceServicer_to_server(servicer: AuthServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from inventory.v1 import auth_pb2 as inventory_dot_v1_dot_auth__pb2
 from inventory.v1 import options_pb2 as inventory_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ainventory/v1/cluster.proto\x12\x0cinventory.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ainventory/v1/options.proto\"*\n\tStateHash\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0e\n\x06sha256\x18\x02 \x01(\t\"\xc2\x04\n\x06Member\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\x04\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x11\n\treachable\x18\x04 \x01(\x08\x12&\n\x04role\x18\x05 \x01(\x0e\x32\x18.inventory.v1.MemberRole\x12\x0c\n\x04term\x18\x06 \x01(\x04\x12\x0e\n\x06leader\x18\x07 \x01(\t\x12\x14\n\x0c\x63ommit_index\x18\x08 \x01(\x04\x12\x15\n\rapplied_index\x18\t \x01(\x04\x12\x15\n\rdurable_index\x18\n \x01(\x04\x12\x17\n\x0f\x66irst_log_index\x18\x0b \x01(\x04\x12\x16\n\x0elast_log_index\x18\x0c \x01(\x04\x12\x0b\n\x03pid\x18\r \x01(\x03\x12\x0f\n\x07version\x18\x0e \x01(\t\x12+\n\nstate_hash\x18\x0f \x01(\x0b\x32\x17.inventory.v1.StateHash\x12.\n\x08standing\x18\x10 \x01(\x0e\x32\x1c.inventory.v1.MemberStanding\x12\x0e\n\x06voters\x18\x11 \x03(\t\x12\x10\n\x08learners\x18\x16 \x03(\t\x12\x10\n\x08\x64iverged\x18\x12 \x01(\t\x12\x1a\n\rclock_skew_ms\x18\x13 \x01(\x12H\x00\x88\x01\x01\x12$\n\x06volume\x18\x14 \x01(\x0b\x32\x14.inventory.v1.Volume\x12)\n\telections\x18\x15 \x03(\x0b\x32\x16.inventory.v1.Election\x12\x11\n\tcaught_up\x18\x17 \x01(\x08\x42\x10\n\x0e_clock_skew_ms\"0\n\x06Volume\x12\x12\n\nsize_bytes\x18\x01 \x01(\x04\x12\x12\n\nfree_bytes\x18\x02 \x01(\x04\"V\n\x08\x45lection\x12\x0c\n\x04term\x18\x01 \x01(\x04\x12\x0e\n\x06leader\x18\x02 \x01(\t\x12,\n\x08see_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x12\n\x10GetStatusRequest\"o\n\x11GetStatusResponse\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12%\n\x07members\x18\x02 \x03(\x0b\x32\x14.inventory.v1.Member\x12\x0e\n\x06leader\x18\x03 \x01(\t\x12\x0f\n\x07gateway\x18\x04 \x01(\t\"1\n\x11\x43heckpointRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x30\x01\x38@\"#\n\x12\x43heckpointResponse\x12\r\n\x05index\x18\x01 \x01(\x04\"\x0e\n\x0cProbeRequest\"!\n\rProbeResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\"A\n\x10\x41\x64\x64MemberRequest\x12\x14\n\x04name\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02`\x06\x12\x17\n\x07\x61\x64\x64ress\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02`\x07\",\n\x14PromoteMemberRequest\x12\x14\n\x04name\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02`\x06\"+\n\x13RemoveMemberRequest\x12\x14\n\x04name\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02`\x06\"5\n\x19TransferLeadershipRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xe2\x41\x01\x01\x8a\xb5\x18\x02`\x06\"G\n\x15\x43hangeMembersResponse\x12.\n\x08standing\x18\x01 \x01(\x0e\x32\x1c.inventory.v1.MemberStanding*\x95\x01\n\nMemberRole\x12\x1b\n\x17MEMBER_ROLE_UNSPECIFIED\x10\x00\x12\x18\n\x14MEMBER_ROLE_FOLLOWER\x10\x01\x12\x1d\n\x19MEMBER_ROLE_PRE_CANDIDATE\x10\x02\x12\x19\n\x15MEMBER_ROLE_CANDIDATE\x10\x03\x12\x16\n\x12MEMBER_ROLE_LEADER\x10\x04*\xa3\x01\n\x0eMemberStanding\x12\x1f\n\x1bMEMBER_STANDING_UNSPECIFIED\x10\x00\x12\x19\n\x15MEMBER_STANDING_VOTER\x10\x01\x12\x1b\n\x17MEMBER_STANDING_LEARNER\x10\x02\x12\x1b\n\x17MEMBER_STANDING_REMOVED\x10\x03\x12\x1b\n\x17MEMBER_STANDING_JOINING\x10\x04\x32\xd9\x04\n\x0e\x43lusterService\x12L\n\tGetStatus\x12\x1e.inventory.v1.GetStatusRequest\x1a\x1f.inventory.v1.GetStatusResponse\x12O\n\nCheckpoint\x12\x1f.inventory.v1.CheckpointRequest\x1a .inventory.v1.CheckpointResponse\x12@\n\x05Probe\x12\x1a.inventory.v1.ProbeRequest\x1a\x1b.inventory.v1.ProbeResponse\x12P\n\tAddMember\x12\x1e.inventory.v1.AddMemberRequest\x1a#.inventory.v1.ChangeMembersResponse\x12X\n\rPromoteMember\x12\".inventory.v1.PromoteMemberRequest\x1a#.inventory.v1.ChangeMembersResponse\x12V\n\x0cRemoveMember\x12!.inventory.v1.RemoveMemberRequest\x1a#.inventory.v1.ChangeMembersResponse\x12\x62\n\x12TransferLeadership\x12\'.inventory.v1.TransferLeadershipRequest\x1a#.inventory.v1.ChangeMembersResponseBf\n\x0cinventory.v1B\x0c\x43lusterProtoP\x01Z\x18inventory/v1;inventoryv1\xaa\x02\x0cInventory.V1\xca\x02\x0cInventory\\V1\xea\x02\rInventory::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ainventory/v1/cluster.proto\x12\x0cinventory.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17inventory/v1/auth.proto\x1a\x1ainventory/v1/options.proto\"*\n\tStateHash\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0e\n\x06sha256\x18\x02 \x01(\t\"\xce\x04\n\x06Member\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\x04\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x11\n\treachable\x18\x04 \x01(\x08\x12&\n\x04role\x18\x05 \x01(\x0e\x32\x18.inventory.v1.MemberRole\x12\x0c\n\x04term\x18\x06 \x01(\x04\x12\x0e\n\x06leader\x18\x07 \x01(\t\x12\x14\n\x0c\x63ommit_index\x18\x08 \x01(\x04\x12\x15\n\rapplied_index\x18\t \x01(\x04\x12\x15\n\rdurable_index\x18\n \x01(\x04\x12\x17\n\x0f\x66irst_log_index\x18\x0b \x01(\x04\x12\x16\n\x0elast_log_index\x18\x0c \x01(\x04\x12\x0b\n\x03pid\x18\r \x01(\x03\x12\x0f\n\x07version\x18\x0e \x01(\t\x12\x31\n\nstate_hash\x18\x0f \x01(\x0b\x32\x17.inventory.v1.StateHashB\x04\xe2\x41\x01\x01\x12.\n\x08standing\x18\x10 \x01(\x0e\x32\x1c.inventory.v1.MemberStanding\x12\x0e\n\x06voters\x18\x11 \x03(\t\x12\x10\n\x08learners\x18\x16 \x03(\t\x12\x10\n\x08\x64iverged\x18\x12 \x01(\t\x12\x1a\n\rclock_skew_ms\x18\x13 \x01(\x12H\x00\x88\x01\x01\x12*\n\x06volume\x18\x14 \x01(\x0b\x32\x14.inventory.v1.VolumeB\x04\xe2\x41\x01\x01\x12)\n\telections\x18\x15 \x03(\x0b\x32\x16.inventory.v1.Election\x12\x11\n\tcaught_up\x18\x17 \x01(\x08\x42\x10\n\x0e_clock_skew_ms\"0\n\x06Volume\x12\x12\n\nsize_bytes\x18\x01 \x01(\x04\x12\x12\n\nfree_bytes\x18\x02 \x01(\x04\"V\n\x08\x45lection\x12\x0c\n\x04term\x18\x01 \x01(\x04\x12\x0e\n\x06leader\x18\x02 \x01(\t\x12,\n\x08see_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x12\n\x10GetStatusRequest\"}\n\x11GetStatusResponse\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12%\n\x07members\x18\x02 \x03(\x0b\x32\x14.inventory.v1.Member\x12\x0e\n\x06leader\x18\x03 \x01(\t\x12\x0f\n\x07gateway\x18\x04 \x01(\t:\x0c\x8a\xb5\x18\x08\n\x06Status\"1\n\x11\x43heckpointRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x30\x01\x38@\"#\n\x12\x43heckpointResponse\x12\r\n\x05index\x18\x01 \x01(\x04\"\x0e\n\x0cProbeRequest\"!\n\rProbeResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\"A\n\x10\x41\x64\x64MemberRequest\x12\x14\n\x04name\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02`\x06\x12\x17\n\x07\x61\x64\x64ress\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02`\x07\",\n\x14PromoteMemberRequest\x12\x14\n\x04name\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02`\x06\"+\n\x13RemoveMemberRequest\x12\x14\n\x04name\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02`\x06\"5\n\x19TransferLeadershipRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xe2\x41\x01\x01\x8a\xb5\x18\x02`\x06\"G\n\x15\x43hangeMembersResponse\x12.\n\x08standing\x18\x01 \x01(\x0e\x32\x1c.inventory.v1.MemberStanding*\x95\x01\n\nMemberRole\x12\x1b\n\x17MEMBER_ROLE_UNSPECIFIED\x10\x00\x12\x18\n\x14MEMBER_ROLE_FOLLOWER\x10\x01\x12\x1d\n\x19MEMBER_ROLE_PRE_CANDIDATE\x10\x02\x12\x19\n\x15MEMBER_ROLE_CANDIDATE\x10\x03\x12\x16\n\x12MEMBER_ROLE_LEADER\x10\x04*\xb3\x01\n\x0eMemberStanding\x12\x1f\n\x1bMEMBER_STANDING_UNSPECIFIED\x10\x00\x12\x19\n\x15MEMBER_STANDING_VOTER\x10\x01\x12\x1b\n\x17MEMBER_STANDING_LEARNER\x10\x02\x12\x1b\n\x17MEMBER_STANDING_REMOVED\x10\x03\x12\x1b\n\x17MEMBER_STANDING_JOINING\x10\x04\x1a\x0e\x8a\xb5\x18\n\n\x08Standing2\xfa\x05\n\x0e\x43lusterService\x12z\n\tGetStatus\x12\x1e.inventory.v1.GetStatusRequest\x1a\x1f.inventory.v1.GetStatusResponse\",\x8a\xb5\x18\x1c\x12\x1a\x65verybody who is logged in\x92\xb5\x18\x08\n\x06status\x12]\n\nCheckpoint\x12\x1f.inventory.v1.CheckpointRequest\x1a .inventory.v1.CheckpointResponse\"\x0c\x8a\xb5\x18\x08\x12\x06\x61\x64mins\x12m\n\x05Probe\x12\x1a.inventory.v1.ProbeRequest\x1a\x1b.inventory.v1.ProbeResponse\"+\x8a\xb5\x18\'\x12%admins, and the machine user `health`\x12^\n\tAddMember\x12\x1e.inventory.v1.AddMemberRequest\x1a#.inventory.v1.ChangeMembersResponse\"\x0c\x8a\xb5\x18\x08\x12\x06\x61\x64mins\x12\x66\n\rPromoteMember\x12\".inventory.v1.PromoteMemberRequest\x1a#.inventory.v1.ChangeMembersResponse\"\x0c\x8a\xb5\x18\x08\x12\x06\x61\x64mins\x12\x64\n\x0cRemoveMember\x12!.inventory.v1.RemoveMemberRequest\x1a#.inventory.v1.ChangeMembersResponse\"\x0c\x8a\xb5\x18\x08\x12\x06\x61\x64mins\x12p\n\x12TransferLeadership\x12\'.inventory.v1.TransferLeadershipRequest\x1a#.inventory.v1.ChangeMembersResponse\"\x0c\x8a\xb5\x18\x08\x12\x06\x61\x64minsBf\n\x0cinventory.v1B\x0c\x43lusterProtoP\x01Z\x18inventory/v1;inventoryv1\xaa\x02\x0cInventory.V1\xca\x02\x0cInventory\\V1\xea\x02\rInventory::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,6 +36,14 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'inventory.v1.cluster_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\014inventory.v1B\014ClusterProtoP\001Z\030inventory/v1;inventoryv1\252\002\014Inventory.V1\312\002\014Inventory\\V1\352\002\rInventory::V1'
+  _globals['_MEMBERSTANDING']._loaded_options = None
+  _globals['_MEMBERSTANDING']._serialized_options = b'\212\265\030\n\n\010Standing'
+  _globals['_MEMBER'].fields_by_name['state_hash']._loaded_options = None
+  _globals['_MEMBER'].fields_by_name['state_hash']._serialized_options = b'\342A\001\001'
+  _globals['_MEMBER'].fields_by_name['volume']._loaded_options = None
+  _globals['_MEMBER'].fields_by_name['volume']._serialized_options = b'\342A\001\001'
+  _globals['_GETSTATUSRESPONSE']._loaded_options = None
+  _globals['_GETSTATUSRESPONSE']._serialized_options = b'\212\265\030\010\n\006Status'
   _globals['_CHECKPOINTREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_CHECKPOINTREQUEST'].fields_by_name['request_id']._serialized_options = b'\212\265\030\0040\0018@'
   _globals['_ADDMEMBERREQUEST'].fields_by_name['name']._loaded_options = None
@@ -47,40 +56,54 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REMOVEMEMBERREQUEST'].fields_by_name['name']._serialized_options = b'\212\265\030\002`\006'
   _globals['_TRANSFERLEADERSHIPREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_TRANSFERLEADERSHIPREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\001\212\265\030\002`\006'
-  _globals['_MEMBERROLE']._serialized_start=1460
-  _globals['_MEMBERROLE']._serialized_end=1609
-  _globals['_MEMBERSTANDING']._serialized_start=1612
-  _globals['_MEMBERSTANDING']._serialized_end=1775
-  _globals['_STATEHASH']._serialized_start=138
-  _globals['_STATEHASH']._serialized_end=180
-  _globals['_MEMBER']._serialized_start=183
-  _globals['_MEMBER']._serialized_end=761
-  _globals['_VOLUME']._serialized_start=763
-  _globals['_VOLUME']._serialized_end=811
-  _globals['_ELECTION']._serialized_start=813
-  _globals['_ELECTION']._serialized_end=899
-  _globals['_GETSTATUSREQUEST']._serialized_start=901
-  _globals['_GETSTATUSREQUEST']._serialized_end=919
-  _globals['_GETSTATUSRESPONSE']._serialized_start=921
-  _globals['_GETSTATUSRESPONSE']._serialized_end=1032
-  _globals['_CHECKPOINTREQUEST']._serialized_start=1034
-  _globals['_CHECKPOINTREQUEST']._serialized_end=1083
-  _globals['_CHECKPOINTRESPONSE']._serialized_start=1085
-  _globals['_CHECKPOINTRESPONSE']._serialized_end=1120
-  _globals['_PROBEREQUEST']._serialized_start=1122
-  _globals['_PROBEREQUEST']._serialized_end=1136
-  _globals['_PROBERESPONSE']._serialized_start=1138
-  _globals['_PROBERESPONSE']._serialized_end=1171
-  _globals['_ADDMEMBERREQUEST']._serialized_start=1173
-  _globals['_ADDMEMBERREQUEST']._serialized_end=1238
-  _globals['_PROMOTEMEMBERREQUEST']._serialized_start=1240
-  _globals['_PROMOTEMEMBERREQUEST']._serialized_end=1284
-  _globals['_REMOVEMEMBERREQUEST']._serialized_start=1286
-  _globals['_REMOVEMEMBERREQUEST']._serialized_end=1329
-  _globals['_TRANSFERLEADERSHIPREQUEST']._serialized_start=1331
-  _globals['_TRANSFERLEADERSHIPREQUEST']._serialized_end=1384
-  _globals['_CHANGEMEMBERSRESPONSE']._serialized_start=1386
-  _globals['_CHANGEMEMBERSRESPONSE']._serialized_end=1457
-  _globals['_CLUSTERSERVICE']._serialized_start=1778
-  _globals['_CLUSTERSERVICE']._serialized_end=2379
+  _globals['_CLUSTERSERVICE'].methods_by_name['GetStatus']._loaded_options = None
+  _globals['_CLUSTERSERVICE'].methods_by_name['GetStatus']._serialized_options = b'\212\265\030\034\022\032everybody who is logged in\222\265\030\010\n\006status'
+  _globals['_CLUSTERSERVICE'].methods_by_name['Checkpoint']._loaded_options = None
+  _globals['_CLUSTERSERVICE'].methods_by_name['Checkpoint']._serialized_options = b'\212\265\030\010\022\006admins'
+  _globals['_CLUSTERSERVICE'].methods_by_name['Probe']._loaded_options = None
+  _globals['_CLUSTERSERVICE'].methods_by_name['Probe']._serialized_options = b'\212\265\030\'\022%admins, and the machine user `health`'
+  _globals['_CLUSTERSERVICE'].methods_by_name['AddMember']._loaded_options = None
+  _globals['_CLUSTERSERVICE'].methods_by_name['AddMember']._serialized_options = b'\212\265\030\010\022\006admins'
+  _globals['_CLUSTERSERVICE'].methods_by_name['PromoteMember']._loaded_options = None
+  _globals['_CLUSTERSERVICE'].methods_by_name['PromoteMember']._serialized_options = b'\212\265\030\010\022\006admins'
+  _globals['_CLUSTERSERVICE'].methods_by_name['RemoveMember']._loaded_options = None
+  _globals['_CLUSTERSERVICE'].methods_by_name['RemoveMember']._serialized_options = b'\212\265\030\010\022\006admins'
+  _globals['_CLUSTERSERVICE'].methods_by_name['TransferLeadership']._loaded_options = None
+  _globals['_CLUSTERSERVICE'].methods_by_name['TransferLeadership']._serialized_options = b'\212\265\030\010\022\006admins'
+  _globals['_MEMBERROLE']._serialized_start=1511
+  _globals['_MEMBERROLE']._serialized_end=1660
+  _globals['_MEMBERSTANDING']._serialized_start=1663
+  _globals['_MEMBERSTANDING']._serialized_end=1842
+  _globals['_STATEHASH']._serialized_start=163
+  _globals['_STATEHASH']._serialized_end=205
+  _globals['_MEMBER']._serialized_start=208
+  _globals['_MEMBER']._serialized_end=798
+  _globals['_VOLUME']._serialized_start=800
+  _globals['_VOLUME']._serialized_end=848
+  _globals['_ELECTION']._serialized_start=850
+  _globals['_ELECTION']._serialized_end=936
+  _globals['_GETSTATUSREQUEST']._serialized_start=938
+  _globals['_GETSTATUSREQUEST']._serialized_end=956
+  _globals['_GETSTATUSRESPONSE']._serialized_start=958
+  _globals['_GETSTATUSRESPONSE']._serialized_end=1083
+  _globals['_CHECKPOINTREQUEST']._serialized_start=1085
+  _globals['_CHECKPOINTREQUEST']._serialized_end=1134
+  _globals['_CHECKPOINTRESPONSE']._serialized_start=1136
+  _globals['_CHECKPOINTRESPONSE']._serialized_end=1171
+  _globals['_PROBEREQUEST']._serialized_start=1173
+  _globals['_PROBEREQUEST']._serialized_end=1187
+  _globals['_PROBERESPONSE']._serialized_start=1189
+  _globals['_PROBERESPONSE']._serialized_end=1222
+  _globals['_ADDMEMBERREQUEST']._serialized_start=1224
+  _globals['_ADDMEMBERREQUEST']._serialized_end=1289
+  _globals['_PROMOTEMEMBERREQUEST']._serialized_start=1291
+  _globals['_PROMOTEMEMBERREQUEST']._serialized_end=1335
+  _globals['_REMOVEMEMBERREQUEST']._serialized_start=1337
+  _globals['_REMOVEMEMBERREQUEST']._serialized_end=1380
+  _globals['_TRANSFERLEADERSHIPREQUEST']._serialized_start=1382
+  _globals['_TRANSFERLEADERSHIPREQUEST']._serialized_end=1435
+  _globals['_CHANGEMEMBERSRESPONSE']._serialized_start=1437
+  _globals['_CHANGEMEMBERSRESPONSE']._serialized_end=1508
+  _globals['_CLUSTERSERVICE']._serialized_start=1845
+  _globals['_CLUSTERSERVICE']._serialized_end=2607
 # @@protoc_insertion_point(module_scope)

@@ -32,7 +32,8 @@ class _MemberRoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MemberRole
     MEMBER_ROLE_CANDIDATE: _MemberRole.ValueType  # 3
     MEMBER_ROLE_LEADER: _MemberRole.ValueType  # 4
 
-class MemberRole(_MemberRole, metaclass=_MemberRoleEnumTypeWrapper): ...
+class MemberRole(_MemberRole, metaclass=_MemberRoleEnumTypeWrapper):
+    """What a member is in consensus; unspecified where the member is not reachable."""
 
 MEMBER_ROLE_UNSPECIFIED: MemberRole.ValueType  # 0
 MEMBER_ROLE_FOLLOWER: MemberRole.ValueType  # 1
@@ -56,7 +57,8 @@ class _MemberStandingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Member
     MEMBER_STANDING_JOINING: _MemberStanding.ValueType  # 4
     """asks to take part, or waits for `inventory cluster add`"""
 
-class MemberStanding(_MemberStanding, metaclass=_MemberStandingEnumTypeWrapper): ...
+class MemberStanding(_MemberStanding, metaclass=_MemberStandingEnumTypeWrapper):
+    """How a member takes part; unspecified where the member is not reachable."""
 
 MEMBER_STANDING_UNSPECIFIED: MemberStanding.ValueType  # 0
 MEMBER_STANDING_VOTER: MemberStanding.ValueType  # 1
@@ -70,6 +72,8 @@ Global___MemberStanding: _TypeAlias = MemberStanding  # noqa: Y015
 
 @_typing.final
 class StateHash(_message.Message):
+    """A member's hash of its state at a checkpoint; members that agree have equal ones."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     INDEX_FIELD_NUMBER: _builtins.int
@@ -93,6 +97,8 @@ Global___StateHash: _TypeAlias = StateHash  # noqa: Y015
 
 @_typing.final
 class Member(_message.Message):
+    """A member as it sees itself. Of a member that is not reachable, only name and address are known."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -208,6 +214,8 @@ Global___Member: _TypeAlias = Member  # noqa: Y015
 
 @_typing.final
 class Volume(_message.Message):
+    """Where a member keeps its data."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
@@ -231,6 +239,8 @@ Global___Volume: _TypeAlias = Volume  # noqa: Y015
 
 @_typing.final
 class Election(_message.Message):
+    """A leader that a member learned of."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TERM_FIELD_NUMBER: _builtins.int
@@ -275,6 +285,8 @@ Global___GetStatusRequest: _TypeAlias = GetStatusRequest  # noqa: Y015
 
 @_typing.final
 class GetStatusResponse(_message.Message):
+    """The cluster behind the gateway."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CLUSTER_ID_FIELD_NUMBER: _builtins.int

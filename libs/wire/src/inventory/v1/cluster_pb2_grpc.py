@@ -77,57 +77,56 @@ class ClusterServiceServicer:
     """
 
     def GetStatus(self, request, context):
-        """Every member as it sees itself. A member that does not answer within a second is listed as
-        unreachable, so this works without a quorum; unless a leader says that it takes no part. Any
-        user.
+        """Returns every member as it sees itself. A member that does not answer within a second is listed
+        as unreachable, so this works without a quorum; unless a leader says that it takes no part.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Checkpoint(self, request, context):
-        """Admins. Puts a mark in the log at which every member hashes its state; the hashes
-        appear in GetStatus, and are equal at equal indexes on members that agree.
+        """Puts a mark in the log at which every member hashes its state. The hashes appear in GetStatus,
+        and are equal at equal indexes on members that agree.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Probe(self, request, context):
-        """Admins, and the machine user `health`. Goes the whole way of a write - proposed, synced by a
-        majority, applied - and changes nothing. Errors: UNAVAILABLE (NO_QUORUM).
+        """Commits an entry that changes nothing: it is proposed, synced by a majority, and applied.
+        Errors: UNAVAILABLE (NO_QUORUM).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AddMember(self, request, context):
-        """Admins, all of them. One change at a time; the answer comes when it is committed. Each may be
-        asked for again. Errors: FAILED_PRECONDITION (CHANGE_REFUSED: not now, or not without losing
-        the majority), NOT_FOUND (MEMBER_NOT_FOUND).
+        """The methods that follow change the membership, one change at a time. The answer comes when the
+        change is committed; each may be asked for again. Errors: FAILED_PRECONDITION (CHANGE_REFUSED:
+        not now, or not without losing the majority), NOT_FOUND (MEMBER_NOT_FOUND).
 
-        A member that runs and takes no part follows from here on, without a vote.
+        Lets a member that runs and takes no part follow, without a vote.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PromoteMember(self, request, context):
-        """A learner that has caught up gets a vote.
+        """Gives a learner that has caught up a vote.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RemoveMember(self, request, context):
-        """A member takes part no longer. Its process stays up, and its data where they are.
+        """Removes a member. Its process stays up, and its data where they are.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def TransferLeadership(self, request, context):
-        """Another voter leads.
+        """Hands the lead to another voter.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

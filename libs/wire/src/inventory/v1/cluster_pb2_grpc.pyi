@@ -34,31 +34,30 @@ class ClusterServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ClusterServiceAsyncStub: ...
     GetStatus: _grpc.UnaryUnaryMultiCallable[_cluster_pb2.GetStatusRequest, _cluster_pb2.GetStatusResponse]
-    """Every member as it sees itself. A member that does not answer within a second is listed as
-    unreachable, so this works without a quorum; unless a leader says that it takes no part. Any
-    user.
+    """Returns every member as it sees itself. A member that does not answer within a second is listed
+    as unreachable, so this works without a quorum; unless a leader says that it takes no part.
     """
     Checkpoint: _grpc.UnaryUnaryMultiCallable[_cluster_pb2.CheckpointRequest, _cluster_pb2.CheckpointResponse]
-    """Admins. Puts a mark in the log at which every member hashes its state; the hashes
-    appear in GetStatus, and are equal at equal indexes on members that agree.
+    """Puts a mark in the log at which every member hashes its state. The hashes appear in GetStatus,
+    and are equal at equal indexes on members that agree.
     """
     Probe: _grpc.UnaryUnaryMultiCallable[_cluster_pb2.ProbeRequest, _cluster_pb2.ProbeResponse]
-    """Admins, and the machine user `health`. Goes the whole way of a write - proposed, synced by a
-    majority, applied - and changes nothing. Errors: UNAVAILABLE (NO_QUORUM).
+    """Commits an entry that changes nothing: it is proposed, synced by a majority, and applied.
+    Errors: UNAVAILABLE (NO_QUORUM).
     """
     AddMember: _grpc.UnaryUnaryMultiCallable[_cluster_pb2.AddMemberRequest, _cluster_pb2.ChangeMembersResponse]
-    """Admins, all of them. One change at a time; the answer comes when it is committed. Each may be
-    asked for again. Errors: FAILED_PRECONDITION (CHANGE_REFUSED: not now, or not without losing
-    the majority), NOT_FOUND (MEMBER_NOT_FOUND).
+    """The methods that follow change the membership, one change at a time. The answer comes when the
+    change is committed; each may be asked for again. Errors: FAILED_PRECONDITION (CHANGE_REFUSED:
+    not now, or not without losing the majority), NOT_FOUND (MEMBER_NOT_FOUND).
 
-    A member that runs and takes no part follows from here on, without a vote.
+    Lets a member that runs and takes no part follow, without a vote.
     """
     PromoteMember: _grpc.UnaryUnaryMultiCallable[_cluster_pb2.PromoteMemberRequest, _cluster_pb2.ChangeMembersResponse]
-    """A learner that has caught up gets a vote."""
+    """Gives a learner that has caught up a vote."""
     RemoveMember: _grpc.UnaryUnaryMultiCallable[_cluster_pb2.RemoveMemberRequest, _cluster_pb2.ChangeMembersResponse]
-    """A member takes part no longer. Its process stays up, and its data where they are."""
+    """Removes a member. Its process stays up, and its data where they are."""
     TransferLeadership: _grpc.UnaryUnaryMultiCallable[_cluster_pb2.TransferLeadershipRequest, _cluster_pb2.ChangeMembersResponse]
-    """Another voter leads."""
+    """Hands the lead to another voter."""
 
 @_typing.type_check_only
 class ClusterServiceAsyncStub(ClusterServiceStub):
@@ -66,31 +65,30 @@ class ClusterServiceAsyncStub(ClusterServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetStatus: _aio.UnaryUnaryMultiCallable[_cluster_pb2.GetStatusRequest, _cluster_pb2.GetStatusResponse]  # type: ignore[assignment]
-    """Every member as it sees itself. A member that does not answer within a second is listed as
-    unreachable, so this works without a quorum; unless a leader says that it takes no part. Any
-    user.
+    """Returns every member as it sees itself. A member that does not answer within a second is listed
+    as unreachable, so this works without a quorum; unless a leader says that it takes no part.
     """
     Checkpoint: _aio.UnaryUnaryMultiCallable[_cluster_pb2.CheckpointRequest, _cluster_pb2.CheckpointResponse]  # type: ignore[assignment]
-    """Admins. Puts a mark in the log at which every member hashes its state; the hashes
-    appear in GetStatus, and are equal at equal indexes on members that agree.
+    """Puts a mark in the log at which every member hashes its state. The hashes appear in GetStatus,
+    and are equal at equal indexes on members that agree.
     """
     Probe: _aio.UnaryUnaryMultiCallable[_cluster_pb2.ProbeRequest, _cluster_pb2.ProbeResponse]  # type: ignore[assignment]
-    """Admins, and the machine user `health`. Goes the whole way of a write - proposed, synced by a
-    majority, applied - and changes nothing. Errors: UNAVAILABLE (NO_QUORUM).
+    """Commits an entry that changes nothing: it is proposed, synced by a majority, and applied.
+    Errors: UNAVAILABLE (NO_QUORUM).
     """
     AddMember: _aio.UnaryUnaryMultiCallable[_cluster_pb2.AddMemberRequest, _cluster_pb2.ChangeMembersResponse]  # type: ignore[assignment]
-    """Admins, all of them. One change at a time; the answer comes when it is committed. Each may be
-    asked for again. Errors: FAILED_PRECONDITION (CHANGE_REFUSED: not now, or not without losing
-    the majority), NOT_FOUND (MEMBER_NOT_FOUND).
+    """The methods that follow change the membership, one change at a time. The answer comes when the
+    change is committed; each may be asked for again. Errors: FAILED_PRECONDITION (CHANGE_REFUSED:
+    not now, or not without losing the majority), NOT_FOUND (MEMBER_NOT_FOUND).
 
-    A member that runs and takes no part follows from here on, without a vote.
+    Lets a member that runs and takes no part follow, without a vote.
     """
     PromoteMember: _aio.UnaryUnaryMultiCallable[_cluster_pb2.PromoteMemberRequest, _cluster_pb2.ChangeMembersResponse]  # type: ignore[assignment]
-    """A learner that has caught up gets a vote."""
+    """Gives a learner that has caught up a vote."""
     RemoveMember: _aio.UnaryUnaryMultiCallable[_cluster_pb2.RemoveMemberRequest, _cluster_pb2.ChangeMembersResponse]  # type: ignore[assignment]
-    """A member takes part no longer. Its process stays up, and its data where they are."""
+    """Removes a member. Its process stays up, and its data where they are."""
     TransferLeadership: _aio.UnaryUnaryMultiCallable[_cluster_pb2.TransferLeadershipRequest, _cluster_pb2.ChangeMembersResponse]  # type: ignore[assignment]
-    """Another voter leads."""
+    """Hands the lead to another voter."""
 
 class ClusterServiceServicer(metaclass=_abc_1.ABCMeta):
     """The cluster behind the gateway."""
@@ -101,9 +99,8 @@ class ClusterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _cluster_pb2.GetStatusRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_cluster_pb2.GetStatusResponse, _abc.Awaitable[_cluster_pb2.GetStatusResponse]]:
-        """Every member as it sees itself. A member that does not answer within a second is listed as
-        unreachable, so this works without a quorum; unless a leader says that it takes no part. Any
-        user.
+        """Returns every member as it sees itself. A member that does not answer within a second is listed
+        as unreachable, so this works without a quorum; unless a leader says that it takes no part.
         """
 
     @_abc_1.abstractmethod
@@ -112,8 +109,8 @@ class ClusterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _cluster_pb2.CheckpointRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_cluster_pb2.CheckpointResponse, _abc.Awaitable[_cluster_pb2.CheckpointResponse]]:
-        """Admins. Puts a mark in the log at which every member hashes its state; the hashes
-        appear in GetStatus, and are equal at equal indexes on members that agree.
+        """Puts a mark in the log at which every member hashes its state. The hashes appear in GetStatus,
+        and are equal at equal indexes on members that agree.
         """
 
     @_abc_1.abstractmethod
@@ -122,8 +119,8 @@ class ClusterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _cluster_pb2.ProbeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_cluster_pb2.ProbeResponse, _abc.Awaitable[_cluster_pb2.ProbeResponse]]:
-        """Admins, and the machine user `health`. Goes the whole way of a write - proposed, synced by a
-        majority, applied - and changes nothing. Errors: UNAVAILABLE (NO_QUORUM).
+        """Commits an entry that changes nothing: it is proposed, synced by a majority, and applied.
+        Errors: UNAVAILABLE (NO_QUORUM).
         """
 
     @_abc_1.abstractmethod
@@ -132,11 +129,11 @@ class ClusterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _cluster_pb2.AddMemberRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_cluster_pb2.ChangeMembersResponse, _abc.Awaitable[_cluster_pb2.ChangeMembersResponse]]:
-        """Admins, all of them. One change at a time; the answer comes when it is committed. Each may be
-        asked for again. Errors: FAILED_PRECONDITION (CHANGE_REFUSED: not now, or not without losing
-        the majority), NOT_FOUND (MEMBER_NOT_FOUND).
+        """The methods that follow change the membership, one change at a time. The answer comes when the
+        change is committed; each may be asked for again. Errors: FAILED_PRECONDITION (CHANGE_REFUSED:
+        not now, or not without losing the majority), NOT_FOUND (MEMBER_NOT_FOUND).
 
-        A member that runs and takes no part follows from here on, without a vote.
+        Lets a member that runs and takes no part follow, without a vote.
         """
 
     @_abc_1.abstractmethod
@@ -145,7 +142,7 @@ class ClusterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _cluster_pb2.PromoteMemberRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_cluster_pb2.ChangeMembersResponse, _abc.Awaitable[_cluster_pb2.ChangeMembersResponse]]:
-        """A learner that has caught up gets a vote."""
+        """Gives a learner that has caught up a vote."""
 
     @_abc_1.abstractmethod
     def RemoveMember(
@@ -153,7 +150,7 @@ class ClusterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _cluster_pb2.RemoveMemberRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_cluster_pb2.ChangeMembersResponse, _abc.Awaitable[_cluster_pb2.ChangeMembersResponse]]:
-        """A member takes part no longer. Its process stays up, and its data where they are."""
+        """Removes a member. Its process stays up, and its data where they are."""
 
     @_abc_1.abstractmethod
     def TransferLeadership(
@@ -161,6 +158,6 @@ class ClusterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _cluster_pb2.TransferLeadershipRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_cluster_pb2.ChangeMembersResponse, _abc.Awaitable[_cluster_pb2.ChangeMembersResponse]]:
-        """Another voter leads."""
+        """Hands the lead to another voter."""
 
 def add_ClusterServiceServicer_to_server(servicer: ClusterServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -54,6 +54,8 @@ Global___Consistency: _TypeAlias = Consistency  # noqa: Y015
 
 @_typing.final
 class Item(_message.Message):
+    """An item and what is on hand of it."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
@@ -469,6 +471,8 @@ Global___AdjustStockRequest: _TypeAlias = AdjustStockRequest  # noqa: Y015
 
 @_typing.final
 class AdjustStockResponse(_message.Message):
+    """A level that was changed."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ITEM_ID_FIELD_NUMBER: _builtins.int
@@ -524,6 +528,8 @@ Global___SetStockRequest: _TypeAlias = SetStockRequest  # noqa: Y015
 
 @_typing.final
 class SetStockResponse(_message.Message):
+    """A level that was changed."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ITEM_ID_FIELD_NUMBER: _builtins.int
@@ -574,6 +580,8 @@ Global___OrderItemRequest: _TypeAlias = OrderItemRequest  # noqa: Y015
 
 @_typing.final
 class OrderItemResponse(_message.Message):
+    """An order of one item."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ORDER_ID_FIELD_NUMBER: _builtins.int
@@ -650,6 +658,8 @@ Global___PlaceOrderRequest: _TypeAlias = PlaceOrderRequest  # noqa: Y015
 
 @_typing.final
 class PlacedLine(_message.Message):
+    """One line of an order."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ITEM_ID_FIELD_NUMBER: _builtins.int
@@ -679,6 +689,8 @@ Global___PlacedLine: _TypeAlias = PlacedLine  # noqa: Y015
 
 @_typing.final
 class Order(_message.Message):
+    """An order with its lines."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
@@ -834,6 +846,8 @@ Global___ListOrdersResponse: _TypeAlias = ListOrdersResponse  # noqa: Y015
 
 @_typing.final
 class ItemStats(_message.Message):
+    """What one item sold."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ITEM_ID_FIELD_NUMBER: _builtins.int
@@ -1028,6 +1042,8 @@ Global___GetInventoryStatsRequest: _TypeAlias = GetInventoryStatsRequest  # noqa
 
 @_typing.final
 class GetInventoryStatsResponse(_message.Message):
+    """Totals over all items, of one revision."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ITEM_COUNT_FIELD_NUMBER: _builtins.int

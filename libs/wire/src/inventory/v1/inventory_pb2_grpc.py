@@ -129,28 +129,29 @@ class InventoryServiceServicer:
     """
 
     def GetAllItems(self, request, context):
-        """Items that are not deleted, page by page (AIP-158).
+        """Returns the items that are not deleted, page by page (AIP-158).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetItem(self, request, context):
-        """One item. Errors: NOT_FOUND (ITEM_NOT_FOUND). A deleted item is found, with its `delete_time`.
+        """Returns one item. A deleted item is found, with its `delete_time`. Errors: NOT_FOUND
+        (ITEM_NOT_FOUND).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AddItem(self, request, context):
-        """Producers and admins. Adds an item, with what is on hand of it.
+        """Adds an item, with what is on hand of it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateItem(self, request, context):
-        """Producers and admins. Changes what `update_mask` names (AIP-134); a quantity is changed by
+        """Changes the fields of an item that `update_mask` names (AIP-134). A quantity is changed by
         AdjustStock and SetStock alone.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -158,73 +159,73 @@ class InventoryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteItem(self, request, context):
-        """Producers and admins. Archives the item: orders keep referring to it.
+        """Archives an item: orders keep referring to it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AdjustStock(self, request, context):
-        """Producers and admins. Adds `delta`, which may be negative, to what is on hand.
-        Errors: FAILED_PRECONDITION (INSUFFICIENT_STOCK).
+        """Adds `delta`, which may be negative, to what is on hand. Errors: FAILED_PRECONDITION
+        (INSUFFICIENT_STOCK).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetStock(self, request, context):
-        """Producers and admins. Sets the count, if `expected_quantity` is absent or still true.
-        Errors: ABORTED (QUANTITY_CHANGED) with expected and actual.
+        """Sets the count, if `expected_quantity` is absent or still true. Errors: ABORTED
+        (QUANTITY_CHANGED) with expected and actual.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def OrderItem(self, request, context):
-        """Customers and admins. Checks and takes in one step.
-        Errors: FAILED_PRECONDITION (INSUFFICIENT_STOCK) with requested and available.
+        """Orders some of one item: checks and takes in one step. Errors: FAILED_PRECONDITION
+        (INSUFFICIENT_STOCK) with requested and available.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PlaceOrder(self, request, context):
-        """Customers and admins. Orders several items: all lines or none.
+        """Orders several items: all lines or none. Errors: FAILED_PRECONDITION (INSUFFICIENT_STOCK).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetOrder(self, request, context):
-        """One order, for its owner, producers and admins. Errors: NOT_FOUND (ORDER_NOT_FOUND).
+        """Returns one order, for its owner, producers and admins. Errors: NOT_FOUND (ORDER_NOT_FOUND).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListOrders(self, request, context):
-        """A customer's own orders; for producers and admins every order. Newest first.
+        """Returns orders, newest first: a customer's own, and every order for producers and admins.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetItemStats(self, request, context):
-        """Producers, admins and machines: what one item sold.
+        """Returns what one item sold. Errors: NOT_FOUND (ITEM_NOT_FOUND).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListItemStats(self, request, context):
-        """Producers, admins and machines: what each item sold, page by page.
+        """Returns what each item sold, page by page.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetInventoryStats(self, request, context):
-        """Producers, admins and machines: totals over all items, of one revision.
+        """Returns totals over all items, of one revision.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

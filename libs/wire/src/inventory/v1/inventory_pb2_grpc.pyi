@@ -41,41 +41,43 @@ class InventoryServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> InventoryServiceAsyncStub: ...
     GetAllItems: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.GetAllItemsRequest, _inventory_pb2.GetAllItemsResponse]
-    """Items that are not deleted, page by page (AIP-158)."""
+    """Returns the items that are not deleted, page by page (AIP-158)."""
     GetItem: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.GetItemRequest, _inventory_pb2.GetItemResponse]
-    """One item. Errors: NOT_FOUND (ITEM_NOT_FOUND). A deleted item is found, with its `delete_time`."""
+    """Returns one item. A deleted item is found, with its `delete_time`. Errors: NOT_FOUND
+    (ITEM_NOT_FOUND).
+    """
     AddItem: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.AddItemRequest, _inventory_pb2.AddItemResponse]
-    """Producers and admins. Adds an item, with what is on hand of it."""
+    """Adds an item, with what is on hand of it."""
     UpdateItem: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.UpdateItemRequest, _inventory_pb2.UpdateItemResponse]
-    """Producers and admins. Changes what `update_mask` names (AIP-134); a quantity is changed by
+    """Changes the fields of an item that `update_mask` names (AIP-134). A quantity is changed by
     AdjustStock and SetStock alone.
     """
     DeleteItem: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.DeleteItemRequest, _inventory_pb2.DeleteItemResponse]
-    """Producers and admins. Archives the item: orders keep referring to it."""
+    """Archives an item: orders keep referring to it."""
     AdjustStock: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.AdjustStockRequest, _inventory_pb2.AdjustStockResponse]
-    """Producers and admins. Adds `delta`, which may be negative, to what is on hand.
-    Errors: FAILED_PRECONDITION (INSUFFICIENT_STOCK).
+    """Adds `delta`, which may be negative, to what is on hand. Errors: FAILED_PRECONDITION
+    (INSUFFICIENT_STOCK).
     """
     SetStock: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.SetStockRequest, _inventory_pb2.SetStockResponse]
-    """Producers and admins. Sets the count, if `expected_quantity` is absent or still true.
-    Errors: ABORTED (QUANTITY_CHANGED) with expected and actual.
+    """Sets the count, if `expected_quantity` is absent or still true. Errors: ABORTED
+    (QUANTITY_CHANGED) with expected and actual.
     """
     OrderItem: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.OrderItemRequest, _inventory_pb2.OrderItemResponse]
-    """Customers and admins. Checks and takes in one step.
-    Errors: FAILED_PRECONDITION (INSUFFICIENT_STOCK) with requested and available.
+    """Orders some of one item: checks and takes in one step. Errors: FAILED_PRECONDITION
+    (INSUFFICIENT_STOCK) with requested and available.
     """
     PlaceOrder: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.PlaceOrderRequest, _inventory_pb2.PlaceOrderResponse]
-    """Customers and admins. Orders several items: all lines or none."""
+    """Orders several items: all lines or none. Errors: FAILED_PRECONDITION (INSUFFICIENT_STOCK)."""
     GetOrder: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.GetOrderRequest, _inventory_pb2.GetOrderResponse]
-    """One order, for its owner, producers and admins. Errors: NOT_FOUND (ORDER_NOT_FOUND)."""
+    """Returns one order, for its owner, producers and admins. Errors: NOT_FOUND (ORDER_NOT_FOUND)."""
     ListOrders: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.ListOrdersRequest, _inventory_pb2.ListOrdersResponse]
-    """A customer's own orders; for producers and admins every order. Newest first."""
+    """Returns orders, newest first: a customer's own, and every order for producers and admins."""
     GetItemStats: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.GetItemStatsRequest, _inventory_pb2.GetItemStatsResponse]
-    """Producers, admins and machines: what one item sold."""
+    """Returns what one item sold. Errors: NOT_FOUND (ITEM_NOT_FOUND)."""
     ListItemStats: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.ListItemStatsRequest, _inventory_pb2.ListItemStatsResponse]
-    """Producers, admins and machines: what each item sold, page by page."""
+    """Returns what each item sold, page by page."""
     GetInventoryStats: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.GetInventoryStatsRequest, _inventory_pb2.GetInventoryStatsResponse]
-    """Producers, admins and machines: totals over all items, of one revision."""
+    """Returns totals over all items, of one revision."""
     Submit: _grpc.StreamStreamMultiCallable[_inventory_pb2.SubmitRequest, _inventory_pb2.SubmitResponse]
     """Mutations in bulk: each has its own outcome, and no order is promised between those in flight.
     The server's first metadata, `accepted: 1`, says that it has taken the token and reads: whoever
@@ -99,41 +101,43 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetAllItems: _aio.UnaryUnaryMultiCallable[_inventory_pb2.GetAllItemsRequest, _inventory_pb2.GetAllItemsResponse]  # type: ignore[assignment]
-    """Items that are not deleted, page by page (AIP-158)."""
+    """Returns the items that are not deleted, page by page (AIP-158)."""
     GetItem: _aio.UnaryUnaryMultiCallable[_inventory_pb2.GetItemRequest, _inventory_pb2.GetItemResponse]  # type: ignore[assignment]
-    """One item. Errors: NOT_FOUND (ITEM_NOT_FOUND). A deleted item is found, with its `delete_time`."""
+    """Returns one item. A deleted item is found, with its `delete_time`. Errors: NOT_FOUND
+    (ITEM_NOT_FOUND).
+    """
     AddItem: _aio.UnaryUnaryMultiCallable[_inventory_pb2.AddItemRequest, _inventory_pb2.AddItemResponse]  # type: ignore[assignment]
-    """Producers and admins. Adds an item, with what is on hand of it."""
+    """Adds an item, with what is on hand of it."""
     UpdateItem: _aio.UnaryUnaryMultiCallable[_inventory_pb2.UpdateItemRequest, _inventory_pb2.UpdateItemResponse]  # type: ignore[assignment]
-    """Producers and admins. Changes what `update_mask` names (AIP-134); a quantity is changed by
+    """Changes the fields of an item that `update_mask` names (AIP-134). A quantity is changed by
     AdjustStock and SetStock alone.
     """
     DeleteItem: _aio.UnaryUnaryMultiCallable[_inventory_pb2.DeleteItemRequest, _inventory_pb2.DeleteItemResponse]  # type: ignore[assignment]
-    """Producers and admins. Archives the item: orders keep referring to it."""
+    """Archives an item: orders keep referring to it."""
     AdjustStock: _aio.UnaryUnaryMultiCallable[_inventory_pb2.AdjustStockRequest, _inventory_pb2.AdjustStockResponse]  # type: ignore[assignment]
-    """Producers and admins. Adds `delta`, which may be negative, to what is on hand.
-    Errors: FAILED_PRECONDITION (INSUFFICIENT_STOCK).
+    """Adds `delta`, which may be negative, to what is on hand. Errors: FAILED_PRECONDITION
+    (INSUFFICIENT_STOCK).
     """
     SetStock: _aio.UnaryUnaryMultiCallable[_inventory_pb2.SetStockRequest, _inventory_pb2.SetStockResponse]  # type: ignore[assignment]
-    """Producers and admins. Sets the count, if `expected_quantity` is absent or still true.
-    Errors: ABORTED (QUANTITY_CHANGED) with expected and actual.
+    """Sets the count, if `expected_quantity` is absent or still true. Errors: ABORTED
+    (QUANTITY_CHANGED) with expected and actual.
     """
     OrderItem: _aio.UnaryUnaryMultiCallable[_inventory_pb2.OrderItemRequest, _inventory_pb2.OrderItemResponse]  # type: ignore[assignment]
-    """Customers and admins. Checks and takes in one step.
-    Errors: FAILED_PRECONDITION (INSUFFICIENT_STOCK) with requested and available.
+    """Orders some of one item: checks and takes in one step. Errors: FAILED_PRECONDITION
+    (INSUFFICIENT_STOCK) with requested and available.
     """
     PlaceOrder: _aio.UnaryUnaryMultiCallable[_inventory_pb2.PlaceOrderRequest, _inventory_pb2.PlaceOrderResponse]  # type: ignore[assignment]
-    """Customers and admins. Orders several items: all lines or none."""
+    """Orders several items: all lines or none. Errors: FAILED_PRECONDITION (INSUFFICIENT_STOCK)."""
     GetOrder: _aio.UnaryUnaryMultiCallable[_inventory_pb2.GetOrderRequest, _inventory_pb2.GetOrderResponse]  # type: ignore[assignment]
-    """One order, for its owner, producers and admins. Errors: NOT_FOUND (ORDER_NOT_FOUND)."""
+    """Returns one order, for its owner, producers and admins. Errors: NOT_FOUND (ORDER_NOT_FOUND)."""
     ListOrders: _aio.UnaryUnaryMultiCallable[_inventory_pb2.ListOrdersRequest, _inventory_pb2.ListOrdersResponse]  # type: ignore[assignment]
-    """A customer's own orders; for producers and admins every order. Newest first."""
+    """Returns orders, newest first: a customer's own, and every order for producers and admins."""
     GetItemStats: _aio.UnaryUnaryMultiCallable[_inventory_pb2.GetItemStatsRequest, _inventory_pb2.GetItemStatsResponse]  # type: ignore[assignment]
-    """Producers, admins and machines: what one item sold."""
+    """Returns what one item sold. Errors: NOT_FOUND (ITEM_NOT_FOUND)."""
     ListItemStats: _aio.UnaryUnaryMultiCallable[_inventory_pb2.ListItemStatsRequest, _inventory_pb2.ListItemStatsResponse]  # type: ignore[assignment]
-    """Producers, admins and machines: what each item sold, page by page."""
+    """Returns what each item sold, page by page."""
     GetInventoryStats: _aio.UnaryUnaryMultiCallable[_inventory_pb2.GetInventoryStatsRequest, _inventory_pb2.GetInventoryStatsResponse]  # type: ignore[assignment]
-    """Producers, admins and machines: totals over all items, of one revision."""
+    """Returns totals over all items, of one revision."""
     Submit: _aio.StreamStreamMultiCallable[_inventory_pb2.SubmitRequest, _inventory_pb2.SubmitResponse]  # type: ignore[assignment]
     """Mutations in bulk: each has its own outcome, and no order is promised between those in flight.
     The server's first metadata, `accepted: 1`, says that it has taken the token and reads: whoever
@@ -160,7 +164,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inventory_pb2.GetAllItemsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_pb2.GetAllItemsResponse, _abc.Awaitable[_inventory_pb2.GetAllItemsResponse]]:
-        """Items that are not deleted, page by page (AIP-158)."""
+        """Returns the items that are not deleted, page by page (AIP-158)."""
 
     @_abc_1.abstractmethod
     def GetItem(
@@ -168,7 +172,9 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inventory_pb2.GetItemRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_pb2.GetItemResponse, _abc.Awaitable[_inventory_pb2.GetItemResponse]]:
-        """One item. Errors: NOT_FOUND (ITEM_NOT_FOUND). A deleted item is found, with its `delete_time`."""
+        """Returns one item. A deleted item is found, with its `delete_time`. Errors: NOT_FOUND
+        (ITEM_NOT_FOUND).
+        """
 
     @_abc_1.abstractmethod
     def AddItem(
@@ -176,7 +182,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inventory_pb2.AddItemRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_pb2.AddItemResponse, _abc.Awaitable[_inventory_pb2.AddItemResponse]]:
-        """Producers and admins. Adds an item, with what is on hand of it."""
+        """Adds an item, with what is on hand of it."""
 
     @_abc_1.abstractmethod
     def UpdateItem(
@@ -184,7 +190,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inventory_pb2.UpdateItemRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_pb2.UpdateItemResponse, _abc.Awaitable[_inventory_pb2.UpdateItemResponse]]:
-        """Producers and admins. Changes what `update_mask` names (AIP-134); a quantity is changed by
+        """Changes the fields of an item that `update_mask` names (AIP-134). A quantity is changed by
         AdjustStock and SetStock alone.
         """
 
@@ -194,7 +200,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inventory_pb2.DeleteItemRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_pb2.DeleteItemResponse, _abc.Awaitable[_inventory_pb2.DeleteItemResponse]]:
-        """Producers and admins. Archives the item: orders keep referring to it."""
+        """Archives an item: orders keep referring to it."""
 
     @_abc_1.abstractmethod
     def AdjustStock(
@@ -202,8 +208,8 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inventory_pb2.AdjustStockRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_pb2.AdjustStockResponse, _abc.Awaitable[_inventory_pb2.AdjustStockResponse]]:
-        """Producers and admins. Adds `delta`, which may be negative, to what is on hand.
-        Errors: FAILED_PRECONDITION (INSUFFICIENT_STOCK).
+        """Adds `delta`, which may be negative, to what is on hand. Errors: FAILED_PRECONDITION
+        (INSUFFICIENT_STOCK).
         """
 
     @_abc_1.abstractmethod
@@ -212,8 +218,8 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inventory_pb2.SetStockRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_pb2.SetStockResponse, _abc.Awaitable[_inventory_pb2.SetStockResponse]]:
-        """Producers and admins. Sets the count, if `expected_quantity` is absent or still true.
-        Errors: ABORTED (QUANTITY_CHANGED) with expected and actual.
+        """Sets the count, if `expected_quantity` is absent or still true. Errors: ABORTED
+        (QUANTITY_CHANGED) with expected and actual.
         """
 
     @_abc_1.abstractmethod
@@ -222,8 +228,8 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inventory_pb2.OrderItemRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_pb2.OrderItemResponse, _abc.Awaitable[_inventory_pb2.OrderItemResponse]]:
-        """Customers and admins. Checks and takes in one step.
-        Errors: FAILED_PRECONDITION (INSUFFICIENT_STOCK) with requested and available.
+        """Orders some of one item: checks and takes in one step. Errors: FAILED_PRECONDITION
+        (INSUFFICIENT_STOCK) with requested and available.
         """
 
     @_abc_1.abstractmethod
@@ -232,7 +238,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inventory_pb2.PlaceOrderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_pb2.PlaceOrderResponse, _abc.Awaitable[_inventory_pb2.PlaceOrderResponse]]:
-        """Customers and admins. Orders several items: all lines or none."""
+        """Orders several items: all lines or none. Errors: FAILED_PRECONDITION (INSUFFICIENT_STOCK)."""
 
     @_abc_1.abstractmethod
     def GetOrder(
@@ -240,7 +246,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inventory_pb2.GetOrderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_pb2.GetOrderResponse, _abc.Awaitable[_inventory_pb2.GetOrderResponse]]:
-        """One order, for its owner, producers and admins. Errors: NOT_FOUND (ORDER_NOT_FOUND)."""
+        """Returns one order, for its owner, producers and admins. Errors: NOT_FOUND (ORDER_NOT_FOUND)."""
 
     @_abc_1.abstractmethod
     def ListOrders(
@@ -248,7 +254,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inventory_pb2.ListOrdersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_pb2.ListOrdersResponse, _abc.Awaitable[_inventory_pb2.ListOrdersResponse]]:
-        """A customer's own orders; for producers and admins every order. Newest first."""
+        """Returns orders, newest first: a customer's own, and every order for producers and admins."""
 
     @_abc_1.abstractmethod
     def GetItemStats(
@@ -256,7 +262,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inventory_pb2.GetItemStatsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_pb2.GetItemStatsResponse, _abc.Awaitable[_inventory_pb2.GetItemStatsResponse]]:
-        """Producers, admins and machines: what one item sold."""
+        """Returns what one item sold. Errors: NOT_FOUND (ITEM_NOT_FOUND)."""
 
     @_abc_1.abstractmethod
     def ListItemStats(
@@ -264,7 +270,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inventory_pb2.ListItemStatsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_pb2.ListItemStatsResponse, _abc.Awaitable[_inventory_pb2.ListItemStatsResponse]]:
-        """Producers, admins and machines: what each item sold, page by page."""
+        """Returns what each item sold, page by page."""
 
     @_abc_1.abstractmethod
     def GetInventoryStats(
@@ -272,7 +278,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inventory_pb2.GetInventoryStatsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_pb2.GetInventoryStatsResponse, _abc.Awaitable[_inventory_pb2.GetInventoryStatsResponse]]:
-        """Producers, admins and machines: totals over all items, of one revision."""
+        """Returns totals over all items, of one revision."""
 
     @_abc_1.abstractmethod
     def Submit(

@@ -1,0 +1,143 @@
+"""Whom a client speaks for, and how it gets the token that says so.
+
+    AsyncInventory(address, auth=Password("Gayathri", "password1"))
+
+- `Bearer`: a token that was got before. When the token ends, calls end as `Unauthenticated`.
+- `Password`: logs in at the first call, and again before the token ends or when it is refused.
+- `KeyFile`: the same for a machine user, whose key is read from its file at each log-in.
+
+Another way to get tokens is a subclass of `Auth`. `Auth.flow` does no I/O with the inventory: it
+yields the log-ins that the client sends, and is sent the responses.
+"""
+
+import abc
+import re
+from collections.abc import Generator
+from pathlib import Path
+from typing import NamedTuple
+
+from inventory.v1 import auth_pb2
+
+from inventory_client.errors import Unauthenticated
+
+RENEW_AT = 0.8  # of a token's life
+LIFE_SECONDS_MIN = 60.0  # below it, the clocks differ: the token is used until it is refused
+KEY_BYTES_MAX = 4_096
+_TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
+
+
+def is_token(text: str) -> bool:
+    """Tell whether a text may be a bearer token (RFC 6750 §2.1): gRPC sends nothing else."""
+    return _TOKEN.fullmatch(text) is not None
+
+
+class Token(NamedTuple):
+    """What a call proves its user with."""
+
+    text: str
+    expire_seconds: float | None = None  # Unix time; None: not known
+
+
+Flow = Generator[auth_pb2.LoginRequest, auth_pb2.LoginResponse, Token]
+
+
+class Auth(abc.ABC):
+    """A way to get a token; one object may serve several clients."""
+
+    @abc.abstractmethod
+    def flow(self) -> Flow:
+        """Yield the log-ins to send, and return the token; raise Unauthenticated."""
+
+
+class Password(Auth):
+    """Logs in by name and password, as often as needed."""
+
+    def __init__(self, username: str, password: str) -> None:
+        """Keep both for the client's life."""
+        self.username = username
+        self._password = password
+
+    def flow(self) -> Flow:
+        """Log in once."""
+        return _log_in(self.username, self._password)
+
+
+class KeyFile(Auth):
+    """Logs in as a machine user, by the key in a file; a file that is replaced is followed."""
+
+    def __init__(self, username: str, path: Path | str) -> None:
+        """Know the file; it is read at each log-in."""
+        self.username = username
+        self._path = Path(path)
+
+    def flow(self) -> Flow:
+        """Log in once with the key as it is in the file."""
+        try:
+            with self._path.open("rb") as file:
+                key = file.read(KEY_BYTES_MAX + 1).decode().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            problem = f"The key file {self._path} cannot be read: {error}"
+            raise Unauthenticated(problem) from error
+        if not key or len(key) > KEY_BYTES_MAX:
+            problem = "is empty" if not key else f"is over {KEY_BYTES_MAX} bytes long"
+            raise Unauthenticated(f"The key file {self._path} {problem}.")
+        return _log_in(self.username, key)
+
+
+def _log_in(username: str, password: str) -> Flow:
+    response = yield auth_pb2.LoginRequest(username=username, password=password)
+    return Token(response.token, response.expire_time.seconds or None)
+
+
+class Bearer(Auth):
+    """Has one token and gets no other."""
+
+    def __init__(self, token: str) -> None:
+        """Use this token; raise ValueError on a text that cannot be one."""
+        if not is_token(token):
+            raise ValueError("token: this is not a token that a login gave")
+        self.token = token
+
+    def flow(self) -> Flow:
+        """Return the token, once more."""
+        return Token(self.token)
+        yield  # a generator, as every flow
+
+
+class Session:
+    """The token of one client, and when another one is due.
+
+    - A token that was refused is not sent again.
+    - A clock that differs from the inventory's never makes every call log in: a life that seems
+      too short to be true is not counted.
+    """
+
+    def __init__(self, auth: Auth | None) -> None:
+        """Begin without a log-in; a bearer token is known at once."""
+        self.auth = auth if not isinstance(auth, Bearer) else None
+        self.token = auth.token if isinstance(auth, Bearer) else None
+        self._due_seconds: float | None = None
+
+    def is_due(self, now_seconds: float) -> bool:
+        """Tell whether to log in before the next call, at this Unix time."""
+        if self.auth is None:
+            return False
+        return self.token is None or (
+            self._due_seconds is not None and now_seconds >= self._due_seconds
+        )
+
+    def begin(self, token: Token, now_seconds: float) -> None:
+        """Use a token from here on."""
+        self.token, self._due_seconds = token.text, None
+        if token.expire_seconds is not None:
+            life = token.expire_seconds - now_seconds
+            if life >= LIFE_SECONDS_MIN:
+                self._due_seconds = now_seconds + life * RENEW_AT
+
+    def drop(self, token: str | None) -> bool:
+        """Forget a token that was refused; tell whether another one can be got."""
+        if self.auth is None:
+            return False
+        if token == self.token:
+            self.token = None
+        return True

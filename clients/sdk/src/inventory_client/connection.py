@@ -1,0 +1,211 @@
+"""What every method of the asyncio client stands on: a link, whom it speaks for, ways to call."""
+
+import weakref
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
+
+import uuid_utils
+from google.protobuf.message import Message
+from google.type import money_pb2
+from inventory.v1 import auth_pb2, inventory_pb2
+from wire.addresses import is_address
+from wire.bounds import TIMEOUT_MS_MAX
+from wire.operations import MUTATIONS
+
+from inventory_client.auth import Auth, Bearer, Password, Session, Token
+from inventory_client.calls import LOGIN, Caller, Link
+from inventory_client.models import User
+from inventory_client.money import Money
+from inventory_client.ownership import Ownership, Unpicklable
+from inventory_client.reads import LINEARIZABLE, Reads
+from inventory_client.stream import SubmitStream
+
+ADDRESS_DEFAULT = "127.0.0.1:50051"
+TIMEOUT_SECONDS_DEFAULT = 5.0
+TIMEOUT_SECONDS_MAX = TIMEOUT_MS_MAX // 1_000
+PAGE_SIZE = 500
+
+Response = TypeVar("Response", bound=Message)
+AuthLike = Auth | str | tuple[str, str] | None
+
+
+def new_request_id() -> str:
+    """Make a request id: a UUIDv7 (RFC 9562), so that its age can be told."""
+    return str(uuid_utils.uuid7())
+
+
+def chosen(request_id: str | None) -> str:
+    """Return the caller's own request id, an empty one too: it is refused rather than replaced.
+
+    A program whose variable is empty meant to try something again, not to do it twice.
+    """
+    return new_request_id() if request_id is None else request_id
+
+
+def amount(name: str, value: Money) -> money_pb2.Money:
+    """Return an amount for the wire; raise TypeError on what is no Money, such as a float."""
+    if not isinstance(value, Money):
+        raise TypeError(f"{name}: {value!r} is no Money, such as Money.parse('USD', '1.50')")
+    return value.to_wire()
+
+
+def auth_of(given: AuthLike) -> Auth | None:
+    """Return a way to get a token: as given, a bearer token's, or a name and password's."""
+    match given:
+        case None | Auth():
+            return given
+        case str():
+            return Bearer(given)
+        case (str(username), str(password)):
+            return Password(username, password)
+    raise TypeError(f"auth: {given!r} is no Auth, no token, and no pair of name and password")
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a client calls."""
+
+    timeout: float  # seconds, retries included
+    reads: inventory_pb2.ReadOptions
+    unary: bool
+
+
+class Connection(Unpicklable):
+    """A link, whom it speaks for, and the ways to call."""
+
+    def __init__(
+        self,
+        address: str = ADDRESS_DEFAULT,
+        auth: AuthLike = None,
+        timeout: float = TIMEOUT_SECONDS_DEFAULT,
+        *,
+        unary: bool = False,
+        reads: Reads = LINEARIZABLE,
+        ignore_proxy: bool = False,
+    ) -> None:
+        """Speak to a gateway at host:port, from the first call on.
+
+        `auth`: an `Auth`, a bearer token, a pair of name and password, or None for nobody yet.
+        `timeout`: seconds that a call may take, retries included. `unary`: one gRPC call for each
+        mutation, instead of the shared stream. `reads`: how fresh what is read has to be.
+        `ignore_proxy`: never by the proxy that `https_proxy` or `http_proxy` names; a gateway on
+        this machine is never called by one. Raises TypeError or ValueError on a timeout that
+        is none, an address that is not host:port, and a token that cannot be one.
+        """
+        if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+            raise TypeError(f"timeout: {timeout!r} is no number of seconds")
+        if "/" not in address and not is_address(address):  # "dns:///…" is for gRPC to read
+            raise ValueError(f"address: {address!r} is not host:port, such as {ADDRESS_DEFAULT}")
+        if not 0 < timeout <= TIMEOUT_SECONDS_MAX:
+            raise ValueError(f"timeout: {timeout} is not above 0 s and up to {TIMEOUT_SECONDS_MAX}")
+        terms = Terms(timeout, reads.options, unary)
+        self._begin(Link(address, ignore_proxy=ignore_proxy), auth_of(auth), terms, None)
+
+    def _begin(self, link: Link, auth: Auth | None, terms: Terms, parent: Ownership | None) -> None:
+        """Belong to nobody yet, and have nothing under way; a child's link is its parent's."""
+        self._link = link
+        self._terms = terms
+        self._is_child = parent is not None
+        self._ownership = Ownership(parent)
+        self._caller = Caller(link, Session(auth), self._ownership)
+        self._stream = SubmitStream(self._caller)
+        self._revision = 0
+        self._children: weakref.WeakSet[Connection] = weakref.WeakSet()
+
+    @classmethod
+    def _over(cls, link: Link, auth: Auth | None, terms: Terms, parent: Ownership) -> Self:
+        self = cls.__new__(cls)
+        self._begin(link, auth, terms, parent)
+        return self
+
+    def as_user(self, auth: AuthLike) -> Self:
+        """Return a client that speaks for another user over the same channel.
+
+        The client has the same timeout and freshness, and a stream of its own. Closing it leaves
+        this client as it is; closing this client closes it. Raises UsageError, and TypeError or
+        ValueError on an `auth` that is none.
+        """
+        self._ownership.check()
+        child = self._over(self._link, auth_of(auth), self._terms, self._ownership)
+        self._children.add(child)
+        return child
+
+    async def close(self) -> None:
+        """End the connection; mutations under way end as OutcomeUnknown."""
+        for child in list(self._children):
+            await child.close()
+        if self._ownership.leave():
+            await self._stream.close("The client was closed before the outcome was known.")
+            await self._caller.close()
+            if not self._is_child:
+                await self._link.close()
+
+    @property
+    def token(self) -> str | None:
+        """The bearer token in use, None before a login."""
+        return self._caller.session.token
+
+    @property
+    def revision(self) -> int:
+        """The log position that the last answer to a read spoke of; 0 before the first."""
+        return self._revision
+
+    async def login(self, username: str, password: str) -> User:
+        """Log in; later calls speak for this user, and calls under way for the one before.
+
+        Mutations under way on the shared stream end as OutcomeUnknown. They are not sent again:
+        request ids belong to a user, so another user would order once more. A client that is to log
+        in again by itself has `auth=Password(…)` instead.
+        """
+        request = auth_pb2.LoginRequest(username=username, password=password)
+        nobody = Caller(self._link, Session(None), self._ownership)
+        response = await nobody.call(LOGIN, request, auth_pb2.LoginResponse, self._terms.timeout)
+        session = Session(None)
+        session.begin(Token(response.token), 0.0)
+        before = self._stream
+        self._caller = Caller(self._link, session, self._ownership)
+        self._stream = SubmitStream(self._caller)
+        await before.close("A login ended the stream: request ids belong to whoever sent them.")
+        return User.from_wire(response.user)
+
+    async def currency(self) -> str:
+        """Return the ISO 4217 code of the one currency that the inventory's prices are in."""
+        request = inventory_pb2.GetAllItemsRequest(page_size=1, read_options=self._terms.reads)
+        method = "/inventory.v1.InventoryService/GetAllItems"
+        page = await self._call(method, request, inventory_pb2.GetAllItemsResponse)
+        return page.currency_code
+
+    async def _call(self, method: str, request: Message, response: type[Response]) -> Response:
+        """Call once, with retries; what has a request id is a mutation."""
+        request_id: str | None = getattr(request, "request_id", None)
+        timeout = self._terms.timeout
+        found = await self._caller.call(method, request, response, timeout, request_id)
+        if request_id is None:
+            self._revision = getattr(found, "revision", self._revision)
+        return found
+
+    async def _pages(
+        self,
+        method: str,
+        request: Any,  # noqa: ANN401 - any that has a page token
+        response: type[Response],
+    ) -> AsyncIterator[Response]:
+        """Yield page after page (AIP-158)."""
+        while True:
+            page: Any = await self._call(method, request, response)
+            yield page
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                return
+
+    async def _mutate(self, kind: str, mutation: inventory_pb2.Mutation) -> inventory_pb2.Outcome:
+        """Send a mutation of `kind` by the way that was chosen; its bytes are made once."""
+        request = getattr(mutation, kind)
+        if not self._terms.unary:
+            raw = mutation.SerializeToString()
+            return await self._stream.submit(raw, request.request_id, self._terms.timeout)
+        outcome = inventory_pb2.Outcome()
+        result = getattr(outcome, kind)
+        result.CopyFrom(await self._call(MUTATIONS[kind].path, request, type(result)))
+        return outcome
