@@ -1,80 +1,37 @@
-"""A cluster that does what a script says, one command after the other, and tells what happened.
+"""A cluster that runs the commands of a script in order, and writes down what each command caused.
 
-A line `> command` is a command; the lines below it are what came of it. Members tick, sync,
-receive and lose only what a command names, so a transcript shows one behaviour and nothing else.
-Timeouts are 10 ticks for member 1, 11 for member 2 and so on; heartbeats leave every 2.
+A script is a sequence of paragraphs. The first paragraph is a comment on the whole script. Every
+other paragraph is one step: a comment on the step, then the commands of the step. A line `> command`
+is a command. The lines below a command are the transcript of the command.
+
+A member ticks, syncs and receives only when a command names the member, so a transcript shows one
+behaviour and nothing else. The election timeout is 10 ticks for member 1, 11 ticks for member 2 and
+so on. A leader sends heartbeats every 2 ticks.
+
+`1 -> 2 Heartbeat …` is a message that leaves member 1 and can arrive at member 2. A message that is
+lost is `1 -x 2 Heartbeat … (lost: 2 is cut off)`. The line stands at the send where the recipient
+cannot receive, and at a command `lose`, `isolate` or `crash` where the message was under way.
+`settle` shows no message that arrives, and every message that is lost.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields
-from typing import assert_never
 
 from raft import (
-    Accepted,
     AddLearner,
-    ChangeRefused,
-    NotLeader,
-    Overloaded,
     Promote,
     RawNode,
     Remove,
     Settings,
     TransferBegun,
     TransferRefused,
-    Transferring,
 )
 from raft.messages import Configuration, Entry, InstallSnapshot, Message, SnapshotMeta
 from raft.ready import Ready
 
 from rafttest.disk import Batch, Disk, Image
+from rafttest.transcript import describe, show, told
 
 SETTLE_ROUNDS_MAX = 100
-
-
-def show(value: object) -> str:
-    """Return a field of a message, shortly."""
-    if isinstance(value, tuple):
-        return "[" + " ".join(show(one) for one in value) + "]"
-    if isinstance(value, Entry):
-        return f"{value.index}/{value.term}" + (
-            f":{value.payload.decode()}" if value.payload else ""
-        )
-    if isinstance(value, Configuration):
-        learners = " learners " + ",".join(map(str, sorted(value.learners)))
-        voters = ",".join(map(str, sorted(value.voters)))
-        return f"voters {voters}" + (learners if value.learners else "")
-    if isinstance(value, SnapshotMeta):
-        return f"{value.index}/{value.term}"
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def describe(message: Message) -> str:
-    """Return a message as `1 -> 2 VoteRequest term=1 …`."""
-    parts = [
-        f"{field.name}={show(getattr(message, field.name))}"
-        for field in fields(message)
-        if field.name not in ("sender", "recipient", "is_transfer")
-    ]
-    if getattr(message, "is_transfer", False):
-        parts.append("transfer")
-    return f"{message.sender} -> {message.recipient} {type(message).__name__} {' '.join(parts)}"
-
-
-def told(answer: Accepted | NotLeader | Transferring | Overloaded | ChangeRefused) -> str:
-    """Return what became of a proposal or a change, as the end of a sentence."""
-    match answer:
-        case Accepted(first_index, term):
-            return f"takes it at {first_index}/{term}"
-        case NotLeader(leader):
-            return f"does not lead, but {leader}"
-        case Transferring(target):
-            return f"takes nothing: it hands over to {target}"
-        case Overloaded(uncommitted_bytes):
-            return f"takes nothing: {uncommitted_bytes} bytes wait"
-        case ChangeRefused(reason):
-            return f"refuses: {reason}"
-        case _:
-            assert_never(answer)
 
 
 class Script:
@@ -186,9 +143,12 @@ class Script:
             self._fulfil(int(recipient))
 
     def lose(self, recipient: str, sender: str = "") -> None:
-        """Lose what waits for a member."""
+        """Lose the messages under way to a member, from all senders or from one sender."""
+        self._lose_under_way(recipient, sender, "dropped")
+
+    def _lose_under_way(self, recipient: str, sender: str, reason: str) -> None:
         for message in self._take(recipient, sender):
-            self.lines.append(f"lost: {describe(message)}")
+            self.lines.append(describe(message, lost=reason))
 
     def _take(self, recipient: str, sender: str) -> list[Message]:
         taken = [
@@ -208,7 +168,6 @@ class Script:
             for member in sorted(self.nodes):
                 self.sync(str(member))
                 self.deliver(str(member))
-            self.waiting = [one for one in self.waiting if one.recipient in self.nodes]
         self.is_quiet = False
 
     def propose(self, member: str, *payloads: str) -> None:
@@ -254,10 +213,13 @@ class Script:
         self._fulfil(int(member))
 
     def crash(self, member: str) -> None:
-        """Stop a member; what it wrote without a sync is gone, and so is what waits for it."""
+        """Stop a member; the member loses its unsynced writes and the messages under way to it."""
         del self.nodes[int(member)]
+        for batch in self.disks[int(member)].queue:
+            for message in batch.after_sync:
+                self.lines.append(describe(message, lost=f"{member} crashed before the sync"))
         self.disks[int(member)].crash(0)
-        self._take(member, "")
+        self._lose_under_way(member, "", f"{member} crashed")
 
     def restart(self, member: str) -> None:
         """Start a member from its disk."""
@@ -275,10 +237,12 @@ class Script:
         """Bring a snapshot to a member, or fail to: `installed` or `lost`."""
         leader, image = self.nodes[int(sender)], self.images[int(sender)]
         is_installed = outcome == "installed"
-        if is_installed:
-            meta = SnapshotMeta(image.index, image.term, leader.configuration_at(image.index))
+        meta = SnapshotMeta(image.index, image.term, leader.configuration_at(image.index))
+        message = InstallSnapshot(int(sender), int(recipient), leader.term, meta)
+        if not is_installed:
+            self.lines.append(describe(message, lost="the stream broke"))
+        else:
             self.images[int(recipient)] = image
-            message = InstallSnapshot(int(sender), int(recipient), leader.term, meta)
             self.nodes[int(recipient)].step(message)
             self._fulfil(int(recipient))
             self.sync(recipient)
@@ -289,7 +253,7 @@ class Script:
         """Cut members off from everybody."""
         self.cut |= {int(member) for member in members}
         for member in members:
-            self._take(member, "")
+            self._lose_under_way(member, "", f"{member} is cut off")
 
     def heal(self) -> None:
         """Mend every link."""
@@ -317,9 +281,18 @@ class Script:
             self.lines.append(line)
 
     def _leave(self, message: Message) -> None:
+        reason = self._why_lost(message)
+        if reason:
+            self.lines.append(describe(message, lost=reason))
+            return
         self._tell(describe(message))
-        if not {message.sender, message.recipient} & self.cut:
-            self.waiting.append(message)
+        self.waiting.append(message)
+
+    def _why_lost(self, message: Message) -> str:
+        for member in (message.sender, message.recipient):
+            if member in self.cut:
+                return f"{member} is cut off"
+        return "" if message.recipient in self.nodes else f"{message.recipient} is down"
 
     def _fulfil(self, member: int) -> None:
         node = self.nodes[member]
@@ -370,14 +343,18 @@ class Script:
 
 
 def rerun(text: str) -> str:
-    """Run a script's commands and return the script with what came of them; comments stay."""
+    """Run a script's commands and return the script with the transcripts; comments stay."""
     script = Script()
     lines: list[str] = []
+    is_step_open = False  # the next comment or command continues the paragraph
     for line in text.splitlines():
-        if line.startswith("#"):
-            lines.append(line)
-        elif line.startswith("> "):
-            if lines:
+        if line.startswith(("#", "> ")):
+            if lines and not is_step_open:
                 lines.append("")
-            lines += [line, *script.run(line[2:])]
+            is_step_open = True
+            lines.append(line)
+            if line.startswith("> "):
+                lines += script.run(line[2:])
+        elif not line:
+            is_step_open = False
     return "\n".join(lines) + "\n"
