@@ -1,7 +1,7 @@
 """A cluster that runs the commands of a script in order, and writes down what each command caused.
 
 A script is a sequence of paragraphs. The first paragraph is a comment on the whole script. Every
-other paragraph is one step: a comment on the step, then the commands of the step. A line `> command`
+other paragraph is one step: a comment on the step, then the commands of the step. A line `> …`
 is a command. The lines below a command are the transcript of the command.
 
 A member ticks, syncs and receives only when a command names the member, so a transcript shows one
