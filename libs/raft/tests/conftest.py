@@ -32,7 +32,14 @@ def make_node(  # noqa: PLR0913 - each part of a disk by name
         random=lambda _: 0,
     )
     configuration = Configuration(frozenset(range(1, size + 1)), learners)
-    restored = Restored(HardState(term, vote), configuration, *base, entries, applied)
+    restored = Restored(
+        hard_state=HardState(term, vote),
+        configuration=configuration,
+        base_index=base[0],
+        base_term=base[1],
+        entries=entries,
+        applied_index=applied,
+    )
     return RawNode(settings, restored)
 
 
@@ -59,7 +66,11 @@ def make_leader(node: RawNode) -> RawNode:
     node.step(VoteReply(2, node.id, node.term, granted=True))
     settle_node(node)
     for peer in (2, 3):
-        node.step(AppendReply(peer, node.id, node.term, accepted=True, index=node.last_index))
+        node.step(
+            AppendReply(
+                sender=peer, recipient=node.id, term=node.term, accepted=True, index=node.last_index
+            )
+        )
     settle_node(node)
     return node
 

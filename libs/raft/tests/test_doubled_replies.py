@@ -13,9 +13,11 @@ def test_a_late_reply_does_not_send_another_probe(
     """One probe is under way: replies that say nothing new leave it alone."""
     leader.propose([b"lost"])
     leader.propose([b"refused"])
-    leader.step(AppendReply(2, 1, 1, accepted=False, index=2, conflict_index=2))
+    leader.step(
+        AppendReply(sender=2, recipient=1, term=1, accepted=False, index=2, conflict_index=2)
+    )
     settle(leader)
     for _ in range(3):
-        leader.step(AppendReply(2, 1, 1, accepted=True, index=1))
+        leader.step(AppendReply(sender=2, recipient=1, term=1, accepted=True, index=1))
     sent = [message for ready in settle(leader) for message in ready.at_once]
     assert not [message for message in sent if isinstance(message, AppendRequest)]

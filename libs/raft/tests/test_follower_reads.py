@@ -114,7 +114,7 @@ def test_reads_are_dropped_with_the_leader(make: Make, settle: Settle) -> None:
     node.read(77)
     (request,) = sent(settle(node), ReadRequest)
     assert isinstance(request, ReadRequest)
-    node.step(AppendReply(3, 1, 2, accepted=False, index=0))
+    node.step(AppendReply(sender=3, recipient=1, term=2, accepted=False, index=0))
     node.step(ReadReply(2, 1, 1, request.context, 9))
     readies = settle(node)
     assert [ready.dropped_reads for ready in readies] == [(77,)]
@@ -140,7 +140,9 @@ def test_a_deposed_leader_forgets_who_asked(leader: RawNode, settle: Settle) -> 
     leader.read(77)
     leader.step(ReadRequest(3, 1, 1, 78))
     settle(leader)
-    leader.step(VoteRequest(2, 1, 2, 9, 9, is_transfer=True))
+    leader.step(
+        VoteRequest(sender=2, recipient=1, term=2, last_index=9, last_term=9, is_transfer=True)
+    )
     assert [ready.dropped_reads for ready in settle(leader)] == [(77,)]
 
 
@@ -148,9 +150,25 @@ def test_two_starts_ask_under_different_numbers(settle: Settle) -> None:
     """A reply to a request from before a crash, in the same term, confirms nothing."""
     numbers = []
     for start in (1, 2):
-        settings = Settings(1, 10, 20, 1, 8, 1 << 20, 4, Random(start).randrange)
+        settings = Settings(
+            id=1,
+            election_timeout_ticks_min=10,
+            election_timeout_ticks_max=20,
+            heartbeat_ticks=1,
+            entries_per_append_max=8,
+            bytes_per_append_max=1 << 20,
+            appends_in_flight_max=4,
+            random=Random(start).randrange,
+        )
         voters = Configuration(frozenset({1, 2, 3}))
-        restored = Restored(HardState(1, 0), voters, 0, 0, (), 0)
+        restored = Restored(
+            hard_state=HardState(1, 0),
+            configuration=voters,
+            base_index=0,
+            base_term=0,
+            entries=(),
+            applied_index=0,
+        )
         node = follow(RawNode(settings, restored), settle)
         node.read(7)
         node.read(8)

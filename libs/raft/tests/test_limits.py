@@ -39,7 +39,17 @@ VOTERS = Configuration(frozenset({1, 2, 3}))
 
 def make_bounded(*entries: Entry, term: int = 0) -> RawNode:
     """Return a member with small bounds."""
-    return RawNode(SETTINGS, Restored(HardState(term, 0), VOTERS, 0, 0, entries, 0))
+    return RawNode(
+        SETTINGS,
+        Restored(
+            hard_state=HardState(term, 0),
+            configuration=VOTERS,
+            base_index=0,
+            base_term=0,
+            entries=entries,
+            applied_index=0,
+        ),
+    )
 
 
 def appends(ready: Ready | None, peer: int) -> list[int]:
@@ -60,9 +70,9 @@ def test_what_waits_to_be_committed_is_bounded(elect: Elect, settle: Settle) -> 
     assert isinstance(node.propose([b"x" * 10]), Accepted)
     assert node.uncommitted_bytes == 50
     settle(node)
-    node.step(AppendReply(2, 1, 1, accepted=True, index=2))
+    node.step(AppendReply(sender=2, recipient=1, term=1, accepted=True, index=2))
     assert node.uncommitted_bytes == 50, "the first batch is not committed as a whole"
-    node.step(AppendReply(2, 1, 1, accepted=True, index=4))
+    node.step(AppendReply(sender=2, recipient=1, term=1, accepted=True, index=4))
     assert node.uncommitted_bytes == 0
     assert isinstance(node.propose([b"x" * 50]), Accepted)
 
@@ -99,12 +109,12 @@ def test_bytes_under_way_to_a_follower_are_bounded(elect: Elect, settle: Settle)
     ready = node.ready()
     assert appends(ready, 2) == [20, 20], "the last may go past the bound"
     assert node.followers[2].bytes_in_flight == 40
-    node.step(AppendReply(2, 1, 1, accepted=True, index=2))
+    node.step(AppendReply(sender=2, recipient=1, term=1, accepted=True, index=2))
     ready = node.ready()
     assert appends(ready, 2) == [10]
-    node.step(AppendReply(2, 1, 1, accepted=False, index=2, conflict_index=2))
+    node.step(AppendReply(sender=2, recipient=1, term=1, accepted=False, index=2, conflict_index=2))
     settle(node)
-    node.step(AppendReply(2, 1, 1, accepted=True, index=4))
+    node.step(AppendReply(sender=2, recipient=1, term=1, accepted=True, index=4))
     assert node.followers[2].bytes_in_flight == 0
 
 

@@ -1,7 +1,6 @@
 """Membership change: one test a sentence of the dissertation's §4.1, §4.2 and its correction."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 import pytest
 from raft import (
@@ -64,7 +63,11 @@ def hold(node: RawNode, settle: Settle, *peers: int) -> list[Ready]:
     """Let peers acknowledge all that a leader has."""
     readies = settle(node)
     for peer in peers:
-        node.step(AppendReply(peer, node.id, node.term, accepted=True, index=node.last_index))
+        node.step(
+            AppendReply(
+                sender=peer, recipient=node.id, term=node.term, accepted=True, index=node.last_index
+            )
+        )
         readies += settle(node)
     return readies
 
@@ -89,7 +92,17 @@ def test_a_change_takes_effect_when_it_is_appended(leader: RawNode, settle: Sett
 def test_a_follower_goes_by_what_it_is_sent(make: Make, settle: Settle) -> None:
     """§4.1: each server adopts the configuration as soon as it is in its log."""
     node = make()
-    node.step(AppendRequest(2, 1, 1, 0, 0, 0, (entry(1, 1, of(2, 3)),)))
+    node.step(
+        AppendRequest(
+            sender=2,
+            recipient=1,
+            term=1,
+            previous_index=0,
+            previous_term=0,
+            commit=0,
+            entries=(entry(1, 1, of(2, 3)),),
+        )
+    )
     assert node.configuration == of(2, 3)
     assert [ready.configuration for ready in settle(node)] == [of(2, 3)]
 
@@ -98,13 +111,43 @@ def test_a_removed_entry_gives_way_to_the_configuration_before(make: Make, settl
     """§4.1: a server must be prepared to fall back to the previous configuration in its log."""
     node = make()
     entries = (entry(1, 1, of(1, 2)), Entry(2, 1, EntryKind.COMMAND, b""), entry(3, 1, of(1)))
-    node.step(AppendRequest(2, 1, 1, 0, 0, 0, entries))
+    node.step(
+        AppendRequest(
+            sender=2,
+            recipient=1,
+            term=1,
+            previous_index=0,
+            previous_term=0,
+            commit=0,
+            entries=entries,
+        )
+    )
     settle(node)
     assert node.configuration == of(1)
-    node.step(AppendRequest(3, 1, 2, 2, 1, 0, (Entry(3, 2, EntryKind.NOOP, b""),)))
+    node.step(
+        AppendRequest(
+            sender=3,
+            recipient=1,
+            term=2,
+            previous_index=2,
+            previous_term=1,
+            commit=0,
+            entries=(Entry(3, 2, EntryKind.NOOP, b""),),
+        )
+    )
     assert node.configuration == of(1, 2)
     assert [ready.configuration for ready in settle(node)] == [of(1, 2)]
-    node.step(AppendRequest(2, 1, 3, 0, 0, 0, (Entry(1, 3, EntryKind.NOOP, b""),)))
+    node.step(
+        AppendRequest(
+            sender=2,
+            recipient=1,
+            term=3,
+            previous_index=0,
+            previous_term=0,
+            commit=0,
+            entries=(Entry(1, 3, EntryKind.NOOP, b""),),
+        )
+    )
     assert node.configuration == of(1, 2, 3), "that of the base"
 
 
@@ -112,7 +155,7 @@ def test_one_change_at_a_time(leader: RawNode, settle: Settle) -> None:
     """§4.1: the next change begins when the previous one has been committed; here, applied."""
     leader.change(AddLearner(4))
     assert refusal(leader, AddLearner(5)) == "the change at entry 2 is not applied yet"
-    leader.step(AppendReply(2, 1, 1, accepted=True, index=2))
+    leader.step(AppendReply(sender=2, recipient=1, term=1, accepted=True, index=2))
     ready = leader.ready()
     assert ready is not None
     assert ready.mark is not None
@@ -155,7 +198,7 @@ def test_a_learner_votes_when_asked(make: Make, settle: Settle) -> None:
     A candidate may know of a promotion that the learner has not been sent yet.
     """
     node = make(4, learners=frozenset({4}))
-    node.step(VoteRequest(9, 4, 1, 1, 1))
+    node.step(VoteRequest(sender=9, recipient=4, term=1, last_index=1, last_term=1))
     assert sent(settle(node)) == [VoteReply(4, 9, 1, granted=True)]
 
 
@@ -167,10 +210,10 @@ def test_a_learner_is_promoted_when_it_has_caught_up(leader: RawNode, settle: Se
     hold(leader, settle, 2, 3)
     assert refusal(leader, Promote(4)) == "member 4 holds the log up to 0, 22 is committed"
     for index in (10, 13):
-        leader.step(AppendReply(4, 1, 1, accepted=True, index=index))
+        leader.step(AppendReply(sender=4, recipient=1, term=1, accepted=True, index=index))
         assert index != 10 or isinstance(leader.change(Promote(4)), ChangeRefused)
     assert isinstance(leader.change(Promote(4)), ChangeRefused)
-    leader.step(AppendReply(4, 1, 1, accepted=True, index=14))
+    leader.step(AppendReply(sender=4, recipient=1, term=1, accepted=True, index=14))
     assert isinstance(leader.change(Promote(4)), Accepted)
     assert leader.configuration == of(1, 2, 3, 4)
 
@@ -355,7 +398,9 @@ def test_a_member_that_leaves_needs_no_snapshot(leader: RawNode, settle: Settle)
     leader.change(Remove(3))
     hold(leader, settle, 2)
     leader.compact(leader.applied_index)
-    leader.step(AppendReply(3, 1, 1, accepted=False, index=1, conflict_index=1))
+    leader.step(
+        AppendReply(sender=3, recipient=1, term=1, accepted=False, index=1, conflict_index=1)
+    )
     leader.step(HeartbeatReply(3, 1, 1, 0))
     assert not any(ready.snapshots for ready in settle(leader))
 
@@ -416,7 +461,27 @@ def test_a_cut_log_remembers_who_took_part(leader: RawNode, settle: Settle) -> N
 def test_a_configuration_stands_in_the_callers_format() -> None:
     """The payload is what the caller's disk and wire carry."""
     codec = ConfigurationCodec(lambda one: b"!" + PLAIN.encode(one), lambda b: PLAIN.decode(b[1:]))
-    settings = replace(Settings(1, 10, 20, 1, 8, 1 << 20, 4, lambda _: 0), codec=codec)
+    settings = Settings(
+        id=1,
+        election_timeout_ticks_min=10,
+        election_timeout_ticks_max=20,
+        heartbeat_ticks=1,
+        entries_per_append_max=8,
+        bytes_per_append_max=1 << 20,
+        appends_in_flight_max=4,
+        random=lambda _: 0,
+        codec=codec,
+    )
     log = (Entry(1, 1, EntryKind.CONFIGURATION, b"!1+2"),)
-    node = RawNode(settings, Restored(HardState(1, 0), of(1), 0, 0, log, 0))
+    node = RawNode(
+        settings,
+        Restored(
+            hard_state=HardState(1, 0),
+            configuration=of(1),
+            base_index=0,
+            base_term=0,
+            entries=log,
+            applied_index=0,
+        ),
+    )
     assert node.configuration == of(1, learners=[2])

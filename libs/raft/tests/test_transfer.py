@@ -37,11 +37,13 @@ def test_the_successors_log_is_completed_first(leader: RawNode, settle: Settle) 
     """§3.10: the prior leader fully updates the target server's log to match its own."""
     leader.propose([b"x"])
     settle(leader)
-    leader.step(AppendReply(2, 1, 1, accepted=False, index=1, conflict_index=1))
+    leader.step(
+        AppendReply(sender=2, recipient=1, term=1, accepted=False, index=1, conflict_index=1)
+    )
     settle(leader)
     leader.transfer(2)
     assert not [one for one in sent(settle(leader)) if isinstance(one, TimeoutNow)]
-    leader.step(AppendReply(2, 1, 1, accepted=True, index=2))
+    leader.step(AppendReply(sender=2, recipient=1, term=1, accepted=True, index=2))
     assert sent(settle(leader)) == [TimeoutNow(1, 2, 1)]
 
 
@@ -63,8 +65,8 @@ def test_the_successor_campaigns_at_once(make: Make, settle: Settle) -> None:
     node.step(TimeoutNow(2, 1, 1))
     assert (node.role, node.term) == (Role.CANDIDATE, 2)
     assert sent(settle(node)) == [
-        VoteRequest(1, 2, 2, 0, 0, is_transfer=True),
-        VoteRequest(1, 3, 2, 0, 0, is_transfer=True),
+        VoteRequest(sender=1, recipient=2, term=2, last_index=0, last_term=0, is_transfer=True),
+        VoteRequest(sender=1, recipient=3, term=2, last_index=0, last_term=0, is_transfer=True),
     ]
 
 
@@ -73,7 +75,9 @@ def test_voters_do_not_protect_a_leader_that_hands_over(make: Make, settle: Sett
     node = make()
     node.step(Heartbeat(3, 1, 1, 0, 0))
     settle(node)
-    node.step(VoteRequest(2, 1, 2, 9, 9, is_transfer=True))
+    node.step(
+        VoteRequest(sender=2, recipient=1, term=2, last_index=9, last_term=9, is_transfer=True)
+    )
     assert sent(settle(node)) == [VoteReply(1, 2, 2, granted=True)]
 
 
@@ -82,7 +86,9 @@ def test_an_outdated_request_to_campaign_is_ignored(make: Make, settle: Settle) 
     node = make(term=3)
     node.step(TimeoutNow(2, 1, 2))
     assert (node.role, node.term) == (Role.FOLLOWER, 3)
-    assert sent(settle(node)) == [AppendReply(1, 2, 3, accepted=False, index=0)]
+    assert sent(settle(node)) == [
+        AppendReply(sender=1, recipient=2, term=3, accepted=False, index=0)
+    ]
 
 
 @pytest.mark.parametrize("reason", ["learner", "gate"])
@@ -113,7 +119,7 @@ def test_a_transfer_ends_with_the_lead(
     """What got stuck in hashicorp/raft: the next lead of this member must take proposals."""
     leader.transfer(2)
     if is_deposed:
-        leader.step(AppendReply(3, 1, 7, accepted=False, index=0))
+        leader.step(AppendReply(sender=3, recipient=1, term=7, accepted=False, index=0))
     else:
         leader.step_down()
     assert not leader.transferring
@@ -132,7 +138,7 @@ def test_the_most_caught_up_voter_is_chosen(make: Make, settle: Settle, elect: E
     node.propose([b"x"])
     settle(node)
     for peer in (3, 4):
-        node.step(AppendReply(peer, 1, 1, accepted=True, index=2))
+        node.step(AppendReply(sender=peer, recipient=1, term=1, accepted=True, index=2))
     assert node.transfer() == TransferBegun(3)
 
 

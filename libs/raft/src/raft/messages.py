@@ -77,7 +77,7 @@ class PreVoteReply:
     granted: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VoteRequest:
     """RequestVote (Raft §5.2). `is_transfer`: the leader itself asked for the election."""
 
@@ -99,7 +99,7 @@ class VoteReply:
     granted: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AppendRequest:
     """AppendEntries with or without entries (Raft §5.3); liveness travels in Heartbeat."""
 
@@ -112,7 +112,7 @@ class AppendRequest:
     entries: tuple[Entry, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AppendReply:
     """Accepted: `index` is the last one known equal and synced.
 

@@ -171,7 +171,13 @@ class RawNode(View):
         state = self._state
         if isinstance(message, FROM_LEADER):
             state.after_sync.append(
-                AppendReply(state.id, message.sender, state.term, accepted=False, index=0)
+                AppendReply(
+                    sender=state.id,
+                    recipient=message.sender,
+                    term=state.term,
+                    accepted=False,
+                    index=0,
+                )
             )
         elif isinstance(message, VoteRequest):
             state.after_sync.append(VoteReply(state.id, message.sender, state.term, granted=False))

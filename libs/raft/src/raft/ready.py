@@ -46,7 +46,7 @@ class Leadership:
     leader: int  # a member id, 0 for unknown
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
     """Obligations, in the order of their fields. Empty fields ask nothing.
 

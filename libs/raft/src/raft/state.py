@@ -12,7 +12,7 @@ from raft.progress import UNBOUNDED, Progress
 from raft.ready import ReadState, Role
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """One member's identity, timings in ticks, and bounds."""
 
@@ -41,7 +41,7 @@ class Settings:
             raise ValueError("a bound below 1 sends nothing")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
     """What recovery found on disk; a new member restores zeros and its first configuration.
 
@@ -83,7 +83,7 @@ class Transfer:
     elapsed_ticks: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class State:
     """One member.
 

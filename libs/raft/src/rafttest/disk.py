@@ -35,7 +35,7 @@ def upto(
     return [one for one in configurations if one[0] <= index]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """One Ready's part for the disk, and what waits for its sync."""
 

@@ -21,7 +21,7 @@ from rafttest.disk import Batch, Disk, Image, configurations_of, upto
 from rafttest.properties import Properties
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Stream:
     """A snapshot on its way from a leader to a follower."""
 
@@ -36,7 +36,7 @@ class Stream:
     arrived: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Surroundings:
     """What a member needs of the world."""
 
@@ -188,13 +188,13 @@ class Member:
             image = self.staged[ready.install.index, ready.install.term]
         self.disk.queue.append(
             Batch(
-                ready.hard_state,
-                ready.install,
-                image,
-                ready.entries,
-                ready.mark,
-                ready.after_sync,
-                self.world.round() + self.world.random.randint(0, self.world.sync_rounds_max),
+                hard_state=ready.hard_state,
+                install=ready.install,
+                image=image,
+                entries=ready.entries,
+                mark=ready.mark,
+                after_sync=ready.after_sync,
+                due=self.world.round() + self.world.random.randint(0, self.world.sync_rounds_max),
             )
         )
 
@@ -247,7 +247,16 @@ class Member:
         configuration = node.configuration_at(self.image.index)
         meta = SnapshotMeta(self.image.index, self.image.term, configuration)
         world.streams.append(
-            Stream(self, self.life, peer, node.term, meta, self.image, due, due + 20)
+            Stream(
+                sender=self,
+                life=self.life,
+                recipient=peer,
+                term=node.term,
+                meta=meta,
+                image=self.image,
+                due=due,
+                deadline=due + 20,
+            )
         )
 
     def receive(self, stream: Stream) -> None:

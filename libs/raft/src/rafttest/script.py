@@ -330,9 +330,17 @@ class Script:
             self._tell(f"{member} writes {show(ready.entries)}")
         for message in ready.after_sync:
             self._tell(f"waits for the sync: {describe(message)}")
-        image = self.images[member] if ready.install is not None else None
-        parts = (ready.hard_state, ready.install, image, ready.entries, ready.mark)
-        queue.append(Batch(*parts, ready.after_sync, due=0))
+        queue.append(
+            Batch(
+                hard_state=ready.hard_state,
+                install=ready.install,
+                image=self.images[member] if ready.install is not None else None,
+                entries=ready.entries,
+                mark=ready.mark,
+                after_sync=ready.after_sync,
+                due=0,
+            )
+        )
 
     def _apply(self, member: int, committed: Sequence[Entry]) -> None:
         if committed:

@@ -22,7 +22,7 @@ NEWCOMERS_MAX = 2
 UNPAUSE = 0.06  # a round: a pause outlasts elections
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Chances:
     """Probabilities a round, drawn once a seed."""
 
