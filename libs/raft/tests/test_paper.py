@@ -211,7 +211,7 @@ def test_timeouts_are_drawn_from_a_range(make: Make) -> None:
     for bound in range(11):
         object.__setattr__(settings, "random", lambda _, bound=bound: bound)
         node._state.draw_timeout()
-        drawn.append(node._state.timeout_ticks)
+        drawn.append(node._state.election.timeout_ticks)
     assert drawn == list(range(10, 21))
 
 
@@ -332,8 +332,8 @@ def test_a_leader_forces_its_log_upon_followers(
     lead = elect(make(term=7, entries=log_of(1, 1, 1, 4, 4, 5, 5, 6, 6, 6)))
     other = make(3, term=7, entries=log_of(*terms))
     waiting: list[Message] = [Heartbeat(1, 3, 8, 0, 0)]
-    lead._state.progress[3].match = 0
-    lead._state.progress[3].probe(11)
+    lead._state.leading.progress[3].match = 0
+    lead._state.leading.progress[3].probe(11)
     for _ in range(20):
         for message in waiting:
             (other if message.recipient == 3 else lead).step(message)

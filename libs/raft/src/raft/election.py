@@ -8,10 +8,10 @@ from raft.state import State
 
 def tick(state: State) -> None:
     """Let time pass for a member that does not lead; campaign when the leader is silent."""
-    state.elapsed_ticks += 1
-    if state.elapsed_ticks < state.timeout_ticks:
+    state.election.elapsed_ticks += 1
+    if state.election.elapsed_ticks < state.election.timeout_ticks:
         return
-    if state.campaign_allowed and state.may_stand:
+    if state.election.campaign_allowed and state.may_stand:
         ask_before_campaign(state)
     else:
         state.draw_timeout()
@@ -19,12 +19,12 @@ def tick(state: State) -> None:
 
 def check_quorum(state: State) -> None:
     """Step down when no majority was heard from in an election timeout (dissertation §6.2)."""
-    active = [peer for peer, progress in state.progress.items() if progress.is_active]
+    active = [peer for peer, progress in state.leading.progress.items() if progress.is_active]
     if quorum.reached(state.configuration.voters, [state.id, *active]):
-        for progress in state.progress.values():
+        for progress in state.leading.progress.values():
             progress.checked()
     else:
-        state.follow(state.term, 0)
+        state.become_follower(state.term, 0)
 
 
 def ask_before_campaign(state: State) -> None:
@@ -33,9 +33,9 @@ def ask_before_campaign(state: State) -> None:
     state.role = Role.PRE_CANDIDATE
     state.leader = 0
     state.drop_reads()
-    state.votes = {state.id: True}
+    state.election.votes = {state.id: True}
     for peer in voting_peers(state):
-        state.at_once.append(
+        state.owed.at_once.append(
             PreVoteRequest(
                 sender=state.id,
                 recipient=peer,
@@ -44,7 +44,7 @@ def ask_before_campaign(state: State) -> None:
                 last_term=state.log.last_term,
             )
         )
-    count(state)
+    count_votes(state)
 
 
 def campaign(state: State, *, is_transfer: bool = False) -> None:
@@ -54,9 +54,9 @@ def campaign(state: State, *, is_transfer: bool = False) -> None:
     state.leader = 0
     state.drop_reads()
     state.set_hard_state(state.term + 1, state.id)
-    state.votes = {}
+    state.election.votes = {}
     for peer in voting_peers(state):
-        state.after_sync.append(
+        state.owed.after_sync.append(
             VoteRequest(
                 sender=state.id,
                 recipient=peer,
@@ -71,21 +71,23 @@ def campaign(state: State, *, is_transfer: bool = False) -> None:
 def own_vote_synced(state: State) -> None:
     """Count the own vote: a term that a crash can undo must not have a leader (Raft §5.2)."""
     if state.role is Role.CANDIDATE and state.hard_state.vote == state.id:
-        state.votes[state.id] = True
-        count(state)
+        state.election.votes[state.id] = True
+        count_votes(state)
 
 
-def lead(state: State) -> None:
+def become_leader(state: State) -> None:
     """Take office: know nothing of the followers, and begin with an empty entry (§5.4.2, §8)."""
     state.role = Role.LEADER
     state.leader = state.id
-    state.votes.clear()
-    state.elapsed_ticks = state.heartbeat_elapsed_ticks = 0
+    state.election.votes.clear()
+    state.election.elapsed_ticks = state.leading.heartbeat_elapsed_ticks = 0
     next_index = state.log.last_index + 1
-    state.progress = {peer: replication.follower(state, next_index) for peer in state.peers}
+    state.leading.progress = {
+        peer: replication.unknown_progress(state, next_index) for peer in state.peers
+    }
     if state.id not in state.configuration.voters:
-        state.leaves_at = state.log.configurations.index
-    state.backlog.begin(state.log, state.commit_index)
+        state.leading.leaves_at = state.log.configurations.index
+    state.leading.backlog.begin(state.log, state.commit_index)
     replication.append_noop(state)
 
 
@@ -99,18 +101,21 @@ def hears_a_leader(state: State) -> bool:
 
     A member that was cut off or removed cannot disturb a working cluster (dissertation §4.2.3).
     """
-    return state.leader != 0 and state.elapsed_ticks < state.settings.election_timeout_ticks_min
+    return (
+        state.leader != 0
+        and state.election.elapsed_ticks < state.settings.election_timeout_ticks_min
+    )
 
 
 def pre_vote_requested(state: State, message: PreVoteRequest) -> None:
     """Say whether a vote would be given; nothing changes, nothing is promised."""
     granted = (
-        state.campaign_allowed
+        state.election.campaign_allowed
         and message.term > state.term
         and not hears_a_leader(state)
         and state.log.is_up_to_date(message.last_index, message.last_term)
     )
-    state.at_once.append(
+    state.owed.at_once.append(
         PreVoteReply(
             sender=state.id,
             recipient=message.sender,
@@ -123,7 +128,7 @@ def pre_vote_requested(state: State, message: PreVoteRequest) -> None:
 def vote_requested(state: State, message: VoteRequest) -> None:
     """Vote once a term, first come, first served, for a log that is up to date (Raft §5.2)."""
     granted = (
-        state.campaign_allowed
+        state.election.campaign_allowed
         and message.term == state.term
         and state.hard_state.vote in (0, message.sender)
         and state.leader in (0, message.sender)
@@ -132,7 +137,7 @@ def vote_requested(state: State, message: VoteRequest) -> None:
     if granted:
         state.set_hard_state(state.term, message.sender)
         state.draw_timeout()
-    state.after_sync.append(
+    state.owed.after_sync.append(
         VoteReply(sender=state.id, recipient=message.sender, term=state.term, granted=granted)
     )
 
@@ -141,26 +146,26 @@ def pre_vote_replied(state: State, message: PreVoteReply) -> None:
     """Count an answer to the question that is open."""
     asked = state.term + 1 if message.granted else state.term
     if state.role is Role.PRE_CANDIDATE and message.term == asked:
-        state.votes[message.sender] = message.granted
-        count(state)
+        state.election.votes[message.sender] = message.granted
+        count_votes(state)
 
 
 def vote_replied(state: State, message: VoteReply) -> None:
     """Count a vote of this term."""
     if state.role is Role.CANDIDATE and message.term == state.term:
-        state.votes[message.sender] = message.granted
-        count(state)
+        state.election.votes[message.sender] = message.granted
+        count_votes(state)
 
 
-def count(state: State) -> None:
+def count_votes(state: State) -> None:
     """Go on with a majority; give up when one is out of reach."""
     voters = state.configuration.voters
-    granted = [sender for sender, vote in state.votes.items() if vote]
-    refused = [sender for sender, vote in state.votes.items() if not vote]
+    granted = [sender for sender, vote in state.election.votes.items() if vote]
+    refused = [sender for sender, vote in state.election.votes.items() if not vote]
     if quorum.reached(voters, granted):
         if state.role is Role.PRE_CANDIDATE:
             campaign(state)
         else:
-            lead(state)
+            become_leader(state)
     elif quorum.lost(voters, refused):
-        state.follow(state.term, 0)
+        state.become_follower(state.term, 0)

@@ -58,7 +58,7 @@ def decide(state: State, change: Change) -> Configuration | ChangeRefused:
     if reason:
         return ChangeRefused(reason)
     configuration = outcome(state.configuration, change)
-    answered = {peer for peer, progress in state.progress.items() if progress.is_present}
+    answered = {peer for peer, progress in state.leading.progress.items() if progress.is_present}
     present = configuration.voters.intersection(answered | {state.id})
     if not quorum.reached(configuration.voters, present):
         return ChangeRefused(
@@ -77,9 +77,9 @@ def objection(state: State, change: Change) -> str:
             return f"member {member} is no newcomer"
         case Promote() if member not in learners:
             return f"member {member} is not a learner"
-        case Promote() if not has_caught_up(state, state.progress[member]):
+        case Promote() if not has_caught_up(state, state.leading.progress[member]):
             return (
-                f"member {member} holds the log up to {state.progress[member].match}, "
+                f"member {member} holds the log up to {state.leading.progress[member].match}, "
                 f"{state.commit_index} is committed"
             )
         case Remove() if member not in voters | learners:
@@ -116,14 +116,14 @@ def begin(state: State, configuration: Configuration) -> int:
     """Put a configuration in force and into the log; return its index."""
     index = state.log.last_index + 1
     members = configuration.voters | configuration.learners
-    for peer, progress in state.progress.items():
+    for peer, progress in state.leading.progress.items():
         if peer not in members and not progress.leaves_at:
             progress.leaves_at = index
     for peer in sorted(members - {state.id}):
-        if peer not in state.progress or state.progress[peer].leaves_at:
-            state.progress[peer] = replication.follower(state, index)
+        if peer not in state.leading.progress or state.leading.progress[peer].leaves_at:
+            state.leading.progress[peer] = replication.unknown_progress(state, index)
     if state.id not in configuration.voters:
-        state.leaves_at = index
+        state.leading.leaves_at = index
     payload = state.settings.codec.encode(configuration)
     replication.append_own(state, (Entry(index, state.term, EntryKind.CONFIGURATION, payload),))
     reads.confirm(state)  # what was too few before may be a majority of fewer
@@ -135,21 +135,21 @@ def release(state: State) -> None:
 
     A member that learns of its removal stops campaigning; the others are refused pre-votes.
     """
-    for peer, progress in list(state.progress.items()):
+    for peer, progress in list(state.leading.progress.items()):
         if not progress.leaves_at:
             continue
         is_told = progress.match >= progress.leaves_at and state.commit_index >= progress.leaves_at
         if is_told:
-            replication.beat_one(state, peer, progress, 0)
+            replication.send_heartbeat(state, peer, progress, 0)
         is_silent = not (progress.is_active or progress.was_active)
         if is_told or is_silent or progress.state is ProgressState.SNAPSHOT:
-            del state.progress[peer]
+            del state.leading.progress[peer]
 
 
 def retire(state: State) -> None:
     """Step down once the own removal is committed, and have a successor at once (§4.2.2)."""
-    replication.beat(state)
+    replication.send_heartbeats(state)
     successor = transfer.most_caught_up(state)
     if successor:
-        state.at_once.append(TimeoutNow(sender=state.id, recipient=successor, term=state.term))
-    state.follow(state.term, 0)
+        state.owed.at_once.append(TimeoutNow(sender=state.id, recipient=successor, term=state.term))
+    state.become_follower(state.term, 0)

@@ -27,7 +27,7 @@ from raft.messages import (
 )
 from raft.ready import Mark, Ready, Role
 from raft.ready_builder import ReadyBuilder
-from raft.state import Restored, Settings, State
+from raft.state import Obligations, Restored, Settings, State
 from raft.transfer import TransferBegun, TransferRefused
 from raft.view import View
 
@@ -94,8 +94,8 @@ class RawNode(View):
             log=log,
             hard_state=restored.hard_state,
             commit_index=restored.applied_index,
-            handed_commit_index=restored.applied_index,
             applied_index=restored.applied_index,
+            owed=Obligations(handed_commit_index=restored.applied_index),
         )
         super().__init__(state)
         self._ready_builder = ReadyBuilder(state)
@@ -112,9 +112,9 @@ class RawNode(View):
                 replication.append_requested(state, message)
             case AppendReply():
                 replication.append_replied(state, message)
-                if state.transfer is not None:
+                if state.leading.transfer is not None:
                     transfer.replied(state, message.sender)
-                if state.leaves_at:
+                if state.leading.leaves_at:
                     self._retire()
             case Heartbeat():
                 self._hear_leader(message)
@@ -122,7 +122,7 @@ class RawNode(View):
             case HeartbeatReply():
                 replication.heartbeat_replied(state, message)
                 reads.heartbeat_replied(state, message)
-                if state.transfer is not None:
+                if state.leading.transfer is not None:
                     transfer.replied(state, message.sender)
             case PreVoteRequest():
                 election.pre_vote_requested(state, message)
@@ -134,7 +134,7 @@ class RawNode(View):
                 election.vote_replied(state, message)
             case TimeoutNow():
                 self._hear_leader(message)
-                transfer.told(state, message)
+                transfer.timeout_now_received(state, message)
             case ReadRequest():
                 reads.requested(state, message)
             case ReadReply():
@@ -161,7 +161,7 @@ class RawNode(View):
                 return False  # dissertation §4.2.3: a leader that is heard is not deposed
         if message.term > state.term:
             leader = message.sender if isinstance(message, FROM_LEADER) else 0
-            state.follow(message.term, leader)
+            state.become_follower(message.term, leader)
             return True
         self._answer_outdated(message)
         return False
@@ -170,7 +170,7 @@ class RawNode(View):
         """Tell a leader or a candidate of an older term about this one (dissertation §9.6)."""
         state = self._state
         if isinstance(message, FROM_LEADER):
-            state.after_sync.append(
+            state.owed.after_sync.append(
                 AppendReply(
                     sender=state.id,
                     recipient=message.sender,
@@ -180,7 +180,9 @@ class RawNode(View):
                 )
             )
         elif isinstance(message, VoteRequest):
-            state.after_sync.append(VoteReply(state.id, message.sender, state.term, granted=False))
+            state.owed.after_sync.append(
+                VoteReply(state.id, message.sender, state.term, granted=False)
+            )
 
     def _hear_leader(self, message: FROM_LEADER) -> None:
         """Follow the one leader of this term (Raft §5.2)."""
@@ -190,29 +192,29 @@ class RawNode(View):
                 f"members {state.id} and {message.sender} both lead term {state.term}"
             )
         if state.role is not Role.FOLLOWER or state.leader != message.sender:
-            state.follow(message.term, message.sender)
-        state.elapsed_ticks = 0
+            state.become_follower(message.term, message.sender)
+        state.election.elapsed_ticks = 0
 
     def tick(self) -> None:
         """Let one tick pass."""
         state = self._state
         if state.role is not Role.LEADER:
-            if state.forwarded:
+            if state.waiting_reads.forwarded:
                 reads.tick(state)
             election.tick(state)
             return
-        state.heartbeat_elapsed_ticks += 1
-        state.elapsed_ticks += 1
-        if state.elapsed_ticks >= state.settings.election_timeout_ticks_min:
-            state.elapsed_ticks = 0
+        state.leading.heartbeat_elapsed_ticks += 1
+        state.election.elapsed_ticks += 1
+        if state.election.elapsed_ticks >= state.settings.election_timeout_ticks_min:
+            state.election.elapsed_ticks = 0
             membership.release(state)
             election.check_quorum(state)
         transfer.tick(state)
         if (
             state.role is Role.LEADER
-            and state.heartbeat_elapsed_ticks >= state.settings.heartbeat_ticks
+            and state.leading.heartbeat_elapsed_ticks >= state.settings.heartbeat_ticks
         ):
-            replication.beat(state)
+            replication.send_heartbeats(state)
 
     def propose(
         self, payloads: Sequence[bytes], kind: EntryKind = EntryKind.COMMAND
@@ -227,10 +229,10 @@ class RawNode(View):
         state = self._state
         if state.role is not Role.LEADER:
             return NotLeader(state.leader)
-        if state.transfer is not None:
-            return Transferring(state.transfer.target)
+        if state.leading.transfer is not None:
+            return Transferring(state.leading.transfer.target)
         size = sum(map(len, payloads))
-        waiting = state.backlog.settle(state.commit_index)
+        waiting = state.leading.backlog.settle(state.commit_index)
         if waiting and waiting + size > state.settings.uncommitted_bytes_max:
             return Overloaded(waiting)
         first_index = state.log.last_index + 1
@@ -239,7 +241,7 @@ class RawNode(View):
             for index, payload in enumerate(payloads, first_index)
         )
         replication.append_own(state, entries)
-        state.backlog.add(state.log.last_index, size)
+        state.leading.backlog.add(state.log.last_index, size)
         return Accepted(first_index, state.term)
 
     def change(self, change: Change) -> Accepted | NotLeader | Transferring | ChangeRefused:
@@ -251,8 +253,8 @@ class RawNode(View):
         state = self._state
         if state.role is not Role.LEADER:
             return NotLeader(state.leader)
-        if state.transfer is not None:
-            return Transferring(state.transfer.target)
+        if state.leading.transfer is not None:
+            return Transferring(state.leading.transfer.target)
         configuration = membership.decide(state, change)
         if isinstance(configuration, ChangeRefused):
             return configuration
@@ -261,7 +263,7 @@ class RawNode(View):
     def _retire(self) -> None:
         """Give up the lead when the own removal is committed."""
         state = self._state
-        if state.leaves_at and state.commit_index >= state.leaves_at:
+        if state.leading.leaves_at and state.commit_index >= state.leading.leaves_at:
             membership.retire(state)
 
     def read(self, context: int) -> bool:
@@ -284,7 +286,7 @@ class RawNode(View):
     def step_down(self) -> None:
         """Give up the lead, for instance because the own disk hangs."""
         if self._state.role is Role.LEADER:
-            self._state.follow(self._state.term, 0)
+            self._state.become_follower(self._state.term, 0)
 
     def persisted(self, mark: Mark) -> None:
         """Learn that everything up to `mark` is synced.
@@ -305,7 +307,7 @@ class RawNode(View):
 
     def applied(self, index: int) -> None:
         """Learn that everything up to `index` is applied."""
-        if index > self._state.handed_commit_index:
+        if index > self._state.owed.handed_commit_index:
             raise InvariantViolation(f"entry {index} was applied before it was handed out")
         self._state.applied_index = max(self._state.applied_index, index)
 
@@ -326,4 +328,4 @@ class RawNode(View):
 
     def ready(self) -> Ready | None:
         """Return what is owed since the last call; None when nothing is."""
-        return self._ready_builder.take()
+        return self._ready_builder.next_ready()

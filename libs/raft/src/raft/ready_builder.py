@@ -25,46 +25,46 @@ class ReadyBuilder:
         self._term: int = state.term
         self._leader: int = state.leader
 
-    def take(self) -> Ready | None:
+    def next_ready(self) -> Ready | None:
         """Return what is owed since the last call; None when nothing is."""
-        state, log = self._state, self._state.log
+        state, log, owed = self._state, self._state.log, self._state.owed
         if not (
-            state.at_once
-            or state.after_sync
-            or state.heartbeats
+            owed.at_once
+            or owed.after_sync
+            or owed.heartbeats
             or log.last_index > log.handed_index
             or state.hard_state is not self._hard_state
-            or state.commit_index > state.handed_commit_index < log.synced_index
-            or state.install
-            or state.reads
-            or state.dropped_reads
-            or state.snapshots
+            or state.commit_index > owed.handed_commit_index < log.synced_index
+            or owed.install
+            or owed.reads
+            or owed.dropped_reads
+            or owed.snapshots
             or state.role is not self._role
             or state.leader != self._leader  # the term changes with the hard state
         ):
             return None
         hard_state = None if state.hard_state is self._hard_state else state.hard_state
         self._hard_state = state.hard_state
-        entries = state.log.hand_out()
-        install, state.install = state.install, None
+        entries = log.hand_out()
+        install, owed.install = owed.install, None
         ready = Ready(
             hard_state=hard_state,
             install=install,
             entries=entries,
             mark=self._mark() if entries or hard_state or install else None,
-            at_once=(*state.heartbeats, *state.at_once),
-            after_sync=tuple(state.after_sync),
+            at_once=(*owed.heartbeats, *owed.at_once),
+            after_sync=tuple(owed.after_sync),
             committed=self._committed(),
-            reads=tuple(state.reads),
-            dropped_reads=tuple(state.dropped_reads),
-            snapshots=tuple(state.snapshots),
+            reads=tuple(owed.reads),
+            dropped_reads=tuple(owed.dropped_reads),
+            snapshots=tuple(owed.snapshots),
             leadership=self._leadership(),
             configuration=self._configuration_in_force(),
         )
-        for outbox in (state.heartbeats, state.at_once, state.after_sync, state.reads):
-            outbox.clear()
-        state.dropped_reads.clear()
-        state.snapshots.clear()
+        for messages in (owed.heartbeats, owed.at_once, owed.after_sync):
+            messages.clear()
+        for items in (owed.reads, owed.dropped_reads, owed.snapshots):
+            items.clear()
         return ready
 
     def _leadership(self) -> Leadership | None:
@@ -92,9 +92,9 @@ class ReadyBuilder:
         """Return the next committed entries that are synced here."""
         state = self._state
         last = min(state.commit_index, state.log.synced_index)
-        first = state.handed_commit_index + 1
+        first = state.owed.handed_commit_index + 1
         if last < first:
             return ()
         entries, _ = state.log.page(first, last - first + 1, COMMITTED_BYTES_MAX)
-        state.handed_commit_index = entries[-1].index
+        state.owed.handed_commit_index = entries[-1].index
         return entries

@@ -25,11 +25,11 @@ def append_noop(state: State) -> None:
 def append_own(state: State, entries: Sequence[Entry]) -> None:
     """Put a leader's entries into its log and send them; it counts itself when they are synced."""
     state.log.append(entries)
-    for peer, progress in state.progress.items():
+    for peer, progress in state.leading.progress.items():
         send_appends(state, peer, progress)
 
 
-def follower(state: State, next_index: int) -> Progress:
+def unknown_progress(state: State, next_index: int) -> Progress:
     """Return what is known of a follower at first: nothing, so its log is probed."""
     settings = state.settings
     return Progress(next_index, settings.appends_in_flight_max, settings.bytes_in_flight_max)
@@ -51,7 +51,7 @@ def send_append(state: State, peer: int, progress: Progress) -> None:
     settings = state.settings
     bytes_max = min(settings.bytes_per_append_max, progress.bytes_max - progress.bytes_in_flight)
     entries, size = state.log.page(progress.next, settings.entries_per_append_max, bytes_max)
-    state.at_once.append(
+    state.owed.at_once.append(
         AppendRequest(
             sender=state.id,
             recipient=peer,
@@ -69,7 +69,7 @@ def need_snapshot(state: State, peer: int, progress: Progress) -> None:
     """Wait for a snapshot to reach a follower; one that is to leave needs none."""
     progress.wait_for_snapshot()
     if not progress.leaves_at:
-        state.snapshots.append(peer)
+        state.owed.snapshots.append(peer)
 
 
 def append_requested(state: State, message: AppendRequest) -> None:
@@ -78,18 +78,18 @@ def append_requested(state: State, message: AppendRequest) -> None:
     if message.previous_index < state.commit_index:
         # What is committed here is equal everywhere; only what lies beyond it is news.
         entries = tuple(e for e in message.entries if e.index > state.commit_index)
-        take(state, entries)
+        append_missing(state, entries)
         last_new = max(last_new, state.commit_index)
     elif state.log.term_at(message.previous_index) == message.previous_term:
-        take(state, message.entries)
+        append_missing(state, message.entries)
     else:
-        state.after_sync.append(refusal(state, message))
+        state.owed.after_sync.append(refusal(state, message))
         return
     state.commit(max(state.commit_index, min(message.commit, last_new)))
-    state.after_sync.append(accepted(state, message.sender, last_new))
+    state.owed.after_sync.append(acceptance(state, message.sender, last_new))
 
 
-def accepted(state: State, leader: int, index: int) -> AppendReply:
+def acceptance(state: State, leader: int, index: int) -> AppendReply:
     """Promise that everything up to `index` is held as the leader holds it."""
     return AppendReply(
         sender=state.id, recipient=leader, term=state.term, accepted=True, index=index
@@ -115,7 +115,7 @@ def refusal(state: State, message: AppendRequest) -> AppendReply:
     )
 
 
-def take(state: State, entries: tuple[Entry, ...]) -> None:
+def append_missing(state: State, entries: tuple[Entry, ...]) -> None:
     """Append what is missing; cut the tail only where it really conflicts (Raft §5.3)."""
     for position, entry in enumerate(entries):
         term = state.log.term_at(entry.index)
@@ -133,7 +133,7 @@ def take(state: State, entries: tuple[Entry, ...]) -> None:
 
 def append_replied(state: State, message: AppendReply) -> None:
     """Note how far a follower has come, and send it more."""
-    progress = state.progress.get(message.sender)
+    progress = state.leading.progress.get(message.sender)
     if progress is None:
         return
     progress.is_active = True
@@ -168,24 +168,24 @@ def append_refused(state: State, progress: Progress, message: AppendReply) -> No
 
 def advance_commit(state: State) -> None:
     """Commit what a majority holds, if it is of this term (Raft §5.4.2, figure 8)."""
-    held = {peer: progress.match for peer, progress in state.progress.items()}
+    held = {peer: progress.match for peer, progress in state.leading.progress.items()}
     held[state.id] = state.log.synced_index
     index = quorum.held_index(state.configuration.voters, held)
     if index > state.commit_index and state.log.term_at(index) == state.term:
         state.commit(index)
 
 
-def beat(state: State) -> None:
+def send_heartbeats(state: State) -> None:
     """Send a heartbeat to everybody, with the newest read round that waits."""
-    state.heartbeat_elapsed_ticks = 0
-    context = state.rounds[-1].number if state.rounds else 0
-    for peer, progress in state.progress.items():
-        beat_one(state, peer, progress, context)
+    state.leading.heartbeat_elapsed_ticks = 0
+    context = state.waiting_reads.rounds[-1].number if state.waiting_reads.rounds else 0
+    for peer, progress in state.leading.progress.items():
+        send_heartbeat(state, peer, progress, context)
 
 
-def beat_one(state: State, peer: int, progress: Progress, context: int) -> None:
+def send_heartbeat(state: State, peer: int, progress: Progress, context: int) -> None:
     """Send a heartbeat to one follower."""
-    state.heartbeats.append(
+    state.owed.heartbeats.append(
         Heartbeat(
             sender=state.id,
             recipient=peer,
@@ -203,12 +203,12 @@ def heartbeat_received(state: State, message: Heartbeat) -> None:
         sender=state.id, recipient=message.sender, term=state.term, context=message.context
     )
     # It speaks of the term, so a term that is not on disk must be there first.
-    (state.at_once if state.hard_state_synced else state.after_sync).append(reply)
+    (state.owed.at_once if state.hard_state_synced else state.owed.after_sync).append(reply)
 
 
 def heartbeat_replied(state: State, message: HeartbeatReply) -> None:
     """Note that a follower is there, and repair what got lost on the way to it."""
-    progress = state.progress.get(message.sender)
+    progress = state.leading.progress.get(message.sender)
     if progress is None:
         return
     progress.is_active = True
@@ -218,17 +218,17 @@ def heartbeat_replied(state: State, message: HeartbeatReply) -> None:
         if progress.next <= state.log.last_index and progress.may_send:
             send_appends(state, message.sender, progress)
         else:
-            nudge(state, message.sender, progress)
+            send_empty_append(state, message.sender, progress)
 
 
-def nudge(state: State, peer: int, progress: Progress) -> None:
+def send_empty_append(state: State, peer: int, progress: Progress) -> None:
     """Send an empty append behind everything under way: a loss shows as its refusal."""
     previous_term = state.log.term_at(progress.next - 1)
     if previous_term is None:
         # The log was cut past what is under way, so nothing it holds can follow on from there.
         need_snapshot(state, peer, progress)
         return
-    state.at_once.append(
+    state.owed.at_once.append(
         AppendRequest(
             sender=state.id,
             recipient=peer,
@@ -245,21 +245,21 @@ def snapshot_received(state: State, message: InstallSnapshot) -> None:
     """Take a verified snapshot's place in the log, unless the log is as far (Raft §7)."""
     meta = message.meta
     if meta.index <= state.commit_index:
-        state.after_sync.append(accepted(state, message.sender, state.commit_index))
+        state.owed.after_sync.append(acceptance(state, message.sender, state.commit_index))
         return
     if state.log.term_at(meta.index) == meta.term:
         # The log holds all that the snapshot covers, and its tail with it.
         state.commit(meta.index)
     else:
         state.log.replace(meta.index, meta.term, meta.configuration)
-        state.commit_index = state.handed_commit_index = meta.index
-        state.install = meta
-    state.after_sync.append(accepted(state, message.sender, meta.index))
+        state.commit_index = state.owed.handed_commit_index = meta.index
+        state.owed.install = meta
+    state.owed.after_sync.append(acceptance(state, message.sender, meta.index))
 
 
 def snapshot_sent(state: State, peer: int, index: int, *, installed: bool) -> None:
     """Go on with a follower behind the snapshot it holds, or try again at its next heartbeat."""
-    progress = state.progress.get(peer)
+    progress = state.leading.progress.get(peer)
     if progress is None or progress.state is not ProgressState.SNAPSHOT:
         return
     if installed:

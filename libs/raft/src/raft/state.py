@@ -83,40 +83,54 @@ class Transfer:
     elapsed_ticks: int = 0
 
 
-@dataclass(slots=True, kw_only=True)
-class State:
-    """One member.
+@dataclass(slots=True)
+class ElectionState:
+    """What a member knows of elections: its own candidacy, and how long it heard no leader.
 
-    - `applied_index` <= `handed_commit_index` <= `commit_index` <= `log.last_index`.
-    - `term` and `commit_index` never fall; `vote` changes only from 0 or with the term.
-    - `progress` and `rounds` are empty unless this member leads, and so are `transfer` and
-      `leaves_at` and `backlog`.
-    - `forwarded` is empty unless this member follows a leader, and asked that one in this term.
+    - `votes` is kept by sender, so that a doubled reply counts once.
     """
 
-    settings: Settings
-    log: Log
-    hard_state: HardState
-    commit_index: int
-    handed_commit_index: int
-    applied_index: int
-    role: Role = Role.FOLLOWER
-    leader: int = 0
-    votes: dict[int, bool] = field(default_factory=dict)  # by sender: a set, never a count
-    progress: dict[int, Progress] = field(default_factory=dict)  # by peer
-    rounds: list[ReadRound] = field(default_factory=list)
-    round_number: int = 0
-    forwarded: dict[int, ForwardedRead] = field(default_factory=dict)  # by number
-    forwarded_number: int = 0  # of the last one; 0: none since the start
-    transfer: Transfer | None = None
-    leaves_at: int = 0  # of the entry that removes this leader, 0: it is to stay
+    votes: dict[int, bool] = field(default_factory=dict)  # by sender
     elapsed_ticks: int = 0  # since the leader was heard, or the last campaign began
-    heartbeat_elapsed_ticks: int = 0
-    timeout_ticks: int = 0
+    timeout_ticks: int = 0  # drawn anew for each wait (Raft §5.2)
     campaign_allowed: bool = True
-    hard_state_synced: bool = True
 
+
+@dataclass(slots=True)
+class LeaderState:
+    """The volatile state of a leader (Raft Figure 2); empty at every other member."""
+
+    progress: dict[int, Progress] = field(default_factory=dict)  # by peer
     backlog: Backlog = field(default_factory=Backlog)
+    transfer: Transfer | None = None
+    leaves_at: int = 0  # the index of the entry that removes this leader, 0 for none
+    heartbeat_elapsed_ticks: int = 0
+
+    def clear(self) -> None:
+        """Forget the followers and every attempt of the leader: the leader has stepped down."""
+        self.progress.clear()
+        self.backlog.clear()
+        self.transfer = None
+        self.leaves_at = 0
+
+
+@dataclass(slots=True)
+class WaitingReads:
+    """Reads without a read index.
+
+    - `rounds` is empty unless this member leads.
+    - `forwarded` is empty unless this member follows a leader and asked that leader in this term.
+    """
+
+    rounds: list[ReadRound] = field(default_factory=list)  # oldest first
+    round_number: int = 0  # of the newest round
+    forwarded: dict[int, ForwardedRead] = field(default_factory=dict)  # by number
+    forwarded_number: int = 0  # of the newest request, 0 for none since the start
+
+
+@dataclass(slots=True)
+class Obligations:
+    """What the next Ready hands out; see the fields of Ready."""
 
     heartbeats: list[Message] = field(default_factory=list)  # leave before `at_once`
     at_once: list[Message] = field(default_factory=list)
@@ -125,6 +139,29 @@ class State:
     dropped_reads: list[int] = field(default_factory=list)
     snapshots: list[int] = field(default_factory=list)
     install: SnapshotMeta | None = None
+    handed_commit_index: int = 0  # the last committed entry that was handed out
+
+
+@dataclass(slots=True, kw_only=True)
+class State:
+    """One member.
+
+    - `applied_index` <= `owed.handed_commit_index` <= `commit_index` <= `log.last_index`.
+    - `term` and `commit_index` never fall; `vote` changes only from 0 or with the term.
+    """
+
+    settings: Settings
+    log: Log
+    hard_state: HardState
+    hard_state_synced: bool = True
+    commit_index: int
+    applied_index: int
+    role: Role = Role.FOLLOWER
+    leader: int = 0
+    election: ElectionState = field(default_factory=ElectionState)
+    leading: LeaderState = field(default_factory=LeaderState)
+    waiting_reads: WaitingReads = field(default_factory=WaitingReads)
+    owed: Obligations
 
     @property
     def id(self) -> int:
@@ -173,10 +210,10 @@ class State:
             self.settings.election_timeout_ticks_min,
             self.settings.election_timeout_ticks_max,
         )
-        self.elapsed_ticks = 0
-        self.timeout_ticks = low + self.settings.random(high - low + 1)
+        self.election.elapsed_ticks = 0
+        self.election.timeout_ticks = low + self.settings.random(high - low + 1)
 
-    def follow(self, term: int, leader: int) -> None:
+    def become_follower(self, term: int, leader: int) -> None:
         """Become a follower in `term`, of `leader` where one is known (Raft §5.1)."""
         if term > self.term:
             self.set_hard_state(term, 0)
@@ -184,19 +221,17 @@ class State:
             self.draw_timeout()
         self.role = Role.FOLLOWER
         self.leader = leader
-        self.votes.clear()
-        self.progress.clear()
-        self.transfer = None
-        self.leaves_at = 0
-        self.backlog.clear()
+        self.election.votes.clear()
+        self.leading.clear()
         self.drop_reads()
 
     def drop_reads(self) -> None:
         """Give up the reads that wait: who leads, or this member's part in it, has changed."""
-        self.dropped_reads.extend(one.context for one in self.rounds if one.asker == self.id)
-        self.dropped_reads.extend(one.context for one in self.forwarded.values())
-        self.rounds.clear()
-        self.forwarded.clear()
+        waiting, dropped = self.waiting_reads, self.owed.dropped_reads
+        dropped.extend(pending.context for pending in waiting.rounds if pending.asker == self.id)
+        dropped.extend(read.context for read in waiting.forwarded.values())
+        waiting.rounds.clear()
+        waiting.forwarded.clear()
 
     def commit(self, index: int) -> None:
         """Raise the commit index; lower ones say nothing new."""

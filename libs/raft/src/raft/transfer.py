@@ -35,19 +35,19 @@ def begin(state: State, target: int) -> TransferBegun | TransferRefused:
     """
     if state.role is not Role.LEADER:
         return TransferRefused("this member does not lead")
-    if state.transfer is not None:
-        return TransferRefused(f"a transfer to member {state.transfer.target} is under way")
+    if state.leading.transfer is not None:
+        return TransferRefused(f"a transfer to member {state.leading.transfer.target} is under way")
     if target:
         if target not in state.configuration.voters or target == state.id:
             return TransferRefused(f"member {target} is not another voter")
-        if not state.progress[target].is_present:
+        if not state.leading.progress[target].is_present:
             return TransferRefused(f"member {target} has not been heard of lately")
     else:
         target = most_caught_up(state)
         if not target:
             return TransferRefused("no other voter has been heard of lately")
-    state.transfer = Transfer(target)
-    go_on(state, target, state.progress[target])
+    state.leading.transfer = Transfer(target)
+    advance(state, target, state.leading.progress[target])
     return TransferBegun(target)
 
 
@@ -55,7 +55,7 @@ def most_caught_up(state: State) -> int:
     """Return the voter that holds most of the log, of those that are present; 0 for none."""
     candidates = {
         peer: progress.match
-        for peer, progress in state.progress.items()
+        for peer, progress in state.leading.progress.items()
         if peer in state.configuration.voters and progress.is_present
     }
     return max(candidates, key=lambda peer: (candidates[peer], -peer), default=0)
@@ -63,30 +63,30 @@ def most_caught_up(state: State) -> int:
 
 def tick(state: State) -> None:
     """Let an attempt age, and give it up when its time is over."""
-    if state.transfer is not None:
-        state.transfer.elapsed_ticks += 1
-        if state.transfer.elapsed_ticks >= state.settings.election_timeout_ticks_min:
-            state.transfer = None
+    if state.leading.transfer is not None:
+        state.leading.transfer.elapsed_ticks += 1
+        if state.leading.transfer.elapsed_ticks >= state.settings.election_timeout_ticks_min:
+            state.leading.transfer = None
 
 
-def go_on(state: State, peer: int, progress: Progress) -> None:
+def advance(state: State, peer: int, progress: Progress) -> None:
     """Tell the successor to campaign, as soon as it holds all of the log; again if it got lost."""
-    if state.transfer is None or state.transfer.target != peer:
+    if state.leading.transfer is None or state.leading.transfer.target != peer:
         return
     if progress.match == state.log.last_index:
-        state.at_once.append(TimeoutNow(sender=state.id, recipient=peer, term=state.term))
+        state.owed.at_once.append(TimeoutNow(sender=state.id, recipient=peer, term=state.term))
     elif progress.state is not ProgressState.SNAPSHOT:
         replication.send_appends(state, peer, progress)
 
 
 def replied(state: State, peer: int) -> None:
     """Go on after anything that a peer said, if it is the successor."""
-    progress = state.progress.get(peer)
+    progress = state.leading.progress.get(peer)
     if progress is not None:
-        go_on(state, peer, progress)
+        advance(state, peer, progress)
 
 
-def told(state: State, message: TimeoutNow) -> None:
+def timeout_now_received(state: State, message: TimeoutNow) -> None:
     """Campaign at once, if this member may."""
-    if state.leader == message.sender and state.campaign_allowed and state.may_stand:
+    if state.leader == message.sender and state.election.campaign_allowed and state.may_stand:
         election.campaign(state, is_transfer=True)

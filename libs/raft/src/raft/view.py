@@ -28,7 +28,7 @@ class View:
     @property
     def transferring(self) -> bool:
         """Whether the lead is being handed over."""
-        return self._state.transfer is not None
+        return self._state.leading.transfer is not None
 
     @property
     def id(self) -> int:
@@ -101,19 +101,19 @@ class View:
                 is_present=progress.is_present,
                 needs_snapshot=progress.state is ProgressState.SNAPSHOT,
             )
-            for peer, progress in self._state.progress.items()
+            for peer, progress in self._state.leading.progress.items()
         }
 
     @property
     def uncommitted_bytes(self) -> int:
         """The payloads of a leader's log that wait to be committed."""
-        return self._state.backlog.beyond(self._state.commit_index)
+        return self._state.leading.backlog.beyond(self._state.commit_index)
 
     @property
     def campaign_allowed(self) -> bool:
         """Whether this member may campaign and vote."""
-        return self._state.campaign_allowed
+        return self._state.election.campaign_allowed
 
     @campaign_allowed.setter
     def campaign_allowed(self, allowed: bool) -> None:
-        self._state.campaign_allowed = allowed
+        self._state.election.campaign_allowed = allowed

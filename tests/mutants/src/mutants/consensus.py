@@ -42,7 +42,7 @@ def counts_unsynced_self(patch: pytest.MonkeyPatch) -> None:
     """Count a leader's entries before its own sync."""
 
     def advance_commit(state: State) -> None:
-        held = {peer: progress.match for peer, progress in state.progress.items()}
+        held = {peer: progress.match for peer, progress in state.leading.progress.items()}
         held[state.id] = state.log.last_index
         index = quorum.held_index(state.configuration.voters, held)
         if index > state.commit_index and state.log.term_at(index) == state.term:
@@ -55,7 +55,7 @@ def commits_older_terms_by_counting(patch: pytest.MonkeyPatch) -> None:
     """Commit by counting alone (Raft figure 8)."""
 
     def advance_commit(state: State) -> None:
-        held = {peer: progress.match for peer, progress in state.progress.items()}
+        held = {peer: progress.match for peer, progress in state.leading.progress.items()}
         held[state.id] = state.log.synced_index
         state.commit(quorum.held_index(state.configuration.voters, held))
 
@@ -68,7 +68,7 @@ def replies_to_votes_before_the_sync(patch: pytest.MonkeyPatch) -> None:
 
     def vote_requested(state: State, message: VoteRequest) -> None:
         rule(state, message)
-        state.at_once.append(state.after_sync.pop())
+        state.owed.at_once.append(state.owed.after_sync.pop())
 
     patch.setattr(election, "vote_requested", vote_requested)
 
@@ -83,7 +83,9 @@ def forgets_its_vote(patch: pytest.MonkeyPatch) -> None:
         if granted and state.role is Role.FOLLOWER:
             state.hard_state = HardState(state.term, message.sender)
             state.hard_state_synced = False
-        state.after_sync.append(VoteReply(state.id, message.sender, state.term, granted=granted))
+        state.owed.after_sync.append(
+            VoteReply(state.id, message.sender, state.term, granted=granted)
+        )
 
     patch.setattr(election, "vote_requested", vote_requested)
 
@@ -96,21 +98,21 @@ def votes_for_a_shorter_log(patch: pytest.MonkeyPatch) -> None:
 def keeps_what_conflicts(patch: pytest.MonkeyPatch) -> None:
     """No truncation: what is there stays."""
 
-    def take(state: State, entries: tuple[Entry, ...]) -> None:
+    def append_missing(state: State, entries: tuple[Entry, ...]) -> None:
         state.log.append([entry for entry in entries if entry.index > state.log.last_index])
 
-    patch.setattr(replication, "take", take)
+    patch.setattr(replication, "append_missing", append_missing)
 
 
 def cuts_without_a_conflict(patch: pytest.MonkeyPatch) -> None:
     """Let a late append cut off what was acknowledged since."""
 
-    def take(state: State, entries: tuple[Entry, ...]) -> None:
+    def append_missing(state: State, entries: tuple[Entry, ...]) -> None:
         if entries and state.log.term_at(entries[0].index) is not None:
             state.log.truncate(entries[0].index)
         state.log.append(entries)
 
-    patch.setattr(replication, "take", take)
+    patch.setattr(replication, "append_missing", append_missing)
 
 
 def reads_without_a_round(patch: pytest.MonkeyPatch) -> None:
@@ -119,7 +121,7 @@ def reads_without_a_round(patch: pytest.MonkeyPatch) -> None:
     def begin(state: State, context: int) -> bool:
         if state.role is not Role.LEADER or state.log.term_at(state.commit_index) != state.term:
             return False
-        state.reads.append(ReadState(context, state.commit_index))
+        state.owed.reads.append(ReadState(context, state.commit_index))
         return True
 
     patch.setattr(reads, "begin", begin)
@@ -135,10 +137,10 @@ def keeps_the_tail_behind_a_snapshot(patch: pytest.MonkeyPatch) -> None:
             state.log.replace(meta.index, meta.term, meta.configuration)
             state.log._entries.extend(tail)
             state.log.last_index += len(tail)
-            state.commit_index = state.handed_commit_index = meta.index
-            state.install = meta
+            state.commit_index = state.owed.handed_commit_index = meta.index
+            state.owed.install = meta
         index = max(state.log.last_index, meta.index)
-        state.after_sync.append(replication.accepted(state, message.sender, index))
+        state.owed.after_sync.append(replication.acceptance(state, message.sender, index))
 
     patch.setattr(replication, "snapshot_received", snapshot_received)
 
@@ -161,9 +163,9 @@ def acknowledges_before_the_sync(patch: pytest.MonkeyPatch) -> None:
 
     def append_requested(state: State, message: AppendRequest) -> None:
         rule(state, message)
-        reply = state.after_sync.pop()
+        reply = state.owed.after_sync.pop()
         assert isinstance(reply, AppendReply)
-        state.at_once.append(reply)
+        state.owed.at_once.append(reply)
 
     patch.setattr(replication, "append_requested", append_requested)
 
@@ -185,14 +187,14 @@ def counts_refused_votes(patch: pytest.MonkeyPatch) -> None:
 
 def leads_with_an_old_transfer(patch: pytest.MonkeyPatch) -> None:
     """Keep a transfer over a change of role, for ever (seen in hashicorp/raft)."""
-    rule = State.follow
+    rule = State.become_follower
 
-    def follow(state: State, term: int, leader: int) -> None:
-        kept = state.transfer
+    def become_follower(state: State, term: int, leader: int) -> None:
+        kept = state.leading.transfer
         rule(state, term, leader)
-        state.transfer = kept
+        state.leading.transfer = kept
 
-    patch.setattr(State, "follow", follow)
+    patch.setattr(State, "become_follower", become_follower)
     patch.setattr(transfer, "tick", lambda _: None)
 
 
@@ -201,10 +203,10 @@ def takes_promises_for_votes(patch: pytest.MonkeyPatch) -> None:
     rule = election.campaign
 
     def campaign(state: State, *, is_transfer: bool = False) -> None:
-        would = dict(state.votes)
+        would = dict(state.election.votes)
         rule(state, is_transfer=is_transfer)
-        state.votes = would
-        election.count(state)
+        state.election.votes = would
+        election.count_votes(state)
 
     patch.setattr(election, "campaign", campaign)
 
@@ -230,10 +232,10 @@ def asks_before_it_takes_over(patch: pytest.MonkeyPatch) -> None:
 def hands_over_an_incomplete_log(patch: pytest.MonkeyPatch) -> None:
     """Tell the successor to campaign whatever it holds."""
 
-    def go_on(state: State, peer: int, _: Progress) -> None:
-        state.at_once.append(TimeoutNow(sender=state.id, recipient=peer, term=state.term))
+    def advance(state: State, peer: int, _: Progress) -> None:
+        state.owed.at_once.append(TimeoutNow(sender=state.id, recipient=peer, term=state.term))
 
-    patch.setattr(transfer, "go_on", go_on)
+    patch.setattr(transfer, "advance", advance)
 
 
 def hands_over_for_ever(patch: pytest.MonkeyPatch) -> None:
@@ -255,12 +257,12 @@ def reads_before_its_first_commit(patch: pytest.MonkeyPatch) -> None:
     """Take the commit index that a follower had for that of a leader."""
 
     def begin_round(state: State, asker: int, context: int) -> bool:
-        state.round_number += 1
+        state.waiting_reads.round_number += 1
         heard = {state.id}
-        state.rounds.append(
-            ReadRound(state.round_number, asker, context, state.commit_index, heard)
+        state.waiting_reads.rounds.append(
+            ReadRound(state.waiting_reads.round_number, asker, context, state.commit_index, heard)
         )
-        replication.beat(state)
+        replication.send_heartbeats(state)
         return True
 
     patch.setattr(reads, "begin_round", begin_round)
@@ -271,7 +273,7 @@ def reuses_a_read_context(patch: pytest.MonkeyPatch) -> None:
     rule = reads.forward
 
     def forward(state: State, context: int) -> bool:
-        state.forwarded_number = 1
+        state.waiting_reads.forwarded_number = 1
         return rule(state, context)
 
     patch.setattr(reads, "forward", forward)
@@ -279,7 +281,7 @@ def reuses_a_read_context(patch: pytest.MonkeyPatch) -> None:
 
 def waits_for_another_leaders_answer(patch: pytest.MonkeyPatch) -> None:
     """Keep the reads that were forwarded when leader and term change."""
-    patch.setattr(State, "drop_reads", lambda state: state.rounds.clear())
+    patch.setattr(State, "drop_reads", lambda state: state.waiting_reads.rounds.clear())
 
 
 def waits_for_a_lost_answer(patch: pytest.MonkeyPatch) -> None:
@@ -359,7 +361,7 @@ def commits_by_those_who_have_no_vote(patch: pytest.MonkeyPatch) -> None:
     """Count learners, and a leader that is no part of the cluster any more."""
 
     def advance_commit(state: State) -> None:
-        held = {peer: progress.match for peer, progress in state.progress.items()}
+        held = {peer: progress.match for peer, progress in state.leading.progress.items()}
         held[state.id] = state.log.synced_index
         index = quorum.held_index(frozenset(held), held)
         if index > state.commit_index and state.log.term_at(index) == state.term:
@@ -389,8 +391,10 @@ def tells_nobody_of_their_removal(patch: pytest.MonkeyPatch) -> None:
     rule = membership.begin
 
     def begin(state: State, configuration: Configuration) -> int:
-        for leaver in (state.configuration.voters - configuration.voters) & set(state.progress):
-            del state.progress[leaver]
+        for leaver in (state.configuration.voters - configuration.voters) & set(
+            state.leading.progress
+        ):
+            del state.leading.progress[leaver]
         return rule(state, configuration)
 
     patch.setattr(membership, "begin", begin)
