@@ -128,7 +128,7 @@ class WaitingReads:
     forwarded_number: int = 0  # of the newest request, 0 for none since the start
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Obligations:
     """What the next Ready hands out; see the fields of Ready."""
 

@@ -14,6 +14,6 @@ the log on disk. A member that left may come back, with the disk that it had.
 """
 
 from rafttest.properties import PropertyViolation
-from rafttest.world import World, run
+from rafttest.world import CoreWorld, run
 
-__all__ = ["PropertyViolation", "World", "run"]
+__all__ = ["CoreWorld", "PropertyViolation", "run"]

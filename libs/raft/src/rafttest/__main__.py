@@ -19,7 +19,7 @@ CHUNK_SEEDS = 8  # handed to a core at once
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class SeedResult:
     """What a seed came to."""
 
     seed: int
@@ -28,13 +28,13 @@ class Result:
     violation: str  # empty where all held
 
 
-def run_one(seed: int) -> Result:
+def run_one(seed: int) -> SeedResult:
     """Run a seed, and catch what it was run for."""
     try:
         properties = run(seed).properties
     except (InvariantViolation, PropertyViolation) as error:
-        return Result(seed, 0, 0, "".join(traceback.format_exception(error)[-4:]))
-    return Result(seed, properties.events, properties.commit_index, "")
+        return SeedResult(seed, 0, 0, "".join(traceback.format_exception(error)[-4:]))
+    return SeedResult(seed, properties.events, properties.commit_index, "")
 
 
 def say(text: str) -> None:
@@ -43,7 +43,7 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def results(seeds: Sequence[int], jobs: int) -> Iterator[Result]:
+def results(seeds: Sequence[int], jobs: int) -> Iterator[SeedResult]:
     """Run seeds on so many cores, and yield what they came to."""
     if jobs == 1:
         yield from map(run_one, seeds)

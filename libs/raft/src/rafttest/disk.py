@@ -36,7 +36,7 @@ def upto(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class WriteBatch:
     """One Ready's part for the disk, and what waits for its sync."""
 
     hard_state: HardState | None
@@ -48,7 +48,7 @@ class Batch:
     due: int  # the round in which it is synced, if nothing before it is late
 
 
-class Disk:
+class CoreDisk:
     """Batches are synced in the order in which they were written; a crash keeps a prefix of them.
 
     - `image.index` >= `base_index`: the log reaches back to the durable state.
@@ -62,7 +62,7 @@ class Disk:
         self.base_index = self.base_term = 0
         self.entries: list[Entry] = []
         self.image = Image(0, 0, 0)
-        self.queue: deque[Batch] = deque()
+        self.queue: deque[WriteBatch] = deque()
 
     @property
     def last_index(self) -> int:
@@ -75,7 +75,7 @@ class Disk:
             return True
         return index <= self.last_index and self.entries[index - self.base_index - 1].term == term
 
-    def sync_first(self) -> Batch:
+    def sync_first(self) -> WriteBatch:
         """Make the oldest batch durable."""
         batch = self.queue.popleft()
         self._write(batch)
@@ -115,7 +115,7 @@ class Disk:
             applied_index=self.image.index,
         )
 
-    def _write(self, batch: Batch) -> None:
+    def _write(self, batch: WriteBatch) -> None:
         if batch.hard_state is not None:
             self.hard_state = batch.hard_state
         if batch.install is not None and batch.image is not None:

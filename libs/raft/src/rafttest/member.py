@@ -17,15 +17,15 @@ from raft.messages import (
 )
 from raft.ready import Ready, Role
 
-from rafttest.disk import Batch, Disk, Image, configurations_of, upto
+from rafttest.disk import CoreDisk, Image, WriteBatch, configurations_of, upto
 from rafttest.properties import Properties
 
 
 @dataclass(slots=True, kw_only=True)
-class Stream:
+class SnapshotStream:
     """A snapshot on its way from a leader to a follower."""
 
-    sender: "Member"
+    sender: "CoreMember"
     life: int  # of the sender: a restarted one has forgotten its streams
     recipient: int
     term: int
@@ -37,22 +37,22 @@ class Stream:
 
 
 @dataclass(slots=True, kw_only=True)
-class Surroundings:
+class CoreSurroundings:
     """What a member needs of the world."""
 
     random: Random
     properties: Properties
-    disks: dict[int, Disk]
+    disks: dict[int, CoreDisk]
     send: Callable[[Message], None]
     round: Callable[[], int]
-    streams: list[Stream]
+    streams: list[SnapshotStream]
     sync_rounds_max: int
 
 
-class Member:
+class CoreMember:
     """Does what the core's manual asks of a caller, as late as it allows."""
 
-    def __init__(self, settings: Settings, disk: Disk, world: Surroundings) -> None:
+    def __init__(self, settings: Settings, disk: CoreDisk, world: CoreSurroundings) -> None:
         """Start for the first time."""
         self.settings = settings
         self.disk = disk
@@ -187,7 +187,7 @@ class Member:
         if ready.install is not None:
             image = self.staged[ready.install.index, ready.install.term]
         self.disk.queue.append(
-            Batch(
+            WriteBatch(
                 hard_state=ready.hard_state,
                 install=ready.install,
                 image=image,
@@ -247,7 +247,7 @@ class Member:
         configuration = node.configuration_at(self.image.index)
         meta = SnapshotMeta(self.image.index, self.image.term, configuration)
         world.streams.append(
-            Stream(
+            SnapshotStream(
                 sender=self,
                 life=self.life,
                 recipient=peer,
@@ -259,7 +259,7 @@ class Member:
             )
         )
 
-    def receive(self, stream: Stream) -> None:
+    def receive(self, stream: SnapshotStream) -> None:
         """Take the last byte of a snapshot: it is verified and synced in staging."""
         self.staged[stream.meta.index, stream.meta.term] = stream.image
         stream.arrived = True
@@ -274,7 +274,7 @@ class Member:
             if is_waiting and reply.index >= stream.meta.index:
                 self.end(stream, installed=True)
 
-    def end(self, stream: Stream, *, installed: bool) -> None:
+    def end(self, stream: SnapshotStream, *, installed: bool) -> None:
         """Tell a stream's sender how it ended, once."""
         stream.deadline = 0
         sender = stream.sender

@@ -10,7 +10,7 @@ STRAGGLE_ROUNDS_MAX = 40  # long enough to arrive in another term
 
 
 @dataclass(slots=True)
-class Weather:
+class LinkFaults:
     """Probabilities of one run, and the longest delay in rounds."""
 
     drop: float
@@ -19,25 +19,25 @@ class Weather:
     straggle: float
 
 
-class Network:
+class CoreNetwork:
     """Messages under way, by the round in which they arrive."""
 
-    def __init__(self, random: Random, weather: Weather) -> None:
+    def __init__(self, random: Random, faults: LinkFaults) -> None:
         """Begin with nothing under way and nobody cut off."""
         self._random = random
-        self.weather = weather
+        self.faults = faults
         self._arrivals: defaultdict[int, list[Message]] = defaultdict(list)
         self.cut: set[tuple[int, int]] = set()  # sender, recipient
 
     def send(self, round_number: int, message: Message) -> None:
         """Decide what becomes of a message."""
-        random, weather = self._random, self.weather
-        copies = 2 if random.random() < weather.double else 1
+        random, faults = self._random, self.faults
+        copies = 2 if random.random() < faults.double else 1
         for _ in range(copies):
-            if random.random() >= weather.drop:
+            if random.random() >= faults.drop:
                 # The square makes short delays common and long ones possible.
-                delay = int(random.random() ** 2 * weather.delay_rounds_max)
-                if random.random() < weather.straggle:
+                delay = int(random.random() ** 2 * faults.delay_rounds_max)
+                if random.random() < faults.straggle:
                     delay += random.randint(0, STRAGGLE_ROUNDS_MAX)
                 self._arrivals[round_number + 1 + delay].append(message)
 

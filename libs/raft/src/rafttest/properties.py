@@ -13,7 +13,7 @@ from raft.messages import (
 )
 from raft.ready import Role
 
-from rafttest.disk import Disk, Image
+from rafttest.disk import CoreDisk, Image
 
 PAYLOAD_BYTES_MAX = 8  # a number
 ENTRY_BYTES_MAX = 32  # a configuration of a dozen members
@@ -89,7 +89,7 @@ class Properties:
                 f"at {index}, where term {self.committed[index]} is committed"
             )
 
-    def advanced(self, node: RawNode, first: int, disks: dict[int, Disk]) -> None:
+    def advanced(self, node: RawNode, first: int, disks: dict[int, CoreDisk]) -> None:
         """Judge a commit index that rose, from `first` on."""
         for index in range(max(first, node.first_index), node.commit_index + 1):
             term = node.term_at(index)
@@ -151,7 +151,7 @@ class Properties:
                     f"bounds: {follower.bytes_in_flight} bytes are under way to member {peer}"
                 )
 
-    def applied(self, member: int, image: Image, disk: Disk) -> None:
+    def applied(self, member: int, image: Image, disk: CoreDisk) -> None:
         """Judge a state after an entry (state machine safety, own disk)."""
         if not disk.holds(image.index, image.term):
             raise PropertyViolation(
@@ -163,7 +163,7 @@ class Properties:
                 f"state machine safety: member {member} differs after entry {image.index}"
             )
 
-    def left(self, message: Message, disk: Disk) -> None:
+    def left(self, message: Message, disk: CoreDisk) -> None:
         """Judge a message at the moment at which it leaves (durable promises)."""
         match message:
             case VoteReply(granted=True):
@@ -179,7 +179,7 @@ class Properties:
             case _:
                 pass
 
-    def _promised_vote(self, voter: int, term: int, candidate: int, disk: Disk) -> None:
+    def _promised_vote(self, voter: int, term: int, candidate: int, disk: CoreDisk) -> None:
         if disk.hard_state.term < term:
             raise PropertyViolation(
                 f"durable promises: the vote of {voter} for {candidate} in term {term} left "

@@ -28,19 +28,19 @@ from raft import (
 from raft.messages import Configuration, Entry, InstallSnapshot, Message, SnapshotMeta
 from raft.ready import Ready
 
-from rafttest.disk import Batch, Disk, Image
+from rafttest.disk import CoreDisk, Image, WriteBatch
 from rafttest.transcript import describe, show, told
 
 SETTLE_ROUNDS_MAX = 100
 
 
-class Script:
+class ScriptRunner:
     """Runs the commands of one script."""
 
     def __init__(self) -> None:
         """Begin without a cluster."""
         self.nodes: dict[int, RawNode] = {}
-        self.disks: dict[int, Disk] = {}
+        self.disks: dict[int, CoreDisk] = {}
         self.waiting: list[Message] = []
         self.images: dict[int, Image] = {}
         self.cut: set[int] = set()
@@ -49,37 +49,12 @@ class Script:
         self.entries_per_append = 4
         self.bytes_in_flight = self.uncommitted_bytes = 1 << 20
         self.founders = Configuration(frozenset())
-        self.commands: dict[str, Callable[..., None]] = {
-            "bound": self.bound,
-            "cluster": self.cluster,
-            "tick": self.tick,
-            "sync": self.sync,
-            "deliver": self.deliver,
-            "lose": self.lose,
-            "settle": self.settle,
-            "propose": self.propose,
-            "read": self.read,
-            "transfer": self.transfer,
-            "join": self.join,
-            "add": self.add,
-            "promote": self.promote,
-            "remove": self.remove,
-            "members": self.members,
-            "crash": self.crash,
-            "restart": self.restart,
-            "compact": self.compact,
-            "stream": self.stream,
-            "isolate": self.isolate,
-            "heal": self.heal,
-            "status": self.status,
-            "log": self.log,
-        }
 
     def run(self, command: str) -> list[str]:
         """Run one command and return what it shows; raise KeyError for an unknown one."""
         name, *arguments = command.split()
         self.lines = []
-        self.commands[name](*arguments)
+        COMMANDS[name](self, *arguments)
         return self.lines or ["nothing"]
 
     def bound(self, bytes_in_flight: str, uncommitted_bytes: str) -> None:
@@ -96,7 +71,7 @@ class Script:
 
     def join(self, member: str) -> None:
         """Start a member on an empty disk."""
-        self.disks[int(member)] = Disk(self.founders)
+        self.disks[int(member)] = CoreDisk(self.founders)
         self._start(int(member))
 
     def _start(self, member: int) -> None:
@@ -331,7 +306,7 @@ class Script:
         for message in ready.after_sync:
             self._tell(f"waits for the sync: {describe(message)}")
         queue.append(
-            Batch(
+            WriteBatch(
                 hard_state=ready.hard_state,
                 install=ready.install,
                 image=self.images[member] if ready.install is not None else None,
@@ -350,9 +325,36 @@ class Script:
             self.nodes[member].applied(last.index)
 
 
+COMMANDS: dict[str, Callable[..., None]] = {
+    "bound": ScriptRunner.bound,
+    "cluster": ScriptRunner.cluster,
+    "tick": ScriptRunner.tick,
+    "sync": ScriptRunner.sync,
+    "deliver": ScriptRunner.deliver,
+    "lose": ScriptRunner.lose,
+    "settle": ScriptRunner.settle,
+    "propose": ScriptRunner.propose,
+    "read": ScriptRunner.read,
+    "transfer": ScriptRunner.transfer,
+    "join": ScriptRunner.join,
+    "add": ScriptRunner.add,
+    "promote": ScriptRunner.promote,
+    "remove": ScriptRunner.remove,
+    "members": ScriptRunner.members,
+    "crash": ScriptRunner.crash,
+    "restart": ScriptRunner.restart,
+    "compact": ScriptRunner.compact,
+    "stream": ScriptRunner.stream,
+    "isolate": ScriptRunner.isolate,
+    "heal": ScriptRunner.heal,
+    "status": ScriptRunner.status,
+    "log": ScriptRunner.log,
+}
+
+
 def rerun(text: str) -> str:
     """Run a script's commands and return the script with the transcripts; comments stay."""
-    script = Script()
+    script = ScriptRunner()
     lines: list[str] = []
     is_step_open = False  # the next comment or command continues the paragraph
     for line in text.splitlines():
