@@ -1,4 +1,4 @@
-"""Leader election: pre-vote, vote, and who is still followed (Raft §5.2, §5.4.1; diss. §9.6)."""
+"""Leader election: pre-vote and vote (Raft §5.2, §5.4.1; dissertation §9.6)."""
 
 from raft import quorum, replication
 from raft.messages import PreVoteReply, PreVoteRequest, VoteReply, VoteRequest
@@ -7,7 +7,7 @@ from raft.state import State
 
 
 def tick(state: State) -> None:
-    """Let time pass for a member that does not lead; campaign when the leader is silent."""
+    """Count a tick without a leader's message; campaign after the election timeout (Raft §5.2)."""
     state.election.elapsed_ticks += 1
     if state.election.elapsed_ticks < state.election.timeout_ticks:
         return
@@ -18,7 +18,7 @@ def tick(state: State) -> None:
 
 
 def check_quorum(state: State) -> None:
-    """Step down when no majority was heard from in an election timeout (dissertation §6.2)."""
+    """Step down if no majority answered within an election timeout (dissertation §6.2)."""
     active = [peer for peer, progress in state.leading.progress.items() if progress.is_active]
     if quorum.reached(state.configuration.voters, [state.id, *active]):
         for progress in state.leading.progress.values():
@@ -28,7 +28,7 @@ def check_quorum(state: State) -> None:
 
 
 def ask_before_campaign(state: State) -> None:
-    """Ask whether an election could be won, without a new term (dissertation §9.6)."""
+    """Ask the voters for pre-votes, without entering a term (dissertation §9.6)."""
     state.draw_timeout()
     state.role = Role.PRE_CANDIDATE
     state.leader = 0
@@ -48,7 +48,7 @@ def ask_before_campaign(state: State) -> None:
 
 
 def campaign(state: State, *, is_transfer: bool = False) -> None:
-    """Enter a new term and stand for it; the requests leave when term and vote are synced."""
+    """Enter a term as a candidate; the requests leave once term and vote are synced (Raft §5.2)."""
     state.draw_timeout()
     state.role = Role.CANDIDATE
     state.leader = 0
@@ -69,14 +69,14 @@ def campaign(state: State, *, is_transfer: bool = False) -> None:
 
 
 def own_vote_synced(state: State) -> None:
-    """Count the own vote: a term that a crash can undo must not have a leader (Raft §5.2)."""
+    """Count the own vote, which is synced: a crash cannot undo the vote any more (Raft §5.2)."""
     if state.role is Role.CANDIDATE and state.hard_state.vote == state.id:
         state.election.votes[state.id] = True
         count_votes(state)
 
 
 def become_leader(state: State) -> None:
-    """Take office: know nothing of the followers, and begin with an empty entry (§5.4.2, §8)."""
+    """Lead the term; probe each follower, and append an empty entry (Raft §5.3, §5.4.2, §8)."""
     state.role = Role.LEADER
     state.leader = state.id
     state.election.votes.clear()
@@ -97,9 +97,10 @@ def voting_peers(state: State) -> list[int]:
 
 
 def hears_a_leader(state: State) -> bool:
-    """Tell whether a leader was heard within the shortest timeout: then nobody is voted for.
+    """Tell whether a leader was heard within the shortest election timeout.
 
-    A member that was cut off or removed cannot disturb a working cluster (dissertation §4.2.3).
+    A member that hears a leader grants no vote. So a member that was cut off or removed cannot
+    depose the leader of a working cluster (dissertation §4.2.3).
     """
     return (
         state.leader != 0
@@ -108,7 +109,7 @@ def hears_a_leader(state: State) -> bool:
 
 
 def pre_vote_requested(state: State, message: PreVoteRequest) -> None:
-    """Say whether a vote would be given; nothing changes, nothing is promised."""
+    """Reply whether this member would vote for the sender; no state changes (dissertation §9.6)."""
     granted = (
         state.election.campaign_allowed
         and message.term > state.term
@@ -126,7 +127,7 @@ def pre_vote_requested(state: State, message: PreVoteRequest) -> None:
 
 
 def vote_requested(state: State, message: VoteRequest) -> None:
-    """Vote once a term, first come, first served, for a log that is up to date (Raft §5.2)."""
+    """Vote for the first candidate of the term whose log is up to date (Raft §5.2, §5.4.1)."""
     granted = (
         state.election.campaign_allowed
         and message.term == state.term
@@ -143,7 +144,7 @@ def vote_requested(state: State, message: VoteRequest) -> None:
 
 
 def pre_vote_replied(state: State, message: PreVoteReply) -> None:
-    """Count an answer to the question that is open."""
+    """Count a reply to the pre-vote request of this candidacy (dissertation §9.6)."""
     asked = state.term + 1 if message.granted else state.term
     if state.role is Role.PRE_CANDIDATE and message.term == asked:
         state.election.votes[message.sender] = message.granted
@@ -151,14 +152,14 @@ def pre_vote_replied(state: State, message: PreVoteReply) -> None:
 
 
 def vote_replied(state: State, message: VoteReply) -> None:
-    """Count a vote of this term."""
+    """Count a vote of this term (Raft §5.2)."""
     if state.role is Role.CANDIDATE and message.term == state.term:
         state.election.votes[message.sender] = message.granted
         count_votes(state)
 
 
 def count_votes(state: State) -> None:
-    """Go on with a majority; give up when one is out of reach."""
+    """Advance with a majority of the votes; become a follower if no majority can be reached."""
     voters = state.configuration.voters
     granted = [sender for sender, vote in state.election.votes.items() if vote]
     refused = [sender for sender, vote in state.election.votes.items() if not vote]

@@ -1,4 +1,4 @@
-"""The façade: messages and ticks in, obligations out."""
+"""The member: messages, ticks and proposals in, obligations out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ FROM_LEADER = AppendRequest | Heartbeat | InstallSnapshot | TimeoutNow
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """Entries are in the leader's log; whether they stay there is known when they are applied."""
+    """The entries are in the leader's log. Only an applied entry is certain to stay in the log."""
 
     first_index: int
     term: int
@@ -44,21 +44,21 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class NotLeader:
-    """Nothing was proposed."""
+    """Nothing was proposed: this member does not lead."""
 
     leader: int  # a member id, 0 for unknown
 
 
 @dataclass(frozen=True, slots=True)
 class Transferring:
-    """Nothing was proposed: the lead is being handed over. Hold on; it ends one way or another."""
+    """Nothing was proposed: a leadership transfer is under way, and will end. Try again later."""
 
     target: int  # a member id
 
 
 @dataclass(frozen=True, slots=True)
 class Overloaded:
-    """Nothing was proposed: too much waits to be committed. Hold on, or turn clients away."""
+    """Nothing was proposed: too many bytes wait to be committed. Try again later."""
 
     uncommitted_bytes: int  # of payloads
 
@@ -66,13 +66,14 @@ class Overloaded:
 class RawNode(View):
     """One member of a cluster, without a clock, a disk or a network of its own.
 
-    - Every message passes one check of its term before its own rule sees it (Raft §5.1).
-    - A candidate counts its own vote, and a leader its own entries, when `persisted` says so.
+    - The term of every message is checked before the rule of the message runs (Raft §5.1).
+    - A candidate counts its own vote, and a leader its own entries, once `persisted` confirms the
+      sync.
     - Obligations come in the order of Ready's fields; see `ReadyBuilder`.
     """
 
     def __init__(self, settings: Settings, restored: Restored) -> None:
-        """Go on from what is on disk; raise InvariantViolation when it does not fit together."""
+        """Restore a member; raise InvariantViolation if the parts contradict each other."""
         log = Log(
             restored.base_index,
             restored.base_term,
@@ -102,7 +103,10 @@ class RawNode(View):
         state.draw_timeout()
 
     def step(self, message: Message) -> None:  # noqa: C901, PLR0912 - the switch over messages
-        """Take one message; those for others are ignored, and strangers never count."""
+        """Process one message. A message for another recipient is ignored.
+
+        A reply from a member outside the configuration does not count.
+        """
         state = self._state
         if message.recipient != state.id or not self._passes_term(message):
             return
@@ -146,19 +150,19 @@ class RawNode(View):
                 assert_never(message)
 
     def _passes_term(self, message: Message) -> bool:
-        """Apply the rule of terms (Raft §5.1); tell whether the message is of this term."""
+        """Apply the rule of terms (Raft §5.1); tell whether the message is processed further."""
         state = self._state
         if message.term == state.term:
             return True
         match message:
             case PreVoteRequest():
-                return True  # its term is only asked about
+                return True  # the sender has not entered the term of the message
             case PreVoteReply() if message.granted:
-                return True  # its term is the one that was asked about
+                return True  # the term is the term of the request
             case VoteRequest(is_transfer=False) if (
                 message.term > state.term and election.hears_a_leader(state)
             ):
-                return False  # dissertation §4.2.3: a leader that is heard is not deposed
+                return False  # a leader that is heard is not deposed (dissertation §4.2.3)
         if message.term > state.term:
             leader = message.sender if isinstance(message, FROM_LEADER) else 0
             state.become_follower(message.term, leader)
@@ -167,7 +171,7 @@ class RawNode(View):
         return False
 
     def _answer_outdated(self, message: Message) -> None:
-        """Tell a leader or a candidate of an older term about this one (dissertation §9.6)."""
+        """Reply with this term to a leader or a candidate of an older term (dissertation §9.6)."""
         state = self._state
         if isinstance(message, FROM_LEADER):
             state.owed.after_sync.append(
@@ -185,7 +189,7 @@ class RawNode(View):
             )
 
     def _hear_leader(self, message: FROM_LEADER) -> None:
-        """Follow the one leader of this term (Raft §5.2)."""
+        """Follow the leader of this term; a term has one leader (Raft §5.2)."""
         state = self._state
         if state.role is Role.LEADER:
             raise InvariantViolation(
@@ -196,7 +200,7 @@ class RawNode(View):
         state.election.elapsed_ticks = 0
 
     def tick(self) -> None:
-        """Let one tick pass."""
+        """Count one tick."""
         state = self._state
         if state.role is not Role.LEADER:
             if state.waiting_reads.forwarded:
@@ -219,10 +223,10 @@ class RawNode(View):
     def propose(
         self, payloads: Sequence[bytes], kind: EntryKind = EntryKind.COMMAND
     ) -> Accepted | NotLeader | Transferring | Overloaded:
-        """Put one entry for each payload into the log of a leader that is to stay.
+        """Append one entry for each payload to the leader's log.
 
-        What does not fit `uncommitted_bytes_max` waits for commits, unless nothing else does.
-        Configurations come by `change`: ValueError.
+        A proposal that would exceed `uncommitted_bytes_max` is refused, unless no other payload is
+        uncommitted. ValueError: `kind` is CONFIGURATION, which only `change` appends.
         """
         if kind is EntryKind.CONFIGURATION:
             raise ValueError("a configuration is not proposed but changed")
@@ -245,10 +249,11 @@ class RawNode(View):
         return Accepted(first_index, state.term)
 
     def change(self, change: Change) -> Accepted | NotLeader | Transferring | ChangeRefused:
-        """Add a learner, promote it or remove a member, one at a time (dissertation §4.1).
+        """Begin a change of the configuration, one change at a time (dissertation §4.1).
 
-        Accepted: the configuration is in force here, and in the log; it stays there when its entry
-        is applied, and is taken back where another leader's entry takes its place.
+        Accepted: the configuration is in force and its entry is in the log. The entry stays in the
+        log once it is applied. If another leader's entry replaces the entry, the configuration
+        before is in force again.
         """
         state = self._state
         if state.role is not Role.LEADER:
@@ -261,37 +266,40 @@ class RawNode(View):
         return Accepted(membership.begin(state, configuration), state.term)
 
     def _retire(self) -> None:
-        """Give up the lead when the own removal is committed."""
+        """Step down if the removal of this leader is committed (dissertation §4.2.2)."""
         state = self._state
         if state.leading.leaves_at and state.commit_index >= state.leading.leaves_at:
             membership.retire(state)
 
     def read(self, context: int) -> bool:
-        """Ask where a read may be answered; `context` comes back in Ready, confirmed or dropped.
+        """Ask for a read index; `context` comes back in a Ready, confirmed or dropped.
 
-        A leader asks a quorum, any other member its leader. Dropped reads, and an attempt that took
-        too long, are asked again with another context. False: no leader is known, this one has not
-        committed in its term yet, or too many reads wait; nothing began.
+        A leader asks a quorum, any other member asks its leader (dissertation §6.4). The caller
+        repeats a dropped read, or a read that took too long, under another context. False: no read
+        began. Either no leader is known, or this leader has committed no entry of its term, or too
+        many reads wait.
         """
         return reads.begin(self._state, context)
 
     def transfer(self, target: int = 0) -> TransferBegun | TransferRefused:
-        """Hand the lead over, to a voter or to the most caught-up one (dissertation §3.10).
+        """Transfer leadership to a voter, or for 0 to the most caught-up one (dissertation §3.10).
 
-        It ends with this member as a follower, or after the shortest election timeout without
-        effect; until then `transferring` is true and nothing can be proposed.
+        If the transfer succeeds, this member becomes a follower. If the transfer fails, it ends
+        after the shortest election timeout. Until then `transferring` is true and no proposal is
+        accepted.
         """
         return transfer.begin(self._state, target)
 
     def step_down(self) -> None:
-        """Give up the lead, for instance because the own disk hangs."""
+        """Give up leadership, for instance because the disk of this member hangs."""
         if self._state.role is Role.LEADER:
             self._state.become_follower(self._state.term, 0)
 
     def persisted(self, mark: Mark) -> None:
-        """Learn that everything up to `mark` is synced.
+        """Note that the log and the hard state are synced up to `mark`.
 
-        Ignored where the index has another term by then: what was synced has been replaced.
+        A mark is ignored if the entry at its index has another term, because the synced entry was
+        replaced.
         """
         state = self._state
         if mark.hard_state == state.hard_state and not state.hard_state_synced:
@@ -306,26 +314,27 @@ class RawNode(View):
                 self._retire()
 
     def applied(self, index: int) -> None:
-        """Learn that everything up to `index` is applied."""
+        """Note that all entries up to `index` are applied."""
         if index > self._state.owed.handed_commit_index:
             raise InvariantViolation(f"entry {index} was applied before it was handed out")
         self._state.applied_index = max(self._state.applied_index, index)
 
     def compact(self, index: int) -> None:
-        """Forget the log up to `index`, which is applied and durable in the caller's state."""
+        """Cut the log at `index`, which is applied and durable in the caller's state (Raft §7)."""
         if index > self._state.applied_index:
             raise InvariantViolation(f"the log cannot be cut at {index}: it is not applied there")
         if index > self._state.log.base_index:
             self._state.log.compact(index)
 
     def snapshot_sent(self, peer: int, index: int, *, installed: bool) -> None:
-        """Learn how the stream of a snapshot to `peer` ended.
+        """Note how the stream of a snapshot to `peer` ended.
 
-        `installed`: the peer has it on disk, synced; it counts as holding all up to `index`.
+        `installed`: the snapshot is synced on the peer's disk, so the peer holds all entries up to
+        `index`.
         """
         replication.snapshot_sent(self._state, peer, index, installed=installed)
         self._retire()
 
     def ready(self) -> Ready | None:
-        """Return what is owed since the last call; None when nothing is."""
+        """Return the obligations since the last call; None if there are none."""
         return self._ready_builder.next_ready()

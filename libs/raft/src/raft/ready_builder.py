@@ -1,23 +1,23 @@
-"""What was handed out already, and the making of the next Ready."""
+"""The next Ready: the difference between a member's state and what was handed out before."""
 
 from raft.messages import Configuration, Entry, HardState
 from raft.ready import Leadership, Mark, Ready, Role
 from raft.state import State
 
-COMMITTED_BYTES_MAX = 4 << 20  # handed out by one Ready
+COMMITTED_BYTES_MAX = 4 << 20  # of committed payloads in one Ready
 
 
 class ReadyBuilder:
-    """Compares a member's state with what its caller has been told.
+    """Builds each Ready of one member.
 
-    - Nothing is handed out twice.
-    - An entry is handed out as committed only when this member's own disk has it.
+    - No obligation is handed out twice.
+    - An entry is handed out as committed only when the entry is synced on this member's disk.
     """
 
     __slots__ = ("_configuration", "_hard_state", "_leader", "_role", "_state", "_term")
 
     def __init__(self, state: State) -> None:
-        """Take the state as known to the caller: it was made from the caller's disk."""
+        """Begin with a state restored from the caller's disk, which the caller knows."""
         self._state = state
         self._hard_state: HardState = state.hard_state
         self._configuration: Configuration = state.configuration
@@ -26,7 +26,7 @@ class ReadyBuilder:
         self._leader: int = state.leader
 
     def next_ready(self) -> Ready | None:
-        """Return what is owed since the last call; None when nothing is."""
+        """Return the obligations since the last call; None if there are none."""
         state, log, owed = self._state, self._state.log, self._state.owed
         if not (
             owed.at_once
@@ -68,7 +68,7 @@ class ReadyBuilder:
         return ready
 
     def _leadership(self) -> Leadership | None:
-        """Return who leads where that changed, and remember it."""
+        """Return role, term and leader if one of them changed since the last Ready."""
         state = self._state
         if state.role is self._role and (state.leader, state.term) == (self._leader, self._term):
             return None
@@ -76,7 +76,7 @@ class ReadyBuilder:
         return Leadership(state.role, state.term, state.leader)
 
     def _configuration_in_force(self) -> Configuration | None:
-        """Return who takes part where that changed, and remember it."""
+        """Return the configuration if the configuration changed since the last Ready."""
         before, current = self._configuration, self._state.configuration
         if current is before:
             return None
@@ -84,12 +84,12 @@ class ReadyBuilder:
         return None if current == before else current
 
     def _mark(self) -> Mark:
-        """Name the disk as it is once everything handed out is synced."""
+        """Return the mark of the log and the hard state once all handed out entries are synced."""
         log = self._state.log
         return Mark(log.handed_index, log.last_term, self._state.hard_state)
 
     def _committed(self) -> tuple[Entry, ...]:
-        """Return the next committed entries that are synced here."""
+        """Return the next committed entries that are synced on this member's disk."""
         state = self._state
         last = min(state.commit_index, state.log.synced_index)
         first = state.owed.handed_commit_index + 1
