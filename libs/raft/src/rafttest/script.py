@@ -51,14 +51,14 @@ class ScriptRunner:
         self.founders = Configuration(frozenset())
 
     def run(self, command: str) -> list[str]:
-        """Run one command and return what it shows; raise KeyError for an unknown one."""
+        """Run one command and return its transcript; raise KeyError for an unknown command."""
         name, *arguments = command.split()
         self.lines = []
         COMMANDS[name](self, *arguments)
         return self.lines or ["nothing"]
 
     def bound(self, bytes_in_flight: str, uncommitted_bytes: str) -> None:
-        """Bound what members that start from here on send, and take."""
+        """Set the bounds of the members that start from here on."""
         self.bytes_in_flight = int(bytes_in_flight)
         self.uncommitted_bytes = int(uncommitted_bytes)
 
@@ -93,13 +93,13 @@ class ScriptRunner:
         self._fulfil(member)
 
     def tick(self, member: str, count: str = "1") -> None:
-        """Let ticks pass at one member."""
+        """Count ticks at one member."""
         for _ in range(int(count)):
             self.nodes[int(member)].tick()
             self._fulfil(int(member))
 
     def sync(self, *members: str) -> None:
-        """Sync everything that members wrote."""
+        """Sync all writes of the members."""
         for member in map(int, members):
             queue = self.disks[member].queue
             while queue:
@@ -111,7 +111,7 @@ class ScriptRunner:
             self._fulfil(member)
 
     def deliver(self, recipient: str, sender: str = "") -> None:
-        """Deliver what waits for a member, of all or of one sender."""
+        """Deliver the messages under way to a member, from all senders or from one sender."""
         messages = self._take(recipient, sender)
         for message in messages:
             self.nodes[int(recipient)].step(message)
@@ -135,7 +135,7 @@ class ScriptRunner:
         return taken
 
     def settle(self) -> None:
-        """Sync and deliver until nothing is under way; show who leads and what is applied."""
+        """Sync and deliver until no message is under way; show roles, applies and losses."""
         self.is_quiet = True
         for _ in range(SETTLE_ROUNDS_MAX):
             if not self.waiting and not any(self.disks[one].queue for one in self.nodes):
@@ -146,21 +146,21 @@ class ScriptRunner:
         self.is_quiet = False
 
     def propose(self, member: str, *payloads: str) -> None:
-        """Propose entries."""
+        """Propose one entry for each payload."""
         taken = self.nodes[int(member)].propose([payload.encode() for payload in payloads])
         self.lines.append(f"{member} {told(taken)}")
         self._fulfil(int(member))
 
     def add(self, member: str, newcomer: str) -> None:
-        """Let a leader add a learner."""
+        """Propose a learner at a member."""
         self._change(int(member), AddLearner(int(newcomer)))
 
     def promote(self, member: str, learner: str) -> None:
-        """Let a leader give a learner a vote."""
+        """Propose the promotion of a learner at a member."""
         self._change(int(member), Promote(int(learner)))
 
     def remove(self, member: str, leaver: str) -> None:
-        """Let a leader remove a member."""
+        """Propose the removal of a member at a member."""
         self._change(int(member), Remove(int(leaver)))
 
     def _change(self, member: int, change: AddLearner | Promote | Remove) -> None:
@@ -168,12 +168,12 @@ class ScriptRunner:
         self._fulfil(member)
 
     def members(self, *members: str) -> None:
-        """Show who takes part, as members see it."""
+        """Show the configurations that members go by."""
         for member in [int(one) for one in members] or sorted(self.nodes):
             self.lines.append(f"{member}: {show(self.nodes[member].configuration)}")
 
     def transfer(self, member: str, target: str = "0") -> None:
-        """Hand the lead over."""
+        """Begin a leadership transfer."""
         match self.nodes[int(member)].transfer(int(target)):
             case TransferBegun(successor):
                 self.lines.append(f"{member} hands over to {successor}")
@@ -209,7 +209,7 @@ class ScriptRunner:
         self.log(member)
 
     def stream(self, sender: str, recipient: str, outcome: str) -> None:
-        """Bring a snapshot to a member, or fail to: `installed` or `lost`."""
+        """Stream a snapshot to a member; `outcome` is `installed` or `lost`."""
         leader, image = self.nodes[int(sender)], self.images[int(sender)]
         is_installed = outcome == "installed"
         meta = SnapshotMeta(image.index, image.term, leader.configuration_at(image.index))
@@ -225,7 +225,7 @@ class ScriptRunner:
         self._fulfil(int(sender))
 
     def isolate(self, *members: str) -> None:
-        """Cut members off from everybody."""
+        """Cut members off from all other members, and lose the messages under way to them."""
         self.cut |= {int(member) for member in members}
         for member in members:
             self._lose_under_way(member, "", f"{member} is cut off")
@@ -235,7 +235,7 @@ class ScriptRunner:
         self.cut.clear()
 
     def status(self, *members: str) -> None:
-        """Show what members take themselves for."""
+        """Show role, term, vote, leader, commit index and last index of members."""
         for member in [int(one) for one in members] or sorted(self.nodes):
             node = self.nodes[member]
             self.lines.append(

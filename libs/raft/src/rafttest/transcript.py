@@ -1,4 +1,4 @@
-"""How a transcript writes messages and answers."""
+"""The lines of a transcript: messages, and answers to proposals and changes."""
 
 from dataclasses import fields
 from typing import assert_never
@@ -43,7 +43,7 @@ def describe(message: Message, lost: str = "") -> str:
 
 
 def told(answer: Accepted | NotLeader | Transferring | Overloaded | ChangeRefused) -> str:
-    """Return what became of a proposal or a change, as the end of a sentence."""
+    """Return the answer to a proposal or a change, as the end of a sentence."""
     match answer:
         case Accepted(first_index, term):
             return f"takes it at {first_index}/{term}"

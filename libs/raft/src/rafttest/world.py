@@ -1,4 +1,4 @@
-"""One seed's world: what happens when, and to whom."""
+"""The world of one seed: the faults, the load, and the order of the events."""
 
 from dataclasses import dataclass, replace
 from random import Random
@@ -14,12 +14,12 @@ from rafttest.network import CoreNetwork, LinkFaults
 from rafttest.properties import Properties, PropertyViolation
 
 CHAOS_ROUNDS = 300
-EVENTS_MIN = 1_000  # in a smaller cluster less happens a round, and the chaos is longer
+EVENTS_MIN = 1_000  # a smaller cluster has fewer events a round, and more rounds
 CHAOS_ROUNDS_MAX = 3_000
-CALM_ROUNDS_MAX = 1500  # one entry an append and one append under way take their time
+CALM_ROUNDS_MAX = 1500  # one entry an append, one append under way
 KEPT_ENTRIES_MAX = 3
 NEWCOMERS_MAX = 2
-RESUME = 0.06  # a round: a pause outlasts elections
+RESUME = 0.06  # probability a round, so small that a pause outlasts elections
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,8 +51,8 @@ class CoreWorld:
     """A cluster, its network, its clients, and the faults that a seed chose."""
 
     def __init__(self, seed: int) -> None:
-        """Draw a cluster and its fate."""
-        self.random = random = Random(seed)  # noqa: S311 - it is drawn again from the same seed
+        """Draw the cluster, the faults and the load from the seed."""
+        self.random = random = Random(seed)  # noqa: S311 - a seed must repeat its run
         self.properties = Properties()
         self.round = 0
         self.number = 0  # of the last payload or read
@@ -88,7 +88,7 @@ class CoreWorld:
         self.members = self._found(random.choice((1, 3, 3, 3, 3, 5, 5, 5)))
 
     def _found(self, size: int) -> list[CoreMember]:
-        """Start a cluster of empty members."""
+        """Start a cluster of members on empty disks."""
         random = self.random
         ids = range(1, size + 1)
         self.founders = Configuration(frozenset(ids))
@@ -126,7 +126,7 @@ class CoreWorld:
         self.network.send(self.round, message)
 
     def run(self) -> None:
-        """Live through the chaos, and see that the cluster recovers."""
+        """Run the rounds with faults, then check that the cluster recovers."""
         for rounds in range(CHAOS_ROUNDS_MAX):
             if rounds >= CHAOS_ROUNDS and self.properties.events >= EVENTS_MIN:
                 break
@@ -135,7 +135,7 @@ class CoreWorld:
         self.recover()
 
     def pass_round(self) -> None:
-        """Let one round pass: arrivals, clients, disks, state machines, clocks."""
+        """Run one round: arrivals, clients, disks, state machines, clocks."""
         self.round += 1
         for message in self.network.arrivals(self.round):
             member = self.members[message.recipient - 1]
@@ -160,7 +160,7 @@ class CoreWorld:
                 member.tick()
 
     def _client(self, member: CoreMember, node: RawNode) -> None:
-        """Propose to and read from whoever takes itself for the leader; read from the others."""
+        """Propose and read at a member that leads its term; read at another member."""
         if node.role is not Role.LEADER:
             if self.load.follower_read and self.apart.random() < self.load.follower_read:
                 self.number += 1
@@ -180,7 +180,7 @@ class CoreWorld:
             self._change(member, node.configuration)
 
     def _change(self, leader: CoreMember, configuration: Configuration) -> None:
-        """Try to let a learner be promoted, or another member join or leave."""
+        """Try to promote a learner, or to let another member join or leave."""
         apart = self.apart
         members = configuration.voters | configuration.learners
         members_max = len(self.founders.voters) + NEWCOMERS_MAX
@@ -214,7 +214,7 @@ class CoreWorld:
         ]
 
     def inject_faults(self) -> None:
-        """Let things go wrong, or right again."""
+        """Begin or end faults by chance."""
         random, faults = self.random, self.faults
         ids = [member.settings.id for member in self.members]
         if random.random() < faults.partition and len(ids) > 1:
@@ -235,13 +235,13 @@ class CoreWorld:
                 member.is_paused = True
 
     def _wake(self, member: CoreMember, node: RawNode) -> None:
-        """Let a paused member go on by chance; clients that waited for it get there first."""
+        """Resume a paused member by chance; its clients act before the messages that it missed."""
         if self.random.random() < RESUME:
             member.is_paused = False
             self._client(member, node)
 
     def strike(self, leader: CoreMember) -> None:
-        """Take a leader out of its cluster, in one of three ways."""
+        """Take a leader out of its cluster by a crash, a pause or a partition."""
         ids = [member.settings.id for member in self.members]
         match self.random.randrange(3):
             case 0:
@@ -252,7 +252,10 @@ class CoreWorld:
                 self.network.isolate(leader.settings.id, ids)
 
     def recover(self) -> None:
-        """Heal everything; raise PropertyViolation unless all members get to the same end."""
+        """End all faults, and let the cluster commit one more entry.
+
+        PropertyViolation: a member has not applied the entry in `CALM_ROUNDS_MAX` rounds.
+        """
         self.network.heal()
         self.network.faults = LinkFaults(drop=0.0, double=0.0, delay_rounds_max=1, straggle=0.0)
         self.surroundings.sync_rounds_max = 0
@@ -262,7 +265,7 @@ class CoreWorld:
                 member.start()
         self.load.propose = self.load.read = 0.0
         self.load.transfer = self.load.follower_read = self.load.change = 0.0
-        acknowledged_index = None  # when the last entry was asked for
+        acknowledged_index = None  # at the proposal of the last entry
         for _ in range(CALM_ROUNDS_MAX):
             self.pass_round()
             if not self._agrees():
@@ -283,7 +286,7 @@ class CoreWorld:
         )
 
     def _agrees(self) -> bool:
-        """Tell whether one member leads, and all that take part have applied all that it has."""
+        """Tell whether one member leads, and the members of its configuration applied its log."""
         nodes = [member.running for member in self.members]
         leaders = [node for node in nodes if node.role is Role.LEADER]
         if len(leaders) != 1:
@@ -298,7 +301,7 @@ class CoreWorld:
 
 
 def run(seed: int) -> CoreWorld:
-    """Run one seed to its end; raise PropertyViolation or InvariantViolation where it fails."""
+    """Run one seed; raise PropertyViolation or InvariantViolation if the run breaks a rule."""
     world = CoreWorld(seed)
     world.run()
     return world
