@@ -44,7 +44,7 @@ def make_node(  # noqa: PLR0913 - each part of a disk by name
 
 
 def settle_node(node: RawNode) -> list[Ready]:
-    """Fulfil all that is owed, at once, and return it."""
+    """Fulfil all obligations at once, and return every Ready."""
     readies = []
     while (ready := node.ready()) is not None:
         readies.append(ready)
@@ -77,13 +77,13 @@ def make_leader(node: RawNode) -> RawNode:
 
 @pytest.fixture
 def make() -> Callable[..., RawNode]:
-    """Make members."""
+    """Make a member."""
     return make_node
 
 
 @pytest.fixture
 def settle() -> Callable[[RawNode], list[Ready]]:
-    """Fulfil all that is owed."""
+    """Fulfil all obligations."""
     return settle_node
 
 
@@ -95,5 +95,5 @@ def elect() -> Callable[[RawNode], RawNode]:
 
 @pytest.fixture
 def leader() -> RawNode:
-    """Return member 1 of three, leading term 1, its first entry committed and held by all."""
+    """Return member 1 of three, which leads term 1; all members hold its committed first entry."""
     return make_leader(make_node())

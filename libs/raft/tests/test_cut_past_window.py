@@ -1,4 +1,4 @@
-"""A follower whose whole window was lost, and a leader that cut its log past it meanwhile."""
+"""A follower lost a whole window of appends, and the leader cut its log behind the window."""
 
 from raft import RawNode, Restored, Settings
 from raft.messages import (
@@ -62,7 +62,7 @@ def settle(node: RawNode) -> list[Ready]:
 
 
 def test_a_heartbeat_reply_brings_the_snapshot() -> None:
-    """Its appends are lost, none is resent below the cut: only a snapshot helps (Raft §7)."""
+    """The lost entries are cut off and cannot be sent again, so a snapshot is owed (Raft §7)."""
     node = leader()
     for number in range(3 * WINDOW):
         node.propose([b"%d" % number])

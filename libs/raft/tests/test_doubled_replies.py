@@ -1,4 +1,4 @@
-"""A network that doubles messages must not make a leader send more and more of them."""
+"""Doubled replies must not make a leader send more appends."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from raft.ready import Ready
 def test_a_late_reply_does_not_send_another_probe(
     leader: RawNode, settle: Callable[[RawNode], list[Ready]]
 ) -> None:
-    """One probe is under way: replies that say nothing new leave it alone."""
+    """While one probe is under way, a reply without news causes no other probe."""
     leader.propose([b"lost"])
     leader.propose([b"refused"])
     leader.step(

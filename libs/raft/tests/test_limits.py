@@ -1,4 +1,4 @@
-"""What a leader takes and sends is bounded, and heartbeats do not wait behind it."""
+"""A leader bounds its uncommitted bytes and its appends; heartbeats leave before appends."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -63,7 +63,7 @@ def appends(ready: Ready | None, peer: int) -> list[int]:
 
 
 def test_what_waits_to_be_committed_is_bounded(elect: Elect, settle: Settle) -> None:
-    """Past the bound nothing is taken, until commits make room."""
+    """At the bound the leader refuses proposals, until a commit makes room."""
     node = elect(make_bounded())
     assert isinstance(node.propose([b"x" * 20, b"x" * 20]), Accepted)
     assert node.propose([b"x" * 11]) == Overloaded(40)
@@ -78,14 +78,14 @@ def test_what_waits_to_be_committed_is_bounded(elect: Elect, settle: Settle) -> 
 
 
 def test_a_batch_that_is_too_large_passes_alone(elect: Elect) -> None:
-    """Else it would never pass."""
+    """A bound that refused the large batch for ever would be of no use."""
     node = elect(make_bounded())
     assert isinstance(node.propose([b"x" * 90]), Accepted)
     assert node.propose([b""]) == Overloaded(90)
 
 
 def test_a_new_leader_counts_what_it_inherits(settle: Settle) -> None:
-    """The log holds it, whoever proposed it; with the lead the count ends."""
+    """A leader counts uncommitted entries of earlier leaders; a follower counts nothing."""
     tail = Entry(1, 1, EntryKind.COMMAND, b"x" * 45)
     node = make_bounded(tail, term=1)
     node.step(Heartbeat(2, 1, 1, 0, 0))
@@ -101,7 +101,7 @@ def test_a_new_leader_counts_what_it_inherits(settle: Settle) -> None:
 
 
 def test_bytes_under_way_to_a_follower_are_bounded(elect: Elect, settle: Settle) -> None:
-    """Appends wait for acknowledgements; those that are lost do not count for ever."""
+    """Appends wait for acknowledgements. A lost append does not count for ever."""
     node = elect(make_bounded())
     node.propose([b"x" * 20])
     node.propose([b"x" * 20])
@@ -119,7 +119,7 @@ def test_bytes_under_way_to_a_follower_are_bounded(elect: Elect, settle: Settle)
 
 
 def test_an_append_is_cut_to_the_room_that_is_left() -> None:
-    """So the bound is passed by one entry at most."""
+    """The bytes under way exceed the bound by less than one entry."""
     progress = Progress(1, in_flight_max=9, bytes_max=30)
     progress.replicate()
     progress.sent(1, 1, 20)
@@ -133,7 +133,7 @@ def test_an_append_is_cut_to_the_room_that_is_left() -> None:
 
 
 def test_heartbeats_leave_before_appends(leader: RawNode) -> None:
-    """A follower that is sent much must not take the leader for dead."""
+    """A follower that receives large appends must not miss the leader's heartbeats."""
     leader.propose([b"x" * 1000])
     leader.tick()
     ready = leader.ready()
@@ -143,7 +143,7 @@ def test_heartbeats_leave_before_appends(leader: RawNode) -> None:
 
 
 def test_a_bound_below_one_is_refused() -> None:
-    """It would send, or take, nothing."""
+    """A leader with such a bound would send no append, or accept no proposal."""
     with pytest.raises(ValueError, match="below 1"):
         replace(SETTINGS, bytes_in_flight_max=0)
     with pytest.raises(ValueError, match="below 1"):

@@ -203,7 +203,7 @@ def test_a_learner_votes_when_asked(make: Make, settle: Settle) -> None:
 
 
 def test_a_learner_is_promoted_when_it_has_caught_up(leader: RawNode, settle: Settle) -> None:
-    """§4.2.1: the leader waits until the log of the newcomer is about as far."""
+    """§4.2.1: the leader waits until the learner's log has caught up."""
     leader.propose([b"x"] * 20)
     hold(leader, settle, 2, 3)
     leader.change(AddLearner(4))
@@ -240,26 +240,26 @@ def test_a_promoted_learner_counts_at_once(leader: RawNode, settle: Settle) -> N
     ],
 )
 def test_what_makes_no_sense_is_refused(leader: RawNode, change: Change, reason: str) -> None:
-    """Refusals are values, with a sentence for a person."""
+    """A refusal is a value, with a sentence for a person."""
     assert refusal(leader, change) == reason
     assert leader.last_index == 1
 
 
 def test_only_a_leader_that_stays_changes_anything(make: Make, leader: RawNode) -> None:
-    """As with proposals."""
+    """A follower and a leader in a transfer refuse a change, as they refuse a proposal."""
     assert make().change(Remove(3)) == NotLeader(0)
     leader.transfer(2)
     assert leader.change(Remove(3)) == Transferring(2)
 
 
 def test_a_configuration_is_not_proposed(leader: RawNode) -> None:
-    """It would go round the rules."""
+    """A proposed configuration would evade the rules of `change`."""
     with pytest.raises(ValueError, match="changed"):
         leader.propose([b"1,2+"], EntryKind.CONFIGURATION)
 
 
 def test_the_last_voter_stays(make: Make, settle: Settle) -> None:
-    """Nobody could commit anything any more."""
+    """Without a voter nothing could be committed any more."""
     node = make(size=1)
     while node.role is not Role.LEADER:
         node.tick()
@@ -269,7 +269,7 @@ def test_the_last_voter_stays(make: Make, settle: Settle) -> None:
 
 
 def test_a_single_voter_grows_and_shrinks(make: Make, settle: Settle) -> None:
-    """The configuration in force says whose sync commits."""
+    """The voters of the configuration in force are the voters whose syncs commit."""
     node = make(size=1)
     while node.role is not Role.LEADER:
         node.tick()
@@ -302,14 +302,14 @@ def test_the_quorum_is_not_lost(leader: RawNode, settle: Settle) -> None:
 
 
 def test_a_removed_leader_does_not_count_itself(leader: RawNode, settle: Settle) -> None:
-    """§4.2.2: it replicates log entries but does not count itself in majorities."""
+    """§4.2.2: a leader being removed replicates entries and does not count itself in majorities."""
     leader.change(Remove(1))
     hold(leader, settle, 2)
     assert (leader.role, leader.commit_index) == (Role.LEADER, 1)
 
 
 def test_a_removed_leader_steps_down(leader: RawNode, settle: Settle) -> None:
-    """§4.2.2: it steps down once the new configuration is committed, and names a successor."""
+    """§4.2.2: the leader steps down once its removal is committed, and names a successor."""
     leader.change(Remove(1))
     readies = hold(leader, settle, 2, 3)
     assert leader.role is Role.FOLLOWER
@@ -323,7 +323,7 @@ def test_a_removed_leader_steps_down(leader: RawNode, settle: Settle) -> None:
 
 
 def test_a_member_being_removed_campaigns(make: Make, settle: Settle) -> None:
-    """§4.2.2: it might be needed until the entry is committed; it does not count its own vote."""
+    """§4.2.2: the removed voter may be needed until the entry is committed; it has no own vote."""
     node = make(term=1, entries=(entry(1, 1, of(2, 3)),))
     for _ in range(10):
         node.tick()
@@ -351,7 +351,7 @@ def test_a_member_being_removed_campaigns(make: Make, settle: Settle) -> None:
 
 
 def test_a_removed_member_stops_campaigning(make: Make, settle: Settle) -> None:
-    """§4.2.3: when it knows that its removal is committed it disturbs nobody."""
+    """§4.2.3: a member that knows that its removal is committed does not campaign."""
     node = make(term=1, entries=(entry(1, 1, of(2, 3)),))
     node.step(Heartbeat(2, 1, 1, 1, 0))
     settle(node)
@@ -363,7 +363,7 @@ def test_a_removed_member_stops_campaigning(make: Make, settle: Settle) -> None:
 
 
 def test_a_removed_member_is_told(leader: RawNode, settle: Settle) -> None:
-    """It is sent its removal and the commit of it, and nothing from then on."""
+    """A removed member gets its removal and the commit index, and no message after them."""
     leader.change(Remove(3))
     hold(leader, settle, 3)
     assert leader.commit_index == 1, "it does not count"
@@ -380,7 +380,7 @@ def test_a_removed_member_is_told(leader: RawNode, settle: Settle) -> None:
 
 
 def test_a_silent_member_that_leaves_is_given_up(leader: RawNode, settle: Settle) -> None:
-    """Mostly it is removed because it is dead."""
+    """The usual reason to remove a member is that the member is dead."""
     leader.change(Remove(3))
     hold(leader, settle, 2)
     recipients = []
@@ -392,7 +392,7 @@ def test_a_silent_member_that_leaves_is_given_up(leader: RawNode, settle: Settle
 
 
 def test_a_member_that_leaves_needs_no_snapshot(leader: RawNode, settle: Settle) -> None:
-    """It would be streamed for nothing."""
+    """A snapshot would be streamed in vain."""
     leader.propose([b"x"] * 9)
     hold(leader, settle, 2)
     leader.change(Remove(3))
@@ -406,7 +406,7 @@ def test_a_member_that_leaves_needs_no_snapshot(leader: RawNode, settle: Settle)
 
 
 def test_a_read_needs_the_quorum_in_force(leader: RawNode, settle: Settle) -> None:
-    """§6.4 by the configuration in force: what was too few may be enough for fewer."""
+    """§6.4: with fewer voters, fewer heartbeat replies confirm the read."""
     leader.change(Remove(3))
     hold(leader, settle, 2, 3)
     assert leader.read(7)
@@ -418,7 +418,7 @@ def test_a_read_needs_the_quorum_in_force(leader: RawNode, settle: Settle) -> No
 def test_the_quorum_is_checked_by_the_configuration_in_force(
     leader: RawNode, settle: Settle
 ) -> None:
-    """§6.2: a learner that answers does not keep a leader that its voters have left."""
+    """§6.2: the reply of a learner does not count in the check of the quorum."""
     leader.change(AddLearner(4))
     hold(leader, settle, 2, 4)
     for _ in range(20):
@@ -450,7 +450,7 @@ def test_a_snapshot_brings_its_configuration(make: Make, settle: Settle) -> None
 
 
 def test_a_cut_log_remembers_who_took_part(leader: RawNode, settle: Settle) -> None:
-    """Compaction drops the entry and keeps what it said."""
+    """Compaction removes the entry and keeps the configuration of the entry."""
     leader.change(AddLearner(4))
     leader.propose([b"x"])
     hold(leader, settle, 2, 3)
@@ -459,7 +459,7 @@ def test_a_cut_log_remembers_who_took_part(leader: RawNode, settle: Settle) -> N
 
 
 def test_a_configuration_stands_in_the_callers_format() -> None:
-    """The payload is what the caller's disk and wire carry."""
+    """The payload has the format of the caller's disk and wire."""
     codec = ConfigurationCodec(lambda one: b"!" + PLAIN.encode(one), lambda b: PLAIN.decode(b[1:]))
     settings = Settings(
         id=1,

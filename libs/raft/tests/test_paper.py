@@ -270,7 +270,7 @@ def test_an_entry_is_committed_by_a_majority(leader: RawNode, settle: Settle) ->
 
 
 def test_a_leader_counts_itself_when_it_is_synced(leader: RawNode) -> None:
-    """Dissertation §10.2.1: it may write in parallel, and counts itself when that is done."""
+    """Dissertation §10.2.1: the leader writes in parallel, and counts its synced copy."""
     leader.propose([b"x"])
     ready = leader.ready()
     assert ready is not None

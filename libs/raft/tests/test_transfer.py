@@ -48,7 +48,7 @@ def test_the_successors_log_is_completed_first(leader: RawNode, settle: Settle) 
 
 
 def test_a_lost_request_is_sent_again(leader: RawNode, settle: Settle) -> None:
-    """Whatever the successor says next shows that it has not campaigned."""
+    """Every later reply of the successor shows that the successor has not campaigned."""
     leader.transfer(2)
     assert sent(settle(leader)) == [TimeoutNow(1, 2, 1)]
     leader.step(HeartbeatReply(3, 1, 1, 0))
@@ -58,7 +58,7 @@ def test_a_lost_request_is_sent_again(leader: RawNode, settle: Settle) -> None:
 
 
 def test_the_successor_campaigns_at_once(make: Make, settle: Settle) -> None:
-    """§3.10: the same effect as the target's election timer firing; nobody is asked before."""
+    """§3.10: TimeoutNow acts like the target's election timeout; there is no pre-vote."""
     node = make()
     node.step(Heartbeat(2, 1, 1, 0, 0))
     settle(node)
@@ -71,7 +71,7 @@ def test_the_successor_campaigns_at_once(make: Make, settle: Settle) -> None:
 
 
 def test_voters_do_not_protect_a_leader_that_hands_over(make: Make, settle: Settle) -> None:
-    """§4.2.3: a request of a transfer is answered although a leader is heard."""
+    """§4.2.3: a voter grants a request of a transfer although the voter hears a leader."""
     node = make()
     node.step(Heartbeat(3, 1, 1, 0, 0))
     settle(node)
@@ -82,7 +82,7 @@ def test_voters_do_not_protect_a_leader_that_hands_over(make: Make, settle: Sett
 
 
 def test_an_outdated_request_to_campaign_is_ignored(make: Make, settle: Settle) -> None:
-    """§5.1: it is of a term that is over."""
+    """§5.1: a TimeoutNow of an earlier term is stale."""
     node = make(term=3)
     node.step(TimeoutNow(2, 1, 2))
     assert (node.role, node.term) == (Role.FOLLOWER, 3)
@@ -93,7 +93,7 @@ def test_an_outdated_request_to_campaign_is_ignored(make: Make, settle: Settle) 
 
 @pytest.mark.parametrize("reason", ["learner", "gate"])
 def test_who_may_not_campaign_is_not_made_to(reason: str, make: Make) -> None:
-    """A learner, or a member whose caller holds elections back."""
+    """A learner does not campaign, and a member whose caller forbids campaigns does not."""
     node = make(4, learners=frozenset({4})) if reason == "learner" else make()
     node.campaign_allowed = reason == "learner"
     node.step(TimeoutNow(2, node.id, 1))
@@ -116,7 +116,7 @@ def test_a_transfer_has_a_deadline(leader: RawNode) -> None:
 def test_a_transfer_ends_with_the_lead(
     leader: RawNode, settle: Settle, *, is_deposed: bool
 ) -> None:
-    """What got stuck in hashicorp/raft: the next lead of this member must take proposals."""
+    """The member accepts proposals when it leads again (a bug of hashicorp/raft)."""
     leader.transfer(2)
     if is_deposed:
         leader.step(AppendReply(sender=3, recipient=1, term=7, accepted=False, index=0))
@@ -133,7 +133,7 @@ def test_a_transfer_ends_with_the_lead(
 
 
 def test_the_most_caught_up_voter_is_chosen(make: Make, settle: Settle, elect: Elect) -> None:
-    """§3.10: a suitable target; a learner is none, however much it holds."""
+    """§3.10: the leader chooses a voter; a learner is no target, however much the learner holds."""
     node = elect(make(learners=frozenset({4})))
     node.propose([b"x"])
     settle(node)
@@ -143,7 +143,7 @@ def test_the_most_caught_up_voter_is_chosen(make: Make, settle: Settle, elect: E
 
 
 def test_a_silent_voter_is_no_successor(leader: RawNode, settle: Settle) -> None:
-    """Nor right after a check of the quorum is one silent that has just answered."""
+    """A voter that answered just before a check of the quorum is present after the check."""
     for number in range(30):
         leader.step(HeartbeatReply(2, 1, 1, 0))
         leader.tick()
@@ -154,7 +154,7 @@ def test_a_silent_voter_is_no_successor(leader: RawNode, settle: Settle) -> None
 
 
 def test_nothing_begins_without_a_lead_or_a_successor(make: Make, leader: RawNode) -> None:
-    """Refusals are values, with a sentence for a person."""
+    """A refusal is a value, with a sentence for a person."""
     assert make().transfer(2) == TransferRefused("this member does not lead")
     assert leader.transfer(1) == TransferRefused("member 1 is not another voter")
     leader.transfer(3)
