@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import pytest
-from raft import RawNode, Restored, Settings
+from raft import RaftSettings, RawNode, Restored
 from raft.messages import AppendReply, Configuration, Entry, HardState, PreVoteReply, VoteReply
 from raft.ready import Ready, Role
 
@@ -21,7 +21,7 @@ def make_node(  # noqa: PLR0913 - each part of a disk by name
     in_flight_max: int = 4,
 ) -> RawNode:
     """Return a member with election timeout 10, heartbeat 1, and what its disk holds."""
-    settings = Settings(
+    settings = RaftSettings(
         id=member,
         election_timeout_ticks_min=10,
         election_timeout_ticks_max=20,

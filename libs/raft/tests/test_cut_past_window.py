@@ -1,6 +1,6 @@
 """A follower lost a whole window of appends, and the leader cut its log behind the window."""
 
-from raft import RawNode, Restored, Settings
+from raft import RaftSettings, RawNode, Restored
 from raft.messages import (
     AppendReply,
     Configuration,
@@ -16,7 +16,7 @@ WINDOW = 4
 
 def leader() -> RawNode:
     """Return member 1 of three, leading term 1 with its first entry held by everybody."""
-    settings = Settings(
+    settings = RaftSettings(
         id=1,
         election_timeout_ticks_min=10,
         election_timeout_ticks_max=20,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from random import Random
 
-from raft import RawNode, Restored, Settings
+from raft import RaftSettings, RawNode, Restored
 from raft.messages import (
     AppendReply,
     Configuration,
@@ -150,7 +150,7 @@ def test_two_starts_ask_under_different_numbers(settle: Settle) -> None:
     """A reply to a request from before a crash, in the same term, confirms nothing."""
     numbers = []
     for start in (1, 2):
-        settings = Settings(
+        settings = RaftSettings(
             id=1,
             election_timeout_ticks_min=10,
             election_timeout_ticks_max=20,

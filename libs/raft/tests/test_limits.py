@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from raft import Accepted, Overloaded, RawNode, Restored, Settings
+from raft import Accepted, Overloaded, RaftSettings, RawNode, Restored
 from raft.messages import (
     AppendReply,
     AppendRequest,
@@ -22,7 +22,7 @@ from raft.ready import Ready, Role
 Settle = Callable[[RawNode], list[Ready]]
 Elect = Callable[[RawNode], RawNode]
 
-SETTINGS = Settings(
+SETTINGS = RaftSettings(
     id=1,
     election_timeout_ticks_min=10,
     election_timeout_ticks_max=20,

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 import raft
-from raft import RawNode, Restored, Settings
+from raft import RaftSettings, RawNode, Restored
 from raft.messages import Configuration, Entry, EntryKind, HardState, Message, SnapshotMeta
 from raft.ready import Ready
 
@@ -23,7 +23,7 @@ def loop_of_the_manual() -> str:
     return textwrap.dedent("\n".join(lines[:end]))
 
 
-class Caller:
+class LoopCaller:
     """The functions that the loop calls: a caller of member 1 in a cluster of three."""
 
     def __init__(self, others: dict[int, RawNode], settle: Settle) -> None:
@@ -81,8 +81,8 @@ def test_the_loop_of_the_manual_elects_commits_and_applies(
     make: Callable[..., RawNode], settle: Settle
 ) -> None:
     """Member 1 is elected, appends the empty entry and a proposal, and applies both."""
-    caller = Caller({member: make(member) for member in (2, 3)}, settle)
-    settings = Settings(
+    caller = LoopCaller({member: make(member) for member in (2, 3)}, settle)
+    settings = RaftSettings(
         id=1,
         election_timeout_ticks_min=10,
         election_timeout_ticks_max=20,

@@ -8,13 +8,13 @@ from raft import (
     AddLearner,
     ChangeRefused,
     ConfigurationCodec,
-    InvariantViolation,
     NotLeader,
     Promote,
+    ProtocolViolation,
+    RaftSettings,
     RawNode,
     Remove,
     Restored,
-    Settings,
     Transferring,
 )
 from raft.configurations import PLAIN
@@ -445,7 +445,7 @@ def test_a_snapshot_brings_its_configuration(make: Make, settle: Settle) -> None
     node.step(InstallSnapshot(2, 1, 2, SnapshotMeta(5, 2, of(1, 2))))
     assert [ready.configuration for ready in settle(node)] == [of(1, 2)]
     assert node.configuration_at(5) == of(1, 2)
-    with pytest.raises(InvariantViolation):
+    with pytest.raises(ProtocolViolation):
         node.configuration_at(1)
 
 
@@ -461,7 +461,7 @@ def test_a_cut_log_remembers_who_took_part(leader: RawNode, settle: Settle) -> N
 def test_a_configuration_stands_in_the_callers_format() -> None:
     """The payload has the format of the caller's disk and wire."""
     codec = ConfigurationCodec(lambda one: b"!" + PLAIN.encode(one), lambda b: PLAIN.decode(b[1:]))
-    settings = Settings(
+    settings = RaftSettings(
         id=1,
         election_timeout_ticks_min=10,
         election_timeout_ticks_max=20,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 import pytest
-from raft import Accepted, InvariantViolation, NotLeader, RawNode
+from raft import Accepted, NotLeader, ProtocolViolation, RawNode
 from raft.messages import (
     AppendReply,
     AppendRequest,
@@ -369,13 +369,13 @@ def test_committed_entries_are_not_replaced(make: Make, settle: Settle) -> None:
 def test_a_commit_beyond_the_log_ends_the_process(make: Make) -> None:
     """Figure 3: a leader knows what a follower holds; one that is wrong is no leader."""
     node = make()
-    with pytest.raises(InvariantViolation):
+    with pytest.raises(ProtocolViolation):
         node.step(Heartbeat(2, 1, 1, 9, 0))
 
 
 def test_a_leader_never_cuts_its_own_log(leader: RawNode) -> None:
     """Figure 3: leader append-only; an append of its own term has no honest sender."""
-    with pytest.raises(InvariantViolation):
+    with pytest.raises(ProtocolViolation):
         leader.step(append(0, 0, 1, term=1))
 
 

@@ -5,8 +5,8 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from raft import InvariantViolation, quorum
-from raft.log import Log
+from raft import ProtocolViolation, quorum
+from raft.log import RaftLog
 from raft.messages import Entry, EntryKind
 from raft.progress import Progress, ProgressState
 
@@ -55,7 +55,7 @@ def test_a_log_has_no_gap_and_no_falling_term(
     terms: list[int], base: int, data: st.DataObject
 ) -> None:
     """Whatever is appended, truncated and compacted."""
-    log = Log(base, 0, entries_of(terms, base + 1))
+    log = RaftLog(base, 0, entries_of(terms, base + 1))
     cut = data.draw(st.integers(base, log.last_index))
     log.compact(cut)
     if log.last_index > cut:
@@ -70,36 +70,36 @@ def test_a_log_has_no_gap_and_no_falling_term(
 
 def test_a_gap_or_a_falling_term_is_refused() -> None:
     """A gap or a falling term would make the replicas differ."""
-    log = Log(0, 0, entries_of([1, 2]))
-    with pytest.raises(InvariantViolation):
+    log = RaftLog(0, 0, entries_of([1, 2]))
+    with pytest.raises(ProtocolViolation):
         log.append(entries_of([2], first=4))
-    with pytest.raises(InvariantViolation):
+    with pytest.raises(ProtocolViolation):
         log.append(entries_of([1], first=3))
 
 
 def test_nothing_below_the_base_is_replaced_or_read() -> None:
     """The entries up to the base are committed, applied and cut off."""
-    log = Log(3, 1, entries_of([1, 1], first=4))
-    with pytest.raises(InvariantViolation):
+    log = RaftLog(3, 1, entries_of([1, 1], first=4))
+    with pytest.raises(ProtocolViolation):
         log.truncate(3)
-    with pytest.raises(InvariantViolation):
+    with pytest.raises(ProtocolViolation):
         log.slice(3, 4)
-    with pytest.raises(InvariantViolation):
+    with pytest.raises(ProtocolViolation):
         log.compact(9)
     assert (log.term_at(3), log.term_at(2), log.term_at(6)) == (1, None, None)
 
 
 def test_a_log_is_not_cut_where_it_is_not_synced() -> None:
     """An entry that is neither in the log nor on the disk could not be sent again."""
-    log = Log(0, 0, entries_of([1]))
+    log = RaftLog(0, 0, entries_of([1]))
     log.append(entries_of([1], first=2))
-    with pytest.raises(InvariantViolation):
+    with pytest.raises(ProtocolViolation):
         log.compact(2)
 
 
 def test_truncation_takes_back_what_was_handed_out() -> None:
     """The entry that replaces a truncated entry is handed out and synced too."""
-    log = Log(0, 0, entries_of([1, 1, 1]))
+    log = RaftLog(0, 0, entries_of([1, 1, 1]))
     log.truncate(2)
     assert (log.handed_index, log.synced_index) == (1, 1)
 
@@ -107,7 +107,7 @@ def test_truncation_takes_back_what_was_handed_out() -> None:
 @given(TERMS, st.integers(1, 4), st.integers(0, 12))
 def test_hints_are_what_a_search_would_find(terms: list[int], term: int, index: int) -> None:
     """The walk back finds the index that the definition names."""
-    log = Log(0, 0, entries_of(terms))
+    log = RaftLog(0, 0, entries_of(terms))
     limit = min(index, len(terms))
     expected = max((one for one in range(1, limit + 1) if terms[one - 1] <= term), default=0)
     assert log.last_up_to_term(term, index) == expected
@@ -118,7 +118,7 @@ def test_hints_are_what_a_search_would_find(terms: list[int], term: int, index: 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=8), st.integers(0, 20))
 def test_a_page_is_bounded_but_never_empty(sizes: list[int], bytes_max: int) -> None:
     """An entry that is too large is a page of its own."""
-    log = Log(0, 0, [Entry(i, 1, EntryKind.COMMAND, b"x" * n) for i, n in enumerate(sizes, 1)])
+    log = RaftLog(0, 0, [Entry(i, 1, EntryKind.COMMAND, b"x" * n) for i, n in enumerate(sizes, 1)])
     page, size = log.page(1, 5, bytes_max)
     assert 1 <= len(page) <= 5
     assert size == sum(sizes[: len(page)])

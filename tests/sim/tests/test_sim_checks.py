@@ -6,7 +6,7 @@ import pytest
 from inventory.raft.v1 import raw_pb2
 from inventory.v1 import inventory_pb2
 from inventory_node.machine import MutationOutcome
-from raft import RawNode, Restored, Settings
+from raft import RaftSettings, RawNode, Restored
 from raft.messages import (
     AppendReply,
     Configuration,
@@ -207,7 +207,7 @@ def checks(*applied: int) -> Checks:
 
 def leader(member: int, term: int, *entries: Entry) -> RawNode:
     """Return a member that leads a term, by its own word, with these entries and one more."""
-    settings = Settings(
+    settings = RaftSettings(
         id=member,
         election_timeout_ticks_min=2,
         election_timeout_ticks_max=3,

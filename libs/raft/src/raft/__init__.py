@@ -3,7 +3,7 @@
 The caller reports events to the core, and the core returns obligations. The core has no clock: the
 caller calls `tick`. The core has no disk: `Ready` says what must be synced. The core has no
 network: `step` takes messages, and `Ready` hands messages out. The core has no randomness: the
-caller passes `Settings.random`. The same inputs give the same outputs.
+caller passes `RaftSettings.random`. The same inputs give the same outputs.
 
 For each `Ready` the caller does the following, in this order:
 
@@ -54,15 +54,15 @@ Caveats:
   timeout, or if the term or the leader changes.
 - A leader refuses reads until it has committed an entry of its term.
 - A configuration is in force as soon as its entry is in the log, committed or not
-  (`Ready.configuration`). `Settings.codec` encodes and decodes a configuration.
-- `InvariantViolation` says that the protocol was broken. The caller ends the process.
+  (`Ready.configuration`). `RaftSettings.codec` encodes and decodes a configuration.
+- `ProtocolViolation` says that the protocol was broken. The caller ends the process.
 """
 
 from raft.configurations import ConfigurationCodec
-from raft.errors import InvariantViolation
+from raft.errors import ProtocolViolation
 from raft.membership import AddLearner, ChangeRefused, Promote, Remove
 from raft.node import Accepted, NotLeader, Overloaded, RawNode, Transferring
-from raft.state import Restored, Settings
+from raft.state import RaftSettings, Restored
 from raft.transfer import TransferBegun, TransferRefused
 
 __all__ = [
@@ -70,14 +70,14 @@ __all__ = [
     "AddLearner",
     "ChangeRefused",
     "ConfigurationCodec",
-    "InvariantViolation",
     "NotLeader",
     "Overloaded",
     "Promote",
+    "ProtocolViolation",
+    "RaftSettings",
     "RawNode",
     "Remove",
     "Restored",
-    "Settings",
     "TransferBegun",
     "TransferRefused",
     "Transferring",

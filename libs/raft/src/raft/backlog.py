@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from raft.log import Log
+from raft.log import RaftLog
 
 
 class Backlog:
@@ -26,7 +26,7 @@ class Backlog:
         self._waiting.clear()
         self.size = 0
 
-    def begin(self, log: Log, commit_index: int) -> None:
+    def begin(self, log: RaftLog, commit_index: int) -> None:
         """Count the entries of a log beyond the commit index, at the beginning of a term."""
         self.clear()
         entries = log.slice(commit_index + 1, log.last_index)

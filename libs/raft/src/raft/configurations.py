@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from raft.errors import InvariantViolation
+from raft.errors import ProtocolViolation
 from raft.messages import Configuration, Entry
 
 
@@ -54,11 +54,11 @@ class Configurations:
         return self._all[-2:][0][1]
 
     def at(self, index: int) -> Configuration:
-        """Return the configuration at an index; raise InvariantViolation below the base."""
+        """Return the configuration at an index; raise ProtocolViolation below the base."""
         for first, configuration in reversed(self._all):
             if first <= index:
                 return configuration
-        raise InvariantViolation(f"who took part at {index} is forgotten: the log is cut above it")
+        raise ProtocolViolation(f"who took part at {index} is forgotten: the log is cut above it")
 
     def add(self, entry: Entry) -> None:
         """Put the configuration of an entry in force; the entry is behind all other entries."""

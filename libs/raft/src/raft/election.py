@@ -3,10 +3,10 @@
 from raft import quorum, replication
 from raft.messages import PreVoteReply, PreVoteRequest, VoteReply, VoteRequest
 from raft.ready import Role
-from raft.state import State
+from raft.state import MemberState
 
 
-def tick(state: State) -> None:
+def tick(state: MemberState) -> None:
     """Count a tick without a leader's message; campaign after the election timeout (Raft §5.2)."""
     state.election.elapsed_ticks += 1
     if state.election.elapsed_ticks < state.election.timeout_ticks:
@@ -17,7 +17,7 @@ def tick(state: State) -> None:
         state.draw_timeout()
 
 
-def check_quorum(state: State) -> None:
+def check_quorum(state: MemberState) -> None:
     """Step down if no majority answered within an election timeout (dissertation §6.2)."""
     active = [peer for peer, progress in state.leading.progress.items() if progress.is_active]
     if quorum.reached(state.configuration.voters, [state.id, *active]):
@@ -27,7 +27,7 @@ def check_quorum(state: State) -> None:
         state.become_follower(state.term, 0)
 
 
-def ask_before_campaign(state: State) -> None:
+def ask_before_campaign(state: MemberState) -> None:
     """Ask the voters for pre-votes, without entering a term (dissertation §9.6)."""
     state.draw_timeout()
     state.role = Role.PRE_CANDIDATE
@@ -47,7 +47,7 @@ def ask_before_campaign(state: State) -> None:
     count_votes(state)
 
 
-def campaign(state: State, *, is_transfer: bool = False) -> None:
+def campaign(state: MemberState, *, is_transfer: bool = False) -> None:
     """Enter a term as a candidate; the requests leave once term and vote are synced (Raft §5.2)."""
     state.draw_timeout()
     state.role = Role.CANDIDATE
@@ -68,14 +68,14 @@ def campaign(state: State, *, is_transfer: bool = False) -> None:
         )
 
 
-def own_vote_synced(state: State) -> None:
+def own_vote_synced(state: MemberState) -> None:
     """Count the own vote, which is synced: a crash cannot undo the vote any more (Raft §5.2)."""
     if state.role is Role.CANDIDATE and state.hard_state.vote == state.id:
         state.election.votes[state.id] = True
         count_votes(state)
 
 
-def become_leader(state: State) -> None:
+def become_leader(state: MemberState) -> None:
     """Lead the term; probe each follower, and append an empty entry (Raft §5.3, §5.4.2, §8)."""
     state.role = Role.LEADER
     state.leader = state.id
@@ -91,12 +91,12 @@ def become_leader(state: State) -> None:
     replication.append_noop(state)
 
 
-def voting_peers(state: State) -> list[int]:
+def voting_peers(state: MemberState) -> list[int]:
     """Return the other voters, in order of id."""
     return [peer for peer in state.peers if peer in state.configuration.voters]
 
 
-def hears_a_leader(state: State) -> bool:
+def hears_a_leader(state: MemberState) -> bool:
     """Tell whether a leader was heard within the shortest election timeout.
 
     A member that hears a leader grants no vote. So a member that was cut off or removed cannot
@@ -108,7 +108,7 @@ def hears_a_leader(state: State) -> bool:
     )
 
 
-def pre_vote_requested(state: State, message: PreVoteRequest) -> None:
+def pre_vote_requested(state: MemberState, message: PreVoteRequest) -> None:
     """Reply whether this member would vote for the sender; no state changes (dissertation §9.6)."""
     granted = (
         state.election.campaign_allowed
@@ -126,7 +126,7 @@ def pre_vote_requested(state: State, message: PreVoteRequest) -> None:
     )
 
 
-def vote_requested(state: State, message: VoteRequest) -> None:
+def vote_requested(state: MemberState, message: VoteRequest) -> None:
     """Vote for the first candidate of the term whose log is up to date (Raft §5.2, §5.4.1)."""
     granted = (
         state.election.campaign_allowed
@@ -143,7 +143,7 @@ def vote_requested(state: State, message: VoteRequest) -> None:
     )
 
 
-def pre_vote_replied(state: State, message: PreVoteReply) -> None:
+def pre_vote_replied(state: MemberState, message: PreVoteReply) -> None:
     """Count a reply to the pre-vote request of this candidacy (dissertation §9.6)."""
     asked = state.term + 1 if message.granted else state.term
     if state.role is Role.PRE_CANDIDATE and message.term == asked:
@@ -151,14 +151,14 @@ def pre_vote_replied(state: State, message: PreVoteReply) -> None:
         count_votes(state)
 
 
-def vote_replied(state: State, message: VoteReply) -> None:
+def vote_replied(state: MemberState, message: VoteReply) -> None:
     """Count a vote of this term (Raft §5.2)."""
     if state.role is Role.CANDIDATE and message.term == state.term:
         state.election.votes[message.sender] = message.granted
         count_votes(state)
 
 
-def count_votes(state: State) -> None:
+def count_votes(state: MemberState) -> None:
     """Advance with a majority of the votes; become a follower if no majority can be reached."""
     voters = state.configuration.voters
     granted = [sender for sender, vote in state.election.votes.items() if vote]

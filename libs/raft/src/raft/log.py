@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from raft.configurations import NOBODY, PLAIN, ConfigurationCodec, Configurations
-from raft.errors import InvariantViolation
+from raft.errors import ProtocolViolation
 from raft.messages import Configuration, Entry, EntryKind
 
 
-class Log:
+class RaftLog:
     """The entries after a base. The base is the last entry that was cut off, or index 0.
 
     - Indexes have no gap: position i of the list holds the entry `base_index + 1 + i`. `last_index`
@@ -69,11 +69,11 @@ class Log:
         return None
 
     def append(self, entries: Sequence[Entry]) -> None:
-        """Add entries behind the last; raise InvariantViolation on a gap or a falling term."""
+        """Add entries behind the last; raise ProtocolViolation on a gap or a falling term."""
         index, term = self.last_index, self.last_term
         for entry in entries:
             if entry.index != index + 1 or entry.term < term:
-                raise InvariantViolation(
+                raise ProtocolViolation(
                     f"entry {entry.index} of term {entry.term} cannot follow {index} of {term}"
                 )
             index, term = entry.index, entry.term
@@ -85,7 +85,7 @@ class Log:
     def truncate(self, index: int) -> None:
         """Remove the entry at `index` and all entries behind `index` (Raft §5.3)."""
         if index <= self.base_index:
-            raise InvariantViolation(f"entry {index} is cut off and cannot be replaced")
+            raise ProtocolViolation(f"entry {index} is cut off and cannot be replaced")
         del self._entries[index - self.base_index - 1 :]
         self.last_index = index - 1
         self.handed_index = min(self.handed_index, index - 1)
@@ -96,7 +96,7 @@ class Log:
         """Cut off all entries up to `index`, so that `index` is the base (Raft §7)."""
         term = self.term_at(index)
         if term is None or index > self.synced_index:
-            raise InvariantViolation(f"the log cannot be cut at {index}: it is not synced there")
+            raise ProtocolViolation(f"the log cannot be cut at {index}: it is not synced there")
         del self._entries[: index - self.base_index]
         self.base_index, self.base_term = index, term
         self.configurations.compact(index)
@@ -111,7 +111,7 @@ class Log:
     def slice(self, first: int, last: int) -> tuple[Entry, ...]:
         """Return the entries from `first` to `last`, both included."""
         if first <= self.base_index:
-            raise InvariantViolation(f"entry {first} is cut off and cannot be read")
+            raise ProtocolViolation(f"entry {first} is cut off and cannot be read")
         base = self.base_index + 1
         return tuple(self._entries[first - base : last + 1 - base])
 

@@ -13,7 +13,7 @@ from typing import assert_never
 from raft import quorum, reads, replication, transfer
 from raft.messages import Configuration, Entry, EntryKind, TimeoutNow
 from raft.progress import Progress, ProgressState
-from raft.state import State
+from raft.state import MemberState
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class ChangeRefused:
     reason: str
 
 
-def decide(state: State, change: Change) -> Configuration | ChangeRefused:
+def decide(state: MemberState, change: Change) -> Configuration | ChangeRefused:
     """Return the configuration after a change, or the reason why this leader refuses the change."""
     if state.log.term_at(state.commit_index) != state.term:
         return ChangeRefused("this leader has committed nothing in its term yet")
@@ -69,7 +69,7 @@ def decide(state: State, change: Change) -> Configuration | ChangeRefused:
     return configuration
 
 
-def objection(state: State, change: Change) -> str:
+def objection(state: MemberState, change: Change) -> str:
     """Return the reason why a change is refused in this configuration; empty if there is none."""
     member = change.member
     voters, learners = state.configuration.voters, state.configuration.learners
@@ -107,7 +107,7 @@ def outcome(configuration: Configuration, change: Change) -> Configuration:
             assert_never(change)
 
 
-def has_caught_up(state: State, progress: Progress) -> bool:
+def has_caught_up(state: MemberState, progress: Progress) -> bool:
     """Tell whether one append would bring a learner up to the commit index.
 
     The vote of such a learner delays no commit (dissertation §4.2.1).
@@ -116,7 +116,7 @@ def has_caught_up(state: State, progress: Progress) -> bool:
     return progress.state is ProgressState.REPLICATE and held_index >= state.commit_index
 
 
-def begin(state: State, configuration: Configuration) -> int:
+def begin(state: MemberState, configuration: Configuration) -> int:
     """Append a configuration, which is in force at once; return the index (dissertation §4.1)."""
     index = state.log.last_index + 1
     members = configuration.voters | configuration.learners
@@ -134,7 +134,7 @@ def begin(state: State, configuration: Configuration) -> int:
     return index
 
 
-def release(state: State) -> None:
+def release(state: MemberState) -> None:
     """Stop sending to removed members that hold their removal, are silent, or need a snapshot.
 
     A member that learns of its removal stops campaigning. The voters refuse the pre-votes of a
@@ -151,7 +151,7 @@ def release(state: State) -> None:
             del state.leading.progress[peer]
 
 
-def retire(state: State) -> None:
+def retire(state: MemberState) -> None:
     """Step down, and tell a successor to campaign: the leader's removal is committed (§4.2.2)."""
     replication.send_heartbeats(state)
     successor = transfer.most_caught_up(state)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from raft import election, membership, reads, replication, transfer
-from raft.errors import InvariantViolation
-from raft.log import Log
+from raft.errors import ProtocolViolation
+from raft.log import RaftLog
 from raft.membership import Change, ChangeRefused
 from raft.messages import (
     AppendReply,
@@ -27,7 +27,7 @@ from raft.messages import (
 )
 from raft.ready import Mark, Ready, Role
 from raft.ready_builder import ReadyBuilder
-from raft.state import Obligations, Restored, Settings, State
+from raft.state import MemberState, Obligations, RaftSettings, Restored
 from raft.transfer import TransferBegun, TransferRefused
 from raft.view import View
 
@@ -72,9 +72,9 @@ class RawNode(View):
     - Obligations come in the order of Ready's fields; see `ReadyBuilder`.
     """
 
-    def __init__(self, settings: Settings, restored: Restored) -> None:
-        """Restore a member; raise InvariantViolation if the parts contradict each other."""
-        log = Log(
+    def __init__(self, settings: RaftSettings, restored: Restored) -> None:
+        """Restore a member; raise ProtocolViolation if the parts contradict each other."""
+        log = RaftLog(
             restored.base_index,
             restored.base_term,
             restored.entries,
@@ -82,15 +82,15 @@ class RawNode(View):
             settings.codec,
         )
         if not restored.base_index <= restored.applied_index <= log.last_index:
-            raise InvariantViolation(
+            raise ProtocolViolation(
                 f"applied index {restored.applied_index} lies outside the log, "
                 f"{restored.base_index} to {log.last_index}"
             )
         if log.last_term > restored.hard_state.term:
-            raise InvariantViolation(
+            raise ProtocolViolation(
                 f"the log ends in term {log.last_term}, past the term {restored.hard_state.term}"
             )
-        state = State(
+        state = MemberState(
             settings=settings,
             log=log,
             hard_state=restored.hard_state,
@@ -192,7 +192,7 @@ class RawNode(View):
         """Follow the leader of this term; a term has one leader (Raft §5.2)."""
         state = self._state
         if state.role is Role.LEADER:
-            raise InvariantViolation(
+            raise ProtocolViolation(
                 f"members {state.id} and {message.sender} both lead term {state.term}"
             )
         if state.role is not Role.FOLLOWER or state.leader != message.sender:
@@ -316,13 +316,13 @@ class RawNode(View):
     def applied(self, index: int) -> None:
         """Note that all entries up to `index` are applied."""
         if index > self._state.owed.handed_commit_index:
-            raise InvariantViolation(f"entry {index} was applied before it was handed out")
+            raise ProtocolViolation(f"entry {index} was applied before it was handed out")
         self._state.applied_index = max(self._state.applied_index, index)
 
     def compact(self, index: int) -> None:
         """Cut the log at `index`, which is applied and durable in the caller's state (Raft §7)."""
         if index > self._state.applied_index:
-            raise InvariantViolation(f"the log cannot be cut at {index}: it is not applied there")
+            raise ProtocolViolation(f"the log cannot be cut at {index}: it is not applied there")
         if index > self._state.log.base_index:
             self._state.log.compact(index)
 

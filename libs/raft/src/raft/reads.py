@@ -8,20 +8,20 @@ index.
 from raft import quorum, replication
 from raft.messages import HeartbeatReply, ReadReply, ReadRequest
 from raft.ready import ReadState, Role
-from raft.state import ForwardedRead, ReadRound, State
+from raft.state import ForwardedRead, MemberState, ReadRound
 
 WAITING_MAX = 1024  # rounds at a leader, requests at a follower
 NUMBERS = 1 << 62  # the first number after a start is drawn from this many
 
 
-def begin(state: State, context: int) -> bool:
+def begin(state: MemberState, context: int) -> bool:
     """Begin a round, or ask the leader; return False if neither is possible."""
     if state.role is Role.LEADER:
         return begin_round(state, state.id, context)
     return state.leader != 0 and forward(state, context)
 
 
-def begin_round(state: State, asker: int, context: int) -> bool:
+def begin_round(state: MemberState, asker: int, context: int) -> bool:
     """Begin a round; return False if this leader has not committed an entry of its term.
 
     A leader does not know the commit index of its predecessors before it has committed an entry of
@@ -42,7 +42,7 @@ def begin_round(state: State, asker: int, context: int) -> bool:
     return True
 
 
-def forward(state: State, context: int) -> bool:
+def forward(state: MemberState, context: int) -> bool:
     """Ask the leader for a read index, under a number that was never used before.
 
     A reply to an earlier request says nothing about this read, even if the request was sent before
@@ -66,7 +66,7 @@ def forward(state: State, context: int) -> bool:
     return True
 
 
-def tick(state: State) -> None:
+def tick(state: MemberState) -> None:
     """Count a tick for each request; drop a request without a reply for an election timeout."""
     late = []
     for number, read in state.waiting_reads.forwarded.items():
@@ -77,7 +77,7 @@ def tick(state: State) -> None:
         state.owed.dropped_reads.append(state.waiting_reads.forwarded.pop(number).context)
 
 
-def requested(state: State, message: ReadRequest) -> None:
+def requested(state: MemberState, message: ReadRequest) -> None:
     """Begin a round for another member, or reply that there is no read index."""
     is_leader = state.role is Role.LEADER
     if is_leader and message.sender not in state.leading.progress:
@@ -86,7 +86,7 @@ def requested(state: State, message: ReadRequest) -> None:
         reply(state, message.sender, message.context, 0)
 
 
-def replied(state: State, message: ReadReply) -> None:
+def replied(state: MemberState, message: ReadReply) -> None:
     """Hand out the read index of the read that the reply names, or drop the read."""
     read = state.waiting_reads.forwarded.pop(message.context, None)
     if read is None:
@@ -97,7 +97,7 @@ def replied(state: State, message: ReadReply) -> None:
         state.owed.dropped_reads.append(read.context)
 
 
-def heartbeat_replied(state: State, message: HeartbeatReply) -> None:
+def heartbeat_replied(state: MemberState, message: HeartbeatReply) -> None:
     """Count a heartbeat reply for its round and for all earlier rounds (dissertation §6.4).
 
     The reply was sent after all these rounds began.
@@ -110,7 +110,7 @@ def heartbeat_replied(state: State, message: HeartbeatReply) -> None:
     confirm(state)
 
 
-def confirm(state: State) -> None:
+def confirm(state: MemberState) -> None:
     """Hand out the read index of each round that a quorum has confirmed, oldest round first."""
     while state.waiting_reads.rounds and quorum.reached(
         state.configuration.voters, state.waiting_reads.rounds[0].heard
@@ -122,7 +122,7 @@ def confirm(state: State) -> None:
             reply(state, confirmed.asker, confirmed.context, confirmed.index)
 
 
-def reply(state: State, asker: int, context: int, index: int) -> None:
+def reply(state: MemberState, asker: int, context: int, index: int) -> None:
     """Send a read index to the member that asked for the index."""
     state.owed.at_once.append(
         ReadReply(sender=state.id, recipient=asker, term=state.term, context=context, index=index)

@@ -2,7 +2,7 @@
 
 from raft.messages import Configuration, Entry, HardState
 from raft.ready import Leadership, Mark, Ready, Role
-from raft.state import State
+from raft.state import MemberState
 
 COMMITTED_BYTES_MAX = 4 << 20  # of committed payloads in one Ready
 
@@ -16,7 +16,7 @@ class ReadyBuilder:
 
     __slots__ = ("_configuration", "_hard_state", "_leader", "_role", "_state", "_term")
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: MemberState) -> None:
         """Begin with a state restored from the caller's disk, which the caller knows."""
         self._state = state
         self._hard_state: HardState = state.hard_state

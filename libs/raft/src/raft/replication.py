@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from raft import quorum
-from raft.errors import InvariantViolation
+from raft.errors import ProtocolViolation
 from raft.messages import (
     AppendReply,
     AppendRequest,
@@ -14,15 +14,15 @@ from raft.messages import (
     InstallSnapshot,
 )
 from raft.progress import Progress, ProgressState
-from raft.state import State
+from raft.state import MemberState
 
 
-def append_noop(state: State) -> None:
+def append_noop(state: MemberState) -> None:
     """Append the empty entry of a term; older entries are committed with it (Raft §5.4.2, §8)."""
     append_own(state, (Entry(state.log.last_index + 1, state.term, EntryKind.NOOP, b""),))
 
 
-def append_own(state: State, entries: Sequence[Entry]) -> None:
+def append_own(state: MemberState, entries: Sequence[Entry]) -> None:
     """Append entries to the leader's log and send the entries to the followers (Raft §5.3).
 
     The leader counts its own copy once the copy is synced.
@@ -32,19 +32,19 @@ def append_own(state: State, entries: Sequence[Entry]) -> None:
         send_appends(state, peer, progress)
 
 
-def unknown_progress(state: State, next_index: int) -> Progress:
+def unknown_progress(state: MemberState, next_index: int) -> Progress:
     """Return the progress of a follower whose log is unknown: the log is probed."""
     settings = state.settings
     return Progress(next_index, settings.appends_in_flight_max, settings.bytes_in_flight_max)
 
 
-def send_appends(state: State, peer: int, progress: Progress) -> None:
+def send_appends(state: MemberState, peer: int, progress: Progress) -> None:
     """Send the entries that a follower lacks, as far as the bounds of its progress allow."""
     while progress.next <= state.log.last_index and progress.may_send:
         send_append(state, peer, progress)
 
 
-def send_append(state: State, peer: int, progress: Progress) -> None:
+def send_append(state: MemberState, peer: int, progress: Progress) -> None:
     """Send one append, possibly empty; owe a snapshot if the log begins too late (§5.3, §7)."""
     previous_index = progress.next - 1
     previous_term = state.log.term_at(previous_index)
@@ -68,14 +68,14 @@ def send_append(state: State, peer: int, progress: Progress) -> None:
     progress.sent(previous_index + len(entries), len(entries), size)
 
 
-def need_snapshot(state: State, peer: int, progress: Progress) -> None:
+def need_snapshot(state: MemberState, peer: int, progress: Progress) -> None:
     """Stop appends to a follower until a snapshot is there; a follower being removed gets none."""
     progress.wait_for_snapshot()
     if not progress.leaves_at:
         state.owed.snapshots.append(peer)
 
 
-def append_requested(state: State, message: AppendRequest) -> None:
+def append_requested(state: MemberState, message: AppendRequest) -> None:
     """Make this log agree with the leader's log, or reply where the logs differ (Raft §5.3)."""
     last_new = message.previous_index + len(message.entries)
     if message.previous_index < state.commit_index:
@@ -92,14 +92,14 @@ def append_requested(state: State, message: AppendRequest) -> None:
     state.owed.after_sync.append(acceptance(state, message.sender, last_new))
 
 
-def acceptance(state: State, leader: int, index: int) -> AppendReply:
+def acceptance(state: MemberState, leader: int, index: int) -> AppendReply:
     """Return the promise that this log equals the leader's up to `index`, and is synced."""
     return AppendReply(
         sender=state.id, recipient=leader, term=state.term, accepted=True, index=index
     )
 
 
-def refusal(state: State, message: AppendRequest) -> AppendReply:
+def refusal(state: MemberState, message: AppendRequest) -> AppendReply:
     """Return a refusal, with a hint that skips a whole term (Raft §5.3, end)."""
     term = state.log.term_at(message.previous_index)
     if term is None:
@@ -118,7 +118,7 @@ def refusal(state: State, message: AppendRequest) -> AppendReply:
     )
 
 
-def append_missing(state: State, entries: tuple[Entry, ...]) -> None:
+def append_missing(state: MemberState, entries: tuple[Entry, ...]) -> None:
     """Append the missing entries; truncate the log only at a conflict (Raft §5.3)."""
     for position, entry in enumerate(entries):
         term = state.log.term_at(entry.index)
@@ -126,7 +126,7 @@ def append_missing(state: State, entries: tuple[Entry, ...]) -> None:
             continue
         if term is not None:
             if entry.index <= state.commit_index:
-                raise InvariantViolation(
+                raise ProtocolViolation(
                     f"the leader of term {state.term} would replace committed entry {entry.index}"
                 )
             state.log.truncate(entry.index)
@@ -134,7 +134,7 @@ def append_missing(state: State, entries: tuple[Entry, ...]) -> None:
         return
 
 
-def append_replied(state: State, message: AppendReply) -> None:
+def append_replied(state: MemberState, message: AppendReply) -> None:
     """Note how far a follower's log reaches, and send the follower more entries (Raft §5.3)."""
     progress = state.leading.progress.get(message.sender)
     if progress is None:
@@ -152,7 +152,7 @@ def append_replied(state: State, message: AppendReply) -> None:
     send_appends(state, message.sender, progress)
 
 
-def append_refused(state: State, progress: Progress, message: AppendReply) -> None:
+def append_refused(state: MemberState, progress: Progress, message: AppendReply) -> None:
     """Probe further back, and skip the entries that the hint rules out (Raft §5.3, end).
 
     A refusal of an earlier append says nothing about the append under way.
@@ -172,7 +172,7 @@ def append_refused(state: State, progress: Progress, message: AppendReply) -> No
     progress.probe(min(next_index, max(1, message.index)))
 
 
-def advance_commit(state: State) -> None:
+def advance_commit(state: MemberState) -> None:
     """Commit the entries that a majority holds, if the last is of this term (Raft §5.4.2).
 
     An entry of an older term is never committed by counting copies (Raft Figure 8).
@@ -184,7 +184,7 @@ def advance_commit(state: State) -> None:
         state.commit(index)
 
 
-def send_heartbeats(state: State) -> None:
+def send_heartbeats(state: MemberState) -> None:
     """Send a heartbeat to each follower, with the number of the newest read round that waits."""
     state.leading.heartbeat_elapsed_ticks = 0
     context = state.waiting_reads.rounds[-1].number if state.waiting_reads.rounds else 0
@@ -192,7 +192,7 @@ def send_heartbeats(state: State) -> None:
         send_heartbeat(state, peer, progress, context)
 
 
-def send_heartbeat(state: State, peer: int, progress: Progress, context: int) -> None:
+def send_heartbeat(state: MemberState, peer: int, progress: Progress, context: int) -> None:
     """Send a heartbeat to one follower."""
     state.owed.heartbeats.append(
         Heartbeat(
@@ -205,7 +205,7 @@ def send_heartbeat(state: State, peer: int, progress: Progress, context: int) ->
     )
 
 
-def heartbeat_received(state: State, message: Heartbeat) -> None:
+def heartbeat_received(state: MemberState, message: Heartbeat) -> None:
     """Take over the commit index, and reply to the leader."""
     state.commit(message.commit)
     reply = HeartbeatReply(
@@ -215,7 +215,7 @@ def heartbeat_received(state: State, message: Heartbeat) -> None:
     (state.owed.at_once if state.hard_state_synced else state.owed.after_sync).append(reply)
 
 
-def heartbeat_replied(state: State, message: HeartbeatReply) -> None:
+def heartbeat_replied(state: MemberState, message: HeartbeatReply) -> None:
     """Note that a follower answered, and send again the entries that were lost on the way."""
     progress = state.leading.progress.get(message.sender)
     if progress is None:
@@ -230,7 +230,7 @@ def heartbeat_replied(state: State, message: HeartbeatReply) -> None:
             send_empty_append(state, message.sender, progress)
 
 
-def send_empty_append(state: State, peer: int, progress: Progress) -> None:
+def send_empty_append(state: MemberState, peer: int, progress: Progress) -> None:
     """Send an empty append behind all appends under way; a refusal shows that one was lost."""
     previous_term = state.log.term_at(progress.next - 1)
     if previous_term is None:
@@ -250,7 +250,7 @@ def send_empty_append(state: State, peer: int, progress: Progress) -> None:
     )
 
 
-def snapshot_received(state: State, message: InstallSnapshot) -> None:
+def snapshot_received(state: MemberState, message: InstallSnapshot) -> None:
     """Replace the log by a snapshot, unless the log reaches as far (Raft §7)."""
     meta = message.meta
     if meta.index <= state.commit_index:
@@ -266,7 +266,7 @@ def snapshot_received(state: State, message: InstallSnapshot) -> None:
     state.owed.after_sync.append(acceptance(state, message.sender, meta.index))
 
 
-def snapshot_sent(state: State, peer: int, index: int, *, installed: bool) -> None:
+def snapshot_sent(state: MemberState, peer: int, index: int, *, installed: bool) -> None:
     """Note the end of a stream: append behind an installed snapshot (Raft §7).
 
     After a failure the leader waits for the follower's next heartbeat reply.

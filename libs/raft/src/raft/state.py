@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 
 from raft.backlog import Backlog
 from raft.configurations import PLAIN, ConfigurationCodec
-from raft.errors import InvariantViolation
-from raft.log import Log
+from raft.errors import ProtocolViolation
+from raft.log import RaftLog
 from raft.messages import Configuration, Entry, HardState, Message, SnapshotMeta
 from raft.progress import UNBOUNDED, Progress
 from raft.ready import ReadState, Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class RaftSettings:
     """The identity, the timings in ticks and the bounds of one member."""
 
     id: int
@@ -144,7 +144,7 @@ class Obligations:
 
 
 @dataclass(slots=True, kw_only=True)
-class State:
+class MemberState:
     """The state of one member.
 
     - `applied_index` <= `owed.handed_commit_index` <= `commit_index` <= `log.last_index`.
@@ -152,8 +152,8 @@ class State:
     - `vote` changes only from 0, or together with the term (Raft §5.2).
     """
 
-    settings: Settings
-    log: Log
+    settings: RaftSettings
+    log: RaftLog
     hard_state: HardState
     hard_state_synced: bool = True
     commit_index: int
@@ -202,7 +202,7 @@ class State:
         """Enter a term or cast a vote; the next Ready hands the hard state out for a sync."""
         before = self.hard_state
         if term < before.term or (term == before.term and before.vote not in (0, vote)):
-            raise InvariantViolation(f"term {term}, vote {vote} cannot follow {before}")
+            raise ProtocolViolation(f"term {term}, vote {vote} cannot follow {before}")
         if (term, vote) != (before.term, before.vote):
             self.hard_state = HardState(term, vote)
             self.hard_state_synced = False
@@ -239,7 +239,7 @@ class State:
     def commit(self, index: int) -> None:
         """Raise the commit index to `index`; an `index` below the commit index changes nothing."""
         if index > self.log.last_index:
-            raise InvariantViolation(
+            raise ProtocolViolation(
                 f"entry {index} is committed but this log ends at {self.log.last_index}"
             )
         self.commit_index = max(self.commit_index, index)

@@ -12,7 +12,7 @@ from raft import election, replication
 from raft.messages import TimeoutNow
 from raft.progress import Progress, ProgressState
 from raft.ready import Role
-from raft.state import State, Transfer
+from raft.state import MemberState, Transfer
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class TransferRefused:
     reason: str
 
 
-def begin(state: State, target: int) -> TransferBegun | TransferRefused:
+def begin(state: MemberState, target: int) -> TransferBegun | TransferRefused:
     """Begin a transfer to `target`, or for 0 to the voter that holds most of the log.
 
     The transfer ends after the shortest election timeout. If the transfer failed, this member goes
@@ -53,7 +53,7 @@ def begin(state: State, target: int) -> TransferBegun | TransferRefused:
     return TransferBegun(target)
 
 
-def most_caught_up(state: State) -> int:
+def most_caught_up(state: MemberState) -> int:
     """Return the present voter that holds most of the log; 0 if no other voter is present."""
     candidates = {
         peer: progress.match
@@ -63,7 +63,7 @@ def most_caught_up(state: State) -> int:
     return max(candidates, key=lambda peer: (candidates[peer], -peer), default=0)
 
 
-def tick(state: State) -> None:
+def tick(state: MemberState) -> None:
     """Count a tick of the transfer; end the transfer after the shortest election timeout."""
     if state.leading.transfer is not None:
         state.leading.transfer.elapsed_ticks += 1
@@ -71,7 +71,7 @@ def tick(state: State) -> None:
             state.leading.transfer = None
 
 
-def advance(state: State, peer: int, progress: Progress) -> None:
+def advance(state: MemberState, peer: int, progress: Progress) -> None:
     """Tell the successor to campaign if the successor holds the whole log, else send entries.
 
     A reply of the successor advances the transfer again, so a lost TimeoutNow is sent again.
@@ -84,14 +84,14 @@ def advance(state: State, peer: int, progress: Progress) -> None:
         replication.send_appends(state, peer, progress)
 
 
-def replied(state: State, peer: int) -> None:
+def replied(state: MemberState, peer: int) -> None:
     """Advance the transfer after a reply, if the sender is the successor."""
     progress = state.leading.progress.get(peer)
     if progress is not None:
         advance(state, peer, progress)
 
 
-def timeout_now_received(state: State, message: TimeoutNow) -> None:
+def timeout_now_received(state: MemberState, message: TimeoutNow) -> None:
     """Campaign at once, if this member may campaign."""
     if state.leader == message.sender and state.election.campaign_allowed and state.may_stand:
         election.campaign(state, is_transfer=True)

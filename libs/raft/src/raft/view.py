@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from raft.messages import Configuration, HardState
 from raft.progress import ProgressState
 from raft.ready import Role
-from raft.state import State
+from raft.state import MemberState
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Follower:
 class View:
     """Reads one member's state. Only `campaign_allowed` can be set."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: MemberState) -> None:
         """Read `state`."""
         self._state = state
 
@@ -87,7 +87,7 @@ class View:
     def configuration_at(self, index: int) -> Configuration:
         """Return the configuration at an index of the log or at the base, for a snapshot.
 
-        InvariantViolation: the index is below the base.
+        ProtocolViolation: the index is below the base.
         """
         return self._state.log.configurations.at(index)
 

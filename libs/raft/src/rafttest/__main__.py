@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
-from raft import InvariantViolation
+from raft import ProtocolViolation
 
 from rafttest.properties import PropertyViolation
 from rafttest.world import run
@@ -32,7 +32,7 @@ def run_one(seed: int) -> SeedResult:
     """Run a seed, and catch a violation."""
     try:
         properties = run(seed).properties
-    except (InvariantViolation, PropertyViolation) as error:
+    except (ProtocolViolation, PropertyViolation) as error:
         return SeedResult(seed, 0, 0, "".join(traceback.format_exception(error)[-4:]))
     return SeedResult(seed, properties.events, properties.commit_index, "")
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from raft import Accepted, RawNode, Settings
+from raft import Accepted, RaftSettings, RawNode
 from raft.membership import Change
 from raft.messages import (
     AppendReply,
@@ -52,7 +52,7 @@ class CoreSurroundings:
 class CoreMember:
     """Fulfils the obligations of a caller, as late as the core's manual allows."""
 
-    def __init__(self, settings: Settings, disk: CoreDisk, world: CoreSurroundings) -> None:
+    def __init__(self, settings: RaftSettings, disk: CoreDisk, world: CoreSurroundings) -> None:
         """Start for the first time."""
         self.settings = settings
         self.disk = disk

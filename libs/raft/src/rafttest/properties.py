@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from raft import RawNode, Settings, quorum
+from raft import RaftSettings, RawNode, quorum
 from raft.messages import (
     AppendReply,
     Configuration,
@@ -140,7 +140,7 @@ class Properties:
                 f"of entry {index}"
             )
 
-    def bounded(self, node: RawNode, settings: Settings) -> None:
+    def bounded(self, node: RawNode, settings: RaftSettings) -> None:
         """Check the uncommitted bytes and the bytes under way of a leader (bounds)."""
         waiting = node.uncommitted_bytes
         # Until an entry of its term is committed, a leader cannot tell what waits in its log.

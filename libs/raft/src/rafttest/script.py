@@ -19,9 +19,9 @@ from collections.abc import Callable, Sequence
 from raft import (
     AddLearner,
     Promote,
+    RaftSettings,
     RawNode,
     Remove,
-    Settings,
     TransferBegun,
     TransferRefused,
 )
@@ -75,7 +75,7 @@ class ScriptRunner:
         self._start(int(member))
 
     def _start(self, member: int) -> None:
-        settings = Settings(
+        settings = RaftSettings(
             id=member,
             election_timeout_ticks_min=10,
             election_timeout_ticks_max=20,

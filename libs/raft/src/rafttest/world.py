@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from random import Random
 
-from raft import AddLearner, Promote, RawNode, Remove, Settings
+from raft import AddLearner, Promote, RaftSettings, RawNode, Remove
 from raft.messages import Configuration, Message
 from raft.progress import UNBOUNDED
 from raft.ready import Role
@@ -103,7 +103,7 @@ class CoreWorld:
         )
         bounds = (random.choice((1, 3, 16)), random.choice((8, 1 << 20)), random.choice((1, 2, 8)))
         timeout = random.choice((6, 10))
-        self.settings = Settings(
+        self.settings = RaftSettings(
             id=1,
             election_timeout_ticks_min=timeout,
             election_timeout_ticks_max=2 * timeout,
@@ -301,7 +301,7 @@ class CoreWorld:
 
 
 def run(seed: int) -> CoreWorld:
-    """Run one seed; raise PropertyViolation or InvariantViolation if the run breaks a rule."""
+    """Run one seed; raise PropertyViolation or ProtocolViolation if the run breaks a rule."""
     world = CoreWorld(seed)
     world.run()
     return world
