@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import pytest
-from raft import RawNode, Restored, Settings
+from raft import RaftSettings, RawNode, Restored
 from raft.messages import AppendReply, Configuration, Entry, HardState, PreVoteReply, VoteReply
 from raft.ready import Ready, Role
 
@@ -21,7 +21,7 @@ def make_node(  # noqa: PLR0913 - each part of a disk by name
     in_flight_max: int = 4,
 ) -> RawNode:
     """Return a member with election timeout 10, heartbeat 1, and what its disk holds."""
-    settings = Settings(
+    settings = RaftSettings(
         id=member,
         election_timeout_ticks_min=10,
         election_timeout_ticks_max=20,
@@ -32,12 +32,19 @@ def make_node(  # noqa: PLR0913 - each part of a disk by name
         random=lambda _: 0,
     )
     configuration = Configuration(frozenset(range(1, size + 1)), learners)
-    restored = Restored(HardState(term, vote), configuration, *base, entries, applied)
+    restored = Restored(
+        hard_state=HardState(term, vote),
+        configuration=configuration,
+        base_index=base[0],
+        base_term=base[1],
+        entries=entries,
+        applied_index=applied,
+    )
     return RawNode(settings, restored)
 
 
 def settle_node(node: RawNode) -> list[Ready]:
-    """Fulfil all that is owed, at once, and return it."""
+    """Fulfil all obligations at once, and return every Ready."""
     readies = []
     while (ready := node.ready()) is not None:
         readies.append(ready)
@@ -59,20 +66,24 @@ def make_leader(node: RawNode) -> RawNode:
     node.step(VoteReply(2, node.id, node.term, granted=True))
     settle_node(node)
     for peer in (2, 3):
-        node.step(AppendReply(peer, node.id, node.term, accepted=True, index=node.last_index))
+        node.step(
+            AppendReply(
+                sender=peer, recipient=node.id, term=node.term, accepted=True, index=node.last_index
+            )
+        )
     settle_node(node)
     return node
 
 
 @pytest.fixture
 def make() -> Callable[..., RawNode]:
-    """Make members."""
+    """Make a member."""
     return make_node
 
 
 @pytest.fixture
 def settle() -> Callable[[RawNode], list[Ready]]:
-    """Fulfil all that is owed."""
+    """Fulfil all obligations."""
     return settle_node
 
 
@@ -84,5 +95,5 @@ def elect() -> Callable[[RawNode], RawNode]:
 
 @pytest.fixture
 def leader() -> RawNode:
-    """Return member 1 of three, leading term 1, its first entry committed and held by all."""
+    """Return member 1 of three, which leads term 1; all members hold its committed first entry."""
     return make_leader(make_node())

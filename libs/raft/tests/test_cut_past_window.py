@@ -1,6 +1,6 @@
-"""A follower whose whole window was lost, and a leader that cut its log past it meanwhile."""
+"""A follower lost a whole window of appends, and the leader cut its log behind the window."""
 
-from raft import RawNode, Restored, Settings
+from raft import RaftSettings, RawNode, Restored
 from raft.messages import (
     AppendReply,
     Configuration,
@@ -16,7 +16,7 @@ WINDOW = 4
 
 def leader() -> RawNode:
     """Return member 1 of three, leading term 1 with its first entry held by everybody."""
-    settings = Settings(
+    settings = RaftSettings(
         id=1,
         election_timeout_ticks_min=10,
         election_timeout_ticks_max=20,
@@ -27,14 +27,24 @@ def leader() -> RawNode:
         random=lambda _: 0,
     )
     voters = Configuration(frozenset({1, 2, 3}))
-    node = RawNode(settings, Restored(HardState(0, 0), voters, 0, 0, (), 0))
+    node = RawNode(
+        settings,
+        Restored(
+            hard_state=HardState(0, 0),
+            configuration=voters,
+            base_index=0,
+            base_term=0,
+            entries=(),
+            applied_index=0,
+        ),
+    )
     while node.role is not Role.PRE_CANDIDATE:
         node.tick()
     node.step(PreVoteReply(2, 1, 1, granted=True))
     node.step(VoteReply(2, 1, 1, granted=True))
     settle(node)
     for peer in (2, 3):
-        node.step(AppendReply(peer, 1, 1, accepted=True, index=1))
+        node.step(AppendReply(sender=peer, recipient=1, term=1, accepted=True, index=1))
     settle(node)
     return node
 
@@ -52,12 +62,12 @@ def settle(node: RawNode) -> list[Ready]:
 
 
 def test_a_heartbeat_reply_brings_the_snapshot() -> None:
-    """Its appends are lost, none is resent below the cut: only a snapshot helps (Raft §7)."""
+    """The lost entries are cut off and cannot be sent again, so a snapshot is owed (Raft §7)."""
     node = leader()
     for number in range(3 * WINDOW):
         node.propose([b"%d" % number])
         settle(node)
-        node.step(AppendReply(2, 1, 1, accepted=True, index=node.last_index))
+        node.step(AppendReply(sender=2, recipient=1, term=1, accepted=True, index=node.last_index))
         settle(node)
     assert node.applied_index == node.last_index
     node.compact(node.last_index)

@@ -1,4 +1,4 @@
-"""A network that doubles messages must not make a leader send more and more of them."""
+"""Doubled replies must not make a leader send more appends."""
 
 from collections.abc import Callable
 
@@ -10,12 +10,14 @@ from raft.ready import Ready
 def test_a_late_reply_does_not_send_another_probe(
     leader: RawNode, settle: Callable[[RawNode], list[Ready]]
 ) -> None:
-    """One probe is under way: replies that say nothing new leave it alone."""
+    """While one probe is under way, a reply without news causes no other probe."""
     leader.propose([b"lost"])
     leader.propose([b"refused"])
-    leader.step(AppendReply(2, 1, 1, accepted=False, index=2, conflict_index=2))
+    leader.step(
+        AppendReply(sender=2, recipient=1, term=1, accepted=False, index=2, conflict_index=2)
+    )
     settle(leader)
     for _ in range(3):
-        leader.step(AppendReply(2, 1, 1, accepted=True, index=1))
+        leader.step(AppendReply(sender=2, recipient=1, term=1, accepted=True, index=1))
     sent = [message for ready in settle(leader) for message in ready.at_once]
     assert not [message for message in sent if isinstance(message, AppendRequest)]

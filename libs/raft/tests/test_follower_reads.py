@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from random import Random
 
-from raft import RawNode, Restored, Settings
+from raft import RaftSettings, RawNode, Restored
 from raft.messages import (
     AppendReply,
     Configuration,
@@ -53,7 +53,7 @@ def test_a_follower_asks_the_leader(make: Make, settle: Settle) -> None:
 
 
 def test_a_learner_asks_the_leader(make: Make, settle: Settle) -> None:
-    """It has no vote and needs none to read."""
+    """A learner has no vote, and needs no vote to read."""
     node = follow(make(4, learners=frozenset({4})), settle)
     assert node.read(77)
     assert len(sent(settle(node), ReadRequest)) == 1
@@ -72,7 +72,7 @@ def test_a_leader_confirms_a_followers_read_by_a_round(leader: RawNode, settle: 
 
 
 def test_a_followers_read_waits_for_an_entry_of_the_term(make: Make, settle: Settle) -> None:
-    """§6.4, step 1: before it the leader does not know which entries are committed."""
+    """§6.4, step 1: the leader first commits an entry of its term."""
     node = make(size=1, learners=frozenset({2}))
     while node.role is not Role.LEADER:
         node.tick()
@@ -86,20 +86,20 @@ def test_a_followers_read_waits_for_an_entry_of_the_term(make: Make, settle: Set
 
 
 def test_strangers_are_not_answered(leader: RawNode, settle: Settle) -> None:
-    """Who takes no part is told nothing."""
+    """The leader does not reply to a sender outside the configuration."""
     leader.step(ReadRequest(9, 1, 1, 5))
     assert settle(leader) == []
 
 
 def test_a_member_that_does_not_lead_sends_askers_away(make: Make, settle: Settle) -> None:
-    """The asker's leader has just given up its lead within the term."""
+    """The recipient of the request gave up leadership within the term."""
     node = make(term=1)
     node.step(ReadRequest(3, 1, 1, 5))
     assert sent(settle(node), ReadReply) == [ReadReply(1, 3, 1, 5, 0)]
 
 
 def test_a_refused_read_is_dropped(make: Make, settle: Settle) -> None:
-    """The caller asks again, with another context."""
+    """The caller may ask again under another context."""
     node = follow(make(), settle)
     node.read(77)
     (request,) = sent(settle(node), ReadRequest)
@@ -109,12 +109,12 @@ def test_a_refused_read_is_dropped(make: Make, settle: Settle) -> None:
 
 
 def test_reads_are_dropped_with_the_leader(make: Make, settle: Settle) -> None:
-    """A change of term, or a leader that is missed."""
+    """A higher term, or an election timeout without the leader, drops the reads."""
     node = follow(make(), settle)
     node.read(77)
     (request,) = sent(settle(node), ReadRequest)
     assert isinstance(request, ReadRequest)
-    node.step(AppendReply(3, 1, 2, accepted=False, index=0))
+    node.step(AppendReply(sender=3, recipient=1, term=2, accepted=False, index=0))
     node.step(ReadReply(2, 1, 1, request.context, 9))
     readies = settle(node)
     assert [ready.dropped_reads for ready in readies] == [(77,)]
@@ -123,7 +123,7 @@ def test_reads_are_dropped_with_the_leader(make: Make, settle: Settle) -> None:
 
 
 def test_a_read_without_an_answer_is_dropped(make: Make, settle: Settle) -> None:
-    """After an election timeout, although the leader is heard all the while."""
+    """A read is dropped after an election timeout, although the member hears the leader."""
     node = follow(make(), settle)
     node.read(77)
     settle(node)
@@ -136,11 +136,13 @@ def test_a_read_without_an_answer_is_dropped(make: Make, settle: Settle) -> None
 
 
 def test_a_deposed_leader_forgets_who_asked(leader: RawNode, settle: Settle) -> None:
-    """Contexts of others are none of this member's reads."""
+    """A leader that steps down drops its own reads, not the reads of other members."""
     leader.read(77)
     leader.step(ReadRequest(3, 1, 1, 78))
     settle(leader)
-    leader.step(VoteRequest(2, 1, 2, 9, 9, is_transfer=True))
+    leader.step(
+        VoteRequest(sender=2, recipient=1, term=2, last_index=9, last_term=9, is_transfer=True)
+    )
     assert [ready.dropped_reads for ready in settle(leader)] == [(77,)]
 
 
@@ -148,9 +150,25 @@ def test_two_starts_ask_under_different_numbers(settle: Settle) -> None:
     """A reply to a request from before a crash, in the same term, confirms nothing."""
     numbers = []
     for start in (1, 2):
-        settings = Settings(1, 10, 20, 1, 8, 1 << 20, 4, Random(start).randrange)
+        settings = RaftSettings(
+            id=1,
+            election_timeout_ticks_min=10,
+            election_timeout_ticks_max=20,
+            heartbeat_ticks=1,
+            entries_per_append_max=8,
+            bytes_per_append_max=1 << 20,
+            appends_in_flight_max=4,
+            random=Random(start).randrange,
+        )
         voters = Configuration(frozenset({1, 2, 3}))
-        restored = Restored(HardState(1, 0), voters, 0, 0, (), 0)
+        restored = Restored(
+            hard_state=HardState(1, 0),
+            configuration=voters,
+            base_index=0,
+            base_term=0,
+            entries=(),
+            applied_index=0,
+        )
         node = follow(RawNode(settings, restored), settle)
         node.read(7)
         node.read(8)
@@ -161,7 +179,7 @@ def test_two_starts_ask_under_different_numbers(settle: Settle) -> None:
 def test_the_number_of_reads_that_wait_is_bounded(
     make: Make, leader: RawNode, settle: Settle
 ) -> None:
-    """At a leader as at a follower; past it, nothing begins."""
+    """At the bound a leader and a follower refuse a read."""
     for node in (follow(make(), settle), leader):
         assert [node.read(context) for context in range(1, WAITING_MAX + 2)].count(False) == 1
         settle(node)

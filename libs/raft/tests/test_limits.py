@@ -1,10 +1,10 @@
-"""What a leader takes and sends is bounded, and heartbeats do not wait behind it."""
+"""A leader bounds its uncommitted bytes and its appends; heartbeats leave before appends."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from raft import Accepted, Overloaded, RawNode, Restored, Settings
+from raft import Accepted, Overloaded, RaftSettings, RawNode, Restored
 from raft.messages import (
     AppendReply,
     AppendRequest,
@@ -22,7 +22,7 @@ from raft.ready import Ready, Role
 Settle = Callable[[RawNode], list[Ready]]
 Elect = Callable[[RawNode], RawNode]
 
-SETTINGS = Settings(
+SETTINGS = RaftSettings(
     id=1,
     election_timeout_ticks_min=10,
     election_timeout_ticks_max=20,
@@ -39,7 +39,17 @@ VOTERS = Configuration(frozenset({1, 2, 3}))
 
 def make_bounded(*entries: Entry, term: int = 0) -> RawNode:
     """Return a member with small bounds."""
-    return RawNode(SETTINGS, Restored(HardState(term, 0), VOTERS, 0, 0, entries, 0))
+    return RawNode(
+        SETTINGS,
+        Restored(
+            hard_state=HardState(term, 0),
+            configuration=VOTERS,
+            base_index=0,
+            base_term=0,
+            entries=entries,
+            applied_index=0,
+        ),
+    )
 
 
 def appends(ready: Ready | None, peer: int) -> list[int]:
@@ -53,29 +63,29 @@ def appends(ready: Ready | None, peer: int) -> list[int]:
 
 
 def test_what_waits_to_be_committed_is_bounded(elect: Elect, settle: Settle) -> None:
-    """Past the bound nothing is taken, until commits make room."""
+    """At the bound the leader refuses proposals, until a commit makes room."""
     node = elect(make_bounded())
     assert isinstance(node.propose([b"x" * 20, b"x" * 20]), Accepted)
     assert node.propose([b"x" * 11]) == Overloaded(40)
     assert isinstance(node.propose([b"x" * 10]), Accepted)
     assert node.uncommitted_bytes == 50
     settle(node)
-    node.step(AppendReply(2, 1, 1, accepted=True, index=2))
+    node.step(AppendReply(sender=2, recipient=1, term=1, accepted=True, index=2))
     assert node.uncommitted_bytes == 50, "the first batch is not committed as a whole"
-    node.step(AppendReply(2, 1, 1, accepted=True, index=4))
+    node.step(AppendReply(sender=2, recipient=1, term=1, accepted=True, index=4))
     assert node.uncommitted_bytes == 0
     assert isinstance(node.propose([b"x" * 50]), Accepted)
 
 
 def test_a_batch_that_is_too_large_passes_alone(elect: Elect) -> None:
-    """Else it would never pass."""
+    """A bound that refused the large batch for ever would be of no use."""
     node = elect(make_bounded())
     assert isinstance(node.propose([b"x" * 90]), Accepted)
     assert node.propose([b""]) == Overloaded(90)
 
 
 def test_a_new_leader_counts_what_it_inherits(settle: Settle) -> None:
-    """The log holds it, whoever proposed it; with the lead the count ends."""
+    """A leader counts uncommitted entries of earlier leaders; a follower counts nothing."""
     tail = Entry(1, 1, EntryKind.COMMAND, b"x" * 45)
     node = make_bounded(tail, term=1)
     node.step(Heartbeat(2, 1, 1, 0, 0))
@@ -91,7 +101,7 @@ def test_a_new_leader_counts_what_it_inherits(settle: Settle) -> None:
 
 
 def test_bytes_under_way_to_a_follower_are_bounded(elect: Elect, settle: Settle) -> None:
-    """Appends wait for acknowledgements; those that are lost do not count for ever."""
+    """Appends wait for acknowledgements. A lost append does not count for ever."""
     node = elect(make_bounded())
     node.propose([b"x" * 20])
     node.propose([b"x" * 20])
@@ -99,17 +109,17 @@ def test_bytes_under_way_to_a_follower_are_bounded(elect: Elect, settle: Settle)
     ready = node.ready()
     assert appends(ready, 2) == [20, 20], "the last may go past the bound"
     assert node.followers[2].bytes_in_flight == 40
-    node.step(AppendReply(2, 1, 1, accepted=True, index=2))
+    node.step(AppendReply(sender=2, recipient=1, term=1, accepted=True, index=2))
     ready = node.ready()
     assert appends(ready, 2) == [10]
-    node.step(AppendReply(2, 1, 1, accepted=False, index=2, conflict_index=2))
+    node.step(AppendReply(sender=2, recipient=1, term=1, accepted=False, index=2, conflict_index=2))
     settle(node)
-    node.step(AppendReply(2, 1, 1, accepted=True, index=4))
+    node.step(AppendReply(sender=2, recipient=1, term=1, accepted=True, index=4))
     assert node.followers[2].bytes_in_flight == 0
 
 
 def test_an_append_is_cut_to_the_room_that_is_left() -> None:
-    """So the bound is passed by one entry at most."""
+    """The bytes under way exceed the bound by less than one entry."""
     progress = Progress(1, in_flight_max=9, bytes_max=30)
     progress.replicate()
     progress.sent(1, 1, 20)
@@ -123,7 +133,7 @@ def test_an_append_is_cut_to_the_room_that_is_left() -> None:
 
 
 def test_heartbeats_leave_before_appends(leader: RawNode) -> None:
-    """A follower that is sent much must not take the leader for dead."""
+    """A follower that receives large appends must not miss the leader's heartbeats."""
     leader.propose([b"x" * 1000])
     leader.tick()
     ready = leader.ready()
@@ -133,7 +143,7 @@ def test_heartbeats_leave_before_appends(leader: RawNode) -> None:
 
 
 def test_a_bound_below_one_is_refused() -> None:
-    """It would send, or take, nothing."""
+    """A leader with such a bound would send no append, or accept no proposal."""
     with pytest.raises(ValueError, match="below 1"):
         replace(SETTINGS, bytes_in_flight_max=0)
     with pytest.raises(ValueError, match="below 1"):

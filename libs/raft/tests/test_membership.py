@@ -1,7 +1,6 @@
 """Membership change: one test a sentence of the dissertation's §4.1, §4.2 and its correction."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 import pytest
 from raft import (
@@ -9,13 +8,13 @@ from raft import (
     AddLearner,
     ChangeRefused,
     ConfigurationCodec,
-    InvariantViolation,
     NotLeader,
     Promote,
+    ProtocolViolation,
+    RaftSettings,
     RawNode,
     Remove,
     Restored,
-    Settings,
     Transferring,
 )
 from raft.configurations import PLAIN
@@ -64,7 +63,11 @@ def hold(node: RawNode, settle: Settle, *peers: int) -> list[Ready]:
     """Let peers acknowledge all that a leader has."""
     readies = settle(node)
     for peer in peers:
-        node.step(AppendReply(peer, node.id, node.term, accepted=True, index=node.last_index))
+        node.step(
+            AppendReply(
+                sender=peer, recipient=node.id, term=node.term, accepted=True, index=node.last_index
+            )
+        )
         readies += settle(node)
     return readies
 
@@ -89,7 +92,17 @@ def test_a_change_takes_effect_when_it_is_appended(leader: RawNode, settle: Sett
 def test_a_follower_goes_by_what_it_is_sent(make: Make, settle: Settle) -> None:
     """§4.1: each server adopts the configuration as soon as it is in its log."""
     node = make()
-    node.step(AppendRequest(2, 1, 1, 0, 0, 0, (entry(1, 1, of(2, 3)),)))
+    node.step(
+        AppendRequest(
+            sender=2,
+            recipient=1,
+            term=1,
+            previous_index=0,
+            previous_term=0,
+            commit=0,
+            entries=(entry(1, 1, of(2, 3)),),
+        )
+    )
     assert node.configuration == of(2, 3)
     assert [ready.configuration for ready in settle(node)] == [of(2, 3)]
 
@@ -98,13 +111,43 @@ def test_a_removed_entry_gives_way_to_the_configuration_before(make: Make, settl
     """§4.1: a server must be prepared to fall back to the previous configuration in its log."""
     node = make()
     entries = (entry(1, 1, of(1, 2)), Entry(2, 1, EntryKind.COMMAND, b""), entry(3, 1, of(1)))
-    node.step(AppendRequest(2, 1, 1, 0, 0, 0, entries))
+    node.step(
+        AppendRequest(
+            sender=2,
+            recipient=1,
+            term=1,
+            previous_index=0,
+            previous_term=0,
+            commit=0,
+            entries=entries,
+        )
+    )
     settle(node)
     assert node.configuration == of(1)
-    node.step(AppendRequest(3, 1, 2, 2, 1, 0, (Entry(3, 2, EntryKind.NOOP, b""),)))
+    node.step(
+        AppendRequest(
+            sender=3,
+            recipient=1,
+            term=2,
+            previous_index=2,
+            previous_term=1,
+            commit=0,
+            entries=(Entry(3, 2, EntryKind.NOOP, b""),),
+        )
+    )
     assert node.configuration == of(1, 2)
     assert [ready.configuration for ready in settle(node)] == [of(1, 2)]
-    node.step(AppendRequest(2, 1, 3, 0, 0, 0, (Entry(1, 3, EntryKind.NOOP, b""),)))
+    node.step(
+        AppendRequest(
+            sender=2,
+            recipient=1,
+            term=3,
+            previous_index=0,
+            previous_term=0,
+            commit=0,
+            entries=(Entry(1, 3, EntryKind.NOOP, b""),),
+        )
+    )
     assert node.configuration == of(1, 2, 3), "that of the base"
 
 
@@ -112,7 +155,7 @@ def test_one_change_at_a_time(leader: RawNode, settle: Settle) -> None:
     """§4.1: the next change begins when the previous one has been committed; here, applied."""
     leader.change(AddLearner(4))
     assert refusal(leader, AddLearner(5)) == "the change at entry 2 is not applied yet"
-    leader.step(AppendReply(2, 1, 1, accepted=True, index=2))
+    leader.step(AppendReply(sender=2, recipient=1, term=1, accepted=True, index=2))
     ready = leader.ready()
     assert ready is not None
     assert ready.mark is not None
@@ -155,22 +198,22 @@ def test_a_learner_votes_when_asked(make: Make, settle: Settle) -> None:
     A candidate may know of a promotion that the learner has not been sent yet.
     """
     node = make(4, learners=frozenset({4}))
-    node.step(VoteRequest(9, 4, 1, 1, 1))
+    node.step(VoteRequest(sender=9, recipient=4, term=1, last_index=1, last_term=1))
     assert sent(settle(node)) == [VoteReply(4, 9, 1, granted=True)]
 
 
 def test_a_learner_is_promoted_when_it_has_caught_up(leader: RawNode, settle: Settle) -> None:
-    """§4.2.1: the leader waits until the log of the newcomer is about as far."""
+    """§4.2.1: the leader waits until the learner's log has caught up."""
     leader.propose([b"x"] * 20)
     hold(leader, settle, 2, 3)
     leader.change(AddLearner(4))
     hold(leader, settle, 2, 3)
     assert refusal(leader, Promote(4)) == "member 4 holds the log up to 0, 22 is committed"
     for index in (10, 13):
-        leader.step(AppendReply(4, 1, 1, accepted=True, index=index))
+        leader.step(AppendReply(sender=4, recipient=1, term=1, accepted=True, index=index))
         assert index != 10 or isinstance(leader.change(Promote(4)), ChangeRefused)
     assert isinstance(leader.change(Promote(4)), ChangeRefused)
-    leader.step(AppendReply(4, 1, 1, accepted=True, index=14))
+    leader.step(AppendReply(sender=4, recipient=1, term=1, accepted=True, index=14))
     assert isinstance(leader.change(Promote(4)), Accepted)
     assert leader.configuration == of(1, 2, 3, 4)
 
@@ -197,26 +240,26 @@ def test_a_promoted_learner_counts_at_once(leader: RawNode, settle: Settle) -> N
     ],
 )
 def test_what_makes_no_sense_is_refused(leader: RawNode, change: Change, reason: str) -> None:
-    """Refusals are values, with a sentence for a person."""
+    """A refusal is a value, with a sentence for a person."""
     assert refusal(leader, change) == reason
     assert leader.last_index == 1
 
 
 def test_only_a_leader_that_stays_changes_anything(make: Make, leader: RawNode) -> None:
-    """As with proposals."""
+    """A follower and a leader in a transfer refuse a change, as they refuse a proposal."""
     assert make().change(Remove(3)) == NotLeader(0)
     leader.transfer(2)
     assert leader.change(Remove(3)) == Transferring(2)
 
 
 def test_a_configuration_is_not_proposed(leader: RawNode) -> None:
-    """It would go round the rules."""
+    """A proposed configuration would evade the rules of `change`."""
     with pytest.raises(ValueError, match="changed"):
         leader.propose([b"1,2+"], EntryKind.CONFIGURATION)
 
 
 def test_the_last_voter_stays(make: Make, settle: Settle) -> None:
-    """Nobody could commit anything any more."""
+    """Without a voter nothing could be committed any more."""
     node = make(size=1)
     while node.role is not Role.LEADER:
         node.tick()
@@ -226,7 +269,7 @@ def test_the_last_voter_stays(make: Make, settle: Settle) -> None:
 
 
 def test_a_single_voter_grows_and_shrinks(make: Make, settle: Settle) -> None:
-    """The configuration in force says whose sync commits."""
+    """The voters of the configuration in force are the voters whose syncs commit."""
     node = make(size=1)
     while node.role is not Role.LEADER:
         node.tick()
@@ -259,14 +302,14 @@ def test_the_quorum_is_not_lost(leader: RawNode, settle: Settle) -> None:
 
 
 def test_a_removed_leader_does_not_count_itself(leader: RawNode, settle: Settle) -> None:
-    """§4.2.2: it replicates log entries but does not count itself in majorities."""
+    """§4.2.2: a leader being removed replicates entries and does not count itself in majorities."""
     leader.change(Remove(1))
     hold(leader, settle, 2)
     assert (leader.role, leader.commit_index) == (Role.LEADER, 1)
 
 
 def test_a_removed_leader_steps_down(leader: RawNode, settle: Settle) -> None:
-    """§4.2.2: it steps down once the new configuration is committed, and names a successor."""
+    """§4.2.2: the leader steps down once its removal is committed, and names a successor."""
     leader.change(Remove(1))
     readies = hold(leader, settle, 2, 3)
     assert leader.role is Role.FOLLOWER
@@ -280,7 +323,7 @@ def test_a_removed_leader_steps_down(leader: RawNode, settle: Settle) -> None:
 
 
 def test_a_member_being_removed_campaigns(make: Make, settle: Settle) -> None:
-    """§4.2.2: it might be needed until the entry is committed; it does not count its own vote."""
+    """§4.2.2: the removed voter may be needed until the entry is committed; it has no own vote."""
     node = make(term=1, entries=(entry(1, 1, of(2, 3)),))
     for _ in range(10):
         node.tick()
@@ -308,7 +351,7 @@ def test_a_member_being_removed_campaigns(make: Make, settle: Settle) -> None:
 
 
 def test_a_removed_member_stops_campaigning(make: Make, settle: Settle) -> None:
-    """§4.2.3: when it knows that its removal is committed it disturbs nobody."""
+    """§4.2.3: a member that knows that its removal is committed does not campaign."""
     node = make(term=1, entries=(entry(1, 1, of(2, 3)),))
     node.step(Heartbeat(2, 1, 1, 1, 0))
     settle(node)
@@ -320,7 +363,7 @@ def test_a_removed_member_stops_campaigning(make: Make, settle: Settle) -> None:
 
 
 def test_a_removed_member_is_told(leader: RawNode, settle: Settle) -> None:
-    """It is sent its removal and the commit of it, and nothing from then on."""
+    """A removed member gets its removal and the commit index, and no message after them."""
     leader.change(Remove(3))
     hold(leader, settle, 3)
     assert leader.commit_index == 1, "it does not count"
@@ -337,7 +380,7 @@ def test_a_removed_member_is_told(leader: RawNode, settle: Settle) -> None:
 
 
 def test_a_silent_member_that_leaves_is_given_up(leader: RawNode, settle: Settle) -> None:
-    """Mostly it is removed because it is dead."""
+    """The usual reason to remove a member is that the member is dead."""
     leader.change(Remove(3))
     hold(leader, settle, 2)
     recipients = []
@@ -349,19 +392,21 @@ def test_a_silent_member_that_leaves_is_given_up(leader: RawNode, settle: Settle
 
 
 def test_a_member_that_leaves_needs_no_snapshot(leader: RawNode, settle: Settle) -> None:
-    """It would be streamed for nothing."""
+    """A snapshot would be streamed in vain."""
     leader.propose([b"x"] * 9)
     hold(leader, settle, 2)
     leader.change(Remove(3))
     hold(leader, settle, 2)
     leader.compact(leader.applied_index)
-    leader.step(AppendReply(3, 1, 1, accepted=False, index=1, conflict_index=1))
+    leader.step(
+        AppendReply(sender=3, recipient=1, term=1, accepted=False, index=1, conflict_index=1)
+    )
     leader.step(HeartbeatReply(3, 1, 1, 0))
     assert not any(ready.snapshots for ready in settle(leader))
 
 
 def test_a_read_needs_the_quorum_in_force(leader: RawNode, settle: Settle) -> None:
-    """§6.4 by the configuration in force: what was too few may be enough for fewer."""
+    """§6.4: with fewer voters, fewer heartbeat replies confirm the read."""
     leader.change(Remove(3))
     hold(leader, settle, 2, 3)
     assert leader.read(7)
@@ -373,7 +418,7 @@ def test_a_read_needs_the_quorum_in_force(leader: RawNode, settle: Settle) -> No
 def test_the_quorum_is_checked_by_the_configuration_in_force(
     leader: RawNode, settle: Settle
 ) -> None:
-    """§6.2: a learner that answers does not keep a leader that its voters have left."""
+    """§6.2: the reply of a learner does not count in the check of the quorum."""
     leader.change(AddLearner(4))
     hold(leader, settle, 2, 4)
     for _ in range(20):
@@ -400,12 +445,12 @@ def test_a_snapshot_brings_its_configuration(make: Make, settle: Settle) -> None
     node.step(InstallSnapshot(2, 1, 2, SnapshotMeta(5, 2, of(1, 2))))
     assert [ready.configuration for ready in settle(node)] == [of(1, 2)]
     assert node.configuration_at(5) == of(1, 2)
-    with pytest.raises(InvariantViolation):
+    with pytest.raises(ProtocolViolation):
         node.configuration_at(1)
 
 
 def test_a_cut_log_remembers_who_took_part(leader: RawNode, settle: Settle) -> None:
-    """Compaction drops the entry and keeps what it said."""
+    """Compaction removes the entry and keeps the configuration of the entry."""
     leader.change(AddLearner(4))
     leader.propose([b"x"])
     hold(leader, settle, 2, 3)
@@ -414,9 +459,29 @@ def test_a_cut_log_remembers_who_took_part(leader: RawNode, settle: Settle) -> N
 
 
 def test_a_configuration_stands_in_the_callers_format() -> None:
-    """The payload is what the caller's disk and wire carry."""
+    """The payload has the format of the caller's disk and wire."""
     codec = ConfigurationCodec(lambda one: b"!" + PLAIN.encode(one), lambda b: PLAIN.decode(b[1:]))
-    settings = replace(Settings(1, 10, 20, 1, 8, 1 << 20, 4, lambda _: 0), codec=codec)
+    settings = RaftSettings(
+        id=1,
+        election_timeout_ticks_min=10,
+        election_timeout_ticks_max=20,
+        heartbeat_ticks=1,
+        entries_per_append_max=8,
+        bytes_per_append_max=1 << 20,
+        appends_in_flight_max=4,
+        random=lambda _: 0,
+        codec=codec,
+    )
     log = (Entry(1, 1, EntryKind.CONFIGURATION, b"!1+2"),)
-    node = RawNode(settings, Restored(HardState(1, 0), of(1), 0, 0, log, 0))
+    node = RawNode(
+        settings,
+        Restored(
+            hard_state=HardState(1, 0),
+            configuration=of(1),
+            base_index=0,
+            base_term=0,
+            entries=log,
+            applied_index=0,
+        ),
+    )
     assert node.configuration == of(1, learners=[2])

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 import pytest
-from raft import Accepted, InvariantViolation, NotLeader, RawNode
+from raft import Accepted, NotLeader, ProtocolViolation, RawNode
 from raft.messages import (
     AppendReply,
     AppendRequest,
@@ -63,7 +63,15 @@ def append(
 ) -> Message:
     """Return an append by member 2 to member 1."""
     entries = log_of(*terms, first=previous + 1)
-    return AppendRequest(2, 1, term, previous, previous_term, commit, entries)
+    return AppendRequest(
+        sender=2,
+        recipient=1,
+        term=term,
+        previous_index=previous,
+        previous_term=previous_term,
+        commit=commit,
+        entries=entries,
+    )
 
 
 @pytest.mark.parametrize("role", [Role.FOLLOWER, Role.CANDIDATE, Role.LEADER])
@@ -77,7 +85,7 @@ def test_a_higher_term_makes_anybody_a_follower(
     elif role is Role.LEADER:
         elect(node)
     assert node.role is role
-    node.step(AppendReply(2, 1, 7, accepted=False, index=0))
+    node.step(AppendReply(sender=2, recipient=1, term=7, accepted=False, index=0))
     assert (node.role, node.term) == (Role.FOLLOWER, 7)
 
 
@@ -85,10 +93,10 @@ def test_a_request_of_an_older_term_is_rejected(make: Make, settle: Settle) -> N
     """§5.1: a server that receives a request with a stale term number rejects the request."""
     node = make(term=5)
     node.step(append(0, 0, 3, term=3))
-    node.step(VoteRequest(3, 1, 4, 9, 9))
+    node.step(VoteRequest(sender=3, recipient=1, term=4, last_index=9, last_term=9))
     assert node.last_index == 0
     assert sent(settle(node)) == [
-        AppendReply(1, 2, 5, accepted=False, index=0),
+        AppendReply(sender=1, recipient=2, term=5, accepted=False, index=0),
         VoteReply(1, 3, 5, granted=False),
     ]
 
@@ -128,7 +136,10 @@ def test_a_candidate_enters_a_term_and_votes_for_itself(make: Make, settle: Sett
     node = make(term=3)
     (ready,) = [one for one in stand(node, settle) if one.hard_state is not None]
     assert ready.hard_state == HardState(4, 1)
-    assert ready.after_sync == (VoteRequest(1, 2, 4, 0, 0), VoteRequest(1, 3, 4, 0, 0))
+    assert ready.after_sync == (
+        VoteRequest(sender=1, recipient=2, term=4, last_index=0, last_term=0),
+        VoteRequest(sender=1, recipient=3, term=4, last_index=0, last_term=0),
+    )
 
 
 def test_a_majority_elects(make: Make, settle: Settle) -> None:
@@ -157,9 +168,9 @@ def test_a_candidate_without_a_majority_gives_up(make: Make, settle: Settle) -> 
 def test_a_vote_is_given_once_a_term(make: Make, settle: Settle) -> None:
     """§5.2: each server votes for at most one candidate in a given term, first come."""
     node = make()
-    node.step(VoteRequest(2, 1, 1, 0, 0))
-    node.step(VoteRequest(3, 1, 1, 0, 0))
-    node.step(VoteRequest(2, 1, 1, 0, 0))
+    node.step(VoteRequest(sender=2, recipient=1, term=1, last_index=0, last_term=0))
+    node.step(VoteRequest(sender=3, recipient=1, term=1, last_index=0, last_term=0))
+    node.step(VoteRequest(sender=2, recipient=1, term=1, last_index=0, last_term=0))
     votes = [
         (one.recipient, one.granted) for one in sent(settle(node)) if isinstance(one, VoteReply)
     ]
@@ -169,7 +180,7 @@ def test_a_vote_is_given_once_a_term(make: Make, settle: Settle) -> None:
 def test_a_vote_is_synced_before_it_is_told(make: Make) -> None:
     """Figure 2: persistent state is updated on stable storage before responding to RPCs."""
     node = make()
-    node.step(VoteRequest(2, 1, 1, 0, 0))
+    node.step(VoteRequest(sender=2, recipient=1, term=1, last_index=0, last_term=0))
     ready = node.ready()
     assert ready is not None
     assert ready.hard_state == HardState(1, 2)
@@ -180,7 +191,7 @@ def test_a_vote_is_synced_before_it_is_told(make: Make) -> None:
 def test_a_vote_outlives_a_restart(make: Make, settle: Settle) -> None:
     """Figure 2: votedFor is persistent."""
     node = make(term=1, vote=2)
-    node.step(VoteRequest(3, 1, 1, 0, 0))
+    node.step(VoteRequest(sender=3, recipient=1, term=1, last_index=0, last_term=0))
     assert sent(settle(node)) == [VoteReply(1, 3, 1, granted=False)]
 
 
@@ -200,7 +211,7 @@ def test_timeouts_are_drawn_from_a_range(make: Make) -> None:
     for bound in range(11):
         object.__setattr__(settings, "random", lambda _, bound=bound: bound)
         node._state.draw_timeout()
-        drawn.append(node._state.timeout_ticks)
+        drawn.append(node._state.election.timeout_ticks)
     assert drawn == list(range(10, 21))
 
 
@@ -217,7 +228,9 @@ def test_a_voter_denies_a_log_less_up_to_date(
 ) -> None:
     """§5.4.1: the voter denies its vote if its own log is more up-to-date."""
     node = make(term=2, entries=log_of(1, 2))
-    node.step(VoteRequest(2, 1, 5, last_index, last_term))
+    node.step(
+        VoteRequest(sender=2, recipient=1, term=5, last_index=last_index, last_term=last_term)
+    )
     assert sent(settle(node)) == [VoteReply(1, 2, 5, granted=granted)]
 
 
@@ -233,7 +246,18 @@ def test_a_leader_appends_and_replicates_in_parallel(leader: RawNode, settle: Se
     assert leader.propose([b"x"]) == Accepted(2, 1)
     entry = Entry(2, 1, EntryKind.COMMAND, b"x")
     appends = [one for one in sent(settle(leader)) if isinstance(one, AppendRequest)]
-    assert appends == [AppendRequest(1, peer, 1, 1, 1, 1, (entry,)) for peer in (2, 3)]
+    assert appends == [
+        AppendRequest(
+            sender=1,
+            recipient=peer,
+            term=1,
+            previous_index=1,
+            previous_term=1,
+            commit=1,
+            entries=(entry,),
+        )
+        for peer in (2, 3)
+    ]
 
 
 def test_an_entry_is_committed_by_a_majority(leader: RawNode, settle: Settle) -> None:
@@ -241,17 +265,17 @@ def test_an_entry_is_committed_by_a_majority(leader: RawNode, settle: Settle) ->
     leader.propose([b"x"])
     settle(leader)
     assert leader.commit_index == 1
-    leader.step(AppendReply(3, 1, 1, accepted=True, index=2))
+    leader.step(AppendReply(sender=3, recipient=1, term=1, accepted=True, index=2))
     assert applied(settle(leader)) == [2]
 
 
 def test_a_leader_counts_itself_when_it_is_synced(leader: RawNode) -> None:
-    """Dissertation §10.2.1: it may write in parallel, and counts itself when that is done."""
+    """Dissertation §10.2.1: the leader writes in parallel, and counts its synced copy."""
     leader.propose([b"x"])
     ready = leader.ready()
     assert ready is not None
     assert ready.mark is not None
-    leader.step(AppendReply(3, 1, 1, accepted=True, index=2))
+    leader.step(AppendReply(sender=3, recipient=1, term=1, accepted=True, index=2))
     assert leader.commit_index == 1
     leader.persisted(ready.mark)
     assert leader.commit_index == 2
@@ -283,7 +307,9 @@ def test_a_follower_refuses_what_does_not_follow_on(make: Make, settle: Settle) 
     node = make(term=1, entries=log_of(1))
     node.step(append(2, 1, 2))
     assert node.last_index == 1
-    reply = AppendReply(1, 2, 2, accepted=False, index=2, conflict_index=2, conflict_term=0)
+    reply = AppendReply(
+        sender=1, recipient=2, term=2, accepted=False, index=2, conflict_index=2, conflict_term=0
+    )
     assert sent(settle(node)) == [reply]
 
 
@@ -306,8 +332,8 @@ def test_a_leader_forces_its_log_upon_followers(
     lead = elect(make(term=7, entries=log_of(1, 1, 1, 4, 4, 5, 5, 6, 6, 6)))
     other = make(3, term=7, entries=log_of(*terms))
     waiting: list[Message] = [Heartbeat(1, 3, 8, 0, 0)]
-    lead._state.progress[3].match = 0
-    lead._state.progress[3].probe(11)
+    lead._state.leading.progress[3].match = 0
+    lead._state.leading.progress[3].probe(11)
     for _ in range(20):
         for message in waiting:
             (other if message.recipient == 3 else lead).step(message)
@@ -343,13 +369,13 @@ def test_committed_entries_are_not_replaced(make: Make, settle: Settle) -> None:
 def test_a_commit_beyond_the_log_ends_the_process(make: Make) -> None:
     """Figure 3: a leader knows what a follower holds; one that is wrong is no leader."""
     node = make()
-    with pytest.raises(InvariantViolation):
+    with pytest.raises(ProtocolViolation):
         node.step(Heartbeat(2, 1, 1, 9, 0))
 
 
 def test_a_leader_never_cuts_its_own_log(leader: RawNode) -> None:
     """Figure 3: leader append-only; an append of its own term has no honest sender."""
-    with pytest.raises(InvariantViolation):
+    with pytest.raises(ProtocolViolation):
         leader.step(append(0, 0, 1, term=1))
 
 
@@ -357,7 +383,9 @@ def test_refusals_skip_a_term(make: Make, settle: Settle) -> None:
     """§5.3: the follower includes the conflicting term and the first index it stores for it."""
     node = make(term=3, entries=log_of(1, 3, 3, 3))
     node.step(append(4, 2, term=4))
-    reply = AppendReply(1, 2, 4, accepted=False, index=4, conflict_index=2, conflict_term=3)
+    reply = AppendReply(
+        sender=1, recipient=2, term=4, accepted=False, index=4, conflict_index=2, conflict_term=3
+    )
     assert sent(settle(node)) == [reply]
 
 
@@ -367,9 +395,9 @@ def test_an_older_terms_entry_is_not_counted(make: Make, settle: Settle) -> None
     stand(node, settle)
     node.step(VoteReply(2, 1, 3, granted=True))
     settle(node)
-    node.step(AppendReply(2, 1, 3, accepted=True, index=2))
+    node.step(AppendReply(sender=2, recipient=1, term=3, accepted=True, index=2))
     assert node.commit_index == 0
-    node.step(AppendReply(2, 1, 3, accepted=True, index=3))
+    node.step(AppendReply(sender=2, recipient=1, term=3, accepted=True, index=3))
     assert node.commit_index == 3
 
 
@@ -389,7 +417,16 @@ def test_lost_appends_are_sent_again(leader: RawNode, settle: Settle) -> None:
     leader.step(HeartbeatReply(3, 1, 1, 0))
     (nudge,) = sent(settle(leader))
     assert isinstance(nudge, AppendRequest)
-    leader.step(AppendReply(3, 1, 1, accepted=False, index=nudge.previous_index, conflict_index=2))
+    leader.step(
+        AppendReply(
+            sender=3,
+            recipient=1,
+            term=1,
+            accepted=False,
+            index=nudge.previous_index,
+            conflict_index=2,
+        )
+    )
     (again,) = sent(settle(leader))
     assert isinstance(again, AppendRequest)
     assert [entry.index for entry in again.entries] == [2]
@@ -403,7 +440,7 @@ def test_a_snapshot_replaces_a_log_that_is_behind(make: Make, settle: Settle) ->
     (ready,) = settle(node)
     assert ready.install == meta
     assert (node.first_index, node.last_index, node.commit_index) == (6, 5, 5)
-    assert ready.after_sync == (AppendReply(1, 2, 2, accepted=True, index=5),)
+    assert ready.after_sync == (AppendReply(sender=1, recipient=2, term=2, accepted=True, index=5),)
 
 
 def test_a_snapshot_of_a_prefix_keeps_what_follows(make: Make, settle: Settle) -> None:
@@ -420,7 +457,7 @@ def test_votes_are_refused_while_a_leader_is_heard(make: Make, settle: Settle) -
     node = make()
     node.step(Heartbeat(3, 1, 1, 0, 0))
     settle(node)
-    node.step(VoteRequest(2, 1, 9, 9, 9))
+    node.step(VoteRequest(sender=2, recipient=1, term=9, last_index=9, last_term=9))
     node.step(PreVoteRequest(2, 1, 9, 9, 9))
     assert node.term == 1
     assert sent(settle(node)) == [PreVoteReply(1, 2, 1, granted=False)]

@@ -1,4 +1,4 @@
-"""Five hundred seeded clusters, each through chaos and back to work."""
+"""Five hundred seeded clusters: faults, then recovery."""
 
 import pytest
 from rafttest import run
@@ -26,7 +26,7 @@ def test_seeds_hold(first: int) -> None:
 
 
 def test_a_seed_gives_the_same_run_twice() -> None:
-    """Everything that happens is drawn from the seed."""
+    """A seed decides every event of its run."""
     first, second = run(7), run(7)
     assert first.round == second.round
     assert first.properties.entries == second.properties.entries
@@ -34,6 +34,6 @@ def test_a_seed_gives_the_same_run_twice() -> None:
 
 
 def test_the_program_counts_seeds(capsys: pytest.CaptureFixture[str]) -> None:
-    """It says how far it is."""
+    """The program prints the number of seeds that it ran."""
     assert main(["--seeds", "1", "--first", "7", "--jobs", "1"]) == 0
     assert "1 of 1 seeds" in capsys.readouterr().out

@@ -37,16 +37,18 @@ def test_the_successors_log_is_completed_first(leader: RawNode, settle: Settle) 
     """§3.10: the prior leader fully updates the target server's log to match its own."""
     leader.propose([b"x"])
     settle(leader)
-    leader.step(AppendReply(2, 1, 1, accepted=False, index=1, conflict_index=1))
+    leader.step(
+        AppendReply(sender=2, recipient=1, term=1, accepted=False, index=1, conflict_index=1)
+    )
     settle(leader)
     leader.transfer(2)
     assert not [one for one in sent(settle(leader)) if isinstance(one, TimeoutNow)]
-    leader.step(AppendReply(2, 1, 1, accepted=True, index=2))
+    leader.step(AppendReply(sender=2, recipient=1, term=1, accepted=True, index=2))
     assert sent(settle(leader)) == [TimeoutNow(1, 2, 1)]
 
 
 def test_a_lost_request_is_sent_again(leader: RawNode, settle: Settle) -> None:
-    """Whatever the successor says next shows that it has not campaigned."""
+    """Every later reply of the successor shows that the successor has not campaigned."""
     leader.transfer(2)
     assert sent(settle(leader)) == [TimeoutNow(1, 2, 1)]
     leader.step(HeartbeatReply(3, 1, 1, 0))
@@ -56,38 +58,42 @@ def test_a_lost_request_is_sent_again(leader: RawNode, settle: Settle) -> None:
 
 
 def test_the_successor_campaigns_at_once(make: Make, settle: Settle) -> None:
-    """§3.10: the same effect as the target's election timer firing; nobody is asked before."""
+    """§3.10: TimeoutNow acts like the target's election timeout; there is no pre-vote."""
     node = make()
     node.step(Heartbeat(2, 1, 1, 0, 0))
     settle(node)
     node.step(TimeoutNow(2, 1, 1))
     assert (node.role, node.term) == (Role.CANDIDATE, 2)
     assert sent(settle(node)) == [
-        VoteRequest(1, 2, 2, 0, 0, is_transfer=True),
-        VoteRequest(1, 3, 2, 0, 0, is_transfer=True),
+        VoteRequest(sender=1, recipient=2, term=2, last_index=0, last_term=0, is_transfer=True),
+        VoteRequest(sender=1, recipient=3, term=2, last_index=0, last_term=0, is_transfer=True),
     ]
 
 
 def test_voters_do_not_protect_a_leader_that_hands_over(make: Make, settle: Settle) -> None:
-    """§4.2.3: a request of a transfer is answered although a leader is heard."""
+    """§4.2.3: a voter grants a request of a transfer although the voter hears a leader."""
     node = make()
     node.step(Heartbeat(3, 1, 1, 0, 0))
     settle(node)
-    node.step(VoteRequest(2, 1, 2, 9, 9, is_transfer=True))
+    node.step(
+        VoteRequest(sender=2, recipient=1, term=2, last_index=9, last_term=9, is_transfer=True)
+    )
     assert sent(settle(node)) == [VoteReply(1, 2, 2, granted=True)]
 
 
 def test_an_outdated_request_to_campaign_is_ignored(make: Make, settle: Settle) -> None:
-    """§5.1: it is of a term that is over."""
+    """§5.1: a TimeoutNow of an earlier term is stale."""
     node = make(term=3)
     node.step(TimeoutNow(2, 1, 2))
     assert (node.role, node.term) == (Role.FOLLOWER, 3)
-    assert sent(settle(node)) == [AppendReply(1, 2, 3, accepted=False, index=0)]
+    assert sent(settle(node)) == [
+        AppendReply(sender=1, recipient=2, term=3, accepted=False, index=0)
+    ]
 
 
 @pytest.mark.parametrize("reason", ["learner", "gate"])
 def test_who_may_not_campaign_is_not_made_to(reason: str, make: Make) -> None:
-    """A learner, or a member whose caller holds elections back."""
+    """A learner does not campaign, and a member whose caller forbids campaigns does not."""
     node = make(4, learners=frozenset({4})) if reason == "learner" else make()
     node.campaign_allowed = reason == "learner"
     node.step(TimeoutNow(2, node.id, 1))
@@ -110,10 +116,10 @@ def test_a_transfer_has_a_deadline(leader: RawNode) -> None:
 def test_a_transfer_ends_with_the_lead(
     leader: RawNode, settle: Settle, *, is_deposed: bool
 ) -> None:
-    """What got stuck in hashicorp/raft: the next lead of this member must take proposals."""
+    """The member accepts proposals when it leads again (a bug of hashicorp/raft)."""
     leader.transfer(2)
     if is_deposed:
-        leader.step(AppendReply(3, 1, 7, accepted=False, index=0))
+        leader.step(AppendReply(sender=3, recipient=1, term=7, accepted=False, index=0))
     else:
         leader.step_down()
     assert not leader.transferring
@@ -127,17 +133,17 @@ def test_a_transfer_ends_with_the_lead(
 
 
 def test_the_most_caught_up_voter_is_chosen(make: Make, settle: Settle, elect: Elect) -> None:
-    """§3.10: a suitable target; a learner is none, however much it holds."""
+    """§3.10: the leader chooses a voter; a learner is no target, however much the learner holds."""
     node = elect(make(learners=frozenset({4})))
     node.propose([b"x"])
     settle(node)
     for peer in (3, 4):
-        node.step(AppendReply(peer, 1, 1, accepted=True, index=2))
+        node.step(AppendReply(sender=peer, recipient=1, term=1, accepted=True, index=2))
     assert node.transfer() == TransferBegun(3)
 
 
 def test_a_silent_voter_is_no_successor(leader: RawNode, settle: Settle) -> None:
-    """Nor right after a check of the quorum is one silent that has just answered."""
+    """A voter that answered just before a check of the quorum is present after the check."""
     for number in range(30):
         leader.step(HeartbeatReply(2, 1, 1, 0))
         leader.tick()
@@ -148,7 +154,7 @@ def test_a_silent_voter_is_no_successor(leader: RawNode, settle: Settle) -> None
 
 
 def test_nothing_begins_without_a_lead_or_a_successor(make: Make, leader: RawNode) -> None:
-    """Refusals are values, with a sentence for a person."""
+    """A refusal is a value, with a sentence for a person."""
     assert make().transfer(2) == TransferRefused("this member does not lead")
     assert leader.transfer(1) == TransferRefused("member 1 is not another voter")
     leader.transfer(3)

@@ -1,12 +1,12 @@
-"""The arithmetic of majorities, the log's bullets and a follower's progress, each by itself."""
+"""The arithmetic of majorities, the invariants of the log, and a follower's progress."""
 
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from raft import InvariantViolation, quorum
-from raft.log import Log
+from raft import ProtocolViolation, quorum
+from raft.log import RaftLog
 from raft.messages import Entry, EntryKind
 from raft.progress import Progress, ProgressState
 
@@ -15,7 +15,7 @@ TERMS = st.lists(st.integers(1, 4), max_size=12).map(sorted)
 
 
 def entries_of(terms: list[int], first: int = 1) -> list[Entry]:
-    """Return entries of these terms."""
+    """Return one entry for each term."""
     return [
         Entry(index, term, EntryKind.COMMAND, b"%d" % index)
         for index, term in enumerate(terms, first)
@@ -24,7 +24,7 @@ def entries_of(terms: list[int], first: int = 1) -> list[Entry]:
 
 @given(VOTERS, st.data())
 def test_two_majorities_share_a_voter(voters: frozenset[int], data: st.DataObject) -> None:
-    """Everything rests on it (Raft §5.2)."""
+    """Two leaders of one term would need two majorities without a common voter (Raft §5.2)."""
     some = data.draw(st.frozensets(st.sampled_from(sorted(voters))))
     if quorum.reached(voters, some):
         assert not quorum.reached(voters, voters - some)
@@ -55,7 +55,7 @@ def test_a_log_has_no_gap_and_no_falling_term(
     terms: list[int], base: int, data: st.DataObject
 ) -> None:
     """Whatever is appended, truncated and compacted."""
-    log = Log(base, 0, entries_of(terms, base + 1))
+    log = RaftLog(base, 0, entries_of(terms, base + 1))
     cut = data.draw(st.integers(base, log.last_index))
     log.compact(cut)
     if log.last_index > cut:
@@ -69,45 +69,45 @@ def test_a_log_has_no_gap_and_no_falling_term(
 
 
 def test_a_gap_or_a_falling_term_is_refused() -> None:
-    """Either would fork the replicas."""
-    log = Log(0, 0, entries_of([1, 2]))
-    with pytest.raises(InvariantViolation):
+    """A gap or a falling term would make the replicas differ."""
+    log = RaftLog(0, 0, entries_of([1, 2]))
+    with pytest.raises(ProtocolViolation):
         log.append(entries_of([2], first=4))
-    with pytest.raises(InvariantViolation):
+    with pytest.raises(ProtocolViolation):
         log.append(entries_of([1], first=3))
 
 
 def test_nothing_below_the_base_is_replaced_or_read() -> None:
-    """It is committed, applied and gone."""
-    log = Log(3, 1, entries_of([1, 1], first=4))
-    with pytest.raises(InvariantViolation):
+    """The entries up to the base are committed, applied and cut off."""
+    log = RaftLog(3, 1, entries_of([1, 1], first=4))
+    with pytest.raises(ProtocolViolation):
         log.truncate(3)
-    with pytest.raises(InvariantViolation):
+    with pytest.raises(ProtocolViolation):
         log.slice(3, 4)
-    with pytest.raises(InvariantViolation):
+    with pytest.raises(ProtocolViolation):
         log.compact(9)
     assert (log.term_at(3), log.term_at(2), log.term_at(6)) == (1, None, None)
 
 
 def test_a_log_is_not_cut_where_it_is_not_synced() -> None:
-    """What the disk lacks could not be sent again."""
-    log = Log(0, 0, entries_of([1]))
+    """An entry that is neither in the log nor on the disk could not be sent again."""
+    log = RaftLog(0, 0, entries_of([1]))
     log.append(entries_of([1], first=2))
-    with pytest.raises(InvariantViolation):
+    with pytest.raises(ProtocolViolation):
         log.compact(2)
 
 
 def test_truncation_takes_back_what_was_handed_out() -> None:
-    """The replacement is handed out and synced anew."""
-    log = Log(0, 0, entries_of([1, 1, 1]))
+    """The entry that replaces a truncated entry is handed out and synced too."""
+    log = RaftLog(0, 0, entries_of([1, 1, 1]))
     log.truncate(2)
     assert (log.handed_index, log.synced_index) == (1, 1)
 
 
 @given(TERMS, st.integers(1, 4), st.integers(0, 12))
 def test_hints_are_what_a_search_would_find(terms: list[int], term: int, index: int) -> None:
-    """The fast walk back agrees with the definition."""
-    log = Log(0, 0, entries_of(terms))
+    """The walk back finds the index that the definition names."""
+    log = RaftLog(0, 0, entries_of(terms))
     limit = min(index, len(terms))
     expected = max((one for one in range(1, limit + 1) if terms[one - 1] <= term), default=0)
     assert log.last_up_to_term(term, index) == expected
@@ -117,8 +117,8 @@ def test_hints_are_what_a_search_would_find(terms: list[int], term: int, index: 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=8), st.integers(0, 20))
 def test_a_page_is_bounded_but_never_empty(sizes: list[int], bytes_max: int) -> None:
-    """One entry that is too large travels alone."""
-    log = Log(0, 0, [Entry(i, 1, EntryKind.COMMAND, b"x" * n) for i, n in enumerate(sizes, 1)])
+    """An entry that is too large is a page of its own."""
+    log = RaftLog(0, 0, [Entry(i, 1, EntryKind.COMMAND, b"x" * n) for i, n in enumerate(sizes, 1)])
     page, size = log.page(1, 5, bytes_max)
     assert 1 <= len(page) <= 5
     assert size == sum(sizes[: len(page)])
@@ -127,7 +127,7 @@ def test_a_page_is_bounded_but_never_empty(sizes: list[int], bytes_max: int) -> 
 
 
 def test_a_probe_waits_for_its_reply() -> None:
-    """One append is under way at most; a late reply does not set off another."""
+    """At most one append is under way. A late reply does not cause another probe."""
     progress = Progress(5, in_flight_max=2)
     progress.sent(6, 2)
     assert not progress.may_send
@@ -138,7 +138,7 @@ def test_a_probe_waits_for_its_reply() -> None:
 
 
 def test_replication_stops_at_its_window() -> None:
-    """No more appends are under way than are allowed; a reply frees all that it covers."""
+    """The number of appends under way is bounded. A reply frees all appends that it covers."""
     progress = Progress(1, in_flight_max=2)
     progress.replicate()
     progress.sent(1, 1)
@@ -151,7 +151,7 @@ def test_replication_stops_at_its_window() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from(["sent", "accepted", "probe"]), st.integers(0, 9))))
 def test_match_stays_below_next(steps: list[tuple[str, int]]) -> None:
-    """Whatever replies arrive, in whatever order."""
+    """`match` < `next` holds for all replies, in every order."""
     progress = Progress(1, in_flight_max=3)
     for name, index in steps:
         match name:
@@ -170,7 +170,7 @@ def test_match_stays_below_next(steps: list[tuple[str, int]]) -> None:
 
 
 def test_a_snapshot_holds_everything_back() -> None:
-    """The log has nothing that would help."""
+    """No append is sent, because the log does not hold the entries that the follower lacks."""
     progress = Progress(1, in_flight_max=3)
     progress.wait_for_snapshot()
     assert progress.state is ProgressState.SNAPSHOT

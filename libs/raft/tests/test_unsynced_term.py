@@ -1,4 +1,4 @@
-"""A term that a crash can undo has no leader, not even where one vote is enough."""
+"""A candidate whose vote is not synced does not lead, even if one vote is a majority."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from raft.ready import Leadership, Role
 
 
 def test_a_single_voter_leads_when_its_vote_is_synced(make: Callable[..., RawNode]) -> None:
-    """Else its learner could get two different entries of one term and index."""
+    """After a crash a learner could otherwise get two different entries of one term and index."""
     node = make(size=1, learners=frozenset({2}))
     while node.role is Role.FOLLOWER:
         node.tick()

@@ -39,18 +39,24 @@ MESSAGES: tuple[Message, ...] = (
     PreVoteRequest(1, 2, 3, last_index=9, last_term=2),
     PreVoteReply(1, 2, 3, granted=False),
     PreVoteReply(1, 2, 3, granted=True),
-    VoteRequest(1, 2, 3, last_index=0, last_term=0),
-    VoteRequest(1, 2, 3, last_index=9, last_term=2, is_transfer=True),
+    VoteRequest(sender=1, recipient=2, term=3, last_index=0, last_term=0),
+    VoteRequest(sender=1, recipient=2, term=3, last_index=9, last_term=2, is_transfer=True),
     TimeoutNow(1, 2, 3),
     ReadRequest(1, 2, 3, context=1 << 62),
     ReadReply(1, 2, 3, context=7, index=0),
     ReadReply(1, 2, 3, context=7, index=8),
     VoteReply(1, 2, 3, granted=False),
     VoteReply(1, 2, 3, granted=True),
-    AppendRequest(1, 2, 3, previous_index=0, previous_term=0, commit=0, entries=()),
-    AppendRequest(1, 2, 3, previous_index=7, previous_term=2, commit=6, entries=ENTRIES),
-    AppendReply(1, 2, 3, accepted=True, index=9),
-    AppendReply(1, 2, 3, accepted=False, index=9, conflict_index=4, conflict_term=2),
+    AppendRequest(
+        sender=1, recipient=2, term=3, previous_index=0, previous_term=0, commit=0, entries=()
+    ),
+    AppendRequest(
+        sender=1, recipient=2, term=3, previous_index=7, previous_term=2, commit=6, entries=ENTRIES
+    ),
+    AppendReply(sender=1, recipient=2, term=3, accepted=True, index=9),
+    AppendReply(
+        sender=1, recipient=2, term=3, accepted=False, index=9, conflict_index=4, conflict_term=2
+    ),
     Heartbeat(1, 2, 3, commit=0, context=0),
     Heartbeat(1, 2, 3, commit=5, context=77),
     HeartbeatReply(1, 2, 3, context=0),

@@ -88,7 +88,7 @@ def append(first: int, last: int, term: int = 1, messages: tuple[Message, ...] =
 
 def reply(index: int) -> AppendReply:
     """Return a message that waits for a sync."""
-    return AppendReply(1, 2, 1, accepted=True, index=index)
+    return AppendReply(sender=1, recipient=2, term=1, accepted=True, index=index)
 
 
 def test_what_comes_during_a_job_is_the_next_one(world: World) -> None:

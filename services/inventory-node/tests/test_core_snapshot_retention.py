@@ -83,7 +83,9 @@ def test_a_round_that_takes_long_is_followed_by_another(scene: Scene) -> None:
     scene.write(20)
     scene.cluster.pass_time(retention.ROUND_TICKS, 1)
     assert scene.leader.node._raft.followers[LATE].match_index < first
-    scene.leader.node._raft.step(AppendReply(LATE, 1, 1, accepted=True, index=first))
+    scene.leader.node._raft.step(
+        AppendReply(sender=LATE, recipient=1, term=1, accepted=True, index=first)
+    )
     scene.cluster.pass_time(retention.ROUND_TICKS, 1)
     assert scene.is_kept
 

@@ -6,7 +6,7 @@ import pytest
 from inventory.raft.v1 import raw_pb2
 from inventory.v1 import inventory_pb2
 from inventory_node.machine import MutationOutcome
-from raft import RawNode, Restored, Settings
+from raft import RaftSettings, RawNode, Restored
 from raft.messages import (
     AppendReply,
     Configuration,
@@ -207,7 +207,7 @@ def checks(*applied: int) -> Checks:
 
 def leader(member: int, term: int, *entries: Entry) -> RawNode:
     """Return a member that leads a term, by its own word, with these entries and one more."""
-    settings = Settings(
+    settings = RaftSettings(
         id=member,
         election_timeout_ticks_min=2,
         election_timeout_ticks_max=3,
@@ -218,7 +218,17 @@ def leader(member: int, term: int, *entries: Entry) -> RawNode:
         random=lambda _: 0,
     )
     alone = Configuration(frozenset({member}))
-    node = RawNode(settings, Restored(HardState(term - 1, 0), alone, 0, 0, entries, 0))
+    node = RawNode(
+        settings,
+        Restored(
+            hard_state=HardState(term - 1, 0),
+            configuration=alone,
+            base_index=0,
+            base_term=0,
+            entries=entries,
+            applied_index=0,
+        ),
+    )
     for _ in range(3):
         node.tick()
         while (ready := node.ready()) is not None:
@@ -298,9 +308,9 @@ def test_promises_that_no_disk_keeps_are_found() -> None:
     with pytest.raises(SafetyViolation, match="the vote of 1 for 2"):
         found.left(VoteReply(1, 2, 1, granted=True))
     with pytest.raises(SafetyViolation, match="durable promises: AppendReply"):
-        found.left(AppendReply(1, 2, 1, accepted=True, index=1))
+        found.left(AppendReply(sender=1, recipient=2, term=1, accepted=True, index=1))
     found.durable[1].take(Written(HardState(1, 2), None, (NOOP,)))
-    found.left(AppendReply(1, 2, 1, accepted=True, index=1))
+    found.left(AppendReply(sender=1, recipient=2, term=1, accepted=True, index=1))
     found.left(VoteReply(1, 2, 1, granted=True))
     with pytest.raises(SafetyViolation, match="voted twice"):
         found.left(VoteReply(1, 3, 1, granted=True))

@@ -1,15 +1,15 @@
-"""Who takes part, by the entries that say so."""
+"""The configurations of a log, by the entries that hold a configuration."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from raft.errors import InvariantViolation
+from raft.errors import ProtocolViolation
 from raft.messages import Configuration, Entry
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigurationCodec:
-    """How a configuration stands in the payload of its entry: the caller's format, on its disk."""
+    """The caller's format for a configuration in the payload of an entry."""
 
     encode: Callable[[Configuration], bytes]
     decode: Callable[[bytes], Configuration]
@@ -28,53 +28,54 @@ def _decode_plainly(payload: bytes) -> Configuration:
     return Configuration(voters, learners)
 
 
-PLAIN = ConfigurationCodec(_encode_plainly, _decode_plainly)  # `1,2,3+4`: voters, learners
+PLAIN = ConfigurationCodec(_encode_plainly, _decode_plainly)  # `1,2+3`: voters 1, 2, learner 3
 NOBODY = Configuration(frozenset())
 
 
 class Configurations:
-    """The configurations of a log and its base.
+    """The configurations of a log and of the base of the log.
 
-    - Ascending by the index of their entry; the first is the one that holds at the base.
-    - The last is in force, committed or not (dissertation §4.1); one that is cut off the log's end
-      gives way to the one before it.
+    - The configurations ascend by the index of their entry. The first configuration is in force at
+      the base.
+    - The last configuration is in force, committed or not (dissertation §4.1). If its entry is
+      truncated, the configuration before is in force again.
     """
 
     __slots__ = ("_all", "_codec", "current", "index")
 
     def __init__(self, index: int, configuration: Configuration, codec: ConfigurationCodec) -> None:
-        """Begin at the base of a log."""
+        """Begin with the configuration at the base of a log."""
         self._codec = codec
         self.replace(index, configuration)
 
     @property
     def previous(self) -> Configuration:
-        """Return the configuration before the current one, or this where none is held."""
+        """Return the configuration before the current one, or the only one that is held."""
         return self._all[-2:][0][1]
 
     def at(self, index: int) -> Configuration:
-        """Return the configuration that holds at an index, the base or above."""
+        """Return the configuration at an index; raise ProtocolViolation below the base."""
         for first, configuration in reversed(self._all):
             if first <= index:
                 return configuration
-        raise InvariantViolation(f"who took part at {index} is forgotten: the log is cut above it")
+        raise ProtocolViolation(f"who took part at {index} is forgotten: the log is cut above it")
 
     def add(self, entry: Entry) -> None:
-        """Let the configuration of an entry be in force, which stands behind all others."""
+        """Put the configuration of an entry in force; the entry is behind all other entries."""
         self._set([*self._all, (entry.index, self._codec.decode(entry.payload))])
 
     def truncate(self, index: int) -> None:
-        """Forget the entry at `index` and everything behind it."""
+        """Forget the configurations at `index` and behind `index`."""
         if self.index >= index:
-            self._set([one for one in self._all if one[0] < index])
+            self._set([pair for pair in self._all if pair[0] < index])
 
     def compact(self, index: int) -> None:
-        """Let `index` be the base."""
-        kept = [one for one in self._all if one[0] > index]
+        """Make `index` the base."""
+        kept = [pair for pair in self._all if pair[0] > index]
         self._set([(index, self.at(index)), *kept])
 
     def replace(self, index: int, configuration: Configuration) -> None:
-        """Let a snapshot take the place of everything."""
+        """Replace all configurations by the configuration of a snapshot (Raft §7)."""
         self._set([(index, configuration)])
 
     def _set(self, configurations: list[tuple[int, Configuration]]) -> None:

@@ -1,5 +1,12 @@
-"""What cannot be gone on from."""
+"""The exceptions of this package.
+
+    Exception
+    +-- ProtocolViolation
+
+A refusal is no exception: a refused proposal, change or transfer is a returned value. A ValueError
+says that the caller passed an argument that is never valid.
+"""
 
 
-class InvariantViolation(Exception):  # noqa: N818 - it names the fact, and nobody handles it
-    """Something that the protocol rules out has happened: going on would fork the replicas."""
+class ProtocolViolation(Exception):  # noqa: N818 - the name states the fact
+    """The protocol rules out what happened, so the process must end before the replicas differ."""

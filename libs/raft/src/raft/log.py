@@ -1,21 +1,22 @@
-"""The log of one member: what is held, handed out to be written, and synced."""
+"""The log of one member: the entries held, the entries handed out, and the entries synced."""
 
 from collections.abc import Sequence
 
 from raft.configurations import NOBODY, PLAIN, ConfigurationCodec, Configurations
-from raft.errors import InvariantViolation
+from raft.errors import ProtocolViolation
 from raft.messages import Configuration, Entry, EntryKind
 
 
-class Log:
-    """Entries after a base; the base is the last one that was cut off, or 0 before the first.
+class RaftLog:
+    """The entries after a base. The base is the last entry that was cut off, or index 0.
 
-    - Indexes have no gap: the entry at position i of the list is `base_index + 1 + i`, so that
-      `last_index` is the base's and the length of the list.
-    - Terms never fall from one entry to the next.
+    - Indexes have no gap: position i of the list holds the entry `base_index + 1 + i`. `last_index`
+      is `base_index` plus the length of the list.
+    - The term of an entry is at least the term of the entry before (Raft §5.3).
     - `synced_index` <= `handed_index` <= `last_index`.
-    - Nothing at or below `base_index` is ever appended, replaced or returned.
-    - `configurations` are those of the base and of the entries that are held.
+    - No entry at or below `base_index` is appended, replaced or returned.
+    - `configurations` holds the configuration of the base, and the configurations of the held
+      entries.
     """
 
     __slots__ = (
@@ -36,7 +37,10 @@ class Log:
         configuration: Configuration = NOBODY,
         codec: ConfigurationCodec = PLAIN,
     ) -> None:
-        """Take what recovery found: all of it is synced. `configuration` is that of the base."""
+        """Hold the entries that recovery found; all of the entries are synced.
+
+        `configuration` is the configuration at the base.
+        """
         self.configurations = Configurations(base_index, configuration, codec)
         self.base_index = base_index
         self.base_term = base_term
@@ -47,16 +51,16 @@ class Log:
 
     @property
     def first_index(self) -> int:
-        """Return the first index that is held, or the next one when none is."""
+        """Return the first held index, or the index of the next entry if the log is empty."""
         return self.base_index + 1
 
     @property
     def last_term(self) -> int:
-        """Return the term of the last entry, or of the base."""
+        """Return the term of the last entry, or of the base if the log is empty."""
         return self._entries[-1].term if self._entries else self.base_term
 
     def term_at(self, index: int) -> int | None:
-        """Return the term at an index, the base included; None where nothing is held."""
+        """Return the term at an index or at the base; None if the log does not hold the index."""
         position = index - self.base_index - 1
         if position == -1:
             return self.base_term
@@ -65,11 +69,11 @@ class Log:
         return None
 
     def append(self, entries: Sequence[Entry]) -> None:
-        """Add entries behind the last; raise InvariantViolation on a gap or a falling term."""
+        """Add entries behind the last; raise ProtocolViolation on a gap or a falling term."""
         index, term = self.last_index, self.last_term
         for entry in entries:
             if entry.index != index + 1 or entry.term < term:
-                raise InvariantViolation(
+                raise ProtocolViolation(
                     f"entry {entry.index} of term {entry.term} cannot follow {index} of {term}"
                 )
             index, term = entry.index, entry.term
@@ -79,9 +83,9 @@ class Log:
         self.last_index = index
 
     def truncate(self, index: int) -> None:
-        """Drop the entry at `index` and everything behind it."""
+        """Remove the entry at `index` and all entries behind `index` (Raft §5.3)."""
         if index <= self.base_index:
-            raise InvariantViolation(f"entry {index} is cut off and cannot be replaced")
+            raise ProtocolViolation(f"entry {index} is cut off and cannot be replaced")
         del self._entries[index - self.base_index - 1 :]
         self.last_index = index - 1
         self.handed_index = min(self.handed_index, index - 1)
@@ -89,16 +93,16 @@ class Log:
         self.configurations.truncate(index)
 
     def compact(self, index: int) -> None:
-        """Cut off everything up to `index`, which becomes the base."""
+        """Cut off all entries up to `index`, so that `index` is the base (Raft §7)."""
         term = self.term_at(index)
         if term is None or index > self.synced_index:
-            raise InvariantViolation(f"the log cannot be cut at {index}: it is not synced there")
+            raise ProtocolViolation(f"the log cannot be cut at {index}: it is not synced there")
         del self._entries[: index - self.base_index]
         self.base_index, self.base_term = index, term
         self.configurations.compact(index)
 
     def replace(self, index: int, term: int, configuration: Configuration) -> None:
-        """Hold nothing but a base: a snapshot took the place of everything (Raft §7)."""
+        """Replace the whole log by a base: the last entry that a snapshot covers (Raft §7)."""
         self._entries.clear()
         self.base_index, self.base_term = index, term
         self.last_index = self.handed_index = self.synced_index = index
@@ -107,12 +111,16 @@ class Log:
     def slice(self, first: int, last: int) -> tuple[Entry, ...]:
         """Return the entries from `first` to `last`, both included."""
         if first <= self.base_index:
-            raise InvariantViolation(f"entry {first} is cut off and cannot be read")
+            raise ProtocolViolation(f"entry {first} is cut off and cannot be read")
         base = self.base_index + 1
         return tuple(self._entries[first - base : last + 1 - base])
 
     def page(self, first: int, count_max: int, bytes_max: int) -> tuple[tuple[Entry, ...], int]:
-        """Return entries from `first` on and their bytes: at most so many, but always one entry."""
+        """Return entries from `first` on, and the bytes of their payloads.
+
+        At most `count_max` entries and `bytes_max` bytes are returned. The first entry is returned
+        even if the entry alone exceeds `bytes_max`.
+        """
         entries = self.slice(first, min(self.last_index, first + count_max - 1))
         sizes = [len(entry.payload) for entry in entries]
         total = sum(sizes)
@@ -121,22 +129,22 @@ class Log:
         return (entries if len(sizes) == len(entries) else entries[: len(sizes)]), total
 
     def hand_out(self) -> tuple[Entry, ...]:
-        """Return what was not handed out before."""
+        """Return the entries that were not handed out before."""
         entries = self.slice(self.handed_index + 1, self.last_index)
         self.handed_index = self.last_index
         return entries
 
     def first_of_term_at(self, index: int) -> int:
-        """Return the first held index with the same term as the one at `index`."""
+        """Return the first held index whose term is the term at `index`."""
         term = self.term_at(index)
         while index > self.first_index and self.term_at(index - 1) == term:
             index -= 1
         return index
 
     def last_up_to_term(self, term: int, index: int) -> int:
-        """Return the last index, `index` at most, whose term is not above `term`.
+        """Return the last index, `index` at most, whose term is at most `term`.
 
-        The base when there is none.
+        The base is returned if every held entry has a higher term.
         """
         index = min(index, self.last_index)
         while index > self.base_index and (self.term_at(index) or 0) > term:
@@ -144,5 +152,5 @@ class Log:
         return index
 
     def is_up_to_date(self, last_index: int, last_term: int) -> bool:
-        """Tell whether a log that ends so holds at least as much as this one (Raft §5.4.1)."""
+        """Tell whether a log with this end is at least as up to date as this log (Raft §5.4.1)."""
         return (last_term, last_index) >= (self.last_term, self.last_index)

@@ -1,9 +1,10 @@
-"""Who takes part: one server joins, is promoted or leaves at a time (dissertation §4.1, §4.2).
+"""Membership change: one member joins, is promoted or leaves at a time (dissertation §4.1, §4.2).
 
-Majorities before and after such a change share a voter, so it takes effect with the entry that says
-so, as soon as a member holds that entry. A change begins only on top of one that is settled, and
-only once the leader has committed an entry of its own term: else the entry of an earlier leader
-could make two majorities that do not meet (Ongaro's correction of 2015).
+Every majority before such a change shares a voter with every majority after the change. So a
+configuration is in force at a member as soon as the member holds the entry. A change begins only
+after the change before is applied. A change begins only after the leader has committed an entry of
+its own term. Otherwise an uncommitted change of an earlier leader could have a majority that does
+not meet the majority of this change (Ongaro's correction of 2015).
 """
 
 from dataclasses import dataclass
@@ -12,27 +13,27 @@ from typing import assert_never
 from raft import quorum, reads, replication, transfer
 from raft.messages import Configuration, Entry, EntryKind, TimeoutNow
 from raft.progress import Progress, ProgressState
-from raft.state import State
+from raft.state import MemberState
 
 
 @dataclass(frozen=True, slots=True)
 class AddLearner:
-    """Let a member follow without a vote. Its id was never used before."""
+    """Add a member without a vote. No other member may have had the id."""
 
     member: int
-    label: str = ""  # travels with the configuration; see `Configuration.labels`
+    label: str = ""  # see `Configuration.labels`
 
 
 @dataclass(frozen=True, slots=True)
 class Promote:
-    """Give a learner a vote, once it holds about what is committed."""
+    """Give a learner a vote; the learner must have caught up (dissertation §4.2.1)."""
 
     member: int
 
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """Let a voter or learner take part no longer."""
+    """Remove a voter or a learner."""
 
     member: int
 
@@ -42,13 +43,13 @@ Change = AddLearner | Promote | Remove
 
 @dataclass(frozen=True, slots=True)
 class ChangeRefused:
-    """Nothing began; `reason` says why, for a person."""
+    """No change began; `reason` is a sentence for a person."""
 
     reason: str
 
 
-def decide(state: State, change: Change) -> Configuration | ChangeRefused:
-    """Return the configuration that a change leads to, or why this leader does not begin it."""
+def decide(state: MemberState, change: Change) -> Configuration | ChangeRefused:
+    """Return the configuration after a change, or the reason why this leader refuses the change."""
     if state.log.term_at(state.commit_index) != state.term:
         return ChangeRefused("this leader has committed nothing in its term yet")
     open_index = state.log.configurations.index
@@ -58,7 +59,7 @@ def decide(state: State, change: Change) -> Configuration | ChangeRefused:
     if reason:
         return ChangeRefused(reason)
     configuration = outcome(state.configuration, change)
-    answered = {peer for peer, progress in state.progress.items() if progress.is_present}
+    answered = {peer for peer, progress in state.leading.progress.items() if progress.is_present}
     present = configuration.voters.intersection(answered | {state.id})
     if not quorum.reached(configuration.voters, present):
         return ChangeRefused(
@@ -68,8 +69,8 @@ def decide(state: State, change: Change) -> Configuration | ChangeRefused:
     return configuration
 
 
-def objection(state: State, change: Change) -> str:
-    """Return why a change makes no sense here, or not yet; empty where it does."""
+def objection(state: MemberState, change: Change) -> str:
+    """Return the reason why a change is refused in this configuration; empty if there is none."""
     member = change.member
     voters, learners = state.configuration.voters, state.configuration.learners
     match change:
@@ -77,9 +78,9 @@ def objection(state: State, change: Change) -> str:
             return f"member {member} is no newcomer"
         case Promote() if member not in learners:
             return f"member {member} is not a learner"
-        case Promote() if not has_caught_up(state, state.progress[member]):
+        case Promote() if not has_caught_up(state, state.leading.progress[member]):
             return (
-                f"member {member} holds the log up to {state.progress[member].match}, "
+                f"member {member} holds the log up to {state.leading.progress[member].match}, "
                 f"{state.commit_index} is committed"
             )
         case Remove() if member not in voters | learners:
@@ -90,66 +91,70 @@ def objection(state: State, change: Change) -> str:
 
 
 def outcome(configuration: Configuration, change: Change) -> Configuration:
-    """Return the configuration that a change leads to."""
-    voters, learners, one = configuration.voters, configuration.learners, {change.member}
+    """Return the configuration after a change."""
+    voters, learners, subject = configuration.voters, configuration.learners, {change.member}
     labels = configuration.labels
     match change:
         case AddLearner():
             added = ((change.member, change.label),) if change.label else ()
-            return Configuration(voters, learners | one, tuple(sorted((*labels, *added))))
+            return Configuration(voters, learners | subject, tuple(sorted((*labels, *added))))
         case Promote():
-            return Configuration(voters | one, learners - one, labels)
+            return Configuration(voters | subject, learners - subject, labels)
         case Remove():
             kept = tuple(label for label in labels if label[0] != change.member)
-            return Configuration(voters - one, learners - one, kept)
+            return Configuration(voters - subject, learners - subject, kept)
         case _:
             assert_never(change)
 
 
-def has_caught_up(state: State, progress: Progress) -> bool:
-    """Tell whether one more append would do: then its vote delays no commit (§4.2.1)."""
+def has_caught_up(state: MemberState, progress: Progress) -> bool:
+    """Tell whether one append would bring a learner up to the commit index.
+
+    The vote of such a learner delays no commit (dissertation §4.2.1).
+    """
     held_index = progress.match + state.settings.entries_per_append_max
     return progress.state is ProgressState.REPLICATE and held_index >= state.commit_index
 
 
-def begin(state: State, configuration: Configuration) -> int:
-    """Put a configuration in force and into the log; return its index."""
+def begin(state: MemberState, configuration: Configuration) -> int:
+    """Append a configuration, which is in force at once; return the index (dissertation §4.1)."""
     index = state.log.last_index + 1
     members = configuration.voters | configuration.learners
-    for peer, progress in state.progress.items():
+    for peer, progress in state.leading.progress.items():
         if peer not in members and not progress.leaves_at:
             progress.leaves_at = index
     for peer in sorted(members - {state.id}):
-        if peer not in state.progress or state.progress[peer].leaves_at:
-            state.progress[peer] = replication.follower(state, index)
+        if peer not in state.leading.progress or state.leading.progress[peer].leaves_at:
+            state.leading.progress[peer] = replication.unknown_progress(state, index)
     if state.id not in configuration.voters:
-        state.leaves_at = index
+        state.leading.leaves_at = index
     payload = state.settings.codec.encode(configuration)
     replication.append_own(state, (Entry(index, state.term, EntryKind.CONFIGURATION, payload),))
-    reads.confirm(state)  # what was too few before may be a majority of fewer
+    reads.confirm(state)  # the replies may be a majority of fewer voters
     return index
 
 
-def release(state: State) -> None:
-    """Stop sending to removed members that know of it, or are silent, or far behind.
+def release(state: MemberState) -> None:
+    """Stop sending to removed members that hold their removal, are silent, or need a snapshot.
 
-    A member that learns of its removal stops campaigning; the others are refused pre-votes.
+    A member that learns of its removal stops campaigning. The voters refuse the pre-votes of a
+    removed member that did not learn of its removal (dissertation §4.2.3).
     """
-    for peer, progress in list(state.progress.items()):
+    for peer, progress in list(state.leading.progress.items()):
         if not progress.leaves_at:
             continue
         is_told = progress.match >= progress.leaves_at and state.commit_index >= progress.leaves_at
         if is_told:
-            replication.beat_one(state, peer, progress, 0)
+            replication.send_heartbeat(state, peer, progress, 0)
         is_silent = not (progress.is_active or progress.was_active)
         if is_told or is_silent or progress.state is ProgressState.SNAPSHOT:
-            del state.progress[peer]
+            del state.leading.progress[peer]
 
 
-def retire(state: State) -> None:
-    """Step down once the own removal is committed, and have a successor at once (§4.2.2)."""
-    replication.beat(state)
+def retire(state: MemberState) -> None:
+    """Step down, and tell a successor to campaign: the leader's removal is committed (§4.2.2)."""
+    replication.send_heartbeats(state)
     successor = transfer.most_caught_up(state)
     if successor:
-        state.at_once.append(TimeoutNow(sender=state.id, recipient=successor, term=state.term))
-    state.follow(state.term, 0)
+        state.owed.at_once.append(TimeoutNow(sender=state.id, recipient=successor, term=state.term))
+    state.become_follower(state.term, 0)

@@ -1,8 +1,9 @@
-"""The vocabulary of the protocol: what members say to each other and keep in their logs.
+"""The vocabulary of the protocol: the messages between members, and the entries of a log.
 
-Names are the paper's (Ongaro and Ousterhout, extended version; the dissertation where noted).
-Every message is frozen and carries its sender, its recipient and the sender's term; for pre-vote
-messages the term is the one that the sender would campaign in (dissertation §9.6).
+Names are the paper's (Ongaro and Ousterhout, extended version), or the dissertation's where a
+section of the dissertation is cited. Every message is frozen and carries its sender, its recipient
+and the sender's term. A pre-vote message carries the term that the sender would campaign in
+(dissertation §9.6).
 """
 
 import enum
@@ -10,16 +11,16 @@ from dataclasses import dataclass
 
 
 class EntryKind(enum.IntEnum):
-    """What an entry's payload is; the numbers are on disk and on the wire."""
+    """The kind of an entry's payload. The numbers are on disk and on the wire."""
 
-    NOOP = 0  # a leader's first entry in its term, empty
-    COMMAND = 1  # opaque to consensus
+    NOOP = 0  # the empty first entry of a leader's term (Raft §8)
+    COMMAND = 1  # bytes that consensus does not read
     CONFIGURATION = 2  # a Configuration, encoded by the caller's codec
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One position of the log. Indexes start at 1."""
+    """One position of the log (Raft §5.3). Indexes start at 1."""
 
     index: int
     term: int
@@ -29,27 +30,27 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class HardState:
-    """What must survive a restart before anything that depends on it is said (Raft Figure 2)."""
+    """The state that is synced before a message that depends on it leaves (Raft Figure 2)."""
 
     term: int
-    vote: int  # a member id, 0 for none
+    vote: int  # the id of the candidate voted for in `term`, 0 for none
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """Who takes part. Voters count for elections and commits; learners only follow.
+    """The members of the cluster. Voters count for elections and commits; learners do not.
 
-    - `labels` ascend by member; only members that take part have one.
+    - `labels` ascend by member id. Only a voter or a learner has a label.
     """
 
     voters: frozenset[int]
     learners: frozenset[int] = frozenset()
-    labels: tuple[tuple[int, str], ...] = ()  # the caller's words on members, where to find them
+    labels: tuple[tuple[int, str], ...] = ()  # member id, the caller's text, such as an address
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotMeta:
-    """Where a snapshot ends, and who took part there."""
+    """The last index and term that a snapshot covers, and the configuration there (Raft §7)."""
 
     index: int
     term: int
@@ -58,7 +59,10 @@ class SnapshotMeta:
 
 @dataclass(frozen=True, slots=True)
 class PreVoteRequest:
-    """Would you vote for me? Changes no state anywhere (dissertation §9.6)."""
+    """Ask whether the recipient would vote for the sender (dissertation §9.6).
+
+    Neither member changes any state for a pre-vote.
+    """
 
     sender: int
     recipient: int
@@ -69,7 +73,11 @@ class PreVoteRequest:
 
 @dataclass(frozen=True, slots=True)
 class PreVoteReply:
-    """Yes: `term` is the asked one. No: `term` is the replier's own."""
+    """The reply to PreVoteRequest.
+
+    If the pre-vote is granted, `term` is the term of the request. If the pre-vote is refused,
+    `term` is the term of the replier.
+    """
 
     sender: int
     recipient: int
@@ -77,9 +85,12 @@ class PreVoteReply:
     granted: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VoteRequest:
-    """RequestVote (Raft §5.2). `is_transfer`: the leader itself asked for the election."""
+    """RequestVote (Raft §5.2).
+
+    `is_transfer`: the leader asked the sender to campaign (dissertation §3.10).
+    """
 
     sender: int
     recipient: int
@@ -99,9 +110,12 @@ class VoteReply:
     granted: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AppendRequest:
-    """AppendEntries with or without entries (Raft §5.3); liveness travels in Heartbeat."""
+    """AppendEntries, with or without entries (Raft §5.3).
+
+    An AppendRequest is no heartbeat: Heartbeat is a message of its own.
+    """
 
     sender: int
     recipient: int
@@ -112,13 +126,16 @@ class AppendRequest:
     entries: tuple[Entry, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AppendReply:
-    """Accepted: `index` is the last one known equal and synced.
+    """The reply to AppendEntries (Raft §5.3).
 
-    Refused: `index` is the refused `previous_index`; the conflict hint says where to look next
-    (Raft §5.3, end): the term of the follower's entry there and the first index of that term, or
-    term 0 and the index after its last entry when its log is too short.
+    Accepted: the follower's log equals the leader's up to `index`, and is synced up to `index`.
+
+    Refused: `index` is the `previous_index` of the refused request. The conflict hint says where
+    the leader looks next (Raft §5.3, end). If the follower holds an entry at `index`, the hint is
+    the entry's term and the first index of that term. If the follower's log is too short, the hint
+    is term 0 and the index after the last entry.
     """
 
     sender: int
@@ -132,9 +149,10 @@ class AppendReply:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """I lead. `commit` never exceeds what the recipient is known to hold.
+    """The leader's claim to lead its term (Raft §5.2).
 
-    `context` numbers the newest read round that waits for a quorum (dissertation §6.4), 0 for none.
+    `commit` never exceeds the last index that the recipient is known to hold. `context` is the
+    number of the newest read round that waits for a quorum, 0 for none (dissertation §6.4).
     """
 
     sender: int
@@ -146,7 +164,7 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatReply:
-    """The reply to a heartbeat, with its context."""
+    """The reply to Heartbeat, with the context of the heartbeat."""
 
     sender: int
     recipient: int
@@ -156,7 +174,7 @@ class HeartbeatReply:
 
 @dataclass(frozen=True, slots=True)
 class TimeoutNow:
-    """Campaign at once: the leader hands over (dissertation §3.10)."""
+    """The leader's request to its successor to campaign at once (dissertation §3.10)."""
 
     sender: int
     recipient: int
@@ -165,9 +183,9 @@ class TimeoutNow:
 
 @dataclass(frozen=True, slots=True)
 class ReadRequest:
-    """From which index on may I answer a read that has begun? (dissertation §6.4).
+    """A member's request to the leader for a read index (dissertation §6.4).
 
-    `context` names this attempt alone: the asker uses it once, over restarts too.
+    `context` names this request. The sender never uses a context twice, over restarts too.
     """
 
     sender: int
@@ -178,7 +196,11 @@ class ReadRequest:
 
 @dataclass(frozen=True, slots=True)
 class ReadReply:
-    """From `index` on, confirmed by a quorum after the request came; 0: not now, ask again."""
+    """The read index of a request (dissertation §6.4).
+
+    A quorum confirmed the leader after the request arrived. Index 0 means that the leader has no
+    read index to give, and that the sender may ask again.
+    """
 
     sender: int
     recipient: int
@@ -189,10 +211,10 @@ class ReadReply:
 
 @dataclass(frozen=True, slots=True)
 class InstallSnapshot:
-    """A snapshot that is complete, verified and synced in the recipient's staging (Raft §7).
+    """A snapshot that is complete, verified and synced in the recipient's staging area (Raft §7).
 
-    Its bytes travel outside the core, in chunks; the recipient's caller makes this message and
-    steps it when the last chunk has been checked.
+    The bytes of the snapshot travel outside the core, in chunks. The recipient's caller builds this
+    message after it has checked the last chunk, and steps the message.
     """
 
     sender: int

@@ -1,25 +1,27 @@
-"""What a leader knows of one follower."""
+"""A leader's knowledge of one follower."""
 
 import enum
 from collections import deque
 
-UNBOUNDED = 1 << 62
+UNBOUNDED = 1 << 62  # bytes
 
 
 class ProgressState(enum.Enum):
-    """How a leader sends to a follower."""
+    """The way a leader sends appends to a follower."""
 
-    PROBE = "probe"  # one append at a time, until the logs are known to meet
-    REPLICATE = "replicate"  # one append after the other, without waiting
-    SNAPSHOT = "snapshot"  # nothing: the log does not reach back far enough
+    PROBE = "probe"  # one append at a time, until the logs are known to agree at an index
+    REPLICATE = "replicate"  # appends without waiting for replies
+    SNAPSHOT = "snapshot"  # no appends: the leader's log begins behind the follower's next index
 
 
 class Progress:
-    """One follower's log, as far as replies have told.
+    """A leader's `nextIndex` and `matchIndex` for one follower, and the appends under way (§5.3).
 
-    - `match` < `next`: the follower holds everything up to `match`, `next` is sent next.
-    - In PROBE one append is under way at most, in REPLICATE `in_flight_max`, in SNAPSHOT none.
-    - In REPLICATE nothing more is sent once `bytes_max` are under way.
+    - `match` < `next`. The follower holds all entries up to `match`. The next append begins at
+      `next`.
+    - In PROBE at most one append is under way, in REPLICATE at most `in_flight_max`, in SNAPSHOT
+      none.
+    - In REPLICATE no append is sent while `bytes_max` bytes are under way.
     """
 
     __slots__ = (
@@ -42,10 +44,10 @@ class Progress:
         self.next = next_index
         self.state = ProgressState.PROBE
         self.is_paused = False  # in PROBE: an append is under way
-        self.is_active = True  # heard from since the last check of the quorum
-        self.was_active = False  # heard from between the two checks before
-        self.leaves_at = 0  # of the entry that removes it, 0: it is to stay
-        # In REPLICATE, of each append under way: its last index and its bytes.
+        self.is_active = True  # the follower answered since the last check of the quorum
+        self.was_active = False  # the follower answered between the two checks before
+        self.leaves_at = 0  # the index of the entry that removes the follower, 0 for none
+        # In REPLICATE: the last index and the bytes of each append under way.
         self.in_flight: deque[tuple[int, int]] = deque()
         self.in_flight_max = in_flight_max
         self.bytes_in_flight = 0
@@ -53,7 +55,7 @@ class Progress:
 
     @property
     def may_send(self) -> bool:
-        """Whether another append may leave."""
+        """Whether the leader may send another append."""
         if self.state is ProgressState.REPLICATE:
             is_full = len(self.in_flight) >= self.in_flight_max
             return not is_full and self.bytes_in_flight < self.bytes_max
@@ -61,11 +63,11 @@ class Progress:
 
     @property
     def is_present(self) -> bool:
-        """Whether it answered lately, one or two election timeouts ago at most, with some log."""
+        """Whether the follower holds an entry and answered since the last check but one."""
         return (self.is_active or self.was_active) and self.match > 0
 
     def checked(self) -> None:
-        """Begin the time until the next check of the quorum."""
+        """Note a check of the quorum, and begin the time until the next check."""
         self.was_active, self.is_active = self.is_active, False
 
     def sent(self, last_index: int, count: int, size: int = 0) -> None:
@@ -78,33 +80,33 @@ class Progress:
             self.bytes_in_flight += size
 
     def accepted(self, index: int) -> bool:
-        """Note that the follower holds up to `index`; tell whether that is more than was known."""
+        """Note that the follower holds the log up to `index`; tell whether `match` rises."""
         while self.in_flight and self.in_flight[0][0] <= index:
             self.bytes_in_flight -= self.in_flight.popleft()[1]
         self.next = max(self.next, index + 1)
         if index <= self.match:
-            # A late or doubled reply sets nothing off: else each copy would send another probe,
-            # whose reply would do the same.
+            # A late or doubled reply must not cause a probe: each copy would cause another probe,
+            # and the reply to the probe would cause the next probe.
             return False
         self.is_paused = False
         self.match = index
         return True
 
     def probe(self, next_index: int) -> None:
-        """Go back to one append at a time, from `next_index` on."""
+        """Send one append at a time, from `next_index` on."""
         self.state = ProgressState.PROBE
         self.next = max(next_index, self.match + 1)
         self.is_paused = False
         self._forget_flight()
 
     def replicate(self) -> None:
-        """Stop waiting for replies."""
+        """Send appends without waiting for replies."""
         self.state = ProgressState.REPLICATE
         self.next = self.match + 1
         self._forget_flight()
 
     def wait_for_snapshot(self) -> None:
-        """Send nothing until a snapshot has arrived, or has failed to."""
+        """Send no appends until the stream of a snapshot has ended."""
         self.state = ProgressState.SNAPSHOT
         self._forget_flight()
 

@@ -1,116 +1,129 @@
 """Linearizable reads without a log entry: ReadIndex (dissertation §6.4).
 
-The leader confirms by a round of heartbeats that it still leads, and the commit index from before
-the round is where the read may be answered. A member that does not lead asks its leader.
+The read index is the leader's commit index at the start of the read. A round of heartbeats then
+confirms that the leader still leads. A member that does not lead asks its leader for the read
+index.
 """
 
 from raft import quorum, replication
 from raft.messages import HeartbeatReply, ReadReply, ReadRequest
 from raft.ready import ReadState, Role
-from raft.state import ForwardedRead, ReadRound, State
+from raft.state import ForwardedRead, MemberState, ReadRound
 
 WAITING_MAX = 1024  # rounds at a leader, requests at a follower
-NUMBERS = 1 << 62  # the first number of a start is drawn from so many
+NUMBERS = 1 << 62  # the first number after a start is drawn from this many
 
 
-def begin(state: State, context: int) -> bool:
-    """Begin a round, or ask the leader to; False where neither can be done."""
+def begin(state: MemberState, context: int) -> bool:
+    """Begin a round, or ask the leader; return False if neither is possible."""
     if state.role is Role.LEADER:
         return begin_round(state, state.id, context)
     return state.leader != 0 and forward(state, context)
 
 
-def begin_round(state: State, asker: int, context: int) -> bool:
-    """Begin a round; False unless this leader has committed an entry of its term.
+def begin_round(state: MemberState, asker: int, context: int) -> bool:
+    """Begin a round; return False if this leader has not committed an entry of its term.
 
-    Before that a new leader does not know what its predecessors committed.
+    A leader does not know the commit index of its predecessors before it has committed an entry of
+    its own term (dissertation §6.4).
     """
-    if state.log.term_at(state.commit_index) != state.term or len(state.rounds) >= WAITING_MAX:
+    if (
+        state.log.term_at(state.commit_index) != state.term
+        or len(state.waiting_reads.rounds) >= WAITING_MAX
+    ):
         return False
-    state.round_number += 1
+    state.waiting_reads.round_number += 1
     heard = {state.id}
-    state.rounds.append(ReadRound(state.round_number, asker, context, state.commit_index, heard))
-    replication.beat(state)
+    state.waiting_reads.rounds.append(
+        ReadRound(state.waiting_reads.round_number, asker, context, state.commit_index, heard)
+    )
+    replication.send_heartbeats(state)
     confirm(state)
     return True
 
 
-def forward(state: State, context: int) -> bool:
-    """Ask the leader, under a number that was never used before.
+def forward(state: MemberState, context: int) -> bool:
+    """Ask the leader for a read index, under a number that was never used before.
 
-    A reply to an earlier request, of an earlier start even, says nothing about this read: so the
-    first number is drawn, and the draw is wide enough that two starts do not meet.
+    A reply to an earlier request says nothing about this read, even if the request was sent before
+    a restart. So the first number after a start is drawn at random, from a range so wide that two
+    starts do not draw the same number.
     """
-    if len(state.forwarded) >= WAITING_MAX:
+    if len(state.waiting_reads.forwarded) >= WAITING_MAX:
         return False
-    if not state.forwarded_number:
-        state.forwarded_number = state.settings.random(NUMBERS)
-    state.forwarded_number += 1
-    state.forwarded[state.forwarded_number] = ForwardedRead(context)
-    state.at_once.append(
+    if not state.waiting_reads.forwarded_number:
+        state.waiting_reads.forwarded_number = state.settings.random(NUMBERS)
+    state.waiting_reads.forwarded_number += 1
+    state.waiting_reads.forwarded[state.waiting_reads.forwarded_number] = ForwardedRead(context)
+    state.owed.at_once.append(
         ReadRequest(
             sender=state.id,
             recipient=state.leader,
             term=state.term,
-            context=state.forwarded_number,
+            context=state.waiting_reads.forwarded_number,
         )
     )
     return True
 
 
-def tick(state: State) -> None:
-    """Let requests age, and give up those that were answered by nobody in an election timeout."""
+def tick(state: MemberState) -> None:
+    """Count a tick for each request; drop a request without a reply for an election timeout."""
     late = []
-    for number, read in state.forwarded.items():
+    for number, read in state.waiting_reads.forwarded.items():
         read.elapsed_ticks += 1
         if read.elapsed_ticks >= state.settings.election_timeout_ticks_min:
             late.append(number)
     for number in late:
-        state.dropped_reads.append(state.forwarded.pop(number).context)
+        state.owed.dropped_reads.append(state.waiting_reads.forwarded.pop(number).context)
 
 
-def requested(state: State, message: ReadRequest) -> None:
-    """Begin a round for a member, or say that there is none to be had."""
+def requested(state: MemberState, message: ReadRequest) -> None:
+    """Begin a round for another member, or reply that there is no read index."""
     is_leader = state.role is Role.LEADER
-    if is_leader and message.sender not in state.progress:
+    if is_leader and message.sender not in state.leading.progress:
         return
     if not is_leader or not begin_round(state, message.sender, message.context):
         reply(state, message.sender, message.context, 0)
 
 
-def replied(state: State, message: ReadReply) -> None:
-    """Take the leader's word for the one read that it is about."""
-    read = state.forwarded.pop(message.context, None)
+def replied(state: MemberState, message: ReadReply) -> None:
+    """Hand out the read index of the read that the reply names, or drop the read."""
+    read = state.waiting_reads.forwarded.pop(message.context, None)
     if read is None:
         return
     if message.index:
-        state.reads.append(ReadState(read.context, message.index))
+        state.owed.reads.append(ReadState(read.context, message.index))
     else:
-        state.dropped_reads.append(read.context)
+        state.owed.dropped_reads.append(read.context)
 
 
-def heartbeat_replied(state: State, message: HeartbeatReply) -> None:
-    """Count a reply for its round and every one before it: it was sent after them all."""
-    if not state.rounds or not message.context:
+def heartbeat_replied(state: MemberState, message: HeartbeatReply) -> None:
+    """Count a heartbeat reply for its round and for all earlier rounds (dissertation §6.4).
+
+    The reply was sent after all these rounds began.
+    """
+    if not state.waiting_reads.rounds or not message.context:
         return
-    for one in state.rounds:
-        if one.number <= message.context:
-            one.heard.add(message.sender)
+    for pending in state.waiting_reads.rounds:
+        if pending.number <= message.context:
+            pending.heard.add(message.sender)
     confirm(state)
 
 
-def confirm(state: State) -> None:
-    """Hand out the rounds that a quorum has confirmed, oldest first."""
-    while state.rounds and quorum.reached(state.configuration.voters, state.rounds[0].heard):
-        one = state.rounds.pop(0)
-        if one.asker == state.id:
-            state.reads.append(ReadState(one.context, one.index))
+def confirm(state: MemberState) -> None:
+    """Hand out the read index of each round that a quorum has confirmed, oldest round first."""
+    while state.waiting_reads.rounds and quorum.reached(
+        state.configuration.voters, state.waiting_reads.rounds[0].heard
+    ):
+        confirmed = state.waiting_reads.rounds.pop(0)
+        if confirmed.asker == state.id:
+            state.owed.reads.append(ReadState(confirmed.context, confirmed.index))
         else:
-            reply(state, one.asker, one.context, one.index)
+            reply(state, confirmed.asker, confirmed.context, confirmed.index)
 
 
-def reply(state: State, asker: int, context: int, index: int) -> None:
-    """Tell a member where its read may be answered."""
-    state.at_once.append(
+def reply(state: MemberState, asker: int, context: int, index: int) -> None:
+    """Send a read index to the member that asked for the index."""
+    state.owed.at_once.append(
         ReadReply(sender=state.id, recipient=asker, term=state.term, context=context, index=index)
     )

@@ -1,8 +1,8 @@
-"""What the core owes its caller, and what each obligation waits for.
+"""The obligations of the caller, and the sync that each obligation waits for.
 
-The one rule that everything else rests on: nothing in `after_sync` may leave, and
-`RawNode.persisted` may not be called, before `hard_state` and `entries` of the same Ready, and of
-every Ready before it, are on disk and synced.
+All safety rests on one rule. Before the `hard_state` and the `entries` of a Ready, and of every
+Ready before it, are synced, no message of `after_sync` may leave, and `RawNode.persisted` may not
+be called.
 """
 
 import enum
@@ -12,7 +12,7 @@ from raft.messages import Configuration, Entry, HardState, Message, SnapshotMeta
 
 
 class Role(enum.Enum):
-    """What a member takes itself for."""
+    """The role of a member (Raft §5.1; PRE_CANDIDATE: dissertation §9.6)."""
 
     FOLLOWER = "follower"
     PRE_CANDIDATE = "pre_candidate"
@@ -22,47 +22,48 @@ class Role(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Names the state of the disk once a Ready's obligations are synced; see `persisted`."""
+    """The end of the log and the hard state that are on disk once a Ready is synced."""
 
-    index: int  # of the last entry handed out, 0 before the first
-    term: int  # of that entry
+    index: int  # of the last entry handed out, 0 for none
+    term: int  # of the last entry handed out
     hard_state: HardState
 
 
 @dataclass(frozen=True, slots=True)
 class ReadState:
-    """A read may be answered once everything up to `index` is applied here."""
+    """The read index of a read: the read is answered once all entries up to `index` are applied."""
 
-    context: int  # as given to `read`
+    context: int  # the context that was given to `RawNode.read`
     index: int
 
 
 @dataclass(frozen=True, slots=True)
 class Leadership:
-    """Who leads, as far as this member knows; handed out when any of it changes."""
+    """The role of this member, and the leader that this member knows."""
 
     role: Role
     term: int
     leader: int  # a member id, 0 for unknown
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """Obligations, in the order of their fields. Empty fields ask nothing.
+    """The obligations of the caller, in the order of the fields. An empty field asks nothing.
 
-    `install`: the staged snapshot replaces log and state; record it durably (with `hard_state`)
-    before `after_sync` leaves. The entries of the same Ready follow it.
+    `install`: the staged snapshot replaces the log and the state. The caller records the snapshot
+    durably, with `hard_state`, before `after_sync` leaves. The entries of the same Ready follow the
+    snapshot.
     """
 
-    hard_state: HardState | None  # to be synced
-    install: SnapshotMeta | None  # to be switched to, and recorded
-    entries: tuple[Entry, ...]  # to be appended: one at index i replaces everything from i on
-    mark: Mark | None  # hand to `persisted` after the sync; None when there is nothing to sync
-    at_once: tuple[Message, ...]  # may leave before the sync
-    after_sync: tuple[Message, ...]  # may not
-    committed: tuple[Entry, ...]  # to be applied in order; synced here before they appear
-    reads: tuple[ReadState, ...]  # confirmed by a quorum
-    dropped_reads: tuple[int, ...]  # contexts: no index will come, ask again
-    snapshots: tuple[int, ...]  # peers too far behind the log: stream a snapshot to each
-    leadership: Leadership | None  # None: unchanged
-    configuration: Configuration | None = None  # in force from here on; None: unchanged
+    hard_state: HardState | None  # to be written and synced
+    install: SnapshotMeta | None  # the staged snapshot to switch to, and to record
+    entries: tuple[Entry, ...]  # to be appended: an entry at index i replaces all entries from i on
+    mark: Mark | None  # for `persisted` after the sync; None if there is nothing to sync
+    at_once: tuple[Message, ...]  # messages that may leave before the sync
+    after_sync: tuple[Message, ...]  # messages that may leave only after the sync
+    committed: tuple[Entry, ...]  # to be applied in order; all are synced on this member's disk
+    reads: tuple[ReadState, ...]  # reads that a quorum confirmed
+    dropped_reads: tuple[int, ...]  # contexts of reads without a read index: ask again
+    snapshots: tuple[int, ...]  # peers that need a snapshot: the log begins behind them
+    leadership: Leadership | None  # None if unchanged
+    configuration: Configuration | None = None  # in force from this Ready on; None if unchanged

@@ -1,9 +1,9 @@
-"""Log replication and commitment (Raft §5.3, §5.4.2, §7)."""
+"""Log replication, commitment and snapshots (Raft §5.3, §5.4.2, §7)."""
 
 from collections.abc import Sequence
 
 from raft import quorum
-from raft.errors import InvariantViolation
+from raft.errors import ProtocolViolation
 from raft.messages import (
     AppendReply,
     AppendRequest,
@@ -14,35 +14,38 @@ from raft.messages import (
     InstallSnapshot,
 )
 from raft.progress import Progress, ProgressState
-from raft.state import State
+from raft.state import MemberState
 
 
-def append_noop(state: State) -> None:
-    """Put the first entry of a term into the log, so that older ones can be committed (§5.4.2)."""
+def append_noop(state: MemberState) -> None:
+    """Append the empty entry of a term; older entries are committed with it (Raft §5.4.2, §8)."""
     append_own(state, (Entry(state.log.last_index + 1, state.term, EntryKind.NOOP, b""),))
 
 
-def append_own(state: State, entries: Sequence[Entry]) -> None:
-    """Put a leader's entries into its log and send them; it counts itself when they are synced."""
+def append_own(state: MemberState, entries: Sequence[Entry]) -> None:
+    """Append entries to the leader's log and send the entries to the followers (Raft §5.3).
+
+    The leader counts its own copy once the copy is synced.
+    """
     state.log.append(entries)
-    for peer, progress in state.progress.items():
+    for peer, progress in state.leading.progress.items():
         send_appends(state, peer, progress)
 
 
-def follower(state: State, next_index: int) -> Progress:
-    """Return what is known of a follower at first: nothing, so its log is probed."""
+def unknown_progress(state: MemberState, next_index: int) -> Progress:
+    """Return the progress of a follower whose log is unknown: the log is probed."""
     settings = state.settings
     return Progress(next_index, settings.appends_in_flight_max, settings.bytes_in_flight_max)
 
 
-def send_appends(state: State, peer: int, progress: Progress) -> None:
-    """Send what a follower lacks, as far as its pace allows."""
+def send_appends(state: MemberState, peer: int, progress: Progress) -> None:
+    """Send the entries that a follower lacks, as far as the bounds of its progress allow."""
     while progress.next <= state.log.last_index and progress.may_send:
         send_append(state, peer, progress)
 
 
-def send_append(state: State, peer: int, progress: Progress) -> None:
-    """Send one append, possibly empty; ask for a snapshot where the log begins too late (§7)."""
+def send_append(state: MemberState, peer: int, progress: Progress) -> None:
+    """Send one append, possibly empty; owe a snapshot if the log begins too late (§5.3, §7)."""
     previous_index = progress.next - 1
     previous_term = state.log.term_at(previous_index)
     if previous_term is None:
@@ -51,7 +54,7 @@ def send_append(state: State, peer: int, progress: Progress) -> None:
     settings = state.settings
     bytes_max = min(settings.bytes_per_append_max, progress.bytes_max - progress.bytes_in_flight)
     entries, size = state.log.page(progress.next, settings.entries_per_append_max, bytes_max)
-    state.at_once.append(
+    state.owed.at_once.append(
         AppendRequest(
             sender=state.id,
             recipient=peer,
@@ -65,39 +68,39 @@ def send_append(state: State, peer: int, progress: Progress) -> None:
     progress.sent(previous_index + len(entries), len(entries), size)
 
 
-def need_snapshot(state: State, peer: int, progress: Progress) -> None:
-    """Wait for a snapshot to reach a follower; one that is to leave needs none."""
+def need_snapshot(state: MemberState, peer: int, progress: Progress) -> None:
+    """Stop appends to a follower until a snapshot is there; a follower being removed gets none."""
     progress.wait_for_snapshot()
     if not progress.leaves_at:
-        state.snapshots.append(peer)
+        state.owed.snapshots.append(peer)
 
 
-def append_requested(state: State, message: AppendRequest) -> None:
-    """Make the own log agree with the leader's, or say where it does not (Raft §5.3)."""
+def append_requested(state: MemberState, message: AppendRequest) -> None:
+    """Make this log agree with the leader's log, or reply where the logs differ (Raft §5.3)."""
     last_new = message.previous_index + len(message.entries)
     if message.previous_index < state.commit_index:
-        # What is committed here is equal everywhere; only what lies beyond it is news.
+        # Committed entries are equal at all members, so only entries beyond the commit index count.
         entries = tuple(e for e in message.entries if e.index > state.commit_index)
-        take(state, entries)
+        append_missing(state, entries)
         last_new = max(last_new, state.commit_index)
     elif state.log.term_at(message.previous_index) == message.previous_term:
-        take(state, message.entries)
+        append_missing(state, message.entries)
     else:
-        state.after_sync.append(refusal(state, message))
+        state.owed.after_sync.append(refusal(state, message))
         return
     state.commit(max(state.commit_index, min(message.commit, last_new)))
-    state.after_sync.append(accepted(state, message.sender, last_new))
+    state.owed.after_sync.append(acceptance(state, message.sender, last_new))
 
 
-def accepted(state: State, leader: int, index: int) -> AppendReply:
-    """Promise that everything up to `index` is held as the leader holds it."""
+def acceptance(state: MemberState, leader: int, index: int) -> AppendReply:
+    """Return the promise that this log equals the leader's up to `index`, and is synced."""
     return AppendReply(
         sender=state.id, recipient=leader, term=state.term, accepted=True, index=index
     )
 
 
-def refusal(state: State, message: AppendRequest) -> AppendReply:
-    """Refuse an append, with a hint that skips a whole term at once (Raft §5.3, end)."""
+def refusal(state: MemberState, message: AppendRequest) -> AppendReply:
+    """Return a refusal, with a hint that skips a whole term (Raft §5.3, end)."""
     term = state.log.term_at(message.previous_index)
     if term is None:
         conflict_index, conflict_term = state.log.last_index + 1, 0
@@ -115,15 +118,15 @@ def refusal(state: State, message: AppendRequest) -> AppendReply:
     )
 
 
-def take(state: State, entries: tuple[Entry, ...]) -> None:
-    """Append what is missing; cut the tail only where it really conflicts (Raft §5.3)."""
+def append_missing(state: MemberState, entries: tuple[Entry, ...]) -> None:
+    """Append the missing entries; truncate the log only at a conflict (Raft §5.3)."""
     for position, entry in enumerate(entries):
         term = state.log.term_at(entry.index)
         if term == entry.term:
             continue
         if term is not None:
             if entry.index <= state.commit_index:
-                raise InvariantViolation(
+                raise ProtocolViolation(
                     f"the leader of term {state.term} would replace committed entry {entry.index}"
                 )
             state.log.truncate(entry.index)
@@ -131,9 +134,9 @@ def take(state: State, entries: tuple[Entry, ...]) -> None:
         return
 
 
-def append_replied(state: State, message: AppendReply) -> None:
-    """Note how far a follower has come, and send it more."""
-    progress = state.progress.get(message.sender)
+def append_replied(state: MemberState, message: AppendReply) -> None:
+    """Note how far a follower's log reaches, and send the follower more entries (Raft §5.3)."""
+    progress = state.leading.progress.get(message.sender)
     if progress is None:
         return
     progress.is_active = True
@@ -149,8 +152,11 @@ def append_replied(state: State, message: AppendReply) -> None:
     send_appends(state, message.sender, progress)
 
 
-def append_refused(state: State, progress: Progress, message: AppendReply) -> None:
-    """Look further back, skipping what the hint rules out; old refusals say nothing."""
+def append_refused(state: MemberState, progress: Progress, message: AppendReply) -> None:
+    """Probe further back, and skip the entries that the hint rules out (Raft §5.3, end).
+
+    A refusal of an earlier append says nothing about the append under way.
+    """
     is_old = message.index <= progress.match or (
         progress.state is ProgressState.PROBE and message.index != progress.next - 1
     )
@@ -158,7 +164,7 @@ def append_refused(state: State, progress: Progress, message: AppendReply) -> No
         return
     next_index = message.conflict_index
     if message.conflict_term:
-        # The last entry here whose term is not above the follower's may be where the logs meet.
+        # The logs may agree at the last entry whose term is at most the follower's term.
         limit = min(message.index, state.log.last_index)
         next_index = state.log.last_up_to_term(message.conflict_term, limit) + 1
         if state.log.term_at(next_index - 1) != message.conflict_term:
@@ -166,26 +172,29 @@ def append_refused(state: State, progress: Progress, message: AppendReply) -> No
     progress.probe(min(next_index, max(1, message.index)))
 
 
-def advance_commit(state: State) -> None:
-    """Commit what a majority holds, if it is of this term (Raft §5.4.2, figure 8)."""
-    held = {peer: progress.match for peer, progress in state.progress.items()}
+def advance_commit(state: MemberState) -> None:
+    """Commit the entries that a majority holds, if the last is of this term (Raft §5.4.2).
+
+    An entry of an older term is never committed by counting copies (Raft Figure 8).
+    """
+    held = {peer: progress.match for peer, progress in state.leading.progress.items()}
     held[state.id] = state.log.synced_index
     index = quorum.held_index(state.configuration.voters, held)
     if index > state.commit_index and state.log.term_at(index) == state.term:
         state.commit(index)
 
 
-def beat(state: State) -> None:
-    """Send a heartbeat to everybody, with the newest read round that waits."""
-    state.heartbeat_elapsed_ticks = 0
-    context = state.rounds[-1].number if state.rounds else 0
-    for peer, progress in state.progress.items():
-        beat_one(state, peer, progress, context)
+def send_heartbeats(state: MemberState) -> None:
+    """Send a heartbeat to each follower, with the number of the newest read round that waits."""
+    state.leading.heartbeat_elapsed_ticks = 0
+    context = state.waiting_reads.rounds[-1].number if state.waiting_reads.rounds else 0
+    for peer, progress in state.leading.progress.items():
+        send_heartbeat(state, peer, progress, context)
 
 
-def beat_one(state: State, peer: int, progress: Progress, context: int) -> None:
+def send_heartbeat(state: MemberState, peer: int, progress: Progress, context: int) -> None:
     """Send a heartbeat to one follower."""
-    state.heartbeats.append(
+    state.owed.heartbeats.append(
         Heartbeat(
             sender=state.id,
             recipient=peer,
@@ -196,19 +205,19 @@ def beat_one(state: State, peer: int, progress: Progress, context: int) -> None:
     )
 
 
-def heartbeat_received(state: State, message: Heartbeat) -> None:
-    """Learn what is committed, and confirm the leader."""
+def heartbeat_received(state: MemberState, message: Heartbeat) -> None:
+    """Take over the commit index, and reply to the leader."""
     state.commit(message.commit)
     reply = HeartbeatReply(
         sender=state.id, recipient=message.sender, term=state.term, context=message.context
     )
-    # It speaks of the term, so a term that is not on disk must be there first.
-    (state.at_once if state.hard_state_synced else state.after_sync).append(reply)
+    # The reply carries the term, so the term must be on disk before the reply leaves.
+    (state.owed.at_once if state.hard_state_synced else state.owed.after_sync).append(reply)
 
 
-def heartbeat_replied(state: State, message: HeartbeatReply) -> None:
-    """Note that a follower is there, and repair what got lost on the way to it."""
-    progress = state.progress.get(message.sender)
+def heartbeat_replied(state: MemberState, message: HeartbeatReply) -> None:
+    """Note that a follower answered, and send again the entries that were lost on the way."""
+    progress = state.leading.progress.get(message.sender)
     if progress is None:
         return
     progress.is_active = True
@@ -218,17 +227,17 @@ def heartbeat_replied(state: State, message: HeartbeatReply) -> None:
         if progress.next <= state.log.last_index and progress.may_send:
             send_appends(state, message.sender, progress)
         else:
-            nudge(state, message.sender, progress)
+            send_empty_append(state, message.sender, progress)
 
 
-def nudge(state: State, peer: int, progress: Progress) -> None:
-    """Send an empty append behind everything under way: a loss shows as its refusal."""
+def send_empty_append(state: MemberState, peer: int, progress: Progress) -> None:
+    """Send an empty append behind all appends under way; a refusal shows that one was lost."""
     previous_term = state.log.term_at(progress.next - 1)
     if previous_term is None:
-        # The log was cut past what is under way, so nothing it holds can follow on from there.
+        # The log begins behind the appends under way, so no entry of the log can follow them.
         need_snapshot(state, peer, progress)
         return
-    state.at_once.append(
+    state.owed.at_once.append(
         AppendRequest(
             sender=state.id,
             recipient=peer,
@@ -241,25 +250,28 @@ def nudge(state: State, peer: int, progress: Progress) -> None:
     )
 
 
-def snapshot_received(state: State, message: InstallSnapshot) -> None:
-    """Take a verified snapshot's place in the log, unless the log is as far (Raft §7)."""
+def snapshot_received(state: MemberState, message: InstallSnapshot) -> None:
+    """Replace the log by a snapshot, unless the log reaches as far (Raft §7)."""
     meta = message.meta
     if meta.index <= state.commit_index:
-        state.after_sync.append(accepted(state, message.sender, state.commit_index))
+        state.owed.after_sync.append(acceptance(state, message.sender, state.commit_index))
         return
     if state.log.term_at(meta.index) == meta.term:
-        # The log holds all that the snapshot covers, and its tail with it.
+        # The log holds the last entry that the snapshot covers, and keeps its tail (Raft §7).
         state.commit(meta.index)
     else:
         state.log.replace(meta.index, meta.term, meta.configuration)
-        state.commit_index = state.handed_commit_index = meta.index
-        state.install = meta
-    state.after_sync.append(accepted(state, message.sender, meta.index))
+        state.commit_index = state.owed.handed_commit_index = meta.index
+        state.owed.install = meta
+    state.owed.after_sync.append(acceptance(state, message.sender, meta.index))
 
 
-def snapshot_sent(state: State, peer: int, index: int, *, installed: bool) -> None:
-    """Go on with a follower behind the snapshot it holds, or try again at its next heartbeat."""
-    progress = state.progress.get(peer)
+def snapshot_sent(state: MemberState, peer: int, index: int, *, installed: bool) -> None:
+    """Note the end of a stream: append behind an installed snapshot (Raft §7).
+
+    After a failure the leader waits for the follower's next heartbeat reply.
+    """
+    progress = state.leading.progress.get(peer)
     if progress is None or progress.state is not ProgressState.SNAPSHOT:
         return
     if installed:

@@ -1,20 +1,20 @@
-"""Everything one member knows, and the outboxes for what it says."""
+"""The state of one member (Raft Figure 2), and the obligations that the next Ready hands out."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from raft.backlog import Backlog
 from raft.configurations import PLAIN, ConfigurationCodec
-from raft.errors import InvariantViolation
-from raft.log import Log
+from raft.errors import ProtocolViolation
+from raft.log import RaftLog
 from raft.messages import Configuration, Entry, HardState, Message, SnapshotMeta
 from raft.progress import UNBOUNDED, Progress
 from raft.ready import ReadState, Role
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """One member's identity, timings in ticks, and bounds."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaftSettings:
+    """The identity, the timings in ticks and the bounds of one member."""
 
     id: int
     election_timeout_ticks_min: int
@@ -23,13 +23,13 @@ class Settings:
     entries_per_append_max: int
     bytes_per_append_max: int
     appends_in_flight_max: int
-    random: Callable[[int], int]  # an integer from 0 to its argument - 1
+    random: Callable[[int], int]  # returns an integer from 0 to the argument - 1
     codec: ConfigurationCodec = PLAIN
     bytes_in_flight_max: int = UNBOUNDED  # of payloads, to one follower
     uncommitted_bytes_max: int = UNBOUNDED  # of payloads, in a leader's log
 
     def __post_init__(self) -> None:
-        """Refuse timings that cannot work (Raft §5.6: heartbeats well within the timeout)."""
+        """Refuse timings that cannot work: heartbeats come well within a timeout (Raft §5.6)."""
         if self.id <= 0:
             raise ValueError("a member's id is positive: 0 means nobody")
         if not 0 < self.heartbeat_ticks < self.election_timeout_ticks_min:
@@ -41,15 +41,16 @@ class Settings:
             raise ValueError("a bound below 1 sends nothing")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
-    """What recovery found on disk; a new member restores zeros and its first configuration.
+    """The state that recovery found on disk.
 
-    A member that joins later restores the configuration that the cluster was founded with.
+    A member on an empty disk restores zeros and the configuration that the cluster was founded
+    with.
     """
 
     hard_state: HardState
-    configuration: Configuration  # at `base_index`; those in `entries` follow it
+    configuration: Configuration  # in force at `base_index`
     base_index: int
     base_term: int
     entries: Sequence[Entry]
@@ -58,65 +59,79 @@ class Restored:
 
 @dataclass(slots=True)
 class ReadRound:
-    """Reads that one quorum of heartbeat replies confirms (dissertation §6.4)."""
+    """A read that one quorum of heartbeat replies confirms (dissertation §6.4)."""
 
     number: int
-    asker: int  # a member id
-    context: int  # the asker's
+    asker: int  # the id of the member that reads
+    context: int  # of the asker
     index: int  # the commit index when the round began
-    heard: set[int]
+    heard: set[int]  # the members that replied, and this member
 
 
 @dataclass(slots=True)
 class ForwardedRead:
-    """A read that the leader was asked about."""
+    """A read for which this member asked its leader for a read index."""
 
-    context: int  # as given to `read`
+    context: int  # the context that was given to `RawNode.read`
     elapsed_ticks: int = 0
 
 
 @dataclass(slots=True)
 class Transfer:
-    """An attempt to hand the lead over (dissertation §3.10)."""
+    """An attempt to transfer leadership (dissertation §3.10)."""
 
-    target: int
+    target: int  # a member id
     elapsed_ticks: int = 0
 
 
 @dataclass(slots=True)
-class State:
-    """One member.
+class ElectionState:
+    """The votes for this member's candidacy, and the time without a leader (Raft §5.2).
 
-    - `applied_index` <= `handed_commit_index` <= `commit_index` <= `log.last_index`.
-    - `term` and `commit_index` never fall; `vote` changes only from 0 or with the term.
-    - `progress` and `rounds` are empty unless this member leads, and so are `transfer` and
-      `leaves_at` and `backlog`.
-    - `forwarded` is empty unless this member follows a leader, and asked that one in this term.
+    - `votes` is kept by sender, so that a doubled reply counts once.
     """
 
-    settings: Settings
-    log: Log
-    hard_state: HardState
-    commit_index: int
-    handed_commit_index: int
-    applied_index: int
-    role: Role = Role.FOLLOWER
-    leader: int = 0
-    votes: dict[int, bool] = field(default_factory=dict)  # by sender: a set, never a count
-    progress: dict[int, Progress] = field(default_factory=dict)  # by peer
-    rounds: list[ReadRound] = field(default_factory=list)
-    round_number: int = 0
-    forwarded: dict[int, ForwardedRead] = field(default_factory=dict)  # by number
-    forwarded_number: int = 0  # of the last one; 0: none since the start
-    transfer: Transfer | None = None
-    leaves_at: int = 0  # of the entry that removes this leader, 0: it is to stay
-    elapsed_ticks: int = 0  # since the leader was heard, or the last campaign began
-    heartbeat_elapsed_ticks: int = 0
-    timeout_ticks: int = 0
+    votes: dict[int, bool] = field(default_factory=dict)  # by sender
+    elapsed_ticks: int = 0  # since the last message of the leader, or the last campaign
+    timeout_ticks: int = 0  # drawn anew for each wait (Raft §5.2)
     campaign_allowed: bool = True
-    hard_state_synced: bool = True
 
+
+@dataclass(slots=True)
+class LeaderState:
+    """The volatile state of a leader (Raft Figure 2); empty at every other member."""
+
+    progress: dict[int, Progress] = field(default_factory=dict)  # by peer
     backlog: Backlog = field(default_factory=Backlog)
+    transfer: Transfer | None = None
+    leaves_at: int = 0  # the index of the entry that removes this leader, 0 for none
+    heartbeat_elapsed_ticks: int = 0
+
+    def clear(self) -> None:
+        """Forget the followers and the transfer: the leader has stepped down."""
+        self.progress.clear()
+        self.backlog.clear()
+        self.transfer = None
+        self.leaves_at = 0
+
+
+@dataclass(slots=True)
+class WaitingReads:
+    """The reads that have no read index yet (dissertation §6.4).
+
+    - `rounds` is empty unless this member leads.
+    - `forwarded` is empty unless this member follows a leader and asked the leader in this term.
+    """
+
+    rounds: list[ReadRound] = field(default_factory=list)  # oldest first
+    round_number: int = 0  # of the newest round
+    forwarded: dict[int, ForwardedRead] = field(default_factory=dict)  # by number
+    forwarded_number: int = 0  # of the newest request, 0 for none since the start
+
+
+@dataclass(slots=True, kw_only=True)
+class Obligations:
+    """The obligations that the next Ready hands out; see the fields of Ready."""
 
     heartbeats: list[Message] = field(default_factory=list)  # leave before `at_once`
     at_once: list[Message] = field(default_factory=list)
@@ -125,6 +140,30 @@ class State:
     dropped_reads: list[int] = field(default_factory=list)
     snapshots: list[int] = field(default_factory=list)
     install: SnapshotMeta | None = None
+    handed_commit_index: int = 0  # the last committed entry that was handed out
+
+
+@dataclass(slots=True, kw_only=True)
+class MemberState:
+    """The state of one member.
+
+    - `applied_index` <= `owed.handed_commit_index` <= `commit_index` <= `log.last_index`.
+    - `term` and `commit_index` never fall.
+    - `vote` changes only from 0, or together with the term (Raft §5.2).
+    """
+
+    settings: RaftSettings
+    log: RaftLog
+    hard_state: HardState
+    hard_state_synced: bool = True
+    commit_index: int
+    applied_index: int
+    role: Role = Role.FOLLOWER
+    leader: int = 0
+    election: ElectionState = field(default_factory=ElectionState)
+    leading: LeaderState = field(default_factory=LeaderState)
+    waiting_reads: WaitingReads = field(default_factory=WaitingReads)
+    owed: Obligations
 
     @property
     def id(self) -> int:
@@ -138,15 +177,16 @@ class State:
 
     @property
     def configuration(self) -> Configuration:
-        """Return who takes part, by the newest entry that says so (dissertation §4.1)."""
+        """Return the configuration of the newest entry that holds one (dissertation §4.1)."""
         return self.log.configurations.current
 
     @property
     def may_stand(self) -> bool:
         """Whether this member may campaign.
 
-        So may a voter that is being removed, until it knows that the entry is committed: it may
-        be the only one that holds it, and then nobody else can be elected (dissertation §4.2.2).
+        A voter that is being removed may campaign until the voter knows that the removal is
+        committed. The voter may be the only holder of the entry, and then no other member can be
+        elected (dissertation §4.2.2).
         """
         known = self.log.configurations
         return self.id in known.current.voters or (
@@ -155,53 +195,51 @@ class State:
 
     @property
     def peers(self) -> list[int]:
-        """Return everybody else, in order of id."""
+        """Return all other members, in order of id."""
         return sorted((self.configuration.voters | self.configuration.learners) - {self.id})
 
     def set_hard_state(self, term: int, vote: int) -> None:
-        """Enter a term or cast a vote; it is owed to the disk from here on."""
+        """Enter a term or cast a vote; the next Ready hands the hard state out for a sync."""
         before = self.hard_state
         if term < before.term or (term == before.term and before.vote not in (0, vote)):
-            raise InvariantViolation(f"term {term}, vote {vote} cannot follow {before}")
+            raise ProtocolViolation(f"term {term}, vote {vote} cannot follow {before}")
         if (term, vote) != (before.term, before.vote):
             self.hard_state = HardState(term, vote)
             self.hard_state_synced = False
 
     def draw_timeout(self) -> None:
-        """Begin to wait for a leader anew, for a random time (Raft §5.2)."""
+        """Begin to wait for a leader, for a random election timeout (Raft §5.2)."""
         low, high = (
             self.settings.election_timeout_ticks_min,
             self.settings.election_timeout_ticks_max,
         )
-        self.elapsed_ticks = 0
-        self.timeout_ticks = low + self.settings.random(high - low + 1)
+        self.election.elapsed_ticks = 0
+        self.election.timeout_ticks = low + self.settings.random(high - low + 1)
 
-    def follow(self, term: int, leader: int) -> None:
-        """Become a follower in `term`, of `leader` where one is known (Raft §5.1)."""
+    def become_follower(self, term: int, leader: int) -> None:
+        """Become a follower in `term`, of `leader` if `leader` is not 0 (Raft §5.1)."""
         if term > self.term:
             self.set_hard_state(term, 0)
         if self.role is Role.LEADER or self.role is not Role.FOLLOWER or self.leader != leader:
             self.draw_timeout()
         self.role = Role.FOLLOWER
         self.leader = leader
-        self.votes.clear()
-        self.progress.clear()
-        self.transfer = None
-        self.leaves_at = 0
-        self.backlog.clear()
+        self.election.votes.clear()
+        self.leading.clear()
         self.drop_reads()
 
     def drop_reads(self) -> None:
-        """Give up the reads that wait: who leads, or this member's part in it, has changed."""
-        self.dropped_reads.extend(one.context for one in self.rounds if one.asker == self.id)
-        self.dropped_reads.extend(one.context for one in self.forwarded.values())
-        self.rounds.clear()
-        self.forwarded.clear()
+        """Drop the reads that wait, because the leader or this member's role has changed."""
+        waiting, dropped = self.waiting_reads, self.owed.dropped_reads
+        dropped.extend(pending.context for pending in waiting.rounds if pending.asker == self.id)
+        dropped.extend(read.context for read in waiting.forwarded.values())
+        waiting.rounds.clear()
+        waiting.forwarded.clear()
 
     def commit(self, index: int) -> None:
-        """Raise the commit index; lower ones say nothing new."""
+        """Raise the commit index to `index`; an `index` below the commit index changes nothing."""
         if index > self.log.last_index:
-            raise InvariantViolation(
+            raise ProtocolViolation(
                 f"entry {index} is committed but this log ends at {self.log.last_index}"
             )
         self.commit_index = max(self.commit_index, index)

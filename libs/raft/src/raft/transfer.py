@@ -1,8 +1,9 @@
-"""Handing the lead over, so that nobody has to wait for it to be missed (dissertation §3.10).
+"""Leadership transfer, so that no member waits for an election timeout (dissertation §3.10).
 
-The leader takes no entries meanwhile, brings its successor up to date, and tells it to campaign at
-once, without asking first. Voters know such a campaign by its mark and do not protect the leader
-from it: it is the leader's own wish.
+During a transfer the leader accepts no proposals, and sends its successor the rest of the log. Then
+the leader tells the successor to campaign without a pre-vote. The request for votes is marked as a
+transfer. A voter grants a marked request although the voter hears a leader, because the leader
+itself asked for the election.
 """
 
 from dataclasses import dataclass
@@ -11,82 +12,86 @@ from raft import election, replication
 from raft.messages import TimeoutNow
 from raft.progress import Progress, ProgressState
 from raft.ready import Role
-from raft.state import State, Transfer
+from raft.state import MemberState, Transfer
 
 
 @dataclass(frozen=True, slots=True)
 class TransferBegun:
-    """The successor is on its way; see `RawNode.transferring`."""
+    """The transfer to `target` began; see `RawNode.transferring`."""
 
     target: int  # a member id
 
 
 @dataclass(frozen=True, slots=True)
 class TransferRefused:
-    """Nothing began; `reason` says why, for a person."""
+    """No transfer began; `reason` is a sentence for a person."""
 
     reason: str
 
 
-def begin(state: State, target: int) -> TransferBegun | TransferRefused:
-    """Hand over to `target`, or for 0 to the voter that holds most of the log.
+def begin(state: MemberState, target: int) -> TransferBegun | TransferRefused:
+    """Begin a transfer to `target`, or for 0 to the voter that holds most of the log.
 
-    The attempt ends by itself after the shortest election timeout; then this member goes on.
+    The transfer ends after the shortest election timeout. If the transfer failed, this member goes
+    on leading.
     """
     if state.role is not Role.LEADER:
         return TransferRefused("this member does not lead")
-    if state.transfer is not None:
-        return TransferRefused(f"a transfer to member {state.transfer.target} is under way")
+    if state.leading.transfer is not None:
+        return TransferRefused(f"a transfer to member {state.leading.transfer.target} is under way")
     if target:
         if target not in state.configuration.voters or target == state.id:
             return TransferRefused(f"member {target} is not another voter")
-        if not state.progress[target].is_present:
+        if not state.leading.progress[target].is_present:
             return TransferRefused(f"member {target} has not been heard of lately")
     else:
         target = most_caught_up(state)
         if not target:
             return TransferRefused("no other voter has been heard of lately")
-    state.transfer = Transfer(target)
-    go_on(state, target, state.progress[target])
+    state.leading.transfer = Transfer(target)
+    advance(state, target, state.leading.progress[target])
     return TransferBegun(target)
 
 
-def most_caught_up(state: State) -> int:
-    """Return the voter that holds most of the log, of those that are present; 0 for none."""
+def most_caught_up(state: MemberState) -> int:
+    """Return the present voter that holds most of the log; 0 if no other voter is present."""
     candidates = {
         peer: progress.match
-        for peer, progress in state.progress.items()
+        for peer, progress in state.leading.progress.items()
         if peer in state.configuration.voters and progress.is_present
     }
     return max(candidates, key=lambda peer: (candidates[peer], -peer), default=0)
 
 
-def tick(state: State) -> None:
-    """Let an attempt age, and give it up when its time is over."""
-    if state.transfer is not None:
-        state.transfer.elapsed_ticks += 1
-        if state.transfer.elapsed_ticks >= state.settings.election_timeout_ticks_min:
-            state.transfer = None
+def tick(state: MemberState) -> None:
+    """Count a tick of the transfer; end the transfer after the shortest election timeout."""
+    if state.leading.transfer is not None:
+        state.leading.transfer.elapsed_ticks += 1
+        if state.leading.transfer.elapsed_ticks >= state.settings.election_timeout_ticks_min:
+            state.leading.transfer = None
 
 
-def go_on(state: State, peer: int, progress: Progress) -> None:
-    """Tell the successor to campaign, as soon as it holds all of the log; again if it got lost."""
-    if state.transfer is None or state.transfer.target != peer:
+def advance(state: MemberState, peer: int, progress: Progress) -> None:
+    """Tell the successor to campaign if the successor holds the whole log, else send entries.
+
+    A reply of the successor advances the transfer again, so a lost TimeoutNow is sent again.
+    """
+    if state.leading.transfer is None or state.leading.transfer.target != peer:
         return
     if progress.match == state.log.last_index:
-        state.at_once.append(TimeoutNow(sender=state.id, recipient=peer, term=state.term))
+        state.owed.at_once.append(TimeoutNow(sender=state.id, recipient=peer, term=state.term))
     elif progress.state is not ProgressState.SNAPSHOT:
         replication.send_appends(state, peer, progress)
 
 
-def replied(state: State, peer: int) -> None:
-    """Go on after anything that a peer said, if it is the successor."""
-    progress = state.progress.get(peer)
+def replied(state: MemberState, peer: int) -> None:
+    """Advance the transfer after a reply, if the sender is the successor."""
+    progress = state.leading.progress.get(peer)
     if progress is not None:
-        go_on(state, peer, progress)
+        advance(state, peer, progress)
 
 
-def told(state: State, message: TimeoutNow) -> None:
-    """Campaign at once, if this member may."""
-    if state.leader == message.sender and state.campaign_allowed and state.may_stand:
+def timeout_now_received(state: MemberState, message: TimeoutNow) -> None:
+    """Campaign at once, if this member may campaign."""
+    if state.leader == message.sender and state.election.campaign_allowed and state.may_stand:
         election.campaign(state, is_transfer=True)

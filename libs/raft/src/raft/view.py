@@ -1,34 +1,34 @@
-"""What a caller may see of a member, without asking anything of it."""
+"""The part of a member's state that a caller may read."""
 
 from dataclasses import dataclass
 
 from raft.messages import Configuration, HardState
 from raft.progress import ProgressState
 from raft.ready import Role
-from raft.state import State
+from raft.state import MemberState
 
 
 @dataclass(frozen=True, slots=True)
 class Follower:
-    """What a leader knows of another member."""
+    """A leader's knowledge of another member."""
 
-    match_index: int  # it holds everything up to here, synced; 0: not known yet
-    bytes_in_flight: int  # of payloads that it has not acknowledged
-    is_present: bool  # it answered within the last two election timeouts
-    needs_snapshot: bool  # the log does not reach back to it
+    match_index: int  # the member's disk holds the log up to here; 0 if unknown
+    bytes_in_flight: int  # of payloads that the member has not acknowledged
+    is_present: bool  # the member answered within the last two election timeouts
+    needs_snapshot: bool  # the leader's log begins behind the member's next index
 
 
 class View:
-    """Reads one member's state; `campaign_allowed` alone can be set."""
+    """Reads one member's state. Only `campaign_allowed` can be set."""
 
-    def __init__(self, state: State) -> None:
-        """Show this state."""
+    def __init__(self, state: MemberState) -> None:
+        """Read `state`."""
         self._state = state
 
     @property
     def transferring(self) -> bool:
-        """Whether the lead is being handed over."""
-        return self._state.transfer is not None
+        """Whether a leadership transfer is under way."""
+        return self._state.leading.transfer is not None
 
     @property
     def id(self) -> int:
@@ -37,7 +37,7 @@ class View:
 
     @property
     def role(self) -> Role:
-        """What this member takes itself for."""
+        """The role of this member."""
         return self._state.role
 
     @property
@@ -47,12 +47,12 @@ class View:
 
     @property
     def leader(self) -> int:
-        """The leader's id, 0 for unknown."""
+        """The leader's id, 0 if unknown."""
         return self._state.leader
 
     @property
     def commit_index(self) -> int:
-        """The last index known to be committed."""
+        """The last index that this member knows to be committed."""
         return self._state.commit_index
 
     @property
@@ -67,33 +67,33 @@ class View:
 
     @property
     def last_index(self) -> int:
-        """The last index of the log."""
+        """The last index of the log, or the base if the log is empty."""
         return self._state.log.last_index
 
     def term_at(self, index: int) -> int | None:
-        """Return the term at an index of the log or its base; None where nothing is held."""
+        """Return the term at an index or at the base; None if the log does not hold the index."""
         return self._state.log.term_at(index)
 
     @property
     def hard_state(self) -> HardState:
-        """Term and vote, synced or not."""
+        """The term and the vote, synced or not."""
         return self._state.hard_state
 
     @property
     def configuration(self) -> Configuration:
-        """Who takes part, by the newest entry that says so, committed or not."""
+        """The configuration of the newest entry that holds one, committed or not."""
         return self._state.configuration
 
     def configuration_at(self, index: int) -> Configuration:
-        """Return who took part at an index of the log or its base, as a snapshot has to say.
+        """Return the configuration at an index of the log or at the base, for a snapshot.
 
-        InvariantViolation: the log is cut above it.
+        ProtocolViolation: the index is below the base.
         """
         return self._state.log.configurations.at(index)
 
     @property
     def followers(self) -> dict[int, Follower]:
-        """What is known of the others, by member id; empty unless this member leads."""
+        """The leader's knowledge of each other member, by id; empty unless this member leads."""
         return {
             peer: Follower(
                 match_index=progress.match,
@@ -101,19 +101,19 @@ class View:
                 is_present=progress.is_present,
                 needs_snapshot=progress.state is ProgressState.SNAPSHOT,
             )
-            for peer, progress in self._state.progress.items()
+            for peer, progress in self._state.leading.progress.items()
         }
 
     @property
     def uncommitted_bytes(self) -> int:
-        """The payloads of a leader's log that wait to be committed."""
-        return self._state.backlog.beyond(self._state.commit_index)
+        """The bytes of a leader's payloads that are not committed."""
+        return self._state.leading.backlog.beyond(self._state.commit_index)
 
     @property
     def campaign_allowed(self) -> bool:
         """Whether this member may campaign and vote."""
-        return self._state.campaign_allowed
+        return self._state.election.campaign_allowed
 
     @campaign_allowed.setter
     def campaign_allowed(self, allowed: bool) -> None:
-        self._state.campaign_allowed = allowed
+        self._state.election.campaign_allowed = allowed

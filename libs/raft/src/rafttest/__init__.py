@@ -1,19 +1,22 @@
-"""A cluster of cores on one thread, where one seed decides everything that happens.
+"""A cluster of cores on one thread. One seed decides every event.
 
-Each seed draws a size (1, 3 or 5), bounds and probabilities, and then some hundred rounds of chaos:
-messages are dropped, doubled, delayed and reordered, links and members are cut off, members are
-paused and crash, disks sync late, logs are cut, snapshots are streamed and lost. Clients propose,
-and read at leaders and followers, all the while; the lead is handed over, members join, are
-promoted and leave. Then everything heals, and the cluster has to get to work again.
+A seed draws the size of the cluster (1, 3 or 5), bounds and probabilities. Then faults are injected
+for some hundred rounds. Messages are dropped, doubled, delayed and reordered. Links are cut, and
+members are isolated, paused and crashed. Disks sync late. Logs are cut, and snapshots are streamed
+and lost. Meanwhile clients propose, and read at leaders and followers. Leadership is transferred,
+and members join, are promoted and leave. At the end all faults are healed, and the cluster must
+commit one more entry.
 
-The four properties of Raft (Figure 3), and those that a caller relies on, are checked after every
-event; see `Properties`. A failing seed is run again with `make sim-core SEED=…`.
+After every event the four properties of Raft (Figure 3) are checked, and the properties that a
+caller relies on; see `Properties`. `make sim-core SEED=…` repeats a seed that failed.
 
-Caveats. A disk keeps a prefix of what was written; torn and damaged writes belong to the tests of
-the log on disk. A member that left may come back, with the disk that it had.
+Caveats:
+
+- A disk keeps a prefix of the writes. The tests of the log on disk cover torn and damaged writes.
+- A removed member may join again with the disk that the member had.
 """
 
 from rafttest.properties import PropertyViolation
-from rafttest.world import World, run
+from rafttest.world import CoreWorld, run
 
-__all__ = ["PropertyViolation", "World", "run"]
+__all__ = ["CoreWorld", "PropertyViolation", "run"]

@@ -1,4 +1,4 @@
-"""Run seeds and say how to run a failing one again: `python -m rafttest --seeds N --first S`."""
+"""Run seeds, and say how to repeat a failed seed: `python -m rafttest --seeds N --first S`."""
 
 import argparse
 import os
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
-from raft import InvariantViolation
+from raft import ProtocolViolation
 
 from rafttest.properties import PropertyViolation
 from rafttest.world import run
@@ -19,32 +19,32 @@ CHUNK_SEEDS = 8  # handed to a core at once
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """What a seed came to."""
+class SeedResult:
+    """The result of one seed."""
 
     seed: int
     events: int
     entries: int  # committed
-    violation: str  # empty where all held
+    violation: str  # empty if every property held
 
 
-def run_one(seed: int) -> Result:
-    """Run a seed, and catch what it was run for."""
+def run_one(seed: int) -> SeedResult:
+    """Run a seed, and catch a violation."""
     try:
         properties = run(seed).properties
-    except (InvariantViolation, PropertyViolation) as error:
-        return Result(seed, 0, 0, "".join(traceback.format_exception(error)[-4:]))
-    return Result(seed, properties.events, properties.commit_index, "")
+    except (ProtocolViolation, PropertyViolation) as error:
+        return SeedResult(seed, 0, 0, "".join(traceback.format_exception(error)[-4:]))
+    return SeedResult(seed, properties.events, properties.commit_index, "")
 
 
 def say(text: str) -> None:
-    """Show a line at once."""
+    """Write a line at once."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
-def results(seeds: Sequence[int], jobs: int) -> Iterator[Result]:
-    """Run seeds on so many cores, and yield what they came to."""
+def results(seeds: Sequence[int], jobs: int) -> Iterator[SeedResult]:
+    """Run seeds on `jobs` cores, and yield the results."""
     if jobs == 1:
         yield from map(run_one, seeds)
         return
@@ -53,7 +53,7 @@ def results(seeds: Sequence[int], jobs: int) -> Iterator[Result]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the seeds; return 0 when all hold, 1 when one does not."""
+    """Run the seeds; return 0 if every property held, else 1."""
     parser = argparse.ArgumentParser(prog="rafttest", description=__doc__)
     parser.add_argument("--seeds", type=int, default=500, help="how many seeds to run")
     parser.add_argument("--first", type=int, default=0, help="the first of them")

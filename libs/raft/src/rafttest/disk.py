@@ -1,4 +1,4 @@
-"""What one member has on disk, and what is on its way there."""
+"""The disk of one member: the synced state, and the writes that wait for a sync."""
 
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from raft.ready import Mark
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A state machine's state: the entries up to `index`, folded into a checksum."""
+    """The state of a state machine: a checksum of the entries up to `index`."""
 
     index: int
     term: int
@@ -20,7 +20,7 @@ class Image:
 
 
 def configurations_of(entries: Iterable[Entry]) -> list[tuple[int, Configuration]]:
-    """Return the configurations among entries, with their indexes."""
+    """Return the configurations among entries, each with the index of its entry."""
     return [
         (entry.index, PLAIN.decode(entry.payload))
         for entry in entries
@@ -31,69 +31,69 @@ def configurations_of(entries: Iterable[Entry]) -> list[tuple[int, Configuration
 def upto(
     configurations: Iterable[tuple[int, Configuration]], index: int
 ) -> list[tuple[int, Configuration]]:
-    """Return those up to an index."""
+    """Return the configurations up to an index."""
     return [one for one in configurations if one[0] <= index]
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """One Ready's part for the disk, and what waits for its sync."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteBatch:
+    """The part of one Ready that goes to the disk, and the messages that wait for the sync."""
 
     hard_state: HardState | None
     install: SnapshotMeta | None
-    image: Image | None  # with `install`: the staged state
+    image: Image | None  # the staged state, if `install` is set
     entries: tuple[Entry, ...]
     mark: Mark | None
     after_sync: tuple[Message, ...]
-    due: int  # the round in which it is synced, if nothing before it is late
+    due: int  # the round of the sync; a late batch before this batch delays it
 
 
-class Disk:
-    """Batches are synced in the order in which they were written; a crash keeps a prefix of them.
+class CoreDisk:
+    """Syncs batches in the order of the writes. A crash keeps a prefix of the batches.
 
     - `image.index` >= `base_index`: the log reaches back to the durable state.
-    - What `restored` returns holds nothing that was not synced, or kept by a crash.
+    - `restored` returns only batches that were synced, or kept by a crash.
     """
 
     def __init__(self, configuration: Configuration) -> None:
-        """Begin as an empty member of a cluster."""
+        """Begin as the empty disk of a member of a cluster."""
         self.hard_state = HardState(0, 0)
         self.configuration = configuration  # at `base_index`
         self.base_index = self.base_term = 0
         self.entries: list[Entry] = []
         self.image = Image(0, 0, 0)
-        self.queue: deque[Batch] = deque()
+        self.queue: deque[WriteBatch] = deque()
 
     @property
     def last_index(self) -> int:
-        """Return the last index that is synced."""
+        """Return the last synced index."""
         return self.base_index + len(self.entries)
 
     def holds(self, index: int, term: int) -> bool:
-        """Tell whether the entry is synced, or part of what a synced snapshot covers."""
+        """Tell whether an entry is synced, or covered by a synced snapshot."""
         if index <= self.base_index:
             return True
         return index <= self.last_index and self.entries[index - self.base_index - 1].term == term
 
-    def sync_first(self) -> Batch:
-        """Make the oldest batch durable."""
+    def sync_first(self) -> WriteBatch:
+        """Make the oldest batch durable, and return the batch."""
         batch = self.queue.popleft()
         self._write(batch)
         return batch
 
     def crash(self, kept: int) -> None:
-        """Lose what was under way, but for the first `kept` batches, which got there in time."""
+        """Keep the first `kept` batches, and lose the batches behind them."""
         for _ in range(kept):
             self._write(self.queue.popleft())
         self.queue.clear()
 
     def flush(self, image: Image) -> None:
-        """Make the applied state durable, unless it stands on a snapshot that is not."""
+        """Make the applied state durable, unless a snapshot below the state is not synced."""
         if not any(batch.install for batch in self.queue):
             self.image = image
 
     def cut(self, index: int) -> None:
-        """Drop the log up to `index`, which the durable state covers."""
+        """Remove the log up to `index`, which the durable state covers."""
         if index > self.base_index:
             self.base_term = self.entries[index - self.base_index - 1].term
             self.configuration = upto(self.configurations(), index)[-1][1]
@@ -101,11 +101,11 @@ class Disk:
             self.base_index = index
 
     def configurations(self) -> list[tuple[int, Configuration]]:
-        """Return those of the base and of the entries that are synced, with their indexes."""
+        """Return the synced configurations, the base's first, each with its index."""
         return [(self.base_index, self.configuration), *configurations_of(self.entries)]
 
     def restored(self) -> Restored:
-        """Return what a member starts from."""
+        """Return the state that a member restores at a start."""
         return Restored(
             hard_state=self.hard_state,
             configuration=self.configuration,
@@ -115,7 +115,7 @@ class Disk:
             applied_index=self.image.index,
         )
 
-    def _write(self, batch: Batch) -> None:
+    def _write(self, batch: WriteBatch) -> None:
         if batch.hard_state is not None:
             self.hard_state = batch.hard_state
         if batch.install is not None and batch.image is not None:
@@ -126,7 +126,7 @@ class Disk:
         self._append(batch.entries)
 
     def _append(self, entries: Sequence[Entry]) -> None:
-        """Put entries behind each other; one at index i replaces everything from i on."""
+        """Append entries; an entry at index i replaces all entries from i on."""
         if entries:
             del self.entries[entries[0].index - self.base_index - 1 :]
             self.entries.extend(entries)

@@ -1,11 +1,11 @@
-"""One member: a core, its disk, its state machine, and the fulfilment of every Ready."""
+"""One member: a core, its disk, its state machine, and the obligations of its caller."""
 
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from raft import Accepted, RawNode, Settings
+from raft import Accepted, RaftSettings, RawNode
 from raft.membership import Change
 from raft.messages import (
     AppendReply,
@@ -17,16 +17,16 @@ from raft.messages import (
 )
 from raft.ready import Ready, Role
 
-from rafttest.disk import Batch, Disk, Image, configurations_of, upto
+from rafttest.disk import CoreDisk, Image, WriteBatch, configurations_of, upto
 from rafttest.properties import Properties
 
 
-@dataclass(slots=True)
-class Stream:
-    """A snapshot on its way from a leader to a follower."""
+@dataclass(slots=True, kw_only=True)
+class SnapshotStream:
+    """A snapshot under way from a leader to a follower."""
 
-    sender: "Member"
-    life: int  # of the sender: a restarted one has forgotten its streams
+    sender: "CoreMember"
+    life: int  # of the sender: a restarted sender has forgotten its streams
     recipient: int
     term: int
     meta: SnapshotMeta
@@ -36,23 +36,23 @@ class Stream:
     arrived: bool = False
 
 
-@dataclass(slots=True)
-class Surroundings:
-    """What a member needs of the world."""
+@dataclass(slots=True, kw_only=True)
+class CoreSurroundings:
+    """The parts of the world that a member uses."""
 
     random: Random
     properties: Properties
-    disks: dict[int, Disk]
+    disks: dict[int, CoreDisk]
     send: Callable[[Message], None]
     round: Callable[[], int]
-    streams: list[Stream]
+    streams: list[SnapshotStream]
     sync_rounds_max: int
 
 
-class Member:
-    """Does what the core's manual asks of a caller, as late as it allows."""
+class CoreMember:
+    """Fulfils the obligations of a caller, as late as the core's manual allows."""
 
-    def __init__(self, settings: Settings, disk: Disk, world: Surroundings) -> None:
+    def __init__(self, settings: RaftSettings, disk: CoreDisk, world: CoreSurroundings) -> None:
         """Start for the first time."""
         self.settings = settings
         self.disk = disk
@@ -64,42 +64,42 @@ class Member:
         self.start()
 
     def start(self) -> None:
-        """Start from what is on disk."""
+        """Start from the disk."""
         self.life += 1
         self.is_paused = False
         self.image = self.disk.image
         self.unapplied: list[Entry] = []
-        self.proposed: dict[int, int] = {}  # index to term, of entries that a client waits for
+        self.proposed: dict[int, int] = {}  # index to term of the entries that clients wait for
         self.configurations = self.disk.configurations()
         self.node = RawNode(self.settings, self.disk.restored())
         self.seen_commit_index = self.node.commit_index
         self.fulfil()
 
     def crash(self) -> None:
-        """Stop at once; what was not synced is lost, but for a prefix that got there."""
+        """Stop at once; a random prefix of the unsynced batches is kept."""
         self.node = None
         self.staged.clear()
         self.disk.crash(self.world.random.randint(0, len(self.disk.queue)))
 
     @property
     def running(self) -> RawNode:
-        """Return the core of a member that is up."""
+        """Return the core; raise LookupError if the member is down."""
         if self.node is None:
             raise LookupError(f"member {self.settings.id} is down")
         return self.node
 
     def step(self, message: Message) -> None:
-        """Take a message."""
+        """Process a message."""
         self.running.step(message)
         self.fulfil()
 
     def tick(self) -> None:
-        """Let a tick pass."""
+        """Count a tick."""
         self.running.tick()
         self.fulfil()
 
     def propose(self, payloads: list[bytes]) -> None:
-        """Propose entries and wait for them."""
+        """Propose entries, and wait for the entries if they are accepted."""
         match self.running.propose(payloads):
             case Accepted(first_index, term):
                 for index in range(first_index, first_index + len(payloads)):
@@ -109,25 +109,25 @@ class Member:
         self.fulfil()
 
     def change(self, change: Change) -> bool:
-        """Let a member join, be promoted or leave; tell whether it begins."""
+        """Begin a membership change; tell whether the change began."""
         accepted = self.running.change(change)
         self.fulfil()
         return isinstance(accepted, Accepted)
 
     def transfer(self, target: int) -> None:
-        """Hand the lead over, if this member has it."""
+        """Begin a leadership transfer, if this member leads."""
         self.running.transfer(target)
         self.fulfil()
 
     def read(self, context: int) -> None:
-        """Ask where a read may be answered."""
+        """Ask for a read index."""
         self.world.properties.read_began(context)
         if not self.running.read(context):
             self.world.properties.reads.pop(context)
         self.fulfil()
 
     def fulfil(self) -> None:
-        """Meet what is owed, and have the outcome judged."""
+        """Fulfil the obligations of every Ready, and check the properties."""
         self.world.properties.events += 1
         node = self.running
         while (ready := node.ready()) is not None:
@@ -164,7 +164,7 @@ class Member:
             properties.bounded(node, self.settings)
 
     def _configure(self, node: RawNode, entries: tuple[Entry, ...]) -> None:
-        """Follow what the log says of who takes part, as a caller's own log does."""
+        """Track the configurations of the log, as a caller's own log does."""
         self.configurations = upto(self.configurations, entries[0].index - 1)
         for index, configuration in configurations_of(entries):
             if node.role is Role.LEADER:
@@ -176,7 +176,7 @@ class Member:
         self.world.send(message)
 
     def _write(self, ready: Ready) -> None:
-        """Queue what the disk is owed; messages wait for it and for all before it."""
+        """Queue a write. The messages of `after_sync` wait for all queued writes."""
         if ready.mark is None and not self.disk.queue:
             for message in ready.after_sync:
                 self._leave(message)
@@ -187,19 +187,19 @@ class Member:
         if ready.install is not None:
             image = self.staged[ready.install.index, ready.install.term]
         self.disk.queue.append(
-            Batch(
-                ready.hard_state,
-                ready.install,
-                image,
-                ready.entries,
-                ready.mark,
-                ready.after_sync,
-                self.world.round() + self.world.random.randint(0, self.world.sync_rounds_max),
+            WriteBatch(
+                hard_state=ready.hard_state,
+                install=ready.install,
+                image=image,
+                entries=ready.entries,
+                mark=ready.mark,
+                after_sync=ready.after_sync,
+                due=self.world.round() + self.world.random.randint(0, self.world.sync_rounds_max),
             )
         )
 
     def sync(self) -> None:
-        """Sync what is due: one sync for all of it, so that the marks come together."""
+        """Sync the batches that are due, with one sync and one mark."""
         done = []
         while self.disk.queue and self.disk.queue[0].due <= self.world.round():
             done.append(self.disk.sync_first())
@@ -209,12 +209,12 @@ class Member:
                     self._installed(message)
         marks = [batch.mark for batch in done if batch.mark is not None]
         if marks:
-            # A mark is cumulative: the last of them speaks for all.
+            # A mark is cumulative, so the last mark covers all batches.
             self.running.persisted(marks[-1])
             self.fulfil()
 
     def apply(self, count: int) -> None:
-        """Apply some of what is committed, and answer the clients that wait for it."""
+        """Apply at most `count` committed entries, and acknowledge them to the clients."""
         properties = self.world.properties
         entries, self.unapplied = self.unapplied[:count], self.unapplied[count:]
         for entry in entries:
@@ -230,11 +230,11 @@ class Member:
             self.fulfil()
 
     def flush(self) -> None:
-        """Make the state durable."""
+        """Make the applied state durable."""
         self.disk.flush(self.image)
 
     def compact(self, kept: int) -> None:
-        """Cut the log below the durable state, but for some entries."""
+        """Cut the log below the durable state, and keep some entries."""
         index = self.disk.image.index - kept
         if index > self.disk.base_index:
             self.running.compact(index)
@@ -247,11 +247,20 @@ class Member:
         configuration = node.configuration_at(self.image.index)
         meta = SnapshotMeta(self.image.index, self.image.term, configuration)
         world.streams.append(
-            Stream(self, self.life, peer, node.term, meta, self.image, due, due + 20)
+            SnapshotStream(
+                sender=self,
+                life=self.life,
+                recipient=peer,
+                term=node.term,
+                meta=meta,
+                image=self.image,
+                due=due,
+                deadline=due + 20,
+            )
         )
 
-    def receive(self, stream: Stream) -> None:
-        """Take the last byte of a snapshot: it is verified and synced in staging."""
+    def receive(self, stream: SnapshotStream) -> None:
+        """Receive the last byte of a snapshot, which is then verified and synced in staging."""
         self.staged[stream.meta.index, stream.meta.term] = stream.image
         stream.arrived = True
         self.step(
@@ -259,14 +268,14 @@ class Member:
         )
 
     def _installed(self, reply: AppendReply) -> None:
-        """End the streams whose snapshot this member holds on disk."""
+        """End the streams of the snapshots that the sender of the reply holds on disk."""
         for stream in self.world.streams:
             is_waiting = stream.arrived and stream.deadline and stream.recipient == reply.sender
             if is_waiting and reply.index >= stream.meta.index:
                 self.end(stream, installed=True)
 
-    def end(self, stream: Stream, *, installed: bool) -> None:
-        """Tell a stream's sender how it ended, once."""
+    def end(self, stream: SnapshotStream, *, installed: bool) -> None:
+        """Tell the sender of a stream once how the stream ended."""
         stream.deadline = 0
         sender = stream.sender
         if sender.node is not None and sender.life == stream.life:

@@ -1,4 +1,4 @@
-"""Links between members that lose, double, delay and reorder what they carry."""
+"""Links between members; a link loses, doubles, delays and reorders messages."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from random import Random
 
 from raft.messages import Message
 
-STRAGGLE_ROUNDS_MAX = 40  # long enough to arrive in another term
+STRAGGLE_ROUNDS_MAX = 40  # long enough that a message arrives in a later term
 
 
 @dataclass(slots=True)
-class Weather:
-    """Probabilities of one run, and the longest delay in rounds."""
+class LinkFaults:
+    """The fault probabilities of one run, and the longest delay in rounds."""
 
     drop: float
     double: float
@@ -19,30 +19,30 @@ class Weather:
     straggle: float
 
 
-class Network:
-    """Messages under way, by the round in which they arrive."""
+class CoreNetwork:
+    """The messages under way, by the round in which a message arrives."""
 
-    def __init__(self, random: Random, weather: Weather) -> None:
-        """Begin with nothing under way and nobody cut off."""
+    def __init__(self, random: Random, faults: LinkFaults) -> None:
+        """Begin without messages and without cut links."""
         self._random = random
-        self.weather = weather
+        self.faults = faults
         self._arrivals: defaultdict[int, list[Message]] = defaultdict(list)
         self.cut: set[tuple[int, int]] = set()  # sender, recipient
 
     def send(self, round_number: int, message: Message) -> None:
-        """Decide what becomes of a message."""
-        random, weather = self._random, self.weather
-        copies = 2 if random.random() < weather.double else 1
+        """Drop, double or delay a message by chance."""
+        random, faults = self._random, self.faults
+        copies = 2 if random.random() < faults.double else 1
         for _ in range(copies):
-            if random.random() >= weather.drop:
-                # The square makes short delays common and long ones possible.
-                delay = int(random.random() ** 2 * weather.delay_rounds_max)
-                if random.random() < weather.straggle:
+            if random.random() >= faults.drop:
+                # The square makes short delays common and long delays possible.
+                delay = int(random.random() ** 2 * faults.delay_rounds_max)
+                if random.random() < faults.straggle:
                     delay += random.randint(0, STRAGGLE_ROUNDS_MAX)
                 self._arrivals[round_number + 1 + delay].append(message)
 
     def arrivals(self, round_number: int) -> list[Message]:
-        """Return what arrives in this round, in no order."""
+        """Return the messages that arrive in this round, in random order."""
         messages = [
             message
             for message in self._arrivals.pop(round_number, ())
@@ -52,11 +52,11 @@ class Network:
         return messages
 
     def hold(self, round_number: int, message: Message) -> None:
-        """Keep a message for a member that is paused: it comes soon after."""
+        """Delay a message to a paused member by a few rounds."""
         self._arrivals[round_number + self._random.randint(1, 4)].append(message)
 
     def isolate(self, member: int, members: list[int]) -> None:
-        """Cut off a member, or leave it with one other."""
+        """Cut off a member, alone or together with one other member."""
         friend = self._random.choice(members)
         for other in members:
             if other not in (member, friend):

@@ -1,8 +1,8 @@
-"""What must hold after every event."""
+"""The properties that must hold after every event."""
 
 from collections.abc import Iterable
 
-from raft import RawNode, Settings, quorum
+from raft import RaftSettings, RawNode, quorum
 from raft.messages import (
     AppendReply,
     Configuration,
@@ -13,41 +13,43 @@ from raft.messages import (
 )
 from raft.ready import Role
 
-from rafttest.disk import Disk, Image
+from rafttest.disk import CoreDisk, Image
 
-PAYLOAD_BYTES_MAX = 8  # a number
+PAYLOAD_BYTES_MAX = 8  # the payload is a number
 ENTRY_BYTES_MAX = 32  # a configuration of a dozen members
 BATCH_BYTES_MAX = 4 * PAYLOAD_BYTES_MAX
 
 
-class PropertyViolation(Exception):  # noqa: N818 - it names the fact
-    """A run did what the protocol rules out."""
+class PropertyViolation(Exception):  # noqa: N818 - the name states the fact
+    """A run broke a property of the protocol."""
 
 
 class Properties:
-    """Remembers a whole run as far as it takes to judge the next event.
+    """Remembers of a run what the check of the next event needs.
 
-    - Election safety: a term has one leader (Raft Figure 3).
-    - Log matching: entries of equal index and term are equal, and so is all before them.
-    - Leader completeness: what is committed is in the log of every later leader.
-    - State machine safety: what is applied at an index is the same everywhere.
-    - Commit rule: a leader commits by counting what is of its own term (Raft §5.4.2).
-    - Durable quorum: what a leader commits is synced on a majority of the voters.
-    - Durable promises: a vote or an accepted append leaves when it is on disk, and a member votes
-      once a term for ever.
-    - Own disk: what a member applies is synced on its own disk.
-    - Linearizable reads: a read's index covers all that was acknowledged before it began.
-    - Configuration in force: it is the one of the newest entry that the log holds (dissertation
-      §4.1), over truncation, snapshot and restart.
-    - One change at a time: a leader changes one voter, on top of a change that is committed, when
-      it has committed in its own term.
-    - Bounds: what waits to be committed keeps to the settings, but for one batch that is larger by
-      itself; what is under way to a follower passes them by less than an entry.
+    - Election safety: a term has at most one leader (Raft Figure 3).
+    - Log matching: if two entries have the same index and term, the entries and all entries before
+      them are equal (Raft Figure 3).
+    - Leader completeness: a committed entry is in the log of every later leader (Raft Figure 3).
+    - State machine safety: all members apply the same entry at an index (Raft Figure 3).
+    - Commit rule: a leader commits by counting only entries of its own term (Raft §5.4.2).
+    - Durable quorum: an entry that a leader commits is synced by a majority of the voters.
+    - Durable promises: a vote or an acceptance leaves only after its sync. A member votes once a
+      term, over restarts too (Raft §5.2).
+    - Own disk: a member applies only entries that are synced on its own disk.
+    - Linearizable reads: the read index covers every entry that was acknowledged before the read
+      began (dissertation §6.4).
+    - Configuration in force: a member goes by the newest configuration of its log, over truncation,
+      snapshot and restart (dissertation §4.1).
+    - One change at a time: a leader changes one voter, after the change before is committed, and
+      after an entry of its own term is committed (dissertation §4.1).
+    - Bounds: the uncommitted bytes keep to the settings, except for one larger batch. The bytes
+      under way to a follower exceed the settings by less than one entry.
     """
 
     def __init__(self) -> None:
         """Begin with an empty history."""
-        self.events = 0  # judged so far
+        self.events = 0  # checked so far
         self.leaders: dict[int, int] = {}  # by term
         self.entries: dict[tuple[int, int], tuple[int, Entry]] = {}  # by index, term
         self.committed: dict[int, int] = {}  # index to term
@@ -58,7 +60,7 @@ class Properties:
         self.reads: dict[int, int] = {}  # by context: the index that must be covered
 
     def appended(self, member: int, previous_term: int, entries: Iterable[Entry]) -> None:
-        """Judge entries that a member put into its log (log matching, by induction)."""
+        """Check the entries that a member appended (log matching, by induction)."""
         for entry in entries:
             known = self.entries.setdefault((entry.index, entry.term), (previous_term, entry))
             if known[0] != previous_term or known[1] != entry:
@@ -69,7 +71,7 @@ class Properties:
             previous_term = entry.term
 
     def led(self, node: RawNode) -> None:
-        """Judge a member that leads (election safety, leader completeness)."""
+        """Check a member that leads (election safety, leader completeness)."""
         first = self.leaders.setdefault(node.term, node.id)
         if first != node.id:
             raise PropertyViolation(
@@ -78,7 +80,7 @@ class Properties:
         self.complete(node)
 
     def complete(self, node: RawNode) -> None:
-        """Judge a leader's log against the last entry that is known to be committed."""
+        """Check that a leader's log holds the last entry that is known to be committed."""
         index = self.commit_index
         if not index or index < node.first_index or node.term < self.committed[index]:
             return
@@ -89,8 +91,8 @@ class Properties:
                 f"at {index}, where term {self.committed[index]} is committed"
             )
 
-    def advanced(self, node: RawNode, first: int, disks: dict[int, Disk]) -> None:
-        """Judge a commit index that rose, from `first` on."""
+    def advanced(self, node: RawNode, first: int, disks: dict[int, CoreDisk]) -> None:
+        """Check a commit index that rose, from index `first` on."""
         for index in range(max(first, node.first_index), node.commit_index + 1):
             term = node.term_at(index)
             if term is None or self.committed.setdefault(index, term) != term:
@@ -115,7 +117,7 @@ class Properties:
             self.commit_index = max(self.commit_index, last)
 
     def configured(self, node: RawNode, newest: Configuration) -> None:
-        """Judge who takes part, against what the log says (configuration in force)."""
+        """Check the configuration of a member against its log (configuration in force)."""
         if node.configuration is not newest and node.configuration != newest:
             raise PropertyViolation(
                 f"configuration in force: member {node.id} goes by {node.configuration} "
@@ -125,7 +127,7 @@ class Properties:
     def changed(
         self, node: RawNode, index: int, before: Configuration, after: Configuration
     ) -> None:
-        """Judge a change that a leader makes to the one at `index` (one change at a time)."""
+        """Check a change of the configuration at `index` (one change at a time)."""
         last = node.commit_index
         if (
             len(before.voters ^ after.voters) > 1
@@ -138,10 +140,11 @@ class Properties:
                 f"of entry {index}"
             )
 
-    def bounded(self, node: RawNode, settings: Settings) -> None:
-        """Judge how much a leader has on its hands (bounds)."""
+    def bounded(self, node: RawNode, settings: RaftSettings) -> None:
+        """Check the uncommitted bytes and the bytes under way of a leader (bounds)."""
         waiting = node.uncommitted_bytes
-        is_known = self.committed.get(node.commit_index) == node.term  # what its log began with
+        # Until an entry of its term is committed, a leader cannot tell what waits in its log.
+        is_known = self.committed.get(node.commit_index) == node.term
         if is_known and waiting > max(settings.uncommitted_bytes_max, BATCH_BYTES_MAX):
             raise PropertyViolation(f"bounds: member {node.id} has {waiting} bytes uncommitted")
         bytes_max = settings.bytes_in_flight_max + ENTRY_BYTES_MAX
@@ -151,8 +154,8 @@ class Properties:
                     f"bounds: {follower.bytes_in_flight} bytes are under way to member {peer}"
                 )
 
-    def applied(self, member: int, image: Image, disk: Disk) -> None:
-        """Judge a state after an entry (state machine safety, own disk)."""
+    def applied(self, member: int, image: Image, disk: CoreDisk) -> None:
+        """Check the state after an applied entry (state machine safety, own disk)."""
         if not disk.holds(image.index, image.term):
             raise PropertyViolation(
                 f"own disk: member {member} applied entry {image.index} of term {image.term}, "
@@ -163,8 +166,8 @@ class Properties:
                 f"state machine safety: member {member} differs after entry {image.index}"
             )
 
-    def left(self, message: Message, disk: Disk) -> None:
-        """Judge a message at the moment at which it leaves (durable promises)."""
+    def left(self, message: Message, disk: CoreDisk) -> None:
+        """Check a message when the message leaves (durable promises)."""
         match message:
             case VoteReply(granted=True):
                 self._promised_vote(message.sender, message.term, message.recipient, disk)
@@ -179,7 +182,7 @@ class Properties:
             case _:
                 pass
 
-    def _promised_vote(self, voter: int, term: int, candidate: int, disk: Disk) -> None:
+    def _promised_vote(self, voter: int, term: int, candidate: int, disk: CoreDisk) -> None:
         if disk.hard_state.term < term:
             raise PropertyViolation(
                 f"durable promises: the vote of {voter} for {candidate} in term {term} left "
@@ -189,14 +192,14 @@ class Properties:
             raise PropertyViolation(f"durable promises: {voter} voted twice in term {term}")
 
     def acknowledged(self, index: int) -> None:
-        """Note that a client was told that its entry is kept."""
+        """Note that a client got a success for an entry."""
         self.acknowledged_index = max(self.acknowledged_index, index)
 
     def read_began(self, context: int) -> None:
-        """Note what a read must see."""
+        """Note the entries that a read must cover."""
         self.reads[context] = self.acknowledged_index
 
     def read_confirmed(self, context: int, index: int) -> None:
-        """Judge the index that a read may be answered at (linearizable reads)."""
+        """Check the read index of a read (linearizable reads)."""
         if index < self.reads.pop(context):
             raise PropertyViolation(f"linearizable reads: read {context} would be stale at {index}")

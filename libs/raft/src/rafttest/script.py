@@ -1,89 +1,46 @@
-"""A cluster that does what a script says, one command after the other, and tells what happened.
+"""A cluster that runs the commands of a script in order, and writes down what each command caused.
 
-A line `> command` is a command; the lines below it are what came of it. Members tick, sync,
-receive and lose only what a command names, so a transcript shows one behaviour and nothing else.
-Timeouts are 10 ticks for member 1, 11 for member 2 and so on; heartbeats leave every 2.
+A script is a sequence of paragraphs. The first paragraph is a comment on the whole script. Every
+other paragraph is one step: a comment on the step, then the commands of the step. A line `> …`
+is a command. The lines below a command are the transcript of the command.
+
+A member ticks, syncs and receives only when a command names the member, so a transcript shows one
+behaviour and nothing else. The election timeout is 10 ticks for member 1, 11 ticks for member 2 and
+so on. A leader sends heartbeats every 2 ticks.
+
+`1 -> 2 Heartbeat …` is a message that leaves member 1 and can arrive at member 2. A message that is
+lost is `1 -x 2 Heartbeat … (lost: 2 is cut off)`. The line stands at the send where the recipient
+cannot receive, and at a command `lose`, `isolate` or `crash` where the message was under way.
+`settle` shows no message that arrives, and every message that is lost.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields
-from typing import assert_never
 
 from raft import (
-    Accepted,
     AddLearner,
-    ChangeRefused,
-    NotLeader,
-    Overloaded,
     Promote,
+    RaftSettings,
     RawNode,
     Remove,
-    Settings,
     TransferBegun,
     TransferRefused,
-    Transferring,
 )
 from raft.messages import Configuration, Entry, InstallSnapshot, Message, SnapshotMeta
 from raft.ready import Ready
 
-from rafttest.disk import Batch, Disk, Image
+from rafttest.disk import CoreDisk, Image, WriteBatch
+from rafttest.transcript import describe, show, told
 
 SETTLE_ROUNDS_MAX = 100
 
 
-def show(value: object) -> str:
-    """Return a field of a message, shortly."""
-    if isinstance(value, tuple):
-        return "[" + " ".join(show(one) for one in value) + "]"
-    if isinstance(value, Entry):
-        return f"{value.index}/{value.term}" + (
-            f":{value.payload.decode()}" if value.payload else ""
-        )
-    if isinstance(value, Configuration):
-        learners = " learners " + ",".join(map(str, sorted(value.learners)))
-        voters = ",".join(map(str, sorted(value.voters)))
-        return f"voters {voters}" + (learners if value.learners else "")
-    if isinstance(value, SnapshotMeta):
-        return f"{value.index}/{value.term}"
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def describe(message: Message) -> str:
-    """Return a message as `1 -> 2 VoteRequest term=1 …`."""
-    parts = [
-        f"{field.name}={show(getattr(message, field.name))}"
-        for field in fields(message)
-        if field.name not in ("sender", "recipient", "is_transfer")
-    ]
-    if getattr(message, "is_transfer", False):
-        parts.append("transfer")
-    return f"{message.sender} -> {message.recipient} {type(message).__name__} {' '.join(parts)}"
-
-
-def told(answer: Accepted | NotLeader | Transferring | Overloaded | ChangeRefused) -> str:
-    """Return what became of a proposal or a change, as the end of a sentence."""
-    match answer:
-        case Accepted(first_index, term):
-            return f"takes it at {first_index}/{term}"
-        case NotLeader(leader):
-            return f"does not lead, but {leader}"
-        case Transferring(target):
-            return f"takes nothing: it hands over to {target}"
-        case Overloaded(uncommitted_bytes):
-            return f"takes nothing: {uncommitted_bytes} bytes wait"
-        case ChangeRefused(reason):
-            return f"refuses: {reason}"
-        case _:
-            assert_never(answer)
-
-
-class Script:
+class ScriptRunner:
     """Runs the commands of one script."""
 
     def __init__(self) -> None:
         """Begin without a cluster."""
         self.nodes: dict[int, RawNode] = {}
-        self.disks: dict[int, Disk] = {}
+        self.disks: dict[int, CoreDisk] = {}
         self.waiting: list[Message] = []
         self.images: dict[int, Image] = {}
         self.cut: set[int] = set()
@@ -92,41 +49,16 @@ class Script:
         self.entries_per_append = 4
         self.bytes_in_flight = self.uncommitted_bytes = 1 << 20
         self.founders = Configuration(frozenset())
-        self.commands: dict[str, Callable[..., None]] = {
-            "bound": self.bound,
-            "cluster": self.cluster,
-            "tick": self.tick,
-            "sync": self.sync,
-            "deliver": self.deliver,
-            "lose": self.lose,
-            "settle": self.settle,
-            "propose": self.propose,
-            "read": self.read,
-            "transfer": self.transfer,
-            "join": self.join,
-            "add": self.add,
-            "promote": self.promote,
-            "remove": self.remove,
-            "members": self.members,
-            "crash": self.crash,
-            "restart": self.restart,
-            "compact": self.compact,
-            "stream": self.stream,
-            "isolate": self.isolate,
-            "heal": self.heal,
-            "status": self.status,
-            "log": self.log,
-        }
 
     def run(self, command: str) -> list[str]:
-        """Run one command and return what it shows; raise KeyError for an unknown one."""
+        """Run one command and return its transcript; raise KeyError for an unknown command."""
         name, *arguments = command.split()
         self.lines = []
-        self.commands[name](*arguments)
+        COMMANDS[name](self, *arguments)
         return self.lines or ["nothing"]
 
     def bound(self, bytes_in_flight: str, uncommitted_bytes: str) -> None:
-        """Bound what members that start from here on send, and take."""
+        """Set the bounds of the members that start from here on."""
         self.bytes_in_flight = int(bytes_in_flight)
         self.uncommitted_bytes = int(uncommitted_bytes)
 
@@ -139,11 +71,11 @@ class Script:
 
     def join(self, member: str) -> None:
         """Start a member on an empty disk."""
-        self.disks[int(member)] = Disk(self.founders)
+        self.disks[int(member)] = CoreDisk(self.founders)
         self._start(int(member))
 
     def _start(self, member: int) -> None:
-        settings = Settings(
+        settings = RaftSettings(
             id=member,
             election_timeout_ticks_min=10,
             election_timeout_ticks_max=20,
@@ -161,13 +93,13 @@ class Script:
         self._fulfil(member)
 
     def tick(self, member: str, count: str = "1") -> None:
-        """Let ticks pass at one member."""
+        """Count ticks at one member."""
         for _ in range(int(count)):
             self.nodes[int(member)].tick()
             self._fulfil(int(member))
 
     def sync(self, *members: str) -> None:
-        """Sync everything that members wrote."""
+        """Sync all writes of the members."""
         for member in map(int, members):
             queue = self.disks[member].queue
             while queue:
@@ -179,16 +111,19 @@ class Script:
             self._fulfil(member)
 
     def deliver(self, recipient: str, sender: str = "") -> None:
-        """Deliver what waits for a member, of all or of one sender."""
+        """Deliver the messages under way to a member, from all senders or from one sender."""
         messages = self._take(recipient, sender)
         for message in messages:
             self.nodes[int(recipient)].step(message)
             self._fulfil(int(recipient))
 
     def lose(self, recipient: str, sender: str = "") -> None:
-        """Lose what waits for a member."""
+        """Lose the messages under way to a member, from all senders or from one sender."""
+        self._lose_under_way(recipient, sender, "dropped")
+
+    def _lose_under_way(self, recipient: str, sender: str, reason: str) -> None:
         for message in self._take(recipient, sender):
-            self.lines.append(f"lost: {describe(message)}")
+            self.lines.append(describe(message, lost=reason))
 
     def _take(self, recipient: str, sender: str) -> list[Message]:
         taken = [
@@ -200,7 +135,7 @@ class Script:
         return taken
 
     def settle(self) -> None:
-        """Sync and deliver until nothing is under way; show who leads and what is applied."""
+        """Sync and deliver until no message is under way; show roles, applies and losses."""
         self.is_quiet = True
         for _ in range(SETTLE_ROUNDS_MAX):
             if not self.waiting and not any(self.disks[one].queue for one in self.nodes):
@@ -208,25 +143,24 @@ class Script:
             for member in sorted(self.nodes):
                 self.sync(str(member))
                 self.deliver(str(member))
-            self.waiting = [one for one in self.waiting if one.recipient in self.nodes]
         self.is_quiet = False
 
     def propose(self, member: str, *payloads: str) -> None:
-        """Propose entries."""
+        """Propose one entry for each payload."""
         taken = self.nodes[int(member)].propose([payload.encode() for payload in payloads])
         self.lines.append(f"{member} {told(taken)}")
         self._fulfil(int(member))
 
     def add(self, member: str, newcomer: str) -> None:
-        """Let a leader add a learner."""
+        """Propose a learner at a member."""
         self._change(int(member), AddLearner(int(newcomer)))
 
     def promote(self, member: str, learner: str) -> None:
-        """Let a leader give a learner a vote."""
+        """Propose the promotion of a learner at a member."""
         self._change(int(member), Promote(int(learner)))
 
     def remove(self, member: str, leaver: str) -> None:
-        """Let a leader remove a member."""
+        """Propose the removal of a member at a member."""
         self._change(int(member), Remove(int(leaver)))
 
     def _change(self, member: int, change: AddLearner | Promote | Remove) -> None:
@@ -234,12 +168,12 @@ class Script:
         self._fulfil(member)
 
     def members(self, *members: str) -> None:
-        """Show who takes part, as members see it."""
+        """Show the configurations that members go by."""
         for member in [int(one) for one in members] or sorted(self.nodes):
             self.lines.append(f"{member}: {show(self.nodes[member].configuration)}")
 
     def transfer(self, member: str, target: str = "0") -> None:
-        """Hand the lead over."""
+        """Begin a leadership transfer."""
         match self.nodes[int(member)].transfer(int(target)):
             case TransferBegun(successor):
                 self.lines.append(f"{member} hands over to {successor}")
@@ -254,10 +188,13 @@ class Script:
         self._fulfil(int(member))
 
     def crash(self, member: str) -> None:
-        """Stop a member; what it wrote without a sync is gone, and so is what waits for it."""
+        """Stop a member; the member loses its unsynced writes and the messages under way to it."""
         del self.nodes[int(member)]
+        for batch in self.disks[int(member)].queue:
+            for message in batch.after_sync:
+                self.lines.append(describe(message, lost=f"{member} crashed before the sync"))
         self.disks[int(member)].crash(0)
-        self._take(member, "")
+        self._lose_under_way(member, "", f"{member} crashed")
 
     def restart(self, member: str) -> None:
         """Start a member from its disk."""
@@ -272,13 +209,15 @@ class Script:
         self.log(member)
 
     def stream(self, sender: str, recipient: str, outcome: str) -> None:
-        """Bring a snapshot to a member, or fail to: `installed` or `lost`."""
+        """Stream a snapshot to a member; `outcome` is `installed` or `lost`."""
         leader, image = self.nodes[int(sender)], self.images[int(sender)]
         is_installed = outcome == "installed"
-        if is_installed:
-            meta = SnapshotMeta(image.index, image.term, leader.configuration_at(image.index))
+        meta = SnapshotMeta(image.index, image.term, leader.configuration_at(image.index))
+        message = InstallSnapshot(int(sender), int(recipient), leader.term, meta)
+        if not is_installed:
+            self.lines.append(describe(message, lost="the stream broke"))
+        else:
             self.images[int(recipient)] = image
-            message = InstallSnapshot(int(sender), int(recipient), leader.term, meta)
             self.nodes[int(recipient)].step(message)
             self._fulfil(int(recipient))
             self.sync(recipient)
@@ -286,17 +225,17 @@ class Script:
         self._fulfil(int(sender))
 
     def isolate(self, *members: str) -> None:
-        """Cut members off from everybody."""
+        """Cut members off from all other members, and lose the messages under way to them."""
         self.cut |= {int(member) for member in members}
         for member in members:
-            self._take(member, "")
+            self._lose_under_way(member, "", f"{member} is cut off")
 
     def heal(self) -> None:
         """Mend every link."""
         self.cut.clear()
 
     def status(self, *members: str) -> None:
-        """Show what members take themselves for."""
+        """Show role, term, vote, leader, commit index and last index of members."""
         for member in [int(one) for one in members] or sorted(self.nodes):
             node = self.nodes[member]
             self.lines.append(
@@ -317,9 +256,18 @@ class Script:
             self.lines.append(line)
 
     def _leave(self, message: Message) -> None:
+        reason = self._why_lost(message)
+        if reason:
+            self.lines.append(describe(message, lost=reason))
+            return
         self._tell(describe(message))
-        if not {message.sender, message.recipient} & self.cut:
-            self.waiting.append(message)
+        self.waiting.append(message)
+
+    def _why_lost(self, message: Message) -> str:
+        for member in (message.sender, message.recipient):
+            if member in self.cut:
+                return f"{member} is cut off"
+        return "" if message.recipient in self.nodes else f"{message.recipient} is down"
 
     def _fulfil(self, member: int) -> None:
         node = self.nodes[member]
@@ -357,9 +305,17 @@ class Script:
             self._tell(f"{member} writes {show(ready.entries)}")
         for message in ready.after_sync:
             self._tell(f"waits for the sync: {describe(message)}")
-        image = self.images[member] if ready.install is not None else None
-        parts = (ready.hard_state, ready.install, image, ready.entries, ready.mark)
-        queue.append(Batch(*parts, ready.after_sync, due=0))
+        queue.append(
+            WriteBatch(
+                hard_state=ready.hard_state,
+                install=ready.install,
+                image=self.images[member] if ready.install is not None else None,
+                entries=ready.entries,
+                mark=ready.mark,
+                after_sync=ready.after_sync,
+                due=0,
+            )
+        )
 
     def _apply(self, member: int, committed: Sequence[Entry]) -> None:
         if committed:
@@ -369,15 +325,46 @@ class Script:
             self.nodes[member].applied(last.index)
 
 
+COMMANDS: dict[str, Callable[..., None]] = {
+    "bound": ScriptRunner.bound,
+    "cluster": ScriptRunner.cluster,
+    "tick": ScriptRunner.tick,
+    "sync": ScriptRunner.sync,
+    "deliver": ScriptRunner.deliver,
+    "lose": ScriptRunner.lose,
+    "settle": ScriptRunner.settle,
+    "propose": ScriptRunner.propose,
+    "read": ScriptRunner.read,
+    "transfer": ScriptRunner.transfer,
+    "join": ScriptRunner.join,
+    "add": ScriptRunner.add,
+    "promote": ScriptRunner.promote,
+    "remove": ScriptRunner.remove,
+    "members": ScriptRunner.members,
+    "crash": ScriptRunner.crash,
+    "restart": ScriptRunner.restart,
+    "compact": ScriptRunner.compact,
+    "stream": ScriptRunner.stream,
+    "isolate": ScriptRunner.isolate,
+    "heal": ScriptRunner.heal,
+    "status": ScriptRunner.status,
+    "log": ScriptRunner.log,
+}
+
+
 def rerun(text: str) -> str:
-    """Run a script's commands and return the script with what came of them; comments stay."""
-    script = Script()
+    """Run a script's commands and return the script with the transcripts; comments stay."""
+    script = ScriptRunner()
     lines: list[str] = []
+    is_step_open = False  # the next comment or command continues the paragraph
     for line in text.splitlines():
-        if line.startswith("#"):
-            lines.append(line)
-        elif line.startswith("> "):
-            if lines:
+        if line.startswith(("#", "> ")):
+            if lines and not is_step_open:
                 lines.append("")
-            lines += [line, *script.run(line[2:])]
+            is_step_open = True
+            lines.append(line)
+            if line.startswith("> "):
+                lines += script.run(line[2:])
+        elif not line:
+            is_step_open = False
     return "\n".join(lines) + "\n"

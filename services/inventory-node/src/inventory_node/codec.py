@@ -114,9 +114,9 @@ def message_from_wire(  # noqa: C901, PLR0911, PLR0912 - an arm a kind
         case "append_reply":
             reply = wire.append_reply
             return AppendReply(
-                sender,
-                recipient,
-                term,
+                sender=sender,
+                recipient=recipient,
+                term=term,
                 accepted=reply.accepted,
                 index=reply.index,
                 conflict_index=reply.conflict_index,
@@ -133,7 +133,12 @@ def message_from_wire(  # noqa: C901, PLR0911, PLR0912 - an arm a kind
         case "vote_request":
             ask = wire.vote_request
             return VoteRequest(
-                sender, recipient, term, ask.last_index, ask.last_term, ask.is_transfer
+                sender=sender,
+                recipient=recipient,
+                term=term,
+                last_index=ask.last_index,
+                last_term=ask.last_term,
+                is_transfer=ask.is_transfer,
             )
         case "pre_vote_reply":
             return PreVoteReply(sender, recipient, term, granted=wire.pre_vote_reply.granted)
@@ -178,13 +183,13 @@ def _read_append_request(wire: peer_pb2.Message) -> AppendRequest:
         if entry.index != position:
             raise CodecError(f"entry {entry.index} stands where {position} belongs")
     return AppendRequest(
-        wire.sender,
-        wire.recipient,
-        wire.term,
-        request.previous_index,
-        request.previous_term,
-        request.commit,
-        entries,
+        sender=wire.sender,
+        recipient=wire.recipient,
+        term=wire.term,
+        previous_index=request.previous_index,
+        previous_term=request.previous_term,
+        commit=request.commit,
+        entries=entries,
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from raft import InvariantViolation
+from raft import ProtocolViolation
 from rafttest import PropertyViolation
 from rafttest import run as run_core
 from rafttest.script import rerun
@@ -48,7 +48,7 @@ class Script:
         written = (SCRIPTS / f"{self.name}.script").read_text()
         try:
             made = rerun(written)
-        except InvariantViolation as violation:
+        except ProtocolViolation as violation:
             return f"{violation}"
         return "" if made == written else f"{self.name}.script reads otherwise"
 
@@ -67,7 +67,7 @@ class CoreSeed:
         """See `Catch.found`."""
         try:
             run_core(self.seed)
-        except (PropertyViolation, InvariantViolation) as violation:
+        except (PropertyViolation, ProtocolViolation) as violation:
             return f"{violation}"
         return ""
 

@@ -15,7 +15,7 @@ from raft import (
 )
 from raft.backlog import Backlog
 from raft.configurations import Configurations
-from raft.log import Log
+from raft.log import RaftLog
 from raft.membership import Change
 from raft.messages import (
     AppendReply,
@@ -33,7 +33,7 @@ from raft.messages import (
 from raft.node import RawNode
 from raft.progress import Progress
 from raft.ready import Mark, ReadState, Role
-from raft.state import ReadRound, State
+from raft.state import MemberState, ReadRound
 
 from mutants.catching import CoreSeed, Mutant, NodeSeed, Script
 
@@ -41,8 +41,8 @@ from mutants.catching import CoreSeed, Mutant, NodeSeed, Script
 def counts_unsynced_self(patch: pytest.MonkeyPatch) -> None:
     """Count a leader's entries before its own sync."""
 
-    def advance_commit(state: State) -> None:
-        held = {peer: progress.match for peer, progress in state.progress.items()}
+    def advance_commit(state: MemberState) -> None:
+        held = {peer: progress.match for peer, progress in state.leading.progress.items()}
         held[state.id] = state.log.last_index
         index = quorum.held_index(state.configuration.voters, held)
         if index > state.commit_index and state.log.term_at(index) == state.term:
@@ -54,8 +54,8 @@ def counts_unsynced_self(patch: pytest.MonkeyPatch) -> None:
 def commits_older_terms_by_counting(patch: pytest.MonkeyPatch) -> None:
     """Commit by counting alone (Raft figure 8)."""
 
-    def advance_commit(state: State) -> None:
-        held = {peer: progress.match for peer, progress in state.progress.items()}
+    def advance_commit(state: MemberState) -> None:
+        held = {peer: progress.match for peer, progress in state.leading.progress.items()}
         held[state.id] = state.log.synced_index
         state.commit(quorum.held_index(state.configuration.voters, held))
 
@@ -66,9 +66,9 @@ def replies_to_votes_before_the_sync(patch: pytest.MonkeyPatch) -> None:
     """Promise a vote that is not kept."""
     rule = election.vote_requested
 
-    def vote_requested(state: State, message: VoteRequest) -> None:
+    def vote_requested(state: MemberState, message: VoteRequest) -> None:
         rule(state, message)
-        state.at_once.append(state.after_sync.pop())
+        state.owed.at_once.append(state.owed.after_sync.pop())
 
     patch.setattr(election, "vote_requested", vote_requested)
 
@@ -76,50 +76,52 @@ def replies_to_votes_before_the_sync(patch: pytest.MonkeyPatch) -> None:
 def forgets_its_vote(patch: pytest.MonkeyPatch) -> None:
     """Vote for whoever asks, as often as asked."""
 
-    def vote_requested(state: State, message: VoteRequest) -> None:
+    def vote_requested(state: MemberState, message: VoteRequest) -> None:
         granted = message.term == state.term and state.log.is_up_to_date(
             message.last_index, message.last_term
         )
         if granted and state.role is Role.FOLLOWER:
             state.hard_state = HardState(state.term, message.sender)
             state.hard_state_synced = False
-        state.after_sync.append(VoteReply(state.id, message.sender, state.term, granted=granted))
+        state.owed.after_sync.append(
+            VoteReply(state.id, message.sender, state.term, granted=granted)
+        )
 
     patch.setattr(election, "vote_requested", vote_requested)
 
 
 def votes_for_a_shorter_log(patch: pytest.MonkeyPatch) -> None:
     """Vote without the election restriction (§5.4.1)."""
-    patch.setattr(Log, "is_up_to_date", lambda *_: True)
+    patch.setattr(RaftLog, "is_up_to_date", lambda *_: True)
 
 
 def keeps_what_conflicts(patch: pytest.MonkeyPatch) -> None:
     """No truncation: what is there stays."""
 
-    def take(state: State, entries: tuple[Entry, ...]) -> None:
+    def append_missing(state: MemberState, entries: tuple[Entry, ...]) -> None:
         state.log.append([entry for entry in entries if entry.index > state.log.last_index])
 
-    patch.setattr(replication, "take", take)
+    patch.setattr(replication, "append_missing", append_missing)
 
 
 def cuts_without_a_conflict(patch: pytest.MonkeyPatch) -> None:
     """Let a late append cut off what was acknowledged since."""
 
-    def take(state: State, entries: tuple[Entry, ...]) -> None:
+    def append_missing(state: MemberState, entries: tuple[Entry, ...]) -> None:
         if entries and state.log.term_at(entries[0].index) is not None:
             state.log.truncate(entries[0].index)
         state.log.append(entries)
 
-    patch.setattr(replication, "take", take)
+    patch.setattr(replication, "append_missing", append_missing)
 
 
 def reads_without_a_round(patch: pytest.MonkeyPatch) -> None:
     """Trust that a leader still is one."""
 
-    def begin(state: State, context: int) -> bool:
+    def begin(state: MemberState, context: int) -> bool:
         if state.role is not Role.LEADER or state.log.term_at(state.commit_index) != state.term:
             return False
-        state.reads.append(ReadState(context, state.commit_index))
+        state.owed.reads.append(ReadState(context, state.commit_index))
         return True
 
     patch.setattr(reads, "begin", begin)
@@ -128,17 +130,17 @@ def reads_without_a_round(patch: pytest.MonkeyPatch) -> None:
 def keeps_the_tail_behind_a_snapshot(patch: pytest.MonkeyPatch) -> None:
     """Keep what conflicts with a snapshot behind it."""
 
-    def snapshot_received(state: State, message: InstallSnapshot) -> None:
+    def snapshot_received(state: MemberState, message: InstallSnapshot) -> None:
         meta = message.meta
         if meta.index > state.commit_index:
             tail = state.log.slice(meta.index + 1, state.log.last_index)
             state.log.replace(meta.index, meta.term, meta.configuration)
             state.log._entries.extend(tail)
             state.log.last_index += len(tail)
-            state.commit_index = state.handed_commit_index = meta.index
-            state.install = meta
+            state.commit_index = state.owed.handed_commit_index = meta.index
+            state.owed.install = meta
         index = max(state.log.last_index, meta.index)
-        state.after_sync.append(replication.accepted(state, message.sender, index))
+        state.owed.after_sync.append(replication.acceptance(state, message.sender, index))
 
     patch.setattr(replication, "snapshot_received", snapshot_received)
 
@@ -159,11 +161,11 @@ def acknowledges_before_the_sync(patch: pytest.MonkeyPatch) -> None:
     """Say that a disk holds what it does not."""
     rule = replication.append_requested
 
-    def append_requested(state: State, message: AppendRequest) -> None:
+    def append_requested(state: MemberState, message: AppendRequest) -> None:
         rule(state, message)
-        reply = state.after_sync.pop()
+        reply = state.owed.after_sync.pop()
         assert isinstance(reply, AppendReply)
-        state.at_once.append(reply)
+        state.owed.at_once.append(reply)
 
     patch.setattr(replication, "append_requested", append_requested)
 
@@ -177,7 +179,7 @@ def counts_refused_votes(patch: pytest.MonkeyPatch) -> None:
     """Votes are counted, not read."""
     rule = election.vote_replied
 
-    def vote_replied(state: State, message: VoteReply) -> None:
+    def vote_replied(state: MemberState, message: VoteReply) -> None:
         rule(state, replace(message, granted=True))
 
     patch.setattr(election, "vote_replied", vote_replied)
@@ -185,14 +187,14 @@ def counts_refused_votes(patch: pytest.MonkeyPatch) -> None:
 
 def leads_with_an_old_transfer(patch: pytest.MonkeyPatch) -> None:
     """Keep a transfer over a change of role, for ever (seen in hashicorp/raft)."""
-    rule = State.follow
+    rule = MemberState.become_follower
 
-    def follow(state: State, term: int, leader: int) -> None:
-        kept = state.transfer
+    def become_follower(state: MemberState, term: int, leader: int) -> None:
+        kept = state.leading.transfer
         rule(state, term, leader)
-        state.transfer = kept
+        state.leading.transfer = kept
 
-    patch.setattr(State, "follow", follow)
+    patch.setattr(MemberState, "become_follower", become_follower)
     patch.setattr(transfer, "tick", lambda _: None)
 
 
@@ -200,11 +202,11 @@ def takes_promises_for_votes(patch: pytest.MonkeyPatch) -> None:
     """Lead the next term once a majority says that it would vote (dissertation §9.6)."""
     rule = election.campaign
 
-    def campaign(state: State, *, is_transfer: bool = False) -> None:
-        would = dict(state.votes)
+    def campaign(state: MemberState, *, is_transfer: bool = False) -> None:
+        would = dict(state.election.votes)
         rule(state, is_transfer=is_transfer)
-        state.votes = would
-        election.count(state)
+        state.election.votes = would
+        election.count_votes(state)
 
     patch.setattr(election, "campaign", campaign)
 
@@ -218,7 +220,7 @@ def asks_before_it_takes_over(patch: pytest.MonkeyPatch) -> None:
     """Let a successor ask for votes that nobody promises while a leader is heard."""
     rule = election.campaign
 
-    def campaign(state: State, *, is_transfer: bool = False) -> None:
+    def campaign(state: MemberState, *, is_transfer: bool = False) -> None:
         if is_transfer:
             election.ask_before_campaign(state)
         else:
@@ -230,10 +232,10 @@ def asks_before_it_takes_over(patch: pytest.MonkeyPatch) -> None:
 def hands_over_an_incomplete_log(patch: pytest.MonkeyPatch) -> None:
     """Tell the successor to campaign whatever it holds."""
 
-    def go_on(state: State, peer: int, _: Progress) -> None:
-        state.at_once.append(TimeoutNow(sender=state.id, recipient=peer, term=state.term))
+    def advance(state: MemberState, peer: int, _: Progress) -> None:
+        state.owed.at_once.append(TimeoutNow(sender=state.id, recipient=peer, term=state.term))
 
-    patch.setattr(transfer, "go_on", go_on)
+    patch.setattr(transfer, "advance", advance)
 
 
 def hands_over_for_ever(patch: pytest.MonkeyPatch) -> None:
@@ -244,7 +246,7 @@ def hands_over_for_ever(patch: pytest.MonkeyPatch) -> None:
 def reads_for_others_without_a_round(patch: pytest.MonkeyPatch) -> None:
     """Tell a follower the commit index at once."""
 
-    def requested(state: State, message: ReadRequest) -> None:
+    def requested(state: MemberState, message: ReadRequest) -> None:
         index = state.commit_index if state.role is Role.LEADER else 0
         reads.reply(state, message.sender, message.context, index)
 
@@ -254,13 +256,13 @@ def reads_for_others_without_a_round(patch: pytest.MonkeyPatch) -> None:
 def reads_before_its_first_commit(patch: pytest.MonkeyPatch) -> None:
     """Take the commit index that a follower had for that of a leader."""
 
-    def begin_round(state: State, asker: int, context: int) -> bool:
-        state.round_number += 1
+    def begin_round(state: MemberState, asker: int, context: int) -> bool:
+        state.waiting_reads.round_number += 1
         heard = {state.id}
-        state.rounds.append(
-            ReadRound(state.round_number, asker, context, state.commit_index, heard)
+        state.waiting_reads.rounds.append(
+            ReadRound(state.waiting_reads.round_number, asker, context, state.commit_index, heard)
         )
-        replication.beat(state)
+        replication.send_heartbeats(state)
         return True
 
     patch.setattr(reads, "begin_round", begin_round)
@@ -270,8 +272,8 @@ def reuses_a_read_context(patch: pytest.MonkeyPatch) -> None:
     """Ask for every read under the same number, so that a late answer fits the next one."""
     rule = reads.forward
 
-    def forward(state: State, context: int) -> bool:
-        state.forwarded_number = 1
+    def forward(state: MemberState, context: int) -> bool:
+        state.waiting_reads.forwarded_number = 1
         return rule(state, context)
 
     patch.setattr(reads, "forward", forward)
@@ -279,7 +281,7 @@ def reuses_a_read_context(patch: pytest.MonkeyPatch) -> None:
 
 def waits_for_another_leaders_answer(patch: pytest.MonkeyPatch) -> None:
     """Keep the reads that were forwarded when leader and term change."""
-    patch.setattr(State, "drop_reads", lambda state: state.rounds.clear())
+    patch.setattr(MemberState, "drop_reads", lambda state: state.waiting_reads.rounds.clear())
 
 
 def waits_for_a_lost_answer(patch: pytest.MonkeyPatch) -> None:
@@ -291,7 +293,7 @@ def decide_without(patch: pytest.MonkeyPatch, *reasons: str) -> None:
     """Let changes begin that would be refused for one of these reasons."""
     rule = membership.decide
 
-    def decide(state: State, change: Change) -> Configuration | ChangeRefused:
+    def decide(state: MemberState, change: Change) -> Configuration | ChangeRefused:
         decided = rule(state, change)
         if isinstance(decided, ChangeRefused) and any(one in decided.reason for one in reasons):
             return membership.outcome(state.configuration, change)
@@ -327,29 +329,29 @@ def keeps_a_configuration_that_was_cut_off(patch: pytest.MonkeyPatch) -> None:
 
 def forgets_configurations_at_a_restart(patch: pytest.MonkeyPatch) -> None:
     """Go by the base's configuration, not by the entries behind it."""
-    rule = Log.__init__
+    rule = RaftLog.__init__
 
-    def init(self: Log, *arguments: Any) -> None:  # noqa: ANN401 - passed on as they are
+    def init(self: RaftLog, *arguments: Any) -> None:  # noqa: ANN401 - passed on as they are
         rule(self, *arguments)
         self.configurations.replace(self.base_index, self.configurations.at(self.base_index))
 
-    patch.setattr(Log, "__init__", init)
+    patch.setattr(RaftLog, "__init__", init)
 
 
 def takes_a_snapshot_without_its_configuration(patch: pytest.MonkeyPatch) -> None:
     """Install a state and go by the members of before."""
-    rule = Log.replace
+    rule = RaftLog.replace
 
-    def replaced(self: Log, index: int, term: int, _: Configuration) -> None:
+    def replaced(self: RaftLog, index: int, term: int, _: Configuration) -> None:
         rule(self, index, term, self.configurations.current)
 
-    patch.setattr(Log, "replace", replaced)
+    patch.setattr(RaftLog, "replace", replaced)
 
 
 def goes_by_what_is_committed(patch: pytest.MonkeyPatch) -> None:
     """Let a configuration take effect when it is committed, not when it is appended."""
     patch.setattr(
-        State,
+        MemberState,
         "configuration",
         property(lambda state: state.log.configurations.at(state.commit_index)),
     )
@@ -358,8 +360,8 @@ def goes_by_what_is_committed(patch: pytest.MonkeyPatch) -> None:
 def commits_by_those_who_have_no_vote(patch: pytest.MonkeyPatch) -> None:
     """Count learners, and a leader that is no part of the cluster any more."""
 
-    def advance_commit(state: State) -> None:
-        held = {peer: progress.match for peer, progress in state.progress.items()}
+    def advance_commit(state: MemberState) -> None:
+        held = {peer: progress.match for peer, progress in state.leading.progress.items()}
         held[state.id] = state.log.synced_index
         index = quorum.held_index(frozenset(held), held)
         if index > state.commit_index and state.log.term_at(index) == state.term:
@@ -375,22 +377,24 @@ def leads_after_its_removal(patch: pytest.MonkeyPatch) -> None:
 
 def campaigns_after_its_removal(patch: pytest.MonkeyPatch) -> None:
     """Disturb a cluster for ever."""
-    patch.setattr(State, "may_stand", property(lambda _: True))
+    patch.setattr(MemberState, "may_stand", property(lambda _: True))
 
 
 def gives_up_before_its_removal(patch: pytest.MonkeyPatch) -> None:
     """Take an entry that is not committed for a removal."""
     in_force = property(lambda state: state.id in state.configuration.voters)
-    patch.setattr(State, "may_stand", in_force)
+    patch.setattr(MemberState, "may_stand", in_force)
 
 
 def tells_nobody_of_their_removal(patch: pytest.MonkeyPatch) -> None:
     """Fall silent towards whoever is removed, and leave them to campaign."""
     rule = membership.begin
 
-    def begin(state: State, configuration: Configuration) -> int:
-        for leaver in (state.configuration.voters - configuration.voters) & set(state.progress):
-            del state.progress[leaver]
+    def begin(state: MemberState, configuration: Configuration) -> int:
+        for leaver in (state.configuration.voters - configuration.voters) & set(
+            state.leading.progress
+        ):
+            del state.leading.progress[leaver]
         return rule(state, configuration)
 
     patch.setattr(membership, "begin", begin)

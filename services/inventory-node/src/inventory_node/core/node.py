@@ -10,7 +10,14 @@ from typing import assert_never
 
 from inventory.raft.v1 import forward_pb2
 from inventory.v1 import cluster_pb2
-from raft import ConfigurationCodec, InvariantViolation, RawNode, Restored, Settings, TransferBegun
+from raft import (
+    ConfigurationCodec,
+    ProtocolViolation,
+    RaftSettings,
+    RawNode,
+    Restored,
+    TransferBegun,
+)
 from raft.messages import Message
 from raft.ready import Leadership, Ready, Role
 
@@ -102,7 +109,7 @@ class Node:
         try:
             self._take(event)
             self._settle()
-        except InvariantViolation as violation:
+        except ProtocolViolation as violation:
             raise Halted(
                 f"consensus broke an invariant: {violation}; going on would fork the replicas"
             ) from violation
@@ -355,7 +362,7 @@ def _check_fit(recovered: Recovered, machine: Machine) -> None:
 def _consensus(
     settings: NodeSettings, ports: Ports, recovered: Recovered, machine: Machine
 ) -> RawNode:
-    bounds = Settings(
+    bounds = RaftSettings(
         id=settings.member_id,
         election_timeout_ticks_min=settings.election_timeout_ticks_min,
         election_timeout_ticks_max=settings.election_timeout_ticks_max,
@@ -378,7 +385,7 @@ def _consensus(
     )
     try:
         return RawNode(bounds, restored)
-    except InvariantViolation as violation:
+    except ProtocolViolation as violation:
         raise Halted(
             f"the log does not fit together: {violation}; remove this member's data and let it "
             "join anew"
