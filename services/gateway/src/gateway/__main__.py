@@ -16,7 +16,7 @@ from service.tasks import until_first
 from gateway.auth import Passwords, Tokens
 from gateway.config import Config
 from gateway.login_limiter import LoginLimiter
-from gateway.router import Router, Settings
+from gateway.router import Router, RouterSettings
 from gateway.runtime.api import Api
 from gateway.runtime.assistant import Assistant
 from gateway.runtime.driver import Driver
@@ -32,7 +32,7 @@ async def _run(config: Config) -> None:
     """Serve until SIGTERM or SIGINT."""
     token_key = process.secret_in(config.token_key_file)
     links = MemberLinks(config.members, process.secret_in(config.cluster_key_file))
-    core = Router(Settings(tuple(config.members)), links)
+    core = Router(RouterSettings(members=tuple(config.members)), links)
     driver = Driver(core)
     passwords = Passwords(token_key)
     assistant = Assistant(config.gateway_assistant)

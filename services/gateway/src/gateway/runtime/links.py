@@ -98,7 +98,7 @@ class Link:
                     self.is_straight = not by
                     core.link_opened(self.name)
                     _log.info("link_opened", member=self.name, by=by)
-                core.received(self.name, response)
+                core.response_received(self.name, response)
                 ran()
         finally:
             writer.cancel()
