@@ -16,7 +16,7 @@ from business_metrics.reading import Answer, Reading
 from cluster_health.facts import Facts
 from cluster_health.metrics import Counts as HealthCounts
 from cluster_health.metrics import HealthCollector
-from gateway.router import Router, Settings
+from gateway.router import Router, RouterSettings
 from gateway.runtime.metrics import GatewayCollector
 from inventory.raft.v1 import forward_pb2
 from inventory.v1 import assistant_pb2, auth_pb2, cluster_pb2, inventory_pb2
@@ -63,7 +63,7 @@ def exported() -> set[str]:
     registry = CollectorRegistry()
     member = cluster_pb2.Member(volume=cluster_pb2.Volume(size_bytes=1))
     registry.register(NodeCollector(lambda: member, Counts(), lambda: 0))
-    registry.register(GatewayCollector(Router(Settings(("node-0",)), NoLinks())))
+    registry.register(GatewayCollector(Router(RouterSettings(members=("node-0",)), NoLinks())))
     registry.register(collector.ClusterCollector(read))
     registry.register(HealthCollector(lambda: Facts({})))
     registry.register(InternalErrors(lambda: 0))

@@ -1,0 +1,162 @@
+"""The house rules for classes: their size, their names, their records, their exceptions.
+
+A rule has a table of exceptions, each with its reason. An exception that nothing needs fails too,
+so the tables hold what is so and nothing else.
+"""
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+ATTRIBUTES_MAX = 12
+POSITIONAL_FIELDS_MAX = 5
+PLACES = ("libs/*/src", "clients/*/src", "services/*/src", "tests/*/src")
+
+Exceptions = Mapping[tuple[str, str], str]  # (the module below the root, the class): why
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A class of ours, and the module that defines it."""
+
+    module: str
+    line: int
+    node: ast.ClassDef
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """How a table of exceptions names it."""
+        return self.module, self.node.name
+
+    @property
+    def where(self) -> str:
+        """How a failure names it."""
+        return f"{self.module}:{self.line} {self.node.name}"
+
+
+def classes() -> list[Found]:
+    """Return every class that ships, and every class of the tests' libraries."""
+    paths = (path for place in PLACES for path in ROOT.glob(f"{place}/**/*.py"))
+    found = []
+    for path in sorted(path for path in paths if "_pb2" not in path.name):
+        module = path.relative_to(ROOT).as_posix()
+        found += [
+            Found(module, node.lineno, node)
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.ClassDef)
+        ]
+    return found
+
+
+def own(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what is inside a class, without the classes inside it."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.ClassDef):
+            yield child
+            yield from own(child)
+
+
+def fields(node: ast.ClassDef) -> list[str]:
+    """Return the names that the head of a class annotates, class variables left out."""
+    return [
+        statement.target.id
+        for statement in node.body
+        if isinstance(statement, ast.AnnAssign)
+        and isinstance(statement.target, ast.Name)
+        and "ClassVar" not in ast.unparse(statement.annotation)
+    ]
+
+
+def slots(node: ast.ClassDef) -> set[str]:
+    """Return the names in `__slots__`."""
+    for statement in node.body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "__slots__":
+            value = ast.literal_eval(statement.value)
+            return {value} if isinstance(value, str) else set(value)
+    return set()
+
+
+def attributes(node: ast.ClassDef) -> set[str]:
+    """Return the attributes of an instance: fields, slots, and what any method assigns to self."""
+    assigned = {
+        inner.attr
+        for inner in own(node)
+        if isinstance(inner, ast.Attribute)
+        and isinstance(inner.ctx, ast.Store)
+        and isinstance(inner.value, ast.Name)
+        and inner.value.id == "self"
+    }
+    return assigned | set(fields(node)) | slots(node)
+
+
+def decorators(node: ast.ClassDef) -> str:
+    """Return the decorators of a class, as text."""
+    return " ".join(ast.unparse(one) for one in node.decorator_list)
+
+
+def bases(node: ast.ClassDef) -> list[str]:
+    """Return the base classes' names, without their modules."""
+    return [ast.unparse(base).partition("[")[0].rpartition(".")[2] for base in node.bases]
+
+
+def exception_names(found: list[Found]) -> set[str]:
+    """Return the names of the exceptions among our classes, whatever they inherit from."""
+    known = {"BaseException", "Exception"}
+    size = 0
+    while size != len(known):
+        size = len(known)
+        known |= {
+            one.node.name
+            for one in found
+            if any(base in known or base.endswith("Error") for base in bases(one.node))
+        }
+    return known
+
+
+def judge(broken: Mapping[tuple[str, str], str], exceptions: Exceptions) -> None:
+    """Fail for what breaks a rule and is no exception, and for an exception that breaks none."""
+    unexpected = [text for key, text in broken.items() if key not in exceptions]
+    assert not unexpected, "\n".join(["these break the rule:", *unexpected])
+    needless = [key for key in exceptions if key not in broken]
+    assert not needless, f"these are no exceptions: {needless}"
+    assert all(exceptions.values()), "an exception has a reason"
+
+
+MEMBER = "temporary: the node's own engineer splits or reasons it"
+SIM = "temporary: the simulator's own engineer splits or reasons it"
+CORE = "temporary: nobody has split it yet"
+
+TOO_MANY_ATTRIBUTES: Exceptions = {
+    ("clients/sdk/src/inventory_client/models.py", "Member"): "mirrors the message Member",
+    ("libs/raft/src/raft/state.py", "State"): CORE,
+    ("libs/raft/src/rafttest/world.py", "World"): CORE,
+    ("services/inventory-node/src/inventory_node/config.py", "Config"): "one field a setting",
+    ("services/inventory-node/src/inventory_node/core/node.py", "Node"): MEMBER,
+    ("services/inventory-node/src/inventory_node/core/read_index.py", "ReadQueue"): MEMBER,
+    ("services/inventory-node/src/inventory_node/core/settings.py", "NodeSettings"): MEMBER,
+    ("services/inventory-node/src/inventory_node/core/write/flusher.py", "Flusher"): MEMBER,
+    ("services/inventory-node/src/inventory_node/machine/records.py", "Header"): MEMBER,
+    ("services/inventory-node/src/inventory_node/machine/records.py", "Item"): MEMBER,
+    ("services/inventory-node/src/inventory_node/machine/request_table.py", "RequestTable"): MEMBER,
+    ("services/inventory-node/src/inventory_node/machine/state_cache.py", "StateCache"): MEMBER,
+    ("services/inventory-node/src/inventory_node/member.py", "Member"): MEMBER,
+    ("services/inventory-node/src/inventory_node/runtime/peers.py", "Peer"): MEMBER,
+    ("tests/sim/src/sim/checks.py", "Checks"): SIM,
+    ("tests/sim/src/sim/clients.py", "Client"): SIM,
+    ("tests/sim/src/sim/clients.py", "Operation"): SIM,
+    ("tests/sim/src/sim/process.py", "Process"): SIM,
+    ("tests/sim/src/sim/streams.py", "Stream"): SIM,
+    ("tests/sim/src/sim/world.py", "World"): SIM,
+}
+
+
+def test_a_class_has_twelve_attributes_at_most() -> None:
+    """A class that keeps more is several classes: a part of it has a name of its own."""
+    broken = {}
+    for one in classes():
+        names = attributes(one.node)
+        if len(names) > ATTRIBUTES_MAX:
+            broken[one.key] = f"{one.where} has {len(names)} attributes: {', '.join(sorted(names))}"
+    judge(broken, TOO_MANY_ATTRIBUTES)
