@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from inventory_cli.prompts import History, Prompts
-from inventory_cli.session import Connection
+from inventory_cli.session import CallTarget
 from inventory_cli.shell import run, stock_change
 from inventory_client import Adjusted, Answer, Inventory, Item, Money, Placed, Reads, Role, User
 from rich.prompt import Prompt
@@ -80,7 +80,7 @@ def sit(calls: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Si
         monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
         monkeypatch.setattr(builtins, "input", terminal.input)
         monkeypatch.setattr(Prompt, "ask", lambda *_, **__: "secret99")
-        assert run(Connection("127.0.0.1:1", 0.1, Reads.linearizable())) == 0
+        assert run(CallTarget("127.0.0.1:1", 0.1, Reads.linearizable())) == 0
         return terminal.asked[1:]
 
     return sit

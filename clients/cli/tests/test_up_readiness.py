@@ -7,7 +7,7 @@ from inventory.v1 import cluster_pb2
 from inventory_cli.up import view
 from inventory_cli.up.processes import Child, Children
 from inventory_cli.up.readiness import STRAGGLER_SECONDS, Readiness, missing_of
-from inventory_cli.up.view import Watcher
+from inventory_cli.up.view import StatusPoller
 from inventory_client import Inventory, Member, Status, Unauthenticated, User
 
 VOTERS = ("node-0", "node-1", "node-2")
@@ -105,7 +105,7 @@ def test_the_watcher_logs_in_again_when_its_login_has_ended(
     """After the twelve hours that a token holds."""
     monkeypatch.setattr(view, "ASK_PAUSE_SECONDS", 0)
     said: list[str] = []
-    watcher = Watcher("127.0.0.1:1", "key")
+    watcher = StatusPoller("127.0.0.1:1", "key")
 
     def get_status(_: Inventory) -> Status:
         said.append("status")

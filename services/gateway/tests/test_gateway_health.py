@@ -31,7 +31,7 @@ def test_reads_and_writes_are_served_while_a_leader_is_reached(
 
     async def scenario() -> None:
         address = f"127.0.0.1:{free_port()}"
-        served = server.Server(address, api, Assistant(""), Faults())
+        served = server.GatewayServer(address, api, Assistant(""), Faults())
         await served.start()
         showing = asyncio.ensure_future(served.show(cast("Router", core)))
         async with straight_channel(address) as channel:

@@ -9,7 +9,7 @@ from gateway import auth
 from gateway.auth import Passwords, Tokens
 from gateway.login_limiter import TRIES_MAX, LoginLimiter
 from gateway.runtime.api import Api
-from gateway.runtime.driver import Refused
+from gateway.runtime.driver import RequestRefused
 from inventory.raft.v1 import forward_pb2
 from inventory.v1 import auth_pb2
 from wire import errors
@@ -52,7 +52,7 @@ class Bench:
         context: Any = SimpleNamespace(time_remaining=lambda: None)
         try:
             await self.api._login(raw, context)
-        except Refused as refused:
+        except RequestRefused as refused:
             return reason_of(refused.status)
         return None
 
@@ -93,7 +93,7 @@ def test_before_the_first_state_nobody_has_failed(monkeypatch: pytest.MonkeyPatc
     bench = Bench(monkeypatch)
 
     async def question(*_: object) -> forward_pb2.Reply:
-        raise Refused(errors.not_initialized())
+        raise RequestRefused(errors.not_initialized())
 
     async def scenario() -> None:
         monkeypatch.setattr(bench.credentials, "question", question)

@@ -15,10 +15,10 @@ import grpc.aio
 import pytest
 from cluster_health import canaries, watching
 from cluster_health.canaries import Canaries
-from cluster_health.config import Config
+from cluster_health.config import HealthConfig
 from cluster_health.facts import LEADER, LEARNER, VOTER, Facts
 from cluster_health.findings import findings
-from cluster_health.metrics import Counts, HealthCollector
+from cluster_health.metrics import CanaryCounts, HealthCollector
 from cluster_health.serving import COMMIT_MS_MAX, serving
 from cluster_health.watching import TERMS_MAX, Watch, addresses_of
 from cluster_health.web import application, bound, serve_until
@@ -108,7 +108,7 @@ class Scene:
         self.probes: dict[str, Probes] = {}
         self.servers: dict[str, grpc.aio.Server] = {}
         self.addresses: dict[str, str] = {}
-        self.counts = Counts()
+        self.counts = CanaryCounts()
         self.canaries: Canaries
         self.watch: Watch
 
@@ -193,7 +193,7 @@ async def scene(**settings: Any) -> AsyncIterator[Scene]:  # noqa: ANN401 - fiel
         "health_replicas": 3,
     }
     made.canaries = Canaries(made.addresses["gateway"], KEY, made.counts)
-    made.watch = Watch(Config(**{**known, **settings}), KEY, made.canaries)
+    made.watch = Watch(HealthConfig(**{**known, **settings}), KEY, made.canaries)
     try:
         yield made
     finally:

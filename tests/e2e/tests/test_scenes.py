@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from chaos.report import BEGIN, END, HEAD, Row, Table, written
-from chaos.scenes import Fault, Scene, Toll, check_toll, silence_seconds
+from chaos.report import BEGIN, END, HEAD, ScenarioRow, Table, written
+from chaos.scenes import InflictedFault, Scene, Toll, check_toll, silence_seconds
 from chaos.witness import Line, Seen, connections_of
 
 if TYPE_CHECKING:
     from chaos.release import Release
 
 SECOND_NS = 10**9
-FAULT = Fault(10 * SECOND_NS, 11 * SECOND_NS, 20 * SECOND_NS, frozenset())
+FAULT = InflictedFault(10 * SECOND_NS, 11 * SECOND_NS, 20 * SECOND_NS, frozenset())
 
 
 def call(seconds: float, *, ok: bool | None = True, client: int = 0, took: float = 0.01) -> Line:
@@ -92,9 +92,9 @@ def test_silence_is_the_longest_between_two_mutations_about_a_fault() -> None:
     assert silence_seconds(calls, FAULT) == pytest.approx(7)
 
 
-def row(what: str, *silences: float) -> Row:
+def row(what: str, *silences: float) -> ScenarioRow:
     """Return a row of the table."""
-    return Row(what, silences, 1000, 2, 7.4, 0.0051, 0.0493)
+    return ScenarioRow(what, silences, 1000, 2, 7.4, 0.0051, 0.0493)
 
 
 def test_a_row_tells_medians_of_several() -> None:

@@ -38,7 +38,7 @@ class Terminated(BaseException):
 
 
 @dataclass(slots=True)
-class Connection:
+class CallTarget:
     """Where calls go, from the command line or the environment."""
 
     address: str
@@ -148,7 +148,7 @@ def explain(error: InventoryError, address: str) -> str:
 
 
 @contextmanager
-def connected(connection: Connection, *, as_nobody: bool = False) -> Iterator[Inventory]:
+def connected(connection: CallTarget, *, as_nobody: bool = False) -> Iterator[Inventory]:
     """Open a client as whoever is logged in; turn its errors into sentences and exit statuses."""
     token = None if as_nobody else read_token()
     with Inventory(

@@ -14,7 +14,7 @@ from wire.bounds import DESCRIPTION_CHARACTERS_MAX, QUANTITY_MAX, check_item_nam
 
 from inventory_cli.output import print_answer, print_table
 from inventory_cli.prompts import Cancelled, Leave, Prompts, yes_or_no
-from inventory_cli.session import Connection, attempt, explain
+from inventory_cli.session import CallTarget, attempt, explain
 from inventory_cli.terminal import say
 from inventory_cli.values import WHOLE_MAX, parse_price, parse_whole
 
@@ -258,7 +258,7 @@ def stock_change(text: str) -> Change | None:
     return Change(number, sets=False)
 
 
-def run(connection: Connection) -> int:
+def run(connection: CallTarget) -> int:
     """Run the shell; return the exit status."""
     with Inventory(
         connection.address, timeout=connection.timeout, reads=connection.reads

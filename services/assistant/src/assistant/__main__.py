@@ -16,7 +16,7 @@ from service.probes import Probes
 from wire.channels import straight_channel
 
 from assistant.api import AssistantApi
-from assistant.config import Config
+from assistant.config import AssistantConfig
 from assistant.metrics import Metrics
 
 DRAIN_SECONDS = 1
@@ -25,7 +25,7 @@ SERVICE = "inventory.v1.AssistantService"
 _log = structlog.get_logger()
 
 
-async def _run(config: Config) -> None:
+async def _run(config: AssistantConfig) -> None:
     """Serve until SIGTERM or SIGINT."""
     channel = straight_channel(config.assistant_gateway)
     faults = Faults()
@@ -50,7 +50,7 @@ async def _run(config: Config) -> None:
 
 def main() -> int:
     """Run the assistant; return the exit status."""
-    return process.run("assistant", Config, _run)  # type: ignore[arg-type]  # from the environment
+    return process.run("assistant", AssistantConfig, _run)  # type: ignore[arg-type]  # from the environment
 
 
 if __name__ == "__main__":

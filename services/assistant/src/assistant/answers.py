@@ -16,8 +16,8 @@ from assistant.query import (
     Profit,
     Query,
     Restock,
-    Sales,
     ShowItem,
+    ShowSales,
     Suggest,
 )
 from assistant.rendering import Rendered, amount, examples, items, plural
@@ -50,7 +50,7 @@ async def answer(query: Query, reader: InventoryReader) -> Rendered:  # noqa: C9
             return await _low(query, reader)
         case Restock():
             return await _restock(reader)
-        case Sales():
+        case ShowSales():
             return await _sales(query, reader)
         case Profit():
             return await _profit(query, reader)
@@ -200,7 +200,7 @@ async def _restock(reader: InventoryReader) -> Rendered:
     return Rendered(text, ("id", "name", "on hand", "suggested"), tuple(rows))
 
 
-async def _sales(query: Sales, reader: InventoryReader) -> Rendered:
+async def _sales(query: ShowSales, reader: InventoryReader) -> Rendered:
     if query.item is not None:
         item = await reader.item(query.item)
         stats = await reader.stats(item.id)

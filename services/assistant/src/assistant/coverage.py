@@ -21,8 +21,8 @@ from assistant.query import (
     Query,
     Reference,
     Restock,
-    Sales,
     ShowItem,
+    ShowSales,
     Suggest,
 )
 
@@ -88,7 +88,7 @@ _OF: dict[type[Query], frozenset[str]] = {
         "anew buy critical goods how inventory many order reorder reordered reordering replenish "
         "replenished restock restocked restocking running low should stock suggest much"
     ),
-    Sales: _words(
+    ShowSales: _words(
         """
         best best-seller best-sellers best-selling bottom far figures how least many money most much
         overall popular ranked ranking report revenue sale sales sell seller sellers selling sells
@@ -157,9 +157,9 @@ def _held(query: Query) -> Iterable[str]:
             yield from _TOKEN.findall(query.name)
         case LowStock():
             yield str(query.threshold + query.below)
-        case ShowItem() | Forecast() | Sales() | Profit() if query.item is not None:
+        case ShowItem() | Forecast() | ShowSales() | Profit() if query.item is not None:
             yield from _named(query.item)
-        case Sales() | Suggest():
+        case ShowSales() | Suggest():
             yield str(query.limit)
         case _:
             pass

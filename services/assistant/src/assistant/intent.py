@@ -21,8 +21,8 @@ from assistant.query import (
     Query,
     Reference,
     Restock,
-    Sales,
     ShowItem,
+    ShowSales,
     Suggest,
 )
 
@@ -242,7 +242,7 @@ def _sales(text: str) -> Query | None:
     ranked = re.sub(r"\b(?:top|best|worst|most|least|popular|overall|total|slow\w*|bottom|sellers?|"
                     r"ranking|so far|best-sell\w*|sellings?|figures?|overview)\b|\d+", " ", text)  # fmt: skip
     found = Reference(item_id=whole(m[1])) if (m := _ID.search(text)) else reference(ranked)
-    return Sales(found, limit(text, LIMIT_DEFAULT), worst)
+    return ShowSales(found, limit(text, LIMIT_DEFAULT), worst)
 
 
 def _profit(text: str) -> Query | None:

@@ -74,7 +74,7 @@ class Restock:
 
 
 @dataclass(frozen=True, slots=True)
-class Sales:
+class ShowSales:
     """What was sold, of one item or of all."""
 
     item: Reference | None = None
@@ -110,7 +110,7 @@ Query: TypeAlias = (
     | Overview
     | LowStock
     | Restock
-    | Sales
+    | ShowSales
     | Profit
     | Suggest
     | Help
@@ -134,7 +134,7 @@ def describe(query: Query) -> str:  # noqa: C901, PLR0911 - an arm a kind
             return f"stock {query.kind} threshold={query.threshold}"
         case Restock():
             return "restock"
-        case Sales():
+        case ShowSales():
             which = str(query.item) if query.item else "all"
             order = "worst" if query.worst else "best"
             return f"sales {which}" + ("" if query.item else f" {order} limit={query.limit}")

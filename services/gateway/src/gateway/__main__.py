@@ -14,7 +14,7 @@ from service.faults import Faults
 from service.tasks import until_first
 
 from gateway.auth import Passwords, Tokens
-from gateway.config import Config
+from gateway.config import GatewayConfig
 from gateway.login_limiter import LoginLimiter
 from gateway.router import Router, RouterSettings
 from gateway.runtime.api import Api
@@ -23,12 +23,12 @@ from gateway.runtime.driver import Driver
 from gateway.runtime.links import MemberLinks
 from gateway.runtime.members import Members
 from gateway.runtime.metrics import registry
-from gateway.runtime.server import Server
+from gateway.runtime.server import GatewayServer
 
 _log = structlog.get_logger()
 
 
-async def _run(config: Config) -> None:
+async def _run(config: GatewayConfig) -> None:
     """Serve until SIGTERM or SIGINT."""
     token_key = process.secret_in(config.token_key_file)
     links = MemberLinks(config.members, process.secret_in(config.cluster_key_file))
@@ -39,7 +39,9 @@ async def _run(config: Config) -> None:
     members = Members(driver, links)
     api = Api(driver, links, Tokens(token_key), passwords, LoginLimiter(), members)
     faults = Faults()
-    server = Server(config.gateway_listen, api, assistant, faults, config.gateway_leave_seconds)
+    server = GatewayServer(
+        config.gateway_listen, api, assistant, faults, config.gateway_leave_seconds
+    )
     metrics.serve(config.metrics_listen, registry(core), lambda: faults.count)
     await server.start()
     driver.start()
@@ -61,7 +63,7 @@ async def _run(config: Config) -> None:
 
 def main() -> int:
     """Run the gateway; return the exit status."""
-    return process.run("gateway", Config, _run)  # type: ignore[arg-type]  # from the environment
+    return process.run("gateway", GatewayConfig, _run)  # type: ignore[arg-type]  # from the environment
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pydantic import Field
 from service.settings import Address, Members, OptionalAddress, ServiceSettings, by_name
 
 
-class Config(ServiceSettings):
+class GatewayConfig(ServiceSettings):
     """One gateway's settings."""
 
     gateway_listen: Address  # for clients

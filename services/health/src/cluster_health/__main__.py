@@ -17,10 +17,10 @@ from service.tasks import until_first
 from starlette.applications import Starlette
 
 from cluster_health.canaries import Canaries
-from cluster_health.config import Config
+from cluster_health.config import HealthConfig
 from cluster_health.facts import Facts
 from cluster_health.findings import Finding, findings
-from cluster_health.metrics import Counts, HealthCollector
+from cluster_health.metrics import CanaryCounts, HealthCollector
 from cluster_health.serving import serving
 from cluster_health.watching import Watch
 from cluster_health.web import application, bound, serve_until
@@ -37,10 +37,10 @@ class Service:
     - A finding is logged when it comes and when it goes.
     """
 
-    def __init__(self, config: Config, key: str) -> None:
+    def __init__(self, config: HealthConfig, key: str) -> None:
         """Open the channels; nothing is asked yet."""
         self._config = config
-        counts = Counts()
+        counts = CanaryCounts()
         self._canaries = Canaries(config.health_gateway, key, counts)
         self._watch = Watch(config, key, self._canaries)
         counts.registry.register(HealthCollector(lambda: self._watch.facts))
@@ -102,7 +102,7 @@ class Service:
             self._shown = answers
 
 
-async def _run(config: Config) -> None:
+async def _run(config: HealthConfig) -> None:
     key = process.secret_in(config.health_key_file)
     with bound(config.health_http_listen) as http:
         await Service(config, key).run(http)
@@ -110,7 +110,7 @@ async def _run(config: Config) -> None:
 
 def main() -> int:
     """Run the health service; return the exit status."""
-    return process.run("health", Config, _run)  # type: ignore[arg-type]  # from the environment
+    return process.run("health", HealthConfig, _run)  # type: ignore[arg-type]  # from the environment
 
 
 if __name__ == "__main__":

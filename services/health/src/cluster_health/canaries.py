@@ -9,7 +9,7 @@ import structlog
 from inventory_client import AsyncInventory, InventoryError, Unauthenticated
 
 from cluster_health.facts import Canary
-from cluster_health.metrics import Counts
+from cluster_health.metrics import CanaryCounts
 
 USERNAME = "health"
 CANARY_SECONDS = 2.0
@@ -28,7 +28,7 @@ class Canaries:
     - `addresses` are the members' as the gateway last had them, by name.
     """
 
-    def __init__(self, gateway: str, key: str, counts: Counts) -> None:
+    def __init__(self, gateway: str, key: str, counts: CanaryCounts) -> None:
         """Try as the machine user `health`, whose key this is."""
         self._inventory = AsyncInventory(gateway, timeout=CALL_SECONDS_MAX, ignore_proxy=True)
         self._key = key

@@ -6,7 +6,7 @@ from pydantic import NonNegativeInt
 from service.settings import Address, Members, OptionalAddress, ServiceSettings, by_name
 
 
-class Config(ServiceSettings):
+class HealthConfig(ServiceSettings):
     """The health service's settings."""
 
     health_listen: Address  # of gRPC

@@ -22,7 +22,7 @@ class Canary:
 
 
 @dataclass(frozen=True, slots=True)
-class Membership:
+class KnownMembership:
     """Who takes part, as a member knew it that was in this term and had the log to this index."""
 
     term: int
@@ -38,7 +38,7 @@ class Facts:
     members: Mapping[str, Member | None]
     at_ms: int = 0  # milliseconds since 1970
     led: Mapping[int, frozenset[str]] = field(default_factory=dict)  # term: who was seen to lead it
-    membership: Membership | None = None  # the newest that was said; None: nobody ever did
+    membership: KnownMembership | None = None  # the newest that was said; None: nobody ever did
     waiting_ms: int = 0  # for how long the leader's oldest entry was not committed
     gateway: bool = True  # whether it answers
     assistant: bool | None = None  # None: there is none
@@ -84,7 +84,7 @@ def lead_of(facts: Facts) -> Lead | None:
     return None
 
 
-def membership_of(facts: Facts) -> Membership | None:
+def membership_of(facts: Facts) -> KnownMembership | None:
     """Return who takes part: as the lead has it, or who knows or knew the highest term.
 
     None where nobody ever said. The first members are no answer: some may have left since.
@@ -97,8 +97,8 @@ def membership_of(facts: Facts) -> Membership | None:
     return max(said, key=lambda one: (one.term, one.last_log_index), default=None)
 
 
-def _as_known_to(member: Member) -> Membership:
-    return Membership(
+def _as_known_to(member: Member) -> KnownMembership:
+    return KnownMembership(
         member.term, member.last_log_index, tuple(member.voters), tuple(member.learners)
     )
 

@@ -16,7 +16,7 @@ CANARIES = ("write", "read")
 RESULTS = ("ok", "failed")
 
 
-class Counts:
+class CanaryCounts:
     """What is counted as it happens."""
 
     def __init__(self) -> None:

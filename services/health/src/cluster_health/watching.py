@@ -14,8 +14,8 @@ from service.probes import READINESS
 from wire.channels import authorization, straight_channel
 
 from cluster_health.canaries import Canaries
-from cluster_health.config import Config
-from cluster_health.facts import LEADER, Facts, Member, Membership, lead_of, membership_of
+from cluster_health.config import HealthConfig
+from cluster_health.facts import LEADER, Facts, KnownMembership, Member, lead_of, membership_of
 
 ROUND_SECONDS = 1.0
 ANSWER_SECONDS_MAX = 1.0
@@ -34,7 +34,7 @@ class Watch:
     - Who was seen to lead is remembered for the newest terms, over rounds.
     """
 
-    def __init__(self, config: Config, key: str, canaries: Canaries) -> None:
+    def __init__(self, config: HealthConfig, key: str, canaries: Canaries) -> None:
         """Open the channels; the members take `key` of whoever may look."""
         self._config = config
         self._metadata = authorization(key)
@@ -42,7 +42,7 @@ class Watch:
         self._channels: dict[str, grpc.aio.Channel] = {}  # by address
         self._before: dict[str, Member | bool] = {}  # the last round's answers, by address
         self._led: dict[int, frozenset[str]] = {}
-        self._membership: Membership | None = None
+        self._membership: KnownMembership | None = None
         self._committed = ("", 0, 0)  # who led, its commit index, since when, ms of a steady clock
         self._pods: int | None = None
         self.facts = Facts(dict.fromkeys(config.members))
@@ -159,7 +159,7 @@ class Watch:
 
 
 def expected(
-    members: Mapping[str, Member | None], membership: Membership | None
+    members: Mapping[str, Member | None], membership: KnownMembership | None
 ) -> dict[str, Member | None]:
     """Return who answers, or should: everybody, where nobody ever said who takes part."""
     if membership is None:

@@ -115,7 +115,7 @@ def _file(name: str, kind: str) -> Handle:
     return handle
 
 
-class Server(uvicorn.Server):
+class SignallessServer(uvicorn.Server):
     """uvicorn, whose signals are the process's own."""
 
     @contextlib.contextmanager
@@ -134,7 +134,7 @@ async def serve_until(stopped: asyncio.Event, app: Starlette, listening: socket.
         server_header=False,
         timeout_graceful_shutdown=DRAIN_SECONDS_MAX,
     )
-    server = Server(config)
+    server = SignallessServer(config)
     async with asyncio.TaskGroup() as group:
         serving_ = group.create_task(server.serve(sockets=[listening]))
         await stopped.wait()

@@ -14,13 +14,13 @@ from service.faults import Faults, serving
 from service.probes import Probes
 
 from business_metrics.collector import registry
-from business_metrics.config import Config
+from business_metrics.config import MetricsConfig
 from business_metrics.reading import CALL_SECONDS_MAX, Reader
 
 _log = structlog.get_logger()
 
 
-async def _run(config: Config) -> None:
+async def _run(config: MetricsConfig) -> None:
     """Serve until SIGTERM or SIGINT; scrapes are answered on threads of their own."""
     stopped = asyncio.Event()
     process.on_stop(stopped.set)
@@ -46,7 +46,7 @@ async def _run(config: Config) -> None:
 
 def main() -> int:
     """Run the metrics service; return the exit status."""
-    return process.run("metrics", Config, _run)  # type: ignore[arg-type]  # from the environment
+    return process.run("metrics", MetricsConfig, _run)  # type: ignore[arg-type]  # from the environment
 
 
 if __name__ == "__main__":

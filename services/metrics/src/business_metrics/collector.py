@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from business_metrics.reading import Answer, Reading
+from business_metrics.reading import Reading, ReadResult
 
 PREFIX = "inventory_"
 ROLES = ("leader", "follower", "pre_candidate", "candidate", "unreachable")
@@ -49,7 +49,7 @@ def _by(label: str, name: str, text: str, values: Iterator[tuple[str, float]]) -
     return family
 
 
-def _reads(answers: dict[str, Answer[Status] | Answer[InventoryStats]]) -> Iterator[Metric]:
+def _reads(answers: dict[str, ReadResult[Status] | ReadResult[InventoryStats]]) -> Iterator[Metric]:
     yield _by(
         "read",
         "metrics_read_success",

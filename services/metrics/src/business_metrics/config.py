@@ -5,7 +5,7 @@ from pathlib import Path
 from service.settings import Address, OptionalAddress, ServiceSettings
 
 
-class Config(ServiceSettings):
+class MetricsConfig(ServiceSettings):
     """The metrics service's settings."""
 
     metrics_listen: Address  # for Prometheus: here it is what the process is for

@@ -20,7 +20,7 @@ _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[Result]):
+class ReadResult(Generic[Result]):
     """What a call brought."""
 
     value: Result | None  # None: no answer
@@ -31,8 +31,8 @@ class Answer(Generic[Result]):
 class Reading:
     """What one scrape found."""
 
-    status: Answer[Status]
-    stats: Answer[InventoryStats]
+    status: ReadResult[Status]
+    stats: ReadResult[InventoryStats]
 
 
 class Reader:
@@ -56,14 +56,14 @@ class Reader:
                 self._ask("stats", self._inventory.stats),
             )
 
-    def _ask(self, what: str, call: Callable[[], Result]) -> Answer[Result]:
+    def _ask(self, what: str, call: Callable[[], Result]) -> ReadResult[Result]:
         began = time.monotonic()
         value = None
         try:
             value = self._as_metrics(call)
         except (InventoryError, SecretUnusable) as error:
             _log.warning("not read", what=what, why=str(error))
-        return Answer(value, time.monotonic() - began)
+        return ReadResult(value, time.monotonic() - began)
 
     def _as_metrics(self, call: Callable[[], Result]) -> Result:
         if self._inventory.token is not None:

@@ -35,7 +35,7 @@ BUILT = {"image": {"repository": "inventory"}}  # the chart names no image by it
 VARIANTS = ("default", "kind", "minikube", "production", "one", "all", "least", "own")
 
 
-class Refused(Exception):  # noqa: N818 - what the chart did
+class RenderingRefused(Exception):  # noqa: N818 - what the chart did
     """Why the chart cannot be rendered with some values."""
 
 
@@ -66,7 +66,7 @@ def run(
         env=os.environ | (environment or {}),
     )
     if done.returncode:
-        raise Refused(f"{done.stdout}{done.stderr}")
+        raise RenderingRefused(f"{done.stdout}{done.stderr}")
     return done.stdout
 
 
@@ -176,7 +176,7 @@ def render(
         try:
             made = chart.render(merged(BUILT, values), name=name, namespace=namespace)
         except helm_python.HelmError as error:
-            raise Refused(str(error)) from error
+            raise RenderingRefused(str(error)) from error
     return {path.removeprefix("inventory/templates/"): text for path, text in made.items()}
 
 

@@ -22,7 +22,7 @@ GATEWAY = "gateway"
 STOP_SECONDS_MAX = 30
 
 
-class Cluster(Watched):
+class ProcessCluster(Watched):
     """A cluster of this machine, with demo users.
 
     - A member runs once at most; all that still run are killed at the end.

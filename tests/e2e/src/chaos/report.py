@@ -15,7 +15,7 @@ HEAD = (
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ScenarioRow:
     """One scenario."""
 
     what: str
@@ -42,9 +42,9 @@ class Row:
 class Table:
     """The scenarios of this run, in their order."""
 
-    rows: list[Row] = field(default_factory=list)
+    rows: list[ScenarioRow] = field(default_factory=list)
 
-    def add(self, row: Row) -> None:
+    def add(self, row: ScenarioRow) -> None:
         """Append a scenario."""
         self.rows.append(row)
 

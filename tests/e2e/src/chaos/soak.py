@@ -21,7 +21,7 @@ from inventory_cli.up.layout import MEMBERS
 from inventory_client import InventoryError
 from inventory_node.runtime.failpoints import POINTS
 
-from chaos.cluster import GATEWAY, Cluster
+from chaos.cluster import GATEWAY, ProcessCluster
 from chaos.judging import judge
 from chaos.watched import POLL_SECONDS, SETTLE_SECONDS_MAX, NotSettled
 
@@ -48,10 +48,10 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-class Faults:
+class SoakFaults:
     """What is done to a cluster, drawn from a seed; each leaves every process running."""
 
-    def __init__(self, cluster: Cluster, seed: int) -> None:
+    def __init__(self, cluster: ProcessCluster, seed: int) -> None:
         """Draw from `seed`."""
         self._cluster = cluster
         self._random = random.Random(seed)
@@ -202,12 +202,12 @@ class Faults:
 class Soak:
     """Portions, one after the other, and what all of them came to."""
 
-    def __init__(self, cluster: Cluster, folder: Path, seed: int) -> None:
+    def __init__(self, cluster: ProcessCluster, folder: Path, seed: int) -> None:
         """Keep histories in `folder`."""
         self._cluster = cluster
         self._folder = folder
         self._seed = seed
-        self.faults = Faults(cluster, seed)
+        self.faults = SoakFaults(cluster, seed)
         self.portions = 0
         self.seen: Counter[str] = Counter()
 
@@ -245,7 +245,7 @@ class Soak:
 def run(folder: Path, minutes: float, seed: int) -> bool:
     """Soak for so long; say how it goes, and whether all held."""
     say(f"soak: seed {seed}, data and histories in {folder}")
-    with Cluster(folder / "data", **SETTINGS) as cluster:
+    with ProcessCluster(folder / "data", **SETTINGS) as cluster:
         began = time.monotonic()
         ends = began + minutes * 60
         soak = Soak(cluster, folder, seed)

@@ -38,7 +38,7 @@ class Catch(Hashable, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
+class GoldenScript:
     """A golden transcript of the core is another one, or breaks an invariant on the way."""
 
     name: str
@@ -54,7 +54,7 @@ class Script:
 
     def afresh(self) -> Iterator[Catch]:
         """See `Catch.afresh`."""
-        return (Script(path.stem) for path in sorted(SCRIPTS.glob("*.script")))
+        return (GoldenScript(path.stem) for path in sorted(SCRIPTS.glob("*.script")))
 
 
 @dataclass(frozen=True, slots=True)

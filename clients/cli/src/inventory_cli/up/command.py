@@ -18,14 +18,14 @@ from inventory_cli.up.layout import PROCESSES, Currency, Layout, UpError, enviro
 from inventory_cli.up.pids import PidFiles
 from inventory_cli.up.processes import Child, Children
 from inventory_cli.up.readiness import Readiness
-from inventory_cli.up.view import LineView, LiveView, Watcher
+from inventory_cli.up.view import LineView, LiveView, StatusPoller
 from inventory_cli.values import whole
 
 TURN_SECONDS = 0.2
 READY_SECONDS_MAX = 60.0
 
 
-def _port(row: ports.Row, words: str) -> Any:  # noqa: ANN401 - what typer makes of it
+def _port(row: ports.PortRow, words: str) -> Any:  # noqa: ANN401 - what typer makes of it
     """Return the option for the first port of a row."""
     name = row.option.removeprefix("--").replace("-", "_").upper()
     last = ports.PORT_MAX - len(row.names) + 1
@@ -117,7 +117,7 @@ def _run(layout: Layout, found: Mapping[str, int], children: Children) -> None:
         signal.signal(signal.SIGHUP, stop)
     address = f"127.0.0.1:{found['gateway']}"
     ready = f"ready: try `inventory --address {address} {places.login(layout)}`"
-    watcher = Watcher(address, layout.secret("health.key"))
+    watcher = StatusPoller(address, layout.secret("health.key"))
     heading = f"inventory at {address}, data in {layout.data}"
     view = LiveView(children, heading) if sys.stdout.isatty() else LineView(children, heading)
     pids = PidFiles(layout)
@@ -143,7 +143,7 @@ def _say_stopped() -> None:
 def _watch(
     ready: str,
     children: Children,
-    watcher: Watcher,
+    watcher: StatusPoller,
     view: LiveView | LineView,
     pids: PidFiles,
     stopped: threading.Event,
@@ -164,7 +164,7 @@ def _watch(
         view.draw(watcher.status, readiness.troubles())
 
 
-def _obstacle(watcher: Watcher) -> str:
+def _obstacle(watcher: StatusPoller) -> str:
     """Say what is missing for the system to be ready."""
     if watcher.status is None:
         return f"nobody says how the members are ({watcher.trouble or 'no answer'})"

@@ -24,7 +24,7 @@ ASK_PAUSE_SECONDS = 0.25
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
-class Watcher:
+class StatusPoller:
     """Asks the gateway for the members' status, in a thread of its own."""
 
     def __init__(self, address: str, key: str) -> None:

@@ -15,7 +15,7 @@ from wire.text import folded
 
 from gateway.auth import Busy, Passwords, Principal, TokenRefused, Tokens
 from gateway.login_limiter import LoginLimiter
-from gateway.runtime.driver import Driver, Refused, deadline_ms, malformed, now_ms
+from gateway.runtime.driver import Driver, RequestRefused, deadline_ms, malformed, now_ms
 from gateway.runtime.links import MemberLinks
 from gateway.runtime.members import Members
 from gateway.runtime.status import status_of
@@ -111,7 +111,7 @@ class Api:
         try:
             return self._tokens.read(bearer(context.invocation_metadata()))
         except TokenRefused as refused:
-            raise Refused(errors.token_invalid(str(refused))) from None
+            raise RequestRefused(errors.token_invalid(str(refused))) from None
 
     def _mutation(self, kind: str) -> Behavior:
         async def behavior(raw: bytes, context: Context) -> bytes:
@@ -119,7 +119,7 @@ class Api:
             mutation = raw_pb2.RawMutation(**{kind: raw}).SerializeToString()
             problem = bounds.check_mutation(parse(inventory_pb2.Mutation, mutation))
             if problem is not None:
-                raise Refused(problem)
+                raise RequestRefused(problem)
             command = raw_pb2.RawCommand(
                 user_id=principal.user_id, epoch=principal.epoch, mutation=mutation
             )
@@ -128,7 +128,7 @@ class Api:
             )
             outcome = raw_pb2.RawOutcome.FromString(reply.outcome)
             if outcome.HasField("error"):
-                raise Refused(inventory_pb2.Outcome.FromString(reply.outcome).error)
+                raise RequestRefused(inventory_pb2.Outcome.FromString(reply.outcome).error)
             answer: bytes = getattr(outcome, kind)
             return answer
 
@@ -145,7 +145,7 @@ class Api:
             options = getattr(getattr(query, kind), "read_options", NO_OPTIONS)
             problem = bounds.check_query(query) or bounds.check_read_options(options)
             if problem is not None:
-                raise Refused(problem)
+                raise RequestRefused(problem)
             question = forward_pb2.Question(
                 user_id=principal.user_id, epoch=principal.epoch, query=query, read_options=options
             )
@@ -159,17 +159,17 @@ class Api:
             principal = self._principal(context)
             await accept(context)
             await Submission(self._driver, principal).run(requests, context)
-        except Refused as refused:
+        except RequestRefused as refused:
             await abort(context, refused.status)
 
     async def _login(self, raw: bytes, context: Context) -> bytes:
         request = parse(auth_pb2.LoginRequest, raw)
         problem = bounds.check_login(request)
         if problem is not None:
-            raise Refused(problem)
+            raise RequestRefused(problem)
         name = folded(request.username)
         if not self._logins.may_try(name, now_ms()):
-            raise Refused(errors.overloaded())
+            raise RequestRefused(errors.overloaded())
         query = forward_pb2.Query()
         query.get_credential.folded_name = name
         reply = await self._driver.question(
@@ -179,10 +179,10 @@ class Api:
         try:
             right = await self._passwords.check(credential.password_hash, request.password)
         except Busy:
-            raise Refused(errors.overloaded()) from None
+            raise RequestRefused(errors.overloaded()) from None
         if not right:
             self._logins.failed(name, now_ms())
-            raise Refused(errors.invalid_credentials())
+            raise RequestRefused(errors.invalid_credentials())
         user = credential.user
         token, expires = self._tokens.make(user.id, credential.epoch, user.name)
         response = auth_pb2.LoginResponse(token=token, user=user)
@@ -193,7 +193,7 @@ class Api:
         request = parse(auth_pb2.CreateUserRequest, raw)
         problem = bounds.check_create_user(request)
         if problem is not None:
-            raise Refused(problem)
+            raise RequestRefused(problem)
         administration = log_pb2.Administration(request_id=request.request_id)
         new = administration.create_user.user
         new.name, new.role = request.username, request.role
@@ -207,7 +207,7 @@ class Api:
         request = parse(auth_pb2.SetPasswordRequest, raw)
         problem = bounds.check_set_password(request)
         if problem is not None:
-            raise Refused(problem)
+            raise RequestRefused(problem)
         administration = log_pb2.Administration(request_id=request.request_id)
         administration.set_password.user_id = request.user_id
         administration.set_password.password_hash = await self._hash(
@@ -221,7 +221,7 @@ class Api:
         try:
             return await self._passwords.hash(password, request_id, whom)
         except Busy:
-            raise Refused(errors.overloaded()) from None
+            raise RequestRefused(errors.overloaded()) from None
 
     async def _disable_user(self, raw: bytes, context: Context) -> bytes:
         request = parse(auth_pb2.DisableUserRequest, raw)
@@ -245,7 +245,7 @@ class Api:
         principal = self._principal(context)
         problem = bounds.check_administration(administration)
         if problem is not None:
-            raise Refused(problem)
+            raise RequestRefused(problem)
         command = raw_pb2.RawCommand(
             user_id=principal.user_id,
             epoch=principal.epoch,
@@ -267,13 +267,13 @@ class Api:
         command = raw_pb2.RawCommand(user_id=principal.user_id, epoch=principal.epoch, probe=b"")
         try:
             outcome = await self._administration_outcome(command, context)
-        except Refused as refused:
+        except RequestRefused as refused:
             reason = errors.reason_of(refused.status)
             if reason not in (errors.Reason.NO_QUORUM, errors.Reason.DEADLINE):
                 raise
             late = reason is errors.Reason.DEADLINE
             unanswered = errors.not_read(reachable=late, is_stale_ok=False, may_be_stale=False)
-            raise Refused(unanswered) from None
+            raise RequestRefused(unanswered) from None
         return cluster_pb2.ProbeResponse(revision=outcome.revision).SerializeToString()
 
     def _change(self, message: type[Parsed], change: Changing[Parsed]) -> Behavior:
@@ -297,7 +297,7 @@ def _unary(behavior: Behavior) -> "grpc.RpcMethodHandler[bytes, bytes]":
     async def handle(raw: bytes, context: Context) -> bytes:
         try:
             return await behavior(raw, context)
-        except Refused as refused:
+        except RequestRefused as refused:
             await abort(context, refused.status)
 
     return grpc.unary_unary_rpc_method_handler(handle)

@@ -34,7 +34,7 @@ def deadline_ms(seconds_left: float | None) -> int:
     return now_ms() + left_ms - min(MARGIN_MS_MAX, left_ms // MARGIN_SHARE)
 
 
-class Refused(Exception):  # noqa: N818 - a value on its way to the caller
+class RequestRefused(Exception):  # noqa: N818 - a value on its way to the caller
     """A request that ended in a refusal."""
 
     def __init__(self, status: status_pb2.Status) -> None:
@@ -105,12 +105,12 @@ class Driver:
             self.core.cancel(number)
             raise
         if isinstance(answer, status_pb2.Status):
-            raise Refused(answer)
+            raise RequestRefused(answer)
         if answer.HasField("error"):
-            raise Refused(answer.error)
+            raise RequestRefused(answer.error)
         return answer
 
 
-def malformed() -> Refused:
+def malformed() -> RequestRefused:
     """Return the refusal of bytes that are no message."""
-    return Refused(errors.invalid_field("request", "cannot be parsed"))
+    return RequestRefused(errors.invalid_field("request", "cannot be parsed"))

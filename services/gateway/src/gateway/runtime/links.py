@@ -31,7 +31,7 @@ Call: TypeAlias = (
 )
 
 
-class Link:
+class MemberLink:
     """One member's stream: a queue, the task that empties it, and the one that listens."""
 
     def __init__(self, name: str, address: str, key: str) -> None:
@@ -53,7 +53,10 @@ class Link:
         self._outbox.wake()
 
     async def run(
-        self, core: Router, ran: Callable[[], None], detours: Callable[[str], "Sequence[Link]"]
+        self,
+        core: Router,
+        ran: Callable[[], None],
+        detours: Callable[[str], "Sequence[MemberLink]"],
     ) -> None:
         """Keep the stream open, for ever; `ran` follows every run of events.
 
@@ -70,7 +73,9 @@ class Link:
                 _log.debug("link_failed", member=self.name, error="a write failed")
             await asyncio.sleep(RECONNECT_SECONDS)
 
-    async def _open(self, core: Router, ran: Callable[[], None], detours: "Sequence[Link]") -> None:
+    async def _open(
+        self, core: Router, ran: Callable[[], None], detours: "Sequence[MemberLink]"
+    ) -> None:
         """Open the stream, straight or by way of another member, and stay with it to its end."""
         seconds = STRAIGHT_SECONDS_MAX if detours else CONNECT_SECONDS_MAX
         try:
@@ -150,20 +155,20 @@ class MemberLinks:
         """Open the channels."""
         self._key = key
         self.metadata = authorization(key)
-        self.links = {name: Link(name, address, key) for name, address in members.items()}
+        self.links = {name: MemberLink(name, address, key) for name, address in members.items()}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._begin: Callable[[Link], None] = lambda _: None
+        self._begin: Callable[[MemberLink], None] = lambda _: None
 
     async def run(self, core: Router, ran: Callable[[], None]) -> None:
         """Keep all streams open, for ever."""
         async with asyncio.TaskGroup() as group:
 
-            def detours(member: str) -> list[Link]:
+            def detours(member: str) -> list[MemberLink]:
                 """Return the members that answer, where this one leads and does not."""
                 ways = [name for name, link in self.links.items() if link.is_straight]
                 return [self.links[name] for name in core.ways_to(member, ways)]
 
-            def begin(link: Link) -> None:
+            def begin(link: MemberLink) -> None:
                 self._tasks[link.name] = group.create_task(link.run(core, ran, detours))
 
             self._begin = begin
@@ -179,7 +184,7 @@ class MemberLinks:
                 continue
             if name in self._tasks:
                 self._tasks.pop(name).cancel()
-            self.links[name] = Link(name, address, self._key)
+            self.links[name] = MemberLink(name, address, self._key)
             self._begin(self.links[name])
         for name in self.links.keys() - set(known):
             del self.links[name]

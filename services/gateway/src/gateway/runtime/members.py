@@ -14,7 +14,7 @@ from wire import bounds, errors
 from wire.channels import straight_channel
 
 from gateway.auth import Principal
-from gateway.runtime.driver import Driver, Refused, now_ms
+from gateway.runtime.driver import Driver, RequestRefused, now_ms
 from gateway.runtime.links import MemberLinks
 
 RETRY_SECONDS = 0.1
@@ -43,12 +43,12 @@ class Members:
         """Let the member at an address follow; raise Refused."""
         problem = bounds.check_member(request.name) or bounds.check_address(request.address)
         if problem is not None:
-            raise Refused(problem)
+            raise RequestRefused(problem)
         await self._check_admin(principal, deadline_ms)
         said = await self._describe(request.address)
         if said.name != request.name:
             found = f"{said.name or 'nobody who says its name'} answers at {request.address}"
-            raise Refused(errors.change_refused(found))
+            raise RequestRefused(errors.change_refused(found))
         join = membership_pb2.Join(
             member_id=said.member_id,
             name=request.name,
@@ -88,7 +88,7 @@ class Members:
     ) -> cluster_pb2.ChangeMembersResponse:
         problem = bounds.check_member(name)
         if problem is not None:
-            raise Refused(problem)
+            raise RequestRefused(problem)
         await self._check_admin(principal, deadline_ms)
         return await self._change(change, deadline_ms)
 
@@ -99,7 +99,7 @@ class Members:
         role = auth_pb2.GetCurrentUserResponse.FromString(reply.answer).user.role
         if role != auth_pb2.ROLE_ADMIN:
             name = auth_pb2.Role.Name(role).removeprefix("ROLE_").lower()
-            raise Refused(errors.role_not_allowed(name, "admin"))
+            raise RequestRefused(errors.role_not_allowed(name, "admin"))
 
     async def _describe(self, address: str) -> peer_pb2.DescribeResponse:
         """Ask who is at an address; raise Refused."""
@@ -112,7 +112,7 @@ class Members:
                 )
             except grpc.aio.AioRpcError as error:
                 problem = f"no member answers at {address} ({error.code().name.lower()})"
-                raise Refused(errors.change_refused(problem)) from error
+                raise RequestRefused(errors.change_refused(problem)) from error
 
     async def _change(
         self, request: membership_pb2.ChangeRequest, deadline_ms: int
@@ -125,7 +125,7 @@ class Members:
                     standing = _STANDINGS[response.done.standing]
                     return cluster_pb2.ChangeMembersResponse(standing=standing)
                 case "error" if response is not None:
-                    raise Refused(response.error)
+                    raise RequestRefused(response.error)
                 case _:
                     await asyncio.sleep(RETRY_SECONDS)  # for the election that is under way
-        raise Refused(errors.members_unknown())
+        raise RequestRefused(errors.members_unknown())

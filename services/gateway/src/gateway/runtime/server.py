@@ -25,7 +25,7 @@ WORKS = ("reads", "writes")
 LOOK_SECONDS = 0.1
 
 
-class Server:
+class GatewayServer:
     """Listens from its making on, serves from `start` on."""
 
     def __init__(

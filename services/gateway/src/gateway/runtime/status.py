@@ -5,7 +5,7 @@ import platform
 
 from inventory.v1 import cluster_pb2
 
-from gateway.runtime.links import Link, MemberLinks
+from gateway.runtime.links import MemberLink, MemberLinks
 
 
 async def status_of(links: MemberLinks) -> cluster_pb2.GetStatusResponse:
@@ -34,5 +34,5 @@ def _leads(member: cluster_pb2.Member) -> bool:
     return member.role == cluster_pb2.MEMBER_ROLE_LEADER
 
 
-def _unreachable(link: Link) -> cluster_pb2.Member:
+def _unreachable(link: MemberLink) -> cluster_pb2.Member:
     return cluster_pb2.Member(name=link.name, address=link.address, reachable=False)

@@ -15,7 +15,7 @@ from wire import bounds, errors
 
 from gateway.auth import EXPIRED, Principal
 from gateway.requests import Answer
-from gateway.runtime.driver import TIMEOUT_DEFAULT_MS, Driver, Refused, malformed, now_ms
+from gateway.runtime.driver import TIMEOUT_DEFAULT_MS, Driver, RequestRefused, malformed, now_ms
 
 IN_FLIGHT_MAX = 4_096
 SUBMISSIONS_PER_FRAME_MAX = 512
@@ -68,7 +68,7 @@ class Submission:
             raise malformed() from None
         if len(request.submissions) > SUBMISSIONS_PER_FRAME_MAX:
             most = SUBMISSIONS_PER_FRAME_MAX
-            raise Refused(errors.invalid_field("submissions", f"must be at most {most}"))
+            raise RequestRefused(errors.invalid_field("submissions", f"must be at most {most}"))
         now = now_ms()
         expired = errors.token_invalid(EXPIRED) if self._principal.has_expired else None
         for submission in request.submissions:
