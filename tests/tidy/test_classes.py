@@ -5,6 +5,7 @@ so the tables hold what is so and nothing else.
 """
 
 import ast
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
