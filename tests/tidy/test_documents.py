@@ -66,7 +66,7 @@ def exported() -> set[str]:
     registry.register(NodeCollector(lambda: member, Counts(), lambda: 0))
     registry.register(GatewayCollector(Router(RouterSettings(members=("node-0",)), NoLinks())))
     registry.register(collector.ClusterCollector(read))
-    registry.register(HealthCollector(lambda: Facts({})))
+    registry.register(HealthCollector(lambda: Facts(members={})))
     registry.register(InternalErrors(lambda: 0))
     registries = (registry, Metrics().registry, CanaryCounts().registry)
     text = "".join(generate_latest(one).decode() for one in registries)

@@ -51,7 +51,12 @@ def test_a_leader_and_a_majority_are_enough(seen: Status | None, missing: set[st
 def children() -> Children:
     """Return three members that were started."""
     run = Path("/data/run")
-    return Children([Child(name, {}, run / f"{name}.log", 0, starts=1) for name in VOTERS])
+    return Children(
+        [
+            Child(name=name, environment={}, log=run / f"{name}.log", lock=0, starts=1)
+            for name in VOTERS
+        ]
+    )
 
 
 def test_who_is_slow_is_waited_for(children: Children) -> None:

@@ -60,7 +60,7 @@ def facts(*changed: Member, gone: tuple[str, ...] = (), **change: Any) -> Facts:
     members |= dict.fromkeys(gone)
     ok = Canary(ok=True, seconds=0.004)
     known: dict[str, Any] = {"assistant": True, "writes": ok, "reads": ok, "replicas": 3, "pods": 3}
-    return Facts(members, NOW_MS, **{**known, **change})
+    return Facts(members=members, at_ms=NOW_MS, **{**known, **change})
 
 
 def kinds(known: Facts) -> list[str]:
@@ -186,7 +186,7 @@ def test_voters_that_a_rollback_left_behind_come_back_before_they_are_removed() 
 def test_voters_are_remembered_when_nobody_answers() -> None:
     """Installed at three, shrunk to one, and that one is down: nothing is to be scaled back."""
     membership = KnownMembership(3, 500, ("node-0",), ())
-    known = Facts({"node-0": None}, NOW_MS, membership=membership, replicas=1, pods=1)
+    known = Facts(members={"node-0": None}, at_ms=NOW_MS, membership=membership, replicas=1, pods=1)
     assert kinds(known) == ["no_leader", "member_missing"]
     assert "0 of 1 voters answer, and it takes 1" in findings(known)[0].says
     assert findings(known)[1].about == "node-0"

@@ -94,7 +94,15 @@ def test_silence_is_the_longest_between_two_mutations_about_a_fault() -> None:
 
 def row(what: str, *silences: float) -> ScenarioRow:
     """Return a row of the table."""
-    return ScenarioRow(what, silences, 1000, 2, 7.4, 0.0051, 0.0493)
+    return ScenarioRow(
+        what=what,
+        silences=silences,
+        calls=1000,
+        errors=2,
+        again_seconds=7.4,
+        p50_seconds=0.0051,
+        p99_seconds=0.0493,
+    )
 
 
 def test_a_row_tells_medians_of_several() -> None:

@@ -36,7 +36,14 @@ def order(  # noqa: PLR0913 - the facts of an operation
 def get(call: int, end: int, level: int, item: int = 1) -> JudgedOperation:
     """Return a read of one item."""
     return JudgedOperation(
-        2, "get", call, end, ok=True, changes=(), seen=((item, level),), request_id=None
+        client=2,
+        kind="get",
+        call_ns=call,
+        return_ns=end,
+        ok=True,
+        changes=(),
+        seen=((item, level),),
+        request_id=None,
     )
 
 
@@ -145,7 +152,14 @@ def test_one_request_with_two_outcomes_is_rejected(tmp_path: Path) -> None:
 def test_items_of_one_operation_are_judged_together() -> None:
     """Each item alone would do; together they contradict the order of the two reads."""
     pair = JudgedOperation(
-        1, "place_order", 0, 10, ok=True, changes=((1, -1), (2, -1)), seen=(), request_id="p"
+        client=1,
+        kind="place_order",
+        call_ns=0,
+        return_ns=10,
+        ok=True,
+        changes=((1, -1), (2, -1)),
+        seen=(),
+        request_id="p",
     )
     history = [pair, get(1, 2, 9, item=1), get(3, 4, 10, item=2)]
     assert not check(history, {1: 10, 2: 10}).ok
@@ -198,7 +212,15 @@ def any_operation(draw: random.Random, number: int) -> JudgedOperation:
     if exactly is not None and ok:
         seen = ((item, exactly[0]),)
     return JudgedOperation(
-        number, kind, call, NEVER_NS if ok is None else end, ok, changes, seen, str(number), exactly
+        client=number,
+        kind=kind,
+        call_ns=call,
+        return_ns=NEVER_NS if ok is None else end,
+        ok=ok,
+        changes=changes,
+        seen=seen,
+        request_id=str(number),
+        exactly=exactly,
     )
 
 
@@ -206,7 +228,15 @@ def test_an_unknown_count_may_need_an_unknown_order_before_it() -> None:
     """The set expects 1, and only the order that nobody heard of makes it so."""
     order_first = order(1, None, 2, None, ok=None)
     then_set = JudgedOperation(
-        2, "set", 4, NEVER_NS, ok=None, changes=((1, 0),), seen=(), request_id="s", exactly=(2, 1)
+        client=2,
+        kind="set",
+        call_ns=4,
+        return_ns=NEVER_NS,
+        ok=None,
+        changes=((1, 0),),
+        seen=(),
+        request_id="s",
+        exactly=(2, 1),
     )
     assert check([get(7, 13, 2), then_set, order_first], {1: 3}).ok
     assert not check([get(7, 13, 2), then_set], {1: 3}).ok
@@ -282,7 +312,18 @@ def long_history(seed: int, operations: int = 30_000, unknowns: int = 100) -> li
         seen = ((1, level),) if ok else ()
         changes = ((1, delta),) if delta else ()
         ends = NEVER_NS if is_unknown else end
-        history.append(JudgedOperation(client, kind, call, ends, ok, changes, seen, str(number)))
+        history.append(
+            JudgedOperation(
+                client=client,
+                kind=kind,
+                call_ns=call,
+                return_ns=ends,
+                ok=ok,
+                changes=changes,
+                seen=seen,
+                request_id=str(number),
+            )
+        )
     return history
 
 
@@ -340,7 +381,18 @@ def crowded_history(seed: int, clients: int = 24, operations: int = 2_000) -> li
         kind = "adjust" if delta else "get"
         changes = ((1, delta),) if delta else ()
         seen = ((1, level),)
-        history.append(JudgedOperation(client, kind, call, end, True, changes, seen, str(number)))  # noqa: FBT003 - ok
+        history.append(
+            JudgedOperation(
+                client=client,
+                kind=kind,
+                call_ns=call,
+                return_ns=end,
+                ok=True,
+                changes=changes,
+                seen=seen,
+                request_id=str(number),
+            )
+        )
     return history
 
 

@@ -19,7 +19,7 @@ class Reference:
         return f"item={self.item_id}" if self.item_id is not None else f'item="{self.words}"'
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListItems:
     """Items by price, level and name, sorted."""
 

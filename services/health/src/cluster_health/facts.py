@@ -31,7 +31,7 @@ class KnownMembership:
     learners: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What was found. Members are by name; one that does not answer is None."""
 

@@ -153,7 +153,7 @@ def _member(name: str, member: Member | None, lead: Lead | None) -> dict[str, An
         "role": _word(cluster_pb2.MemberRole.Name(member.role), "MEMBER_ROLE_"),
         "standing": _word(cluster_pb2.MemberStanding.Name(member.standing), "MEMBER_STANDING_"),
         "leads": member.role == LEADER,
-        "serves": serving(Facts({name: member}))[NODE + name],
+        "serves": serving(Facts(members={name: member}))[NODE + name],
         "leader": member.leader,
         "term": member.term,
         "commit_index": member.commit_index,

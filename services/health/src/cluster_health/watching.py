@@ -45,7 +45,7 @@ class Watch:
         self._membership: KnownMembership | None = None
         self._committed = ("", 0, 0)  # who led, its commit index, since when, ms of a steady clock
         self._pods: int | None = None
-        self.facts = Facts(dict.fromkeys(config.members))
+        self.facts = Facts(members=dict.fromkeys(config.members))
 
     async def run(self, looked: Callable[[Facts], None]) -> None:
         """Look for ever; `looked` is told after each round."""
@@ -128,7 +128,7 @@ class Watch:
 
     def _remember(self, members: Mapping[str, Member | None]) -> None:
         """Note who leads which term, and who takes part."""
-        self._membership = membership_of(Facts(members, membership=self._membership))
+        self._membership = membership_of(Facts(members=members, membership=self._membership))
         for name, member in members.items():
             if member is not None and member.role == LEADER:
                 self._led[member.term] = self._led.get(member.term, frozenset()) | {name}
@@ -137,7 +137,7 @@ class Watch:
 
     def _waiting_ms(self, members: Mapping[str, Member | None]) -> int:
         """Return for how long the leader has had an entry that is not committed."""
-        lead = lead_of(Facts(members))
+        lead = lead_of(Facts(members=members))
         leader = members.get(lead.name) if lead is not None else None
         now_ms = time.monotonic_ns() // 1_000_000
         if leader is None or leader.last_log_index <= leader.commit_index:

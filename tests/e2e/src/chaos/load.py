@@ -37,7 +37,7 @@ STATUS_SECONDS_MAX = 2
 Line = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadSettings:
     """What is asked of one run of the program."""
 

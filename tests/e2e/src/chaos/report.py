@@ -14,7 +14,7 @@ HEAD = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScenarioRow:
     """One scenario."""
 

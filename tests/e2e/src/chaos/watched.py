@@ -15,7 +15,7 @@ class NotSettled(Exception):  # noqa: N818 - it says what is the case
     """The cluster did not reach the expected state in a time that no busy machine needs."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WatchedMember:
     """A member as `ClusterService.GetStatus` shows it."""
 

@@ -32,7 +32,7 @@ RESOLVE_SECONDS_MAX = 60
 PAUSE_SECONDS_MAX = 0.02
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Tally:
     """What all clients of a run saw, counted."""
 

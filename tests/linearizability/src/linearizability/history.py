@@ -12,7 +12,7 @@ class Contradiction(Exception):  # noqa: N818 - it names what was found
     """Two attempts of one request were answered differently: it was applied twice."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedOperation:
     """One operation: what was asked, when, and what came back.
 

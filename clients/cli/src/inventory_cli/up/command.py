@@ -82,7 +82,12 @@ def up(
             found = ports.claim(firsts, layout.kept_ports())
             settings = _prepare(layout, found, currency, demo=demo)
             children = [
-                Child(name, settings[name], layout.run / f"{name}.log", lock.fileno())
+                Child(
+                    name=name,
+                    environment=settings[name],
+                    log=layout.run / f"{name}.log",
+                    lock=lock.fileno(),
+                )
                 for name in PROCESSES
             ]
             _run(layout, found, Children(children, restart=restart))
