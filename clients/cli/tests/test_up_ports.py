@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from inventory_cli.up.layout import PROCESSES, Layout, UpError, environments, metrics_of
+from inventory_cli.errors import UpError
+from inventory_cli.up.layout import PROCESSES, Layout, environments, metrics_of
 from inventory_cli.up.places import lines
 from inventory_cli.up.ports import ASSISTANT, GATEWAY, HEALTH, METRICS, NODES, ROWS, PortRow, claim
 

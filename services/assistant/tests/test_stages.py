@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 from assistant.entities import distance, errors_allowed, spellings
+from assistant.errors import LiteralError
 from assistant.intent import understand
-from assistant.literals import Amount, LiteralError, amounts, whole
+from assistant.literals import Amount, amounts, whole
 from assistant.normalise import normalise
 from assistant.query import Forecast, ListItems, Reference, ShowSales
 

@@ -10,7 +10,8 @@ from typing import Any
 import jwt
 import pytest
 from gateway import auth
-from gateway.auth import Busy, Passwords, Principal, TokenRefused, Tokens
+from gateway.auth import Passwords, Principal, Tokens
+from gateway.errors import HashersBusy, TokenRefused
 
 NOW = 1_000_000  # seconds since 1970, by the gateway's clock
 LIFE_SECONDS = 10**11  # the library has a clock of its own: nothing expires by that
@@ -177,7 +178,7 @@ class TestPasswords:
             checks = [passwords.check(kept, "secret") for _ in range(3)]
             *taken, refused = await asyncio.gather(*checks, return_exceptions=True)
             assert taken == [True, True]
-            assert isinstance(refused, Busy)
+            assert isinstance(refused, HashersBusy)
             assert await passwords.check(kept, "secret")
 
         asyncio.run(scenario())

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from gateway import auth
 from gateway.auth import Passwords, Tokens
+from gateway.errors import RequestRefused
 from gateway.login_limiter import TRIES_MAX, LoginLimiter
 from gateway.runtime.api import Api
-from gateway.runtime.driver import RequestRefused
 from inventory.raft.v1 import forward_pb2
 from inventory.v1 import auth_pb2
 from wire import errors

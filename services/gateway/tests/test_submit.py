@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from gateway import auth
 from gateway.auth import Principal
+from gateway.errors import RequestRefused
 from gateway.requests import OnReply
 from gateway.runtime import submit
-from gateway.runtime.driver import RequestRefused
 from gateway.runtime.submit import IN_FLIGHT_MAX, SUBMISSIONS_PER_FRAME_MAX, Submission
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2, status_pb2

@@ -24,9 +24,10 @@ from cluster_health.watching import TERMS_MAX, Watch, addresses_of
 from cluster_health.web import application, bound, serve_until
 from inventory.raft.v1 import forward_pb2, forward_pb2_grpc
 from inventory.v1 import auth_pb2, auth_pb2_grpc, cluster_pb2, cluster_pb2_grpc
+from service.errors import AddressInUse
 from service.faults import Faults
 from service.probes import Probes
-from service.process import AddressInUse, secret_in
+from service.process import secret_in
 from wire import errors
 from wire.channels import abort, bearer
 

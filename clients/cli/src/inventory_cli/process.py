@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from types import FrameType
 
 from inventory_cli.commands import app
-from inventory_cli.session import EXIT_OUTPUT_LOST, EXIT_USAGE, Terminated
-from inventory_cli.streams import OutputLost, is_text, prepare
+from inventory_cli.errors import OutputLost, Terminated
+from inventory_cli.session import EXIT_OUTPUT_LOST, EXIT_USAGE
+from inventory_cli.streams import is_text, prepare
 from inventory_cli.terminal import say
 
 EXIT_SIGNAL = 128  # and the signal's number, as shells have it

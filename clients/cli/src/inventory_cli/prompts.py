@@ -16,6 +16,7 @@ from typing import TypeVar
 import typer
 from rich.prompt import Prompt
 
+from inventory_cli.errors import CommandCancelled, LeftShell
 from inventory_cli.session import state_folder
 from inventory_cli.streams import is_text
 from inventory_cli.terminal import say
@@ -26,14 +27,6 @@ with contextlib.suppress(ImportError):  # a Python without it edits no lines
 Value = TypeVar("Value")
 HISTORY_LINES_MAX = 500
 NO_TEXT = "that is not valid UTF-8 text"
-
-
-class Leave(Exception):  # noqa: N818 - the wish to leave
-    """The user has had enough."""
-
-
-class Cancelled(Exception):  # noqa: N818 - the wish to do something else
-    """The user wants none of this command."""
 
 
 class History:
@@ -81,7 +74,7 @@ class Prompts:
         while True:
             try:
                 line = self._line("inventory", self._commands).lower()
-            except Cancelled:
+            except CommandCancelled:
                 say("exit leaves the shell", err=True)
                 continue
             except ValueError as error:
@@ -124,7 +117,7 @@ class Prompts:
         try:
             typed = Prompt.ask(prompt, password=True, default="", show_default=False)
         except (EOFError, KeyboardInterrupt):
-            raise Leave from None
+            raise LeftShell from None
         except UnicodeDecodeError:
             raise ValueError(NO_TEXT) from None
         self._secrets.add(typed)
@@ -142,7 +135,7 @@ class Prompts:
             typer.echo(f"{prompt}: ", nl=False, err=True)
             line = sys.stdin.readline()
             if not line:
-                raise Leave
+                raise LeftShell
         if not is_text(line):
             raise ValueError(NO_TEXT)
         return line.strip()
@@ -157,7 +150,7 @@ class Prompts:
             return input(prompt)
         except (EOFError, KeyboardInterrupt) as error:
             typer.echo(err=True)  # the cursor is still in the line of the prompt
-            raise (Leave if isinstance(error, EOFError) else Cancelled) from None
+            raise (LeftShell if isinstance(error, EOFError) else CommandCancelled) from None
 
 
 def yes_or_no(text: str) -> bool:

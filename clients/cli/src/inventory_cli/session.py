@@ -23,7 +23,7 @@ from inventory_client import (
 from inventory_client.aio import new_request_id
 from wire.errors import RETRY_WITH
 
-from inventory_cli.streams import OutputLost
+from inventory_cli.errors import OutputLost, Terminated
 from inventory_cli.terminal import say
 
 EXIT_REFUSED = 1
@@ -31,10 +31,6 @@ EXIT_USAGE = 2
 EXIT_NOT_ALLOWED = 3
 EXIT_NO_ANSWER = 4
 EXIT_OUTPUT_LOST = 5
-
-
-class Terminated(BaseException):
-    """SIGTERM arrived."""
 
 
 @dataclass(slots=True)

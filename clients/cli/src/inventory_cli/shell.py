@@ -12,8 +12,9 @@ from typing import TypeVar
 from inventory_client import Inventory, InventoryError, Item, OutcomeUnknown, Unauthenticated, User
 from wire.bounds import DESCRIPTION_CHARACTERS_MAX, QUANTITY_MAX, check_item_name
 
+from inventory_cli.errors import CommandCancelled, LeftShell
 from inventory_cli.output import print_answer, print_table
-from inventory_cli.prompts import Cancelled, Leave, Prompts, yes_or_no
+from inventory_cli.prompts import Prompts, yes_or_no
 from inventory_cli.session import CallTarget, attempt, explain
 from inventory_cli.terminal import say
 from inventory_cli.values import WHOLE_MAX, parse_price, parse_whole
@@ -67,8 +68,8 @@ class Shell:
             try:
                 username = self._prompts.field("Username", str)
                 user = self._inventory.login(username, self._prompts.password("Password"))
-            except Cancelled:
-                raise Leave from None
+            except CommandCancelled:
+                raise LeftShell from None
             except InventoryError as error:
                 self._say(error)
             except ValueError as error:
@@ -81,7 +82,7 @@ class Shell:
         while True:
             command = self._prompts.command([*self._commands, "logout", "exit"])
             if command == "exit":
-                raise Leave
+                raise LeftShell
             if command == "logout":
                 self._last = None
                 return
@@ -103,7 +104,7 @@ class Shell:
             self._say(error)
         except ValueError as error:
             say(str(error), err=True)
-        except Cancelled:
+        except CommandCancelled:
             say(f"{command} is cancelled", err=True)
         except KeyboardInterrupt:  # while an answer was awaited
             if not self._prompts.is_terminal:
@@ -265,6 +266,6 @@ def run(connection: CallTarget) -> int:
     ) as inventory:
         try:
             Shell(inventory, connection.address).run()
-        except Leave:
+        except LeftShell:
             say("bye", err=True)
     return 0

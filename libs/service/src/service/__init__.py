@@ -1,6 +1,7 @@
 """What every process of the system has.
 
 - `process`: a process from its settings to its exit status; secrets in files; addresses.
+- `errors`: what ends a process, and with which status.
 - `settings`: what the settings of all services have in common, and how nonsense is refused.
 - `logs`: one form of log line. `logs.configure` once; `structlog.get_logger()` everywhere else.
 - `metrics`: metrics over HTTP, where a listening address is configured.

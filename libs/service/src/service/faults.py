@@ -20,6 +20,8 @@ from google.rpc import status_pb2
 from wire import errors
 from wire.channels import SERVER_OPTIONS, abort
 
+from service.errors import UnparsableRequest
+
 ERROR_ID_BYTES = 4
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -108,7 +110,7 @@ class Faults(grpc.aio.ServerInterceptor):
             raise
         except NotImplementedError:  # of a stub's method that its service leaves out
             await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{method} is not served here")
-        except _Unparsable:
+        except UnparsableRequest:
             await abort(context, errors.invalid_field("request", "cannot be parsed"))
         except Exception as error:
             if context.done() and isinstance(error, _GONE):
@@ -123,15 +125,11 @@ class Faults(grpc.aio.ServerInterceptor):
 _GONE = (grpc.aio.BaseError, asyncio.InvalidStateError)
 
 
-class _Unparsable(Exception):  # noqa: N818 - what is the case
-    """Bytes that are no message of the method's."""
-
-
 def _parsed(raw: bytes, parse: Parse) -> Any:  # noqa: ANN401 - a message
     try:
         return parse(raw)
     except DecodeError as error:
-        raise _Unparsable from error
+        raise UnparsableRequest from error
 
 
 class _Requests:

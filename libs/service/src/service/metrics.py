@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
-from service.process import AddressInUse
+from service.errors import AddressInUse
 
 
 class InternalErrors(Collector):

@@ -13,37 +13,10 @@ import uvloop
 from pydantic import ValidationError
 
 from service import logs
+from service.errors import EXIT_SETTINGS, AddressInUse, Exit, SecretUnusable
 from service.settings import ServiceSettings, refusals
 
-EXIT_SETTINGS = 2
-EXIT_ADDRESS = 6
-
 Settings = TypeVar("Settings", bound=ServiceSettings)
-
-
-class Exit(Exception):  # noqa: N818 - the end, with a status
-    """Ends the process with a status, and with one clear line unless the message is empty."""
-
-    def __init__(self, status: int, message: str) -> None:
-        """Carry the exit status."""
-        super().__init__(message)
-        self.status = status
-
-
-class SecretUnusable(Exit):
-    """The file of a secret cannot be read, or is empty."""
-
-    def __init__(self, message: str) -> None:
-        """Say which."""
-        super().__init__(EXIT_SETTINGS, message)
-
-
-class AddressInUse(Exit):
-    """An address cannot be listened on."""
-
-    def __init__(self, listen: str, reason: object) -> None:
-        """Say which, and why."""
-        super().__init__(EXIT_ADDRESS, f"cannot listen on {listen}: {reason}")
 
 
 def run(

@@ -10,7 +10,8 @@ A question passes stages, one file each, and every stage can be read and tested 
 6. `calls`: the query's calls to the inventory, with the caller's own token.
 7. `rendering`: text, rows, and the query as it was understood.
 
-What is not understood is said, with examples. Nothing is guessed: no model, no memory, no network
+`errors` has the reasons why a question has no answer. What is not understood is said, with
+examples. Nothing is guessed: no model, no memory, no network
 but the gateway. Money and quantities are integers throughout.
 
 Caveats: English only. Costs are not recorded in the inventory, so there is no profit to tell, only

@@ -5,7 +5,8 @@ from typing import assert_never
 from inventory.v1 import inventory_pb2
 
 from assistant.calls import InventoryReader
-from assistant.entities import Foreign, spellings
+from assistant.entities import spellings
+from assistant.errors import ForeignWords
 from assistant.query import (
     CountItems,
     Forecast,
@@ -99,7 +100,7 @@ async def _check_name(name: str, reader: InventoryReader) -> None:
     for spelling in spellings(name):
         if await reader.items(inventory_pb2.ItemFilter(name_contains=spelling), limit=1):
             return
-    raise Foreign(name)
+    raise ForeignWords(name)
 
 
 async def _count(reader: InventoryReader) -> Rendered:

@@ -12,9 +12,8 @@ from wire.channels import abort, status_of
 
 from assistant.answers import answer
 from assistant.calls import InventoryReader
-from assistant.entities import Foreign, Unresolved
+from assistant.errors import ForeignWords, LiteralError, UnresolvedItem
 from assistant.intent import NotUnderstood, understand
-from assistant.literals import LiteralError
 from assistant.metrics import Metrics
 from assistant.normalise import normalise
 from assistant.query import describe
@@ -86,9 +85,9 @@ async def predict(question: str, reader: InventoryReader) -> assistant_pb2.GetPr
     understood = describe(query)
     try:
         rendered = await answer(query, reader)
-    except Foreign as foreign:
+    except ForeignWords as foreign:
         return not_understood([foreign.words]).response("", 0, understood=False)
-    except Unresolved as unresolved:
+    except UnresolvedItem as unresolved:
         rendered = candidates(str(unresolved), unresolved.candidates)
     except LiteralError as error:
         rendered = Rendered(f"That cannot be meant so: {error}.")

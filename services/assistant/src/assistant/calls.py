@@ -10,7 +10,8 @@ from wire.bounds import NAME_CHARACTERS_MAX
 from wire.money import digits_of, from_minor
 from wire.text import folded
 
-from assistant.entities import Foreign, Unresolved, by_typing_error, choose, named, spellings
+from assistant.entities import by_typing_error, choose, named, spellings
+from assistant.errors import ForeignWords, UnresolvedItem
 from assistant.query import Reference
 
 PAGE_MAX = 999  # one page: a whole name is found among many that hold it
@@ -82,10 +83,10 @@ class InventoryReader:
             if found is not None:
                 return found
         if not reference.is_certain:
-            raise Foreign(reference.words)
+            raise ForeignWords(reference.words)
         found = by_typing_error(reference.words, await self.items(order_by="name"))
         if found is None:
-            raise Unresolved(f"There is no item {named(reference)}.")
+            raise UnresolvedItem(f"There is no item {named(reference)}.")
         return found
 
     async def _by_id(self, item_id: int) -> inventory_pb2.Item:
@@ -96,7 +97,7 @@ class InventoryReader:
             )
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.NOT_FOUND:
-                raise Unresolved(f"There is no item {item_id}.") from None
+                raise UnresolvedItem(f"There is no item {item_id}.") from None
             raise
         self.revision = response.revision
         return response.item

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from inventory.v1 import inventory_pb2
 from wire.text import folded
 
+from assistant.errors import UnresolvedItem
 from assistant.query import Reference
 
 _IRREGULAR = {"mice": "mouse", "knives": "knife", "shelves": "shelf", "leaves": "leaf"}
@@ -17,24 +18,6 @@ SHORT_WORD = 4
 LONG_WORD = 8
 
 Find = Callable[[str], Sequence[inventory_pb2.Item]]  # items whose names contain a text
-
-
-class Unresolved(Exception):  # noqa: N818 - what is the case
-    """No item, or several; `candidates` are to be chosen from."""
-
-    def __init__(self, message: str, candidates: Sequence[inventory_pb2.Item] = ()) -> None:
-        """Carry the candidates."""
-        super().__init__(message)
-        self.candidates = candidates
-
-
-class Foreign(Exception):  # noqa: N818 - what is the case
-    """Words that belong to no item: the question was not about one."""
-
-    def __init__(self, words: str) -> None:
-        """Carry the words."""
-        super().__init__(words)
-        self.words = words
 
 
 def spellings(words: str) -> list[str]:
@@ -60,7 +43,7 @@ def choose(words: str, found: Sequence[inventory_pb2.Item]) -> inventory_pb2.Ite
     if len(found) == 1:
         return found[0]
     if found:
-        raise Unresolved(
+        raise UnresolvedItem(
             f'Several items fit "{words}"; which one do you mean?', found[:CANDIDATES_MAX]
         )
     return None

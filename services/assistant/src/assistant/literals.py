@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from wire.money import MoneyError, parse_minor
 
+from assistant.errors import LiteralError
+
 _SYMBOLS = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR"}
 NAMES = {
     "dollars": "USD", "dollar": "USD", "bucks": "USD", "usd": "USD", "euros": "EUR",
@@ -21,10 +23,6 @@ _QUOTED = re.compile(r'"([^"]+)"')
 THOUSAND_DIGITS = 3  # "1.5k" has three decimals more than "1.5"
 FINEST_DIGITS = 9  # of google.type.Money
 NUMBER_MAX = 10**12  # of whole units and of minor units: above every price and quantity
-
-
-class LiteralError(ValueError):
-    """A number that cannot be meant so; `args[0]` says why."""
 
 
 @dataclass(frozen=True, slots=True)

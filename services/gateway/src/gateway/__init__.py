@@ -3,6 +3,7 @@
 - `router`: routes, batches and retries; synchronous, events in and calls of ports out. Its parts:
   `pending_requests` has the requests without an answer, `leader_queue` makes the leader's frames,
   `leader_view` follows the leader, `hedging` spreads the reads that any member may answer.
+- `errors`: what ends a request without a result.
 - `auth`: tokens and passwords. `login_limiter`: how often a name may try a password.
 - `runtime`: sockets. `api` serves clients, `links` holds a stream to every member.
 

@@ -20,6 +20,8 @@ import argon2
 import jwt
 from argon2.low_level import Type, hash_secret
 
+from gateway.errors import HashersBusy, TokenRefused
+
 Done = TypeVar("Done")
 
 ALGORITHM = "HS256"
@@ -36,14 +38,6 @@ EPOCH_MAX = 2**32 - 1  # likewise
 EXPIRED = "has expired"  # continues "the token"
 
 _USER_ID = re.compile(r"[1-9][0-9]{0,18}")  # user 0 is the cluster itself
-
-
-class TokenRefused(Exception):  # noqa: N818 - a refusal
-    """A token that does not hold; `args[0]` continues "the token"."""
-
-
-class Busy(Exception):  # noqa: N818 - a refusal
-    """Too many passwords wait to be checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +146,7 @@ class Passwords:
 
     async def _run(self, work: Callable[[], Done]) -> Done:
         if self._waiting >= HASHES_WAITING_MAX:
-            raise Busy
+            raise HashersBusy
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)

@@ -7,8 +7,8 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator
 
 import uvicorn
+from service.errors import AddressInUse
 from service.faults import Faults
-from service.process import AddressInUse
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request

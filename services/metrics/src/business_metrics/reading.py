@@ -9,7 +9,8 @@ from typing import Generic, TypeVar
 
 import structlog
 from inventory_client import Inventory, InventoryError, InventoryStats, Status, Unauthenticated
-from service.process import SecretUnusable, secret_in
+from service.errors import SecretUnusable
+from service.process import secret_in
 
 USERNAME = "metrics"
 CALL_SECONDS_MAX = 2.0  # with the login and both calls, well below Prometheus' default of 10 s

@@ -12,9 +12,10 @@ from typing import Annotated, Any
 
 import typer
 
+from inventory_cli.errors import UpError
 from inventory_cli.terminal import say
 from inventory_cli.up import places, ports
-from inventory_cli.up.layout import PROCESSES, Currency, Layout, UpError, environments, path_of
+from inventory_cli.up.layout import PROCESSES, Currency, Layout, environments, path_of
 from inventory_cli.up.pids import PidFiles
 from inventory_cli.up.processes import Child, Children
 from inventory_cli.up.readiness import Readiness

@@ -19,6 +19,8 @@ import argon2
 import typer
 from wire.money import digits_of, is_currency
 
+from inventory_cli.errors import UpError
+
 MEMBERS = ("node-0", "node-1", "node-2")
 PROCESSES = (*MEMBERS, "gateway", "assistant", "metrics", "health")
 PAGE = "health/page"
@@ -38,10 +40,6 @@ DEMO_ITEMS = (
     ("Headphones", "Over the ear, noise cancelling", "149.50", 60),
     ("Keyboard", "Mechanical, 87 keys", "79.90", 8),
 )
-
-
-class UpError(Exception):
-    """Why the system cannot be started, in one line."""
 
 
 def path_of(text: object) -> object:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from inventory_cli.up.layout import MEMBERS, PAGE, PROCESSES, UpError, metrics_of
+from inventory_cli.errors import UpError
+from inventory_cli.up.layout import MEMBERS, PAGE, PROCESSES, metrics_of
 
 PORT_MAX = 65_535
 

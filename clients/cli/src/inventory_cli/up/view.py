@@ -12,8 +12,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from inventory_cli.errors import OutputLost
 from inventory_cli.output import shown
-from inventory_cli.streams import OutputLost, resume
+from inventory_cli.streams import resume
 from inventory_cli.terminal import say
 from inventory_cli.up.layout import MEMBERS
 from inventory_cli.up.processes import Children

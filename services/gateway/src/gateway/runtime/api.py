@@ -13,9 +13,10 @@ from wire.channels import abort, accept, bearer
 from wire.operations import MUTATIONS, QUERIES, Operation
 from wire.text import folded
 
-from gateway.auth import Busy, Passwords, Principal, TokenRefused, Tokens
+from gateway.auth import Passwords, Principal, Tokens
+from gateway.errors import HashersBusy, RequestRefused, TokenRefused, malformed
 from gateway.login_limiter import LoginLimiter
-from gateway.runtime.driver import Driver, RequestRefused, deadline_ms, malformed, now_ms
+from gateway.runtime.driver import Driver, deadline_ms, now_ms
 from gateway.runtime.links import MemberLinks
 from gateway.runtime.members import Members
 from gateway.runtime.status import status_of
@@ -178,7 +179,7 @@ class Api:
         credential = forward_pb2.Credential.FromString(reply.answer)
         try:
             right = await self._passwords.check(credential.password_hash, request.password)
-        except Busy:
+        except HashersBusy:
             raise RequestRefused(errors.overloaded()) from None
         if not right:
             self._logins.failed(name, now_ms())
@@ -220,7 +221,7 @@ class Api:
     async def _hash(self, password: str, request_id: str, whom: str) -> str:
         try:
             return await self._passwords.hash(password, request_id, whom)
-        except Busy:
+        except HashersBusy:
             raise RequestRefused(errors.overloaded()) from None
 
     async def _disable_user(self, raw: bytes, context: Context) -> bytes:

@@ -9,7 +9,8 @@ from inventory.v1 import assistant_pb2
 from wire.bounds import TIMEOUT_MS_MAX
 from wire.channels import DETAILS_KEY, abort, straight_channel
 
-from gateway.runtime.driver import TIMEOUT_DEFAULT_MS, malformed
+from gateway.errors import malformed
+from gateway.runtime.driver import TIMEOUT_DEFAULT_MS
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 METHOD = "/inventory.v1.AssistantService/GetPrediction"

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from google.rpc import status_pb2
 from inventory.raft.v1 import forward_pb2
-from wire import bounds, errors
+from wire import bounds
 
+from gateway.errors import RequestRefused
 from gateway.requests import Answer, OnReply
 from gateway.router import Router
 
@@ -32,15 +33,6 @@ def deadline_ms(seconds_left: float | None) -> int:
     left_ms = TIMEOUT_DEFAULT_MS if seconds_left is None else int(seconds_left * 1_000)
     left_ms = max(1, min(left_ms, bounds.TIMEOUT_MS_MAX))
     return now_ms() + left_ms - min(MARGIN_MS_MAX, left_ms // MARGIN_SHARE)
-
-
-class RequestRefused(Exception):  # noqa: N818 - a value on its way to the caller
-    """A request that ended in a refusal."""
-
-    def __init__(self, status: status_pb2.Status) -> None:
-        """Carry the status."""
-        super().__init__(status.message)
-        self.status = status
 
 
 class Driver:
@@ -109,8 +101,3 @@ class Driver:
         if answer.HasField("error"):
             raise RequestRefused(answer.error)
         return answer
-
-
-def malformed() -> RequestRefused:
-    """Return the refusal of bytes that are no message."""
-    return RequestRefused(errors.invalid_field("request", "cannot be parsed"))

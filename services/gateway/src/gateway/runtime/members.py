@@ -14,7 +14,8 @@ from wire import bounds, errors
 from wire.channels import straight_channel
 
 from gateway.auth import Principal
-from gateway.runtime.driver import Driver, RequestRefused, now_ms
+from gateway.errors import RequestRefused
+from gateway.runtime.driver import Driver, now_ms
 from gateway.runtime.links import MemberLinks
 
 RETRY_SECONDS = 0.1

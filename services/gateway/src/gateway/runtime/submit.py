@@ -14,8 +14,9 @@ from inventory.v1 import inventory_pb2
 from wire import bounds, errors
 
 from gateway.auth import EXPIRED, Principal
+from gateway.errors import RequestRefused, malformed
 from gateway.requests import Answer
-from gateway.runtime.driver import TIMEOUT_DEFAULT_MS, Driver, RequestRefused, malformed, now_ms
+from gateway.runtime.driver import TIMEOUT_DEFAULT_MS, Driver, now_ms
 
 IN_FLIGHT_MAX = 4_096
 SUBMISSIONS_PER_FRAME_MAX = 512
