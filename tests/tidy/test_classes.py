@@ -202,3 +202,106 @@ def test_a_class_name_stands_once_in_the_tree() -> None:
     assert not unexpected, "\n".join(["these have one name:", *sorted(unexpected)])
     assert not TWICE.keys() - several.keys(), "these are no exceptions"
     assert all(TWICE.values()), "an exception has a reason"
+
+
+SDK = "public: callers may build it as they did, until the SDK's own engineer decides"
+
+POSITIONAL: Exceptions = {
+    ("clients/sdk/src/inventory_client/models.py", "Answer"): SDK,
+    ("clients/sdk/src/inventory_client/models.py", "InventoryStats"): SDK,
+    ("clients/sdk/src/inventory_client/models.py", "Item"): SDK,
+    ("clients/sdk/src/inventory_client/models.py", "ItemStats"): SDK,
+    ("clients/sdk/src/inventory_client/models.py", "Member"): SDK,
+    ("libs/raft/src/raft/messages.py", "AppendReply"): CORE,
+    ("libs/raft/src/raft/messages.py", "AppendRequest"): CORE,
+    ("libs/raft/src/raft/messages.py", "VoteRequest"): CORE,
+    ("libs/raft/src/raft/ready.py", "Ready"): CORE,
+    ("libs/raft/src/raft/state.py", "Restored"): CORE,
+    ("libs/raft/src/raft/state.py", "Settings"): CORE,
+    ("libs/raft/src/raft/state.py", "State"): CORE,
+    ("libs/raft/src/rafttest/disk.py", "Batch"): CORE,
+    ("libs/raft/src/rafttest/member.py", "Stream"): CORE,
+    ("libs/raft/src/rafttest/member.py", "Surroundings"): CORE,
+    ("libs/raft/src/rafttest/world.py", "Chances"): CORE,
+    (
+        "services/inventory-node/src/inventory_node/core/membership/bootstrap.py",
+        "Described",
+    ): MEMBER,
+    ("services/inventory-node/src/inventory_node/core/settings.py", "NodeSettings"): MEMBER,
+    ("services/inventory-node/src/inventory_node/core/settings.py", "Ports"): MEMBER,
+    ("services/inventory-node/src/inventory_node/core/survey/rounds.py", "Serving"): MEMBER,
+    ("services/inventory-node/src/inventory_node/machine/changes.py", "Changes"): MEMBER,
+    ("services/inventory-node/src/inventory_node/machine/changes.py", "Level"): MEMBER,
+    ("services/inventory-node/src/inventory_node/machine/changes.py", "Movement"): MEMBER,
+    ("services/inventory-node/src/inventory_node/machine/records.py", "Header"): MEMBER,
+    ("services/inventory-node/src/inventory_node/machine/records.py", "Item"): MEMBER,
+    ("services/inventory-node/src/inventory_node/machine/records.py", "Remembered"): MEMBER,
+    ("services/inventory-node/src/inventory_node/machine/records.py", "User"): MEMBER,
+    ("services/inventory-node/src/inventory_node/ports.py", "Survey"): MEMBER,
+    ("services/inventory-node/src/inventory_node/ports.py", "SurveyReply"): MEMBER,
+    ("services/inventory-node/src/inventory_node/runtime/metrics.py", "Traffic"): MEMBER,
+    ("services/inventory-node/src/inventory_node/wal/format.py", "SegmentHeader"): MEMBER,
+    ("services/inventory-node/src/inventory_node/wal/log.py", "Recovered"): MEMBER,
+    ("tests/sim/src/sim/clients.py", "Operation"): SIM,
+    ("tests/sim/src/sim/clients.py", "Read"): SIM,
+    ("tests/sim/src/sim/manual_cluster.py", "HandTransport"): SIM,
+    ("tests/sim/src/sim/network.py", "NetworkConditions"): SIM,
+    ("tests/sim/src/sim/process.py", "Troubles"): SIM,
+    ("tests/sim/src/sim/run.py", "Result"): SIM,
+    ("tests/sim/src/sim/streams.py", "Stream"): SIM,
+}
+
+
+def test_a_record_of_more_than_five_fields_names_them_where_it_is_made() -> None:
+    """Six values in a row are mixed up sooner or later: `kw_only=True`, and no NamedTuple."""
+    broken = {}
+    for one in classes():
+        is_tuple = "NamedTuple" in bases(one.node)
+        is_record = "dataclass" in decorators(one.node)
+        by_name = "kw_only=True" in decorators(one.node)
+        count = len(fields(one.node))
+        if (is_tuple or (is_record and not by_name)) and count > POSITIONAL_FIELDS_MAX:
+            broken[one.key] = f"{one.where} has {count} fields and is not kw_only"
+    judge(broken, POSITIONAL)
+
+
+ERRORS_ELSEWHERE: Exceptions = {
+    (
+        "libs/raft/src/rafttest/properties.py",
+        "PropertyViolation",
+    ): "the one exception of a library of tests",
+    (
+        "libs/wire/src/wire/money.py",
+        "MoneyError",
+    ): "of one parser; wire.errors is the table of refusals",
+    ("services/inventory-node/src/inventory_node/codec.py", "CodecError"): MEMBER,
+    (
+        "services/inventory-node/src/inventory_node/core/membership/bootstrap.py",
+        "BootstrapRefused",
+    ): MEMBER,
+    ("services/inventory-node/src/inventory_node/core/settings.py", "Halted"): MEMBER,
+    ("services/inventory-node/src/inventory_node/machine/commands.py", "Refused"): MEMBER,
+    (
+        "services/inventory-node/src/inventory_node/machine/state_cache.py",
+        "InvariantViolation",
+    ): MEMBER,
+    ("services/inventory-node/src/inventory_node/runtime/pages.py", "Refusal"): MEMBER,
+    ("services/inventory-node/src/inventory_node/runtime/sqlite.py", "DatabaseError"): MEMBER,
+    ("services/inventory-node/src/inventory_node/runtime/sqlite.py", "DatabaseFull"): MEMBER,
+    ("services/inventory-node/src/inventory_node/runtime/store.py", "Abandoned"): MEMBER,
+    ("services/inventory-node/src/inventory_node/wal/format.py", "FormatError"): MEMBER,
+}
+
+
+def test_an_exception_is_defined_in_a_module_called_errors() -> None:
+    """The errors of a room stand together, their tree on top; a library of tests has one or two."""
+    found = classes()
+    names = exception_names(found)
+    broken = {
+        one.key: f"{one.where} is an exception outside of an errors.py"
+        for one in found
+        if one.node.name in names
+        and not one.module.startswith("tests/")
+        and not one.module.endswith("/errors.py")
+    }
+    judge(broken, ERRORS_ELSEWHERE)
