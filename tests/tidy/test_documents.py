@@ -10,7 +10,7 @@ import cluster_health.config
 import gateway.config
 import inventory_node.config
 import pytest
-from assistant.metrics import Metrics
+from assistant.metrics import QuestionCounts
 from business_metrics import collector
 from business_metrics.reading import Reading, ReadResult
 from cluster_health.facts import Facts
@@ -68,7 +68,7 @@ def exported() -> set[str]:
     registry.register(collector.ClusterCollector(read))
     registry.register(HealthCollector(lambda: Facts(members={})))
     registry.register(InternalErrors(lambda: 0))
-    registries = (registry, Metrics().registry, CanaryCounts().registry)
+    registries = (registry, QuestionCounts().registry, CanaryCounts().registry)
     text = "".join(generate_latest(one).decode() for one in registries)
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     names = {re.split(r"[ {]", line)[0] for line in lines}

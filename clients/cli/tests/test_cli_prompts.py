@@ -221,12 +221,12 @@ def test_off_a_terminal_nothing_is_asked_twice(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     prompts = Prompts()
     assert not prompts.is_terminal
-    assert prompts.is_sure("Delete it")
+    assert prompts.confirm("Delete it")
     lines = iter(["x\n", "5\n"])
     monkeypatch.setattr("sys.stdin.readline", lambda: next(lines), raising=False)
     with pytest.raises(ValueError, match="invalid literal"):
-        prompts.field("Quantity", int)
-    assert prompts.field("Quantity", int) == 5
+        prompts.ask_field("Quantity", int)
+    assert prompts.ask_field("Quantity", int) == 5
 
 
 @pytest.mark.parametrize("text", ["x", "=", "=-1", "1_0", "--1", "0", "=1.0", "1000000001", "²"])

@@ -26,7 +26,7 @@ class Credentials:
         self.asked = 0
         self.names: set[str] = set()
 
-    async def question(self, question: forward_pb2.Question, deadline_ms: int) -> forward_pb2.Reply:
+    async def ask(self, question: forward_pb2.Question, deadline_ms: int) -> forward_pb2.Reply:
         """Answer with an empty credential, which no password is right for."""
         self.names.add(question.query.get_credential.folded_name)
         assert deadline_ms
@@ -92,11 +92,11 @@ def test_before_the_first_state_nobody_has_failed(monkeypatch: pytest.MonkeyPatc
     """The members know no user yet: that is no wrong password, and costs no try."""
     bench = Bench(monkeypatch)
 
-    async def question(*_: object) -> forward_pb2.Reply:
+    async def ask(*_: object) -> forward_pb2.Reply:
         raise RequestRefused(errors.not_initialized())
 
     async def scenario() -> None:
-        monkeypatch.setattr(bench.credentials, "question", question)
+        monkeypatch.setattr(bench.credentials, "ask", ask)
         for _ in range(2 * TRIES_MAX):
             assert await bench.login("ann") is Reason.NOT_INITIALIZED
         monkeypatch.undo()

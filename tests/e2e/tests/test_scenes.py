@@ -107,14 +107,14 @@ def row(what: str, *silences: float) -> ScenarioRow:
 
 def test_a_row_tells_medians_of_several() -> None:
     """And the worst beside them."""
-    assert row("one", 0.25).told() == "| one | 0.25 s | 1000 | 2 | 7 s | 5, 49 ms |"
-    assert "| 0.30 s (median of 3, worst 0.90) |" in row("three", 0.3, 0.9, 0.1).told()
+    assert row("one", 0.25).markdown() == "| one | 0.25 s | 1000 | 2 | 7 s | 5, 49 ms |"
+    assert "| 0.30 s (median of 3, worst 0.90) |" in row("three", 0.3, 0.9, 0.1).markdown()
 
 
 def test_the_document_keeps_what_this_run_left_out() -> None:
     """The block is made anew; what is around it stays."""
     before = Table([row("first", 1), row("second", 2)])
-    text = f"above\n{BEGIN}\n{before.told()}\n{END}\nbelow\n"
+    text = f"above\n{BEGIN}\n{before.markdown()}\n{END}\nbelow\n"
     after = written(text, Table([row("second", 3)]), datetime(2026, 1, 2, tzinfo=UTC))
     lines = after.splitlines()
     assert lines[0] == "above"

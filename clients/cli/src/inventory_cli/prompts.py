@@ -69,8 +69,8 @@ class Prompts:
         if self.is_terminal and "readline" in globals():
             readline.set_auto_history(False)
 
-    def command(self, known: list[str]) -> str:
-        """Ask for a command; raise Leave at the end of the input."""
+    def ask_command(self, known: list[str]) -> str:
+        """Ask for a command; raise LeftShell at the end of the input."""
         while True:
             try:
                 line = self._line("inventory", self._commands).lower()
@@ -84,15 +84,15 @@ class Prompts:
                 self._remember(self._commands, line)
             return line
 
-    def question(self, prompt: str) -> str:
-        """Ask for words that are worth a history; raise Cancelled or Leave."""
+    def ask_question(self, prompt: str) -> str:
+        """Ask for words that are worth a history; raise CommandCancelled or LeftShell."""
         line = self._line(prompt, self._questions)
         if line:
             self._remember(self._questions, line)
         return line
 
-    def field(self, prompt: str, parse: Callable[[str], Value]) -> Value:
-        """Ask until the answer can be read; raise Cancelled or Leave.
+    def ask_field(self, prompt: str, parse: Callable[[str], Value]) -> Value:
+        """Ask until the answer can be read; raise CommandCancelled or LeftShell.
 
         Off a terminal it asks once, and raises ValueError.
         """
@@ -104,13 +104,13 @@ class Prompts:
                     raise
                 say(str(error), err=True)
 
-    def is_sure(self, question: str) -> bool:
+    def confirm(self, question: str) -> bool:
         """Ask yes or no on a terminal; a script is sure of what it asks for."""
         if not self.is_terminal:
             return True
-        return self.field(f"{question} (yes or no)", yes_or_no)
+        return self.ask_field(f"{question} (yes or no)", yes_or_no)
 
-    def password(self, prompt: str) -> str:
+    def ask_password(self, prompt: str) -> str:
         """Ask for a password, which is not shown."""
         if not self.is_terminal:
             return self._line(prompt, None)

@@ -47,7 +47,7 @@ class _Stderr(io.FileIO):
             return len(memoryview(data))
 
 
-def prepare() -> None:
+def replace_streams() -> None:
     """Make this process's standard streams what this module says."""
     _open_closed()
     sys.stdout = _text(_Stdout(STDOUT, "w", closefd=False), sys.stdout)

@@ -1,8 +1,8 @@
-"""What no handler expected: an exception that leaves a handler is INTERNAL, with an id.
+"""Exceptions that no handler expected: the caller gets INTERNAL, with an id.
 
 The caller gets the id and no word of the exception. The log has the exception's trace beside the
-same id, and a metric counts. Every gRPC server of this system is made by `serving`, so that none
-answers in gRPC's own way: UNKNOWN, with the exception's text, and nothing in the log.
+same id, and a metric counts the exceptions. `make_server` makes every gRPC server of this system:
+gRPC's own servers answer UNKNOWN, with the exception's text, and log nothing.
 """
 
 import asyncio
@@ -153,6 +153,6 @@ def _arity(is_stream: bool) -> str:  # noqa: FBT001 - as gRPC has it
     return "stream" if is_stream else "unary"
 
 
-def serving(faults: Faults, options: Sequence[tuple[str, Any]] = ()) -> grpc.aio.Server:
+def make_server(faults: Faults, options: Sequence[tuple[str, Any]] = ()) -> grpc.aio.Server:
     """Make a server whose unexpected exceptions are `faults`, with `options` beside the usual."""
     return grpc.aio.server(interceptors=[faults], options=(*SERVER_OPTIONS, *options))

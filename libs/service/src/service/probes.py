@@ -27,16 +27,16 @@ class Probes:
         self._ready = ("", READINESS, *services)
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
 
-    async def begin(self) -> None:
+    async def mark_ready(self) -> None:
         """Show that it is started, lives and wants calls."""
         for name in (STARTUP, LIVENESS, *self._ready):
             await self._servicer.set(name, _SERVING)
 
-    async def show(self, name: str, *, serves: bool) -> None:
+    async def mark_serving(self, name: str, *, serves: bool) -> None:
         """Answer under a name of its own."""
         await self._servicer.set(name, _SERVING if serves else _NOT_SERVING)
 
-    async def end(self) -> None:
+    async def mark_draining(self) -> None:
         """Send clients elsewhere; it still lives."""
         for name in self._ready:
             await self._servicer.set(name, _NOT_SERVING)

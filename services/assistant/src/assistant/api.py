@@ -14,7 +14,7 @@ from assistant.answers import answer
 from assistant.calls import InventoryReader
 from assistant.errors import ForeignWords, LiteralError, UnresolvedItem
 from assistant.intent import NotUnderstood, understand
-from assistant.metrics import Metrics
+from assistant.metrics import QuestionCounts
 from assistant.normalise import normalise
 from assistant.query import describe
 from assistant.rendering import Rendered, candidates, not_understood
@@ -25,10 +25,10 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 class AssistantApi(assistant_pb2_grpc.AssistantServiceServicer):
     """Answers as whoever asks."""
 
-    def __init__(self, channel: grpc.aio.Channel, metrics: Metrics) -> None:
-        """Ask the gateway behind `channel`; count in `metrics`."""
+    def __init__(self, channel: grpc.aio.Channel, counts: QuestionCounts) -> None:
+        """Ask the gateway behind `channel`; count in `counts`."""
         self._stub: Any = inventory_pb2_grpc.InventoryServiceStub(channel)
-        self._metrics = metrics
+        self._counts = counts
 
     async def GetPrediction(
         self, request: assistant_pb2.GetPredictionRequest, context: Context
@@ -40,7 +40,7 @@ class AssistantApi(assistant_pb2_grpc.AssistantServiceServicer):
             answer = await self._answer(request, context)
             result = "answered" if answer.understood else "not_understood"
         finally:
-            self._metrics.asked(result, time.perf_counter() - started)
+            self._counts.count(result, time.perf_counter() - started)
         return answer
 
     async def _answer(

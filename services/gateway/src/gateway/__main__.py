@@ -52,8 +52,8 @@ async def _run(config: GatewayConfig) -> None:
     process.on_stop(stopped.set)
     await until_first(
         server.serve_until(stopped),
-        server.show(core),
-        links.run(core, driver.ran),
+        server.publish_health(core),
+        links.run(core, driver.schedule_pump),
     )
     driver.stop()
     await links.close()

@@ -69,13 +69,13 @@ class Tokens:
         claims = {"sub": str(user_id), "epoch": epoch, "name": name, "iat": issued, "exp": expires}
         return jwt.encode(claims, self._key, algorithm=ALGORITHM), expires
 
-    def read(self, token: str | None) -> Principal:
+    def verify(self, token: str | None) -> Principal:
         """Return whom a token speaks for; raise TokenRefused."""
         if token is None:
             raise TokenRefused("is missing")
         known = self._known.get(token)
         if known is None:
-            known = self._verify(token)
+            known = self._decode(token)
             self._known[token] = known
             if len(self._known) > KNOWN_TOKENS_MAX:
                 self._known.popitem(last=False)
@@ -83,7 +83,7 @@ class Tokens:
             raise TokenRefused(EXPIRED)
         return known
 
-    def _verify(self, token: str) -> Principal:
+    def _decode(self, token: str) -> Principal:
         try:
             claims = jwt.decode(
                 token,

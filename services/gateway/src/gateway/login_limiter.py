@@ -25,7 +25,7 @@ class LoginLimiter:
         """Tell whether the name has a try left."""
         return self._left(name, now_ms) > 0
 
-    def failed(self, name: str, now_ms: int) -> None:
+    def record_failure(self, name: str, now_ms: int) -> None:
         """Take one of the name's tries."""
         self._failed[name] = (self._left(name, now_ms) - 1, now_ms)
         self._failed.move_to_end(name)

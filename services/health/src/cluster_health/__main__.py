@@ -10,8 +10,7 @@ import sys
 
 import structlog
 from service import metrics, process
-from service.faults import Faults
-from service.faults import serving as serving_calls
+from service.faults import Faults, make_server
 from service.probes import Probes
 from service.tasks import until_first
 from starlette.applications import Starlette
@@ -46,7 +45,7 @@ class Service:
         counts.registry.register(HealthCollector(lambda: self._watch.facts))
         self._registry = counts.registry
         self._faults = Faults()
-        self._server = serving_calls(self._faults)
+        self._server = make_server(self._faults)
         self._probes = Probes(self._server)
         self._looked = asyncio.Event()
         self._stopped = asyncio.Event()
@@ -77,7 +76,7 @@ class Service:
 
     async def _serve(self, app: Starlette, http: socket.socket) -> None:
         await serve_until(self._stopped, app, http)
-        await self._probes.end()
+        await self._probes.mark_draining()
 
     def _note(self, facts: Facts) -> None:
         """Log what came and what went, and have the rest shown."""
@@ -92,13 +91,13 @@ class Service:
     async def _show(self) -> None:
         """Answer under every name by the newest facts, for ever."""
         await self._looked.wait()
-        await self._probes.begin()
+        await self._probes.mark_ready()
         while True:
             await self._looked.wait()
             self._looked.clear()
             answers = serving(self._watch.facts)
             for name in self._shown.keys() | answers.keys():
-                await self._probes.show(name, serves=answers.get(name, False))
+                await self._probes.mark_serving(name, serves=answers.get(name, False))
             self._shown = answers
 
 

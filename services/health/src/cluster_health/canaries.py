@@ -80,7 +80,7 @@ class Canaries:
             ok, why = False, str(error)
             _log.warning("canary_failed", canary=what, why=why)
         seconds = time.monotonic() - started
-        self._counts.canary(what, seconds, ok=ok)
+        self._counts.count(what, seconds, ok=ok)
         return Canary(ok, seconds, why)
 
     async def _as_health(self, call: Callable[[], Awaitable[Result]]) -> Result:

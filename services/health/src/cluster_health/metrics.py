@@ -40,7 +40,7 @@ class CanaryCounts:
             for result in RESULTS:
                 self._canaries.labels(canary, result)
 
-    def canary(self, canary: str, seconds: float, *, ok: bool) -> None:
+    def count(self, canary: str, seconds: float, *, ok: bool) -> None:
         """Count one that ended."""
         self._seconds.labels(canary).observe(seconds)
         self._canaries.labels(canary, RESULTS[not ok]).inc()

@@ -47,20 +47,20 @@ class Watch:
         self._pods: int | None = None
         self.facts = Facts(members=dict.fromkeys(config.members))
 
-    async def run(self, looked: Callable[[Facts], None]) -> None:
-        """Look for ever; `looked` is told after each round."""
+    async def run(self, on_facts: Callable[[Facts], None]) -> None:
+        """Look for ever; `on_facts` gets the facts of each round."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._look_again(looked))
+            group.create_task(self._observe_forever(on_facts))
             if self._config.health_pods:
-                group.create_task(self._count_again(self._config.health_pods))
+                group.create_task(self._count_forever(self._config.health_pods))
 
-    async def _look_again(self, looked: Callable[[Facts], None]) -> None:
+    async def _observe_forever(self, on_facts: Callable[[Facts], None]) -> None:
         while True:
             started = time.monotonic()
-            looked(await self.look())
+            on_facts(await self.observe())
             await asyncio.sleep(max(0.0, ROUND_SECONDS - (time.monotonic() - started)))
 
-    async def look(self) -> Facts:
+    async def observe(self) -> Facts:
         """Ask everybody once."""
         addresses = self._canaries.addresses | self._config.members
         async with asyncio.TaskGroup() as group:
@@ -149,7 +149,7 @@ class Watch:
         self._committed = (leader.name, leader.commit_index, since_ms)
         return now_ms - since_ms
 
-    async def _count_again(self, name: str) -> None:
+    async def _count_forever(self, name: str) -> None:
         """Count the addresses of a name, in a thread of its own: a resolver may take its time."""
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1, thread_name_prefix="names") as thread:

@@ -10,7 +10,7 @@ import sys
 import structlog
 from inventory_client import Inventory
 from service import metrics, process
-from service.faults import Faults, serving
+from service.faults import Faults, make_server
 from service.probes import Probes
 
 from business_metrics.collector import registry
@@ -31,16 +31,16 @@ async def _run(config: MetricsConfig) -> None:
     ) as inventory:
         reader = Reader(inventory, config.metrics_key_file)
         faults = Faults()
-        server = serving(faults)
+        server = make_server(faults)
         probes = Probes(server)
         if config.metrics_health_listen:
             process.listen_on(server, config.metrics_health_listen)
         metrics.serve(config.metrics_listen, registry(reader.read), lambda: faults.count)
         await server.start()
-        await probes.begin()
+        await probes.mark_ready()
         _log.info("serving", address=config.metrics_listen)
         await stopped.wait()
-        await probes.end()
+        await probes.mark_draining()
         await server.stop(None)
 
 

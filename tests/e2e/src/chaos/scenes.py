@@ -120,7 +120,7 @@ def scenario(  # noqa: PLR0913 - the facts of a scenario
         p50_seconds=percentile_seconds(seen.calls, 50),
         p99_seconds=percentile_seconds(seen.calls, 99),
     )
-    sys.stdout.write(f"\n{row.told()}; called {late_seconds(seen.calls):.3f} s late (p99)\n")
+    sys.stdout.write(f"\n{row.markdown()}; called {late_seconds(seen.calls):.3f} s late (p99)\n")
     judge(release, seen, stock, newest.id if newest else 0)
     check_toll(scene, seen, toll)
     table.add(row)  # of what held

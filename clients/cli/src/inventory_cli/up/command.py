@@ -123,7 +123,7 @@ def _run(layout: Layout, found: Mapping[str, int], children: Children) -> None:
         signal.signal(signal.SIGHUP, stop)
     address = f"127.0.0.1:{found['gateway']}"
     ready = f"ready: try `inventory --address {address} {places.login(layout)}`"
-    watcher = StatusPoller(address, layout.secret("health.key"))
+    poller = StatusPoller(address, layout.secret("health.key"))
     heading = f"inventory at {address}, data in {layout.data}"
     view = LiveView(children, heading) if sys.stdout.isatty() else LineView(children, heading)
     pids = PidFiles(layout)
@@ -131,14 +131,14 @@ def _run(layout: Layout, found: Mapping[str, int], children: Children) -> None:
         ending.callback(_say_stopped)
         ending.callback(view.close)
         ending.callback(pids.forget, children)
-        ending.callback(watcher.wait)
+        ending.callback(poller.wait)
         ending.callback(children.stop)
-        ending.callback(watcher.end)
+        ending.callback(poller.stop)
         for line in places.lines(layout, found):
             view.say(line)
         children.start()
-        watcher.start()
-        _watch(ready, children, watcher, view, pids, stopped)
+        poller.start()
+        _watch(ready, children, poller, view, pids, stopped)
 
 
 def _say_stopped() -> None:
@@ -149,7 +149,7 @@ def _say_stopped() -> None:
 def _watch(
     ready: str,
     children: Children,
-    watcher: StatusPoller,
+    poller: StatusPoller,
     view: LiveView | LineView,
     pids: PidFiles,
     stopped: threading.Event,
@@ -161,19 +161,19 @@ def _watch(
         children.watch()
         pids.keep(children)
         was_ready = readiness.is_ready
-        readiness.look(watcher.status, time.monotonic())
+        readiness.update(poller.status, time.monotonic())
         if readiness.is_ready and not was_ready:
             view.say(ready)
         elif not readiness.is_ready and time.monotonic() - began > READY_SECONDS_MAX:
             words = "; ".join(f"{c.name}: {c.last_words()}" for c in children.children)
-            raise UpError(f"{_obstacle(watcher)} after {READY_SECONDS_MAX:.0f} s: {words}")
-        view.draw(watcher.status, readiness.troubles())
+            raise UpError(f"{_obstacle(poller)} after {READY_SECONDS_MAX:.0f} s: {words}")
+        view.draw(poller.status, readiness.troubles())
 
 
-def _obstacle(watcher: StatusPoller) -> str:
+def _obstacle(poller: StatusPoller) -> str:
     """Say what is missing for the system to be ready."""
-    if watcher.status is None:
-        return f"nobody says how the members are ({watcher.trouble or 'no answer'})"
-    if not watcher.status.leader:
+    if poller.status is None:
+        return f"nobody says how the members are ({poller.trouble or 'no answer'})"
+    if not poller.status.leader:
         return "nobody leads"
-    return f"{watcher.status.leader} leads and no majority follows"
+    return f"{poller.status.leader} leads and no majority follows"

@@ -49,7 +49,7 @@ def path_of(text: object) -> object:
     return Path(text) if isinstance(text, str) else text
 
 
-def _is_currency(code: str) -> str:
+def _checked_currency(code: str) -> str:
     if not is_currency(code):
         raise typer.BadParameter(
             f"{code!r} is no ISO 4217 code of a currency with minor units, such as USD"
@@ -60,7 +60,8 @@ def _is_currency(code: str) -> str:
 Currency = Annotated[
     str,
     typer.Option(
-        help="ISO 4217, of everything in it; counts at the first start only.", callback=_is_currency
+        help="ISO 4217, of everything in it; counts at the first start only.",
+        callback=_checked_currency,
     ),
 ]
 

@@ -41,7 +41,7 @@ class StatusPoller:
         """Begin to ask."""
         self._thread.start()
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """Ask no more."""
         self._end.set()
 
@@ -134,7 +134,7 @@ class LineView:
 
     def draw(self, status: Status | None, troubles: Sequence[str]) -> None:
         """Write what changed; each of the `troubles` when it comes."""
-        for note in self._fresh():
+        for note in self._take_notes():
             self.say(note)
         for trouble in troubles:
             if trouble not in self._troubles:
@@ -145,7 +145,7 @@ class LineView:
             terms = [member.term for member in status.members if member.name == status.leader]
             self.say(f"{status.leader} leads term {terms[0]}")
 
-    def _fresh(self) -> Iterable[str]:
+    def _take_notes(self) -> Iterable[str]:
         fresh = self._children.notes[self._noted :]
         self._noted = len(self._children.notes)
         return fresh
@@ -162,5 +162,5 @@ class LineView:
 
     def close(self) -> None:
         """Write what is left."""
-        for note in self._fresh():
+        for note in self._take_notes():
             self.say(note)

@@ -110,7 +110,7 @@ class Api:
     def _principal(self, context: Context) -> Principal:
         """Return whom the call speaks for; raise Refused."""
         try:
-            return self._tokens.read(bearer(context.invocation_metadata()))
+            return self._tokens.verify(bearer(context.invocation_metadata()))
         except TokenRefused as refused:
             raise RequestRefused(errors.token_invalid(str(refused))) from None
 
@@ -124,7 +124,7 @@ class Api:
             command = raw_pb2.RawCommand(
                 user_id=principal.user_id, epoch=principal.epoch, mutation=mutation
             )
-            reply = await self._driver.command(
+            reply = await self._driver.apply(
                 command.SerializeToString(), deadline_ms(context.time_remaining())
             )
             outcome = raw_pb2.RawOutcome.FromString(reply.outcome)
@@ -150,7 +150,7 @@ class Api:
             question = forward_pb2.Question(
                 user_id=principal.user_id, epoch=principal.epoch, query=query, read_options=options
             )
-            reply = await self._driver.question(question, deadline_ms(context.time_remaining()))
+            reply = await self._driver.ask(question, deadline_ms(context.time_remaining()))
             return reply.answer
 
         return behavior
@@ -173,7 +173,7 @@ class Api:
             raise RequestRefused(errors.overloaded())
         query = forward_pb2.Query()
         query.get_credential.folded_name = name
-        reply = await self._driver.question(
+        reply = await self._driver.ask(
             forward_pb2.Question(query=query), deadline_ms(context.time_remaining())
         )
         credential = forward_pb2.Credential.FromString(reply.answer)
@@ -182,7 +182,7 @@ class Api:
         except HashersBusy:
             raise RequestRefused(errors.overloaded()) from None
         if not right:
-            self._logins.failed(name, now_ms())
+            self._logins.record_failure(name, now_ms())
             raise RequestRefused(errors.invalid_credentials())
         user = credential.user
         token, expires = self._tokens.make(user.id, credential.epoch, user.name)
@@ -257,7 +257,7 @@ class Api:
     async def _administration_outcome(
         self, command: raw_pb2.RawCommand, context: Context
     ) -> log_pb2.AdministrationOutcome:
-        reply = await self._driver.command(
+        reply = await self._driver.apply(
             command.SerializeToString(), deadline_ms(context.time_remaining())
         )
         return log_pb2.AdministrationOutcome.FromString(reply.administration)

@@ -58,7 +58,7 @@ class Driver:
         if self._ticking is not None:
             self._ticking.cancel()
 
-    def ran(self) -> None:
+    def schedule_pump(self) -> None:
         """Pump at the end of this turn."""
         if not self._scheduled:
             self._scheduled = True
@@ -71,14 +71,14 @@ class Driver:
     def propose(self, command: bytes, deadline: int, on_reply: OnReply) -> int:
         """Take a command and call `on_reply` with its answer."""
         number = self.core.propose(command, deadline, on_reply)
-        self.ran()
+        self.schedule_pump()
         return number
 
-    async def command(self, command: bytes, deadline: int) -> forward_pb2.Reply:
+    async def apply(self, command: bytes, deadline: int) -> forward_pb2.Reply:
         """Take a command and wait for its reply; raise Refused."""
         return await self._wait(lambda on_reply: self.core.propose(command, deadline, on_reply))
 
-    async def question(self, question: forward_pb2.Question, deadline: int) -> forward_pb2.Reply:
+    async def ask(self, question: forward_pb2.Question, deadline: int) -> forward_pb2.Reply:
         """Ask and wait for the reply; raise Refused."""
         return await self._wait(lambda on_reply: self.core.ask(question, deadline, on_reply))
 
@@ -90,7 +90,7 @@ class Driver:
                 future.set_result(answer)
 
         number = begin(on_reply)
-        self.ran()
+        self.schedule_pump()
         try:
             answer = await future
         except asyncio.CancelledError:

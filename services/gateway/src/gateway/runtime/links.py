@@ -55,16 +55,16 @@ class MemberLink:
     async def run(
         self,
         core: Router,
-        ran: Callable[[], None],
+        schedule_pump: Callable[[], None],
         detours: Callable[[str], "Sequence[MemberLink]"],
     ) -> None:
-        """Keep the stream open, for ever; `ran` follows every run of events.
+        """Keep the stream open, for ever; `schedule_pump` follows every run of events.
 
         `detours` names the members by whom another may be reached, where it is worth that.
         """
         while True:
             try:
-                await self._open(core, ran, detours(self.name))
+                await self._open(core, schedule_pump, detours(self.name))
             except (grpc.aio.AioRpcError, TimeoutError) as error:
                 _log.debug("link_failed", member=self.name, error=str(error))
             except asyncio.CancelledError:
@@ -74,7 +74,7 @@ class MemberLink:
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _open(
-        self, core: Router, ran: Callable[[], None], detours: "Sequence[MemberLink]"
+        self, core: Router, schedule_pump: Callable[[], None], detours: "Sequence[MemberLink]"
     ) -> None:
         """Open the stream, straight or by way of another member, and stay with it to its end."""
         seconds = STRAIGHT_SECONDS_MAX if detours else CONNECT_SECONDS_MAX
@@ -87,12 +87,16 @@ class MemberLink:
             self._detours += 1
             relay = ((RELAY_KEY, self.address), *self._metadata)
             call = by.stub.Forward(metadata=relay)
-            await until_first(self._stream(core, ran, call, by.name), self._channel.channel_ready())
+            await until_first(
+                self._stream(core, schedule_pump, call, by.name), self._channel.channel_ready()
+            )
         else:
             self._detours = 0
-            await self._stream(core, ran, self.stub.Forward(metadata=self._metadata), "")
+            await self._stream(core, schedule_pump, self.stub.Forward(metadata=self._metadata), "")
 
-    async def _stream(self, core: Router, ran: Callable[[], None], call: Call, by: str) -> None:
+    async def _stream(
+        self, core: Router, schedule_pump: Callable[[], None], call: Call, by: str
+    ) -> None:
         self._frames.clear()
         writer = asyncio.ensure_future(self._outbox.write_to(call))
         opened = False
@@ -104,7 +108,7 @@ class MemberLink:
                     core.link_opened(self.name)
                     _log.info("link_opened", member=self.name, by=by)
                 core.response_received(self.name, response)
-                ran()
+                schedule_pump()
         finally:
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
@@ -112,13 +116,13 @@ class MemberLink:
             self.is_straight = False
             if opened:
                 core.link_closed(self.name)
-                ran()
+                schedule_pump()
                 _log.info("link_closed", member=self.name)
 
     def _frame(self) -> forward_pb2.ForwardRequest | None:
         return self._frames.popleft() if self._frames else None
 
-    async def member(self) -> forward_pb2.GetMemberResponse | None:
+    async def get_member(self) -> forward_pb2.GetMemberResponse | None:
         """Ask the member how it sees itself; None when it does not answer in time."""
         try:
             return await self.stub.GetMember(
@@ -127,11 +131,11 @@ class MemberLink:
         except grpc.aio.AioRpcError:
             return None
 
-    async def change(
+    async def change_members(
         self, request: membership_pb2.ChangeRequest, seconds_max: float
     ) -> membership_pb2.ChangeResponse | None:
         """Ask the member for a change of the members; None when it does not answer in time."""
-        member = await self.member()
+        member = await self.get_member()
         if member is None:
             return None
         request.cluster_id = member.cluster_id
@@ -159,7 +163,7 @@ class MemberLinks:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._begin: Callable[[MemberLink], None] = lambda _: None
 
-    async def run(self, core: Router, ran: Callable[[], None]) -> None:
+    async def run(self, core: Router, schedule_pump: Callable[[], None]) -> None:
         """Keep all streams open, for ever."""
         async with asyncio.TaskGroup() as group:
 
@@ -169,7 +173,7 @@ class MemberLinks:
                 return [self.links[name] for name in core.ways_to(member, ways)]
 
             def begin(link: MemberLink) -> None:
-                self._tasks[link.name] = group.create_task(link.run(core, ran, detours))
+                self._tasks[link.name] = group.create_task(link.run(core, schedule_pump, detours))
 
             self._begin = begin
             for link in self.links.values():

@@ -96,7 +96,7 @@ class Members:
     async def _check_admin(self, principal: Principal, deadline_ms: int) -> None:
         question = forward_pb2.Question(user_id=principal.user_id, epoch=principal.epoch)
         question.query.get_current_user.SetInParent()
-        reply = await self._driver.question(question, deadline_ms)
+        reply = await self._driver.ask(question, deadline_ms)
         role = auth_pb2.GetCurrentUserResponse.FromString(reply.answer).user.role
         if role != auth_pb2.ROLE_ADMIN:
             name = auth_pb2.Role.Name(role).removeprefix("ROLE_").lower()
@@ -120,7 +120,7 @@ class Members:
     ) -> cluster_pb2.ChangeMembersResponse:
         while (left := (deadline_ms - now_ms()) / 1_000) > 0:
             link = self._links.links.get(self._driver.core.leader)
-            response = await link.change(request, left) if link is not None else None
+            response = await link.change_members(request, left) if link is not None else None
             match response.WhichOneof("result") if response is not None else None:
                 case "done" if response is not None:
                     standing = _STANDINGS[response.done.standing]

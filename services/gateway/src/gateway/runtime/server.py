@@ -8,7 +8,7 @@ import asyncio
 
 from grpc_health.v1 import health
 from service import reflection
-from service.faults import Faults, serving
+from service.faults import Faults, make_server
 from service.probes import Probes
 from service.process import listen_on
 
@@ -38,7 +38,7 @@ class GatewayServer:
     ) -> None:
         """Listen on host:port; raise AddressInUse. `leave_seconds`: see `serve_until`."""
         age = ("grpc.max_connection_age_ms", CONNECTION_SECONDS * 1_000)
-        self._server = serving(faults, (age,))
+        self._server = make_server(faults, (age,))
         self._leave_seconds = leave_seconds
         self._is_leaving = False
         self._server.add_generic_rpc_handlers((*api.handlers(), assistant.handler()))
@@ -48,12 +48,12 @@ class GatewayServer:
 
     async def start(self) -> None:
         """Serve."""
-        await self._probes.begin()
+        await self._probes.mark_ready()
         for name in WORKS:
-            await self._probes.show(name, serves=False)
+            await self._probes.mark_serving(name, serves=False)
         await self._server.start()
 
-    async def show(self, core: Router) -> None:
+    async def publish_health(self, core: Router) -> None:
         """Answer for reads and writes as the core sees the leader, for ever."""
         shown = False
         while True:
@@ -61,7 +61,7 @@ class GatewayServer:
             if serves != shown:
                 shown = serves
                 for name in WORKS:
-                    await self._probes.show(name, serves=serves)
+                    await self._probes.mark_serving(name, serves=serves)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def serve_until(self, stopped: asyncio.Event) -> None:
@@ -72,6 +72,6 @@ class GatewayServer:
         """
         await stopped.wait()
         self._is_leaving = True
-        await self._probes.end()
+        await self._probes.mark_draining()
         await asyncio.sleep(self._leave_seconds)
         await self._server.stop(DRAIN_SECONDS)

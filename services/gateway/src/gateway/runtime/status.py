@@ -14,7 +14,7 @@ async def status_of(links: MemberLinks) -> cluster_pb2.GetStatusResponse:
     A first member that was removed and does not answer is left out, when a leader says so.
     """
     asked = sorted(links.links.values(), key=lambda link: link.name)
-    answers = await asyncio.gather(*(link.member() for link in asked))
+    answers = await asyncio.gather(*(link.get_member() for link in asked))
     response = cluster_pb2.GetStatusResponse(gateway=platform.node())
     leaders = [answer.member for answer in answers if answer is not None and _leads(answer.member)]
     leader = max(leaders, key=lambda one: one.term, default=cluster_pb2.Member())

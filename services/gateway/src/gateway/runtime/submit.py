@@ -92,9 +92,9 @@ class Submission:
             )
             if correlation_id in self._in_flight:
                 self._in_flight[correlation_id] = number
-        self._look_for_room()
+        self._update_room()
 
-    def _look_for_room(self) -> None:
+    def _update_room(self) -> None:
         if len(self._in_flight) + len(self._results) < IN_FLIGHT_MAX:
             self._has_room.set()
         else:
@@ -134,7 +134,7 @@ class Submission:
             self._has_results.clear()
             while self._results:
                 frame = self._frame()
-                self._look_for_room()
+                self._update_room()
                 await context.write(frame.SerializeToString())
 
     def _frame(self) -> raw_pb2.RawSubmitResponse:
