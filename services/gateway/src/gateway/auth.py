@@ -1,8 +1,8 @@
 """Tokens and passwords.
 
-A token (JWT, RFC 7519) carries a user's id and epoch; what the user may, and whether the epoch
-still holds, is decided where a command is applied. Passwords are argon2id (RFC 9106), checked and
-made here, in threads of their own, so that they never reach the log.
+A token (JWT, RFC 7519) carries a user's id and epoch. The members decide what the user may, and
+whether the epoch still holds, when they apply a command. Passwords are hashed and checked here
+(argon2id, RFC 9106) in threads of their own, so that no password reaches the log.
 """
 
 import asyncio
@@ -50,12 +50,12 @@ class Principal:
 
     @property
     def has_expired(self) -> bool:
-        """Whether the token holds no more."""
+        """Whether the time of the token is over."""
         return self.expires <= time.time()
 
 
 class Tokens:
-    """Makes tokens, and remembers those it has verified, so that a hot client costs one lookup."""
+    """Makes and verifies tokens; a token that was verified before costs one lookup."""
 
     def __init__(self, key: str) -> None:
         """Sign with the gateways' shared key."""
@@ -89,7 +89,7 @@ class Tokens:
                 token,
                 self._key,
                 algorithms=[ALGORITHM],
-                # Another gateway made it, whose clock may be ahead of this one's.
+                # The clock of the gateway that made the token may be ahead of this gateway's.
                 options={"require": ["sub", "exp"], "verify_iat": False},
             )
             return _principal(claims)
@@ -99,7 +99,7 @@ class Tokens:
             raise TokenRefused("is not one of this inventory") from None
 
 
-# An infinite number overflows, and the reader of what is nested too deep recurs too often.
+# An infinite number overflows; JSON that is nested too deep exceeds the recursion limit.
 _UNREADABLE = (
     jwt.InvalidTokenError, KeyError, ValueError, TypeError, OverflowError, RecursionError
 )  # fmt: skip
@@ -118,7 +118,7 @@ def _principal(claims: Mapping[str, object]) -> Principal:
 
 
 class Passwords:
-    """argon2id in a few threads of its own; what waits is bounded."""
+    """argon2id in a few threads of its own; at most HASHES_WAITING_MAX passwords wait."""
 
     def __init__(self, key: str) -> None:
         """Derive salts under the gateways' shared key."""
@@ -135,11 +135,11 @@ class Passwords:
         self._threads.shutdown()
 
     async def check(self, password_hash: str, password: str) -> bool:
-        """Tell whether a password is right; an empty hash takes as long and is never right."""
+        """Return whether a password is right; for an empty hash no password is, after as long."""
         return await self._run(partial(self._check, password_hash, password))
 
     async def hash(self, password: str, request_id: str, whom: str) -> str:
-        """Hash a password; the same request gives the same hash, so that a retry is the same."""
+        """Hash a password; the same request gives the same hash, so its retry is the same command."""
         text = f"{request_id}\0{whom}".encode()
         salt = blake2b(text, key=self._key, digest_size=SALT_BYTES).digest()
         return await self._run(partial(self._hash, password, salt))

@@ -1,4 +1,4 @@
-"""What clients call. Mutations pass as the bytes they came in, and their outcomes go back so."""
+"""What clients call. The bytes of mutations and of their outcomes pass unchanged."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeAlias, TypeVar
@@ -27,7 +27,7 @@ Parsed = TypeVar("Parsed", bound=Message)
 Changing = Callable[[Parsed, Principal, int], Awaitable[cluster_pb2.ChangeMembersResponse]]
 Behavior = Callable[[bytes, Context], Awaitable[bytes]]
 
-NO_OPTIONS = inventory_pb2.ReadOptions()  # of questions that leave no choice
+NO_OPTIONS = inventory_pb2.ReadOptions()  # of queries that have no field for them
 INVENTORY = "inventory.v1.InventoryService"
 AUTH = "inventory.v1.AuthService"
 CLUSTER = "inventory.v1.ClusterService"
@@ -35,7 +35,7 @@ ASSISTANT = "inventory.v1.AssistantService"
 
 
 def parse(kind: type[Parsed], raw: bytes) -> Parsed:
-    """Read a client's message; raise Refused."""
+    """Read a client's message; raise RequestRefused."""
     try:
         return kind.FromString(raw)
     except DecodeError:
@@ -45,11 +45,12 @@ def parse(kind: type[Parsed], raw: bytes) -> Parsed:
 class Api:
     """The clients' services, as raw handlers.
 
-    - A mutation's bytes reach the log as they came; an outcome's bytes come back as they are kept.
-    - Every call ends in a response or in one refusal with its status details.
+    - A mutation's bytes reach the log as the client sent them.
+    - An outcome's bytes reach the client as the members keep them.
+    - Every call ends in a response, or in one refusal with its status details.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what it can do
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts of a gateway
         self,
         driver: Driver,
         links: MemberLinks,
@@ -58,7 +59,7 @@ class Api:
         logins: LoginLimiter,
         members: Members,
     ) -> None:
-        """Serve what these can do."""
+        """Serve calls by these parts."""
         self._driver = driver
         self._links = links
         self._tokens = tokens
@@ -67,7 +68,7 @@ class Api:
         self._members = members
 
     def handlers(self) -> list[grpc.GenericRpcHandler]:
-        """Return everything but the assistant, for a server."""
+        """Return the handlers of all services but the assistant's."""
         inventory, auth = self._operations(INVENTORY), self._operations(AUTH)
         inventory["Submit"] = grpc.stream_stream_rpc_method_handler(self._submit)
         auth["Login"] = _unary(self._login)
@@ -95,7 +96,7 @@ class Api:
         ]
 
     def _operations(self, service: str) -> "dict[str, grpc.RpcMethodHandler[Any, Any]]":
-        """Return the methods of a service that are mutations and queries."""
+        """Return the handlers of a service's mutations and queries, by method."""
         handlers = {
             mutation.method: _unary(self._mutation(mutation.kind))
             for mutation in MUTATIONS.values()
@@ -108,7 +109,7 @@ class Api:
         }
 
     def _principal(self, context: Context) -> Principal:
-        """Return whom the call speaks for; raise Refused."""
+        """Return whom the call speaks for; raise RequestRefused."""
         try:
             return self._tokens.verify(bearer(context.invocation_metadata()))
         except TokenRefused as refused:

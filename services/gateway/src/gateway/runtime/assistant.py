@@ -1,4 +1,4 @@
-"""Questions in plain language are forwarded to the assistant, so that clients know one address."""
+"""Forwards questions in plain language to the assistant, so that clients know one address."""
 
 from typing import Any, TypeAlias
 
@@ -17,7 +17,7 @@ METHOD = "/inventory.v1.AssistantService/GetPrediction"
 
 
 class Assistant:
-    """The assistant behind the gateway, if there is one."""
+    """The assistant behind the gateway, if the settings name one."""
 
     def __init__(self, address: str) -> None:
         """Open a channel to `address`; an empty one means that there is no assistant."""

@@ -1,4 +1,4 @@
-"""Drives the core: requests in from clients' calls, one pump a turn, ticks for deadlines."""
+"""Runs a router on an event loop: requests of clients' calls in, one pump a turn, ticks."""
 
 import asyncio
 import time
@@ -14,8 +14,9 @@ from gateway.router import Router
 
 TICK_SECONDS = 0.01
 TIMEOUT_DEFAULT_MS = 5_000
-# Answered so long before the caller gives up, so that the reason still arrives: a fifth of what the
-# caller has left, so that most of a short time is for the work, and MARGIN_MS_MAX at most.
+# A call is answered a margin before its caller gives up, so that the reason still arrives. The
+# margin is a fifth of the caller's time, so that most of a short time is for the work, and
+# MARGIN_MS_MAX at most.
 MARGIN_SHARE = 5
 MARGIN_MS_MAX = 50
 
@@ -26,9 +27,10 @@ def now_ms() -> int:
 
 
 def deadline_ms(seconds_left: float | None) -> int:
-    """Return when a call must be answered, given the time that its caller has left.
+    """Return when a call must be answered, in milliseconds on the monotonic clock.
 
-    As far from now as `bounds.TIMEOUT_MS_MAX` allows at most; None: TIMEOUT_DEFAULT_MS.
+    `seconds_left`: the time until the caller gives up; None: the caller set none, and
+    TIMEOUT_DEFAULT_MS counts. The deadline is `bounds.TIMEOUT_MS_MAX` away at most.
     """
     left_ms = TIMEOUT_DEFAULT_MS if seconds_left is None else int(seconds_left * 1_000)
     left_ms = max(1, min(left_ms, bounds.TIMEOUT_MS_MAX))
@@ -36,13 +38,13 @@ def deadline_ms(seconds_left: float | None) -> int:
 
 
 class Driver:
-    """The core on an event loop.
+    """A router on an event loop.
 
-    - The core is pumped once a turn, however many requests the turn brought.
+    - The router is pumped once a turn of the loop, however many requests the turn brought.
     """
 
     def __init__(self, core: Router) -> None:
-        """Drive `core` on the running loop."""
+        """Run `core` on the running loop."""
         self.core = core
         self._loop = asyncio.get_running_loop()
         self._scheduled = False
@@ -59,7 +61,7 @@ class Driver:
             self._ticking.cancel()
 
     def schedule_pump(self) -> None:
-        """Pump at the end of this turn."""
+        """Have the router pumped at the end of this turn."""
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._pump)
@@ -69,17 +71,17 @@ class Driver:
         self.core.pump()
 
     def propose(self, command: bytes, deadline: int, on_reply: OnReply) -> int:
-        """Take a command and call `on_reply` with its answer."""
+        """Propose a serialized RawCommand, whose answer `on_reply` gets; return its number."""
         number = self.core.propose(command, deadline, on_reply)
         self.schedule_pump()
         return number
 
     async def apply(self, command: bytes, deadline: int) -> forward_pb2.Reply:
-        """Take a command and wait for its reply; raise Refused."""
+        """Propose a serialized RawCommand and wait for its reply; raise RequestRefused."""
         return await self._wait(lambda on_reply: self.core.propose(command, deadline, on_reply))
 
     async def ask(self, question: forward_pb2.Question, deadline: int) -> forward_pb2.Reply:
-        """Ask and wait for the reply; raise Refused."""
+        """Ask a question and wait for its reply; raise RequestRefused."""
         return await self._wait(lambda on_reply: self.core.ask(question, deadline, on_reply))
 
     async def _wait(self, begin: Callable[[OnReply], int]) -> forward_pb2.Reply:

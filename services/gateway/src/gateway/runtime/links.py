@@ -1,8 +1,8 @@
 """A stream to every member, kept open: requests go out, replies and leadership come back.
 
-Where the leader is alive and only the way to it is cut, its stream goes by another member, which
-carries it on, until the straight way is there again. The next try is by the next member: the first
-may be cut off from the leader as well.
+If the leader is alive and only the way to it is cut, another member relays the gateway's stream to
+the leader until the leader can be reached straight again. Each further try goes by the next member,
+since the member tried before may be cut off from the leader as well.
 """
 
 import asyncio
@@ -32,23 +32,23 @@ Call: TypeAlias = (
 
 
 class MemberLink:
-    """One member's stream: a queue, the task that empties it, and the one that listens."""
+    """One member's stream: a queue of frames, a task that sends them, and a task that receives."""
 
     def __init__(self, name: str, address: str, key: str) -> None:
         """Open a channel; nothing is sent before `run`."""
         self.name = name
         self.address = address
-        self.is_straight = False  # open, and not by way of another member
+        self.is_straight = False  # the stream is open, and no other member relays it
         self._metadata = authorization(key)
         self._channel = straight_channel(address)
         self.stub = forward_pb2_grpc.ForwardServiceStub(self._channel)
         self._changes = membership_pb2_grpc.MembershipServiceStub(self._channel)
         self._frames: deque[forward_pb2.ForwardRequest] = deque()
         self._outbox = Outbox(self._frame)
-        self._detours = 0  # tried since the straight way was there
+        self._detours = 0  # tried since the member was last reached straight
 
     def send(self, frame: forward_pb2.ForwardRequest) -> None:
-        """Queue a frame; the gateway bounds how many there are."""
+        """Queue a frame; the router bounds how many frames there are."""
         self._frames.append(frame)
         self._outbox.wake()
 
@@ -58,9 +58,9 @@ class MemberLink:
         schedule_pump: Callable[[], None],
         detours: Callable[[str], "Sequence[MemberLink]"],
     ) -> None:
-        """Keep the stream open, for ever; `schedule_pump` follows every run of events.
+        """Keep the stream open, for ever; `schedule_pump` is called after each run of events.
 
-        `detours` names the members by whom another may be reached, where it is worth that.
+        `detours` returns, by a member's name, the links of the members that may relay its stream.
         """
         while True:
             try:
@@ -76,7 +76,7 @@ class MemberLink:
     async def _open(
         self, core: Router, schedule_pump: Callable[[], None], detours: "Sequence[MemberLink]"
     ) -> None:
-        """Open the stream, straight or by way of another member, and stay with it to its end."""
+        """Open the stream, straight or relayed by another member, and serve it until it ends."""
         seconds = STRAIGHT_SECONDS_MAX if detours else CONNECT_SECONDS_MAX
         try:
             await asyncio.wait_for(self._channel.channel_ready(), seconds)
@@ -123,7 +123,7 @@ class MemberLink:
         return self._frames.popleft() if self._frames else None
 
     async def get_member(self) -> forward_pb2.GetMemberResponse | None:
-        """Ask the member how it sees itself; None when it does not answer in time."""
+        """Return how the member describes itself; None if it does not answer in time."""
         try:
             return await self.stub.GetMember(
                 forward_pb2.GetMemberRequest(), metadata=self._metadata, timeout=ASK_SECONDS_MAX
@@ -134,7 +134,7 @@ class MemberLink:
     async def change_members(
         self, request: membership_pb2.ChangeRequest, seconds_max: float
     ) -> membership_pb2.ChangeResponse | None:
-        """Ask the member for a change of the members; None when it does not answer in time."""
+        """Ask the member to change the members; return None if it does not answer in time."""
         member = await self.get_member()
         if member is None:
             return None
@@ -152,7 +152,7 @@ class MemberLink:
 class MemberLinks:
     """The `Links` port: a link to each member.
 
-    - A member that moved to another address is found there, and the old link ends.
+    - When a member moves to another address, a link to that address replaces its link.
     """
 
     def __init__(self, members: Mapping[str, str], key: str) -> None:
@@ -168,7 +168,7 @@ class MemberLinks:
         async with asyncio.TaskGroup() as group:
 
             def detours(member: str) -> list[MemberLink]:
-                """Return the members that answer, where this one leads and does not."""
+                """Return the links that may relay a stream to `member`; none unless it leads."""
                 ways = [name for name, link in self.links.items() if link.is_straight]
                 return [self.links[name] for name in core.ways_to(member, ways)]
 

@@ -1,6 +1,6 @@
-"""Changes of the cluster's members, for admins: handed to the leader, which decides.
+"""Changes of the cluster's members, for admins. The leader decides; the gateway checks the role.
 
-The right to ask is the caller's role as a linearizable read finds it.
+A linearizable read finds the caller's role.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _STANDINGS = {
 
 
 class Members:
-    """Asks the leader for changes, until one is done or refused, or the caller's time is up."""
+    """Asks the leader for a change until it is done or refused, or the caller's time is up."""
 
     def __init__(self, driver: Driver, links: MemberLinks) -> None:
         """Ask over these links."""
@@ -41,7 +41,7 @@ class Members:
     async def add(
         self, request: cluster_pb2.AddMemberRequest, principal: Principal, deadline_ms: int
     ) -> cluster_pb2.ChangeMembersResponse:
-        """Let the member at an address follow; raise Refused."""
+        """Let the member at an address follow as a learner; raise RequestRefused."""
         problem = bounds.check_member(request.name) or bounds.check_address(request.address)
         if problem is not None:
             raise RequestRefused(problem)
@@ -62,21 +62,21 @@ class Members:
     async def promote(
         self, request: cluster_pb2.PromoteMemberRequest, principal: Principal, deadline_ms: int
     ) -> cluster_pb2.ChangeMembersResponse:
-        """Give a learner a vote; raise Refused."""
+        """Give a learner a vote; raise RequestRefused."""
         change = membership_pb2.ChangeRequest(promote=request.name)
         return await self._named(change, request.name, principal, deadline_ms)
 
     async def remove(
         self, request: cluster_pb2.RemoveMemberRequest, principal: Principal, deadline_ms: int
     ) -> cluster_pb2.ChangeMembersResponse:
-        """Let a member take part no longer; raise Refused."""
+        """Take a member out of the cluster; raise RequestRefused."""
         change = membership_pb2.ChangeRequest(remove=request.name)
         return await self._named(change, request.name, principal, deadline_ms)
 
     async def transfer(
         self, request: cluster_pb2.TransferLeadershipRequest, principal: Principal, deadline_ms: int
     ) -> cluster_pb2.ChangeMembersResponse:
-        """Hand the lead over, to a voter or to the most caught-up one; raise Refused."""
+        """Hand the lead to a voter, or to the most caught-up voter; raise RequestRefused."""
         change = membership_pb2.ChangeRequest(transfer=request.name)
         return await self._named(change, request.name or "any", principal, deadline_ms)
 
@@ -103,7 +103,7 @@ class Members:
             raise RequestRefused(errors.role_not_allowed(name, "admin"))
 
     async def _describe(self, address: str) -> peer_pb2.DescribeResponse:
-        """Ask who is at an address; raise Refused."""
+        """Ask which member listens at an address; raise RequestRefused."""
         async with straight_channel(address) as channel:
             try:
                 return await peer_pb2_grpc.PeerServiceStub(channel).Describe(

@@ -1,7 +1,8 @@
 """The gateway's gRPC server: the clients' services, health under every name, reflection.
 
-Beside the names that every service has, health answers for `reads` and `writes`: whether this
-gateway reaches a leader. Linearizable reads go to the leader as writes do, so both answer alike.
+Besides the names that every service has, health answers under `reads` and `writes` whether this
+gateway reaches a leader. Both names answer alike, since linearizable reads go to the leader as
+writes do.
 """
 
 import asyncio
@@ -17,16 +18,17 @@ from gateway.runtime.api import ASSISTANT, AUTH, CLUSTER, INVENTORY, Api
 from gateway.runtime.assistant import Assistant
 
 DRAIN_SECONDS = 2.0
-# Clients are asked to connect anew so often (give or take a tenth), so that they find gateways that
-# were added, and leave one that is going without losing a call. Streams stay as long as they like.
+# The server asks each client to connect anew after this time (give or take a tenth). So clients
+# find gateways that were added, and leave a gateway that stops without losing a call. A stream is
+# not ended by this.
 CONNECTION_SECONDS = 10
 SERVICES = (INVENTORY, AUTH, CLUSTER, ASSISTANT)
 WORKS = ("reads", "writes")
-LOOK_SECONDS = 0.1
+HEALTH_SECONDS = 0.1
 
 
 class GatewayServer:
-    """Listens from its making on, serves from `start` on."""
+    """The server: it listens as soon as it is made, and serves from `start` on."""
 
     def __init__(
         self,
@@ -54,7 +56,7 @@ class GatewayServer:
         await self._server.start()
 
     async def publish_health(self, core: Router) -> None:
-        """Answer for reads and writes as the core sees the leader, for ever."""
+        """Keep the health of reads and writes as the router reaches the leader, for ever."""
         shown = False
         while True:
             serves = core.reaches_leader and not self._is_leaving
@@ -62,13 +64,14 @@ class GatewayServer:
                 shown = serves
                 for name in WORKS:
                     await self._probes.mark_serving(name, serves=serves)
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(HEALTH_SECONDS)
 
     async def serve_until(self, stopped: asyncio.Event) -> None:
-        """Wait for the end; then send clients elsewhere and let the calls under way finish.
+        """Serve until `stopped`; then send clients elsewhere and let the calls under way finish.
 
-        A server that stops cancels what comes in before its client has heard of it. So it serves
-        for `leave_seconds` more, while connections age and clients connect to others.
+        A server that stops cancels calls of clients that do not know yet that it stops. So this
+        server serves for `leave_seconds` more, while its connections age and its clients connect
+        to other gateways.
         """
         await stopped.wait()
         self._is_leaving = True

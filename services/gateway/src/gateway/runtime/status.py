@@ -1,4 +1,4 @@
-"""The cluster as its members see themselves; works without a quorum."""
+"""The cluster as its members describe themselves; works without a quorum."""
 
 import asyncio
 import platform
@@ -9,9 +9,10 @@ from gateway.runtime.links import MemberLink, MemberLinks
 
 
 async def status_of(links: MemberLinks) -> cluster_pb2.GetStatusResponse:
-    """Ask every member at once; list those that do not answer as unreachable.
+    """Ask every member at once; list members that do not answer as unreachable.
 
-    A first member that was removed and does not answer is left out, when a leader says so.
+    A member that does not answer is left out if the leader says that it takes no part: the settings
+    may still name a first member that was removed.
     """
     asked = sorted(links.links.values(), key=lambda link: link.name)
     answers = await asyncio.gather(*(link.get_member() for link in asked))

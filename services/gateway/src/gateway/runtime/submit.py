@@ -21,7 +21,7 @@ from gateway.runtime.driver import TIMEOUT_DEFAULT_MS, Driver, now_ms
 IN_FLIGHT_MAX = 4_096
 SUBMISSIONS_PER_FRAME_MAX = 512
 RESULTS_PER_FRAME_MAX = 512
-RESULT_BYTES_PER_FRAME_MAX = 1 << 20  # and one more result: clients of gRPC take 4 MiB by default
+RESULT_BYTES_PER_FRAME_MAX = 1 << 20  # one result may pass it: gRPC's clients take 4 MiB
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -30,9 +30,9 @@ class Submission:
     """One client's stream.
 
     - Every submission gets one result, with its correlation id.
-    - At IN_FLIGHT_MAX whose result has not been written nothing more is read.
-    - Nothing that is read after the token has expired is proposed; the stream goes on, since what
-      was read before has an outcome to come.
+    - While IN_FLIGHT_MAX submissions have no written result, no further submission is read.
+    - A submission that is read after the token expired is refused. The stream stays open, since
+      earlier submissions have outcomes to come.
     """
 
     def __init__(self, driver: Driver, principal: Principal) -> None:
@@ -47,7 +47,7 @@ class Submission:
         self._all_read = False
 
     async def run(self, requests: AsyncIterator[bytes], context: Context) -> None:
-        """Read to the end and answer everything; raise Refused on what cannot be read."""
+        """Serve the stream to its end; raise RequestRefused for a frame that cannot be parsed."""
         writer = asyncio.ensure_future(self._write(context))
         try:
             async for raw in requests:
