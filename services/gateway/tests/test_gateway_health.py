@@ -25,7 +25,7 @@ def test_reads_and_writes_are_served_while_a_leader_is_reached(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not before one is, not without one, and not while this gateway drains."""
-    monkeypatch.setattr(server, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(server, "HEALTH_SECONDS", 0)
     core = SimpleNamespace(reaches_leader=False)
     api = cast("Api", SimpleNamespace(handlers=tuple))
 

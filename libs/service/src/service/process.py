@@ -27,8 +27,8 @@ def run(
 ) -> int:
     """Run a process until its work ends; return the exit status.
 
-    0: the work ended. EXIT_SETTINGS: the environment holds nonsense. Else: the status of `Exit`.
-    `name_of` says what the log calls the process; absent: `service`.
+    0: the work ended. EXIT_SETTINGS: a setting is invalid. Else: the status of the raised `Exit`.
+    `name_of` returns the name of the process in its log; None: the name is `service`.
     """
     try:
         config = settings()
@@ -59,7 +59,7 @@ def secret_in(path: Path) -> str:
 def listen_on(server: grpc.aio.Server, listen: str) -> None:
     """Let a server listen on host:port; raise AddressInUse.
 
-    The address is tried first: gRPC's C-core would write lines of its own on stderr.
+    The address is bound once before: gRPC's C-core would write its own lines about a failure.
     """
     host, _, port = listen.rpartition(":")
     try:

@@ -1,4 +1,4 @@
-"""The service: stages in their order, and refusals of the inventory turned into answers."""
+"""The service: a question's stages in their order; refusals of the inventory become answers."""
 
 import time
 from typing import Any, TypeAlias
@@ -23,7 +23,7 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
 class AssistantApi(assistant_pb2_grpc.AssistantServiceServicer):
-    """Answers as whoever asks."""
+    """Answers with the rights of the user who asks."""
 
     def __init__(self, channel: grpc.aio.Channel, counts: QuestionCounts) -> None:
         """Ask the gateway behind `channel`; count in `counts`."""
@@ -65,7 +65,7 @@ class AssistantApi(assistant_pb2_grpc.AssistantServiceServicer):
 
 
 def of_a_question(status: status_pb2.Status) -> status_pb2.Status:
-    """Return a refusal of the inventory's as one of a question, which takes no `read_options`."""
+    """Return an inventory's refusal without advice on `read_options`, which no question takes."""
     reason = errors.reason_of(status)
     if reason not in (errors.Reason.NO_QUORUM, errors.Reason.DEADLINE):
         return status

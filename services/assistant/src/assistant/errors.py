@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from inventory.v1 import inventory_pb2
 
 
-class UnresolvedItem(Exception):  # noqa: N818 - what is the case
-    """No item, or several; `candidates` are to be chosen from."""
+class UnresolvedItem(Exception):  # noqa: N818 - it names the fact
+    """No item is meant, or several are; the user may choose among `candidates`."""
 
     def __init__(self, message: str, candidates: Sequence[inventory_pb2.Item] = ()) -> None:
         """Carry the candidates."""
@@ -19,8 +19,8 @@ class UnresolvedItem(Exception):  # noqa: N818 - what is the case
         self.candidates = candidates
 
 
-class ForeignWords(Exception):  # noqa: N818 - what is the case
-    """Words that belong to no item: the question was not about one."""
+class ForeignWords(Exception):  # noqa: N818 - it names the fact
+    """Words that are in no item's name: the question was not about an item."""
 
     def __init__(self, words: str) -> None:
         """Carry the words."""
@@ -29,4 +29,4 @@ class ForeignWords(Exception):  # noqa: N818 - what is the case
 
 
 class LiteralError(ValueError):
-    """A number that cannot be meant so; `args[0]` says why."""
+    """A number that cannot be meant as it was written; `args[0]` says why."""

@@ -1,4 +1,4 @@
-"""Numbers, amounts and quoted names. Everything is an integer: amounts are minor units."""
+"""Numbers, amounts and quoted names. Every number is an integer; amounts are in minor units."""
 
 import re
 from dataclasses import dataclass
@@ -30,11 +30,11 @@ class Amount:
     """An amount of money as it was written."""
 
     text: str  # the number, without its currency
-    currency: str  # empty: not said
+    currency: str  # empty where the question names none
     thousands: bool = False
 
     def size(self) -> int:
-        """Return a number to compare with another amount's, whatever the currency."""
+        """Return a number by which amounts compare, whatever their currencies."""
         try:
             return parse_minor(self.text, FINEST_DIGITS + THOUSAND_DIGITS * self.thousands)
         except MoneyError as error:

@@ -6,7 +6,7 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
 class QuestionCounts:
-    """Counts questions, by what became of them."""
+    """Counts questions by their results."""
 
     def __init__(self) -> None:
         """Start at zero."""

@@ -1,4 +1,4 @@
-"""What can be asked: one frozen record a kind. `describe` says it back in a fixed form."""
+"""The queries: one frozen record for each kind. `describe` says a query back in a fixed form."""
 
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
@@ -12,7 +12,7 @@ class Reference:
 
     item_id: int | None = None
     words: str = ""
-    is_certain: bool = True  # the question speaks of an item; if not, it may be about anything
+    is_certain: bool = True  # the question is about an item; if False, it may be about anything
 
     def __str__(self) -> str:
         """Return "item=2" or 'item="mouse"'."""
@@ -65,17 +65,17 @@ class LowStock:
 
     kind: str  # low, critical, out
     threshold: int  # the most that is on hand
-    below: bool = False  # it was asked for as "under" one more
+    below: bool = False  # the question said "under" the number after the threshold
 
 
 @dataclass(frozen=True, slots=True)
 class Restock:
-    """What to order anew, and how many."""
+    """Which items to order anew, and how many of each."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShowSales:
-    """What was sold, of one item or of all."""
+    """The sales of one item, or of all items."""
 
     item: Reference | None = None
     limit: int = 5
@@ -84,7 +84,7 @@ class ShowSales:
 
 @dataclass(frozen=True, slots=True)
 class Profit:
-    """What was earned: not known, since costs are not."""
+    """The profit, which is not known, since costs are not."""
 
     item: Reference | None = None
 

@@ -139,7 +139,7 @@ class Passwords:
         return await self._run(partial(self._check, password_hash, password))
 
     async def hash(self, password: str, request_id: str, whom: str) -> str:
-        """Hash a password; the same request gives the same hash, so its retry is the same command."""
+        """Hash a password; the same request gives the same hash, so a retry is the same command."""
         text = f"{request_id}\0{whom}".encode()
         salt = blake2b(text, key=self._key, digest_size=SALT_BYTES).digest()
         return await self._run(partial(self._hash, password, salt))

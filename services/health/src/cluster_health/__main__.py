@@ -30,10 +30,10 @@ _log = structlog.get_logger()
 
 
 class Service:
-    """Everything of one process.
+    """The health service of one process.
 
-    - What is served under a name is of the newest facts.
-    - A finding is logged when it comes and when it goes.
+    - The answer under every name is of the newest facts.
+    - A finding is logged when it appears and when it is gone.
     """
 
     def __init__(self, config: HealthConfig, key: str) -> None:
@@ -79,7 +79,7 @@ class Service:
         await self._probes.mark_draining()
 
     def _note(self, facts: Facts) -> None:
-        """Log what came and what went, and have the rest shown."""
+        """Log findings that appeared or are gone, and have the newest facts published."""
         found = {(one.kind, one.about): one for one in findings(facts)}
         for key in found.keys() - self._found.keys():
             _log.warning("found", kind=found[key].kind, says=found[key].says)
@@ -89,7 +89,7 @@ class Service:
         self._looked.set()
 
     async def _show(self) -> None:
-        """Answer under every name by the newest facts, for ever."""
+        """Publish the newest facts under every name, for ever."""
         await self._looked.wait()
         await self._probes.mark_ready()
         while True:

@@ -11,7 +11,7 @@ class HealthConfig(ServiceSettings):
 
     health_listen: Address  # of gRPC
     health_http_listen: Address
-    health_members: Members  # the first ones; others are learned from the gateway
+    health_members: Members  # the first members; the gateway names later ones
     health_gateway: Address
     health_assistant: OptionalAddress = ""
     health_key_file: Path  # the password of the machine user `health`, which members know too

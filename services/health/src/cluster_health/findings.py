@@ -1,7 +1,7 @@
-"""What is wrong, and what to do about it: facts in, sentences out. Pure.
+"""What is wrong with a cluster, and what to do about it: facts in, sentences out. Pure.
 
-Each rule is a function of its own and yields findings of one or two kinds. Every finding names a
-runbook, a page below docs/runbooks that begins where its remedy ends.
+Each rule is a function and yields findings of one or two kinds. Every finding names a runbook: a
+page below docs/runbooks that begins where the finding's remedy ends.
 """
 
 import enum
@@ -15,7 +15,7 @@ from cluster_health.facts import Facts, behind, lead_of, voters_of
 from cluster_health.serving import COMMIT_MS_MAX, LAG_ENTRIES_MAX
 
 CLOCK_SKEW_MS_MAX = 1_000
-ELECTIONS_MAX = 5  # in ELECTIONS_MS; so many are too many: a rolling restart makes up to three
+ELECTIONS_MAX = 5  # in ELECTIONS_MS, are too many: a rolling restart makes up to three
 ELECTIONS_MS = 600_000
 FREE_PERCENT_LOW = 15
 FREE_PERCENT_CRITICAL = 5
@@ -26,21 +26,21 @@ JOINING = cluster_pb2.MEMBER_STANDING_JOINING
 class Severity(enum.StrEnum):
     """How soon somebody has to look."""
 
-    CRITICAL = "critical"  # clients feel it, or data is in danger
-    WARNING = "warning"  # the next fault would be felt
-    NOTICE = "notice"  # as it was asked for
+    CRITICAL = "critical"  # clients notice the problem, or data is in danger
+    WARNING = "warning"  # clients would notice one more fault
+    NOTICE = "notice"  # the cluster is as it was asked to be
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One thing that is wrong."""
 
-    kind: str  # stable, for programs
+    kind: str  # a stable name, for programs
     severity: Severity
     says: str  # what is wrong, one sentence
     remedy: str  # what to do, a sentence or two
     runbook: str  # docs/runbooks/<runbook>.md
-    about: str = ""  # the member, or the term, where there may be several of a kind
+    about: str = ""  # the member or the term, if a kind may come several times
 
 
 Rule = Callable[[Facts], Iterator[Finding]]
@@ -177,7 +177,7 @@ def _no_leader(facts: Facts) -> Iterator[Finding]:
 
 
 def _nobody_says(facts: Facts) -> Finding:
-    """Return that nobody leads, where nobody ever said who has a vote."""
+    """Return the finding that nobody leads, if no member ever told who has a vote."""
     there = len(facts.there)
     should = f"; there should be {facts.replicas}" if facts.replicas else ""
     if not there:
@@ -345,7 +345,7 @@ def _elections(facts: Facts) -> Iterator[Finding]:
 
 
 def recent_elections(facts: Facts) -> list[cluster_pb2.Election]:
-    """Return what the members remember, each term once, the newest first."""
+    """Return the elections that the members remember, each term once, the newest first."""
     by_term: dict[int, cluster_pb2.Election] = {}
     for member in facts.there.values():
         for one in member.elections:

@@ -54,7 +54,7 @@ def run(
 ) -> str:
     """Run a program of the user's, with what is added to the environment; return what it wrote.
 
-    Raises Refused with what it says where its exit status is not 0.
+    Raises RenderingRefused with helm's output if helm's exit status is not 0.
     """
     done = subprocess.run(  # noqa: S603 - our own arguments
         [program(name), *arguments],
