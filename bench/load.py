@@ -18,7 +18,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 import uvloop
-from chaos.cluster import Cluster
+from chaos.cluster import ProcessCluster
 from chaos.watched import POLL_SECONDS, NotSettled
 from inventory_client import AsyncInventory, InventoryError, Money
 from rich.console import Console
@@ -148,7 +148,7 @@ async def beside(address: str, items: int, what: str, work: Callable[[], None]) 
     return seen
 
 
-def wait_until_whole(cluster: Cluster) -> None:
+def wait_until_whole(cluster: ProcessCluster) -> None:
     """Wait until all are voters that have caught up: with much data it takes its time."""
     deadline = time.monotonic() + CAUGHT_UP_SECONDS_MAX
     while True:
@@ -161,13 +161,13 @@ def wait_until_whole(cluster: Cluster) -> None:
             return
 
 
-def follower(cluster: Cluster) -> str:
+def follower(cluster: ProcessCluster) -> str:
     """Return the name of a member that does not lead."""
     leader = cluster.leader().name
     return next(member.name for member in cluster.members() if member.name != leader)
 
 
-def kill_a_follower(cluster: Cluster, *, wipe: bool) -> None:
+def kill_a_follower(cluster: ProcessCluster, *, wipe: bool) -> None:
     """Let a follower come back, with its data or without; it copies what it lacks of the state."""
     name = follower(cluster)
     cluster.kill(name)
@@ -177,7 +177,7 @@ def kill_a_follower(cluster: Cluster, *, wipe: bool) -> None:
     wait_until_whole(cluster)
 
 
-def compare(cluster: Cluster) -> None:
+def compare(cluster: ProcessCluster) -> None:
     """Let all members hash their states."""
     index = cluster.watcher.checkpoint()
     deadline = time.monotonic() + CAUGHT_UP_SECONDS_MAX
@@ -215,7 +215,7 @@ def main(items: Annotated[int, typer.Option(help="How many.")] = 1_000_000) -> N
         # Closed last: gRPC's poller outlives every channel of the process.
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         tempfile.TemporaryDirectory(prefix="inventory-bench-") as folder,
-        Cluster(Path(folder) / "data", **SETTINGS) as cluster,
+        ProcessCluster(Path(folder) / "data", **SETTINGS) as cluster,
     ):
         term = cluster.watcher.status().members[0].term
         took, slowest = runner.run(load(cluster.address, items))

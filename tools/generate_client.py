@@ -593,11 +593,7 @@ def operations(*, is_blocking: bool) -> str:
     source = "collections.abc import AsyncIterator, Iterable, Iterator"
     base = "BlockingCalls" if is_blocking else "Connection"
     home = "waiting" if is_blocking else "connection"
-    tools = (
-        "from inventory_client.connection import PAGE_SIZE\n"
-        if is_blocking
-        else "from inventory_client.connection import PAGE_SIZE, amount, chosen\n"
-    )
+    tools = "PAGE_SIZE" if is_blocking else "PAGE_SIZE, amount, chosen"
     what = "blocking client, each of which waits for its twin" if is_blocking else "asyncio client"
     head = f'''"""The methods of the {what}.
 
@@ -609,7 +605,8 @@ from {source}
 from inventory.v1 import assistant_pb2, auth_pb2, cluster_pb2, inventory_pb2
 
 from inventory_client.{home} import {base}
-{tools}from inventory_client.models import {names}
+from inventory_client.connection import {tools}
+from inventory_client.models import {names}
 from inventory_client.money import Money
 
 '''

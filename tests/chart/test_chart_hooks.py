@@ -164,7 +164,7 @@ class TestBesideARelease:
         self, tmp_path: Path, persistence: dict[str, str], said: str
     ) -> None:
         """Before the Job has removed anybody: Kubernetes would refuse the StatefulSet after it."""
-        with pytest.raises(helm.Refused, match=said):
+        with pytest.raises(helm.RenderingRefused, match=said):
             upgraded(tmp_path, running({}), {"node": {"persistence": persistence}})
 
     @pytest.mark.parametrize("size", ["8Gi", "8192Mi"])
@@ -189,7 +189,7 @@ class TestBesideARelease:
     ) -> None:
         """Kubernetes would refuse it after the Job, or every member would roll for nothing."""
         named = {"fullnameOverride": "inventory"}
-        with pytest.raises(helm.Refused, match=said):
+        with pytest.raises(helm.RenderingRefused, match=said):
             upgraded(tmp_path, running(named), named | values)
 
     @pytest.mark.parametrize("lost", ["cluster.key", "admin.password", ""])
@@ -199,7 +199,7 @@ class TestBesideARelease:
         [secret] = of_kind(there, "Secret")
         kept = {key: value for key, value in secret["data"].items() if lost and key != lost}
         rest = [one for one in there if one is not secret]
-        with pytest.raises(helm.Refused, match=f"has no {lost or 'cluster.key'}"):
+        with pytest.raises(helm.RenderingRefused, match=f"has no {lost or 'cluster.key'}"):
             upgraded(tmp_path, [*rest, {**secret, "data": kept}], {})
         ours = {**secret, "metadata": {"name": "ours"}}
         assert upgraded(tmp_path, [*rest, ours], {"existingSecret": "ours"})

@@ -151,7 +151,7 @@ WITH_A_TYPE: list[tuple[str, Any, dict[str, Any], str]] = [
 
 def refusal(values: dict[str, Any], name: str = helm.NAME) -> str:
     """Return why the chart is not rendered."""
-    with pytest.raises(helm.Refused) as refused:
+    with pytest.raises(helm.RenderingRefused) as refused:
         helm.parsed(values, name=name)
     return str(refused.value)
 
@@ -220,9 +220,13 @@ def our_secret(*keys: str) -> dict[str, Any]:
 def test_a_secret_that_is_missing_or_lacks_a_key_is_refused(tmp_path: Path) -> None:
     """At the first install too, where pods would wait for it without a word."""
     values = {"existingSecret": "ours"}
-    with pytest.raises(helm.Refused, match="the namespace shop has no such Secret: make it first"):
+    with pytest.raises(
+        helm.RenderingRefused, match="the namespace shop has no such Secret: make it first"
+    ):
         upgraded(tmp_path, [], values)
-    with pytest.raises(helm.Refused, match=r"the Secret ours of existingSecret has no token.key"):
+    with pytest.raises(
+        helm.RenderingRefused, match=r"the Secret ours of existingSecret has no token.key"
+    ):
         upgraded(tmp_path, [our_secret("cluster.key")], values)
     keys = ("cluster.key", "token.key", "admin.password", "health.key", "metrics.key")
     assert upgraded(tmp_path, [our_secret(*keys)], values)
@@ -247,7 +251,9 @@ def test_an_operator_that_is_missing_is_named(value: str, kind: str) -> None:
     """Only where the kinds of a cluster are known, and none is of the operator."""
     values = helm.value_at(f"{value}.enabled", value=True)
     sets = "apps/v1/StatefulSet"
-    with pytest.raises(helm.Refused, match=f"{value}.enabled needs the Prometheus operator, .*"):
+    with pytest.raises(
+        helm.RenderingRefused, match=f"{value}.enabled needs the Prometheus operator, .*"
+    ):
         helm.render_by_program(values, apis=[sets])
     known = f"monitoring.coreos.com/v1/{kind}"
     for apis in ([sets, known], []):

@@ -90,7 +90,7 @@ def test_no_object_is_there_twice(variant: str) -> None:
 )
 def test_nonsense_is_refused_with_a_sentence(setting: str, value: object, said: str) -> None:
     """Before anything is made."""
-    with pytest.raises(helm.Refused, match=said):
+    with pytest.raises(helm.RenderingRefused, match=said):
         helm.parsed(helm.value_at(setting, value))
 
 

@@ -192,7 +192,7 @@ def test_every_value_has_an_effect(name: str) -> None:
 )
 def test_what_kubernetes_takes_as_text_is_text(path: str) -> None:
     """A number or a truth value would be refused by its API, after the Job."""
-    with pytest.raises(helm.Refused, match=r"got boolean|Expected: string"):
+    with pytest.raises(helm.RenderingRefused, match=r"got boolean|Expected: string"):
         helm.render(helm.value_at(f"{path}.spot", value=True))
 
 
@@ -201,7 +201,9 @@ def test_what_kubernetes_takes_as_text_is_text(path: str) -> None:
 )
 def test_values_of_an_earlier_chart_are_refused(name: str) -> None:
     """With --reuse-values there is nothing of what came since: pods would run as anybody."""
-    with pytest.raises(helm.Refused, match=f"{name} is not there.*--reset-then-reuse-values"):
+    with pytest.raises(
+        helm.RenderingRefused, match=f"{name} is not there.*--reset-then-reuse-values"
+    ):
         helm.render(helm.value_at(name, None))
 
 

@@ -10,13 +10,12 @@ import cluster_health.config
 import gateway.config
 import inventory_node.config
 import pytest
-from assistant.metrics import Metrics
+from assistant.metrics import QuestionCounts
 from business_metrics import collector
-from business_metrics.reading import Answer, Reading
+from business_metrics.reading import Reading, ReadResult
 from cluster_health.facts import Facts
-from cluster_health.metrics import Counts as HealthCounts
-from cluster_health.metrics import HealthCollector
-from gateway.router import Router, Settings
+from cluster_health.metrics import CanaryCounts, HealthCollector
+from gateway.router import Router, RouterSettings
 from gateway.runtime.metrics import GatewayCollector
 from inventory.raft.v1 import forward_pb2
 from inventory.v1 import assistant_pb2, auth_pb2, cluster_pb2, inventory_pb2
@@ -31,10 +30,10 @@ from wire.errors import Reason
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = (
     inventory_node.config.Config,
-    gateway.config.Config,
-    assistant.config.Config,
-    business_metrics.config.Config,
-    cluster_health.config.Config,
+    gateway.config.GatewayConfig,
+    assistant.config.AssistantConfig,
+    business_metrics.config.MetricsConfig,
+    cluster_health.config.HealthConfig,
 )
 
 
@@ -55,7 +54,9 @@ def read() -> Reading:
     )
     status = cluster_pb2.GetStatusResponse(members=[member], leader="node-0")
     stats = inventory_pb2.GetInventoryStatsResponse()
-    return Reading(Answer(Status.from_wire(status), 0), Answer(InventoryStats.from_wire(stats), 0))
+    return Reading(
+        ReadResult(Status.from_wire(status), 0), ReadResult(InventoryStats.from_wire(stats), 0)
+    )
 
 
 def exported() -> set[str]:
@@ -63,11 +64,11 @@ def exported() -> set[str]:
     registry = CollectorRegistry()
     member = cluster_pb2.Member(volume=cluster_pb2.Volume(size_bytes=1))
     registry.register(NodeCollector(lambda: member, Counts(), lambda: 0))
-    registry.register(GatewayCollector(Router(Settings(("node-0",)), NoLinks())))
+    registry.register(GatewayCollector(Router(RouterSettings(members=("node-0",)), NoLinks())))
     registry.register(collector.ClusterCollector(read))
-    registry.register(HealthCollector(lambda: Facts({})))
+    registry.register(HealthCollector(lambda: Facts(members={})))
     registry.register(InternalErrors(lambda: 0))
-    registries = (registry, Metrics().registry, HealthCounts().registry)
+    registries = (registry, QuestionCounts().registry, CanaryCounts().registry)
     text = "".join(generate_latest(one).decode() for one in registries)
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     names = {re.split(r"[ {]", line)[0] for line in lines}

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from inventory.v1 import cluster_pb2
 from inventory_cli.commands import app
-from inventory_cli.session import Connection
+from inventory_cli.session import CallTarget
 from inventory_cli.shell import run as run_shell
 from inventory_cli.terminal import readable
 from inventory_client import (
@@ -128,7 +128,7 @@ def test_the_shell_shows_what_it_is_given(
     """A table of items, an answer with its rows, a deleted item, whom it greets."""
     typed = ["Ann", "secret99", "get_all", "llm", "what", "delete", "1", "exit"]
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(typed) + "\n"))
-    assert run_shell(Connection("127.0.0.1:1", 0.1, Reads.linearizable())) == 0
+    assert run_shell(CallTarget("127.0.0.1:1", 0.1, Reads.linearizable())) == 0
     shown = capsys.readouterr()
     assert shown.out.count(SHOWN) == 1 + 2 + 3 + 1
     assert "\x1b" not in shown.out + shown.err

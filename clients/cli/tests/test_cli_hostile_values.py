@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from inventory_cli import process
 from inventory_cli.commands import app
+from inventory_cli.errors import UpError
 from inventory_cli.up import command as up_command
 from inventory_cli.up import ports
-from inventory_cli.up.layout import UpError
 from inventory_client import Inventory, Refused
 from typer.core import TyperArgument, TyperGroup, TyperOption
 from typer.main import get_command

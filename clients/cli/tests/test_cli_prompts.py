@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from inventory_cli.prompts import History, Prompts
-from inventory_cli.session import Connection
+from inventory_cli.session import CallTarget
 from inventory_cli.shell import run, stock_change
 from inventory_client import Adjusted, Answer, Inventory, Item, Money, Placed, Reads, Role, User
 from rich.prompt import Prompt
@@ -90,7 +90,7 @@ def sit(calls: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Si
         monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
         monkeypatch.setattr(builtins, "input", terminal.input)
         monkeypatch.setattr(Prompt, "ask", lambda *_, **__: "secret99")
-        assert run(Connection("127.0.0.1:1", 0.1, Reads.linearizable())) == 0
+        assert run(CallTarget("127.0.0.1:1", 0.1, Reads.linearizable())) == 0
         return terminal.asked[1:]
 
     return sit
@@ -231,12 +231,12 @@ def test_off_a_terminal_nothing_is_asked_twice(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     prompts = Prompts()
     assert not prompts.is_terminal
-    assert prompts.is_sure("Delete it")
+    assert prompts.confirm("Delete it")
     lines = iter(["x\n", "5\n"])
     monkeypatch.setattr("sys.stdin.readline", lambda: next(lines), raising=False)
     with pytest.raises(ValueError, match="invalid literal"):
-        prompts.field("Quantity", int)
-    assert prompts.field("Quantity", int) == 5
+        prompts.ask_field("Quantity", int)
+    assert prompts.ask_field("Quantity", int) == 5
 
 
 @pytest.mark.parametrize("text", ["x", "=", "=-1", "1_0", "--1", "0", "=1.0", "1000000001", "²"])

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from inventory_cli import shell
-from inventory_cli.session import Connection
+from inventory_cli.session import CallTarget
 from inventory_cli.shell import run
 from inventory_client import (
     Inventory,
@@ -54,7 +54,7 @@ def enter(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
     """Log in, look at an item, type the lines."""
     typed = ["Ann", "secret99", "get_item", "1", *lines]
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(typed) + "\n"))
-    assert run(Connection("127.0.0.1:1", 0.1, Reads.linearizable())) == 0
+    assert run(CallTarget("127.0.0.1:1", 0.1, Reads.linearizable())) == 0
 
 
 def test_an_order_without_an_answer_is_sent_again_as_the_same(
@@ -113,5 +113,5 @@ def test_it_reads_as_fresh_as_the_command_line_says(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(shell, "Inventory", Watched)
     monkeypatch.setattr("sys.stdin", io.StringIO("Ann\n"))
-    assert run(Connection("127.0.0.1:1", 0.1, reads)) == 0
+    assert run(CallTarget("127.0.0.1:1", 0.1, reads)) == 0
     assert given == [reads]

@@ -13,7 +13,7 @@ from inventory_cli.up.processes import Child, Children
 @pytest.fixture
 def child(tmp_path: Path) -> Child:
     """Return a member that does not run yet."""
-    return Child("node-0", {}, tmp_path / "node-0.log", lock=0)
+    return Child(name="node-0", environment={}, log=tmp_path / "node-0.log", lock=0)
 
 
 class Running:

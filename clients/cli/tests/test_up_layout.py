@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
-from inventory_cli.up.layout import Layout, UpError
+from inventory_cli.errors import UpError
+from inventory_cli.up.layout import Layout
 from inventory_cli.up.places import login
 
 

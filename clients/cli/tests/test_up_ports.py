@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from inventory_cli.up.layout import PROCESSES, Layout, UpError, environments, metrics_of
+from inventory_cli.errors import UpError
+from inventory_cli.up.layout import PROCESSES, Layout, environments, metrics_of
 from inventory_cli.up.places import lines
-from inventory_cli.up.ports import ASSISTANT, GATEWAY, HEALTH, METRICS, NODES, ROWS, Row, claim
+from inventory_cli.up.ports import ASSISTANT, GATEWAY, HEALTH, METRICS, NODES, ROWS, PortRow, claim
 
 ANY = dict.fromkeys(ROWS, 0)
 
@@ -31,7 +32,7 @@ def test_every_port_has_a_fixed_default_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.option)
-def test_a_port_that_is_taken_is_named_with_its_option(row: Row, taken: int) -> None:
+def test_a_port_that_is_taken_is_named_with_its_option(row: PortRow, taken: int) -> None:
     """So that one knows which option moves it."""
     with pytest.raises(UpError) as refused:
         claim(ANY | {row: taken}, {})

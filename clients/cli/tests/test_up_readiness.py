@@ -7,7 +7,7 @@ from inventory.v1 import cluster_pb2
 from inventory_cli.up import view
 from inventory_cli.up.processes import Child, Children
 from inventory_cli.up.readiness import STRAGGLER_SECONDS, Readiness, missing_of
-from inventory_cli.up.view import Watcher
+from inventory_cli.up.view import StatusPoller
 from inventory_client import Inventory, Member, Status, Unauthenticated, User
 
 VOTERS = ("node-0", "node-1", "node-2")
@@ -51,15 +51,20 @@ def test_a_leader_and_a_majority_are_enough(seen: Status | None, missing: set[st
 def children() -> Children:
     """Return three members that were started."""
     run = Path("/data/run")
-    return Children([Child(name, {}, run / f"{name}.log", 0, starts=1) for name in VOTERS])
+    return Children(
+        [
+            Child(name=name, environment={}, log=run / f"{name}.log", lock=0, starts=1)
+            for name in VOTERS
+        ]
+    )
 
 
 def test_who_is_slow_is_waited_for(children: Children) -> None:
     """For a while; who comes in that time is not missing."""
     readiness = Readiness(children)
-    readiness.look(status("01"), 10.0)
+    readiness.update(status("01"), 10.0)
     assert not readiness.is_ready
-    readiness.look(status("012"), 10.2)
+    readiness.update(status("012"), 10.2)
     assert readiness.is_ready
     assert readiness.troubles() == []
 
@@ -67,13 +72,13 @@ def test_who_is_slow_is_waited_for(children: Children) -> None:
 def test_who_is_too_slow_is_said_until_it_comes(children: Children) -> None:
     """With its log, where it is one of ours."""
     readiness = Readiness(children)
-    readiness.look(status("01"), 10.0)
-    readiness.look(status("01"), 10.0 + STRAGGLER_SECONDS)
+    readiness.update(status("01"), 10.0)
+    readiness.update(status("01"), 10.0 + STRAGGLER_SECONDS)
     assert readiness.is_ready
     said = "node-2 is missing, the others serve without it; its log is /data/run/node-2.log"
     assert readiness.troubles() == [said]
-    readiness.look(None, 20.0)
-    readiness.look(status("12", leader="node-1"), 21.0)
+    readiness.update(None, 20.0)
+    readiness.update(status("12", leader="node-1"), 21.0)
     assert readiness.troubles() == []
     assert children.notes == ["node-2 is there"]
 
@@ -82,11 +87,11 @@ def test_who_died_is_not_waited_for(children: Children) -> None:
     """It was seen to die: its log says why."""
     children.children[2].died_at = 9.0
     readiness = Readiness(children)
-    readiness.look(status("01"), 10.0)
+    readiness.update(status("01"), 10.0)
     assert readiness.is_ready
     children.children[2].died_at, children.children[2].starts = None, 2
     again = Readiness(children)
-    again.look(status("01"), 12.0)
+    again.update(status("01"), 12.0)
     assert again.is_ready
 
 
@@ -94,8 +99,8 @@ def test_a_member_of_somebody_else_has_its_log_elsewhere(children: Children) -> 
     """It was added by hand."""
     readiness = Readiness(children)
     four = (*VOTERS, "node-3")
-    readiness.look(status("012", voters=four), 10.0)
-    readiness.look(status("012", voters=four), 10.0 + STRAGGLER_SECONDS)
+    readiness.update(status("012", voters=four), 10.0)
+    readiness.update(status("012", voters=four), 10.0 + STRAGGLER_SECONDS)
     assert readiness.troubles() == ["node-3 is missing, the others serve without it"]
 
 
@@ -105,14 +110,14 @@ def test_the_watcher_logs_in_again_when_its_login_has_ended(
     """After the twelve hours that a token holds."""
     monkeypatch.setattr(view, "ASK_PAUSE_SECONDS", 0)
     said: list[str] = []
-    watcher = Watcher("127.0.0.1:1", "key")
+    poller = StatusPoller("127.0.0.1:1", "key")
 
     def get_status(_: Inventory) -> Status:
         said.append("status")
         if len(said) == 3:
             raise Unauthenticated("The token has expired.")
         if len(said) > 3:
-            watcher.end()
+            poller.stop()
         return status("012")
 
     def login(*_: object) -> User:
@@ -121,7 +126,7 @@ def test_the_watcher_logs_in_again_when_its_login_has_ended(
 
     monkeypatch.setattr(Inventory, "login", login)
     monkeypatch.setattr(Inventory, "status", get_status)
-    watcher.start()
-    watcher.wait()
+    poller.start()
+    poller.wait()
     assert said == ["login", "status", "status", "login", "status"]
-    assert watcher.status == status("012")
+    assert poller.status == status("012")

@@ -29,7 +29,11 @@ def start(tmp_path: Path) -> Iterator[Start]:
         for name, pause in seconds.items():
             program = PROGRAM.format(seconds=pause, name=name, ready=ready, ends=ends)
             process = subprocess.Popen(["sh", "-c", program])  # noqa: S603, S607 - our own program
-            started.append(Child(name, {}, tmp_path / f"{name}.log", 0, process))
+            started.append(
+                Child(
+                    name=name, environment={}, log=tmp_path / f"{name}.log", lock=0, process=process
+                )
+            )
         deadline = time.monotonic() + 30
         while not ready.exists() or ready.read_text().count("\n") < len(seconds):
             assert time.monotonic() < deadline

@@ -10,7 +10,7 @@ import pytest
 from google.rpc import status_pb2
 from inventory.v1 import auth_pb2, inventory_pb2
 from inventory_client import AsyncInventory, InventoryError, Reads, Unavailable, calls
-from service.faults import Faults, serving
+from service.faults import Faults, make_server
 from wire import errors
 from wire.channels import abort
 from wire.errors import Reason
@@ -50,7 +50,7 @@ def told(
 
     async def run() -> InventoryError | None:
         gateway = Gateway(refusals)
-        server = serving(Faults())
+        server = make_server(Faults())
         unary: Any = grpc.unary_unary_rpc_method_handler
         read, login = unary(gateway.answer), unary(gateway.login)
         make = grpc.method_handlers_generic_handler

@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
-from service.faults import Faults, serving
+from service.faults import Faults, make_server
 from structlog.testing import capture_logs
 from wire import errors
 from wire.channels import abort, status_of, straight_channel
@@ -103,7 +103,7 @@ def served(
 
     async def run() -> None:
         faults = Faults()
-        server = serving(faults)
+        server = make_server(faults)
         server.add_generic_rpc_handlers((handlers(service or Written()),))
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()

@@ -13,7 +13,7 @@ from grpc_reflection.v1alpha.reflection_pb2 import (
 )
 from inventory.v1 import inventory_pb2
 from service import reflection
-from service.faults import Faults, serving
+from service.faults import Faults, make_server
 from wire.channels import straight_channel
 
 SERVICE = inventory_pb2.DESCRIPTOR.services_by_name["InventoryService"].full_name
@@ -27,7 +27,7 @@ def asked(
     """Ask a server that reflects the inventory's service, in a version's name."""
 
     async def work() -> list[ServerReflectionResponse]:
-        server = serving(Faults())
+        server = make_server(Faults())
         reflection.enable(server, [SERVICE])
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()

@@ -30,9 +30,9 @@ def test_a_draining_service_lives_and_wants_no_calls() -> None:
         await server.start()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             stub: Any = health_pb2_grpc.HealthStub(channel)
-            await probes.begin()
+            await probes.mark_ready()
             assert await statuses(stub) == dict.fromkeys(NAMES, SERVING)
-            await probes.end()
+            await probes.mark_draining()
             living = dict.fromkeys(("startup", "liveness"), SERVING)
             assert await statuses(stub) == dict.fromkeys(NAMES, NOT_SERVING) | living
         await server.stop(None)

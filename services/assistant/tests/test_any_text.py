@@ -4,8 +4,8 @@ import string
 from typing import Any
 
 import pytest
+from assistant.errors import LiteralError
 from assistant.intent import understand
-from assistant.literals import LiteralError
 from assistant.normalise import normalise
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 from assistant.entities import distance, errors_allowed, spellings
+from assistant.errors import LiteralError
 from assistant.intent import understand
-from assistant.literals import Amount, LiteralError, amounts, whole
+from assistant.literals import Amount, amounts, whole
 from assistant.normalise import normalise
-from assistant.query import Forecast, ListItems, Reference, Sales
+from assistant.query import Forecast, ListItems, Reference, ShowSales
 
 
 def test_one_spelling_for_what_means_the_same() -> None:
@@ -29,7 +30,7 @@ def test_fifteen_hundred_is_not_one() -> None:
 
 def test_top_three_is_a_count() -> None:
     """The predecessor read "top 3 items" as item 3."""
-    assert understand("top 3 items by sales") == Sales(None, limit=3)
+    assert understand("top 3 items by sales") == ShowSales(None, limit=3)
     query = understand("top 3 items")
     assert isinstance(query, ListItems)
     assert query.limit == 3

@@ -25,15 +25,15 @@ def test_reads_and_writes_are_served_while_a_leader_is_reached(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not before one is, not without one, and not while this gateway drains."""
-    monkeypatch.setattr(server, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(server, "HEALTH_SECONDS", 0)
     core = SimpleNamespace(reaches_leader=False)
     api = cast("Api", SimpleNamespace(handlers=tuple))
 
     async def scenario() -> None:
         address = f"127.0.0.1:{free_port()}"
-        served = server.Server(address, api, Assistant(""), Faults())
+        served = server.GatewayServer(address, api, Assistant(""), Faults())
         await served.start()
-        showing = asyncio.ensure_future(served.show(cast("Router", core)))
+        showing = asyncio.ensure_future(served.publish_health(cast("Router", core)))
         async with straight_channel(address) as channel:
             stub: Any = health_pb2_grpc.HealthStub(channel)
             watch = stub.Watch(health_pb2.HealthCheckRequest(service=name))

@@ -21,7 +21,7 @@ class FakeLink:
         self.address = f"{name}:1"
         self._said = said
 
-    async def member(self) -> forward_pb2.GetMemberResponse | None:
+    async def get_member(self) -> forward_pb2.GetMemberResponse | None:
         """Say what the member says."""
         if self._said is None:
             return None

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from gateway import auth
 from gateway.auth import Passwords, Tokens
+from gateway.errors import RequestRefused
 from gateway.login_limiter import TRIES_MAX, LoginLimiter
 from gateway.runtime.api import Api
-from gateway.runtime.driver import Refused
 from inventory.raft.v1 import forward_pb2
 from inventory.v1 import auth_pb2
 from wire import errors
@@ -26,7 +26,7 @@ class Credentials:
         self.asked = 0
         self.names: set[str] = set()
 
-    async def question(self, question: forward_pb2.Question, deadline_ms: int) -> forward_pb2.Reply:
+    async def ask(self, question: forward_pb2.Question, deadline_ms: int) -> forward_pb2.Reply:
         """Answer with an empty credential, which no password is right for."""
         self.names.add(question.query.get_credential.folded_name)
         assert deadline_ms
@@ -52,7 +52,7 @@ class Bench:
         context: Any = SimpleNamespace(time_remaining=lambda: None)
         try:
             await self.api._login(raw, context)
-        except Refused as refused:
+        except RequestRefused as refused:
             return reason_of(refused.status)
         return None
 
@@ -92,11 +92,11 @@ def test_before_the_first_state_nobody_has_failed(monkeypatch: pytest.MonkeyPatc
     """The members know no user yet: that is no wrong password, and costs no try."""
     bench = Bench(monkeypatch)
 
-    async def question(*_: object) -> forward_pb2.Reply:
-        raise Refused(errors.not_initialized())
+    async def ask(*_: object) -> forward_pb2.Reply:
+        raise RequestRefused(errors.not_initialized())
 
     async def scenario() -> None:
-        monkeypatch.setattr(bench.credentials, "question", question)
+        monkeypatch.setattr(bench.credentials, "ask", ask)
         for _ in range(2 * TRIES_MAX):
             assert await bench.login("ann") is Reason.NOT_INITIALIZED
         monkeypatch.undo()

@@ -8,7 +8,7 @@ from gateway.login_limiter import TRIES_MAX, TRY_BACK_MS, LoginLimiter
 def failed(tries: LoginLimiter, name: str, count: int, now_ms: int = 0) -> None:
     """Have a name fail so often."""
     for _ in range(count):
-        tries.failed(name, now_ms)
+        tries.record_failure(name, now_ms)
 
 
 def test_a_name_has_so_many_tries_and_no_more() -> None:
@@ -16,7 +16,7 @@ def test_a_name_has_so_many_tries_and_no_more() -> None:
     tries = LoginLimiter()
     failed(tries, "ann", TRIES_MAX - 1)
     assert tries.may_try("ann", 0)
-    tries.failed("ann", 0)
+    tries.record_failure("ann", 0)
     assert not tries.may_try("ann", 0)
     assert tries.may_try("bob", 0)
 
@@ -27,7 +27,7 @@ def test_tries_come_back_one_by_one() -> None:
     failed(tries, "ann", TRIES_MAX)
     assert not tries.may_try("ann", TRY_BACK_MS - 1)
     assert tries.may_try("ann", TRY_BACK_MS)
-    tries.failed("ann", TRY_BACK_MS)
+    tries.record_failure("ann", TRY_BACK_MS)
     assert not tries.may_try("ann", 2 * TRY_BACK_MS - 1)
     assert tries.may_try("ann", 2 * TRY_BACK_MS)
 
@@ -35,7 +35,7 @@ def test_tries_come_back_one_by_one() -> None:
 def test_nobody_saves_tries_up() -> None:
     """However long ago the last failure was."""
     tries = LoginLimiter()
-    tries.failed("ann", 0)
+    tries.record_failure("ann", 0)
     later_ms = 1_000 * TRY_BACK_MS
     failed(tries, "ann", TRIES_MAX, later_ms)
     assert not tries.may_try("ann", later_ms)
@@ -55,7 +55,7 @@ def test_who_failed_longest_ago_is_forgotten_first(monkeypatch: pytest.MonkeyPat
     tries = LoginLimiter()
     failed(tries, "ann", TRIES_MAX)
     failed(tries, "bob", TRIES_MAX)
-    tries.failed("ann", 0)
-    tries.failed("eve", 0)
+    tries.record_failure("ann", 0)
+    tries.record_failure("eve", 0)
     assert tries.may_try("bob", 0)
     assert not tries.may_try("ann", 0)

@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 import pytest
-from gateway.router import Router, Settings
+from gateway.leader_queue import FrameBounds
+from gateway.router import Router, RouterSettings
 from google.rpc import status_pb2
 from inventory.raft.v1 import forward_pb2
 from inventory.v1 import auth_pb2, inventory_pb2
@@ -43,10 +44,11 @@ class Links:
 class Bench:
     """A gateway, its links, and what callers were told."""
 
-    def __init__(self, **bounds: int) -> None:
+    def __init__(self, frames: FrameBounds | None = None, **bounds: int) -> None:
         """Open links to all members; nobody leads yet."""
         self.links = Links()
-        self.core = Router(Settings(NAMES, **bounds), self.links)
+        settings = RouterSettings(members=NAMES, frames=frames or FrameBounds(), **bounds)
+        self.core = Router(settings, self.links)
         self.told: dict[bytes, list[Answer]] = {}
         self.core.tick(0)
         for name in NAMES:
@@ -55,7 +57,7 @@ class Bench:
     def lead(self, term: int, leader: str, says: str = "node-1") -> None:
         """Have a member push its view."""
         leadership = forward_pb2.Leadership(term=term, leader=leader)
-        self.core.received(says, forward_pb2.ForwardResponse(leadership=leadership))
+        self.core.response_received(says, forward_pb2.ForwardResponse(leadership=leadership))
         self.core.pump()
 
     def propose(self, command: bytes, deadline_ms: int = 5_000) -> int:
@@ -68,7 +70,7 @@ class Bench:
     def reply(self, member: str, number: int, **result: object) -> None:
         """Have a member answer one request."""
         reply = forward_pb2.Reply(id=number, **result)  # type: ignore[arg-type]  # by name
-        self.core.received(member, forward_pb2.ForwardResponse(replies=[reply]))
+        self.core.response_received(member, forward_pb2.ForwardResponse(replies=[reply]))
         self.core.pump()
 
     def outcome(self, command: bytes) -> bytes:
@@ -99,7 +101,7 @@ def test_a_command_waits_for_a_leader_and_goes_there() -> None:
     assert bench.links.take() == [("node-0", [b"one"])]
     bench.reply("node-0", number, outcome=b"done")
     assert bench.outcome(b"one") == b"done"
-    assert bench.core.pending == 0
+    assert len(bench.core.pending) == 0
 
 
 def test_a_term_is_gone_with_whoever_told_of_it() -> None:
@@ -136,7 +138,7 @@ def test_what_queues_behind_a_frame_leaves_as_one() -> None:
 
 def test_what_is_worth_a_frame_goes_beside_another() -> None:
     """Two at most: the third gathers."""
-    bench = Bench(second_frame_min=3)
+    bench = Bench(FrameBounds(second_commands_min=3))
     bench.lead(1, "node-0")
     numbers = [bench.propose(b"%d" % n) for n in range(8)]
     assert [len(commands) for _, commands in bench.links.take()] == [1, 3]
@@ -146,12 +148,12 @@ def test_what_is_worth_a_frame_goes_beside_another() -> None:
 
 def test_a_frame_is_bounded_by_count_and_by_bytes() -> None:
     """No frame holds more than it may."""
-    bench = Bench(frame_requests_max=2, frames_in_flight_max=9, second_frame_min=0)
+    bench = Bench(FrameBounds(requests_max=2, in_flight_max=9, second_commands_min=0))
     for n in range(5):
         bench.propose(b"%d" % n)
     bench.lead(1, "node-0")
     assert [len(commands) for _, commands in bench.links.take()] == [2, 2, 1]
-    bench = Bench(frame_bytes_max=3, frames_in_flight_max=9, second_frame_min=0)
+    bench = Bench(FrameBounds(bytes_max=3, in_flight_max=9, second_commands_min=0))
     for n in range(3):
         bench.propose(b"%d%d" % (n, n))
     bench.lead(1, "node-0")
@@ -323,7 +325,7 @@ def test_without_a_leader_the_deadline_says_no_quorum() -> None:
 
 def test_a_cancelled_request_is_told_nothing_and_frees_the_window() -> None:
     """Its caller is gone."""
-    bench = Bench(frames_in_flight_max=1)
+    bench = Bench(FrameBounds(in_flight_max=1))
     bench.lead(1, "node-0")
     number = bench.propose(b"one")
     bench.propose(b"two")
@@ -336,7 +338,7 @@ def test_a_cancelled_request_is_told_nothing_and_frees_the_window() -> None:
 
 def test_past_its_bound_the_gateway_refuses_at_once() -> None:
     """Nothing queues without end."""
-    bench = Bench(waiting_max=1)
+    bench = Bench(pending_max=1)
     bench.propose(b"one")
     bench.propose(b"two")
     assert bench.reason(b"two") is Reason.OVERLOADED
@@ -344,7 +346,7 @@ def test_past_its_bound_the_gateway_refuses_at_once() -> None:
 
 def test_questions_pass_a_full_window() -> None:
     """A read does not wait for the commands that do."""
-    bench = Bench(frames_in_flight_max=1)
+    bench = Bench(FrameBounds(in_flight_max=1))
     bench.lead(1, "node-0")
     bench.propose(b"one")
     bench.propose(b"two")
@@ -423,7 +425,7 @@ class TestRelaxedQuestions:
         reply = forward_pb2.Reply(id=1, retry=forward_pb2.RETRY_NOT_LEADER)
         leadership = forward_pb2.Leadership(term=2)
         response = forward_pb2.ForwardResponse(replies=[reply], leadership=leadership)
-        bench.core.received(first, response)
+        bench.core.response_received(first, response)
         bench.core.pump()
         [(second, _)] = bench.links.take()
         assert second != first
@@ -479,7 +481,7 @@ class TestRelaxedQuestions:
         replies = (("node-1", 1), ("node-0", 2))
         for member, number in replies:
             reply = forward_pb2.Reply(id=number, retry=forward_pb2.RETRY_NOT_LEADER)
-            bench.core.received(member, forward_pb2.ForwardResponse(replies=[reply]))
+            bench.core.response_received(member, forward_pb2.ForwardResponse(replies=[reply]))
         bench.core.pump()
         again = [(to, [one.id for one in frame.questions]) for to, frame in bench.links.sent]
         assert again == [("node-0", [1]), ("node-1", [2])]
@@ -584,18 +586,18 @@ def test_members_that_joined_later_are_met() -> None:
     joined = forward_pb2.Located(name="node-3", address="host:1")
     leadership = forward_pb2.Leadership(term=2, leader="node-3", members=[joined])
     bench.propose(b"1")
-    bench.core.received("node-1", forward_pb2.ForwardResponse(leadership=leadership))
+    bench.core.response_received("node-1", forward_pb2.ForwardResponse(leadership=leadership))
     assert bench.links.met == {"node-3": "host:1"}
     assert bench.links.take() == []
     bench.core.link_opened("node-3")
     bench.core.pump()
     assert bench.links.take() == [("node-3", [b"1"])]
     follower = forward_pb2.Leadership(term=2, leader="node-3")
-    bench.core.received("node-0", forward_pb2.ForwardResponse(leadership=follower))
+    bench.core.response_received("node-0", forward_pb2.ForwardResponse(leadership=follower))
     assert bench.links.met == {"node-3": "host:1"}, "it does not know yet"
     stale = forward_pb2.Leadership(term=1, members=[forward_pb2.Located(name="x", address="y:1")])
-    bench.core.received("node-0", forward_pb2.ForwardResponse(leadership=stale))
+    bench.core.response_received("node-0", forward_pb2.ForwardResponse(leadership=stale))
     assert bench.links.met == {"node-3": "host:1"}
     left = forward_pb2.Leadership(term=3, leader="node-1")
-    bench.core.received("node-1", forward_pb2.ForwardResponse(leadership=left))
+    bench.core.response_received("node-1", forward_pb2.ForwardResponse(leadership=left))
     assert bench.links.met == {}, "the leader knows who takes part"

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from gateway import auth
 from gateway.auth import Principal
+from gateway.errors import RequestRefused
 from gateway.requests import OnReply
 from gateway.runtime import submit
-from gateway.runtime.driver import Refused
 from gateway.runtime.submit import IN_FLIGHT_MAX, SUBMISSIONS_PER_FRAME_MAX, Submission
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2, status_pb2
@@ -92,7 +92,7 @@ def test_what_is_out_of_bounds_ends_the_stream(made: Callable[[], bytes]) -> Non
     """Garbage, or more submissions than a message may hold: INVALID_FIELD."""
 
     async def work() -> None:
-        with pytest.raises(Refused) as caught:
+        with pytest.raises(RequestRefused) as caught:
             await serve(Client(made()))
         assert reason_of(caught.value.status) == "INVALID_FIELD"
 

@@ -12,8 +12,8 @@ from cluster_health import page
 from cluster_health.facts import (
     Canary,
     Facts,
+    KnownMembership,
     Member,
-    Membership,
     lead_of,
     membership_of,
     voters_of,
@@ -60,7 +60,7 @@ def facts(*changed: Member, gone: tuple[str, ...] = (), **change: Any) -> Facts:
     members |= dict.fromkeys(gone)
     ok = Canary(ok=True, seconds=0.004)
     known: dict[str, Any] = {"assistant": True, "writes": ok, "reads": ok, "replicas": 3, "pods": 3}
-    return Facts(members, NOW_MS, **{**known, **change})
+    return Facts(members=members, at_ms=NOW_MS, **{**known, **change})
 
 
 def kinds(known: Facts) -> list[str]:
@@ -185,8 +185,8 @@ def test_voters_that_a_rollback_left_behind_come_back_before_they_are_removed() 
 
 def test_voters_are_remembered_when_nobody_answers() -> None:
     """Installed at three, shrunk to one, and that one is down: nothing is to be scaled back."""
-    membership = Membership(3, 500, ("node-0",), ())
-    known = Facts({"node-0": None}, NOW_MS, membership=membership, replicas=1, pods=1)
+    membership = KnownMembership(3, 500, ("node-0",), ())
+    known = Facts(members={"node-0": None}, at_ms=NOW_MS, membership=membership, replicas=1, pods=1)
     assert kinds(known) == ["no_leader", "member_missing"]
     assert "0 of 1 voters answer, and it takes 1" in findings(known)[0].says
     assert findings(known)[1].about == "node-0"
@@ -227,14 +227,14 @@ def test_who_knows_the_highest_term_and_the_longest_log_says_who_votes() -> None
     """Of those that answer and of what is remembered; a lead is above both."""
     apart = {"role": FOLLOWER, "leader": ""}
     for before, voters in (
-        (Membership(3, 501, ("node-0",), ()), ("node-0",)),
-        (Membership(3, 500, ("node-0",), ()), ("node-0",)),
-        (Membership(3, 499, ("node-0",), ()), VOTERS),
-        (Membership(2, 900, ("node-0",), ()), VOTERS),
+        (KnownMembership(3, 501, ("node-0",), ()), ("node-0",)),
+        (KnownMembership(3, 500, ("node-0",), ()), ("node-0",)),
+        (KnownMembership(3, 499, ("node-0",), ()), VOTERS),
+        (KnownMembership(2, 900, ("node-0",), ()), VOTERS),
     ):
         left = facts(member("node-2", **apart), gone=VOTERS[:2], membership=before)
         assert voters_of(left) == voters
-    led = facts(membership=Membership(9, 900, ("node-0",), ()))
+    led = facts(membership=KnownMembership(9, 900, ("node-0",), ()))
     assert voters_of(led) == VOTERS
     assert findings(led) == []
 
@@ -395,7 +395,7 @@ def every_finding() -> list[rules.Finding]:
         reads=failed,
         replicas=5,
     )
-    before = Membership(3, 500, VOTERS, ())
+    before = KnownMembership(3, 500, VOTERS, ())
     silent = [
         facts(gone=VOTERS, membership=before),
         facts(gone=VOTERS),

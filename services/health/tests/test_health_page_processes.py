@@ -199,7 +199,7 @@ def facts(*changed: cluster_pb2.Member, gone: str = "") -> Facts:
     members |= {one.name: one for one in changed}
     if gone:
         members[gone] = None
-    return Facts(members, NOW_MS, assistant=True, writes=OK, reads=OK, replicas=3)
+    return Facts(members=members, at_ms=NOW_MS, assistant=True, writes=OK, reads=OK, replicas=3)
 
 
 def troubled() -> Facts:

@@ -16,18 +16,19 @@ import grpc.aio
 import pytest
 from cluster_health import canaries, watching
 from cluster_health.canaries import Canaries
-from cluster_health.config import Config
+from cluster_health.config import HealthConfig
 from cluster_health.facts import LEADER, LEARNER, VOTER, Facts
 from cluster_health.findings import findings
-from cluster_health.metrics import Counts, HealthCollector
+from cluster_health.metrics import CanaryCounts, HealthCollector
 from cluster_health.serving import COMMIT_MS_MAX, serving
 from cluster_health.watching import TERMS_MAX, Watch, addresses_of
 from cluster_health.web import application, bound, serve_until
 from inventory.raft.v1 import forward_pb2, forward_pb2_grpc
 from inventory.v1 import auth_pb2, auth_pb2_grpc, cluster_pb2, cluster_pb2_grpc
+from service.errors import AddressInUse
 from service.faults import Faults
 from service.probes import Probes
-from service.process import AddressInUse, secret_in
+from service.process import secret_in
 from wire import errors
 from wire.channels import abort, bearer
 
@@ -109,7 +110,7 @@ class Scene:
         self.probes: dict[str, Probes] = {}
         self.servers: dict[str, grpc.aio.Server] = {}
         self.addresses: dict[str, str] = {}
-        self.counts = Counts()
+        self.counts = CanaryCounts()
         self.canaries: Canaries
         self.watch: Watch
 
@@ -149,7 +150,7 @@ class Scene:
         """Try the canaries and look, once each."""
         await self.canaries.write()
         await self.canaries.read()
-        return await self.watch.look()
+        return await self.watch.observe()
 
     async def kinds(self) -> list[str]:
         """Return what is found."""
@@ -184,7 +185,7 @@ async def scene(**settings: Any) -> AsyncIterator[Scene]:  # noqa: ANN401 - fiel
     await made.serve("gateway", made.add_gateway)
     await made.serve("assistant", made.add_assistant)
     for probes in made.probes.values():
-        await probes.begin()
+        await probes.mark_ready()
     known: dict[str, Any] = {
         "health_listen": "127.0.0.1:1",
         "health_http_listen": "127.0.0.1:1",
@@ -195,7 +196,7 @@ async def scene(**settings: Any) -> AsyncIterator[Scene]:  # noqa: ANN401 - fiel
         "health_replicas": 3,
     }
     made.canaries = Canaries(made.addresses["gateway"], KEY, made.counts)
-    made.watch = Watch(Config(**{**known, **settings}), KEY, made.canaries)
+    made.watch = Watch(HealthConfig(**{**known, **settings}), KEY, made.canaries)
     try:
         yield made
     finally:
@@ -281,13 +282,13 @@ def test_two_leaders_are_remembered_when_one_steps_down() -> None:
 
     async def scenario() -> None:
         async with scene() as made:
-            await made.watch.look()
+            await made.watch.observe()
             made.lies["node-0"].says = well("node-0", role=FOLLOWER, leader="node-1")
             made.lies["node-1"].says = well("node-1", role=LEADER, leader="node-1")
             assert "two_leaders" in await made.kinds()
             for term in range(4, 4 + TERMS_MAX):
                 made.lies["node-1"].says = well("node-1", role=LEADER, leader="node-1", term=term)
-                await made.watch.look()
+                await made.watch.observe()
             assert list(made.watch.facts.led) == list(range(4, 4 + TERMS_MAX))
 
     run(scenario)
@@ -340,12 +341,12 @@ def test_a_leader_that_commits_nothing_is_found_when_it_stays_so() -> None:
     async def scenario() -> None:
         async with scene() as made:
             made.lies["node-0"].says = well("node-0", last_log_index=51)
-            assert (await made.watch.look()).waiting_ms == 0
+            assert (await made.watch.observe()).waiting_ms == 0
             name, index, since_ms = made.watch._committed
             made.watch._committed = (name, index, since_ms - COMMIT_MS_MAX)
             assert await made.kinds() == ["no_commit"]
             made.lies["node-0"].says = well("node-0", last_log_index=52, commit_index=51)
-            assert (await made.watch.look()).waiting_ms == 0
+            assert (await made.watch.observe()).waiting_ms == 0
             assert await made.kinds() == []
 
     run(scenario)
@@ -358,7 +359,7 @@ def test_a_gateway_without_a_majority_is_told_from_one_that_is_gone() -> None:
         async with scene() as made:
             made.fail()
             assert await made.kinds() == ["writes_fail", "reads_fail"]
-            await made.probes["assistant"].end()
+            await made.probes["assistant"].mark_draining()
             await made.servers["gateway"].stop(0)
             found = await made.kinds()
             assert found == ["gateway_down", "writes_fail", "reads_fail", "assistant_down"]
@@ -432,7 +433,7 @@ def test_who_votes_is_remembered_when_the_only_voter_is_lost() -> None:
             assert await made.kinds() == []
             await made.servers["node-0"].stop(0)
             for _ in range(2):
-                known = await made.watch.look()
+                known = await made.watch.observe()
                 assert known.members.keys() == {"node-0"}
                 assert [one.kind for one in findings(known)] == ["no_leader", "member_missing"]
                 assert "0 of 1 voters answer" in findings(known)[0].says
@@ -448,10 +449,10 @@ def test_a_removed_member_does_not_undo_its_removal() -> None:
         async with scene(health_replicas=1) as made:
             made.lies["node-0"].says = well("node-0", voters=["node-0"])
             made.lies["node-1"].says = well("node-1", leader="", last_log_index=49)
-            await made.watch.look()
+            await made.watch.observe()
             await made.servers["node-0"].stop(0)
             await made.servers["node-2"].stop(0)
-            known = await made.watch.look()
+            known = await made.watch.observe()
             assert known.members.keys() == {"node-0", "node-1"}
             assert "0 of 1 voters answer" in findings(known)[0].says
 
@@ -465,18 +466,18 @@ def test_who_votes_is_not_made_up_when_nobody_has_said_it() -> None:
         async with scene(health_replicas=2) as made:
             for name in made.lies:
                 await made.servers[name].stop(0)
-            known = await made.watch.look()
+            known = await made.watch.observe()
             assert known.members.keys() == made.lies.keys()
             [found] = findings(known)
             assert "no member answers; there should be 2." in found.says
             voters = ("node-0", "node-3")
             made.lies["node-3"] = LyingMember(well("node-3", leader="", voters=voters))
             made.canaries.addresses = {"node-3": await made.member("node-3")}
-            known = await made.watch.look()
+            known = await made.watch.observe()
             assert known.members.keys() == set(voters)
             assert "1 of 2 voters answer" in findings(known)[0].says
             await made.servers["node-3"].stop(0)
-            known = await made.watch.look()
+            known = await made.watch.observe()
             assert known.members.keys() == set(voters)
             assert "0 of 2 voters answer" in findings(known)[0].says
 
@@ -500,7 +501,7 @@ def test_a_wrong_key_sees_nobody() -> None:
     async def scenario() -> None:
         async with scene() as made:
             other = Watch(made.watch._config, "another key", made.canaries)
-            known = await other.look()
+            known = await other.observe()
             assert set(known.members.values()) == {None}
             await other.close()
 

@@ -33,8 +33,8 @@ from inventory_node.runtime.probes import Probes
 from inventory_node.runtime.sending import CHUNK_BYTES
 from inventory_node.runtime.server import serve
 from raft.messages import Configuration, Heartbeat, HeartbeatReply, Message, SnapshotMeta
+from service.errors import AddressInUse
 from service.faults import Faults
-from service.process import AddressInUse
 from wire.channels import authorization
 
 CLUSTER = "cluster"

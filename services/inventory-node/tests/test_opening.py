@@ -24,7 +24,7 @@ from inventory_node.runtime.snapshot import QUARANTINED, StateFolder, sync_direc
 from inventory_node.runtime.sqlite import Database, DatabaseFull
 from inventory_node.wal import Identity, Recovered, recover
 from raft.messages import Configuration, HardState
-from service.process import Exit
+from service.errors import Exit
 from sim.disk import SimDisk
 from sim.machines import open_database, started
 from sim.manual_cluster import ManualCluster, Member, order

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 from business_metrics.collector import ROLES, ClusterCollector, registry
-from business_metrics.reading import USERNAME, Answer, Reader, Reading
+from business_metrics.reading import USERNAME, Reader, Reading, ReadResult
 from inventory.v1 import cluster_pb2, inventory_pb2
 from inventory_client import InventoryStats, Status, Unauthenticated, Unavailable
 from prometheus_client import CollectorRegistry, generate_latest
 from service.process import secret_in
 
-NOTHING: Answer[Any] = Answer(None, 2.0)
+NOTHING: ReadResult[Any] = ReadResult(None, 2.0)
 LEADER = cluster_pb2.MEMBER_ROLE_LEADER
 FOLLOWER = cluster_pb2.MEMBER_ROLE_FOLLOWER
 VOTER = cluster_pb2.MEMBER_STANDING_VOTER
@@ -32,11 +32,11 @@ def silent(name: str) -> cluster_pb2.Member:
 
 
 def reading_of(
-    *members: cluster_pb2.Member, leader: str = "node-0", stats: Answer[Any] = NOTHING
+    *members: cluster_pb2.Member, leader: str = "node-0", stats: ReadResult[Any] = NOTHING
 ) -> CollectorRegistry:
     """Return the registry of a service that reads this."""
     wire = cluster_pb2.GetStatusResponse(members=members, leader=leader)
-    status = Answer(Status.from_wire(wire), 0.01)
+    status = ReadResult(Status.from_wire(wire), 0.01)
     return registry(lambda: Reading(status, stats))
 
 
@@ -137,7 +137,7 @@ def test_totals_are_those_of_the_cluster() -> None:
     wire.stock_value.currency_code = wire.revenue.currency_code = "USD"
     wire.stock_value.units, wire.stock_value.nanos = 12, 340_000_000
     wire.revenue.units, wire.revenue.nanos = 90_071_992_547_409, 910_000_000
-    made = reading_of(stats=Answer(InventoryStats.from_wire(wire), 0.01))
+    made = reading_of(stats=ReadResult(InventoryStats.from_wire(wire), 0.01))
     usd = {"currency": "USD"}
     assert made.get_sample_value("inventory_revision") == 44
     assert made.get_sample_value("inventory_items") == 5

@@ -15,7 +15,7 @@ def table() -> Iterator[report.Table]:
     """Collect what is measured; print it, and write it down where that is asked for."""
     made = report.Table()
     yield made
-    sys.stdout.write(f"\n{made.told()}\n")
+    sys.stdout.write(f"\n{made.markdown()}\n")
     report.write(ROOT / "docs" / "operating.md", made)
 
 

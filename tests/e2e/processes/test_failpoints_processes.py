@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from chaos.cluster import Cluster
+from chaos.cluster import ProcessCluster
 from chaos.judging import judge
 from inventory_node.runtime.failpoints import POINTS
 
@@ -76,9 +76,9 @@ GROUPS: dict[str, Sequence[Death]] = {
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessCluster]:
     """Run one cluster for all: small files of the log and a short tail, so that both go often."""
-    with Cluster(
+    with ProcessCluster(
         tmp_path_factory.mktemp("failpoints") / "data",
         INVENTORY_RAFT_SEGMENT_BYTES=str(32 << 10),
         INVENTORY_RAFT_TAIL_ENTRIES=str(TAIL_ENTRIES),
@@ -86,7 +86,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield running
 
 
-def die(cluster: Cluster, name: str, death: Death) -> None:
+def die(cluster: ProcessCluster, name: str, death: Death) -> None:
     """Let a member that does not run die where it is meant to; it is not started again.
 
     On a busy machine the lead may move before the point is reached, and somebody else sends the
@@ -101,7 +101,7 @@ def die(cluster: Cluster, name: str, death: Death) -> None:
     assert f'"{death.point}"' in cluster.last_words(name)
 
 
-def arrange(cluster: Cluster, name: str, death: Death) -> None:
+def arrange(cluster: ProcessCluster, name: str, death: Death) -> None:
     """Start a member that is to die, and bring about that it passes the point."""
     if "snapshot" in death.point and not death.leads:
         # The stream of the death before would go on, and what it brings may be installed by then.
@@ -120,7 +120,7 @@ def arrange(cluster: Cluster, name: str, death: Death) -> None:
         cluster.watcher.checkpoint()
 
 
-def leave_behind(cluster: Cluster, name: str) -> None:
+def leave_behind(cluster: ProcessCluster, name: str) -> None:
     """Kill a member, and let the others go on until their logs begin above what it has."""
     goal = cluster.leader().applied + 2 * TAIL_ENTRIES
     cluster.kill(name)
@@ -130,7 +130,7 @@ def leave_behind(cluster: Cluster, name: str) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def lead(cluster: Cluster, name: str, death: Death) -> None:
+def lead(cluster: ProcessCluster, name: str, death: Death) -> None:
     """Let a member that was just started lead; on a busy machine it may die before it does."""
     for attempt in range(1, ATTEMPTS):
         if cluster.lead(name):
@@ -145,7 +145,7 @@ def lead(cluster: Cluster, name: str, death: Death) -> None:
     ["log", *(pytest.param(group, marks=pytest.mark.long) for group in GROUPS if group != "log")],
 )
 def test_a_member_dies_at_each_step_of_a_write(
-    cluster: Cluster, tmp_path: Path, group: str
+    cluster: ProcessCluster, tmp_path: Path, group: str
 ) -> None:
     """One after the other; each start finds what the death before left, and dies at the next."""
     name = NAMES[list(GROUPS).index(group)]
@@ -175,7 +175,7 @@ def test_every_failpoint_is_one_of_them() -> None:
 )
 @pytest.mark.long
 def test_members_that_wait_at_every_step_are_slow_and_right(
-    cluster: Cluster, tmp_path: Path, setting: str
+    cluster: ProcessCluster, tmp_path: Path, setting: str
 ) -> None:
     """Some milliseconds at each step, on all three at once: no client errs.
 

@@ -89,7 +89,7 @@ class Core:
         """Take any way to the leader, once there are enough."""
         return sorted(ways) if member == self.leader and len(ways) >= self.ways_min else []
 
-    def received(self, member: str, response: forward_pb2.ForwardResponse) -> None:
+    def response_received(self, member: str, response: forward_pb2.ForwardResponse) -> None:
         """Learn who leads, and take answers."""
         self.leader = response.leadership.leader or self.leader
         for reply in response.replies:

@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from chaos.report import BEGIN, END, HEAD, Row, Table, written
-from chaos.scenes import Fault, Scene, Toll, check_toll, silence_seconds
+from chaos.report import BEGIN, END, HEAD, ScenarioRow, Table, written
+from chaos.scenes import InflictedFault, Scene, Toll, check_toll, silence_seconds
 from chaos.witness import Line, Seen, connections_of
 
 if TYPE_CHECKING:
     from chaos.release import Release
 
 SECOND_NS = 10**9
-FAULT = Fault(10 * SECOND_NS, 11 * SECOND_NS, 20 * SECOND_NS, frozenset())
+FAULT = InflictedFault(10 * SECOND_NS, 11 * SECOND_NS, 20 * SECOND_NS, frozenset())
 
 
 def call(seconds: float, *, ok: bool | None = True, client: int = 0, took: float = 0.01) -> Line:
@@ -92,21 +92,29 @@ def test_silence_is_the_longest_between_two_mutations_about_a_fault() -> None:
     assert silence_seconds(calls, FAULT) == pytest.approx(7)
 
 
-def row(what: str, *silences: float) -> Row:
+def row(what: str, *silences: float) -> ScenarioRow:
     """Return a row of the table."""
-    return Row(what, silences, 1000, 2, 7.4, 0.0051, 0.0493)
+    return ScenarioRow(
+        what=what,
+        silences=silences,
+        calls=1000,
+        errors=2,
+        again_seconds=7.4,
+        p50_seconds=0.0051,
+        p99_seconds=0.0493,
+    )
 
 
 def test_a_row_tells_medians_of_several() -> None:
     """And the worst beside them."""
-    assert row("one", 0.25).told() == "| one | 0.25 s | 1000 | 2 | 7 s | 5, 49 ms |"
-    assert "| 0.30 s (median of 3, worst 0.90) |" in row("three", 0.3, 0.9, 0.1).told()
+    assert row("one", 0.25).markdown() == "| one | 0.25 s | 1000 | 2 | 7 s | 5, 49 ms |"
+    assert "| 0.30 s (median of 3, worst 0.90) |" in row("three", 0.3, 0.9, 0.1).markdown()
 
 
 def test_the_document_keeps_what_this_run_left_out() -> None:
     """The block is made anew; what is around it stays."""
     before = Table([row("first", 1), row("second", 2)])
-    text = f"above\n{BEGIN}\n{before.told()}\n{END}\nbelow\n"
+    text = f"above\n{BEGIN}\n{before.markdown()}\n{END}\nbelow\n"
     after = written(text, Table([row("second", 3)]), datetime(2026, 1, 2, tzinfo=UTC))
     lines = after.splitlines()
     assert lines[0] == "above"

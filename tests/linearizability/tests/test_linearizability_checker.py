@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from linearizability import Operation, check, check_file, checker
+from linearizability import JudgedOperation, check, check_file, checker
 from linearizability.__main__ import main
 from linearizability.history import NEVER_NS, merge
 from linearizability.model import step
@@ -19,9 +19,9 @@ from linearizability.model import step
 def order(  # noqa: PLR0913 - the facts of an operation
     call: int, end: int | None, quantity: int, after: int | None, *, ok: bool | None = True,
     item: int = 1, request_id: str | None = None, client: int = 1,
-) -> Operation:  # fmt: skip
+) -> JudgedOperation:  # fmt: skip
     """Return an order of one item."""
-    return Operation(
+    return JudgedOperation(
         client=client,
         kind="order",
         call_ns=call,
@@ -33,10 +33,17 @@ def order(  # noqa: PLR0913 - the facts of an operation
     )
 
 
-def get(call: int, end: int, level: int, item: int = 1) -> Operation:
+def get(call: int, end: int, level: int, item: int = 1) -> JudgedOperation:
     """Return a read of one item."""
-    return Operation(
-        2, "get", call, end, ok=True, changes=(), seen=((item, level),), request_id=None
+    return JudgedOperation(
+        client=2,
+        kind="get",
+        call_ns=call,
+        return_ns=end,
+        ok=True,
+        changes=(),
+        seen=((item, level),),
+        request_id=None,
     )
 
 
@@ -144,8 +151,15 @@ def test_one_request_with_two_outcomes_is_rejected(tmp_path: Path) -> None:
 
 def test_items_of_one_operation_are_judged_together() -> None:
     """Each item alone would do; together they contradict the order of the two reads."""
-    pair = Operation(
-        1, "place_order", 0, 10, ok=True, changes=((1, -1), (2, -1)), seen=(), request_id="p"
+    pair = JudgedOperation(
+        client=1,
+        kind="place_order",
+        call_ns=0,
+        return_ns=10,
+        ok=True,
+        changes=((1, -1), (2, -1)),
+        seen=(),
+        request_id="p",
     )
     history = [pair, get(1, 2, 9, item=1), get(3, 4, 10, item=2)]
     assert not check(history, {1: 10, 2: 10}).ok
@@ -153,7 +167,7 @@ def test_items_of_one_operation_are_judged_together() -> None:
     assert check(apart, {1: 10, 2: 10}).ok
 
 
-def linearizable_by_brute_force(history: list[Operation], initial: dict[int, int]) -> bool:
+def linearizable_by_brute_force(history: list[JudgedOperation], initial: dict[int, int]) -> bool:
     """Try every order of every choice of unknown outcomes."""
     certain = [one for one in history if one.ok is not None]
     unknown = [one for one in history if one.ok is None]
@@ -165,7 +179,7 @@ def linearizable_by_brute_force(history: list[Operation], initial: dict[int, int
     return False
 
 
-def _explains(ordered: tuple[Operation, ...], initial: dict[int, int]) -> bool:
+def _explains(ordered: tuple[JudgedOperation, ...], initial: dict[int, int]) -> bool:
     for place, later in enumerate(ordered):
         if any(later.return_ns < earlier.call_ns for earlier in ordered[:place]):
             return False
@@ -176,7 +190,7 @@ def _explains(ordered: tuple[Operation, ...], initial: dict[int, int]) -> bool:
     return state is not None
 
 
-def any_operation(draw: random.Random, number: int) -> Operation:
+def any_operation(draw: random.Random, number: int) -> JudgedOperation:
     """Return an operation on one or two of two items, whatever kind, time and outcome."""
     call = draw.randint(0, 12)
     end = call + draw.randint(1, 6)
@@ -197,16 +211,32 @@ def any_operation(draw: random.Random, number: int) -> Operation:
     seen = tuple((one, draw.randint(0, 3)) for one, _ in changes if ok)
     if exactly is not None and ok:
         seen = ((item, exactly[0]),)
-    return Operation(
-        number, kind, call, NEVER_NS if ok is None else end, ok, changes, seen, str(number), exactly
+    return JudgedOperation(
+        client=number,
+        kind=kind,
+        call_ns=call,
+        return_ns=NEVER_NS if ok is None else end,
+        ok=ok,
+        changes=changes,
+        seen=seen,
+        request_id=str(number),
+        exactly=exactly,
     )
 
 
 def test_an_unknown_count_may_need_an_unknown_order_before_it() -> None:
     """The set expects 1, and only the order that nobody heard of makes it so."""
     order_first = order(1, None, 2, None, ok=None)
-    then_set = Operation(
-        2, "set", 4, NEVER_NS, ok=None, changes=((1, 0),), seen=(), request_id="s", exactly=(2, 1)
+    then_set = JudgedOperation(
+        client=2,
+        kind="set",
+        call_ns=4,
+        return_ns=NEVER_NS,
+        ok=None,
+        changes=((1, 0),),
+        seen=(),
+        request_id="s",
+        exactly=(2, 1),
     )
     assert check([get(7, 13, 2), then_set, order_first], {1: 3}).ok
     assert not check([get(7, 13, 2), then_set], {1: 3}).ok
@@ -251,7 +281,7 @@ def test_real_executions_are_accepted_and_a_changed_level_is_not(seed: int) -> N
 LEVEL = 400
 
 
-def long_history(seed: int, operations: int = 30_000, unknowns: int = 100) -> list[Operation]:
+def long_history(seed: int, operations: int = 30_000, unknowns: int = 100) -> list[JudgedOperation]:
     """Eight clients at work on one item, with stock that runs out and is filled up.
 
     Every operation happens at an instant between its call and its end. About `unknowns` of them
@@ -282,25 +312,36 @@ def long_history(seed: int, operations: int = 30_000, unknowns: int = 100) -> li
         seen = ((1, level),) if ok else ()
         changes = ((1, delta),) if delta else ()
         ends = NEVER_NS if is_unknown else end
-        history.append(Operation(client, kind, call, ends, ok, changes, seen, str(number)))
+        history.append(
+            JudgedOperation(
+                client=client,
+                kind=kind,
+                call_ns=call,
+                return_ns=ends,
+                ok=ok,
+                changes=changes,
+                seen=seen,
+                request_id=str(number),
+            )
+        )
     return history
 
 
-def with_a_stale_read(history: list[Operation]) -> None:
+def with_a_stale_read(history: list[JudgedOperation]) -> None:
     """Let a read in the middle see the level of a while before."""
     reads = [place for place, one in enumerate(history) if one.kind == "get"]
     middle = len(reads) // 2
     history[reads[middle]] = replace(history[reads[middle]], seen=history[reads[middle - 20]].seen)
 
 
-def with_a_lost_order(history: list[Operation]) -> None:
+def with_a_lost_order(history: list[JudgedOperation]) -> None:
     """Let an order be acknowledged that no level shows."""
     orders = [one for one in history if one.kind == "order" and one.ok]
     lost = orders[len(orders) // 2]
     history.append(replace(lost, changes=((1, -5),), seen=(), request_id="lost"))
 
 
-def with_a_doubled_order(history: list[Operation]) -> None:
+def with_a_doubled_order(history: list[JudgedOperation]) -> None:
     """Let the levels go down by an order more than once."""
     places = [place for place, one in enumerate(history) if one.kind == "order" and one.ok]
     place = places[len(places) // 2]
@@ -310,7 +351,7 @@ def with_a_doubled_order(history: list[Operation]) -> None:
             history[later] = replace(history[later], seen=((item, level - 500),))
 
 
-def with_two_exchanged(history: list[Operation]) -> None:
+def with_two_exchanged(history: list[JudgedOperation]) -> None:
     """Let the later of two orders have happened first."""
     places = [place for place, one in enumerate(history) if one.kind == "order" and one.ok]
     first = places[len(places) // 2]
@@ -322,7 +363,7 @@ def with_two_exchanged(history: list[Operation]) -> None:
     history[second] = replace(other, changes=one.changes, seen=one.seen)
 
 
-def crowded_history(seed: int, clients: int = 24, operations: int = 2_000) -> list[Operation]:
+def crowded_history(seed: int, clients: int = 24, operations: int = 2_000) -> list[JudgedOperation]:
     """Return what many clients did to one item at once: its level goes up and down all the time."""
     draw = random.Random(seed)
     free_at = [0] * clients
@@ -340,7 +381,18 @@ def crowded_history(seed: int, clients: int = 24, operations: int = 2_000) -> li
         kind = "adjust" if delta else "get"
         changes = ((1, delta),) if delta else ()
         seen = ((1, level),)
-        history.append(Operation(client, kind, call, end, True, changes, seen, str(number)))  # noqa: FBT003 - ok
+        history.append(
+            JudgedOperation(
+                client=client,
+                kind=kind,
+                call_ns=call,
+                return_ns=end,
+                ok=True,
+                changes=changes,
+                seen=seen,
+                request_id=str(number),
+            )
+        )
     return history
 
 
@@ -364,7 +416,7 @@ def test_a_long_history_with_many_unknown_outcomes_is_accepted(seed: int) -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_in_a_long_history_is_found(fault: Callable[[list[Operation]], None]) -> None:
+def test_a_fault_in_a_long_history_is_found(fault: Callable[[list[JudgedOperation]], None]) -> None:
     """However many unknown outcomes there are to explain it away: found, not given up."""
     history = long_history(7, operations=6_000, unknowns=60)
     fault(history)

@@ -25,7 +25,7 @@ from inventory_cli.output import (
 )
 from inventory_cli.passwords import ask_password, new_password, read_password
 from inventory_cli.services import services_app
-from inventory_cli.session import EXIT_USAGE, Connection, attempt, connected, done
+from inventory_cli.session import EXIT_USAGE, CallTarget, attempt, connected, done
 from inventory_cli.terminal import say
 from inventory_cli.up.command import up
 from inventory_cli.values import WHOLE_MAX, whole
@@ -126,7 +126,7 @@ def connection(
         reads = Reads.bounded(timedelta(seconds=max_staleness))
     else:
         reads = Reads.stale()
-    context.obj = Connection(address, timeout, reads)
+    context.obj = CallTarget(address, timeout, reads)
 
 
 @app.command()

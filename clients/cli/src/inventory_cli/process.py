@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from types import FrameType
 
 from inventory_cli.commands import app
-from inventory_cli.session import EXIT_OUTPUT_LOST, EXIT_USAGE, Terminated
-from inventory_cli.streams import OutputLost, is_text, prepare
+from inventory_cli.errors import OutputLost, Terminated
+from inventory_cli.session import EXIT_OUTPUT_LOST, EXIT_USAGE
+from inventory_cli.streams import is_text, replace_streams
 from inventory_cli.terminal import say
 
 EXIT_SIGNAL = 128  # and the signal's number, as shells have it
@@ -17,7 +18,7 @@ EXIT_SIGNAL = 128  # and the signal's number, as shells have it
 
 def main() -> None:
     """Run the command line of this process."""
-    prepare()
+    replace_streams()
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _terminate)
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as `inventory` starts

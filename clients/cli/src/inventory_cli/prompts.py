@@ -16,6 +16,7 @@ from typing import TypeVar
 import typer
 from rich.prompt import Prompt
 
+from inventory_cli.errors import CommandCancelled, LeftShell
 from inventory_cli.session import state_folder
 from inventory_cli.streams import is_text
 from inventory_cli.terminal import say
@@ -26,14 +27,6 @@ with contextlib.suppress(ImportError):  # a Python without it edits no lines
 Value = TypeVar("Value")
 HISTORY_LINES_MAX = 500
 NO_TEXT = "that is not valid UTF-8 text"
-
-
-class Leave(Exception):  # noqa: N818 - the wish to leave
-    """The user has had enough."""
-
-
-class Cancelled(Exception):  # noqa: N818 - the wish to do something else
-    """The user wants none of this command."""
 
 
 class History:
@@ -76,12 +69,12 @@ class Prompts:
         if self.is_terminal and "readline" in globals():
             readline.set_auto_history(False)
 
-    def command(self, known: list[str]) -> str:
-        """Ask for a command; raise Leave at the end of the input."""
+    def ask_command(self, known: list[str]) -> str:
+        """Ask for a command; raise LeftShell at the end of the input."""
         while True:
             try:
                 line = self._line("inventory", self._commands).lower()
-            except Cancelled:
+            except CommandCancelled:
                 say("exit leaves the shell", err=True)
                 continue
             except ValueError as error:
@@ -91,15 +84,15 @@ class Prompts:
                 self._remember(self._commands, line)
             return line
 
-    def question(self, prompt: str) -> str:
-        """Ask for words that are worth a history; raise Cancelled or Leave."""
+    def ask_question(self, prompt: str) -> str:
+        """Ask for words that are worth a history; raise CommandCancelled or LeftShell."""
         line = self._line(prompt, self._questions)
         if line:
             self._remember(self._questions, line)
         return line
 
-    def field(self, prompt: str, parse: Callable[[str], Value]) -> Value:
-        """Ask until the answer can be read; raise Cancelled or Leave.
+    def ask_field(self, prompt: str, parse: Callable[[str], Value]) -> Value:
+        """Ask until the answer can be read; raise CommandCancelled or LeftShell.
 
         Off a terminal it asks once, and raises ValueError.
         """
@@ -111,20 +104,20 @@ class Prompts:
                     raise
                 say(str(error), err=True)
 
-    def is_sure(self, question: str) -> bool:
+    def confirm(self, question: str) -> bool:
         """Ask yes or no on a terminal; a script is sure of what it asks for."""
         if not self.is_terminal:
             return True
-        return self.field(f"{question} (yes or no)", yes_or_no)
+        return self.ask_field(f"{question} (yes or no)", yes_or_no)
 
-    def password(self, prompt: str) -> str:
+    def ask_password(self, prompt: str) -> str:
         """Ask for a password, which is not shown."""
         if not self.is_terminal:
             return self._line(prompt, None)
         try:
             typed = Prompt.ask(prompt, password=True, default="", show_default=False)
         except (EOFError, KeyboardInterrupt):
-            raise Leave from None
+            raise LeftShell from None
         except UnicodeDecodeError:
             raise ValueError(NO_TEXT) from None
         self._secrets.add(typed)
@@ -142,7 +135,7 @@ class Prompts:
             typer.echo(f"{prompt}: ", nl=False, err=True)
             line = sys.stdin.readline()
             if not line:
-                raise Leave
+                raise LeftShell
         if not is_text(line):
             raise ValueError(NO_TEXT)
         return line.strip()
@@ -157,7 +150,7 @@ class Prompts:
             return input(prompt)
         except (EOFError, KeyboardInterrupt) as error:
             typer.echo(err=True)  # the cursor is still in the line of the prompt
-            raise (Leave if isinstance(error, EOFError) else Cancelled) from None
+            raise (LeftShell if isinstance(error, EOFError) else CommandCancelled) from None
 
 
 def yes_or_no(text: str) -> bool:

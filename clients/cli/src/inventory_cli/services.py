@@ -12,8 +12,9 @@ from typing import Annotated
 
 import typer
 
+from inventory_cli.errors import UpError
 from inventory_cli.terminal import say
-from inventory_cli.up.layout import Currency, UpError, first_state, path_of, write_private
+from inventory_cli.up.layout import Currency, first_state, path_of, write_private
 
 PANEL = "Services, as containers run them; their settings are environment variables"
 

@@ -23,7 +23,7 @@ from inventory_client import (
 from inventory_client.connection import new_request_id
 from wire.errors import RETRY_WITH
 
-from inventory_cli.streams import OutputLost
+from inventory_cli.errors import OutputLost, Terminated
 from inventory_cli.terminal import say
 
 EXIT_REFUSED = 1
@@ -33,12 +33,8 @@ EXIT_NO_ANSWER = 4
 EXIT_OUTPUT_LOST = 5
 
 
-class Terminated(BaseException):
-    """SIGTERM arrived."""
-
-
 @dataclass(slots=True)
-class Connection:
+class CallTarget:
     """Where calls go, from the command line or the environment."""
 
     address: str
@@ -148,7 +144,7 @@ def explain(error: InventoryError, address: str) -> str:
 
 
 @contextmanager
-def connected(connection: Connection, *, as_nobody: bool = False) -> Iterator[Inventory]:
+def connected(connection: CallTarget, *, as_nobody: bool = False) -> Iterator[Inventory]:
     """Open a client as whoever is logged in; turn its errors into sentences and exit statuses."""
     token = None if as_nobody else read_token()
     with Inventory(

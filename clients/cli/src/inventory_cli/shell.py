@@ -12,9 +12,10 @@ from typing import TypeVar
 from inventory_client import Inventory, InventoryError, Item, OutcomeUnknown, Unauthenticated, User
 from wire.bounds import DESCRIPTION_CHARACTERS_MAX, QUANTITY_MAX, check_item_name
 
+from inventory_cli.errors import CommandCancelled, LeftShell
 from inventory_cli.output import print_answer, print_table
-from inventory_cli.prompts import Cancelled, Leave, Prompts, yes_or_no
-from inventory_cli.session import Connection, attempt, explain
+from inventory_cli.prompts import Prompts, yes_or_no
+from inventory_cli.session import CallTarget, attempt, explain
 from inventory_cli.terminal import say
 from inventory_cli.values import WHOLE_MAX, parse_price, parse_whole
 
@@ -65,10 +66,10 @@ class Shell:
     def _login(self) -> User:
         while True:
             try:
-                username = self._prompts.field("Username", str)
-                user = self._inventory.login(username, self._prompts.password("Password"))
-            except Cancelled:
-                raise Leave from None
+                username = self._prompts.ask_field("Username", str)
+                user = self._inventory.login(username, self._prompts.ask_password("Password"))
+            except CommandCancelled:
+                raise LeftShell from None
             except InventoryError as error:
                 self._say(error)
             except ValueError as error:
@@ -79,9 +80,9 @@ class Shell:
 
     def _work(self, user: User) -> None:
         while True:
-            command = self._prompts.command([*self._commands, "logout", "exit"])
+            command = self._prompts.ask_command([*self._commands, "logout", "exit"])
             if command == "exit":
-                raise Leave
+                raise LeftShell
             if command == "logout":
                 self._last = None
                 return
@@ -103,7 +104,7 @@ class Shell:
             self._say(error)
         except ValueError as error:
             say(str(error), err=True)
-        except Cancelled:
+        except CommandCancelled:
             say(f"{command} is cancelled", err=True)
         except KeyboardInterrupt:  # while an answer was awaited
             if not self._prompts.is_terminal:
@@ -123,7 +124,9 @@ class Shell:
                     return send(request_id)
             except OutcomeUnknown as unknown:
                 say(str(unknown), err=True)
-                if not self._prompts.field("Send the same request again (yes or no)", yes_or_no):
+                if not self._prompts.ask_field(
+                    "Send the same request again (yes or no)", yes_or_no
+                ):
                     raise
 
     def _item_id(self, text: str) -> int:
@@ -138,12 +141,12 @@ class Shell:
         self._show(list(self._inventory.items()))
 
     def _get_item(self) -> None:
-        item = self._inventory.item(self._prompts.field("Item id", self._item_id))
+        item = self._inventory.item(self._prompts.ask_field("Item id", self._item_id))
         self._last = item.id
         self._show([item])
 
     def _restock(self) -> None:
-        item = self._prompts.field(
+        item = self._prompts.ask_field(
             "Item id (blank adds an item)", lambda text: self._item_id(text) if text else None
         )
         if item is None:
@@ -152,10 +155,14 @@ class Shell:
             self._change(self._present(item))
 
     def _add(self) -> None:
-        name = self._prompts.field("Name", item_name)
-        description = self._prompts.field("Description", item_description)
-        quantity = self._prompts.field("Quantity", lambda text: parse_whole(text, 0, QUANTITY_MAX))
-        price = self._prompts.field("Price", lambda text: parse_price(self._currency_code(), text))
+        name = self._prompts.ask_field("Name", item_name)
+        description = self._prompts.ask_field("Description", item_description)
+        quantity = self._prompts.ask_field(
+            "Quantity", lambda text: parse_whole(text, 0, QUANTITY_MAX)
+        )
+        price = self._prompts.ask_field(
+            "Price", lambda text: parse_price(self._currency_code(), text)
+        )
         added = self._sent(
             lambda request_id: self._inventory.add_item(
                 name, description, price, quantity, request_id
@@ -164,10 +171,10 @@ class Shell:
         self._show([added])
 
     def _change(self, item: Item) -> None:
-        change = self._prompts.field(
+        change = self._prompts.ask_field(
             "Quantity (10 adds ten, =10 sets the count, blank keeps it)", stock_change
         )
-        price = self._prompts.field(
+        price = self._prompts.ask_field(
             "Price (blank keeps it)",
             lambda text: parse_price(self._currency_code(), text) if text else None,
         )
@@ -202,7 +209,7 @@ class Shell:
         if self._last is None:
             raise ValueError("look at an item first: get_item")
         item = self._last
-        quantity = self._prompts.field(
+        quantity = self._prompts.ask_field(
             f"Quantity of item {item}", lambda text: parse_whole(text, 1, QUANTITY_MAX)
         )
         placed = self._sent(
@@ -211,15 +218,15 @@ class Shell:
         say(f"order {placed.order_id}: {placed.total}, {placed.on_hand_after} left on hand")
 
     def _delete(self) -> None:
-        wanted = self._present(self._prompts.field("Item id", self._item_id))
-        if not self._prompts.is_sure(f"Delete item {wanted.id}, {wanted.name}"):
+        wanted = self._present(self._prompts.ask_field("Item id", self._item_id))
+        if not self._prompts.confirm(f"Delete item {wanted.id}, {wanted.name}"):
             say("nothing is deleted", err=True)
             return
         item = self._sent(lambda request_id: self._inventory.delete_item(wanted.id, request_id))
         say(f"deleted item {item.id}, {item.name}")
 
     def _llm(self) -> None:
-        question = self._prompts.question("Question")
+        question = self._prompts.ask_question("Question")
         if not question:
             raise ValueError("the question is blank")
         answer = self._inventory.ask(question)
@@ -258,13 +265,13 @@ def stock_change(text: str) -> Change | None:
     return Change(number, sets=False)
 
 
-def run(connection: Connection) -> int:
+def run(connection: CallTarget) -> int:
     """Run the shell; return the exit status."""
     with Inventory(
         connection.address, timeout=connection.timeout, reads=connection.reads
     ) as inventory:
         try:
             Shell(inventory, connection.address).run()
-        except Leave:
+        except LeftShell:
             say("bye", err=True)
     return 0

@@ -14,23 +14,12 @@ import os
 import sys
 from typing import TYPE_CHECKING, TextIO
 
+from inventory_cli.errors import OutputLost
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 STDIN, STDOUT, STDERR = range(3)
-
-
-class OutputLost(Exception):  # noqa: N818 - what happened to the output
-    """Stdout did not take what was written; `done` says what the command did before, if anything.
-
-    It is no OSError, since libraries take an OSError of stdout for the end of the program.
-    """
-
-    def __init__(self, error: OSError, done: str = "") -> None:
-        """Carry the error of the write, and a sentence without a full stop."""
-        super().__init__(error.strerror)
-        self.error = error
-        self.done = done
 
 
 class _Stdout(io.FileIO):
@@ -58,7 +47,7 @@ class _Stderr(io.FileIO):
             return len(memoryview(data))
 
 
-def prepare() -> None:
+def replace_streams() -> None:
     """Make this process's standard streams what this module says."""
     _open_closed()
     sys.stdout = _text(_Stdout(STDOUT, "w", closefd=False), sys.stdout)

@@ -182,6 +182,7 @@ class Connection(Unpicklable):
         timeout = self._terms.timeout
         found = await self._caller.call(method, request, response, timeout, request_id)
         if request_id is None:
+            if request_id is None:
             self._revision = getattr(found, "revision", self._revision)
         return found
 

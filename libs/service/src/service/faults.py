@@ -1,8 +1,8 @@
-"""What no handler expected: an exception that leaves a handler is INTERNAL, with an id.
+"""Exceptions that no handler expected: the caller gets INTERNAL, with an id.
 
 The caller gets the id and no word of the exception. The log has the exception's trace beside the
-same id, and a metric counts. Every gRPC server of this system is made by `serving`, so that none
-answers in gRPC's own way: UNKNOWN, with the exception's text, and nothing in the log.
+same id, and a metric counts the exceptions. `make_server` makes every gRPC server of this system:
+gRPC's own servers answer UNKNOWN, with the exception's text, and log nothing.
 """
 
 import asyncio
@@ -20,6 +20,8 @@ from google.rpc import status_pb2
 from wire import errors
 from wire.channels import SERVER_OPTIONS, abort
 
+from service.errors import UnparsableRequest
+
 ERROR_ID_BYTES = 4
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -33,8 +35,8 @@ _log = structlog.get_logger()
 class Faults(grpc.aio.ServerInterceptor):
     """The unexpected exceptions of one process.
 
-    - A refusal, a cancellation and a call whose caller has gone pass as they are.
-    - Bytes that are no message are the caller's fault: INVALID_FIELD, before the handler runs.
+    - A refusal, a cancellation, and an exception of a call whose caller has gone pass unchanged.
+    - Bytes that cannot be parsed are the caller's fault: INVALID_FIELD, before the handler runs.
     - Every other exception is logged and counted once.
     """
 
@@ -65,10 +67,10 @@ class Faults(grpc.aio.ServerInterceptor):
         return self._watched[method]
 
     def _watch(self, method: str, handler: Handler) -> Handler:
-        """Return the same handler with its parsing and its behaviour watched.
+        """Return the handler with its parsing, its behaviour and its serializing watched.
 
-        What a behaviour returns or yields is serialized in here as well. What it writes by its
-        context is serialized there, and a problem with that is raised to the behaviour.
+        Messages that a behaviour returns or yields are serialized here. Messages that a behaviour
+        writes to its context are serialized by gRPC, which raises problems to the behaviour.
         """
         # The stubs know neither the four behaviours nor the serializers.
         known: Any = handler
@@ -101,14 +103,14 @@ class Faults(grpc.aio.ServerInterceptor):
 
     @asynccontextmanager
     async def _watching(self, method: str, context: Context) -> AsyncIterator[None]:
-        """Turn what is raised within into a refusal, unless it is one already."""
+        """Turn an exception that is raised within into a refusal; a refusal passes unchanged."""
         try:
             yield
         except grpc.aio.AbortError:
             raise
-        except NotImplementedError:  # of a stub's method that its service leaves out
+        except NotImplementedError:  # a method of the stub that the service leaves out
             await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{method} is not served here")
-        except _Unparsable:
+        except UnparsableRequest:
             await abort(context, errors.invalid_field("request", "cannot be parsed"))
         except Exception as error:
             if context.done() and isinstance(error, _GONE):
@@ -119,35 +121,31 @@ class Faults(grpc.aio.ServerInterceptor):
             raise
 
 
-# What a call raises that its caller, or the end of the server, has ended.
+# The exceptions of a call that was ended by its caller or by the end of the server.
 _GONE = (grpc.aio.BaseError, asyncio.InvalidStateError)
-
-
-class _Unparsable(Exception):  # noqa: N818 - what is the case
-    """Bytes that are no message of the method's."""
 
 
 def _parsed(raw: bytes, parse: Parse) -> Any:  # noqa: ANN401 - a message
     try:
         return parse(raw)
     except DecodeError as error:
-        raise _Unparsable from error
+        raise UnparsableRequest from error
 
 
 class _Requests:
     """A stream of messages out of a stream of bytes."""
 
     def __init__(self, raw: AsyncIterator[bytes], parse: Parse) -> None:
-        """Parse what comes."""
+        """Parse each message of `raw` by `parse`."""
         self._raw = aiter(raw)
         self._parse = parse
 
     def __aiter__(self) -> "_Requests":
-        """Return the one iterator that there is."""
+        """Return the stream itself, which is its own iterator."""
         return self
 
     async def __anext__(self) -> Any:  # noqa: ANN401 - a message
-        """Return the next message; raise _Unparsable."""
+        """Return the next message; raise UnparsableRequest."""
         return _parsed(await anext(self._raw), self._parse)
 
 
@@ -155,6 +153,6 @@ def _arity(is_stream: bool) -> str:  # noqa: FBT001 - as gRPC has it
     return "stream" if is_stream else "unary"
 
 
-def serving(faults: Faults, options: Sequence[tuple[str, Any]] = ()) -> grpc.aio.Server:
-    """Make a server whose unexpected exceptions are `faults`, with `options` beside the usual."""
+def make_server(faults: Faults, options: Sequence[tuple[str, Any]] = ()) -> grpc.aio.Server:
+    """Make a server that records unexpected exceptions in `faults`; `options` beside the usual."""
     return grpc.aio.server(interceptors=[faults], options=(*SERVER_OPTIONS, *options))

@@ -9,9 +9,9 @@ import structlog
 
 
 class Losing:
-    """A stream that loses a line which cannot be written, on a full disk for instance.
+    """A stream that drops lines which cannot be written, on a full disk for instance.
 
-    A log tells of the service and must not end it.
+    A log must not end the service that writes it.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -19,12 +19,12 @@ class Losing:
         self._stream = stream
 
     def write(self, text: str) -> None:
-        """Write a line, or lose it."""
+        """Write a line; drop the line if it cannot be written."""
         with contextlib.suppress(OSError):
             self._stream.write(text)
 
     def flush(self) -> None:
-        """Flush what is there, or lose it."""
+        """Flush the written lines; drop them if they cannot be flushed."""
         with contextlib.suppress(OSError):
             self._stream.flush()
 

@@ -6,18 +6,18 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
-from service.process import AddressInUse
+from service.errors import AddressInUse
 
 
 class InternalErrors(Collector):
-    """The one metric that every process has: what no handler expected."""
+    """The one metric that every process has: how many exceptions no handler expected."""
 
     def __init__(self, count: Callable[[], int]) -> None:
-        """Read `count` when it is asked."""
+        """Call `count` at each scrape."""
         self._count = count
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        """Yield how many there were."""
+        """Yield the number of exceptions since the start."""
         yield CounterMetricFamily(
             "inventory_internal_errors",
             "Exceptions that no handler expected; each is in the log.",

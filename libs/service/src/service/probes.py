@@ -1,8 +1,10 @@
 """gRPC health of a stateless service, under the names that Kubernetes asks for.
 
-`startup`: it serves. `liveness`: its loop turns, to its very end, since being restarted while it
-drains would cut the calls under way. `readiness`, and the names of its services: it wants calls;
-false while it drains. The empty name, the whole server, is as `readiness`.
+- `startup`: the service serves.
+- `liveness`: the service's event loop turns. It is true to the end of the process: a restart while
+  the service drains would cut the calls under way.
+- `readiness`, and the names of its gRPC services: the service takes calls; false while it drains.
+- The empty name, which means the whole server, answers as `readiness` does.
 """
 
 from collections.abc import Sequence
@@ -22,21 +24,21 @@ class Probes:
     """The health of one service."""
 
     def __init__(self, server: grpc.aio.Server, services: Sequence[str] = ()) -> None:
-        """Answer for a server, and for its services by their full names."""
+        """Serve the health of a server and of its gRPC services; `services`: their full names."""
         self._servicer = health.aio.HealthServicer()
         self._ready = ("", READINESS, *services)
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
 
-    async def begin(self) -> None:
-        """Show that it is started, lives and wants calls."""
+    async def mark_ready(self) -> None:
+        """Show that the service is started, is alive and takes calls."""
         for name in (STARTUP, LIVENESS, *self._ready):
             await self._servicer.set(name, _SERVING)
 
-    async def show(self, name: str, *, serves: bool) -> None:
-        """Answer under a name of its own."""
+    async def mark_serving(self, name: str, *, serves: bool) -> None:
+        """Set what is answered under `name`."""
         await self._servicer.set(name, _SERVING if serves else _NOT_SERVING)
 
-    async def end(self) -> None:
-        """Send clients elsewhere; it still lives."""
+    async def mark_draining(self) -> None:
+        """Show that the service takes no more calls, and is alive."""
         for name in self._ready:
             await self._servicer.set(name, _NOT_SERVING)

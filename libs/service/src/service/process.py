@@ -13,37 +13,10 @@ import uvloop
 from pydantic import ValidationError
 
 from service import logs
+from service.errors import EXIT_SETTINGS, AddressInUse, Exit, SecretUnusable
 from service.settings import ServiceSettings, refusals
 
-EXIT_SETTINGS = 2
-EXIT_ADDRESS = 6
-
 Settings = TypeVar("Settings", bound=ServiceSettings)
-
-
-class Exit(Exception):  # noqa: N818 - the end, with a status
-    """Ends the process with a status, and with one clear line unless the message is empty."""
-
-    def __init__(self, status: int, message: str) -> None:
-        """Carry the exit status."""
-        super().__init__(message)
-        self.status = status
-
-
-class SecretUnusable(Exit):
-    """The file of a secret cannot be read, or is empty."""
-
-    def __init__(self, message: str) -> None:
-        """Say which."""
-        super().__init__(EXIT_SETTINGS, message)
-
-
-class AddressInUse(Exit):
-    """An address cannot be listened on."""
-
-    def __init__(self, listen: str, reason: object) -> None:
-        """Say which, and why."""
-        super().__init__(EXIT_ADDRESS, f"cannot listen on {listen}: {reason}")
 
 
 def run(
@@ -54,8 +27,8 @@ def run(
 ) -> int:
     """Run a process until its work ends; return the exit status.
 
-    0: the work ended. EXIT_SETTINGS: the environment holds nonsense. Else: the status of `Exit`.
-    `name_of` says what the log calls the process; absent: `service`.
+    0: the work ended. EXIT_SETTINGS: a setting is invalid. Else: the status of the raised `Exit`.
+    `name_of` returns the name of the process in its log; None: the name is `service`.
     """
     try:
         config = settings()
@@ -86,7 +59,7 @@ def secret_in(path: Path) -> str:
 def listen_on(server: grpc.aio.Server, listen: str) -> None:
     """Let a server listen on host:port; raise AddressInUse.
 
-    The address is tried first: gRPC's C-core would write lines of its own on stderr.
+    The address is bound once before: gRPC's C-core would write its own lines about a failure.
     """
     host, _, port = listen.rpartition(":")
     try:

@@ -1,7 +1,8 @@
-"""gRPC reflection as tools ask for it: in both its versions, and for every symbol.
+"""gRPC reflection as tools use it: both versions of the service, and every symbol.
 
-The library serves v1alpha, and finds no method by its name, since protobuf's pool does not. `ghz`
-and `grpcurl describe` ask for methods; both prefer v1, whose messages have the same bytes.
+The grpcio-reflection library serves v1alpha only, and finds no method by the method's name, since
+protobuf's pool does not. `ghz` and `grpcurl describe` ask for methods. Both prefer v1, whose
+messages have the same bytes as those of v1alpha.
 """
 
 from collections.abc import Sequence
@@ -21,11 +22,11 @@ NAMES = (V1_NAME, reflection.SERVICE_NAME)
 
 
 class SymbolPool:
-    """A descriptor pool as the library's servicer asks one, which knows methods and v1 too."""
+    """A descriptor pool for the library's servicer; it knows methods, and reflection v1, too."""
 
     def __init__(self) -> None:
-        """Know what this process has imported."""
-        # The stubs leave out what the pools can do.
+        """Know the schema files that this process has imported."""
+        # The type stubs leave out methods of the pools.
         self._pool: Any = descriptor_pool.Default()
         self._v1: Any = _pool_of_v1()
 
@@ -53,7 +54,7 @@ class SymbolPool:
         raise KeyError(symbol)
 
 
-def _method_finder(pool: Any) -> Any:  # noqa: ANN401 - a pool in, what finds out
+def _method_finder(pool: Any) -> Any:  # noqa: ANN401 - a pool in, a function out
     def find(symbol: str) -> FileDescriptor:
         found: FileDescriptor = pool.FindMethodByName(symbol).containing_service.file
         return found
@@ -67,7 +68,7 @@ def _pool_of_v1() -> descriptor_pool.DescriptorPool:
     reflection_pb2.DESCRIPTOR.CopyToProto(file)
     file.package = _V1
     file.name = "grpc/reflection/v1/reflection.proto"
-    file.ClearField("options")  # where v1alpha's stubs of other languages lie
+    file.ClearField("options")  # the places of v1alpha's stubs in other languages
     for message in file.message_type:
         for field in filter(lambda field: field.type_name, message.field):
             field.type_name = field.type_name.replace(_ALPHA, _V1)

@@ -1,4 +1,4 @@
-"""What the settings of every service have in common: addresses, members, logs, and refusals.
+"""What the settings of all services have in common: addresses, members, logs, and refusals.
 
 Settings are read once, from the environment: each is `INVENTORY_` and its name in capitals.
 """
@@ -56,10 +56,10 @@ class ServiceSettings(BaseSettings):
 
 
 def refusals(service: str, error: ValidationError) -> str:
-    """Return a line for each setting that is nonsense: whose, which, and why."""
+    """Return a line for each invalid setting: the service, the setting, and the reason."""
     lines = []
     for problem in error.errors():
-        # What concerns several settings names them itself.
+        # A problem of several settings names them in its message.
         name = "".join(f"INVENTORY_{str(part).upper()}: " for part in problem["loc"])
         lines.append(f"{service}: {name}{problem['msg'].removeprefix('Value error, ')}\n")
     return "".join(lines)

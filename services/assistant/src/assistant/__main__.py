@@ -11,13 +11,13 @@ import structlog
 from grpc_health.v1 import health
 from inventory.v1 import assistant_pb2_grpc
 from service import metrics, process, reflection
-from service.faults import Faults, serving
+from service.faults import Faults, make_server
 from service.probes import Probes
 from wire.channels import straight_channel
 
 from assistant.api import AssistantApi
-from assistant.config import Config
-from assistant.metrics import Metrics
+from assistant.config import AssistantConfig
+from assistant.metrics import QuestionCounts
 
 DRAIN_SECONDS = 1
 SERVICE = "inventory.v1.AssistantService"
@@ -25,17 +25,17 @@ SERVICE = "inventory.v1.AssistantService"
 _log = structlog.get_logger()
 
 
-async def _run(config: Config) -> None:
+async def _run(config: AssistantConfig) -> None:
     """Serve until SIGTERM or SIGINT."""
     channel = straight_channel(config.assistant_gateway)
     faults = Faults()
-    server = serving(faults)
-    counted = Metrics()
+    server = make_server(faults)
+    counted = QuestionCounts()
     api = AssistantApi(channel, counted)
     assistant_pb2_grpc.add_AssistantServiceServicer_to_server(api, server)
     probes = Probes(server, [SERVICE])
     reflection.enable(server, (SERVICE, health.SERVICE_NAME))
-    await probes.begin()
+    await probes.mark_ready()
     process.listen_on(server, config.assistant_listen)
     metrics.serve(config.metrics_listen, counted.registry, lambda: faults.count)
     await server.start()
@@ -43,14 +43,14 @@ async def _run(config: Config) -> None:
     stopped = asyncio.Event()
     process.on_stop(stopped.set)
     await stopped.wait()
-    await probes.end()
+    await probes.mark_draining()
     await server.stop(DRAIN_SECONDS)
     await channel.close()
 
 
 def main() -> int:
     """Run the assistant; return the exit status."""
-    return process.run("assistant", Config, _run)  # type: ignore[arg-type]  # from the environment
+    return process.run("assistant", AssistantConfig, _run)  # type: ignore[arg-type]  # from the environment
 
 
 if __name__ == "__main__":

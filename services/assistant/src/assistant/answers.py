@@ -1,11 +1,12 @@
-"""One answer a kind of query: calls in, text and rows out."""
+"""The answer to each kind of query: calls of the inventory in, text and rows out."""
 
 from typing import assert_never
 
 from inventory.v1 import inventory_pb2
 
 from assistant.calls import InventoryReader
-from assistant.entities import Foreign, spellings
+from assistant.entities import spellings
+from assistant.errors import ForeignWords
 from assistant.query import (
     CountItems,
     Forecast,
@@ -16,18 +17,18 @@ from assistant.query import (
     Profit,
     Query,
     Restock,
-    Sales,
     ShowItem,
+    ShowSales,
     Suggest,
 )
 from assistant.rendering import Rendered, amount, examples, items, plural
 
-COVER_DAYS = 30  # a suggested restock lasts so long at the current rate
-RESTOCK_MIN = 20  # suggested for an item that has not sold
-COUNTED_MAX = 10_000  # items; beyond it the answer says so
+COVER_DAYS = 30  # how long a suggested restock lasts at the current rate
+RESTOCK_MIN = 20  # suggested for an item without sales
+COUNTED_MAX = 10_000  # items; beyond, the answer says "more than"
 LOW = 10
 SHOWN_MAX = 50  # rows of a level
-RESTOCKED_MAX = 20  # each takes a call of its own
+RESTOCKED_MAX = 20  # items, each of which takes one call
 CRITICAL = 5
 WEEK_DAYS = 7
 MONTH_DAYS = 30
@@ -50,7 +51,7 @@ async def answer(query: Query, reader: InventoryReader) -> Rendered:  # noqa: C9
             return await _low(query, reader)
         case Restock():
             return await _restock(reader)
-        case Sales():
+        case ShowSales():
             return await _sales(query, reader)
         case Profit():
             return await _profit(query, reader)
@@ -95,11 +96,11 @@ async def _list(query: ListItems, reader: InventoryReader) -> Rendered:
 
 
 async def _check_name(name: str, reader: InventoryReader) -> None:
-    """Raise Foreign for words that stand in no item's name: they may mean anything."""
+    """Raise ForeignWords for words that are in no item's name: the words may mean anything."""
     for spelling in spellings(name):
         if await reader.items(inventory_pb2.ItemFilter(name_contains=spelling), limit=1):
             return
-    raise Foreign(name)
+    raise ForeignWords(name)
 
 
 async def _count(reader: InventoryReader) -> Rendered:
@@ -122,7 +123,7 @@ async def _show(query: ShowItem, reader: InventoryReader) -> Rendered:
 
 
 def days_left(stats: inventory_pb2.ItemStats) -> tuple[int, str] | None:
-    """Return the full days that the stock lasts, rounded down, and what that rests on."""
+    """Return how many full days the stock lasts, and the sales that this is computed from."""
     for sold, days in (
         (stats.units_sold_last_7_days, WEEK_DAYS),
         (stats.units_sold_last_30_days, MONTH_DAYS),
@@ -200,7 +201,7 @@ async def _restock(reader: InventoryReader) -> Rendered:
     return Rendered(text, ("id", "name", "on hand", "suggested"), tuple(rows))
 
 
-async def _sales(query: Sales, reader: InventoryReader) -> Rendered:
+async def _sales(query: ShowSales, reader: InventoryReader) -> Rendered:
     if query.item is not None:
         item = await reader.item(query.item)
         stats = await reader.stats(item.id)

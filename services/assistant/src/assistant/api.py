@@ -1,4 +1,4 @@
-"""The service: stages in their order, and refusals of the inventory turned into answers."""
+"""The service: a question's stages in their order; refusals of the inventory become answers."""
 
 import time
 from typing import Any, TypeAlias
@@ -12,10 +12,9 @@ from wire.channels import abort, status_of
 
 from assistant.answers import answer
 from assistant.calls import InventoryReader
-from assistant.entities import Foreign, Unresolved
+from assistant.errors import ForeignWords, LiteralError, UnresolvedItem
 from assistant.intent import NotUnderstood, understand
-from assistant.literals import LiteralError
-from assistant.metrics import Metrics
+from assistant.metrics import QuestionCounts
 from assistant.normalise import normalise
 from assistant.query import describe
 from assistant.rendering import Rendered, candidates, not_understood
@@ -24,12 +23,12 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
 class AssistantApi(assistant_pb2_grpc.AssistantServiceServicer):
-    """Answers as whoever asks."""
+    """Answers with the rights of the user who asks."""
 
-    def __init__(self, channel: grpc.aio.Channel, metrics: Metrics) -> None:
-        """Ask the gateway behind `channel`; count in `metrics`."""
+    def __init__(self, channel: grpc.aio.Channel, counts: QuestionCounts) -> None:
+        """Ask the gateway behind `channel`; count in `counts`."""
         self._stub: Any = inventory_pb2_grpc.InventoryServiceStub(channel)
-        self._metrics = metrics
+        self._counts = counts
 
     async def GetPrediction(
         self, request: assistant_pb2.GetPredictionRequest, context: Context
@@ -41,7 +40,7 @@ class AssistantApi(assistant_pb2_grpc.AssistantServiceServicer):
             answer = await self._answer(request, context)
             result = "answered" if answer.understood else "not_understood"
         finally:
-            self._metrics.asked(result, time.perf_counter() - started)
+            self._counts.count(result, time.perf_counter() - started)
         return answer
 
     async def _answer(
@@ -66,7 +65,7 @@ class AssistantApi(assistant_pb2_grpc.AssistantServiceServicer):
 
 
 def of_a_question(status: status_pb2.Status) -> status_pb2.Status:
-    """Return a refusal of the inventory's as one of a question, which takes no `read_options`."""
+    """Return an inventory's refusal without advice on `read_options`, which no question takes."""
     reason = errors.reason_of(status)
     if reason not in (errors.Reason.NO_QUORUM, errors.Reason.DEADLINE):
         return status
@@ -86,9 +85,9 @@ async def predict(question: str, reader: InventoryReader) -> assistant_pb2.GetPr
     understood = describe(query)
     try:
         rendered = await answer(query, reader)
-    except Foreign as foreign:
+    except ForeignWords as foreign:
         return not_understood([foreign.words]).response("", 0, understood=False)
-    except Unresolved as unresolved:
+    except UnresolvedItem as unresolved:
         rendered = candidates(str(unresolved), unresolved.candidates)
     except LiteralError as error:
         rendered = Rendered(f"That cannot be meant so: {error}.")

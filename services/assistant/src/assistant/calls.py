@@ -1,4 +1,4 @@
-"""The calls that a query takes, with the caller's own token. Pages are cut on the server."""
+"""The calls that a query makes, with the caller's own token. The server cuts pages."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,10 +10,11 @@ from wire.bounds import NAME_CHARACTERS_MAX
 from wire.money import digits_of, from_minor
 from wire.text import folded
 
-from assistant.entities import Foreign, Unresolved, by_typing_error, choose, named, spellings
+from assistant.entities import by_typing_error, choose, named, spellings
+from assistant.errors import ForeignWords, UnresolvedItem
 from assistant.query import Reference
 
-PAGE_MAX = 999  # one page: a whole name is found among many that hold it
+PAGE_MAX = 999  # one page: an exact name is found among many names that contain it
 CATALOGUE_MAX = 1_000  # searched for typing errors
 TIMEOUT_SECONDS = 4
 
@@ -26,14 +27,14 @@ class InventoryReader:
         stub: Any,  # noqa: ANN401 - the generated stub is typed for blocking calls
         metadata: Sequence[tuple[str, str]],
     ) -> None:
-        """Speak with the caller's metadata."""
+        """Call with the caller's metadata."""
         self._stub = stub
         self._metadata = tuple(metadata)
         self.revision = 0
         self._currency = ""
 
     async def currency(self) -> str:
-        """Return the currency that prices here are in."""
+        """Return the code of the currency of all prices."""
         if not self._currency:
             await self.items(limit=1)
         return self._currency
@@ -52,7 +53,7 @@ class InventoryReader:
         order_by: str = "",
         limit: int = CATALOGUE_MAX,
     ) -> list[inventory_pb2.Item]:
-        """Return items, one more than `limit` at most, so that a cut can be told."""
+        """Return up to `limit` items, and one more where there are more."""
         request = inventory_pb2.GetAllItemsRequest(
             filter=wanted, order_by=order_by, page_size=min(limit + 1, CATALOGUE_MAX)
         )
@@ -68,12 +69,16 @@ class InventoryReader:
             request.page_token = page.next_page_token
 
     async def item(self, reference: Reference) -> inventory_pb2.Item:
-        """Return the item that is meant; raise Unresolved, or Foreign if it may be none at all."""
+        """Return the item that a reference means.
+
+        Raises UnresolvedItem when it means no item or several, and ForeignWords when the question
+        may not be about an item.
+        """
         if reference.item_id is not None:
             return await self._by_id(reference.item_id)
         for spelling in spellings(reference.words):
             if len(spelling) > NAME_CHARACTERS_MAX:
-                continue  # no name is so long
+                continue  # longer than any name
             wanted = inventory_pb2.ItemFilter(name_contains=spelling)
             held = await self.items(wanted, "name", PAGE_MAX)
             if not reference.is_certain:
@@ -82,10 +87,10 @@ class InventoryReader:
             if found is not None:
                 return found
         if not reference.is_certain:
-            raise Foreign(reference.words)
+            raise ForeignWords(reference.words)
         found = by_typing_error(reference.words, await self.items(order_by="name"))
         if found is None:
-            raise Unresolved(f"There is no item {named(reference)}.")
+            raise UnresolvedItem(f"There is no item {named(reference)}.")
         return found
 
     async def _by_id(self, item_id: int) -> inventory_pb2.Item:
@@ -96,13 +101,13 @@ class InventoryReader:
             )
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.NOT_FOUND:
-                raise Unresolved(f"There is no item {item_id}.") from None
+                raise UnresolvedItem(f"There is no item {item_id}.") from None
             raise
         self.revision = response.revision
         return response.item
 
     async def stats(self, item_id: int) -> inventory_pb2.ItemStats:
-        """Return what one item sold."""
+        """Return the sales of one item."""
         response: inventory_pb2.GetItemStatsResponse = await self._stub.GetItemStats(
             inventory_pb2.GetItemStatsRequest(item_id=item_id),
             metadata=self._metadata,
@@ -112,7 +117,7 @@ class InventoryReader:
         return response.stats
 
     async def all_stats(self, order_by: str, limit: int) -> list[inventory_pb2.ItemStats]:
-        """Return what items sold, sorted."""
+        """Return the sales of items, in an order."""
         response: inventory_pb2.ListItemStatsResponse = await self._stub.ListItemStats(
             inventory_pb2.ListItemStatsRequest(order_by=order_by, page_size=limit),
             metadata=self._metadata,

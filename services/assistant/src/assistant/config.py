@@ -3,7 +3,7 @@
 from service.settings import Address, ServiceSettings
 
 
-class Config(ServiceSettings):
+class AssistantConfig(ServiceSettings):
     """The assistant's settings."""
 
     assistant_listen: Address  # for the gateway

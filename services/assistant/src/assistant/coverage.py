@@ -1,8 +1,8 @@
-"""Whether every word of a question is in its query: what is left over would be a guess.
+"""Whether a query accounts for every word of its question: to ignore a word would be to guess.
 
-A word counts when it carries no meaning of its own, when the kind of query says it, or when it is
-part of the name; a number counts when the query holds it. Each counts once: a number that stands
-twice must be held twice.
+A query accounts for a word if the word has no meaning of its own, if the kind of the query implies
+the word, or if the word is part of the query's name. It accounts for a number that it holds. A
+number that the question has twice must be held twice.
 """
 
 import re
@@ -21,8 +21,8 @@ from assistant.query import (
     Query,
     Reference,
     Restock,
-    Sales,
     ShowItem,
+    ShowSales,
     Suggest,
 )
 
@@ -88,7 +88,7 @@ _OF: dict[type[Query], frozenset[str]] = {
         "anew buy critical goods how inventory many order reorder reordered reordering replenish "
         "replenished restock restocked restocking running low should stock suggest much"
     ),
-    Sales: _words(
+    ShowSales: _words(
         """
         best best-seller best-sellers best-selling bottom far figures how least many money most much
         overall popular ranked ranking report revenue sale sales sell seller sellers selling sells
@@ -122,7 +122,7 @@ _LEVELS = _words("fewer hand in left less more stock than under over units remai
 
 
 def unaccounted(text: str, query: Query) -> list[str]:
-    """Return the words and numbers of a normalised question that the query does not hold."""
+    """Return the words and numbers of a normalised question that the query does not account for."""
     held = Counter(_held(query))
     known = _COMMON | _OF[type(query)]
     if isinstance(query, ListItems):
@@ -145,7 +145,7 @@ def _is_number(token: str) -> bool:
 
 
 def _held(query: Query) -> Iterable[str]:
-    """Yield the numbers and the words of names that a query holds, as they may be written."""
+    """Yield the numbers, and the words of names, that a query holds, as a question writes them."""
     match query:
         case ListItems():
             yield from (_number(one) for one in (query.price_min, query.price_max) if one)
@@ -157,9 +157,9 @@ def _held(query: Query) -> Iterable[str]:
             yield from _TOKEN.findall(query.name)
         case LowStock():
             yield str(query.threshold + query.below)
-        case ShowItem() | Forecast() | Sales() | Profit() if query.item is not None:
+        case ShowItem() | Forecast() | ShowSales() | Profit() if query.item is not None:
             yield from _named(query.item)
-        case Sales() | Suggest():
+        case ShowSales() | Suggest():
             yield str(query.limit)
         case _:
             pass

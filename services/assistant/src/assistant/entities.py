@@ -1,7 +1,8 @@
-"""Which item is meant: by its id, or by words of its name in the catalogue as the caller sees it.
+"""Which item a question means: by the item's id, or by words of the item's name.
 
-A name is matched whole, then as part of a name, then without a plural's ending, then with a typing
-error or two. Where several items fit equally well the user is asked; nothing is guessed.
+Words are matched with a whole name first, then with a part of a name, then without a plural's
+ending, then with a typing error or two. If several items fit equally well, the user is asked.
+Nothing is guessed.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ from collections.abc import Callable, Sequence
 from inventory.v1 import inventory_pb2
 from wire.text import folded
 
+from assistant.errors import UnresolvedItem
 from assistant.query import Reference
 
 _IRREGULAR = {"mice": "mouse", "knives": "knife", "shelves": "shelf", "leaves": "leaf"}
@@ -19,26 +21,8 @@ LONG_WORD = 8
 Find = Callable[[str], Sequence[inventory_pb2.Item]]  # items whose names contain a text
 
 
-class Unresolved(Exception):  # noqa: N818 - what is the case
-    """No item, or several; `candidates` are to be chosen from."""
-
-    def __init__(self, message: str, candidates: Sequence[inventory_pb2.Item] = ()) -> None:
-        """Carry the candidates."""
-        super().__init__(message)
-        self.candidates = candidates
-
-
-class Foreign(Exception):  # noqa: N818 - what is the case
-    """Words that belong to no item: the question was not about one."""
-
-    def __init__(self, words: str) -> None:
-        """Carry the words."""
-        super().__init__(words)
-        self.words = words
-
-
 def spellings(words: str) -> list[str]:
-    """Return a name as it was written, and without a plural's ending."""
+    """Return words as they were written, and without a plural's ending."""
     written = [words]
     for plural, singular in _IRREGULAR.items():
         if words.endswith(plural):
@@ -53,14 +37,14 @@ def spellings(words: str) -> list[str]:
 
 
 def choose(words: str, found: Sequence[inventory_pb2.Item]) -> inventory_pb2.Item | None:
-    """Return the one item that a name means; None for none; raise Unresolved for several."""
+    """Return the item that words mean; None if none fits; raise UnresolvedItem if several fit."""
     exact = [item for item in found if folded(item.name) in spellings(words)]
     if len(exact) == 1:
         return exact[0]
     if len(found) == 1:
         return found[0]
     if found:
-        raise Unresolved(
+        raise UnresolvedItem(
             f'Several items fit "{words}"; which one do you mean?', found[:CANDIDATES_MAX]
         )
     return None
@@ -69,7 +53,7 @@ def choose(words: str, found: Sequence[inventory_pb2.Item]) -> inventory_pb2.Ite
 def by_typing_error(
     words: str, catalogue: Sequence[inventory_pb2.Item]
 ) -> inventory_pb2.Item | None:
-    """Return the one item whose name, or a word of it, is a typing error away."""
+    """Return the item whose name, or a word of whose name, is a typing error or two away."""
     allowed = errors_allowed(words)
     if not allowed:
         return None
@@ -85,7 +69,7 @@ def by_typing_error(
 
 
 def errors_allowed(words: str) -> int:
-    """Return how many typing errors a word of this length may have."""
+    """Return how many typing errors words of this length may have."""
     if len(words) < SHORT_WORD:
         return 0
     return 1 if len(words) < LONG_WORD else 2
@@ -108,5 +92,5 @@ def distance(one: str, other: str) -> int:
 
 
 def named(reference: Reference) -> str:
-    """Return how to speak of an item that is not there."""
+    """Return the phrase for an item that does not exist."""
     return f"item {reference.item_id}" if reference.item_id is not None else f'"{reference.words}"'

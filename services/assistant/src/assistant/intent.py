@@ -1,7 +1,7 @@
-"""Which kind of question it is, by its words. The first rule that matches decides.
+"""The kind of a question, by the question's words. The first rule that matches decides.
 
-A number behind "top", "first" or "best" is a count; only "item 3", "id 3" or "#3" is an id. What no
-rule matches is not understood.
+A number after "top", "first" or "best" is a count. A number is an id only in "item 3", "id 3" and
+"#3". A question that no rule matches is not understood.
 """
 
 import re
@@ -21,8 +21,8 @@ from assistant.query import (
     Query,
     Reference,
     Restock,
-    Sales,
     ShowItem,
+    ShowSales,
     Suggest,
 )
 
@@ -55,7 +55,7 @@ _STOP = frozenset(
 )
 
 
-# Orders to change something, and exceptions: to answer half of it would be to guess.
+# Commands that would change something, and exclusions: to answer a part of these would be to guess.
 _NOT_A_QUESTION = re.compile(
     r"^(?:please |can you |could you |i want to )*"
     r"(?:delete|remove|add|set|update|change|increase|decrease|cancel|order(?! anew)|buy(?! in))\b"
@@ -65,7 +65,7 @@ _ORDER = re.compile(
     r"\b(?:(?:(?:sort|rank|order)(?:ed)?\s+)?by|in order of)\s+(?:the\s+|their\s+)?"
     r"(price|cost|name|quantity|stock|level)s?\b"
 )
-_SORTED = {"price": "price", "cost": "price", "name": "name"}  # all others: by quantity
+_SORTED = {"price": "price", "cost": "price", "name": "name"}  # every other word: by quantity
 _UPWARD = re.compile(r"\b(?:bottom|cheap\w*|least|lowest|fewest|worst|ascending|asc|rising)\b")
 _DOWNWARD = re.compile(r"\b(?:top|best|most|highest|dearest|priciest|descending|desc|falling)\b")
 _FILLER = re.compile(
@@ -78,13 +78,13 @@ _FILLER = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class NotUnderstood:
-    """A question that no query holds all of; `words` are what is too much in it, if known."""
+    """A question that no query accounts for; `words`: the words that are left over, if known."""
 
     words: tuple[str, ...] = ()
 
 
 def understand(text: str) -> Query | NotUnderstood:
-    """Return what a normalised question asks."""
+    """Return the query of a normalised question."""
     ids = {match[1] for match in _ID.finditer(text)}
     if _NOT_A_QUESTION.search(text) or len(ids) > 1:
         return NotUnderstood()
@@ -98,7 +98,7 @@ def understand(text: str) -> Query | NotUnderstood:
 
 
 def reference(text: str) -> Reference | None:
-    """Return the item that a text names: by id, in quotes, or by the words that are left."""
+    """Return the item that a text names: by id, in quotes, or by the words outside `_STOP`."""
     match = _ID.search(text)
     if match:
         return Reference(item_id=whole(match[1]))
@@ -110,7 +110,7 @@ def reference(text: str) -> Reference | None:
 
 
 def limit(text: str, default: int) -> int:
-    """Return how many are asked for."""
+    """Return how many items a text asks for."""
     match = _COUNT.search(text)
     if match is None or _ID.search(text):
         return default
@@ -153,7 +153,7 @@ def _prices(text: str) -> Query | None:
 
 
 def _name(text: str) -> str:
-    """Return the words beside bounds, amounts and counts: part of a name, or nothing."""
+    """Return the words besides bounds, amounts and counts: a part of a name, or nothing."""
     rest = text
     for phrase in (_UNDER, _AT_MOST, _OVER, _AT_LEAST):
         rest = re.sub(rf"(?<!\w){phrase}(?!\w)", " ", rest)
@@ -163,7 +163,7 @@ def _name(text: str) -> str:
 
 
 def _sorted(text: str) -> Query | None:
-    """Return items in an order that is asked for: "top" is the most of it, and a list goes up."""
+    """Return items in the order that a text asks for; "top" is downward, the default upward."""
     match = _ORDER.search(text)
     if match is None:
         return None
@@ -171,7 +171,7 @@ def _sorted(text: str) -> Query | None:
     order_by = _SORTED.get(match[1], "quantity")
     downward = _DOWNWARD.search(rest) is not None
     if downward and (_UPWARD.search(rest) or order_by == "name"):
-        return None  # both ways at once, or the best of names: which is meant is not said
+        return None  # both directions at once, or the best of names: the direction is not said
     bounded = _prices(rest) if re.search(r"\d", rest) else None
     listed = bounded if isinstance(bounded, ListItems) else ListItems(name=_direct(rest))
     return replace(
@@ -182,7 +182,7 @@ def _sorted(text: str) -> Query | None:
 
 
 def _direct(text: str) -> str:
-    """Return the name in a text without its words of direction."""
+    """Return the name in a text, without the text's words of direction."""
     return _name(_UPWARD.sub(" ", _DOWNWARD.sub(" ", text)))
 
 
@@ -227,7 +227,7 @@ def _show(what: str) -> Callable[[str], Query | None]:
 
 
 def _perhaps(text: str) -> Query | None:
-    """Return an item by the words that are there, if it turns out that there is one."""
+    """Return an item by all words of a text; the text may be about something else."""
     found = reference(text)
     return ShowItem(replace(found, is_certain=False)) if found is not None else None
 
@@ -242,7 +242,7 @@ def _sales(text: str) -> Query | None:
     ranked = re.sub(r"\b(?:top|best|worst|most|least|popular|overall|total|slow\w*|bottom|sellers?|"
                     r"ranking|so far|best-sell\w*|sellings?|figures?|overview)\b|\d+", " ", text)  # fmt: skip
     found = Reference(item_id=whole(m[1])) if (m := _ID.search(text)) else reference(ranked)
-    return Sales(found, limit(text, LIMIT_DEFAULT), worst)
+    return ShowSales(found, limit(text, LIMIT_DEFAULT), worst)
 
 
 def _profit(text: str) -> Query | None:

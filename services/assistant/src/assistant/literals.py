@@ -1,9 +1,11 @@
-"""Numbers, amounts and quoted names. Everything is an integer: amounts are minor units."""
+"""Numbers, amounts and quoted names. Every number is an integer; amounts are in minor units."""
 
 import re
 from dataclasses import dataclass
 
 from wire.money import MoneyError, parse_minor
+
+from assistant.errors import LiteralError
 
 _SYMBOLS = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR"}
 NAMES = {
@@ -23,20 +25,16 @@ FINEST_DIGITS = 9  # of google.type.Money
 NUMBER_MAX = 10**12  # of whole units and of minor units: above every price and quantity
 
 
-class LiteralError(ValueError):
-    """A number that cannot be meant so; `args[0]` says why."""
-
-
 @dataclass(frozen=True, slots=True)
 class Amount:
     """An amount of money as it was written."""
 
     text: str  # the number, without its currency
-    currency: str  # empty: not said
+    currency: str  # empty where the question names none
     thousands: bool = False
 
     def size(self) -> int:
-        """Return a number to compare with another amount's, whatever the currency."""
+        """Return a number by which amounts compare, whatever their currencies."""
         try:
             return parse_minor(self.text, FINEST_DIGITS + THOUSAND_DIGITS * self.thousands)
         except MoneyError as error:

@@ -5,8 +5,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
-class Metrics:
-    """Counts questions, by what became of them."""
+class QuestionCounts:
+    """Counts questions by their results."""
 
     def __init__(self) -> None:
         """Start at zero."""
@@ -26,7 +26,7 @@ class Metrics:
             registry=self.registry,
         )
 
-    def asked(self, result: str, seconds: float) -> None:
+    def count(self, result: str, seconds: float) -> None:
         """Count a question: answered, not_understood or refused."""
         self._questions.labels(result).inc()
         self._seconds.observe(seconds)

@@ -1,4 +1,4 @@
-"""One spelling for what means the same: case, punctuation, contractions, numbers in words."""
+"""One spelling for equal meanings: case, punctuation, contractions, numbers in words."""
 
 import re
 
@@ -20,7 +20,7 @@ sixteen seventeen eighteen nineteen
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()  # noqa: SIM905 - likewise
 _SMALL = {word: number for number, word in enumerate(_UNITS)}
 _SMALL |= {word: 10 * number for number, word in enumerate(_TENS, start=2)}
-_TEN = 10  # what follows a word of tens is below it
+_TEN = 10  # a number after a word of tens is below it
 _SCALES = {"hundred": 100, "thousand": 1_000, "million": 1_000_000}
 _QUOTES = str.maketrans({"\u201c": '"', "\u201d": '"', "\u2018": "'", "\u2019": "'"})
 
@@ -54,7 +54,7 @@ def _number(words: list[str]) -> tuple[int | None, int]:
     A number ends where the next word cannot belong to it: "five six" are two numbers.
     """
     whole, part, at = 0, 0, 0
-    room = 1_000  # what is added next is below it
+    room = 1_000  # the next number to be added is below it
     if words[0].isascii() and words[0].isdigit() and words[1:2] and words[1] in _SCALES:
         part, at = int(words[0]), 1
     while at < len(words):

@@ -1,4 +1,4 @@
-"""What can be asked: one frozen record a kind. `describe` says it back in a fixed form."""
+"""The queries: one frozen record for each kind. `describe` says a query back in a fixed form."""
 
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
@@ -12,14 +12,14 @@ class Reference:
 
     item_id: int | None = None
     words: str = ""
-    is_certain: bool = True  # the question speaks of an item; if not, it may be about anything
+    is_certain: bool = True  # the question is about an item; if False, it may be about anything
 
     def __str__(self) -> str:
         """Return "item=2" or 'item="mouse"'."""
         return f"item={self.item_id}" if self.item_id is not None else f'item="{self.words}"'
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListItems:
     """Items by price, level and name, sorted."""
 
@@ -65,17 +65,17 @@ class LowStock:
 
     kind: str  # low, critical, out
     threshold: int  # the most that is on hand
-    below: bool = False  # it was asked for as "under" one more
+    below: bool = False  # the question said "under" the number after the threshold
 
 
 @dataclass(frozen=True, slots=True)
 class Restock:
-    """What to order anew, and how many."""
+    """Which items to order anew, and how many of each."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sales:
-    """What was sold, of one item or of all."""
+class ShowSales:
+    """The sales of one item, or of all items."""
 
     item: Reference | None = None
     limit: int = 5
@@ -84,7 +84,7 @@ class Sales:
 
 @dataclass(frozen=True, slots=True)
 class Profit:
-    """What was earned: not known, since costs are not."""
+    """The profit, which is not known, since costs are not."""
 
     item: Reference | None = None
 
@@ -110,7 +110,7 @@ Query: TypeAlias = (
     | Overview
     | LowStock
     | Restock
-    | Sales
+    | ShowSales
     | Profit
     | Suggest
     | Help
@@ -134,7 +134,7 @@ def describe(query: Query) -> str:  # noqa: C901, PLR0911 - an arm a kind
             return f"stock {query.kind} threshold={query.threshold}"
         case Restock():
             return "restock"
-        case Sales():
+        case ShowSales():
             which = str(query.item) if query.item else "all"
             order = "worst" if query.worst else "best"
             return f"sales {which}" + ("" if query.item else f" {order} limit={query.limit}")

@@ -65,11 +65,11 @@ def examples() -> str:
 
 
 def not_understood(words: Iterable[str] = ()) -> Rendered:
-    """Say so, with the words at fault and examples."""
+    """Say that a question is not understood, with the words at fault and examples."""
     what = " and ".join(f'"{word}"' for word in words) or "the question"
     return Rendered(f"I did not understand {what}. {examples()}")
 
 
 def candidates(message: str, found: Sequence[inventory_pb2.Item]) -> Rendered:
-    """Ask back."""
+    """Ask which of several items is meant."""
     return items(found, message)

@@ -14,32 +14,34 @@ from service.faults import Faults
 from service.tasks import until_first
 
 from gateway.auth import Passwords, Tokens
-from gateway.config import Config
+from gateway.config import GatewayConfig
 from gateway.login_limiter import LoginLimiter
-from gateway.router import Router, Settings
+from gateway.router import Router, RouterSettings
 from gateway.runtime.api import Api
 from gateway.runtime.assistant import Assistant
 from gateway.runtime.driver import Driver
 from gateway.runtime.links import MemberLinks
 from gateway.runtime.members import Members
 from gateway.runtime.metrics import registry
-from gateway.runtime.server import Server
+from gateway.runtime.server import GatewayServer
 
 _log = structlog.get_logger()
 
 
-async def _run(config: Config) -> None:
+async def _run(config: GatewayConfig) -> None:
     """Serve until SIGTERM or SIGINT."""
     token_key = process.secret_in(config.token_key_file)
     links = MemberLinks(config.members, process.secret_in(config.cluster_key_file))
-    core = Router(Settings(tuple(config.members)), links)
+    core = Router(RouterSettings(members=tuple(config.members)), links)
     driver = Driver(core)
     passwords = Passwords(token_key)
     assistant = Assistant(config.gateway_assistant)
     members = Members(driver, links)
     api = Api(driver, links, Tokens(token_key), passwords, LoginLimiter(), members)
     faults = Faults()
-    server = Server(config.gateway_listen, api, assistant, faults, config.gateway_leave_seconds)
+    server = GatewayServer(
+        config.gateway_listen, api, assistant, faults, config.gateway_leave_seconds
+    )
     metrics.serve(config.metrics_listen, registry(core), lambda: faults.count)
     await server.start()
     driver.start()
@@ -50,8 +52,8 @@ async def _run(config: Config) -> None:
     process.on_stop(stopped.set)
     await until_first(
         server.serve_until(stopped),
-        server.show(core),
-        links.run(core, driver.ran),
+        server.publish_health(core),
+        links.run(core, driver.schedule_pump),
     )
     driver.stop()
     await links.close()
@@ -61,7 +63,7 @@ async def _run(config: Config) -> None:
 
 def main() -> int:
     """Run the gateway; return the exit status."""
-    return process.run("gateway", Config, _run)  # type: ignore[arg-type]  # from the environment
+    return process.run("gateway", GatewayConfig, _run)  # type: ignore[arg-type]  # from the environment
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Tokens and passwords.
 
-A token (JWT, RFC 7519) carries a user's id and epoch; what the user may, and whether the epoch
-still holds, is decided where a command is applied. Passwords are argon2id (RFC 9106), checked and
-made here, in threads of their own, so that they never reach the log.
+A token (JWT, RFC 7519) carries a user's id and epoch. The members decide what the user may, and
+whether the epoch still holds, when they apply a command. Passwords are hashed and checked here
+(argon2id, RFC 9106) in threads of their own, so that no password reaches the log.
 """
 
 import asyncio
@@ -19,6 +19,8 @@ from typing import TypeVar
 import argon2
 import jwt
 from argon2.low_level import Type, hash_secret
+
+from gateway.errors import HashersBusy, TokenRefused
 
 Done = TypeVar("Done")
 
@@ -38,14 +40,6 @@ EXPIRED = "has expired"  # continues "the token"
 _USER_ID = re.compile(r"[1-9][0-9]{0,18}")  # user 0 is the cluster itself
 
 
-class TokenRefused(Exception):  # noqa: N818 - a refusal
-    """A token that does not hold; `args[0]` continues "the token"."""
-
-
-class Busy(Exception):  # noqa: N818 - a refusal
-    """Too many passwords wait to be checked."""
-
-
 @dataclass(frozen=True, slots=True)
 class Principal:
     """Whom a token speaks for."""
@@ -56,12 +50,12 @@ class Principal:
 
     @property
     def has_expired(self) -> bool:
-        """Whether the token holds no more."""
+        """Whether the time of the token is over."""
         return self.expires <= time.time()
 
 
 class Tokens:
-    """Makes tokens, and remembers those it has verified, so that a hot client costs one lookup."""
+    """Makes and verifies tokens; a token that was verified before costs one lookup."""
 
     def __init__(self, key: str) -> None:
         """Sign with the gateways' shared key."""
@@ -75,13 +69,13 @@ class Tokens:
         claims = {"sub": str(user_id), "epoch": epoch, "name": name, "iat": issued, "exp": expires}
         return jwt.encode(claims, self._key, algorithm=ALGORITHM), expires
 
-    def read(self, token: str | None) -> Principal:
+    def verify(self, token: str | None) -> Principal:
         """Return whom a token speaks for; raise TokenRefused."""
         if token is None:
             raise TokenRefused("is missing")
         known = self._known.get(token)
         if known is None:
-            known = self._verify(token)
+            known = self._decode(token)
             self._known[token] = known
             if len(self._known) > KNOWN_TOKENS_MAX:
                 self._known.popitem(last=False)
@@ -89,13 +83,13 @@ class Tokens:
             raise TokenRefused(EXPIRED)
         return known
 
-    def _verify(self, token: str) -> Principal:
+    def _decode(self, token: str) -> Principal:
         try:
             claims = jwt.decode(
                 token,
                 self._key,
                 algorithms=[ALGORITHM],
-                # Another gateway made it, whose clock may be ahead of this one's.
+                # The clock of the gateway that made the token may be ahead of this gateway's.
                 options={"require": ["sub", "exp"], "verify_iat": False},
             )
             return _principal(claims)
@@ -105,7 +99,7 @@ class Tokens:
             raise TokenRefused("is not one of this inventory") from None
 
 
-# An infinite number overflows, and the reader of what is nested too deep recurs too often.
+# An infinite number overflows; JSON that is nested too deep exceeds the recursion limit.
 _UNREADABLE = (
     jwt.InvalidTokenError, KeyError, ValueError, TypeError, OverflowError, RecursionError
 )  # fmt: skip
@@ -124,7 +118,7 @@ def _principal(claims: Mapping[str, object]) -> Principal:
 
 
 class Passwords:
-    """argon2id in a few threads of its own; what waits is bounded."""
+    """argon2id in a few threads of its own; at most HASHES_WAITING_MAX passwords wait."""
 
     def __init__(self, key: str) -> None:
         """Derive salts under the gateways' shared key."""
@@ -141,18 +135,18 @@ class Passwords:
         self._threads.shutdown()
 
     async def check(self, password_hash: str, password: str) -> bool:
-        """Tell whether a password is right; an empty hash takes as long and is never right."""
+        """Return whether a password is right; for an empty hash no password is, after as long."""
         return await self._run(partial(self._check, password_hash, password))
 
     async def hash(self, password: str, request_id: str, whom: str) -> str:
-        """Hash a password; the same request gives the same hash, so that a retry is the same."""
+        """Hash a password; the same request gives the same hash, so a retry is the same command."""
         text = f"{request_id}\0{whom}".encode()
         salt = blake2b(text, key=self._key, digest_size=SALT_BYTES).digest()
         return await self._run(partial(self._hash, password, salt))
 
     async def _run(self, work: Callable[[], Done]) -> Done:
         if self._waiting >= HASHES_WAITING_MAX:
-            raise Busy
+            raise HashersBusy
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)

@@ -7,7 +7,7 @@ from pydantic import Field
 from service.settings import Address, Members, OptionalAddress, ServiceSettings, by_name
 
 
-class Config(ServiceSettings):
+class GatewayConfig(ServiceSettings):
     """One gateway's settings."""
 
     gateway_listen: Address  # for clients
@@ -15,7 +15,9 @@ class Config(ServiceSettings):
     cluster_key_file: Path  # the secret that members and gateways share
     token_key_file: Path  # signs tokens; the same for all gateways
     gateway_assistant: OptionalAddress = ""
-    gateway_leave_seconds: Annotated[float, Field(ge=0, le=60)] = 0  # served on after SIGTERM
+    gateway_leave_seconds: Annotated[float, Field(ge=0, le=60)] = (
+        0  # how long it serves on after SIGTERM
+    )
 
     @property
     def members(self) -> dict[str, str]:

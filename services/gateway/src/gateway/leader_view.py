@@ -1,4 +1,4 @@
-"""Whom the members take for the leader, and who hears that leader."""
+"""Whom the members follow as their leader, and which members hear from that leader."""
 
 from collections.abc import Collection
 
@@ -8,32 +8,32 @@ from inventory.raft.v1 import forward_pb2
 class LeaderView:
     """The leadership that a gateway follows.
 
-    - The highest term wins, and within one term a leader that is named.
-    - The word of a member that is gone counts no more while no leader is named: a crash can undo a
-      candidate's term, and the others may go on in the term before.
+    - The highest term wins. Within one term, a view that names a leader wins.
+    - While no leader is named, the view of a member that is gone does not count: a crash can undo a
+      candidate's term, and the other members may go on in the term before.
     """
 
     def __init__(self) -> None:
-        """Start knowing nobody."""
+        """Start with no leader, and no member's view."""
         self.term = 0
         self.leader = ""  # empty while none is known
-        self._views: dict[str, forward_pb2.Leadership] = {}  # by the members that can be heard
+        self._views: dict[str, forward_pb2.Leadership] = {}  # by member; open links only
 
-    def heard(self, member: str, view: forward_pb2.Leadership) -> bool:
-        """Take a member's view; tell whether another leader or term is followed from here on."""
+    def update(self, member: str, view: forward_pb2.Leadership) -> bool:
+        """Keep a member's view; return whether this changed the followed leader or term."""
         self._views[member] = view
         return self._follow(view)
 
-    def lost(self, member: str) -> None:
-        """Forget how a member saw the leadership."""
+    def forget(self, member: str) -> None:
+        """Forget a member's view, and the term too if nobody leads and no other view has it."""
         self._views.pop(member, None)
         if not self.leader:
             self.term = 0
             for view in self._views.values():
                 self._follow(view)
 
-    def renounce(self) -> None:
-        """Know no leader until a later view names one: the followed member does not lead."""
+    def forget_leader(self) -> None:
+        """Know no leader until a view of a later term names one."""
         self.leader = ""
 
     def _follow(self, view: forward_pb2.Leadership) -> bool:
@@ -44,9 +44,10 @@ class LeaderView:
         return True
 
     def ways_to(self, member: str, ways: Collection[str]) -> list[str]:
-        """Return who of `ways` may carry a stream on to a leader, those that hear it first.
+        """Return the members of `ways` that may relay a stream to the leader.
 
-        Empty where the member does not lead: the stream is not worth a detour then.
+        Members that hear from the leader come first. Empty if `member` is not the leader: a stream
+        to a follower is not worth a detour.
         """
         if member != self.leader:
             return []

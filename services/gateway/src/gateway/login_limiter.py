@@ -1,7 +1,7 @@
-"""Who may try a password how often.
+"""How often a password may be tried for a name.
 
-A failure costs a name one of its tries; tries come back one by one. It slows guessing down without
-locking anybody out for long, and it is per gateway: what it protects is the argon2 that follows.
+A failed login costs its name one try. Tries come back one by one, so guessing is slow and nobody is
+locked out for long. Each gateway counts for itself: the limit protects its own argon2 threads.
 """
 
 from collections import OrderedDict
@@ -14,18 +14,20 @@ NAMES_MAX = 10_000
 class LoginLimiter:
     """Failed logins by name.
 
-    - At most NAMES_MAX names are kept; the one that failed longest ago goes first.
+    - At most NAMES_MAX names are kept; the name that failed longest ago is forgotten first.
     """
 
     def __init__(self) -> None:
-        """Start with nobody having failed."""
-        self._failed: OrderedDict[str, tuple[int, int]] = OrderedDict()  # tries left, as of when
+        """Start without failed logins."""
+        self._failed: OrderedDict[str, tuple[int, int]] = (
+            OrderedDict()
+        )  # tries left, and as of when, in ms
 
     def may_try(self, name: str, now_ms: int) -> bool:
         """Tell whether the name has a try left."""
         return self._left(name, now_ms) > 0
 
-    def failed(self, name: str, now_ms: int) -> None:
+    def record_failure(self, name: str, now_ms: int) -> None:
         """Take one of the name's tries."""
         self._failed[name] = (self._left(name, now_ms) - 1, now_ms)
         self._failed.move_to_end(name)

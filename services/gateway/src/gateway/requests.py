@@ -1,6 +1,6 @@
-"""Requests that wait for their one answer."""
+"""A request of a caller, and what becomes of it until its one answer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from google.rpc import status_pb2
@@ -9,23 +9,26 @@ from inventory.v1 import inventory_pb2
 from wire import errors
 
 Answer: TypeAlias = forward_pb2.Reply | status_pb2.Status
-OnReply = Callable[[Answer], None]  # a Reply with a final result, or why there is none
+OnReply = Callable[[Answer], None]  # takes a final Reply, or the reason why there is none
 STALE_OK = (inventory_pb2.CONSISTENCY_BOUNDED_STALENESS, inventory_pb2.CONSISTENCY_STALE)
 NOBODY: frozenset[str] = frozenset()
 
 
 class Frame:
-    """A frame whose proposals are not all answered."""
+    """A frame to the leader whose proposals are not all answered."""
 
-    __slots__ = ("left",)
+    __slots__ = ("unanswered",)
 
-    def __init__(self, left: int) -> None:
-        """Count the proposals down."""
-        self.left = left
+    def __init__(self, unanswered: int) -> None:
+        """Count the unanswered proposals down."""
+        self.unanswered = unanswered
 
 
 class Request:
-    """One request, from its arrival to its one answer."""
+    """One request, from its arrival to its one answer.
+
+    - It holds either a command's bytes or a question.
+    """
 
     __slots__ = (
         "command",
@@ -50,7 +53,7 @@ class Request:
         deadline_ms: int,
         on_reply: OnReply,
     ) -> None:
-        """Hold either a command's bytes or a question."""
+        """Start with no member; `command` is empty where there is a question."""
         self.id = number
         self.command = command
         self.question = question
@@ -58,14 +61,14 @@ class Request:
         self.on_reply = on_reply
         self.is_stale_ok = question is not None and question.read_options.consistency in STALE_OK
         self.is_done = False  # answered or cancelled
-        self.member = ""  # who has it; empty while it waits
-        self.in_doubt = False  # a member that had it may have proposed it
-        self.was_put_off = False  # by a leader that has too much to do
-        self.tried = NOBODY  # from whom a question that any member may answer came back
+        self.member = ""  # the member that has the request; empty while the request waits
+        self.in_doubt = False  # a member that had the command may have proposed it
+        self.was_put_off = False  # by a leader that had no room for it
+        self.tried = NOBODY  # the members that sent back a question which any member may answer
         self.frame: Frame | None = None
 
-    def late(self, *, reachable: bool) -> status_pb2.Status:
-        """Return why there is no outcome by the deadline; `reachable`: a leader can be asked."""
+    def overdue_status(self, *, reachable: bool) -> status_pb2.Status:
+        """Return why there is no answer by the deadline; `reachable`: a leader can be asked."""
         if self.was_put_off and not self.in_doubt and not self.member:
             return errors.overloaded()
         if self.question is None:
@@ -76,35 +79,44 @@ class Request:
 
     @property
     def _may_be_stale(self) -> bool:
-        """Whether this asks a linearizable question that might have been asked of any member."""
+        """Whether the caller could have let any member answer this linearizable question."""
         if self.question is None or self.is_stale_ok:
             return False
         query = self.question.query
         asked = getattr(query, query.WhichOneof("query") or "get_item")
         return "read_options" in asked.DESCRIPTOR.fields_by_name
 
-    def note(self, why: forward_pb2.Retry.ValueType) -> None:
-        """Keep what the last member that did not answer it says about it."""
-        self.was_put_off = why == forward_pb2.RETRY_OVERLOADED
-        self.in_doubt |= why == forward_pb2.RETRY_UNKNOWN
-
     def retry_of(self, reply: forward_pb2.Reply) -> forward_pb2.Retry.ValueType:
-        """Return why a member does not answer it; RETRY_UNSPECIFIED where it does.
+        """Return why the request must be sent again; RETRY_UNSPECIFIED if `reply` is its answer.
 
-        A leader that is full does not know what the one before did: of a command in doubt its
-        refusal is no answer.
+        A leader that refuses a command does not know what the leader before it did. So a refusal
+        is no answer to a command in doubt.
         """
         if self.in_doubt and self.question is None and reply.HasField("error"):
             return forward_pb2.RETRY_OVERLOADED
         return reply.retry
 
-    def release(self) -> None:
-        """Have the request with nobody; one that any member may answer remembers who had it."""
+    def record_retry(self, why: forward_pb2.Retry.ValueType) -> None:
+        """Keep why the last member that had the request did not answer it."""
+        self.was_put_off = why == forward_pb2.RETRY_OVERLOADED
+        self.in_doubt |= why == forward_pb2.RETRY_UNKNOWN
+
+    def leave_member(self) -> None:
+        """Have no member; a question that any member may answer remembers who had it."""
         if self.is_stale_ok:
             self.tried |= {self.member}
         self.member = ""
 
-    def renew(self) -> "Request":
-        """Let the request be asked of everybody again."""
+    def forget_tried(self) -> None:
+        """Allow every member to be asked again."""
         self.tried = NOBODY
-        return self
+
+
+def add_questions(
+    message: forward_pb2.ForwardRequest, requests: Iterable[Request], member: str
+) -> None:
+    """Put questions into a frame for a member, which has these requests from here on."""
+    for request in requests:
+        request.member = member
+        if request.question is not None:
+            message.questions.append(request.question)

@@ -1,85 +1,83 @@
 """Where a request goes, and when it goes there again. Synchronous: nothing here waits.
 
-Every member pushes its view of the leadership over its link (`leader_view`). What is unanswered
-moves at once to a new leader, since the socket of a stopped leader still accepts bytes. The queued
-requests leave as one frame. A second frame is sent before the first is answered only if the second
-holds many commands. Reads that any member may answer go to the members in turn (`hedging`).
+Every member pushes its view of the leadership over its link (`leader_view`). When another leader is
+followed, every unanswered request moves to that leader at once, since the socket of a stopped
+leader still accepts bytes. `leader_queue` makes the frames to the leader. Reads that any member may
+answer go to the members in turn (`hedging`). `pending_requests` holds each request to its one
+answer.
 """
 
-import heapq
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from inventory.raft.v1 import forward_pb2
-from wire import errors
 
 from gateway.hedging import LEADER, HedgedReads
+from gateway.leader_queue import FrameBounds, LeaderQueue
 from gateway.leader_view import LeaderView
-from gateway.requests import Answer, Frame, OnReply, Request
+from gateway.pending_requests import PendingRequests
+from gateway.requests import OnReply, Request, add_questions
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouterSettings:
     """Bounds of one gateway."""
 
-    members: tuple[str, ...]
-    frames_in_flight_max: int = 2  # with proposals that are not answered
-    second_frame_min: int = 64  # commands: many small frames cost every member more than they save
-    frame_requests_max: int = 512
-    frame_bytes_max: int = 256 << 10
-    waiting_max: int = 65_536
-    overloaded_pause_ms: int = 50
-    hedge_after_ms: int = 250  # until a read that any member may answer is asked of another
-
-    def has_room(self, frames: int, commands: int) -> bool:
-        """Tell whether a frame may leave beside so many, for so many commands that wait."""
-        is_large = commands >= self.second_frame_min
-        return not frames or (is_large and frames < self.frames_in_flight_max)
+    members: tuple[str, ...]  # the first members' names
+    frames: FrameBounds = field(default_factory=FrameBounds)
+    pending_max: int = 65_536  # requests that have no answer
+    overloaded_pause_ms: int = 50  # until a request that the leader had no room for is sent again
+    hedge_after_ms: int = 250  # until a read that any member may answer is asked of another member
 
 
 class Links(Protocol):
     """The streams to the members."""
 
     def send(self, member: str, request: forward_pb2.ForwardRequest) -> None:
-        """Put a frame on an open link; it may get lost with the link."""
+        """Put a frame on an open link; the frame may get lost with the link."""
         ...
 
     def meet(self, members: Mapping[str, str], known: Collection[str]) -> None:
-        """Have links to these too, addresses by name; forget those that are not `known`."""
+        """Have links to `members` too, addresses by name; end the links to all but `known`."""
+        ...
+
+
+class Line(Protocol):
+    """A queue in which requests wait for a member."""
+
+    def append(self, request: Request) -> None:
+        """Queue a request after all others."""
+        ...
+
+    def prepend(self, request: Request) -> None:
+        """Queue a request before all others."""
         ...
 
 
 class Router:
-    """Requests on their way to the leader and back.
+    """Requests on their way to the members and back.
 
     - Every request is answered exactly once, by its deadline at the latest, unless it is cancelled.
     - A request is with one member at a time; a retry is the same bytes under the same number.
-    - A question that any member may answer waits for a leader only while everybody sends it back.
-    - Requests are bounded; past the bound they are refused at once, as OVERLOADED.
+    - A question that any member may answer waits for a leader only while every member that can be
+      reached sends the question back.
     """
 
-    def __init__(self, settings: Settings, links: Links) -> None:
+    def __init__(self, settings: RouterSettings, links: Links) -> None:
         """Start knowing no leader."""
         self._settings = settings
         self._links = links
         self._members = list(settings.members)
-        self._open: set[str] = set()
+        self._open: set[str] = set()  # the members whose links are open
         self._leader_view = LeaderView()
-        self._requests: dict[int, Request] = {}
-        self._commands: deque[Request] = deque()
-        self._questions: deque[Request] = deque()
-        self._hedged = HedgedReads(settings.hedge_after_ms, settings.frame_requests_max)
-        self._paused: deque[tuple[int, Request]] = deque()  # until when
-        self._deadlines: list[tuple[int, int]] = []  # a heap of (deadline, number)
-        self._frames = 0  # in flight to the leader
-        self._last = 0
+        self._leader_queue = LeaderQueue(settings.frames)
+        self._hedged = HedgedReads(settings.hedge_after_ms, settings.frames.requests_max)
+        self._paused: deque[tuple[int, Request]] = deque()  # until when, and which request
         self._now_ms = 0
-        self.retries = 0
-        self.answered = 0  # whatever the answer
-        self.unanswered = 0  # by their deadline
-        self.overloaded = 0  # refused, since too many waited
+        self.pending = PendingRequests(settings.pending_max)
+        self.retries = 0  # requests sent to a member once more
 
     @property
     def leader(self) -> str:
@@ -91,208 +89,144 @@ class Router:
         """The term of the followed leader."""
         return self._leader_view.term
 
+    @property
+    def reaches_leader(self) -> bool:
+        """Whether a leader is known and the link to it is open."""
+        return bool(self.leader) and self.leader in self._open
+
     def ways_to(self, member: str, ways: Collection[str]) -> list[str]:
         """See `LeaderView.ways_to`."""
         return self._leader_view.ways_to(member, ways)
 
-    @property
-    def pending(self) -> int:
-        """How many requests are not answered."""
-        return len(self._requests)
+    # Requests of callers.
 
     def propose(self, command: bytes, deadline_ms: int, on_reply: OnReply) -> int:
-        """Take a serialized RawCommand; return its number. `on_reply` may be called at once."""
-        return self._take(command, None, deadline_ms, on_reply)
+        """Queue a serialized RawCommand; return its number. `on_reply` may be called at once."""
+        return self._queue(self.pending.admit(command, None, deadline_ms, on_reply))
 
     def ask(self, question: forward_pb2.Question, deadline_ms: int, on_reply: OnReply) -> int:
-        """Take a question, whose id is set here; return its number."""
-        return self._take(b"", question, deadline_ms, on_reply)
+        """Queue a question, whose id is set here; return the question's number."""
+        request = self.pending.admit(b"", question, deadline_ms, on_reply)
+        question.id = request.id
+        return self._queue(request)
 
-    def _take(
-        self,
-        command: bytes,
-        question: forward_pb2.Question | None,
-        deadline_ms: int,
-        on_reply: OnReply,
-    ) -> int:
-        self._last += 1
-        number = self._last
-        if len(self._requests) >= self._settings.waiting_max:
-            self.overloaded += 1
-            on_reply(errors.overloaded())
-            return number
-        if question is not None:
-            question.id = number
-        request = Request(number, command, question, deadline_ms, on_reply)
-        self._requests[number] = request
-        heapq.heappush(self._deadlines, (deadline_ms, number))
-        self._line(request).append(request)
-        return number
+    def _queue(self, request: Request) -> int:
+        if not request.is_done:
+            self._line(request).append(request)
+        return request.id
+
+    def _line(self, request: Request) -> Line:
+        """Return where a request waits."""
+        return self._hedged if request.is_stale_ok else self._leader_queue
 
     def cancel(self, number: int) -> None:
-        """Forget a request whose caller has gone; what was sent may still be applied."""
-        request = self._requests.pop(number, None)
+        """Forget a request whose caller has gone; a command that was sent may still be applied."""
+        request = self.pending.cancel(number)
         if request is not None:
-            request.is_done = True
-            self._leave_frame(request)
+            self._leader_queue.leave_frame(request)
+
+    # Events of the links.
 
     def link_opened(self, member: str) -> None:
-        """Note that frames can be sent to a member; its greeting says what it knows."""
+        """Send frames to a member from here on; the member's first frame says whom it follows."""
         self._open.add(member)
 
     def link_closed(self, member: str) -> None:
-        """Take back what the member had: nobody knows how far it came."""
+        """Take back what the member had: nobody knows how far these requests came."""
         self._open.discard(member)
-        self._leader_view.lost(member)
+        self._leader_view.forget(member)
         self._take_back(member)
 
-    def received(self, member: str, response: forward_pb2.ForwardResponse) -> None:
-        """Take a member's frame."""
+    def response_received(self, member: str, response: forward_pb2.ForwardResponse) -> None:
+        """Hand a member's replies to their callers, and follow the leader that the member names."""
         for reply in response.replies:
-            request = self._requests.get(reply.id)
+            request = self.pending.get(reply.id)
             if request is None:
                 continue
             why = request.retry_of(reply)
             if why and request.member == member:
                 self._retry(request, why)
             elif not why:
-                self.answered += 1
-                self._finish(request, reply)
+                self._leader_queue.leave_frame(request)
+                self.pending.answer(request, reply)
         if response.HasField("leadership"):
             self._meet(member, response.leadership)
-            if self._leader_view.heard(member, response.leadership):
+            if self._leader_view.update(member, response.leadership):
                 for other in self._members:
                     if other != self.leader:
                         self._take_back(other)
 
     def _meet(self, teller: str, leadership: forward_pb2.Leadership) -> None:
-        """Learn of members that joined later; the leader alone says who takes part no longer."""
+        """Have links to members that joined later; only the leader's word removes a member."""
         if leadership.term >= self.term:
             met = {member.name: member.address for member in leadership.members}
             known = self._settings.members if leadership.leader == teller else self._members
             self._members = [*known, *(name for name in met if name not in known)]
             self._links.meet(met, self._members)
 
+    def _retry(self, request: Request, why: forward_pb2.Retry.ValueType) -> None:
+        """Queue a request again that its member sent back."""
+        self.retries += 1
+        member = request.member
+        request.record_retry(why)
+        self._withdraw(request)
+        if why == forward_pb2.RETRY_OVERLOADED:
+            until_ms = self._now_ms + self._settings.overloaded_pause_ms
+            self._paused.append((until_ms, request))
+            return
+        if why == forward_pb2.RETRY_NOT_LEADER and member == self.leader:
+            # The member itself knows best whether it leads. The next leader has a later term.
+            self._leader_view.forget_leader()
+        self._line(request).append(request)
+
+    def _take_back(self, member: str) -> None:
+        """Queue again, in the order of arrival and before all others, what a member has."""
+        held = self.pending.held_by(member)
+        self.retries += len(held)
+        for request in reversed(held):
+            request.record_retry(forward_pb2.RETRY_UNKNOWN)
+            self._withdraw(request)
+            self._line(request).prepend(request)
+
+    def _withdraw(self, request: Request) -> None:
+        """Have a request with no member."""
+        request.leave_member()
+        self._leader_queue.leave_frame(request)
+
+    # Time, and what leaves.
+
     def tick(self, now_ms: int) -> None:
-        """Let time pass: end what is past its deadline, and try again what paused."""
+        """Let time pass: end overdue requests, and queue again the requests whose pause is over."""
         self._now_ms = now_ms
-        while self._deadlines and self._deadlines[0][0] <= now_ms:
-            request = self._requests.get(heapq.heappop(self._deadlines)[1])
-            if request is not None:
-                self.unanswered += 1
-                self._finish(request, request.late(reachable=self.reaches_leader))
+        for request in self.pending.take_overdue(now_ms):
+            self._leader_queue.leave_frame(request)
+            self.pending.expire(request, reachable=self.reaches_leader)
         while self._paused and self._paused[0][0] <= now_ms:
             request = self._paused.popleft()[1]
             self._line(request).append(request)
         self.retries += self._hedged.tick(now_ms)
         self.pump()
 
-    @property
-    def reaches_leader(self) -> bool:
-        """Whether a leader is known and can be asked."""
-        return bool(self.leader) and self.leader in self._open
-
     def pump(self) -> None:
-        """Send what waits, as few frames as bounds allow. Call it after each run of events."""
+        """Send what waits, in as few frames as bounds allow; called after each run of events."""
         self._ask_members()
-        while self.reaches_leader and (self._questions or (self._commands and self._has_room)):
-            self._send_frame()
+        while self.reaches_leader and self._leader_queue.may_send:
+            message = self._leader_queue.take_frame(self.leader)
+            if message.proposals or message.questions:
+                self._links.send(self.leader, message)
 
     def _ask_members(self) -> None:
-        """Ask the members in turn what any of them may answer; queue for the leader what it may."""
-        batches = self._hedged.batches(self._members, self._open, has_leader=self.reaches_leader)
+        """Send hedged reads to the members in turn; queue the leader's share for the leader."""
+        batches = self._hedged.take_batches(
+            self._members, self._open, has_leader=self.reaches_leader
+        )
         for member, batch in batches:
+            for request in batch:
+                self._hedged.schedule_hedge(request, member or self.leader)
             if member == LEADER:
-                self._questions.extend(batch)
+                for request in batch:
+                    self._leader_queue.append(request)
             elif batch:
                 message = forward_pb2.ForwardRequest()
-                self._add_questions(message, batch, member)
+                add_questions(message, batch, member)
                 self._links.send(member, message)
-
-    @property
-    def _has_room(self) -> bool:
-        return self._settings.has_room(self._frames, len(self._commands))
-
-    def _send_frame(self) -> None:
-        """Send one frame: questions, which wait for nobody, and commands if there is room."""
-        most = self._settings.frame_requests_max
-        message = forward_pb2.ForwardRequest()
-        self._add_questions(message, self._next(self._questions, most), self.leader)
-        if self._has_room:
-            frame = Frame(0)
-            count = most - len(message.questions)
-            for request in self._next(self._commands, count):
-                request.member = self.leader
-                message.proposals.add(id=request.id, command=request.command)
-                frame.left += 1
-                request.frame = frame
-            self._frames += bool(frame.left)
-        if message.proposals or message.questions:
-            self._links.send(self.leader, message)
-
-    def _add_questions(
-        self, message: forward_pb2.ForwardRequest, requests: Iterable[Request], member: str
-    ) -> None:
-        for request in requests:
-            request.member = member
-            if request.question is not None:
-                message.questions.append(request.question)
-            if request.is_stale_ok:
-                self._hedged.asked(request)
-
-    def _next(self, waiting: deque[Request], count: int) -> Iterator[Request]:
-        """Take from the front what is not done, within the bounds of a frame."""
-        size = 0
-        while waiting and count > 0 and size < self._settings.frame_bytes_max:
-            request = waiting.popleft()
-            if not request.is_done:
-                size += len(request.command)
-                count -= 1
-                yield request
-
-    def _line(self, request: Request) -> deque[Request]:
-        """Return where a request waits."""
-        if request.is_stale_ok:
-            return self._hedged.waiting
-        return self._commands if request.question is None else self._questions
-
-    def _finish(self, request: Request, answer: Answer) -> None:
-        del self._requests[request.id]
-        request.is_done = True
-        self._leave_frame(request)
-        request.on_reply(answer)
-
-    def _leave_frame(self, request: Request) -> None:
-        frame, request.frame = request.frame, None
-        if frame is not None:
-            frame.left -= 1
-            if not frame.left:
-                self._frames -= 1
-
-    def _retry(self, request: Request, why: forward_pb2.Retry.ValueType) -> None:
-        self.retries += 1
-        member = request.member
-        request.note(why)
-        self._release(request)
-        if why == forward_pb2.RETRY_OVERLOADED:
-            until_ms = self._now_ms + self._settings.overloaded_pause_ms
-            self._paused.append((until_ms, request))
-            return
-        if why == forward_pb2.RETRY_NOT_LEADER and member == self.leader:
-            # It knows better; whoever leads will say so, in a later term.
-            self._leader_view.renounce()
-        self._line(request).append(request)
-
-    def _release(self, request: Request) -> None:
-        """Have a request with nobody."""
-        request.release()
-        self._leave_frame(request)
-
-    def _take_back(self, member: str) -> None:
-        """Queue again, in the order of arrival and before all others, what a member has."""
-        theirs = [request for request in self._requests.values() if request.member == member]
-        self.retries += len(theirs)
-        for request in reversed(theirs):
-            request.note(forward_pb2.RETRY_UNKNOWN)
-            self._release(request)
-            self._line(request).appendleft(request)

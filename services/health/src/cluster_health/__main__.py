@@ -10,17 +10,16 @@ import sys
 
 import structlog
 from service import metrics, process
-from service.faults import Faults
-from service.faults import serving as serving_calls
+from service.faults import Faults, make_server
 from service.probes import Probes
 from service.tasks import until_first
 from starlette.applications import Starlette
 
 from cluster_health.canaries import Canaries
-from cluster_health.config import Config
+from cluster_health.config import HealthConfig
 from cluster_health.facts import Facts
 from cluster_health.findings import Finding, findings
-from cluster_health.metrics import Counts, HealthCollector
+from cluster_health.metrics import CanaryCounts, HealthCollector
 from cluster_health.serving import serving
 from cluster_health.watching import Watch
 from cluster_health.web import application, bound, serve_until
@@ -31,22 +30,22 @@ _log = structlog.get_logger()
 
 
 class Service:
-    """Everything of one process.
+    """The health service of one process.
 
-    - What is served under a name is of the newest facts.
-    - A finding is logged when it comes and when it goes.
+    - The answer under every name is of the newest facts.
+    - A finding is logged when it appears and when it is gone.
     """
 
-    def __init__(self, config: Config, key: str) -> None:
+    def __init__(self, config: HealthConfig, key: str) -> None:
         """Open the channels; nothing is asked yet."""
         self._config = config
-        counts = Counts()
+        counts = CanaryCounts()
         self._canaries = Canaries(config.health_gateway, key, counts)
         self._watch = Watch(config, key, self._canaries)
         counts.registry.register(HealthCollector(lambda: self._watch.facts))
         self._registry = counts.registry
         self._faults = Faults()
-        self._server = serving_calls(self._faults)
+        self._server = make_server(self._faults)
         self._probes = Probes(self._server)
         self._looked = asyncio.Event()
         self._stopped = asyncio.Event()
@@ -77,10 +76,10 @@ class Service:
 
     async def _serve(self, app: Starlette, http: socket.socket) -> None:
         await serve_until(self._stopped, app, http)
-        await self._probes.end()
+        await self._probes.mark_draining()
 
     def _note(self, facts: Facts) -> None:
-        """Log what came and what went, and have the rest shown."""
+        """Log findings that appeared or are gone, and have the newest facts published."""
         found = {(one.kind, one.about): one for one in findings(facts)}
         for key in found.keys() - self._found.keys():
             _log.warning("found", kind=found[key].kind, says=found[key].says)
@@ -90,19 +89,19 @@ class Service:
         self._looked.set()
 
     async def _show(self) -> None:
-        """Answer under every name by the newest facts, for ever."""
+        """Publish the newest facts under every name, for ever."""
         await self._looked.wait()
-        await self._probes.begin()
+        await self._probes.mark_ready()
         while True:
             await self._looked.wait()
             self._looked.clear()
             answers = serving(self._watch.facts)
             for name in self._shown.keys() | answers.keys():
-                await self._probes.show(name, serves=answers.get(name, False))
+                await self._probes.mark_serving(name, serves=answers.get(name, False))
             self._shown = answers
 
 
-async def _run(config: Config) -> None:
+async def _run(config: HealthConfig) -> None:
     key = process.secret_in(config.health_key_file)
     with bound(config.health_http_listen) as http:
         await Service(config, key).run(http)
@@ -110,7 +109,7 @@ async def _run(config: Config) -> None:
 
 def main() -> int:
     """Run the health service; return the exit status."""
-    return process.run("health", Config, _run)  # type: ignore[arg-type]  # from the environment
+    return process.run("health", HealthConfig, _run)  # type: ignore[arg-type]  # from the environment
 
 
 if __name__ == "__main__":

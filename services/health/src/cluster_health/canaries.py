@@ -9,7 +9,7 @@ import structlog
 from inventory_client import AsyncInventory, InventoryError, Unauthenticated
 
 from cluster_health.facts import Canary
-from cluster_health.metrics import Counts
+from cluster_health.metrics import CanaryCounts
 
 USERNAME = "health"
 CANARY_SECONDS = 2.0
@@ -28,7 +28,7 @@ class Canaries:
     - `addresses` are the members' as the gateway last had them, by name.
     """
 
-    def __init__(self, gateway: str, key: str, counts: Counts) -> None:
+    def __init__(self, gateway: str, key: str, counts: CanaryCounts) -> None:
         """Try as the machine user `health`, whose key this is."""
         self._inventory = AsyncInventory(gateway, timeout=CALL_SECONDS_MAX, ignore_proxy=True)
         self._key = key
@@ -80,7 +80,7 @@ class Canaries:
             ok, why = False, str(error)
             _log.warning("canary_failed", canary=what, why=why)
         seconds = time.monotonic() - started
-        self._counts.canary(what, seconds, ok=ok)
+        self._counts.count(what, seconds, ok=ok)
         return Canary(ok, seconds, why)
 
     async def _as_health(self, call: Callable[[], Awaitable[Result]]) -> Result:

@@ -6,12 +6,12 @@ from pydantic import NonNegativeInt
 from service.settings import Address, Members, OptionalAddress, ServiceSettings, by_name
 
 
-class Config(ServiceSettings):
+class HealthConfig(ServiceSettings):
     """The health service's settings."""
 
     health_listen: Address  # of gRPC
     health_http_listen: Address
-    health_members: Members  # the first ones; others are learned from the gateway
+    health_members: Members  # the first members; the gateway names later ones
     health_gateway: Address
     health_assistant: OptionalAddress = ""
     health_key_file: Path  # the password of the machine user `health`, which members know too

@@ -1,4 +1,4 @@
-"""What is known of the cluster at one moment. Nothing here is judged."""
+"""The facts of a cluster at one moment. `findings` judges them; nothing here does."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,16 +14,16 @@ LEARNER = cluster_pb2.MEMBER_STANDING_LEARNER
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """What became of the newest try that ended."""
+    """The result of the newest try that has ended."""
 
     ok: bool
     seconds: float
-    why: str = ""  # it failed; one sentence
+    why: str = ""  # why the try failed, one sentence
 
 
 @dataclass(frozen=True, slots=True)
-class Membership:
-    """Who takes part, as a member knew it that was in this term and had the log to this index."""
+class KnownMembership:
+    """The members that take part, as known to a member in `term` whose log ended at an index."""
 
     term: int
     last_log_index: int
@@ -31,30 +31,32 @@ class Membership:
     learners: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What was found. Members are by name; one that does not answer is None."""
+    """The facts of one round. Members are by name; a member that does not answer is None."""
 
     members: Mapping[str, Member | None]
     at_ms: int = 0  # milliseconds since 1970
-    led: Mapping[int, frozenset[str]] = field(default_factory=dict)  # term: who was seen to lead it
-    membership: Membership | None = None  # the newest that was said; None: nobody ever did
-    waiting_ms: int = 0  # for how long the leader's oldest entry was not committed
-    gateway: bool = True  # whether it answers
-    assistant: bool | None = None  # None: there is none
+    led: Mapping[int, frozenset[str]] = field(
+        default_factory=dict
+    )  # by term: the members seen to lead it
+    membership: KnownMembership | None = None  # the newest that a member told; None: no member did
+    waiting_ms: int = 0  # how long the leader has had an entry without committing any
+    gateway: bool = True  # whether the gateway answers
+    assistant: bool | None = None  # None: the settings name none
     writes: Canary | None = None  # None: no try has ended
     reads: Canary | None = None
-    replicas: int | None = None  # how many members there should be; None: not said
-    pods: int | None = None  # how many were started; None: unknown
+    replicas: int | None = None  # how many members there should be; None: not set
+    pods: int | None = None  # how many members were started; None: unknown
 
     @property
     def there(self) -> dict[str, Member]:
-        """Those that answer."""
+        """The members that answer, by name."""
         return {name: one for name, one in self.members.items() if one is not None}
 
     @property
     def paused(self) -> bool:
-        """Whether there are to be no members, and none answers."""
+        """Whether the cluster is meant to have no members, and no member answers."""
         return self.replicas == 0 and not self.there
 
 
@@ -84,10 +86,11 @@ def lead_of(facts: Facts) -> Lead | None:
     return None
 
 
-def membership_of(facts: Facts) -> Membership | None:
-    """Return who takes part: as the lead has it, or who knows or knew the highest term.
+def membership_of(facts: Facts) -> KnownMembership | None:
+    """Return the members that take part, as the leader knows them.
 
-    None where nobody ever said. The first members are no answer: some may have left since.
+    Without a leader it is as known to the member with the highest term, in this round or before.
+    None if no member ever told. The settings' first members are no answer: some may have left.
     """
     lead = lead_of(facts)
     if lead is not None:
@@ -97,18 +100,18 @@ def membership_of(facts: Facts) -> Membership | None:
     return max(said, key=lambda one: (one.term, one.last_log_index), default=None)
 
 
-def _as_known_to(member: Member) -> Membership:
-    return Membership(
+def _as_known_to(member: Member) -> KnownMembership:
+    return KnownMembership(
         member.term, member.last_log_index, tuple(member.voters), tuple(member.learners)
     )
 
 
 def voters_of(facts: Facts) -> tuple[str, ...]:
-    """Return whose votes count; nobody's where nobody ever said."""
+    """Return the voters' names; empty if no member ever told who takes part."""
     membership = membership_of(facts)
     return membership.voters if membership is not None else ()
 
 
 def behind(member: Member, lead: Lead) -> int:
-    """Return how many entries the leader has committed that the member has not applied."""
+    """Return how many entries the leader has committed and the member has not applied."""
     return max(0, lead.commit_index - member.applied_index)

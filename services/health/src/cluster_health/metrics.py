@@ -16,8 +16,8 @@ CANARIES = ("write", "read")
 RESULTS = ("ok", "failed")
 
 
-class Counts:
-    """What is counted as it happens."""
+class CanaryCounts:
+    """Counts canaries as they end."""
 
     def __init__(self) -> None:
         """Start at zero."""
@@ -40,17 +40,17 @@ class Counts:
             for result in RESULTS:
                 self._canaries.labels(canary, result)
 
-    def canary(self, canary: str, seconds: float, *, ok: bool) -> None:
-        """Count one that ended."""
+    def count(self, canary: str, seconds: float, *, ok: bool) -> None:
+        """Count a canary that ended."""
         self._seconds.labels(canary).observe(seconds)
         self._canaries.labels(canary, RESULTS[not ok]).inc()
 
 
 class HealthCollector(Collector):
-    """Reads the newest facts when it is asked."""
+    """Reads the newest facts at each scrape."""
 
     def __init__(self, facts: Callable[[], Facts]) -> None:
-        """Ask `facts`, on the scraper's thread."""
+        """Call `facts` at each scrape, on the scraper's thread."""
         self._facts = facts
 
     def collect(self) -> Iterator[Metric]:

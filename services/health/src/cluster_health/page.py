@@ -22,7 +22,7 @@ from cluster_health.findings import (
 from cluster_health.serving import CLUSTER, NODE, READS, WRITES, serving
 
 HERE = Path(__file__).parent
-SHIPPED = HERE / "runbooks"  # where a wheel has them
+SHIPPED = HERE / "runbooks"  # the runbooks' place in a wheel
 RUNBOOKS = SHIPPED if SHIPPED.is_dir() else HERE.parents[3] / "docs" / "runbooks"
 ELECTIONS_SHOWN = 8
 COMMAND = re.compile(r"`([^`]*)`")
@@ -57,7 +57,7 @@ def runbook(name: str) -> str | None:
     known = {path.stem: path for path in RUNBOOKS.glob("*.md")}
     if name not in known:
         return None
-    # Links are to files, as the repository has them; other documents are not here.
+    # The runbooks link to files of the repository; this service has no other documents.
     text = ELSEWHERE.sub(r"\1", known[name].read_text())
     text = text.replace(".md)", ")")
     body = markdown_it.MarkdownIt().enable("table").render(text)
@@ -65,7 +65,7 @@ def runbook(name: str) -> str | None:
 
 
 def status(facts: Facts) -> dict[str, Any]:
-    """Return everything as JSON has it."""
+    """Return all facts and findings, as /status serves them in JSON."""
     lead = lead_of(facts)
     return {
         "time": _moment(facts.at_ms),
@@ -102,7 +102,7 @@ def status(facts: Facts) -> dict[str, Any]:
 
 
 def shown(facts: Facts) -> dict[str, Any]:
-    """Return what the templates name."""
+    """Return the variables of the templates."""
     found = findings(facts)
     answers = serving(facts)
     status_ = status(facts)
@@ -138,7 +138,7 @@ def headline(facts: Facts, found: list[Finding]) -> str:
 
 
 def _service(name: str, serves: bool, canary: Any) -> tuple[str, bool, str]:  # noqa: ANN401, FBT001 - a row
-    """Return a line of the list of services: its name, whether it serves, and how long it took."""
+    """Return a line of the services' list: name, whether it serves, how long the canary took."""
     took = f"{canary.seconds * 1_000:.0f} ms" if canary is not None and canary.ok else ""
     return name, serves, took
 
@@ -153,7 +153,7 @@ def _member(name: str, member: Member | None, lead: Lead | None) -> dict[str, An
         "role": _word(cluster_pb2.MemberRole.Name(member.role), "MEMBER_ROLE_"),
         "standing": _word(cluster_pb2.MemberStanding.Name(member.standing), "MEMBER_STANDING_"),
         "leads": member.role == LEADER,
-        "serves": serving(Facts({name: member}))[NODE + name],
+        "serves": serving(Facts(members={name: member}))[NODE + name],
         "leader": member.leader,
         "term": member.term,
         "commit_index": member.commit_index,
@@ -191,7 +191,7 @@ def _clock(moment: str) -> str:
 
 
 def _code(text: str) -> markupsafe.Markup:
-    """Return a sentence whose commands stand between backquotes."""
+    """Return a sentence as HTML; text between backquotes becomes code."""
     return markupsafe.Markup(COMMAND.sub(r"<code>\1</code>", str(markupsafe.escape(text))))  # noqa: S704 - escaped first
 
 

@@ -1,4 +1,4 @@
-"""What is answered under each name of gRPC health. Pure."""
+"""The answer under each name of gRPC health. Pure."""
 
 from cluster_health.facts import LEARNER, VOTER, Facts, Lead, Member, behind, lead_of
 
@@ -12,7 +12,7 @@ LAG_ENTRIES_MAX = 10_000
 
 
 def serving(facts: Facts) -> dict[str, bool]:
-    """Return every name with whether it serves."""
+    """Return whether each name serves, by name."""
     lead = lead_of(facts)
     answers = {
         CLUSTER: lead is not None and facts.waiting_ms < COMMIT_MS_MAX,
@@ -24,7 +24,7 @@ def serving(facts: Facts) -> dict[str, bool]:
 
 
 def _is_well(member: Member | None, lead: Lead | None) -> bool:
-    """Tell whether a member takes part, knows a leader and is not far behind."""
+    """Return whether a member takes part, knows a leader and is not far behind it."""
     if member is None or member.diverged or member.standing not in (VOTER, LEARNER):
         return False
     if not member.leader:

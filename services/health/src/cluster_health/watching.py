@@ -1,4 +1,4 @@
-"""Looks at everybody: members, gateway and assistant, over gRPC; how many members were started."""
+"""Gathers the facts: asks members, gateway and assistant over gRPC, and counts started members."""
 
 import asyncio
 import socket
@@ -14,54 +14,56 @@ from service.probes import READINESS
 from wire.channels import authorization, straight_channel
 
 from cluster_health.canaries import Canaries
-from cluster_health.config import Config
-from cluster_health.facts import LEADER, Facts, Member, Membership, lead_of, membership_of
+from cluster_health.config import HealthConfig
+from cluster_health.facts import LEADER, Facts, KnownMembership, Member, lead_of, membership_of
 
 ROUND_SECONDS = 1.0
 ANSWER_SECONDS_MAX = 1.0
-COUNT_SECONDS = 5.0  # between two counts of what was started
-TERMS_MAX = 16  # whose leaders are remembered
+COUNT_SECONDS = 5.0  # between two counts of the started members
+TERMS_MAX = 16  # terms whose leaders are remembered
 
 
 class Watch:
-    """Makes facts, a round at a time.
+    """Gathers facts, a round at a time.
 
-    - A round asks everybody at once, and takes no longer than the slowest may.
-    - A member is asked where the settings have it, or where the gateway says that it is.
-    - One that is late once is taken to be as it was; late again, or refusing, it does not answer.
-    - Who takes part is remembered over rounds, as the last leader had it, or who knew the highest
-      term: who does not answer and takes no part is left out, also while nobody leads.
-    - Who was seen to lead is remembered for the newest terms, over rounds.
+    - A round asks everybody at once, and takes ANSWER_SECONDS_MAX at most.
+    - A member is asked at its address in the settings, else at its address in the gateway's status.
+    - A member that is late in one round counts as it was in the round before. A member that is late
+      in two rounds, or that refuses, does not answer.
+    - The members that take part are remembered over rounds, as told by the last leader, or by the
+      member with the highest term. A member that takes no part and does not answer is left out,
+      also while nobody leads.
+    - The leaders of the newest TERMS_MAX terms are remembered over rounds.
     """
 
-    def __init__(self, config: Config, key: str, canaries: Canaries) -> None:
-        """Open the channels; the members take `key` of whoever may look."""
+    def __init__(self, config: HealthConfig, key: str, canaries: Canaries) -> None:
+        """Ask nobody yet. `key`: the secret by which members let the health service ask them."""
         self._config = config
         self._metadata = authorization(key)
         self._canaries = canaries
         self._channels: dict[str, grpc.aio.Channel] = {}  # by address
         self._before: dict[str, Member | bool] = {}  # the last round's answers, by address
         self._led: dict[int, frozenset[str]] = {}
-        self._membership: Membership | None = None
-        self._committed = ("", 0, 0)  # who led, its commit index, since when, ms of a steady clock
+        self._membership: KnownMembership | None = None
+        self._committed = ("", 0, 0)  # the leader, its commit index, and since when (monotonic ms)
         self._pods: int | None = None
-        self.facts = Facts(dict.fromkeys(config.members))
+        self.facts = Facts(members=dict.fromkeys(config.members))
 
-    async def run(self, looked: Callable[[Facts], None]) -> None:
-        """Look for ever; `looked` is told after each round."""
+    async def run(self, on_facts: Callable[[Facts], None]) -> None:
+        """Gather facts for ever; `on_facts` gets the facts of each round."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._look_again(looked))
+            group.create_task(self._observe_forever(on_facts))
             if self._config.health_pods:
-                group.create_task(self._count_again(self._config.health_pods))
+                group.create_task(self._count_forever(self._config.health_pods))
 
-    async def _look_again(self, looked: Callable[[Facts], None]) -> None:
+    async def _observe_forever(self, on_facts: Callable[[Facts], None]) -> None:
         while True:
             started = time.monotonic()
-            looked(await self.look())
+            on_facts(await self.observe())
             await asyncio.sleep(max(0.0, ROUND_SECONDS - (time.monotonic() - started)))
 
-    async def look(self) -> Facts:
-        """Ask everybody once."""
+    async def observe(self) -> Facts:
+        """Ask everybody once; return and keep the facts."""
         addresses = self._canaries.addresses | self._config.members
         async with asyncio.TaskGroup() as group:
             asked = {
@@ -127,8 +129,8 @@ class Watch:
         return serves
 
     def _remember(self, members: Mapping[str, Member | None]) -> None:
-        """Note who leads which term, and who takes part."""
-        self._membership = membership_of(Facts(members, membership=self._membership))
+        """Remember the leader of each term, and the members that take part."""
+        self._membership = membership_of(Facts(members=members, membership=self._membership))
         for name, member in members.items():
             if member is not None and member.role == LEADER:
                 self._led[member.term] = self._led.get(member.term, frozenset()) | {name}
@@ -136,8 +138,8 @@ class Watch:
             del self._led[term]
 
     def _waiting_ms(self, members: Mapping[str, Member | None]) -> int:
-        """Return for how long the leader has had an entry that is not committed."""
-        lead = lead_of(Facts(members))
+        """Return how long the leader has had entries to commit without committing any."""
+        lead = lead_of(Facts(members=members))
         leader = members.get(lead.name) if lead is not None else None
         now_ms = time.monotonic_ns() // 1_000_000
         if leader is None or leader.last_log_index <= leader.commit_index:
@@ -149,8 +151,8 @@ class Watch:
         self._committed = (leader.name, leader.commit_index, since_ms)
         return now_ms - since_ms
 
-    async def _count_again(self, name: str) -> None:
-        """Count the addresses of a name, in a thread of its own: a resolver may take its time."""
+    async def _count_forever(self, name: str) -> None:
+        """Count the addresses of a name, in a thread of its own: a resolver may block for long."""
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1, thread_name_prefix="names") as thread:
             while True:
@@ -159,9 +161,9 @@ class Watch:
 
 
 def expected(
-    members: Mapping[str, Member | None], membership: Membership | None
+    members: Mapping[str, Member | None], membership: KnownMembership | None
 ) -> dict[str, Member | None]:
-    """Return who answers, or should: everybody, where nobody ever said who takes part."""
+    """Return the members that answer or take part; all if no member ever told who takes part."""
     if membership is None:
         return dict(members)
     belong = {*membership.voters, *membership.learners}
@@ -169,12 +171,12 @@ def expected(
 
 
 def is_late(error: grpc.aio.AioRpcError) -> bool:
-    """Tell whether there was no answer in time, rather than nobody to answer."""
+    """Return whether the call ran out of time, rather than found nobody to answer."""
     return error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 def addresses_of(name: str) -> int | None:
-    """Return how many addresses a name has; None when nobody says."""
+    """Return how many addresses a name resolves to; None if it does not resolve."""
     try:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except OSError:

@@ -1,4 +1,4 @@
-"""The same over HTTP: for probes, for programs, and a page for people."""
+"""The health of the cluster over HTTP: for probes, for programs, and as a page for people."""
 
 import asyncio
 import contextlib
@@ -7,8 +7,8 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator
 
 import uvicorn
+from service.errors import AddressInUse
 from service.faults import Faults
-from service.process import AddressInUse
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -45,7 +45,7 @@ def bound(listen: str) -> socket.socket:
 
 
 def application(facts: Callable[[], Facts], ready: Callable[[], bool], faults: Faults) -> Starlette:
-    """Return what answers; `ready` tells whether there are facts, and whether this goes on."""
+    """Return the HTTP application; `ready`: whether there are facts and the process goes on."""
 
     async def livez(_: Request) -> Response:
         return PlainTextResponse("ok\n", headers=HEADERS)
@@ -90,7 +90,7 @@ def application(facts: Callable[[], Facts], ready: Callable[[], bool], faults: F
 
 
 def _watched(handle: Handle, faults: Faults) -> Handle:
-    """Return a handler whose exceptions are logged and counted, and told by an id alone."""
+    """Return a handler that answers an exception by an id alone, and records the exception."""
 
     async def watched(request: Request) -> Response:
         try:
@@ -115,17 +115,17 @@ def _file(name: str, kind: str) -> Handle:
     return handle
 
 
-class Server(uvicorn.Server):
-    """uvicorn, whose signals are the process's own."""
+class SignallessServer(uvicorn.Server):
+    """uvicorn without its signal handlers: the process has its own."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave signals alone."""
+        """Change no signal handler."""
         yield
 
 
 async def serve_until(stopped: asyncio.Event, app: Starlette, listening: socket.socket) -> None:
-    """Serve on a socket until the end; then finish the calls under way."""
+    """Serve on a socket until `stopped`; then finish the calls under way."""
     config = uvicorn.Config(
         app,
         access_log=False,
@@ -134,7 +134,7 @@ async def serve_until(stopped: asyncio.Event, app: Starlette, listening: socket.
         server_header=False,
         timeout_graceful_shutdown=DRAIN_SECONDS_MAX,
     )
-    server = Server(config)
+    server = SignallessServer(config)
     async with asyncio.TaskGroup() as group:
         serving_ = group.create_task(server.serve(sockets=[listening]))
         await stopped.wait()

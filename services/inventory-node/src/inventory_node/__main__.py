@@ -18,7 +18,7 @@ from typing import TextIO
 
 import structlog
 from service import process
-from service.process import Exit
+from service.errors import Exit
 
 from inventory_node.config import Config
 from inventory_node.core.membership import bootstrap

@@ -10,17 +10,17 @@ import sys
 import structlog
 from inventory_client import Inventory
 from service import metrics, process
-from service.faults import Faults, serving
+from service.faults import Faults, make_server
 from service.probes import Probes
 
 from business_metrics.collector import registry
-from business_metrics.config import Config
+from business_metrics.config import MetricsConfig
 from business_metrics.reading import CALL_SECONDS_MAX, Reader
 
 _log = structlog.get_logger()
 
 
-async def _run(config: Config) -> None:
+async def _run(config: MetricsConfig) -> None:
     """Serve until SIGTERM or SIGINT; scrapes are answered on threads of their own."""
     stopped = asyncio.Event()
     process.on_stop(stopped.set)
@@ -31,22 +31,22 @@ async def _run(config: Config) -> None:
     ) as inventory:
         reader = Reader(inventory, config.metrics_key_file)
         faults = Faults()
-        server = serving(faults)
+        server = make_server(faults)
         probes = Probes(server)
         if config.metrics_health_listen:
             process.listen_on(server, config.metrics_health_listen)
         metrics.serve(config.metrics_listen, registry(reader.read), lambda: faults.count)
         await server.start()
-        await probes.begin()
+        await probes.mark_ready()
         _log.info("serving", address=config.metrics_listen)
         await stopped.wait()
-        await probes.end()
+        await probes.mark_draining()
         await server.stop(None)
 
 
 def main() -> int:
     """Run the metrics service; return the exit status."""
-    return process.run("metrics", Config, _run)  # type: ignore[arg-type]  # from the environment
+    return process.run("metrics", MetricsConfig, _run)  # type: ignore[arg-type]  # from the environment
 
 
 if __name__ == "__main__":

@@ -11,17 +11,17 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from business_metrics.reading import Answer, Reading
+from business_metrics.reading import Reading, ReadResult
 
 PREFIX = "inventory_"
 ROLES = ("leader", "follower", "pre_candidate", "candidate", "unreachable")
 
 
 class ClusterCollector(Collector):
-    """Reads at each scrape; what brought no answer is absent, and said to be."""
+    """Reads the gateway at each scrape; the metrics of a read without an answer are absent."""
 
     def __init__(self, read: Callable[[], Reading]) -> None:
-        """Ask `read`, on the scraper's thread."""
+        """Call `read` at each scrape, on the scraper's thread."""
         self._read = read
 
     def collect(self) -> Iterator[Metric]:
@@ -49,7 +49,7 @@ def _by(label: str, name: str, text: str, values: Iterator[tuple[str, float]]) -
     return family
 
 
-def _reads(answers: dict[str, Answer[Status] | Answer[InventoryStats]]) -> Iterator[Metric]:
+def _reads(answers: dict[str, ReadResult[Status] | ReadResult[InventoryStats]]) -> Iterator[Metric]:
     yield _by(
         "read",
         "metrics_read_success",
@@ -65,12 +65,12 @@ def _reads(answers: dict[str, Answer[Status] | Answer[InventoryStats]]) -> Itera
 
 
 def is_voter(member: Member) -> bool:
-    """Tell whether a member counts for a majority; one that cannot say so is taken to."""
+    """Return whether a member is a voter; a member that does not answer is taken for one."""
     return member.standing in {"voter", ""}
 
 
 def hashes_differ(status: Status) -> bool:
-    """Tell whether two members hashed different states at one index."""
+    """Return whether two members hashed different states at one index."""
     found: defaultdict[int, set[str]] = defaultdict(set)
     for member in status.members:
         if member.state_hash is not None:
@@ -86,7 +86,7 @@ def _cluster(status: Status) -> Iterator[Metric]:
         ("cluster_voters_reachable", "Those that answer.", sum(m.reachable for m in voters)),
     ]
     there = [member for member in status.members if member.reachable]
-    if there:  # otherwise nobody says: a term of 0 is one to rise from, and no hashes are equal
+    if there:  # else no member tells its term or its hash, and 0 would be wrong for both
         gauges += [
             ("cluster_term", "The highest term.", max(member.term for member in there)),
             ("cluster_state_hashes_differ", "1 when members disagree.", hashes_differ(status)),

@@ -5,10 +5,12 @@ from pathlib import Path
 from service.settings import Address, OptionalAddress, ServiceSettings
 
 
-class Config(ServiceSettings):
+class MetricsConfig(ServiceSettings):
     """The metrics service's settings."""
 
-    metrics_listen: Address  # for Prometheus: here it is what the process is for
+    metrics_listen: (
+        Address  # for Prometheus; required here, since metrics are all that this process serves
+    )
     metrics_health_listen: OptionalAddress = ""  # of gRPC health, for probes
     metrics_gateway: Address
     metrics_key_file: Path  # the password of the machine user `metrics`

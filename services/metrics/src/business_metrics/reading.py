@@ -9,7 +9,8 @@ from typing import Generic, TypeVar
 
 import structlog
 from inventory_client import Inventory, InventoryError, InventoryStats, Status, Unauthenticated
-from service.process import SecretUnusable, secret_in
+from service.errors import SecretUnusable
+from service.process import secret_in
 
 USERNAME = "metrics"
 CALL_SECONDS_MAX = 2.0  # with the login and both calls, well below Prometheus' default of 10 s
@@ -20,7 +21,7 @@ _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[Result]):
+class ReadResult(Generic[Result]):
     """What a call brought."""
 
     value: Result | None  # None: no answer
@@ -31,8 +32,8 @@ class Answer(Generic[Result]):
 class Reading:
     """What one scrape found."""
 
-    status: Answer[Status]
-    stats: Answer[InventoryStats]
+    status: ReadResult[Status]
+    stats: ReadResult[InventoryStats]
 
 
 class Reader:
@@ -56,14 +57,14 @@ class Reader:
                 self._ask("stats", self._inventory.stats),
             )
 
-    def _ask(self, what: str, call: Callable[[], Result]) -> Answer[Result]:
+    def _ask(self, what: str, call: Callable[[], Result]) -> ReadResult[Result]:
         began = time.monotonic()
         value = None
         try:
             value = self._as_metrics(call)
         except (InventoryError, SecretUnusable) as error:
             _log.warning("not read", what=what, why=str(error))
-        return Answer(value, time.monotonic() - began)
+        return ReadResult(value, time.monotonic() - began)
 
     def _as_metrics(self, call: Callable[[], Result]) -> Result:
         if self._inventory.token is not None:

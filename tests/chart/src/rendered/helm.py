@@ -35,7 +35,7 @@ BUILT = {"image": {"repository": "inventory"}}  # the chart names no image by it
 VARIANTS = ("default", "kind", "minikube", "production", "one", "all", "least", "own")
 
 
-class Refused(Exception):  # noqa: N818 - what the chart did
+class RenderingRefused(Exception):  # noqa: N818 - what the chart did
     """Why the chart cannot be rendered with some values."""
 
 
@@ -54,7 +54,7 @@ def run(
 ) -> str:
     """Run a program of the user's, with what is added to the environment; return what it wrote.
 
-    Raises Refused with what it says where its exit status is not 0.
+    Raises RenderingRefused with helm's output if helm's exit status is not 0.
     """
     done = subprocess.run(  # noqa: S603 - our own arguments
         [program(name), *arguments],
@@ -66,7 +66,7 @@ def run(
         env=os.environ | (environment or {}),
     )
     if done.returncode:
-        raise Refused(f"{done.stdout}{done.stderr}")
+        raise RenderingRefused(f"{done.stdout}{done.stderr}")
     return done.stdout
 
 
@@ -176,7 +176,7 @@ def render(
         try:
             made = chart.render(merged(BUILT, values), name=name, namespace=namespace)
         except helm_python.HelmError as error:
-            raise Refused(str(error)) from error
+            raise RenderingRefused(str(error)) from error
     return {path.removeprefix("inventory/templates/"): text for path, text in made.items()}
 
 

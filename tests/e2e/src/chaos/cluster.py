@@ -22,7 +22,7 @@ GATEWAY = "gateway"
 STOP_SECONDS_MAX = 30
 
 
-class Cluster(Watched):
+class ProcessCluster(Watched):
     """A cluster of this machine, with demo users.
 
     - A member runs once at most; all that still run are killed at the end.
@@ -38,7 +38,12 @@ class Cluster(Watched):
         self._layout.prepare("USD", demo=True)
         made = environments(self._layout, ports)
         self._children = {
-            name: Child(name, made[name], self._layout.run / f"{name}.log", self._lock.fileno())
+            name: Child(
+                name=name,
+                environment=made[name],
+                log=self._layout.run / f"{name}.log",
+                lock=self._lock.fileno(),
+            )
             for name in (*MEMBERS, GATEWAY)
         }
         self._settings = {name: made[name] | settings for name in MEMBERS}

@@ -37,8 +37,8 @@ STATUS_SECONDS_MAX = 2
 Line = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadSettings:
     """What is asked of one run of the program."""
 
     address: str
@@ -62,17 +62,17 @@ class Pending:
 
 
 @dataclass(slots=True)
-class Record:
+class LoadRecord:
     """What was seen."""
 
     lines: list[Line] = field(default_factory=list)
     unknown: list[Pending] = field(default_factory=list)
 
 
-class Client:
+class LoadClient:
     """One connection, and the calls that are made on it."""
 
-    def __init__(self, number: int, settings: Settings, record: Record) -> None:
+    def __init__(self, number: int, settings: LoadSettings, record: LoadRecord) -> None:
         """Connect on first use."""
         options = (*CLIENT_OPTIONS, ("grpc.use_local_subchannel_pool", 1))
         self.channel = grpc.aio.insecure_channel(settings.address, options=options)
@@ -212,7 +212,7 @@ def observed(response: Any) -> Line:  # noqa: ANN401 - one of three messages
 
 
 async def pace(
-    settings: Settings, clients: list[Client], stop: asyncio.Event, group: asyncio.TaskGroup
+    settings: LoadSettings, clients: list[LoadClient], stop: asyncio.Event, group: asyncio.TaskGroup
 ) -> None:
     """Start every call when it is due, late ones at once, until stopped."""
     rate = settings.orders + settings.reads
@@ -239,11 +239,11 @@ async def until_input_ends() -> None:
     await reader.read()
 
 
-async def run(settings: Settings) -> list[Line]:
+async def run(settings: LoadSettings) -> list[Line]:
     """Load until the input ends; return what was seen."""
-    record = Record()
+    record = LoadRecord()
     clients = [
-        Client(settings.first_client + number, settings, record)
+        LoadClient(settings.first_client + number, settings, record)
         for number in range(settings.clients)
     ]
     token = await clients[0].login()
@@ -272,7 +272,7 @@ async def run(settings: Settings) -> list[Line]:
 def main(arguments: list[str]) -> None:
     """Read the settings, load, write the history."""
     [text] = arguments
-    for line in asyncio.run(run(Settings(**json.loads(text)))):
+    for line in asyncio.run(run(LoadSettings(**json.loads(text)))):
         sys.stdout.write(json.dumps(line) + "\n")
 
 

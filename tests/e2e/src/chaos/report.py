@@ -14,8 +14,8 @@ HEAD = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScenarioRow:
     """One scenario."""
 
     what: str
@@ -26,7 +26,7 @@ class Row:
     p50_seconds: float
     p99_seconds: float
 
-    def told(self) -> str:
+    def markdown(self) -> str:
         """Return the row in Markdown."""
         silence = f"{statistics.median(self.silences):.2f} s"
         if len(self.silences) > 1:
@@ -42,15 +42,15 @@ class Row:
 class Table:
     """The scenarios of this run, in their order."""
 
-    rows: list[Row] = field(default_factory=list)
+    rows: list[ScenarioRow] = field(default_factory=list)
 
-    def add(self, row: Row) -> None:
+    def add(self, row: ScenarioRow) -> None:
         """Append a scenario."""
         self.rows.append(row)
 
-    def told(self) -> str:
+    def markdown(self) -> str:
         """Return the table in Markdown."""
-        return "\n".join([*HEAD, *(row.told() for row in self.rows)])
+        return "\n".join([*HEAD, *(row.markdown() for row in self.rows)])
 
 
 def written(text: str, table: Table, when: datetime) -> str:
@@ -67,7 +67,7 @@ def written(text: str, table: Table, when: datetime) -> str:
         if line.startswith("| ") and line != HEAD[0] and line.split(" | ")[0][2:] not in ran
     ]
     date = f"Last written on {when:%Y-%m-%d}."
-    block = "\n".join([BEGIN, date, "", table.told(), *kept, END])
+    block = "\n".join([BEGIN, date, "", table.markdown(), *kept, END])
     return before + block + after
 
 

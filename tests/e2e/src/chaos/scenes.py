@@ -21,7 +21,7 @@ from linearizability import check_file
 from chaos import verdict
 from chaos.judging import KEEPER
 from chaos.release import Release
-from chaos.report import Row, Table
+from chaos.report import ScenarioRow, Table
 from chaos.witness import Line, Load, Seen, late_seconds, now_ns, percentile_seconds
 
 CALM_SECONDS = 1.0  # of load before and after each fault
@@ -43,7 +43,7 @@ class Toll(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class InflictedFault:
     """One thing that was done, on the clock of the history."""
 
     start_ns: int
@@ -59,7 +59,7 @@ class Scene:
     release: Release
     what: str
     lost: set[str] = field(default_factory=set)  # gateways that a fault takes away
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[InflictedFault] = field(default_factory=list)
     silences: list[float] = field(default_factory=list)  # seconds, one a fault; known at the end
 
     def fault(self, action: Callable[[], Iterable[str]]) -> None:
@@ -74,7 +74,7 @@ class Scene:
         end_ns = now_ns()
         self.release.wait_until_whole()
         self.release.wait_until_serving()
-        self.faults.append(Fault(start_ns, end_ns, now_ns(), touched))
+        self.faults.append(InflictedFault(start_ns, end_ns, now_ns(), touched))
         after = self.release.lives()
         changed = {name for name in before if after.get(name) != before[name]}
         assert changed <= touched, f"restarted untouched: {changed - touched}"
@@ -111,7 +111,7 @@ def scenario(  # noqa: PLR0913 - the facts of a scenario
         yield scene
         seen = load.stop(folder / "history.jsonl")
     scene.silences = [silence_seconds(seen.calls, fault) for fault in scene.faults]
-    row = Row(
+    row = ScenarioRow(
         what=what,
         silences=tuple(scene.silences),
         calls=len(seen.calls),
@@ -120,7 +120,7 @@ def scenario(  # noqa: PLR0913 - the facts of a scenario
         p50_seconds=percentile_seconds(seen.calls, 50),
         p99_seconds=percentile_seconds(seen.calls, 99),
     )
-    sys.stdout.write(f"\n{row.told()}; called {late_seconds(seen.calls):.3f} s late (p99)\n")
+    sys.stdout.write(f"\n{row.markdown()}; called {late_seconds(seen.calls):.3f} s late (p99)\n")
     judge(release, seen, stock, newest.id if newest else 0)
     check_toll(scene, seen, toll)
     table.add(row)  # of what held
@@ -129,7 +129,7 @@ def scenario(  # noqa: PLR0913 - the facts of a scenario
     assert took <= seconds_max, f"{what}: took {took:.0f} s of {seconds_max:.0f}"
 
 
-def silence_seconds(calls: list[Line], fault: Fault) -> float:
+def silence_seconds(calls: list[Line], fault: InflictedFault) -> float:
     """Return the longest time between two acknowledged mutations about a fault."""
     calm_ns = int(CALM_SECONDS * 1e9)
     times = sorted(

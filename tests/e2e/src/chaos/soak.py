@@ -21,7 +21,7 @@ from inventory_cli.up.layout import MEMBERS
 from inventory_client import InventoryError
 from inventory_node.runtime.failpoints import POINTS
 
-from chaos.cluster import GATEWAY, Cluster
+from chaos.cluster import GATEWAY, ProcessCluster
 from chaos.judging import judge
 from chaos.watched import POLL_SECONDS, SETTLE_SECONDS_MAX, NotSettled
 
@@ -48,27 +48,27 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-class Faults:
+class SoakFaults:
     """What is done to a cluster, drawn from a seed; each leaves every process running."""
 
-    def __init__(self, cluster: Cluster, seed: int) -> None:
+    def __init__(self, cluster: ProcessCluster, seed: int) -> None:
         """Draw from `seed`."""
         self._cluster = cluster
         self._random = random.Random(seed)
         self._kinds = (
-            self.killed,
-            self.killed,
-            self.paused,
-            self.stopped,
-            self.led,
-            self.died_within,
-            self.died_within,
-            self.slowed,
-            self.wiped,
-            self.removed,
-            self.gateway_killed,
-            self.all_killed,
-            self.struck_twice,
+            self.kill,
+            self.kill,
+            self.pause,
+            self.stop,
+            self.lead,
+            self.die_at_a_step,
+            self.die_at_a_step,
+            self.slow,
+            self.wipe,
+            self.remove,
+            self.kill_gateway,
+            self.kill_all,
+            self.strike_twice,
         )
         self.counts: Counter[str] = Counter()
         self.done: list[str] = []  # since it was last emptied
@@ -84,32 +84,32 @@ class Faults:
         self._cluster.wait_until_whole()
         time.sleep(self._random.random() * REST_SECONDS_MAX)
 
-    def killed(self, name: str) -> str:
+    def kill(self, name: str) -> str:
         """SIGKILL."""
         self._cluster.kill(name)
         self._cluster.start(name)
         return f"{name} killed"
 
-    def paused(self, name: str) -> str:
+    def pause(self, name: str) -> str:
         """SIGSTOP for a while, then SIGCONT."""
         self._cluster.signal(name, signal.SIGSTOP)
         time.sleep(self._random.random() * PAUSE_SECONDS_MAX)
         self._cluster.signal(name, signal.SIGCONT)
         return f"{name} paused"
 
-    def stopped(self, name: str) -> str:
+    def stop(self, name: str) -> str:
         """SIGTERM: it ends by itself, with status 0."""
         status = self._cluster.stop(name)
         assert status == 0, f"{name} ended with {status}: {self._cluster.last_words(name)}"
         self._cluster.start(name)
         return f"{name} stopped"
 
-    def led(self, name: str) -> str:
+    def lead(self, name: str) -> str:
         """Let a member lead."""
         self._cluster.lead(name)
         return f"{name} made leader"
 
-    def died_within(self, name: str) -> str:
+    def die_at_a_step(self, name: str) -> str:
         """Let a member die at a step of a write."""
         point = self._random.choice(POINTS)
         often = point.endswith(OFTEN)
@@ -126,7 +126,7 @@ class Faults:
         self._cluster.start(name)
         return f"{name} {what} {setting}"
 
-    def slowed(self, name: str) -> str:
+    def slow(self, name: str) -> str:
         """Let a member wait at some steps, as one with a slow disk or network; it may lead."""
         points = self._random.sample(POINTS, SLOW_POINTS)
         sleeps = [f"{point}=sleep({self._random.randint(1, SLEEP_MS_MAX)})" for point in points]
@@ -141,10 +141,10 @@ class Faults:
         self._cluster.start(name)
         return f"{name} slowed by {';'.join(sleeps)}{' as leader' if leads else ''}"
 
-    def struck_twice(self, name: str) -> str:
+    def strike_twice(self, name: str) -> str:
         """While a member is away, kill the gateway or move the lead: the other two go on."""
         other = self._random.choice([one for one in MEMBERS if one != name])
-        second = self._random.choice((self.gateway_killed, self.led))
+        second = self._random.choice((self.kill_gateway, self.lead))
         if is_paused := self._random.random() < 1 / 2:
             self._cluster.signal(name, signal.SIGSTOP)
         else:
@@ -159,14 +159,14 @@ class Faults:
             self._cluster.start(name)
         return f"{name} {'paused' if is_paused else 'killed'}, meanwhile {what}"
 
-    def wiped(self, name: str) -> str:
+    def wipe(self, name: str) -> str:
         """Lose a volume; the member joins anew."""
         self._cluster.kill(name)
         self._cluster.wipe(name)
         self._cluster.start(name)
         return f"{name} wiped"
 
-    def removed(self, name: str) -> str:
+    def remove(self, name: str) -> str:
         """Remove a member; it joins anew."""
         deadline = time.monotonic() + SETTLE_SECONDS_MAX
         while True:
@@ -183,13 +183,13 @@ class Faults:
         self._cluster.start(name)
         return f"{name} removed"
 
-    def gateway_killed(self, _: str) -> str:
+    def kill_gateway(self, _: str) -> str:
         """Take the one address away for a moment."""
         self._cluster.kill(GATEWAY)
         self._cluster.start(GATEWAY)
         return "gateway killed"
 
-    def all_killed(self, _: str) -> str:
+    def kill_all(self, _: str) -> str:
         """SIGKILL every member at once."""
         for name in MEMBERS:
             self._cluster.signal(name, signal.SIGKILL)
@@ -202,12 +202,12 @@ class Faults:
 class Soak:
     """Portions, one after the other, and what all of them came to."""
 
-    def __init__(self, cluster: Cluster, folder: Path, seed: int) -> None:
+    def __init__(self, cluster: ProcessCluster, folder: Path, seed: int) -> None:
         """Keep histories in `folder`."""
         self._cluster = cluster
         self._folder = folder
         self._seed = seed
-        self.faults = Faults(cluster, seed)
+        self.faults = SoakFaults(cluster, seed)
         self.portions = 0
         self.seen: Counter[str] = Counter()
 
@@ -245,7 +245,7 @@ class Soak:
 def run(folder: Path, minutes: float, seed: int) -> bool:
     """Soak for so long; say how it goes, and whether all held."""
     say(f"soak: seed {seed}, data and histories in {folder}")
-    with Cluster(folder / "data", **SETTINGS) as cluster:
+    with ProcessCluster(folder / "data", **SETTINGS) as cluster:
         began = time.monotonic()
         ends = began + minutes * 60
         soak = Soak(cluster, folder, seed)

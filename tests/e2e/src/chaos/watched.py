@@ -15,8 +15,8 @@ class NotSettled(Exception):  # noqa: N818 - it says what is the case
     """The cluster did not reach the expected state in a time that no busy machine needs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchedMember:
     """A member as `ClusterService.GetStatus` shows it."""
 
     name: str
@@ -56,14 +56,14 @@ class Watched:
         """Return what the system wrote, for whoever has to find out why it does not settle."""
         return ""
 
-    def members(self) -> list[Member]:
+    def members(self) -> list[WatchedMember]:
         """Return the members that answer; none while nobody can be asked."""
         try:
             status = self.watcher.status()
         except InventoryError:
             return []
         return [
-            Member(
+            WatchedMember(
                 name=one.name,
                 role=one.role,
                 pid=one.pid,
@@ -75,7 +75,7 @@ class Watched:
             if one.reachable
         ]
 
-    def leader(self) -> Member:
+    def leader(self) -> WatchedMember:
         """Wait for a leader and return it."""
         deadline = time.monotonic() + SETTLE_SECONDS_MAX
         while time.monotonic() < deadline:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from chaos.load import Settings
+from chaos.load import LoadSettings
 from chaos.release import NAME, Release, run
 
 POD = "witness"
@@ -74,7 +74,7 @@ def place(release: Release, node: str | None) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class GatewayStay:
     """A client's connection to a gateway, on the clock of the history."""
 
     client: int
@@ -89,7 +89,7 @@ class Seen:
 
     history: Path
     lines: list[Line]  # attempts, in the order of their ends
-    connections: list[Connection]
+    connections: list[GatewayStay]
 
     @property
     def calls(self) -> list[Line]:
@@ -101,7 +101,7 @@ class Seen:
         """The calls that had no outcome."""
         return [line for line in self.calls if line["ok"] is None]
 
-    def connection_of(self, line: Line) -> Connection | None:
+    def connection_of(self, line: Line) -> GatewayStay | None:
         """Return the last connection of a call's client that came up before the call."""
         found = None
         for one in self.connections:
@@ -110,16 +110,16 @@ class Seen:
         return found
 
 
-def connections_of(lines: list[Line]) -> list[Connection]:
+def connections_of(lines: list[Line]) -> list[GatewayStay]:
     """Read who was connected to what, and when."""
-    found: list[Connection] = []
+    found: list[GatewayStay] = []
     for client in sorted({line["client"] for line in lines}):
         of_client = [line for line in lines if line["client"] == client]
         for number, line in enumerate(of_client):
             if line["gateway"]:
                 rest = of_client[number + 1 :]
                 until = rest[0]["at_ns"] if rest else None
-                found.append(Connection(client, line["gateway"], line["at_ns"], until))
+                found.append(GatewayStay(client, line["gateway"], line["at_ns"], until))
     return found
 
 
@@ -128,7 +128,7 @@ class Load:
 
     def __init__(self, release: Release, items: list[int], pair: list[int]) -> None:
         """Prepare to order these."""
-        self._inside = Settings(
+        self._inside = LoadSettings(
             address=f"{NAME}-gateway:50051",
             orders=ORDERS,
             reads=READS,

@@ -32,7 +32,7 @@ RESOLVE_SECONDS_MAX = 60
 PAUSE_SECONDS_MAX = 0.02
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Tally:
     """What all clients of a run saw, counted."""
 
@@ -77,7 +77,7 @@ class Recorder:
         self._file.write(json.dumps(line) + "\n")
 
 
-class Client:
+class ShopClient:
     """One customer (orders, reads) or keeper (adjusts, reads) with a connection of its own."""
 
     def __init__(
@@ -215,7 +215,7 @@ async def logged_in(  # noqa: PLR0913, PLR0917  # each is a fact of the run
     shop: Shop,
     recorder: Recorder,
     seed: int = 0,
-) -> AsyncIterator[list[Client]]:
+) -> AsyncIterator[list[ShopClient]]:
     """Log in one client for each of `customers` (name, password), and a keeper, the last."""
     async with AsyncExitStack() as stack:
         clients = []
@@ -224,5 +224,5 @@ async def logged_in(  # noqa: PLR0913, PLR0917  # each is a fact of the run
                 AsyncInventory(address, timeout=DEADLINE_SECONDS, unary=number % 2 == 0)
             )
             await inventory.login(name, password)
-            clients.append(Client(number, inventory, recorder, shop, seed + number))
+            clients.append(ShopClient(number, inventory, recorder, shop, seed + number))
         yield clients

@@ -14,6 +14,6 @@ the history too.
 """
 
 from linearizability.checker import Verdict, check, check_file
-from linearizability.history import Operation, read
+from linearizability.history import JudgedOperation, read
 
-__all__ = ["Operation", "Verdict", "check", "check_file", "read"]
+__all__ = ["JudgedOperation", "Verdict", "check", "check_file", "read"]

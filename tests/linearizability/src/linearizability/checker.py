@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from linearizability.history import NEVER_NS, Contradiction, Operation, read
+from linearizability.history import NEVER_NS, Contradiction, JudgedOperation, read
 from linearizability.model import State, is_passive, step
 
 STEPS_MAX = 2_000_000
@@ -51,7 +51,7 @@ class GaveUp(Exception):  # noqa: N818 - a third answer
     """The search took too long: nothing is proven."""
 
 
-def partitions(operations: Iterable[Operation]) -> Iterator[list[Operation]]:
+def partitions(operations: Iterable[JudgedOperation]) -> Iterator[list[JudgedOperation]]:
     """Yield operations by what they touch: items of one operation are together (union-find)."""
     parent: dict[int, int] = {}
 
@@ -67,16 +67,16 @@ def partitions(operations: Iterable[Operation]) -> Iterator[list[Operation]]:
         first, *rest = operation.items
         for item in rest:
             parent[root(item)] = root(first)
-    groups: dict[int, list[Operation]] = {}
+    groups: dict[int, list[JudgedOperation]] = {}
     for operation in kept:
         groups.setdefault(root(operation.items[0]), []).append(operation)
     for item in sorted(groups):
         yield groups[item]
 
 
-def lanes_of(operations: Iterable[Operation]) -> list[list[Operation]]:
+def lanes_of(operations: Iterable[JudgedOperation]) -> list[list[JudgedOperation]]:
     """Share operations out so that in a lane each returns before the next is called."""
-    lanes: list[list[Operation]] = []
+    lanes: list[list[JudgedOperation]] = []
     for operation in sorted(operations, key=lambda one: one.call_ns):
         for lane in lanes:
             if lane[-1].return_ns < operation.call_ns:
@@ -87,14 +87,16 @@ def lanes_of(operations: Iterable[Operation]) -> list[list[Operation]]:
     return lanes
 
 
-def kinds_of(operations: Sequence[Operation]) -> tuple[list[list[Operation]], list[bool]]:
+def kinds_of(
+    operations: Sequence[JudgedOperation],
+) -> tuple[list[list[JudgedOperation]], list[bool]]:
     """Group unknown outcomes by what they do, each by call; and say which can be put off.
 
     What sets a count outright cannot: what it does depends on when. Nor can what touches several
     items where one of them is set: the set hides its part of one item and not of the other.
     """
     some_are_set = any(operation.exactly is not None for operation in operations)
-    groups: dict[object, list[Operation]] = {}
+    groups: dict[object, list[JudgedOperation]] = {}
     for operation in sorted(operations, key=lambda one: one.call_ns):
         if operation.ok is None:
             groups.setdefault((operation.changes, operation.exactly), []).append(operation)
@@ -106,20 +108,20 @@ def kinds_of(operations: Sequence[Operation]) -> tuple[list[list[Operation]], li
     return kinds, can_wait
 
 
-def effect_of(operation: Operation) -> object:
+def effect_of(operation: JudgedOperation) -> object:
     """Return what an operation did and saw: all that tells it from others but its time."""
     is_read = operation.kind == "get"
     return is_read, operation.ok, operation.changes, operation.exactly, operation.seen
 
 
-def may_raise(operation: Operation, item: int) -> bool:
+def may_raise(operation: JudgedOperation, item: int) -> bool:
     """Tell whether the level of an item may be higher after an operation."""
     if operation.exactly is not None:
         return item in operation.items
     return any(delta > 0 and touched == item for touched, delta in operation.changes)
 
 
-def calls_that_raise(lane: Sequence[Operation], item: int) -> list[int]:
+def calls_that_raise(lane: Sequence[JudgedOperation], item: int) -> list[int]:
     """Return for each place in a lane the call of the next one there that may raise a level."""
     calls = [NEVER_NS]
     for operation in reversed(lane):
@@ -136,7 +138,7 @@ class Search:
       in: the order of time holds.
     """
 
-    def __init__(self, operations: Sequence[Operation], initial: Mapping[int, int]) -> None:
+    def __init__(self, operations: Sequence[JudgedOperation], initial: Mapping[int, int]) -> None:
         """Begin with the levels of `initial`."""
         self._lanes = lanes_of(one for one in operations if one.ok is not None)
         self._kinds, self._can_wait = kinds_of(operations)
@@ -181,7 +183,7 @@ class Search:
         if self._steps > STEPS_MAX:
             raise GaveUp(f"gave up after {STEPS_MAX:,} steps: nothing is proven")
 
-    def _candidates(self, position: Position) -> tuple[list[tuple[int, Operation]], int]:
+    def _candidates(self, position: Position) -> tuple[list[tuple[int, JudgedOperation]], int]:
         """Return who may be next by lane, earliest end first; and that earliest end."""
         nexts = [
             (number, lane[count])
@@ -190,7 +192,7 @@ class Search:
         ]
         nexts.sort(key=lambda one: one[1].return_ns)
         earliest = nexts[0][1].return_ns if nexts else NEVER_NS
-        first_of_each: dict[object, tuple[int, Operation]] = {}
+        first_of_each: dict[object, tuple[int, JudgedOperation]] = {}
         for number, operation in nexts:
             if operation.call_ns <= earliest:
                 first_of_each.setdefault(effect_of(operation), (number, operation))
@@ -206,7 +208,7 @@ class Search:
             else:
                 return position
 
-    def _fits(self, operation: Operation, state: State) -> bool:
+    def _fits(self, operation: JudgedOperation, state: State) -> bool:
         return step(operation, state, self._places) is not None
 
     @staticmethod
@@ -237,7 +239,7 @@ class Search:
             if not self._can_wait[kind]:
                 yield from self._one_more(position, kind, open_kinds)
 
-    def _is_lost(self, position: Position, besides: Operation | None = None) -> bool:
+    def _is_lost(self, position: Position, besides: JudgedOperation | None = None) -> bool:
         """Tell whether a next one needs a level that cannot be reached again before it ends.
 
         `besides` is taken to have happened: then the levels are what it saw.
@@ -291,7 +293,7 @@ class Search:
                 yield Position(position.lanes, more, after)
 
     def _enabled(
-        self, operation: Operation, position: Position, open_kinds: Mapping[int, int]
+        self, operation: JudgedOperation, position: Position, open_kinds: Mapping[int, int]
     ) -> Iterator[tuple[tuple[int, ...], State]]:
         """Yield the smallest choices of unknown outcomes after which `operation` fits.
 
@@ -320,7 +322,7 @@ class Search:
             choices = longer
 
     def _concerned(
-        self, operation: Operation, open_kinds: Mapping[int, int]
+        self, operation: JudgedOperation, open_kinds: Mapping[int, int]
     ) -> list[tuple[int, int]]:
         """Return kinds that can be put off and touch its items, or items of such, and so on."""
         items = set(operation.items)
@@ -341,7 +343,7 @@ class Search:
         return list(usable.items())
 
     def _is_beyond(
-        self, operation: Operation, state: State, usable: Sequence[tuple[int, int]]
+        self, operation: JudgedOperation, state: State, usable: Sequence[tuple[int, int]]
     ) -> bool:
         """Tell whether a level is below what `operation` saw, and nothing there adds to it."""
         if operation.exactly is not None:
@@ -368,7 +370,7 @@ class Search:
         )
 
 
-def check(operations: Sequence[Operation], initial: Mapping[int, int]) -> Verdict:
+def check(operations: Sequence[JudgedOperation], initial: Mapping[int, int]) -> Verdict:
     """Judge a history; `initial` are the levels that it began with.
 
     A violation in one partition is told although another was too hard.

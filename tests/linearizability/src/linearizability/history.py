@@ -12,8 +12,8 @@ class Contradiction(Exception):  # noqa: N818 - it names what was found
     """Two attempts of one request were answered differently: it was applied twice."""
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedOperation:
     """One operation: what was asked, when, and what came back.
 
     `changes` are (item, delta) for mutations; a read has none and names its item in `seen`. `seen`
@@ -39,7 +39,7 @@ class Operation:
         return tuple(dict.fromkeys(touched))
 
 
-def parse(line: str) -> Operation:
+def parse(line: str) -> JudgedOperation:
     """Read one attempt; raise ValueError or KeyError on a line that is none."""
     told: dict[str, Any] = json.loads(line)
     changes: tuple[tuple[int, int], ...]
@@ -67,7 +67,7 @@ def parse(line: str) -> Operation:
             raise ValueError(f"{other!r} is no kind of operation")
     if after is not None and "item" in told:
         seen = ((told["item"], after),)
-    return Operation(
+    return JudgedOperation(
         client=told["client"],
         kind=told["kind"],
         call_ns=told["call_ns"],
@@ -81,12 +81,12 @@ def parse(line: str) -> Operation:
     )
 
 
-def merge(attempts: Iterable[Operation]) -> list[Operation]:
+def merge(attempts: Iterable[JudgedOperation]) -> list[JudgedOperation]:
     """Make one operation of all attempts with one request id, in the order of their calls.
 
     It lasts from the first call to the first answer. Reads without an answer say nothing and go.
     """
-    merged: dict[object, Operation] = {}
+    merged: dict[object, JudgedOperation] = {}
     for number, attempt in enumerate(sorted(attempts, key=lambda one: one.call_ns)):
         if attempt.request_id is None:
             if attempt.ok is not None:
@@ -106,6 +106,6 @@ def merge(attempts: Iterable[Operation]) -> list[Operation]:
     return list(merged.values())
 
 
-def read(lines: Iterable[str]) -> list[Operation]:
+def read(lines: Iterable[str]) -> list[JudgedOperation]:
     """Read a history."""
     return merge(parse(line) for line in lines if line.strip())

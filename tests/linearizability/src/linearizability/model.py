@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from linearizability.history import Operation
+from linearizability.history import JudgedOperation
 
 State = tuple[int, ...]  # levels, in the order of the partition's items
 
 
-def step(operation: Operation, state: State, places: Mapping[int, int]) -> State | None:
+def step(operation: JudgedOperation, state: State, places: Mapping[int, int]) -> State | None:
     """Return the levels after an operation; None where it cannot have happened.
 
     `places` are the items' positions in the state.
@@ -25,7 +25,7 @@ def step(operation: Operation, state: State, places: Mapping[int, int]) -> State
     return after
 
 
-def _applied(operation: Operation, state: State, places: Mapping[int, int]) -> State | None:
+def _applied(operation: JudgedOperation, state: State, places: Mapping[int, int]) -> State | None:
     """Return the levels after a mutation; None where the rules refuse it."""
     levels = list(state)
     if operation.exactly is not None:
@@ -42,6 +42,6 @@ def _applied(operation: Operation, state: State, places: Mapping[int, int]) -> S
     return tuple(levels)
 
 
-def is_passive(operation: Operation) -> bool:
+def is_passive(operation: JudgedOperation) -> bool:
     """Tell whether an operation leaves the levels as they are: it may go first wherever it fits."""
     return operation.kind == "get" or operation.ok is False

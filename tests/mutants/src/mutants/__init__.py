@@ -5,7 +5,7 @@ the run that catches it. One module a room: `consensus` (libs/raft), `logs` (the
 `states` (machine and database), `gateways`. `catching` has the kinds of runs: a script that is no
 longer the one checked in, a seed of the bare core, a seed of the whole-node simulator, a unit test.
 
-`python -m mutants` replays the named run of each mutant; `--search` looks for one afresh, from the
+`python -m mutants` replays the named run of each mutant; `--search` looks for another run, from the
 first seed on, and says how long that took. What catches a mutant must hold without it: that is
 checked too.
 

@@ -17,7 +17,7 @@ def say(text: str) -> None:
 def replay(mutant: Mutant) -> bool:
     """Run what is known to catch a mutant; tell whether it does, and holds without it."""
     began = time.monotonic()
-    found = mutant.caught() if holds(mutant.catch) else ""
+    found = mutant.replay() if holds(mutant.catch) else ""
     seconds = time.monotonic() - began
     verdict = f"caught by {mutant.catch}: {found}" if found else f"ESCAPES {mutant.catch}"
     say(f"{mutant.room}: {mutant.name}: {seconds:.1f} s, {verdict}")

@@ -28,23 +28,23 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 class Catch(Hashable, Protocol):
     """A run that finds a bug, or does not."""
 
-    def found(self) -> str:
+    def run(self) -> str:
         """Run; return what is wrong, in one line, empty when nothing is."""
         ...
 
-    def afresh(self) -> Iterator["Catch"]:
+    def alternatives(self) -> Iterator["Catch"]:
         """Return the runs of this kind, from the first on; bounded."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
+class GoldenScript:
     """A golden transcript of the core is another one, or breaks an invariant on the way."""
 
     name: str
 
-    def found(self) -> str:
-        """See `Catch.found`."""
+    def run(self) -> str:
+        """See `Catch.run`."""
         written = (SCRIPTS / f"{self.name}.script").read_text()
         try:
             made = rerun(written)
@@ -52,9 +52,9 @@ class Script:
             return f"{violation}"
         return "" if made == written else f"{self.name}.script reads otherwise"
 
-    def afresh(self) -> Iterator[Catch]:
-        """See `Catch.afresh`."""
-        return (Script(path.stem) for path in sorted(SCRIPTS.glob("*.script")))
+    def alternatives(self) -> Iterator[Catch]:
+        """See `Catch.alternatives`."""
+        return (GoldenScript(path.stem) for path in sorted(SCRIPTS.glob("*.script")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +63,16 @@ class CoreSeed:
 
     seed: int
 
-    def found(self) -> str:
-        """See `Catch.found`."""
+    def run(self) -> str:
+        """See `Catch.run`."""
         try:
             run_core(self.seed)
         except (PropertyViolation, ProtocolViolation) as violation:
             return f"{violation}"
         return ""
 
-    def afresh(self) -> Iterator[Catch]:
-        """See `Catch.afresh`."""
+    def alternatives(self) -> Iterator[Catch]:
+        """See `Catch.alternatives`."""
         return map(CoreSeed, range(CORE_SEEDS_MAX))
 
 
@@ -82,12 +82,12 @@ class NodeSeed:
 
     seed: int
 
-    def found(self) -> str:
-        """See `Catch.found`."""
+    def run(self) -> str:
+        """See `Catch.run`."""
         return run_seed(self.seed).violation.partition("\n")[0]
 
-    def afresh(self) -> Iterator[Catch]:
-        """See `Catch.afresh`."""
+    def alternatives(self) -> Iterator[Catch]:
+        """See `Catch.alternatives`."""
         return map(NodeSeed, islice(count(1), NODE_SEEDS_MAX))
 
 
@@ -110,8 +110,8 @@ class UnitTests:
     path: str
     name: str
 
-    def found(self) -> str:
-        """See `Catch.found`."""
+    def run(self) -> str:
+        """See `Catch.run`."""
         path, outcomes = str(ROOT / self.path), _Outcomes()
         # What the module took by name when it was imported, a bug or none, must not stay.
         for name, module in list(sys.modules.items()):
@@ -125,8 +125,8 @@ class UnitTests:
             raise ValueError(f"{self} does not run: {status}")
         return f"{outcomes.failed[0].rpartition('::')[2]} fails" if outcomes.failed else ""
 
-    def afresh(self) -> Iterator[Catch]:
-        """See `Catch.afresh`."""
+    def alternatives(self) -> Iterator[Catch]:
+        """See `Catch.alternatives`."""
         yield UnitTests(self.path, "")
 
 
@@ -147,28 +147,28 @@ class Mutant:
         """The module that plants it."""
         return self.plant.__module__.rpartition(".")[2]
 
-    def caught(self) -> str:
+    def replay(self) -> str:
         """Plant it, run what catches it, and take it away; return what was found."""
-        return self._with(self.catch)
+        return self._run_planted(self.catch)
 
     def search(self) -> tuple[Catch, int, str] | None:
         """Look for a run that catches it, from the first on; return it, how many, and why.
 
         A run that finds something without it as well does not count.
         """
-        for runs, catch in enumerate(self.catch.afresh(), 1):
-            found = self._with(catch)
+        for runs, catch in enumerate(self.catch.alternatives(), 1):
+            found = self._run_planted(catch)
             if found and holds(catch):
                 return catch, runs, found
         return None
 
-    def _with(self, catch: Catch) -> str:
+    def _run_planted(self, catch: Catch) -> str:
         with pytest.MonkeyPatch.context() as patch:
             self.plant(patch)
-            return catch.found()
+            return catch.run()
 
 
 @cache
 def holds(catch: Catch) -> bool:
     """Tell whether a run finds nothing where nothing is planted."""
-    return not catch.found()
+    return not catch.run()

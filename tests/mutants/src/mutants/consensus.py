@@ -35,7 +35,7 @@ from raft.progress import Progress
 from raft.ready import Mark, ReadState, Role
 from raft.state import MemberState, ReadRound
 
-from mutants.catching import CoreSeed, Mutant, NodeSeed, Script
+from mutants.catching import CoreSeed, GoldenScript, Mutant, NodeSeed
 
 
 def counts_unsynced_self(patch: pytest.MonkeyPatch) -> None:
@@ -474,37 +474,51 @@ MUTANTS = (
     Mutant(commits_by_those_who_have_no_vote, CoreSeed(2)),
     Mutant(never_counts_commits, CoreSeed(0)),
     Mutant(takes_a_sync_for_what_came_after, NodeSeed(73)),
-    Mutant(asks_before_it_takes_over, Script("a_leader_hands_over")),
-    Mutant(hands_over_an_incomplete_log, Script("a_leader_hands_over")),
-    Mutant(hands_over_for_ever, Script("a_transfer_that_fails_ends")),
+    Mutant(asks_before_it_takes_over, GoldenScript("a_leader_hands_over")),
+    Mutant(hands_over_an_incomplete_log, GoldenScript("a_leader_hands_over")),
+    Mutant(hands_over_for_ever, GoldenScript("a_transfer_that_fails_ends")),
     Mutant(
-        reads_before_its_first_commit, Script("a_followers_read_waits_for_the_leaders_first_commit")
+        reads_before_its_first_commit,
+        GoldenScript("a_followers_read_waits_for_the_leaders_first_commit"),
     ),
     Mutant(
-        waits_for_another_leaders_answer, Script("a_followers_read_is_dropped_when_nobody_answers")
+        waits_for_another_leaders_answer,
+        GoldenScript("a_followers_read_is_dropped_when_nobody_answers"),
     ),
-    Mutant(waits_for_a_lost_answer, Script("a_followers_read_is_dropped_when_nobody_answers")),
-    Mutant(changes_while_another_is_open, Script("a_change_waits_for_the_one_before")),
     Mutant(
-        changes_before_its_first_commit, Script("a_change_waits_for_the_first_commit_of_a_term")
+        waits_for_a_lost_answer, GoldenScript("a_followers_read_is_dropped_when_nobody_answers")
+    ),
+    Mutant(changes_while_another_is_open, GoldenScript("a_change_waits_for_the_one_before")),
+    Mutant(
+        changes_before_its_first_commit,
+        GoldenScript("a_change_waits_for_the_first_commit_of_a_term"),
     ),
     Mutant(
         keeps_a_configuration_that_was_cut_off,
-        Script("a_configuration_is_taken_back_with_its_entry"),
+        GoldenScript("a_configuration_is_taken_back_with_its_entry"),
     ),
     Mutant(
         forgets_configurations_at_a_restart,
-        Script("a_configuration_survives_a_restart_and_a_snapshot"),
+        GoldenScript("a_configuration_survives_a_restart_and_a_snapshot"),
     ),
-    Mutant(commits_by_those_who_have_no_vote, Script("a_learners_acknowledgement_commits_nothing")),
-    Mutant(promotes_at_once, Script("a_learner_joins_and_is_promoted")),
-    Mutant(removes_what_the_quorum_needs, Script("a_change_that_would_lose_the_quorum_is_refused")),
-    Mutant(leads_after_its_removal, Script("a_leader_that_removes_itself_steps_down")),
-    Mutant(campaigns_after_its_removal, Script("a_removed_member_stops_campaigning")),
-    Mutant(gives_up_before_its_removal, Script("a_voter_whose_removal_is_not_committed_campaigns")),
-    Mutant(tells_nobody_of_their_removal, Script("a_removed_member_stops_campaigning")),
-    Mutant(tells_of_removals_for_ever, Script("a_removed_member_stops_campaigning")),
-    Mutant(takes_more_than_it_commits, Script("a_leader_that_is_overloaded_takes_nothing")),
-    Mutant(never_counts_commits, Script("a_leader_that_is_overloaded_takes_nothing")),
-    Mutant(floods_a_follower, Script("bytes_under_way_to_a_follower_are_bounded")),
+    Mutant(
+        commits_by_those_who_have_no_vote,
+        GoldenScript("a_learners_acknowledgement_commits_nothing"),
+    ),
+    Mutant(promotes_at_once, GoldenScript("a_learner_joins_and_is_promoted")),
+    Mutant(
+        removes_what_the_quorum_needs,
+        GoldenScript("a_change_that_would_lose_the_quorum_is_refused"),
+    ),
+    Mutant(leads_after_its_removal, GoldenScript("a_leader_that_removes_itself_steps_down")),
+    Mutant(campaigns_after_its_removal, GoldenScript("a_removed_member_stops_campaigning")),
+    Mutant(
+        gives_up_before_its_removal,
+        GoldenScript("a_voter_whose_removal_is_not_committed_campaigns"),
+    ),
+    Mutant(tells_nobody_of_their_removal, GoldenScript("a_removed_member_stops_campaigning")),
+    Mutant(tells_of_removals_for_ever, GoldenScript("a_removed_member_stops_campaigning")),
+    Mutant(takes_more_than_it_commits, GoldenScript("a_leader_that_is_overloaded_takes_nothing")),
+    Mutant(never_counts_commits, GoldenScript("a_leader_that_is_overloaded_takes_nothing")),
+    Mutant(floods_a_follower, GoldenScript("bytes_under_way_to_a_follower_are_bounded")),
 )

@@ -1,9 +1,11 @@
-"""Gateways with bugs: requests lost, moved too late, or sent to who does not lead."""
+"""Gateways with bugs: requests lost, moved too late, or sent to a member that does not lead."""
 
 from typing import Any
 
 import pytest
 from gateway.leader_view import LeaderView
+from gateway.pending_requests import PendingRequests
+from gateway.requests import Request
 from gateway.router import Router
 from inventory.raft.v1 import forward_pb2
 
@@ -30,23 +32,24 @@ def follows_an_older_term(patch: pytest.MonkeyPatch) -> None:
 def holds_to_a_term_that_is_undone(patch: pytest.MonkeyPatch) -> None:
     """Wait for a leader of a term that went with the candidate's power."""
 
-    def lost(self: LeaderView, member: str) -> None:
+    def forget(self: LeaderView, member: str) -> None:
         self._views.pop(member, None)
 
-    patch.setattr(LeaderView, "lost", lost)
+    patch.setattr(LeaderView, "forget", forget)
 
 
 def hears_a_retry_of_a_left_leader(patch: pytest.MonkeyPatch) -> None:
     """Send again what another member has by then."""
-    rule = Router.received
+    rule = Router.response_received
 
     def received(self: Router, member: str, response: forward_pb2.ForwardResponse) -> None:
         for reply in response.replies:
-            if reply.id in self._requests:
-                self._requests[reply.id].member = member
+            request = self.pending.get(reply.id)
+            if request is not None:
+                request.member = member
         rule(self, member, response)
 
-    patch.setattr(Router, "received", received)
+    patch.setattr(Router, "response_received", received)
 
 
 def takes_an_unknown_fate_for_an_answer(patch: pytest.MonkeyPatch) -> None:
@@ -72,15 +75,15 @@ def asks_who_does_not_lead_again(patch: pytest.MonkeyPatch) -> None:
 
 def takes_without_a_bound(patch: pytest.MonkeyPatch) -> None:
     """Fill memory while nobody leads."""
-    rule = Router._take
+    rule = PendingRequests.admit
 
-    def take(self: Router, *arguments: Any) -> int:  # noqa: ANN401 - passed on as they are
+    def admit(self: PendingRequests, *arguments: Any) -> Request:  # noqa: ANN401 - passed on
         kept, self._requests = self._requests, {}
-        number = rule(self, *arguments)
+        request = rule(self, *arguments)
         self._requests = kept | self._requests
-        return number
+        return request
 
-    patch.setattr(Router, "_take", take)
+    patch.setattr(PendingRequests, "admit", admit)
 
 
 MUTANTS = (

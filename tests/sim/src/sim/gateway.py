@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from gateway.router import Router, Settings
+from gateway.router import Router, RouterSettings
 from google.rpc import status_pb2
 from inventory.raft.v1 import forward_pb2, raw_pb2
 from inventory_node.core.events import Forwarded, SessionClosed, SessionOpened
@@ -40,7 +40,7 @@ class GatewayProcess:
         self.world = world
         self._members = members
         first = tuple(members)[:founders]
-        self._core = Router(Settings(members=first), self)
+        self._core = Router(RouterSettings(members=first), self)
         self._sessions: dict[str, Session] = {}  # by member
         self._wanted: set[str] = set(first)
 
@@ -153,7 +153,7 @@ class GatewayProcess:
 
     def _hear(self, member: str, response: forward_pb2.ForwardResponse) -> None:
         self._note(describe(response))
-        self._core.received(member, response)
+        self._core.response_received(member, response)
         self._core.pump()
 
     def meet(self, members: Mapping[str, str], known: Collection[str]) -> None:

@@ -12,20 +12,21 @@ from typing import Annotated, Any
 
 import typer
 
+from inventory_cli.errors import UpError
 from inventory_cli.terminal import say
 from inventory_cli.up import places, ports
-from inventory_cli.up.layout import PROCESSES, Currency, Layout, UpError, environments, path_of
+from inventory_cli.up.layout import PROCESSES, Currency, Layout, environments, path_of
 from inventory_cli.up.pids import PidFiles
 from inventory_cli.up.processes import Child, Children
 from inventory_cli.up.readiness import Readiness
-from inventory_cli.up.view import LineView, LiveView, Watcher
+from inventory_cli.up.view import LineView, LiveView, StatusPoller
 from inventory_cli.values import whole
 
 TURN_SECONDS = 0.2
 READY_SECONDS_MAX = 60.0
 
 
-def _port(row: ports.Row, words: str) -> Any:  # noqa: ANN401 - what typer makes of it
+def _port(row: ports.PortRow, words: str) -> Any:  # noqa: ANN401 - what typer makes of it
     """Return the option for the first port of a row."""
     name = row.option.removeprefix("--").replace("-", "_").upper()
     last = ports.PORT_MAX - len(row.names) + 1
@@ -82,7 +83,12 @@ def up(
             found = ports.claim(firsts, layout.kept_ports())
             settings = _prepare(layout, found, currency, demo=demo)
             children = [
-                Child(name, settings[name], layout.run / f"{name}.log", lock.fileno())
+                Child(
+                    name=name,
+                    environment=settings[name],
+                    log=layout.run / f"{name}.log",
+                    lock=lock.fileno(),
+                )
                 for name in PROCESSES
             ]
             _run(layout, found, Children(children, restart=restart))
@@ -117,7 +123,7 @@ def _run(layout: Layout, found: Mapping[str, int], children: Children) -> None:
         signal.signal(signal.SIGHUP, stop)
     address = f"127.0.0.1:{found['gateway']}"
     ready = f"ready: try `inventory --address {address} {places.login(layout)}`"
-    watcher = Watcher(address, layout.secret("health.key"))
+    poller = StatusPoller(address, layout.secret("health.key"))
     heading = f"inventory at {address}, data in {layout.data}"
     view = LiveView(children, heading) if sys.stdout.isatty() else LineView(children, heading)
     pids = PidFiles(layout)
@@ -125,14 +131,14 @@ def _run(layout: Layout, found: Mapping[str, int], children: Children) -> None:
         ending.callback(_say_stopped)
         ending.callback(view.close)
         ending.callback(pids.forget, children)
-        ending.callback(watcher.wait)
+        ending.callback(poller.wait)
         ending.callback(children.stop)
-        ending.callback(watcher.end)
+        ending.callback(poller.stop)
         for line in places.lines(layout, found):
             view.say(line)
         children.start()
-        watcher.start()
-        _watch(ready, children, watcher, view, pids, stopped)
+        poller.start()
+        _watch(ready, children, poller, view, pids, stopped)
 
 
 def _say_stopped() -> None:
@@ -143,7 +149,7 @@ def _say_stopped() -> None:
 def _watch(
     ready: str,
     children: Children,
-    watcher: Watcher,
+    poller: StatusPoller,
     view: LiveView | LineView,
     pids: PidFiles,
     stopped: threading.Event,
@@ -155,19 +161,19 @@ def _watch(
         children.watch()
         pids.keep(children)
         was_ready = readiness.is_ready
-        readiness.look(watcher.status, time.monotonic())
+        readiness.update(poller.status, time.monotonic())
         if readiness.is_ready and not was_ready:
             view.say(ready)
         elif not readiness.is_ready and time.monotonic() - began > READY_SECONDS_MAX:
             words = "; ".join(f"{c.name}: {c.last_words()}" for c in children.children)
-            raise UpError(f"{_obstacle(watcher)} after {READY_SECONDS_MAX:.0f} s: {words}")
-        view.draw(watcher.status, readiness.troubles())
+            raise UpError(f"{_obstacle(poller)} after {READY_SECONDS_MAX:.0f} s: {words}")
+        view.draw(poller.status, readiness.troubles())
 
 
-def _obstacle(watcher: Watcher) -> str:
+def _obstacle(poller: StatusPoller) -> str:
     """Say what is missing for the system to be ready."""
-    if watcher.status is None:
-        return f"nobody says how the members are ({watcher.trouble or 'no answer'})"
-    if not watcher.status.leader:
+    if poller.status is None:
+        return f"nobody says how the members are ({poller.trouble or 'no answer'})"
+    if not poller.status.leader:
         return "nobody leads"
-    return f"{watcher.status.leader} leads and no majority follows"
+    return f"{poller.status.leader} leads and no majority follows"

@@ -19,6 +19,8 @@ import argon2
 import typer
 from wire.money import digits_of, is_currency
 
+from inventory_cli.errors import UpError
+
 MEMBERS = ("node-0", "node-1", "node-2")
 PROCESSES = (*MEMBERS, "gateway", "assistant", "metrics", "health")
 PAGE = "health/page"
@@ -40,10 +42,6 @@ DEMO_ITEMS = (
 )
 
 
-class UpError(Exception):
-    """Why the system cannot be started, in one line."""
-
-
 def path_of(text: object) -> object:
     """Read a path from the command line; an empty one is no name for the current folder."""
     if text == "":
@@ -51,7 +49,7 @@ def path_of(text: object) -> object:
     return Path(text) if isinstance(text, str) else text
 
 
-def _is_currency(code: str) -> str:
+def _checked_currency(code: str) -> str:
     if not is_currency(code):
         raise typer.BadParameter(
             f"{code!r} is no ISO 4217 code of a currency with minor units, such as USD"
@@ -62,7 +60,8 @@ def _is_currency(code: str) -> str:
 Currency = Annotated[
     str,
     typer.Option(
-        help="ISO 4217, of everything in it; counts at the first start only.", callback=_is_currency
+        help="ISO 4217, of everything in it; counts at the first start only.",
+        callback=_checked_currency,
     ),
 ]
 

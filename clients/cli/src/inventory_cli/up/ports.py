@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from inventory_cli.up.layout import MEMBERS, PAGE, PROCESSES, UpError, metrics_of
+from inventory_cli.errors import UpError
+from inventory_cli.up.layout import MEMBERS, PAGE, PROCESSES, metrics_of
 
 PORT_MAX = 65_535
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PortRow:
     """Ports in a row, one for each of `names`, and the option that says the first of them."""
 
     option: str
@@ -22,12 +23,12 @@ class Row:
 
 # Below the ports that systems give to outgoing connections, but for the gateway's, which clients
 # know.
-GATEWAY = Row("--port", 50_051, ("gateway",))
-HEALTH = Row("--health-port", 18_080, (PAGE,))
-HEALTH_GRPC = Row("--health-grpc-port", 18_081, ("health",))
-ASSISTANT = Row("--assistant-port", 18_082, ("assistant",))
-NODES = Row("--members-port", 18_090, MEMBERS)
-METRICS = Row(
+GATEWAY = PortRow("--port", 50_051, ("gateway",))
+HEALTH = PortRow("--health-port", 18_080, (PAGE,))
+HEALTH_GRPC = PortRow("--health-grpc-port", 18_081, ("health",))
+ASSISTANT = PortRow("--assistant-port", 18_082, ("assistant",))
+NODES = PortRow("--members-port", 18_090, MEMBERS)
+METRICS = PortRow(
     "--metrics-port",
     19_090,
     tuple(metrics_of(name) for name in ("metrics", *(p for p in PROCESSES if p != "metrics"))),
@@ -35,7 +36,7 @@ METRICS = Row(
 ROWS = (GATEWAY, HEALTH, HEALTH_GRPC, ASSISTANT, NODES, METRICS)
 
 
-def claim(firsts: Mapping[Row, int], kept: Mapping[str, int]) -> dict[str, int]:
+def claim(firsts: Mapping[PortRow, int], kept: Mapping[str, int]) -> dict[str, int]:
     """Return every port by its name; raise UpError when one is taken, or given twice.
 
     `firsts`: the first port of each row. 0 takes any free ones, those in `kept` where they are.

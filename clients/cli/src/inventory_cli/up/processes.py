@@ -22,7 +22,7 @@ MODULES = {  # everything else is a member
 }
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Child:
     """One process of the system."""
 

@@ -41,13 +41,13 @@ class Readiness:
         self._served_at: float | None = None  # the majority was seen first; monotonic clock
         self._missing: set[str] = set()
 
-    def look(self, status: Status | None, now: float) -> None:
+    def update(self, status: Status | None, now: float) -> None:
         """Look at the members, `now` on the monotonic clock."""
         missing = missing_of(status)
         if missing is None:
             return
         if self.is_ready:
-            self._welcome(self._missing - missing)
+            self._note_arrivals(self._missing - missing)
             return
         if self._served_at is None:
             self._served_at = now
@@ -55,7 +55,7 @@ class Readiness:
         if missing <= died or now - self._served_at >= STRAGGLER_SECONDS:
             self.is_ready, self._missing = True, missing
 
-    def _welcome(self, come: set[str]) -> None:
+    def _note_arrivals(self, come: set[str]) -> None:
         self._missing -= come
         self._children.notes += [f"{name} is there" for name in sorted(come)]
 

@@ -12,8 +12,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from inventory_cli.errors import OutputLost
 from inventory_cli.output import shown
-from inventory_cli.streams import OutputLost, resume
+from inventory_cli.streams import resume
 from inventory_cli.terminal import say
 from inventory_cli.up.layout import MEMBERS
 from inventory_cli.up.processes import Children
@@ -24,7 +25,7 @@ ASK_PAUSE_SECONDS = 0.25
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
-class Watcher:
+class StatusPoller:
     """Asks the gateway for the members' status, in a thread of its own."""
 
     def __init__(self, address: str, key: str) -> None:
@@ -40,7 +41,7 @@ class Watcher:
         """Begin to ask."""
         self._thread.start()
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """Ask no more."""
         self._end.set()
 
@@ -133,7 +134,7 @@ class LineView:
 
     def draw(self, status: Status | None, troubles: Sequence[str]) -> None:
         """Write what changed; each of the `troubles` when it comes."""
-        for note in self._fresh():
+        for note in self._take_notes():
             self.say(note)
         for trouble in troubles:
             if trouble not in self._troubles:
@@ -144,7 +145,7 @@ class LineView:
             terms = [member.term for member in status.members if member.name == status.leader]
             self.say(f"{status.leader} leads term {terms[0]}")
 
-    def _fresh(self) -> Iterable[str]:
+    def _take_notes(self) -> Iterable[str]:
         fresh = self._children.notes[self._noted :]
         self._noted = len(self._children.notes)
         return fresh
@@ -161,5 +162,5 @@ class LineView:
 
     def close(self) -> None:
         """Write what is left."""
-        for note in self._fresh():
+        for note in self._take_notes():
             self.say(note)

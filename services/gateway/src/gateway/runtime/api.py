@@ -1,4 +1,4 @@
-"""What clients call. Mutations pass as the bytes they came in, and their outcomes go back so."""
+"""What clients call. The bytes of mutations and of their outcomes pass unchanged."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeAlias, TypeVar
@@ -13,9 +13,10 @@ from wire.channels import abort, accept, bearer
 from wire.operations import MUTATIONS, QUERIES, Operation
 from wire.text import folded
 
-from gateway.auth import Busy, Passwords, Principal, TokenRefused, Tokens
+from gateway.auth import Passwords, Principal, Tokens
+from gateway.errors import HashersBusy, RequestRefused, TokenRefused, malformed
 from gateway.login_limiter import LoginLimiter
-from gateway.runtime.driver import Driver, Refused, deadline_ms, malformed, now_ms
+from gateway.runtime.driver import Driver, deadline_ms, now_ms
 from gateway.runtime.links import MemberLinks
 from gateway.runtime.members import Members
 from gateway.runtime.status import status_of
@@ -26,7 +27,7 @@ Parsed = TypeVar("Parsed", bound=Message)
 Changing = Callable[[Parsed, Principal, int], Awaitable[cluster_pb2.ChangeMembersResponse]]
 Behavior = Callable[[bytes, Context], Awaitable[bytes]]
 
-NO_OPTIONS = inventory_pb2.ReadOptions()  # of questions that leave no choice
+NO_OPTIONS = inventory_pb2.ReadOptions()  # of queries that have no field for them
 INVENTORY = "inventory.v1.InventoryService"
 AUTH = "inventory.v1.AuthService"
 CLUSTER = "inventory.v1.ClusterService"
@@ -34,7 +35,7 @@ ASSISTANT = "inventory.v1.AssistantService"
 
 
 def parse(kind: type[Parsed], raw: bytes) -> Parsed:
-    """Read a client's message; raise Refused."""
+    """Read a client's message; raise RequestRefused."""
     try:
         return kind.FromString(raw)
     except DecodeError:
@@ -42,22 +43,23 @@ def parse(kind: type[Parsed], raw: bytes) -> Parsed:
 
 
 def parse_within_bounds(kind: type[Parsed], raw: bytes) -> Parsed:
-    """Read a client's message, and check what it holds; raise Refused."""
+    """Read a client's message, and check what it holds; raise RequestRefused."""
     request = parse(kind, raw)
     problem = bounds.check(request)
     if problem is not None:
-        raise Refused(problem)
+        raise RequestRefused(problem)
     return request
 
 
 class Api:
     """The clients' services, as raw handlers.
 
-    - A mutation's bytes reach the log as they came; an outcome's bytes come back as they are kept.
-    - Every call ends in a response or in one refusal with its status details.
+    - A mutation's bytes reach the log as the client sent them.
+    - An outcome's bytes reach the client as the members keep them.
+    - Every call ends in a response, or in one refusal with its status details.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what it can do
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts of a gateway
         self,
         driver: Driver,
         links: MemberLinks,
@@ -66,7 +68,7 @@ class Api:
         logins: LoginLimiter,
         members: Members,
     ) -> None:
-        """Serve what these can do."""
+        """Serve calls by these parts."""
         self._driver = driver
         self._links = links
         self._tokens = tokens
@@ -75,7 +77,7 @@ class Api:
         self._members = members
 
     def handlers(self) -> list[grpc.GenericRpcHandler]:
-        """Return everything but the assistant, for a server."""
+        """Return the handlers of all services but the assistant's."""
         inventory, auth = self._operations(INVENTORY), self._operations(AUTH)
         inventory["Submit"] = grpc.stream_stream_rpc_method_handler(self._submit)
         auth["Login"] = _unary(self._login)
@@ -103,7 +105,7 @@ class Api:
         ]
 
     def _operations(self, service: str) -> "dict[str, grpc.RpcMethodHandler[Any, Any]]":
-        """Return the methods of a service that are mutations and queries."""
+        """Return the handlers of a service's mutations and queries, by method."""
         handlers = {
             mutation.method: _unary(self._mutation(mutation.kind))
             for mutation in MUTATIONS.values()
@@ -116,11 +118,11 @@ class Api:
         }
 
     def _principal(self, context: Context) -> Principal:
-        """Return whom the call speaks for; raise Refused."""
+        """Return whom the call speaks for; raise RequestRefused."""
         try:
-            return self._tokens.read(bearer(context.invocation_metadata()))
+            return self._tokens.verify(bearer(context.invocation_metadata()))
         except TokenRefused as refused:
-            raise Refused(errors.token_invalid(str(refused))) from None
+            raise RequestRefused(errors.token_invalid(str(refused))) from None
 
     def _mutation(self, kind: str) -> Behavior:
         async def behavior(raw: bytes, context: Context) -> bytes:
@@ -128,16 +130,16 @@ class Api:
             mutation = raw_pb2.RawMutation(**{kind: raw}).SerializeToString()
             problem = bounds.check_mutation(parse(inventory_pb2.Mutation, mutation))
             if problem is not None:
-                raise Refused(problem)
+                raise RequestRefused(problem)
             command = raw_pb2.RawCommand(
                 user_id=principal.user_id, epoch=principal.epoch, mutation=mutation
             )
-            reply = await self._driver.command(
+            reply = await self._driver.apply(
                 command.SerializeToString(), deadline_ms(context.time_remaining())
             )
             outcome = raw_pb2.RawOutcome.FromString(reply.outcome)
             if outcome.HasField("error"):
-                raise Refused(inventory_pb2.Outcome.FromString(reply.outcome).error)
+                raise RequestRefused(inventory_pb2.Outcome.FromString(reply.outcome).error)
             answer: bytes = getattr(outcome, kind)
             return answer
 
@@ -156,7 +158,7 @@ class Api:
             question = forward_pb2.Question(
                 user_id=principal.user_id, epoch=principal.epoch, query=query, read_options=options
             )
-            reply = await self._driver.question(question, deadline_ms(context.time_remaining()))
+            reply = await self._driver.ask(question, deadline_ms(context.time_remaining()))
             return reply.answer
 
         return behavior
@@ -166,27 +168,27 @@ class Api:
             principal = self._principal(context)
             await accept(context)
             await Submission(self._driver, principal).run(requests, context)
-        except Refused as refused:
+        except RequestRefused as refused:
             await abort(context, refused.status)
 
     async def _login(self, raw: bytes, context: Context) -> bytes:
         request = parse_within_bounds(auth_pb2.LoginRequest, raw)
         name = folded(request.username)
         if not self._logins.may_try(name, now_ms()):
-            raise Refused(errors.overloaded())
+            raise RequestRefused(errors.overloaded())
         query = forward_pb2.Query()
         query.get_credential.folded_name = name
-        reply = await self._driver.question(
+        reply = await self._driver.ask(
             forward_pb2.Question(query=query), deadline_ms(context.time_remaining())
         )
         credential = forward_pb2.Credential.FromString(reply.answer)
         try:
             right = await self._passwords.check(credential.password_hash, request.password)
-        except Busy:
-            raise Refused(errors.overloaded()) from None
+        except HashersBusy:
+            raise RequestRefused(errors.overloaded()) from None
         if not right:
-            self._logins.failed(name, now_ms())
-            raise Refused(errors.invalid_credentials())
+            self._logins.record_failure(name, now_ms())
+            raise RequestRefused(errors.invalid_credentials())
         user = credential.user
         token, expires = self._tokens.make(user.id, credential.epoch, user.name)
         response = auth_pb2.LoginResponse(token=token, user=user)
@@ -218,8 +220,8 @@ class Api:
     async def _hash(self, password: str, request_id: str, whom: str) -> str:
         try:
             return await self._passwords.hash(password, request_id, whom)
-        except Busy:
-            raise Refused(errors.overloaded()) from None
+        except HashersBusy:
+            raise RequestRefused(errors.overloaded()) from None
 
     async def _disable_user(self, raw: bytes, context: Context) -> bytes:
         request = parse(auth_pb2.DisableUserRequest, raw)
@@ -243,7 +245,7 @@ class Api:
         principal = self._principal(context)
         problem = bounds.check_administration(administration)
         if problem is not None:
-            raise Refused(problem)
+            raise RequestRefused(problem)
         command = raw_pb2.RawCommand(
             user_id=principal.user_id,
             epoch=principal.epoch,
@@ -254,7 +256,7 @@ class Api:
     async def _administration_outcome(
         self, command: raw_pb2.RawCommand, context: Context
     ) -> log_pb2.AdministrationOutcome:
-        reply = await self._driver.command(
+        reply = await self._driver.apply(
             command.SerializeToString(), deadline_ms(context.time_remaining())
         )
         return log_pb2.AdministrationOutcome.FromString(reply.administration)
@@ -265,13 +267,13 @@ class Api:
         command = raw_pb2.RawCommand(user_id=principal.user_id, epoch=principal.epoch, probe=b"")
         try:
             outcome = await self._administration_outcome(command, context)
-        except Refused as refused:
+        except RequestRefused as refused:
             reason = errors.reason_of(refused.status)
             if reason not in (errors.Reason.NO_QUORUM, errors.Reason.DEADLINE):
                 raise
             late = reason is errors.Reason.DEADLINE
             unanswered = errors.not_read(reachable=late, is_stale_ok=False, may_be_stale=False)
-            raise Refused(unanswered) from None
+            raise RequestRefused(unanswered) from None
         return cluster_pb2.ProbeResponse(revision=outcome.revision).SerializeToString()
 
     def _change(self, message: type[Parsed], change: Changing[Parsed]) -> Behavior:
@@ -295,7 +297,7 @@ def _unary(behavior: Behavior) -> "grpc.RpcMethodHandler[bytes, bytes]":
     async def handle(raw: bytes, context: Context) -> bytes:
         try:
             return await behavior(raw, context)
-        except Refused as refused:
+        except RequestRefused as refused:
             await abort(context, refused.status)
 
     return grpc.unary_unary_rpc_method_handler(handle)

@@ -1,4 +1,4 @@
-"""Questions in plain language are forwarded to the assistant, so that clients know one address."""
+"""Forwards questions in plain language to the assistant, so that clients know one address."""
 
 from typing import Any, TypeAlias
 
@@ -9,14 +9,15 @@ from inventory.v1 import assistant_pb2
 from wire.bounds import TIMEOUT_MS_MAX
 from wire.channels import DETAILS_KEY, abort, straight_channel
 
-from gateway.runtime.driver import TIMEOUT_DEFAULT_MS, malformed
+from gateway.errors import malformed
+from gateway.runtime.driver import TIMEOUT_DEFAULT_MS
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 METHOD = "/inventory.v1.AssistantService/GetPrediction"
 
 
 class Assistant:
-    """The assistant behind the gateway, if there is one."""
+    """The assistant behind the gateway, if the settings name one."""
 
     def __init__(self, address: str) -> None:
         """Open a channel to `address`; an empty one means that there is no assistant."""

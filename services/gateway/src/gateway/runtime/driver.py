@@ -1,4 +1,4 @@
-"""Drives the core: requests in from clients' calls, one pump a turn, ticks for deadlines."""
+"""Runs a router on an event loop: requests of clients' calls in, one pump a turn, ticks."""
 
 import asyncio
 import time
@@ -6,15 +6,17 @@ from collections.abc import Callable
 
 from google.rpc import status_pb2
 from inventory.raft.v1 import forward_pb2
-from wire import bounds, errors
+from wire import bounds
 
+from gateway.errors import RequestRefused
 from gateway.requests import Answer, OnReply
 from gateway.router import Router
 
 TICK_SECONDS = 0.01
 TIMEOUT_DEFAULT_MS = 5_000
-# Answered so long before the caller gives up, so that the reason still arrives: a fifth of what the
-# caller has left, so that most of a short time is for the work, and MARGIN_MS_MAX at most.
+# A call is answered a margin before its caller gives up, so that the reason still arrives. The
+# margin is a fifth of the caller's time, so that most of a short time is for the work, and
+# MARGIN_MS_MAX at most.
 MARGIN_SHARE = 5
 MARGIN_MS_MAX = 50
 
@@ -25,32 +27,24 @@ def now_ms() -> int:
 
 
 def deadline_ms(seconds_left: float | None) -> int:
-    """Return when a call must be answered, given the time that its caller has left.
+    """Return when a call must be answered, in milliseconds on the monotonic clock.
 
-    As far from now as `bounds.TIMEOUT_MS_MAX` allows at most; None: TIMEOUT_DEFAULT_MS.
+    `seconds_left`: the time until the caller gives up; None: the caller set none, and
+    TIMEOUT_DEFAULT_MS counts. The deadline is `bounds.TIMEOUT_MS_MAX` away at most.
     """
     left_ms = TIMEOUT_DEFAULT_MS if seconds_left is None else int(seconds_left * 1_000)
     left_ms = max(1, min(left_ms, bounds.TIMEOUT_MS_MAX))
     return now_ms() + left_ms - min(MARGIN_MS_MAX, left_ms // MARGIN_SHARE)
 
 
-class Refused(Exception):  # noqa: N818 - a value on its way to the caller
-    """A request that ended in a refusal."""
-
-    def __init__(self, status: status_pb2.Status) -> None:
-        """Carry the status."""
-        super().__init__(status.message)
-        self.status = status
-
-
 class Driver:
-    """The core on an event loop.
+    """A router on an event loop.
 
-    - The core is pumped once a turn, however many requests the turn brought.
+    - The router is pumped once a turn of the loop, however many requests the turn brought.
     """
 
     def __init__(self, core: Router) -> None:
-        """Drive `core` on the running loop."""
+        """Run `core` on the running loop."""
         self.core = core
         self._loop = asyncio.get_running_loop()
         self._scheduled = False
@@ -66,8 +60,8 @@ class Driver:
         if self._ticking is not None:
             self._ticking.cancel()
 
-    def ran(self) -> None:
-        """Pump at the end of this turn."""
+    def schedule_pump(self) -> None:
+        """Have the router pumped at the end of this turn."""
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._pump)
@@ -77,17 +71,17 @@ class Driver:
         self.core.pump()
 
     def propose(self, command: bytes, deadline: int, on_reply: OnReply) -> int:
-        """Take a command and call `on_reply` with its answer."""
+        """Propose a serialized RawCommand, whose answer `on_reply` gets; return its number."""
         number = self.core.propose(command, deadline, on_reply)
-        self.ran()
+        self.schedule_pump()
         return number
 
-    async def command(self, command: bytes, deadline: int) -> forward_pb2.Reply:
-        """Take a command and wait for its reply; raise Refused."""
+    async def apply(self, command: bytes, deadline: int) -> forward_pb2.Reply:
+        """Propose a serialized RawCommand and wait for its reply; raise RequestRefused."""
         return await self._wait(lambda on_reply: self.core.propose(command, deadline, on_reply))
 
-    async def question(self, question: forward_pb2.Question, deadline: int) -> forward_pb2.Reply:
-        """Ask and wait for the reply; raise Refused."""
+    async def ask(self, question: forward_pb2.Question, deadline: int) -> forward_pb2.Reply:
+        """Ask a question and wait for its reply; raise RequestRefused."""
         return await self._wait(lambda on_reply: self.core.ask(question, deadline, on_reply))
 
     async def _wait(self, begin: Callable[[OnReply], int]) -> forward_pb2.Reply:
@@ -98,19 +92,14 @@ class Driver:
                 future.set_result(answer)
 
         number = begin(on_reply)
-        self.ran()
+        self.schedule_pump()
         try:
             answer = await future
         except asyncio.CancelledError:
             self.core.cancel(number)
             raise
         if isinstance(answer, status_pb2.Status):
-            raise Refused(answer)
+            raise RequestRefused(answer)
         if answer.HasField("error"):
-            raise Refused(answer.error)
+            raise RequestRefused(answer.error)
         return answer
-
-
-def malformed() -> Refused:
-    """Return the refusal of bytes that are no message."""
-    return Refused(errors.invalid_field("request", "cannot be parsed"))

@@ -1,8 +1,8 @@
 """A stream to every member, kept open: requests go out, replies and leadership come back.
 
-Where the leader is alive and only the way to it is cut, its stream goes by another member, which
-carries it on, until the straight way is there again. The next try is by the next member: the first
-may be cut off from the leader as well.
+If the leader is alive and only the way to it is cut, another member relays the gateway's stream to
+the leader until the leader can be reached straight again. Each further try goes by the next member,
+since the member tried before may be cut off from the leader as well.
 """
 
 import asyncio
@@ -31,37 +31,40 @@ Call: TypeAlias = (
 )
 
 
-class Link:
-    """One member's stream: a queue, the task that empties it, and the one that listens."""
+class MemberLink:
+    """One member's stream: a queue of frames, a task that sends them, and a task that receives."""
 
     def __init__(self, name: str, address: str, key: str) -> None:
         """Open a channel; nothing is sent before `run`."""
         self.name = name
         self.address = address
-        self.is_straight = False  # open, and not by way of another member
+        self.is_straight = False  # the stream is open, and no other member relays it
         self._metadata = authorization(key)
         self._channel = straight_channel(address)
         self.stub = forward_pb2_grpc.ForwardServiceStub(self._channel)
         self._changes = membership_pb2_grpc.MembershipServiceStub(self._channel)
         self._frames: deque[forward_pb2.ForwardRequest] = deque()
         self._outbox = Outbox(self._frame)
-        self._detours = 0  # tried since the straight way was there
+        self._detours = 0  # tried since the member was last reached straight
 
     def send(self, frame: forward_pb2.ForwardRequest) -> None:
-        """Queue a frame; the gateway bounds how many there are."""
+        """Queue a frame; the router bounds how many frames there are."""
         self._frames.append(frame)
         self._outbox.wake()
 
     async def run(
-        self, core: Router, ran: Callable[[], None], detours: Callable[[str], "Sequence[Link]"]
+        self,
+        core: Router,
+        schedule_pump: Callable[[], None],
+        detours: Callable[[str], "Sequence[MemberLink]"],
     ) -> None:
-        """Keep the stream open, for ever; `ran` follows every run of events.
+        """Keep the stream open, for ever; `schedule_pump` is called after each run of events.
 
-        `detours` names the members by whom another may be reached, where it is worth that.
+        `detours` returns, by a member's name, the links of the members that may relay its stream.
         """
         while True:
             try:
-                await self._open(core, ran, detours(self.name))
+                await self._open(core, schedule_pump, detours(self.name))
             except (grpc.aio.AioRpcError, TimeoutError) as error:
                 _log.debug("link_failed", member=self.name, error=str(error))
             except asyncio.CancelledError:
@@ -70,8 +73,10 @@ class Link:
                 _log.debug("link_failed", member=self.name, error="a write failed")
             await asyncio.sleep(RECONNECT_SECONDS)
 
-    async def _open(self, core: Router, ran: Callable[[], None], detours: "Sequence[Link]") -> None:
-        """Open the stream, straight or by way of another member, and stay with it to its end."""
+    async def _open(
+        self, core: Router, schedule_pump: Callable[[], None], detours: "Sequence[MemberLink]"
+    ) -> None:
+        """Open the stream, straight or relayed by another member, and serve it until it ends."""
         seconds = STRAIGHT_SECONDS_MAX if detours else CONNECT_SECONDS_MAX
         try:
             await asyncio.wait_for(self._channel.channel_ready(), seconds)
@@ -82,12 +87,16 @@ class Link:
             self._detours += 1
             relay = ((RELAY_KEY, self.address), *self._metadata)
             call = by.stub.Forward(metadata=relay)
-            await until_first(self._stream(core, ran, call, by.name), self._channel.channel_ready())
+            await until_first(
+                self._stream(core, schedule_pump, call, by.name), self._channel.channel_ready()
+            )
         else:
             self._detours = 0
-            await self._stream(core, ran, self.stub.Forward(metadata=self._metadata), "")
+            await self._stream(core, schedule_pump, self.stub.Forward(metadata=self._metadata), "")
 
-    async def _stream(self, core: Router, ran: Callable[[], None], call: Call, by: str) -> None:
+    async def _stream(
+        self, core: Router, schedule_pump: Callable[[], None], call: Call, by: str
+    ) -> None:
         self._frames.clear()
         writer = asyncio.ensure_future(self._outbox.write_to(call))
         opened = False
@@ -98,8 +107,8 @@ class Link:
                     self.is_straight = not by
                     core.link_opened(self.name)
                     _log.info("link_opened", member=self.name, by=by)
-                core.received(self.name, response)
-                ran()
+                core.response_received(self.name, response)
+                schedule_pump()
         finally:
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
@@ -107,14 +116,14 @@ class Link:
             self.is_straight = False
             if opened:
                 core.link_closed(self.name)
-                ran()
+                schedule_pump()
                 _log.info("link_closed", member=self.name)
 
     def _frame(self) -> forward_pb2.ForwardRequest | None:
         return self._frames.popleft() if self._frames else None
 
-    async def member(self) -> forward_pb2.GetMemberResponse | None:
-        """Ask the member how it sees itself; None when it does not answer in time."""
+    async def get_member(self) -> forward_pb2.GetMemberResponse | None:
+        """Return how the member describes itself; None if it does not answer in time."""
         try:
             return await self.stub.GetMember(
                 forward_pb2.GetMemberRequest(), metadata=self._metadata, timeout=ASK_SECONDS_MAX
@@ -122,11 +131,11 @@ class Link:
         except grpc.aio.AioRpcError:
             return None
 
-    async def change(
+    async def change_members(
         self, request: membership_pb2.ChangeRequest, seconds_max: float
     ) -> membership_pb2.ChangeResponse | None:
-        """Ask the member for a change of the members; None when it does not answer in time."""
-        member = await self.member()
+        """Ask the member to change the members; return None if it does not answer in time."""
+        member = await self.get_member()
         if member is None:
             return None
         request.cluster_id = member.cluster_id
@@ -143,28 +152,28 @@ class Link:
 class MemberLinks:
     """The `Links` port: a link to each member.
 
-    - A member that moved to another address is found there, and the old link ends.
+    - When a member moves to another address, a link to that address replaces its link.
     """
 
     def __init__(self, members: Mapping[str, str], key: str) -> None:
         """Open the channels."""
         self._key = key
         self.metadata = authorization(key)
-        self.links = {name: Link(name, address, key) for name, address in members.items()}
+        self.links = {name: MemberLink(name, address, key) for name, address in members.items()}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._begin: Callable[[Link], None] = lambda _: None
+        self._begin: Callable[[MemberLink], None] = lambda _: None
 
-    async def run(self, core: Router, ran: Callable[[], None]) -> None:
+    async def run(self, core: Router, schedule_pump: Callable[[], None]) -> None:
         """Keep all streams open, for ever."""
         async with asyncio.TaskGroup() as group:
 
-            def detours(member: str) -> list[Link]:
-                """Return the members that answer, where this one leads and does not."""
+            def detours(member: str) -> list[MemberLink]:
+                """Return the links that may relay a stream to `member`; none unless it leads."""
                 ways = [name for name, link in self.links.items() if link.is_straight]
                 return [self.links[name] for name in core.ways_to(member, ways)]
 
-            def begin(link: Link) -> None:
-                self._tasks[link.name] = group.create_task(link.run(core, ran, detours))
+            def begin(link: MemberLink) -> None:
+                self._tasks[link.name] = group.create_task(link.run(core, schedule_pump, detours))
 
             self._begin = begin
             for link in self.links.values():
@@ -179,7 +188,7 @@ class MemberLinks:
                 continue
             if name in self._tasks:
                 self._tasks.pop(name).cancel()
-            self.links[name] = Link(name, address, self._key)
+            self.links[name] = MemberLink(name, address, self._key)
             self._begin(self.links[name])
         for name in self.links.keys() - set(known):
             del self.links[name]

@@ -1,6 +1,6 @@
-"""Changes of the cluster's members, for admins: handed to the leader, which decides.
+"""Changes of the cluster's members, for admins. The leader decides; the gateway checks the role.
 
-The right to ask is the caller's role as a linearizable read finds it.
+A linearizable read finds the caller's role.
 """
 
 import asyncio
@@ -14,7 +14,8 @@ from wire import errors
 from wire.channels import straight_channel
 
 from gateway.auth import Principal
-from gateway.runtime.driver import Driver, Refused, now_ms
+from gateway.errors import RequestRefused
+from gateway.runtime.driver import Driver, now_ms
 from gateway.runtime.links import MemberLinks
 
 RETRY_SECONDS = 0.1
@@ -30,7 +31,7 @@ _STANDINGS = {
 
 
 class Members:
-    """Asks the leader for changes, until one is done or refused, or the caller's time is up."""
+    """Asks the leader for a change until it is done or refused, or the caller's time is up."""
 
     def __init__(self, driver: Driver, links: MemberLinks) -> None:
         """Ask over these links."""
@@ -40,12 +41,12 @@ class Members:
     async def add(
         self, request: cluster_pb2.AddMemberRequest, principal: Principal, deadline_ms: int
     ) -> cluster_pb2.ChangeMembersResponse:
-        """Let the member at an address follow; raise Refused."""
+        """Let the member at an address follow as a learner; raise RequestRefused."""
         await self._check_admin(principal, deadline_ms)
         said = await self._describe(request.address)
         if said.name != request.name:
             found = f"{said.name or 'nobody who says its name'} answers at {request.address}"
-            raise Refused(errors.change_refused(found))
+            raise RequestRefused(errors.change_refused(found))
         join = membership_pb2.Join(
             member_id=said.member_id,
             name=request.name,
@@ -58,21 +59,21 @@ class Members:
     async def promote(
         self, request: cluster_pb2.PromoteMemberRequest, principal: Principal, deadline_ms: int
     ) -> cluster_pb2.ChangeMembersResponse:
-        """Give a learner a vote; raise Refused."""
+        """Give a learner a vote; raise RequestRefused."""
         change = membership_pb2.ChangeRequest(promote=request.name)
         return await self._as_admin(change, principal, deadline_ms)
 
     async def remove(
         self, request: cluster_pb2.RemoveMemberRequest, principal: Principal, deadline_ms: int
     ) -> cluster_pb2.ChangeMembersResponse:
-        """Let a member take part no longer; raise Refused."""
+        """Take a member out of the cluster; raise RequestRefused."""
         change = membership_pb2.ChangeRequest(remove=request.name)
         return await self._as_admin(change, principal, deadline_ms)
 
     async def transfer(
         self, request: cluster_pb2.TransferLeadershipRequest, principal: Principal, deadline_ms: int
     ) -> cluster_pb2.ChangeMembersResponse:
-        """Hand the lead over, to a voter or to the most caught-up one; raise Refused."""
+        """Hand the lead to a voter, or to the most caught-up voter; raise RequestRefused."""
         change = membership_pb2.ChangeRequest(transfer=request.name)
         return await self._as_admin(change, principal, deadline_ms)
 
@@ -85,14 +86,14 @@ class Members:
     async def _check_admin(self, principal: Principal, deadline_ms: int) -> None:
         question = forward_pb2.Question(user_id=principal.user_id, epoch=principal.epoch)
         question.query.get_current_user.SetInParent()
-        reply = await self._driver.question(question, deadline_ms)
+        reply = await self._driver.ask(question, deadline_ms)
         role = auth_pb2.GetCurrentUserResponse.FromString(reply.answer).user.role
         if role != auth_pb2.ROLE_ADMIN:
             name = auth_pb2.Role.Name(role).removeprefix("ROLE_").lower()
-            raise Refused(errors.role_not_allowed(name, "admin"))
+            raise RequestRefused(errors.role_not_allowed(name, "admin"))
 
     async def _describe(self, address: str) -> peer_pb2.DescribeResponse:
-        """Ask who is at an address; raise Refused."""
+        """Ask which member listens at an address; raise RequestRefused."""
         async with straight_channel(address) as channel:
             try:
                 return await peer_pb2_grpc.PeerServiceStub(channel).Describe(
@@ -102,20 +103,20 @@ class Members:
                 )
             except grpc.aio.AioRpcError as error:
                 problem = f"no member answers at {address} ({error.code().name.lower()})"
-                raise Refused(errors.change_refused(problem)) from error
+                raise RequestRefused(errors.change_refused(problem)) from error
 
     async def _change(
         self, request: membership_pb2.ChangeRequest, deadline_ms: int
     ) -> cluster_pb2.ChangeMembersResponse:
         while (left := (deadline_ms - now_ms()) / 1_000) > 0:
             link = self._links.links.get(self._driver.core.leader)
-            response = await link.change(request, left) if link is not None else None
+            response = await link.change_members(request, left) if link is not None else None
             match response.WhichOneof("result") if response is not None else None:
                 case "done" if response is not None:
                     standing = _STANDINGS[response.done.standing]
                     return cluster_pb2.ChangeMembersResponse(standing=standing)
                 case "error" if response is not None:
-                    raise Refused(response.error)
+                    raise RequestRefused(response.error)
                 case _:
                     await asyncio.sleep(RETRY_SECONDS)  # for the election that is under way
-        raise Refused(errors.members_unknown())
+        raise RequestRefused(errors.members_unknown())

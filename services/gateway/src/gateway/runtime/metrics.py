@@ -22,7 +22,7 @@ class GatewayCollector(Collector):
         gauges = (
             ("has_leader", "1 while a leader is known.", bool(core.leader)),
             ("term", "The term of the leader that is followed.", core.term),
-            ("pending_requests", "Requests that are not answered.", core.pending),
+            ("pending_requests", "Requests that are not answered.", len(core.pending)),
         )
         for name, text, value in gauges:
             yield GaugeMetricFamily(f"inventory_gateway_{name}", text, value=value)
@@ -32,9 +32,9 @@ class GatewayCollector(Collector):
         requests = CounterMetricFamily(
             "inventory_gateway_requests", "Requests, by what became of them.", labels=["result"]
         )
-        requests.add_metric(["answered"], core.answered)
-        requests.add_metric(["unanswered"], core.unanswered)
-        requests.add_metric(["overloaded"], core.overloaded)
+        requests.add_metric(["answered"], core.pending.answered_count)
+        requests.add_metric(["unanswered"], core.pending.unanswered_count)
+        requests.add_metric(["overloaded"], core.pending.overloaded_count)
         yield requests
 
 

@@ -1,20 +1,21 @@
-"""The cluster as its members see themselves; works without a quorum."""
+"""The cluster as its members describe themselves; works without a quorum."""
 
 import asyncio
 import platform
 
 from inventory.v1 import cluster_pb2
 
-from gateway.runtime.links import Link, MemberLinks
+from gateway.runtime.links import MemberLink, MemberLinks
 
 
 async def status_of(links: MemberLinks) -> cluster_pb2.GetStatusResponse:
-    """Ask every member at once; list those that do not answer as unreachable.
+    """Ask every member at once; list members that do not answer as unreachable.
 
-    A first member that was removed and does not answer is left out, when a leader says so.
+    A member that does not answer is left out if the leader says that it takes no part: the settings
+    may still name a first member that was removed.
     """
     asked = sorted(links.links.values(), key=lambda link: link.name)
-    answers = await asyncio.gather(*(link.member() for link in asked))
+    answers = await asyncio.gather(*(link.get_member() for link in asked))
     response = cluster_pb2.GetStatusResponse(gateway=platform.node())
     leaders = [answer.member for answer in answers if answer is not None and _leads(answer.member)]
     leader = max(leaders, key=lambda one: one.term, default=cluster_pb2.Member())
@@ -34,5 +35,5 @@ def _leads(member: cluster_pb2.Member) -> bool:
     return member.role == cluster_pb2.MEMBER_ROLE_LEADER
 
 
-def _unreachable(link: Link) -> cluster_pb2.Member:
+def _unreachable(link: MemberLink) -> cluster_pb2.Member:
     return cluster_pb2.Member(name=link.name, address=link.address, reachable=False)

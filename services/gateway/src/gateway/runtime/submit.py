@@ -14,13 +14,14 @@ from inventory.v1 import inventory_pb2
 from wire import bounds, errors
 
 from gateway.auth import EXPIRED, Principal
+from gateway.errors import RequestRefused, malformed
 from gateway.requests import Answer
-from gateway.runtime.driver import TIMEOUT_DEFAULT_MS, Driver, Refused, malformed, now_ms
+from gateway.runtime.driver import TIMEOUT_DEFAULT_MS, Driver, now_ms
 
 IN_FLIGHT_MAX = 4_096
 SUBMISSIONS_PER_FRAME_MAX = 512
 RESULTS_PER_FRAME_MAX = 512
-RESULT_BYTES_PER_FRAME_MAX = 1 << 20  # and one more result: clients of gRPC take 4 MiB by default
+RESULT_BYTES_PER_FRAME_MAX = 1 << 20  # one result may pass it: gRPC's clients take 4 MiB
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -29,9 +30,9 @@ class Submission:
     """One client's stream.
 
     - Every submission gets one result, with its correlation id.
-    - At IN_FLIGHT_MAX whose result has not been written nothing more is read.
-    - Nothing that is read after the token has expired is proposed; the stream goes on, since what
-      was read before has an outcome to come.
+    - While IN_FLIGHT_MAX submissions have no written result, no further submission is read.
+    - A submission that is read after the token expired is refused. The stream stays open, since
+      earlier submissions have outcomes to come.
     """
 
     def __init__(self, driver: Driver, principal: Principal) -> None:
@@ -46,7 +47,7 @@ class Submission:
         self._all_read = False
 
     async def run(self, requests: AsyncIterator[bytes], context: Context) -> None:
-        """Read to the end and answer everything; raise Refused on what cannot be read."""
+        """Serve the stream to its end; raise RequestRefused for a frame that cannot be parsed."""
         writer = asyncio.ensure_future(self._write(context))
         try:
             async for raw in requests:
@@ -68,7 +69,7 @@ class Submission:
             raise malformed() from None
         if len(request.submissions) > SUBMISSIONS_PER_FRAME_MAX:
             most = SUBMISSIONS_PER_FRAME_MAX
-            raise Refused(errors.invalid_field("submissions", f"must be at most {most}"))
+            raise RequestRefused(errors.invalid_field("submissions", f"must be at most {most}"))
         now = now_ms()
         expired = errors.token_invalid(EXPIRED) if self._principal.has_expired else None
         for submission in request.submissions:
@@ -91,9 +92,9 @@ class Submission:
             )
             if correlation_id in self._in_flight:
                 self._in_flight[correlation_id] = number
-        self._look_for_room()
+        self._update_room()
 
-    def _look_for_room(self) -> None:
+    def _update_room(self) -> None:
         if len(self._in_flight) + len(self._results) < IN_FLIGHT_MAX:
             self._has_room.set()
         else:
@@ -133,7 +134,7 @@ class Submission:
             self._has_results.clear()
             while self._results:
                 frame = self._frame()
-                self._look_for_room()
+                self._update_room()
                 await context.write(frame.SerializeToString())
 
     def _frame(self) -> raw_pb2.RawSubmitResponse:

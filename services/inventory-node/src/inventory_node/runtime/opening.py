@@ -14,7 +14,7 @@ from queue import SimpleQueue
 import structlog
 from inventory.raft.v1 import membership_pb2
 from raft.messages import Configuration, EntryKind
-from service.process import Exit
+from service.errors import Exit
 
 from inventory_node.codec import decode_configuration
 from inventory_node.core import events

@@ -1,0 +1,307 @@
+"""The house rules for classes: their size, their names, their records, their exceptions.
+
+A rule has a table of exceptions, each with its reason. An exception that nothing needs fails too,
+so the tables hold what is so and nothing else.
+"""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+ATTRIBUTES_MAX = 12
+POSITIONAL_FIELDS_MAX = 5
+PLACES = ("libs/*/src", "clients/*/src", "services/*/src", "tests/*/src")
+
+Exceptions = Mapping[tuple[str, str], str]  # (the module below the root, the class): why
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A class of ours, and the module that defines it."""
+
+    module: str
+    line: int
+    node: ast.ClassDef
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """How a table of exceptions names it."""
+        return self.module, self.node.name
+
+    @property
+    def where(self) -> str:
+        """How a failure names it."""
+        return f"{self.module}:{self.line} {self.node.name}"
+
+
+def classes() -> list[Found]:
+    """Return every class that ships, and every class of the tests' libraries."""
+    paths = (path for place in PLACES for path in ROOT.glob(f"{place}/**/*.py"))
+    found = []
+    for path in sorted(path for path in paths if "_pb2" not in path.name):
+        module = path.relative_to(ROOT).as_posix()
+        found += [
+            Found(module, node.lineno, node)
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.ClassDef)
+        ]
+    return found
+
+
+def own(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what is inside a class, without the classes inside it."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.ClassDef):
+            yield child
+            yield from own(child)
+
+
+def fields(node: ast.ClassDef) -> list[str]:
+    """Return the names that the head of a class annotates, class variables left out."""
+    return [
+        statement.target.id
+        for statement in node.body
+        if isinstance(statement, ast.AnnAssign)
+        and isinstance(statement.target, ast.Name)
+        and "ClassVar" not in ast.unparse(statement.annotation)
+    ]
+
+
+def slots(node: ast.ClassDef) -> set[str]:
+    """Return the names in `__slots__`."""
+    for statement in node.body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "__slots__":
+            value = ast.literal_eval(statement.value)
+            return {value} if isinstance(value, str) else set(value)
+    return set()
+
+
+def attributes(node: ast.ClassDef) -> set[str]:
+    """Return the attributes of an instance: fields, slots, and what any method assigns to self."""
+    assigned = {
+        inner.attr
+        for inner in own(node)
+        if isinstance(inner, ast.Attribute)
+        and isinstance(inner.ctx, ast.Store)
+        and isinstance(inner.value, ast.Name)
+        and inner.value.id == "self"
+    }
+    return assigned | set(fields(node)) | slots(node)
+
+
+def decorators(node: ast.ClassDef) -> str:
+    """Return the decorators of a class, as text."""
+    return " ".join(ast.unparse(one) for one in node.decorator_list)
+
+
+def bases(node: ast.ClassDef) -> list[str]:
+    """Return the base classes' names, without their modules."""
+    return [ast.unparse(base).partition("[")[0].rpartition(".")[2] for base in node.bases]
+
+
+def exception_names(found: list[Found]) -> set[str]:
+    """Return the names of the exceptions among our classes, whatever they inherit from."""
+    known = {"BaseException", "Exception"}
+    size = 0
+    while size != len(known):
+        size = len(known)
+        known |= {
+            one.node.name
+            for one in found
+            if any(base in known or base.endswith("Error") for base in bases(one.node))
+        }
+    return known
+
+
+def judge(broken: Mapping[tuple[str, str], str], exceptions: Exceptions) -> None:
+    """Fail for what breaks a rule and is no exception, and for an exception that breaks none."""
+    unexpected = [text for key, text in broken.items() if key not in exceptions]
+    assert not unexpected, "\n".join(["these break the rule:", *unexpected])
+    needless = [key for key in exceptions if key not in broken]
+    assert not needless, f"these are no exceptions: {needless}"
+    assert all(exceptions.values()), "an exception has a reason"
+
+
+MEMBER = "temporary: the node's own engineer splits or reasons it"
+SIM = "temporary: the simulator's own engineer splits or reasons it"
+CORE = "temporary: nobody has split it yet"
+
+TOO_MANY_ATTRIBUTES: Exceptions = {
+    ("clients/sdk/src/inventory_client/models.py", "Member"): "mirrors the message Member",
+    ("libs/raft/src/raft/state.py", "State"): CORE,
+    ("libs/raft/src/rafttest/world.py", "World"): CORE,
+    ("services/inventory-node/src/inventory_node/config.py", "Config"): "one field a setting",
+    ("services/inventory-node/src/inventory_node/core/node.py", "Node"): MEMBER,
+    ("services/inventory-node/src/inventory_node/core/read_index.py", "ReadQueue"): MEMBER,
+    ("services/inventory-node/src/inventory_node/core/settings.py", "NodeSettings"): MEMBER,
+    ("services/inventory-node/src/inventory_node/core/write/flusher.py", "Flusher"): MEMBER,
+    ("services/inventory-node/src/inventory_node/machine/records.py", "Header"): MEMBER,
+    ("services/inventory-node/src/inventory_node/machine/records.py", "Item"): MEMBER,
+    ("services/inventory-node/src/inventory_node/machine/request_table.py", "RequestTable"): MEMBER,
+    ("services/inventory-node/src/inventory_node/machine/state_cache.py", "StateCache"): MEMBER,
+    ("services/inventory-node/src/inventory_node/member.py", "Member"): MEMBER,
+    ("services/inventory-node/src/inventory_node/runtime/peers.py", "Peer"): MEMBER,
+    ("tests/sim/src/sim/checks.py", "Checks"): SIM,
+    ("tests/sim/src/sim/clients.py", "Client"): SIM,
+    ("tests/sim/src/sim/clients.py", "Operation"): SIM,
+    ("tests/sim/src/sim/process.py", "Process"): SIM,
+    ("tests/sim/src/sim/streams.py", "Stream"): SIM,
+    ("tests/sim/src/sim/world.py", "World"): SIM,
+}
+
+
+def test_a_class_has_twelve_attributes_at_most() -> None:
+    """A class that keeps more is several classes: a part of it has a name of its own."""
+    broken = {}
+    for one in classes():
+        names = attributes(one.node)
+        if len(names) > ATTRIBUTES_MAX:
+            broken[one.key] = f"{one.where} has {len(names)} attributes: {', '.join(sorted(names))}"
+    judge(broken, TOO_MANY_ATTRIBUTES)
+
+
+PUBLIC = "temporary: the SDK's class keeps its name, the node's is renamed"
+TWICE: Mapping[str, str] = {  # a class name that stands in several modules: why
+    "Answer": PUBLIC,
+    "Asker": SIM,
+    "Batch": MEMBER,
+    "Changes": MEMBER,
+    "Disk": MEMBER,
+    "InvariantViolation": MEMBER,
+    "Item": PUBLIC,
+    "Log": MEMBER,
+    "Member": PUBLIC,
+    "Network": MEMBER,
+    "Operation": SIM,
+    "Probes": MEMBER,
+    "Process": SIM,
+    "Refused": PUBLIC,
+    "Result": SIM,
+    "Role": CORE,
+    "Session": SIM,
+    "State": CORE,
+    "Stream": SIM,
+    "Surroundings": SIM,
+    "User": PUBLIC,
+    "Volume": PUBLIC,
+    "Waiting": MEMBER,
+    "World": SIM,
+}
+
+
+def test_a_class_name_stands_once_in_the_tree() -> None:
+    """Whoever searches for a class finds one; what is like another says how it differs."""
+    homes: defaultdict[str, list[str]] = defaultdict(list)
+    for one in classes():
+        homes[one.node.name].append(one.where)
+    several = {name: where for name, where in homes.items() if len(where) > 1}
+    unexpected = [", ".join(several[name]) for name in several.keys() - TWICE.keys()]
+    assert not unexpected, "\n".join(["these have one name:", *sorted(unexpected)])
+    assert not TWICE.keys() - several.keys(), "these are no exceptions"
+    assert all(TWICE.values()), "an exception has a reason"
+
+
+SDK = "public: callers may build it as they did, until the SDK's own engineer decides"
+
+POSITIONAL: Exceptions = {
+    ("clients/sdk/src/inventory_client/models.py", "Answer"): SDK,
+    ("clients/sdk/src/inventory_client/models.py", "InventoryStats"): SDK,
+    ("clients/sdk/src/inventory_client/models.py", "Item"): SDK,
+    ("clients/sdk/src/inventory_client/models.py", "ItemStats"): SDK,
+    ("clients/sdk/src/inventory_client/models.py", "Member"): SDK,
+    ("libs/raft/src/raft/messages.py", "AppendReply"): CORE,
+    ("libs/raft/src/raft/messages.py", "AppendRequest"): CORE,
+    ("libs/raft/src/raft/messages.py", "VoteRequest"): CORE,
+    ("libs/raft/src/raft/ready.py", "Ready"): CORE,
+    ("libs/raft/src/raft/state.py", "Restored"): CORE,
+    ("libs/raft/src/raft/state.py", "Settings"): CORE,
+    ("libs/raft/src/raft/state.py", "State"): CORE,
+    ("libs/raft/src/rafttest/disk.py", "Batch"): CORE,
+    ("libs/raft/src/rafttest/member.py", "Stream"): CORE,
+    ("libs/raft/src/rafttest/member.py", "Surroundings"): CORE,
+    ("libs/raft/src/rafttest/world.py", "Chances"): CORE,
+    (
+        "services/inventory-node/src/inventory_node/core/membership/bootstrap.py",
+        "Described",
+    ): MEMBER,
+    ("services/inventory-node/src/inventory_node/core/settings.py", "NodeSettings"): MEMBER,
+    ("services/inventory-node/src/inventory_node/core/settings.py", "Ports"): MEMBER,
+    ("services/inventory-node/src/inventory_node/core/survey/rounds.py", "Serving"): MEMBER,
+    ("services/inventory-node/src/inventory_node/machine/changes.py", "Changes"): MEMBER,
+    ("services/inventory-node/src/inventory_node/machine/changes.py", "Level"): MEMBER,
+    ("services/inventory-node/src/inventory_node/machine/changes.py", "Movement"): MEMBER,
+    ("services/inventory-node/src/inventory_node/machine/records.py", "Header"): MEMBER,
+    ("services/inventory-node/src/inventory_node/machine/records.py", "Item"): MEMBER,
+    ("services/inventory-node/src/inventory_node/machine/records.py", "Remembered"): MEMBER,
+    ("services/inventory-node/src/inventory_node/machine/records.py", "User"): MEMBER,
+    ("services/inventory-node/src/inventory_node/ports.py", "Survey"): MEMBER,
+    ("services/inventory-node/src/inventory_node/ports.py", "SurveyReply"): MEMBER,
+    ("services/inventory-node/src/inventory_node/runtime/metrics.py", "Traffic"): MEMBER,
+    ("services/inventory-node/src/inventory_node/wal/format.py", "SegmentHeader"): MEMBER,
+    ("services/inventory-node/src/inventory_node/wal/log.py", "Recovered"): MEMBER,
+    ("tests/sim/src/sim/clients.py", "Operation"): SIM,
+    ("tests/sim/src/sim/clients.py", "Read"): SIM,
+    ("tests/sim/src/sim/manual_cluster.py", "HandTransport"): SIM,
+    ("tests/sim/src/sim/network.py", "NetworkConditions"): SIM,
+    ("tests/sim/src/sim/process.py", "Troubles"): SIM,
+    ("tests/sim/src/sim/run.py", "Result"): SIM,
+    ("tests/sim/src/sim/streams.py", "Stream"): SIM,
+}
+
+
+def test_a_record_of_more_than_five_fields_names_them_where_it_is_made() -> None:
+    """Six values in a row are mixed up sooner or later: `kw_only=True`, and no NamedTuple."""
+    broken = {}
+    for one in classes():
+        is_tuple = "NamedTuple" in bases(one.node)
+        is_record = "dataclass" in decorators(one.node)
+        by_name = "kw_only=True" in decorators(one.node)
+        count = len(fields(one.node))
+        if (is_tuple or (is_record and not by_name)) and count > POSITIONAL_FIELDS_MAX:
+            broken[one.key] = f"{one.where} has {count} fields and is not kw_only"
+    judge(broken, POSITIONAL)
+
+
+ERRORS_ELSEWHERE: Exceptions = {
+    (
+        "libs/raft/src/rafttest/properties.py",
+        "PropertyViolation",
+    ): "the one exception of a library of tests",
+    (
+        "libs/wire/src/wire/money.py",
+        "MoneyError",
+    ): "of one parser; wire.errors is the table of refusals",
+    ("services/inventory-node/src/inventory_node/codec.py", "CodecError"): MEMBER,
+    (
+        "services/inventory-node/src/inventory_node/core/membership/bootstrap.py",
+        "BootstrapRefused",
+    ): MEMBER,
+    ("services/inventory-node/src/inventory_node/core/settings.py", "Halted"): MEMBER,
+    ("services/inventory-node/src/inventory_node/machine/commands.py", "Refused"): MEMBER,
+    (
+        "services/inventory-node/src/inventory_node/machine/state_cache.py",
+        "InvariantViolation",
+    ): MEMBER,
+    ("services/inventory-node/src/inventory_node/runtime/pages.py", "Refusal"): MEMBER,
+    ("services/inventory-node/src/inventory_node/runtime/sqlite.py", "DatabaseError"): MEMBER,
+    ("services/inventory-node/src/inventory_node/runtime/sqlite.py", "DatabaseFull"): MEMBER,
+    ("services/inventory-node/src/inventory_node/runtime/store.py", "Abandoned"): MEMBER,
+    ("services/inventory-node/src/inventory_node/wal/format.py", "FormatError"): MEMBER,
+}
+
+
+def test_an_exception_is_defined_in_a_module_called_errors() -> None:
+    """The errors of a room stand together, their tree on top; a library of tests has one or two."""
+    found = classes()
+    names = exception_names(found)
+    broken = {
+        one.key: f"{one.where} is an exception outside of an errors.py"
+        for one in found
+        if one.node.name in names
+        and not one.module.startswith("tests/")
+        and not one.module.endswith("/errors.py")
+    }
+    judge(broken, ERRORS_ELSEWHERE)
