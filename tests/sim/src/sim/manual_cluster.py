@@ -190,7 +190,7 @@ class Member:
     def start(self) -> None:
         """Start the process on what the disk and the database hold."""
         recovered = wal.recover(self.disk, segment_bytes=SEGMENT_BYTES)
-        installed = recovered.installed.index if recovered.installed else 0
+        installed = recovered.installed_index
         self.store = SimStore(self.folder, installed)
         self.observer = HandObserver()
         ports = Ports(

@@ -50,7 +50,7 @@ from sim.checks import Checks, State
 from sim.coverage import Coverage
 from sim.disk import SECTOR_BYTES, SimDisk
 from sim.durable import Durable, WatchedLog
-from sim.joining import Joiner
+from sim.membership_requests import StandingRequests
 from sim.network import Network
 from sim.ports import ChunkAnswer, DiskPort, Senses, StorePort, TransportPort
 from sim.store import NO_SPACE, SimStore
@@ -300,7 +300,7 @@ class Process:
             raise TypeError("recovery made a log of another class")
         self.log = recovered.log
         self.world.coverage["torn tails cut"] += self._is_torn(recovered)
-        installed = recovered.installed.index if recovered.installed else 0
+        installed = recovered.installed_index
         self.store = SimStore(self._folder, installed)
         self.store.is_full = self.disk.is_full
         self.world.coverage["switches finished at a start"] += self.store.has_switched
@@ -319,7 +319,7 @@ class Process:
         self.node.allow_campaigns(allowed=True)
         life = self.life
         self.later(self.random.randrange(TICK_US), lambda: self._tick(life))
-        Joiner(self).start()
+        StandingRequests(self).start()
 
     def _is_torn(self, recovered: wal.Recovered) -> bool:
         """Tell whether a repair changes anything."""

@@ -280,6 +280,11 @@ class Recovered:
     installed: SnapshotMeta | None  # the newest snapshot that was switched to
     repair: tuple[DiskOperation, ...]  # to be run before anything else
 
+    @property
+    def installed_index(self) -> int:
+        """The index of the snapshot that the state began with; 0 for none."""
+        return self.installed.index if self.installed is not None else 0
+
 
 def recover(disk: Disk, *, segment_bytes: int) -> Recovered:
     """Read the log of a folder; changes nothing, what needs a change is in `repair`.

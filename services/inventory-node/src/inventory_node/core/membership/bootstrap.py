@@ -93,6 +93,23 @@ def beginning(own: Identity, peers: Iterable[Described | None], *, is_first: boo
     return Beginning.BOOTSTRAP if is_first and None not in known else Beginning.WAIT
 
 
+class FirstStart:
+    """Whether an empty member may begin, asked again and again."""
+
+    def __init__(self, own: Identity, first: Mapping[str, int]) -> None:
+        """Know the first members' ids by their names."""
+        self.silent: tuple[str, ...] = ()  # the first members that do not answer
+        self._own = own
+        self._first = first
+
+    def hear(self, described: Iterable[Described | None]) -> Beginning:
+        """Take what the others say of themselves; see `beginning`."""
+        known = list(described)
+        heard = {self._own.name, *(peer.name for peer in known if peer is not None)}
+        self.silent = tuple(name for name in self._first if name not in heard)
+        return beginning(self._own, known, is_first=self._own.name in self._first)
+
+
 def drawn_id(taken: Iterable[int]) -> int:
     """Draw the id of a member that joins: positive, below 2^63, and nobody's."""
     others = {0, *taken}
