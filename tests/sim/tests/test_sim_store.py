@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from inventory_node.core.events import (
@@ -17,12 +17,15 @@ from inventory_node.core.events import (
     StoreFull,
 )
 from inventory_node.machine.changes import Changes
+from sim.host import Troubles
 from sim.machines import CUSTOMER, order, started
 from sim.ports import HANGS_US, SLOW_US_MAX, STORE_US, StorePort
-from sim.process import Process, Troubles
 from sim.store import NO_SPACE, SimStore, Thread
 from sim.timeline import Timeline
 from sim.violation import SafetyViolation
+
+if TYPE_CHECKING:
+    from sim.process import Process
 
 
 @pytest.fixture
@@ -116,7 +119,7 @@ class Machine:
         process = SimpleNamespace(
             name="node-1",
             random=Random(1),
-            troubles=self.troubles,
+            host=SimpleNamespace(troubles=self.troubles),
             later=self._later,
             deliver=lambda event: self.came.append((self.timeline.now_us, event)),
         )

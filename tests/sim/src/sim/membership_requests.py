@@ -27,15 +27,15 @@ class StandingRequests:
 
     def _ask(self) -> None:
         process = self._process
-        if process.node is None or process.removed:
+        if process.life.node is None or process.removed:
             return
-        request = self._watch.observe(process.node.view())
+        request = self._watch.observe(process.life.node.view())
         if request is not None:
             process.world.ask_change(process, request, self._hear)
         self.start()
 
     def _hear(self, response: membership_pb2.ChangeResponse) -> None:
         self._watch.hear(response)
-        if self._watch.was_removed and self._process.node is not None:
+        if self._watch.was_removed and self._process.life.node is not None:
             self._process.removed = True
-            self._process.node.allow_campaigns(allowed=False)
+            self._process.life.node.allow_campaigns(allowed=False)

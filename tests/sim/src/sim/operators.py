@@ -71,7 +71,7 @@ class Operators:
             coverage["transfers completed"] += is_transfer and response.HasField("done")
 
         self._last_ticket += 1
-        leader.changes[self._last_ticket] = told
+        leader.life.changes[self._last_ticket] = told
         leader.deliver(ChangeAsked(self._last_ticket, request))
 
     def care(self) -> None:

@@ -265,7 +265,7 @@ class World:
         if not process.alive:
             return
         self._last_change += 1
-        process.changes[self._last_change] = answer
+        process.life.changes[self._last_change] = answer
         process.deliver(ChangeAsked(self._last_change, request))
 
     def ended(self, process: Process, *, restart: bool) -> None:
