@@ -292,6 +292,14 @@ def test_states_that_differ_at_one_index_are_found() -> None:
         found.hashed(2, 5, "b")
 
 
+def test_data_that_go_aside_too_early_are_found() -> None:
+    """Their member takes part, by all that was applied."""
+    found = checks()
+    found.set_aside(4)
+    with pytest.raises(SafetyViolation, match="member 3 sets its data aside"):
+        found.set_aside(3)
+
+
 def test_promises_that_no_disk_keeps_are_found() -> None:
     """A vote, an accepted append, and a second vote."""
     found = checks()

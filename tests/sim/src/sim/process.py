@@ -7,6 +7,7 @@ another disk it is another member.
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from shutil import rmtree
@@ -30,6 +31,8 @@ from inventory_node.core.events import (
     StoreFull,
     Tick,
 )
+from inventory_node.core.membership.bootstrap import Described
+from inventory_node.core.membership.join import Verdict
 from inventory_node.core.node import Halted, Node, NodeSettings, Ports
 from inventory_node.machine import Machine
 from inventory_node.ports import (
@@ -45,7 +48,7 @@ from sim.checks import Checks, State
 from sim.coverage import Coverage
 from sim.durable import Durable, WatchedLog
 from sim.host import Host
-from sim.membership_requests import StandingRequests
+from sim.membership_requests import DataRequests, DepartureRequests, StandingRequests
 from sim.network import Network
 from sim.ports import ChunkAnswer, DiskPort, Senses, StorePort, TransportPort
 from sim.store import NO_SPACE, SimStore
@@ -100,6 +103,27 @@ class Surroundings(Protocol):
         """See the end of a process; with `restart` somebody has to start it again."""
         ...
 
+    def ask_self(
+        self,
+        process: "Process",
+        request: membership_pb2.ChangeRequest,
+        told: Callable[[membership_pb2.ChangeResponse], None],
+    ) -> None:
+        """Ask a process's own node for a change."""
+        ...
+
+    def reached(self, process: "Process") -> frozenset[int]:
+        """Return the ids of the members that a process has streams with."""
+        ...
+
+    def describe(self, members: Iterable[int]) -> list[Described | None]:
+        """Return what these say of themselves; None for one that does not run."""
+        ...
+
+    def count_others(self, process: "Process") -> int:
+        """Return how many other processes may answer."""
+        ...
+
     def next_session(self) -> int:
         """Return a number for a gateway's stream."""
         ...
@@ -116,10 +140,11 @@ class Life:
     over: bool = False
     paused: bool = False
     is_stopping: bool = False  # SIGTERM came
+    removed: bool = False  # and the process knows it
     node: Node | None = None
     store: SimStore | None = None
     log: WatchedLog | None = None
-    waiting: deque[Event] = field(default_factory=deque)  # while the process is paused
+    waiting: deque[Event] = field(default_factory=deque)  # while no node handles events
     changes: dict[int, Callable[[membership_pb2.ChangeResponse], None]] = field(
         default_factory=dict
     )  # who waits for an answer, by ticket
@@ -147,7 +172,6 @@ class Process:
         self.random = random
         self.life = Life(over=True)
         self.host = Host(folder, random, Senses(self))
-        self.removed = False  # and knows it
         self.has_run = False
         self._last_configuration = (0, Configuration(frozenset(founders)))  # when it ended
         self._bootstrap()
@@ -173,6 +197,11 @@ class Process:
     def alive(self) -> bool:
         """Whether the process runs, paused or not."""
         return not self.life.over
+
+    @property
+    def _is_awake(self) -> bool:
+        """Whether the node handles events."""
+        return self.life.node is not None and not self.life.paused
 
     @property
     def is_spare(self) -> bool:
@@ -204,20 +233,41 @@ class Process:
         return self.life.node._raft.role if self.life.node is not None else Role.FOLLOWER
 
     def start(self) -> None:
-        """Run the node on what disk and database hold; a damaged log is given up instead."""
+        """Run the node on what disk and database hold; a damaged log is given up instead.
+
+        Data that are not of use any more are set aside first: the others are asked.
+        """
         self._note("start")
         try:
-            recovered = WatchedLog(SEGMENT_BYTES).recover(self.host.disk)
+            recovered = self._recovered()
         except (wal.LogDamaged, wal.LogForeign) as refusal:
             if not self.host.troubles.log_flipped:
                 raise
             self._note(f"{refusal}")
             self.world.coverage["damaged logs refused"] += 1
             self.replace_disk()
-            recovered = WatchedLog(SEGMENT_BYTES).recover(self.host.disk)
+            recovered = self._recovered()
         self.life = Life()
         self.has_run = True
         self.host.troubles.relapse(self.random)
+        if recovered.hard_state.term or recovered.entries or recovered.base_index:
+            DataRequests(self, recovered, partial(self._open, recovered)).ask()
+        else:  # its log has just been begun
+            self._run(recovered)
+
+    def _recovered(self) -> wal.Recovered:
+        return WatchedLog(SEGMENT_BYTES).recover(self.host.disk)
+
+    def _open(self, recovered: wal.Recovered, verdict: Verdict) -> None:
+        """Go on from the data of before, or from none."""
+        if verdict is Verdict.SET_ASIDE:
+            self.world.checks.set_aside(self.id)
+            self.replace_disk()
+            recovered = self._recovered()
+        self._run(recovered)
+        self._handle_waiting()
+
+    def _run(self, recovered: wal.Recovered) -> None:
         if not isinstance(recovered.log, WatchedLog):
             raise TypeError("recovery made a log of another class")
         self.life.log = recovered.log
@@ -276,16 +326,19 @@ class Process:
         self._note("empty disk")
         self.host.disk.wipe()
         self.host.troubles.log_flipped = False
-        self.removed = False
         self._last_configuration = (0, Configuration(frozenset(self.founders)))
         rmtree(self.host.folder, ignore_errors=True)
         self.settings = replace(self.settings, member_id=self.world.next_member())
         self._bootstrap()
 
     def stop(self) -> None:
-        """Ask the process to end, as SIGTERM does."""
+        """Ask the process to end, as SIGTERM does: at once while it starts, or the second time."""
+        stop = partial(self.deliver, StopRequested())
+        if self.life.is_stopping or self.life.node is None:
+            stop()
+        else:
+            DepartureRequests(self, stop).start()
         self.life.is_stopping = True
-        self.deliver(StopRequested())
 
     def heal(self) -> None:
         """Run, on a machine with which all is well."""
@@ -307,14 +360,18 @@ class Process:
         """Handle what waited, and go on."""
         self._note("resumed")
         self.life.paused = False
-        while self.life.waiting and self.alive and not self.life.paused:
+        self._handle_waiting()
+
+    def _handle_waiting(self) -> None:
+        """Handle what waited while the process was paused, or opened its data."""
+        while self.life.waiting and self._is_awake:
             self._handle(self.life.waiting.popleft())
 
     def deliver(self, event: Event) -> None:
         """Give the node an event, unless there is no process to take it."""
         if not self.alive:
             return
-        if self.life.paused:
+        if not self._is_awake:
             if not isinstance(event, Tick) or not self.life.waiting:
                 self.life.waiting.append(event)
             return

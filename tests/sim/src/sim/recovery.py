@@ -178,7 +178,9 @@ def _join(world: World) -> None:
     def joined() -> bool:
         voters = world.checks.configuration.voters
         is_level = _are_all_level(world)
-        return is_level and all(one.id in voters and not one.removed for one in world.running())
+        return is_level and all(
+            one.id in voters and not one.life.removed for one in world.running()
+        )
 
     world.run_until(joined, JOIN_TICKS_MAX, "all who run are voters, and level")
 
