@@ -10,7 +10,6 @@ from inventory.raft.v1 import log_pb2
 from inventory.v1 import auth_pb2
 from inventory_node.core.membership.bootstrap import (
     Beginning,
-    BootstrapRefused,
     Described,
     FirstStart,
     beginning,
@@ -21,6 +20,7 @@ from inventory_node.core.membership.bootstrap import (
     is_complete,
     member_id_of,
 )
+from inventory_node.errors import BootstrapRefused
 from inventory_node.wal import Identity
 
 NAMES = ["node-0", "node-1", "node-2"]

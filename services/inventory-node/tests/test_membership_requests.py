@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from inventory.raft.v1 import membership_pb2
 from inventory.v1 import cluster_pb2
-from inventory_node.core.membership.bootstrap import BootstrapRefused, Described
+from inventory_node.core.membership.bootstrap import Described
 from inventory_node.core.membership.drain import Departure
 from inventory_node.core.membership.join import StandingWatch
+from inventory_node.errors import BootstrapRefused
 from inventory_node.runtime import membership_requests
 from inventory_node.runtime.membership_requests import DepartureRequests, run_standing_watch
 from inventory_node.wal import Identity

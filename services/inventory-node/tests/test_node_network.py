@@ -21,7 +21,7 @@ from inventory.raft.v1 import (
 )
 from inventory.v1 import cluster_pb2
 from inventory_node.core import events
-from inventory_node.core.membership.bootstrap import BootstrapRefused
+from inventory_node.errors import BootstrapRefused
 from inventory_node.ports import Contact, SnapshotHeader
 from inventory_node.runtime import api as api_module
 from inventory_node.runtime import peers as peers_module

@@ -5,17 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from inventory_node.errors import DatabaseError
 from inventory_node.machine.changes import Changes, Movement
 from inventory_node.machine.records import Header
 from inventory_node.runtime import sqlite as sqlite_module
-from inventory_node.runtime.sqlite import (
-    HASHED,
-    Database,
-    DatabaseError,
-    Error,
-    Pinned,
-    verify,
-)
+from inventory_node.runtime.sqlite import HASHED, Database, Error, Pinned, verify
 from sim.machines import (
     ADMIN,
     CUSTOMER,

@@ -16,13 +16,14 @@ import pytest
 from inventory.raft.v1 import membership_pb2
 from inventory_node.core.events import ChangeAsked, DiskDone, DiskFull, Event
 from inventory_node.core.membership.bootstrap import Described
+from inventory_node.errors import DatabaseFull
 from inventory_node.ports import DiskOperation
 from inventory_node.runtime import data_directory as data_directory_module
 from inventory_node.runtime import disk as disk_module
 from inventory_node.runtime import startup as startup_module
 from inventory_node.runtime.data_directory import DataDirectory
 from inventory_node.runtime.snapshot import QUARANTINED, StateFolder, sync_directory
-from inventory_node.runtime.sqlite import Database, DatabaseFull
+from inventory_node.runtime.sqlite import Database
 from inventory_node.runtime.startup import Startup
 from inventory_node.wal import Identity, Recovered, recover
 from raft.messages import Configuration, HardState

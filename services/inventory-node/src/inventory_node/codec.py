@@ -29,11 +29,8 @@ from raft.messages import (
     VoteRequest,
 )
 
+from inventory_node.errors import CodecError
 from inventory_node.ports import STATE_HASH_FORM, PeerMessage, Survey, SurveyReply
-
-
-class CodecError(Exception):
-    """Bytes that are not what they should be, or a message that has no wire form."""
 
 
 def encode_configuration(configuration: Configuration) -> bytes:

@@ -33,7 +33,8 @@ from inventory_node.core.events import (
 )
 from inventory_node.core.membership.bootstrap import Described
 from inventory_node.core.membership.join import Verdict
-from inventory_node.core.node import Halted, Node, NodeSettings, Ports
+from inventory_node.core.node import Node, NodeSettings, Ports
+from inventory_node.errors import Halted, LogDamaged, LogForeign
 from inventory_node.machine import Machine
 from inventory_node.ports import (
     PeerMessage,
@@ -240,7 +241,7 @@ class Process:
         self._note("start")
         try:
             recovered = self._recovered()
-        except (wal.LogDamaged, wal.LogForeign) as refusal:
+        except (LogDamaged, LogForeign) as refusal:
             if not self.host.troubles.log_flipped:
                 raise
             self._note(f"{refusal}")

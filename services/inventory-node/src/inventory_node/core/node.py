@@ -19,7 +19,7 @@ from inventory_node.core import events
 from inventory_node.core.membership.changes import Membership
 from inventory_node.core.read_index import ReadQueue
 from inventory_node.core.replies import Replies
-from inventory_node.core.settings import Halted, NodeSettings, Ports
+from inventory_node.core.settings import NodeSettings, Ports
 from inventory_node.core.snapshot.transfer import Incoming, Outgoing
 from inventory_node.core.status import show
 from inventory_node.core.survey.leader_fitness import LeaderFitness
@@ -30,10 +30,11 @@ from inventory_node.core.write.flusher import Flusher, LogTail
 from inventory_node.core.write.log_writer import LogWriter
 from inventory_node.core.write.proposals import Proposals
 from inventory_node.core.write.timestamps import TimestampOracle
+from inventory_node.errors import Halted
 from inventory_node.machine import Machine
 from inventory_node.wal import Recovered
 
-__all__ = ["Halted", "Node", "NodeSettings", "Ports"]
+__all__ = ["Node", "NodeSettings", "Ports"]
 
 
 class Node:

@@ -6,10 +6,6 @@ from dataclasses import dataclass
 from inventory_node.ports import NO_HOOKS, Clock, Disk, Hooks, Observer, Random, Store, Transport
 
 
-class Halted(Exception):  # noqa: N818 - the end of the process, by design, is its name
-    """The node must end: going on could lose or fork what was acknowledged. Says what to do."""
-
-
 @dataclass(frozen=True, slots=True)
 class NodeSettings:
     """One member's identity, timings in ticks and bounds."""

@@ -15,10 +15,11 @@ from raft.messages import Configuration
 from service.process import Exit
 
 from inventory_node.core import events
+from inventory_node.errors import DatabaseError, DatabaseFull
 from inventory_node.ports import DiskOperation
 from inventory_node.runtime.disk import ThreadedDisk
 from inventory_node.runtime.snapshot import FILE, quarantined, sync_directory
-from inventory_node.runtime.sqlite import Database, DatabaseError, DatabaseFull, Error
+from inventory_node.runtime.sqlite import Database, Error
 from inventory_node.wal import Identity, Recovered, recover
 
 LOG = "wal"

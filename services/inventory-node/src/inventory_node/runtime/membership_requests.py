@@ -10,7 +10,6 @@ from typing import assert_never
 import structlog
 from inventory.v1 import cluster_pb2
 
-from inventory_node.core.membership.bootstrap import BootstrapRefused
 from inventory_node.core.membership.drain import (
     AskLeader,
     AskReach,
@@ -20,6 +19,7 @@ from inventory_node.core.membership.drain import (
     DepartureStep,
 )
 from inventory_node.core.membership.join import StandingWatch
+from inventory_node.errors import BootstrapRefused
 from inventory_node.runtime.membership_service import MembershipService
 from inventory_node.runtime.peers import Peers
 

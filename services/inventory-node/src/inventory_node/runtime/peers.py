@@ -28,7 +28,8 @@ from wire.outbox import BROKEN, Outbox
 
 from inventory_node.codec import add_to_frame, encode_configuration
 from inventory_node.core import events
-from inventory_node.core.membership.bootstrap import BootstrapRefused, Described
+from inventory_node.core.membership.bootstrap import Described
+from inventory_node.errors import BootstrapRefused
 from inventory_node.ports import NO_HOOKS, Contact, Hooks, PeerMessage, SnapshotHeader, Step
 from inventory_node.runtime.sending import Sending, raise_end, reason_of
 

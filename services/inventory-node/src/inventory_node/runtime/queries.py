@@ -7,10 +7,11 @@ from inventory.v1 import auth_pb2, inventory_pb2
 from wire import errors, money
 from wire.text import folded
 
+from inventory_node.errors import QueryRefused
 from inventory_node.machine import stock, users
 from inventory_node.machine.records import Header, Item, User
 from inventory_node.machine.state_cache import HOUR_MS
-from inventory_node.runtime.pages import Refusal, Row, Select, page_of
+from inventory_node.runtime.pages import Row, Select, page_of
 
 LOW_STOCK_DEFAULT = 10
 HOURS_PER_DAY = 24
@@ -55,15 +56,15 @@ class Queries:
     def answer(  # noqa: PLR0911 - one return a kind
         self, question: forward_pb2.Question
     ) -> Message:
-        """Return the response; raise Refusal."""
+        """Return the response; raise QueryRefused."""
         if not self._header.cluster_id:
-            raise Refusal(errors.not_initialized())
+            raise QueryRefused(errors.not_initialized())
         kind = question.query.WhichOneof("query") or ""
         rows = self._select(f"SELECT {USER_COLUMNS} FROM users WHERE id = ?", [question.user_id])
         user = to_user(rows[0]) if rows else None
         refused = users.check_query(user, question.epoch, kind)
         if refused is not None or user is None:
-            raise Refusal(refused or errors.token_invalid("names nobody"))
+            raise QueryRefused(refused or errors.token_invalid("names nobody"))
         request = getattr(question.query, kind)
         match kind:
             case "get_all_items":
@@ -81,18 +82,18 @@ class Queries:
             case "list_users":
                 return self._list_users(request)
             case _:
-                raise Refusal(errors.invalid_field("query", "is answered elsewhere"))
+                raise QueryRefused(errors.invalid_field("query", "is answered elsewhere"))
 
     def _money(self, minor: int) -> money_pb2.Money:
         return money.from_minor(minor, self._header.currency, self._header.digits)
 
     def _minor(self, field: str, price: money_pb2.Money) -> int:
         if price.currency_code not in ("", self._header.currency):
-            raise Refusal(errors.currency_mismatch(self._header.currency, price.currency_code))
+            raise QueryRefused(errors.currency_mismatch(self._header.currency, price.currency_code))
         try:
             minor = money.to_minor(price, self._header.digits)
         except money.MoneyError as error:
-            raise Refusal(errors.invalid_field(field, f"does not hold: {error}")) from None
+            raise QueryRefused(errors.invalid_field(field, f"does not hold: {error}")) from None
         return max(-1, min(minor, INTEGER_MAX))  # no price is beyond these
 
     def _get_all_items(
@@ -153,7 +154,7 @@ class Queries:
         order = self._order(order_id)
         is_own = order is not None and order.user_id == user.id
         if order is None or not (is_own or user.role in users.KEEPERS):
-            raise Refusal(errors.order_not_found(order_id))
+            raise QueryRefused(errors.order_not_found(order_id))
         return inventory_pb2.GetOrderResponse(order=order, revision=self._header.applied_index)
 
     def _list_orders(
@@ -200,7 +201,7 @@ class Queries:
     def _get_item_stats(self, item_id: int) -> inventory_pb2.GetItemStatsResponse:
         rows = self._select(f"SELECT {ITEM_COLUMNS} FROM items WHERE id = ?", [item_id])
         if not rows:
-            raise Refusal(errors.item_not_found(item_id))
+            raise QueryRefused(errors.item_not_found(item_id))
         return inventory_pb2.GetItemStatsResponse(
             stats=self._stats(Item(*rows[0])), revision=self._header.applied_index
         )

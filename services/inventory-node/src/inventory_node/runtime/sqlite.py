@@ -18,9 +18,10 @@ from inventory.raft.v1 import forward_pb2
 from wire.text import folded
 
 from inventory_node.core.events import Answer
+from inventory_node.errors import DatabaseError, DatabaseFull, QueryRefused
 from inventory_node.machine.changes import Changes
 from inventory_node.machine.records import Header, Item, Remembered, User
-from inventory_node.runtime.pages import Refusal, Row
+from inventory_node.runtime.pages import Row
 from inventory_node.runtime.queries import ITEM_COLUMNS, USER_COLUMNS, Queries, to_user
 from inventory_node.runtime.volume import has_no_space
 
@@ -48,14 +49,6 @@ PERHAPS_FULL = (
     sqlite3.SQLITE_IOERR_SHMSIZE,
     sqlite3.SQLITE_CANTOPEN,
 )
-
-
-class DatabaseError(Exception):
-    """The database cannot be used; the message says which file, and what to do."""
-
-
-class DatabaseFull(DatabaseError):  # noqa: N818 - what is the case
-    """There is no space for a transaction or a copy; nothing of it was written."""
 
 
 def _ran_out(error: BaseException, folder: Path) -> bool:
@@ -367,6 +360,6 @@ def _header(connection: sqlite3.Connection) -> Header:
 def _answer(queries: Queries, ticket: int, question: forward_pb2.Question) -> Answer:
     try:
         response = queries.answer(question)
-    except Refusal as refusal:
+    except QueryRefused as refusal:
         return Answer(ticket, b"", refusal.status.SerializeToString())
     return Answer(ticket, response.SerializeToString(), b"")

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from raft.messages import Configuration, Entry, EntryKind, HardState, SnapshotMeta
 
-from inventory_node.codec import CodecError, decode_configuration, encode_configuration
+from inventory_node.codec import decode_configuration, encode_configuration
+from inventory_node.errors import CodecError, LogDamaged, LogForeign
 from inventory_node.ports import (
     Disk,
     DiskOperation,
@@ -18,7 +19,6 @@ from inventory_node.ports import (
     SyncFolder,
     WriteAt,
 )
-from inventory_node.wal.errors import LogDamaged, LogForeign
 from inventory_node.wal.format import (
     SECTOR_BYTES,
     Identity,

@@ -23,11 +23,8 @@ from inventory.v1 import auth_pb2
 from wire import bounds, money
 from wire.text import folded
 
+from inventory_node.errors import BootstrapRefused
 from inventory_node.wal import Identity
-
-
-class BootstrapRefused(Exception):  # noqa: N818 - a refusal
-    """Refusal: this member may not begin; the message says why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
