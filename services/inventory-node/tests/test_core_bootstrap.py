@@ -27,7 +27,12 @@ NAMES = ["node-0", "node-1", "node-2"]
 CLUSTER = cluster_id_of(b"key", NAMES)
 OWN = Identity(CLUSTER, member_id_of(CLUSTER, "node-0"), "node-0")
 EMPTY = Described(
-    "node-1", "node-1", CLUSTER, member_id_of(CLUSTER, "node-1"), bootstrapped=False, term=0
+    name="node-1",
+    says="node-1",
+    cluster_id=CLUSTER,
+    member_id=member_id_of(CLUSTER, "node-1"),
+    bootstrapped=False,
+    term=0,
 )
 BEGUN = replace(EMPTY, bootstrapped=True)
 LIVING = replace(BEGUN, term=3)

@@ -97,7 +97,7 @@ def test_a_flush_that_fails_leaves_nothing(hand: Hand, database: Database) -> No
     """The header and everything else are one transaction."""
     before = sha256(database)
     movement = Movement(99, 0, 1, 1, 1, 1, 0, 1)
-    changes = Changes(Header(applied_index=9), movements=[movement, movement])
+    changes = Changes(header=Header(applied_index=9), movements=[movement, movement])
     with pytest.raises(Error):
         database.flush(changes)
     assert sha256(database) == before

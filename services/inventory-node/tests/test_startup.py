@@ -40,11 +40,20 @@ SEGMENT_BYTES = 4096
 FIRST = {"node-1": 1, "node-2": 2, "node-3": 3}
 OWN = Identity("cluster", 3, "node-3")
 EMPTY = [
-    Described(name, name, "cluster", FIRST[name], bootstrapped=False, term=0)
+    Described(
+        name=name,
+        says=name,
+        cluster_id="cluster",
+        member_id=FIRST[name],
+        bootstrapped=False,
+        term=0,
+    )
     for name in ("node-1", "node-2")
 ]
 LIVING = [
-    Described(name, name, "cluster", FIRST[name], bootstrapped=True, term=5)
+    Described(
+        name=name, says=name, cluster_id="cluster", member_id=FIRST[name], bootstrapped=True, term=5
+    )
     for name in ("node-1", "node-2")
 ]
 Response = membership_pb2.ChangeResponse

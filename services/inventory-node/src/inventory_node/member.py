@@ -243,7 +243,15 @@ class Member:
             log_tail_entries=config.raft_tail_entries,
         )
         watcher = self._watcher = Watcher(counts, orders=config.log_level == "debug")
-        ports = Ports(disk, store, network, WallClock(), Chance(), watcher, hooks)
+        ports = Ports(
+            disk=disk,
+            store=store,
+            transport=network,
+            clock=WallClock(),
+            random=Chance(),
+            observer=watcher,
+            hooks=hooks,
+        )
         machine = Machine(store)
         node = Node(settings, ports, recovered, machine)
         node.allow_campaigns(allowed=False)

@@ -14,7 +14,7 @@ DISK_US_MAX = (250, 2_000, 15_000)  # of one operation; each member's disk has o
 RELAPSE_OPERATIONS_MAX = 5  # of the disk, from a start until the power goes again
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Troubles:
     """What is wrong with a member's machine."""
 

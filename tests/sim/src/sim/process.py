@@ -134,7 +134,7 @@ class Surroundings(Protocol):
         ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Life:
     """One run of a member's process; what is under way for an earlier one goes nowhere."""
 

@@ -79,7 +79,14 @@ class Node:
         self._membership.configured(self._raft.configuration)
         copies, clock_skew = (self._incoming, self._outgoing), self._timestamps.clock_skew
         self._leader_fitness = LeaderFitness(self._disk_space, self._flusher, *copies, clock_skew)
-        serving = Serving(self._proposals, self._reads, *copies, clock_skew, self._leader_fitness)
+        serving = Serving(
+            proposals=self._proposals,
+            reading=self._reads,
+            incoming=self._incoming,
+            outgoing=self._outgoing,
+            clock_skew=clock_skew,
+            leader_fitness=self._leader_fitness,
+        )
         self._survey = SurveyRounds(settings, ports, machine, self._flusher, serving)
         self._leaving = False  # the lead is being handed over, then this member stops
         self._stopping = False

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from inventory_node.ports import NO_HOOKS, Clock, Disk, Hooks, Observer, Random, Store, Transport
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeSettings:
     """One member's identity, timings in ticks and bounds."""
 
@@ -60,7 +60,7 @@ class NodeSettings:
             raise ValueError("the election timeout needs a range to be drawn from")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
     """The adapters of one node."""
 

@@ -257,20 +257,20 @@ class Machine:
             return None
         cache = self._cache
         changes = Changes(
-            Header(
-                self._applied_index,
-                self._applied_term,
-                self._stamp_ms,
-                self._cluster_id,
-                self._context.currency,
-                self._context.digits,
-                cache.next_item_id,
-                cache.next_user_id,
-                cache.next_ledger_id,
-                cache.admins,
-                self._requests.floor,
-                self._requests.total,
-                cache.orders,
+            header=Header(
+                applied_index=self._applied_index,
+                applied_term=self._applied_term,
+                stamp_ms=self._stamp_ms,
+                cluster_id=self._cluster_id,
+                currency=self._context.currency,
+                digits=self._context.digits,
+                next_item_id=cache.next_item_id,
+                next_user_id=cache.next_user_id,
+                next_ledger_id=cache.next_ledger_id,
+                admins=cache.admins,
+                request_floor=self._requests.floor,
+                requests=self._requests.total,
+                orders=cache.orders,
             )
         )
         cache.take(changes)

@@ -201,13 +201,13 @@ class Peer:
             return None
         said = await call
         return Described(
-            self.name,
-            said.name,
-            said.cluster_id,
-            said.member_id,
-            said.bootstrapped,
-            said.term,
-            frozenset(said.reach.member_ids) if said.HasField("reach") else None,
+            name=self.name,
+            says=said.name,
+            cluster_id=said.cluster_id,
+            member_id=said.member_id,
+            bootstrapped=said.bootstrapped,
+            term=said.term,
+            reached=frozenset(said.reach.member_ids) if said.HasField("reach") else None,
         )
 
     async def ask(

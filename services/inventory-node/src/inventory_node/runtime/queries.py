@@ -1,5 +1,7 @@
 """Questions that take a query, answered from one read transaction."""
 
+from dataclasses import fields
+
 from google.protobuf.message import Message
 from google.type import money_pb2
 from inventory.raft.v1 import forward_pb2
@@ -35,14 +37,22 @@ _ITEM_ORDERS = {
     "price": "price_minor",
     "quantity": "quantity",
 }
+_ITEM_FIELDS = tuple(field.name for field in fields(Item))  # in the order of ITEM_COLUMNS
+_USER_FIELDS = tuple(field.name for field in fields(User))
 _TEXTS = frozenset({"folded_name"})
 _STATS_ORDERS = {"": "id", "item_id": "id", "units_sold": "units_sold", "revenue": "revenue_minor"}
 
 
 def to_user(row: Row) -> User:
     """Return a row of USER_COLUMNS as a record."""
-    user_id, name, role, epoch, disabled, *rest = row
-    return User(user_id, name, role, epoch, bool(disabled), *rest)
+    user = User(**dict(zip(_USER_FIELDS, row, strict=True)))
+    user.disabled = bool(user.disabled)
+    return user
+
+
+def to_item(row: Row) -> Item:
+    """Return a row of ITEM_COLUMNS as a record."""
+    return Item(**dict(zip(_ITEM_FIELDS, row, strict=True)))
 
 
 class Queries:
@@ -109,7 +119,7 @@ class Queries:
         return response
 
     def _item(self, row: Row) -> inventory_pb2.Item:
-        return stock.message(Item(*row), self._header.currency, self._header.digits)
+        return stock.message(to_item(row), self._header.currency, self._header.digits)
 
     def _item_condition(self, wanted: inventory_pb2.ItemFilter) -> tuple[str, list[object]]:
         conditions, values = ["delete_ms = 0"], list[object]()
@@ -203,7 +213,7 @@ class Queries:
         if not rows:
             raise QueryRefused(errors.item_not_found(item_id))
         return inventory_pb2.GetItemStatsResponse(
-            stats=self._stats(Item(*rows[0])), revision=self._header.applied_index
+            stats=self._stats(to_item(rows[0])), revision=self._header.applied_index
         )
 
     def _list_item_stats(
@@ -212,7 +222,7 @@ class Queries:
         page = page_of(request, _STATS_ORDERS, request.order_by)
         response = inventory_pb2.ListItemStatsResponse(revision=self._header.applied_index)
         rows = page.rows(self._select, ITEM_COLUMNS, "items", "delete_ms = 0", [])
-        page.fill(response, response.stats, rows, lambda row: self._stats(Item(*row)))
+        page.fill(response, response.stats, rows, lambda row: self._stats(to_item(row)))
         return response
 
     def _get_inventory_stats(

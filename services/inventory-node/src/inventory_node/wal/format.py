@@ -67,7 +67,7 @@ class Identity:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentHeader:
     """What the first block of a segment says: enough to begin the log here."""
 

@@ -266,7 +266,7 @@ class Log:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recovered:
     """What a log held at the start."""
 

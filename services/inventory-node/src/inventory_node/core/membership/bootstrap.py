@@ -27,7 +27,7 @@ from inventory_node.errors import BootstrapRefused
 from inventory_node.wal import Identity
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Described:
     """What a peer says of itself."""
 
