@@ -10,8 +10,8 @@ from inventory.raft.v1 import log_pb2
 from inventory.v1 import auth_pb2
 from inventory_node.core.membership.bootstrap import (
     Beginning,
-    BootstrapRefused,
     Described,
+    FirstStart,
     beginning,
     check_identity,
     cluster_id_of,
@@ -20,13 +20,19 @@ from inventory_node.core.membership.bootstrap import (
     is_complete,
     member_id_of,
 )
+from inventory_node.errors import BootstrapRefused
 from inventory_node.wal import Identity
 
 NAMES = ["node-0", "node-1", "node-2"]
 CLUSTER = cluster_id_of(b"key", NAMES)
 OWN = Identity(CLUSTER, member_id_of(CLUSTER, "node-0"), "node-0")
 EMPTY = Described(
-    "node-1", "node-1", CLUSTER, member_id_of(CLUSTER, "node-1"), bootstrapped=False, term=0
+    name="node-1",
+    says="node-1",
+    cluster_id=CLUSTER,
+    member_id=member_id_of(CLUSTER, "node-1"),
+    bootstrapped=False,
+    term=0,
 )
 BEGUN = replace(EMPTY, bootstrapped=True)
 LIVING = replace(BEGUN, term=3)
@@ -67,6 +73,18 @@ def test_a_member_that_is_none_of_the_first_waits_for_a_cluster_and_joins() -> N
     own = replace(OWN, name="node-3", member_id=0)
     assert beginning(own, [EMPTY, BEGUN], is_first=False) is Beginning.WAIT
     assert beginning(own, [None, LIVING], is_first=False) is Beginning.JOIN
+
+
+def test_an_empty_member_names_those_that_it_waits_for() -> None:
+    """Of the first members, whichever answered before."""
+    start = FirstStart(OWN, {name: member_id_of(CLUSTER, name) for name in NAMES})
+    assert start.hear([None, None]) is Beginning.WAIT
+    assert list(start.silent) == ["node-1", "node-2"]
+    assert start.hear([EMPTY, None]) is Beginning.WAIT
+    assert list(start.silent) == ["node-2"]
+    assert start.hear([EMPTY, replace(EMPTY, name="node-2", says="node-2")]) is Beginning.BOOTSTRAP
+    later = FirstStart(replace(OWN, name="node-3", member_id=0), dict.fromkeys(NAMES, 1))
+    assert later.hear([EMPTY, EMPTY]) is Beginning.WAIT
 
 
 def test_a_drawn_id_is_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:

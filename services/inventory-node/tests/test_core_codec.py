@@ -3,12 +3,12 @@
 import pytest
 from inventory.raft.v1 import peer_pb2
 from inventory_node.codec import (
-    CodecError,
     decode_configuration,
     encode_configuration,
     message_from_wire,
     message_to_wire,
 )
+from inventory_node.errors import CodecError
 from raft.messages import (
     AppendReply,
     AppendRequest,

@@ -25,7 +25,7 @@ def entries(first: int, last: int, size: int = 10) -> list[Entry]:
 
 def settings(**changes: int) -> NodeSettings:
     """Return the settings of a single member."""
-    return replace(NodeSettings("a", 1, "c", {1: "a"}), **changes)  # type: ignore[arg-type]  # integers all
+    return replace(NodeSettings(name="a", member_id=1, cluster_id="c", members={1: "a"}), **changes)  # type: ignore[arg-type]  # integers all
 
 
 class TestTheTail:
@@ -187,7 +187,7 @@ class Applied:
 
     def take_changes(self) -> Changes:
         """Return what a flush would write."""
-        return Changes(Header())
+        return Changes(header=Header())
 
     def flushed(self) -> None:
         """Need no more."""

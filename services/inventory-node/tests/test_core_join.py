@@ -3,8 +3,17 @@
 import pytest
 from inventory.raft.v1 import membership_pb2
 from inventory.v1 import cluster_pb2
-from inventory_node.core.membership.join import ALONE_TIMES, Joining
-from inventory_node.wal import Identity
+from inventory_node.core.membership.join import (
+    ALONE_TIMES,
+    ATTEMPTS_MAX,
+    DataCheck,
+    StandingWatch,
+    Verdict,
+)
+from inventory_node.wal import Identity, Recovered, recover
+from raft.messages import Configuration, HardState
+from sim.disk import SimDisk
+from wire import errors
 
 IDENTITY = Identity("cluster", 4, "node-4")
 REMOVED = cluster_pb2.MEMBER_STANDING_REMOVED
@@ -22,43 +31,151 @@ def member(
     )
 
 
+def done(standing: membership_pb2.Standing.ValueType) -> membership_pb2.ChangeResponse:
+    """Return a leader's answer."""
+    return membership_pb2.ChangeResponse(done=membership_pb2.Done(standing=standing))
+
+
 @pytest.mark.parametrize("auto", [True, False])
 def test_a_member_whose_log_does_not_name_it_asks_and_is_not_removed_before_it_is_told(
     auto: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
     """The removal may be taken back, or the log may end before the entry that added the member."""
-    joining = Joining(IDENTITY, "host:1", auto=auto)
-    asked = joining.look(member(REMOVED))
-    assert asked == membership_pb2.Join(
+    watch = StandingWatch(IDENTITY, "host:1", auto=auto)
+    asked = watch.observe(member(REMOVED))
+    join = membership_pb2.Join(
         member_id=4, name="node-4", address="host:1", is_learner=True, term=7
     )
-    assert not joining.was_removed
-    joining.told(membership_pb2.STANDING_LEARNER)
-    assert not joining.was_removed
-    joining.told(membership_pb2.STANDING_REMOVED)
-    assert joining.was_removed
+    assert asked == membership_pb2.ChangeRequest(cluster_id="cluster", join=join)
+    assert not watch.was_removed
+    watch.hear(done(membership_pb2.STANDING_LEARNER))
+    assert not watch.was_removed
+    watch.hear(done(membership_pb2.STANDING_REMOVED))
+    assert watch.was_removed
 
 
 def test_a_voter_asks_only_when_it_has_known_of_no_leader_for_a_while() -> None:
     """Nobody else may have told it that it was removed."""
-    joining = Joining(IDENTITY, "host:1", auto=True)
-    assert joining.look(member(VOTER)) is None
-    asked = [joining.look(member(VOTER, leader="")) for _ in range(ALONE_TIMES)]
+    watch = StandingWatch(IDENTITY, "host:1", auto=True)
+    assert watch.observe(member(VOTER)) is None
+    asked = [watch.observe(member(VOTER, leader="")) for _ in range(ALONE_TIMES)]
     assert asked[:-1] == [None] * (ALONE_TIMES - 1)
     assert asked[-1] is not None
-    assert asked[-1].is_learner
-    assert joining.look(member(VOTER)) is None
+    assert asked[-1].join.is_learner
+    assert watch.observe(member(VOTER)) is None
 
 
 def test_a_part_and_a_vote_are_asked_for_where_the_member_joins_by_itself() -> None:
     """A newcomer has an empty log, a learner has not."""
-    joining = Joining(IDENTITY, "host:1", auto=True)
-    newcomer = joining.look(member(JOINING, last_index=0))
-    learner = joining.look(member(LEARNER))
+    watch = StandingWatch(IDENTITY, "host:1", auto=True)
+    newcomer = watch.observe(member(JOINING, last_index=0))
+    learner = watch.observe(member(LEARNER))
     assert newcomer is not None
     assert learner is not None
-    assert (newcomer.is_empty, newcomer.is_learner) == (True, False)
-    assert (learner.is_empty, learner.is_learner) == (False, False)
-    waiting = Joining(IDENTITY, "host:1", auto=False)
-    assert waiting.look(member(LEARNER)) is None
-    assert waiting.look(member(JOINING, last_index=0)) is None
+    assert (newcomer.join.is_empty, newcomer.join.is_learner) == (True, False)
+    assert (learner.join.is_empty, learner.join.is_learner) == (False, False)
+    waiting = StandingWatch(IDENTITY, "host:1", auto=False)
+    assert waiting.observe(member(LEARNER)) is None
+    assert waiting.observe(member(JOINING, last_index=0)) is None
+
+
+def test_a_removal_that_was_heard_of_once_stays_so() -> None:
+    """It was committed; a leader of before may say otherwise later."""
+    watch = StandingWatch(IDENTITY, "host:1", auto=True)
+    assert watch.hear(done(membership_pb2.STANDING_REMOVED)) == "STANDING_REMOVED"
+    assert watch.hear(done(membership_pb2.STANDING_VOTER)) == "STANDING_VOTER"
+    assert watch.was_removed
+
+
+def test_who_does_not_lead_says_nothing_and_a_leader_says_why_not() -> None:
+    """Neither tells how the member takes part."""
+    watch = StandingWatch(IDENTITY, "host:1", auto=True)
+    assert not watch.hear(NOT_LEADER)
+    assert watch.hear(REFUSED) == REFUSED.error.message
+    assert not watch.was_removed
+
+
+NOT_LEADER = membership_pb2.ChangeResponse(not_leader=membership_pb2.NotLeader())
+REFUSED = membership_pb2.ChangeResponse(error=errors.change_refused("no"))
+STAYS_VOTER = done(membership_pb2.STANDING_VOTER)
+GONE = done(membership_pb2.STANDING_REMOVED)
+
+
+def log_of(*voters: int) -> Recovered:
+    """Return a log in term 3 that names these voters."""
+    disk = SimDisk(lambda _: None, lambda _: None)
+    log = recover(disk, segment_bytes=4096).log
+    disk.run(log.bootstrap(IDENTITY, Configuration(frozenset(voters))), 0)
+    disk.run(log.append(HardState(3, 0), None, ()), 1)
+    disk.drain()
+    return recover(disk, segment_bytes=4096)
+
+
+class TestTheDataOfAStart:
+    """They go aside only where it is proven that nobody needs them."""
+
+    def check(self, *, is_first: bool = True, is_diverged: bool = False) -> DataCheck:
+        """Begin with the data of one of three voters."""
+        log = log_of(1, 2, 4)
+        return DataCheck(log, IDENTITY, "host:1", is_first=is_first, is_diverged=is_diverged)
+
+    def test_the_first_question_asks_for_no_vote(self) -> None:
+        """And says in which term the member is, so that no leader of before answers."""
+        join = self.check().request.join
+        assert (join.is_learner, join.is_empty, join.term, join.member_id) == (True, True, 3, 4)
+
+    def test_those_of_a_removed_member_go_aside(self) -> None:
+        """Whoever else answers does not lead."""
+        assert self.check().answer([NOT_LEADER, GONE], {1, 2}) is Verdict.SET_ASIDE
+        assert self.check(is_diverged=True).answer([GONE], {1}) is Verdict.SET_ASIDE
+
+    def test_those_of_a_member_that_takes_part_are_kept(self) -> None:
+        """A leader says so, and nothing more is asked."""
+        for is_first in (True, False):
+            check = self.check(is_first=is_first)
+            assert check.answer([STAYS_VOTER], {1, 2}) is Verdict.KEEP
+
+    def test_a_first_member_asks_once(self) -> None:
+        """Where all start together nobody can say."""
+        assert self.check().answer([], set()) is Verdict.KEEP
+
+    @pytest.mark.parametrize(("is_first", "is_diverged"), [(False, False), (True, True)])
+    def test_others_ask_until_an_election_is_over(
+        self, *, is_first: bool, is_diverged: bool
+    ) -> None:
+        """And go on with what they have where nobody says."""
+        check = self.check(is_first=is_first, is_diverged=is_diverged)
+        verdicts = [check.answer([NOT_LEADER], {1, 2}) for _ in range(ATTEMPTS_MAX)]
+        assert verdicts == [*[Verdict.ASK_LATER] * (ATTEMPTS_MAX - 1), Verdict.KEEP]
+        assert check.problem == "no leader answers"
+
+    def test_those_that_differ_go_aside_when_the_removal_is_committed(self) -> None:
+        """The leader says first that the others hold what is committed."""
+        check = self.check(is_diverged=True)
+        assert check.answer([STAYS_VOTER], {1, 2}) is Verdict.ASK
+        assert check.request.leave == membership_pb2.Leave(member_id=4, reached=[1, 2])
+        assert check.answer([NOT_LEADER, STAYS_VOTER], {1, 2}) is Verdict.ASK
+        assert check.request.remove == "node-4"
+        assert check.answer([GONE], {1, 2}) is Verdict.SET_ASIDE
+
+    def test_no_removal_is_asked_for_where_a_majority_is_not_reached(self) -> None:
+        """The cluster may need this member."""
+        check = self.check(is_diverged=True)
+        assert check.answer([STAYS_VOTER], {1, 9}) is Verdict.ASK_LATER
+        assert check.request.HasField("join")
+        assert "does not reach a majority" in check.problem
+
+    @pytest.mark.parametrize("answers", [[], [NOT_LEADER], [REFUSED]])
+    @pytest.mark.parametrize("steps", [1, 2])
+    def test_a_refusal_begins_the_questions_anew(
+        self, answers: list[membership_pb2.ChangeResponse], steps: int
+    ) -> None:
+        """Whether the leave was refused, or the removal."""
+        check = self.check(is_diverged=True)
+        for _ in range(steps):
+            assert check.answer([STAYS_VOTER], {1, 2}) is Verdict.ASK
+        assert check.answer(answers, {1, 2}) is Verdict.ASK_LATER
+        assert check.request.HasField("join")
+        assert check.problem == (
+            REFUSED.error.message if REFUSED in answers else "no leader answers"
+        )

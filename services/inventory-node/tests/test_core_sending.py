@@ -217,7 +217,19 @@ def test_a_state_that_is_being_replaced_is_not_judged(tmp_path: Path) -> None:
     begin_to_switch(cluster, late)
     late.node._survey.hashed(5, "b" * 64)
     others = ((1, "a" * 64), (2, "a" * 64))
-    late.handle(Surveyed(Survey(1, 3, late.node.view().term, 0, None, 5, others)))
+    late.handle(
+        Surveyed(
+            Survey(
+                sender=1,
+                recipient=3,
+                term=late.node.view().term,
+                sent_ms=0,
+                skew_ms=None,
+                index=5,
+                hashes=others,
+            )
+        )
+    )
     assert not late.node.view().diverged
     late.store_held = False
     cluster.settle()

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 from inventory_node.core.events import ChunkReceived, SnapshotSent, StopRequested
-from inventory_node.core.node import Halted, NodeSettings
+from inventory_node.core.node import NodeSettings
+from inventory_node.errors import Halted
 from sim.manual_cluster import ManualCluster, Member, order
 
 CHUNK_BYTES = 8_192

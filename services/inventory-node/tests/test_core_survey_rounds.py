@@ -208,9 +208,27 @@ class TestTrust:
 def test_surveys_survive_the_wire() -> None:
     """Both ways, and with what is absent; hashes of another form are left out."""
     frame = peer_pb2.PeerFrame()
-    survey = Survey(1, 2, 3, 4, -5, 6, ((1, "a" * 64), (2, "b" * 64)))
+    survey = Survey(
+        sender=1,
+        recipient=2,
+        term=3,
+        sent_ms=4,
+        skew_ms=-5,
+        index=6,
+        hashes=((1, "a" * 64), (2, "b" * 64)),
+    )
     unknown = replace(survey, skew_ms=None, index=0, hashes=())
-    reply = SurveyReply(2, 1, 3, 4, 5, 6, "a" * 64, is_compared=True, is_diverged=False)
+    reply = SurveyReply(
+        sender=2,
+        recipient=1,
+        term=3,
+        sent_ms=4,
+        clock_ms=5,
+        index=6,
+        sha256="a" * 64,
+        is_compared=True,
+        is_diverged=False,
+    )
     for message in (survey, unknown, reply):
         assert add_to_frame(frame, message) > 0
     assert list(surveys_of(frame)) == [survey, unknown, reply]

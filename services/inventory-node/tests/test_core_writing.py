@@ -7,7 +7,8 @@ import pytest
 from inventory.raft.v1 import forward_pb2, log_pb2, membership_pb2, raw_pb2
 from inventory.v1 import auth_pb2, cluster_pb2, inventory_pb2
 from inventory_node.core.events import ChangeAsked, DiskFailed, StopRequested, StoreFailed, Tick
-from inventory_node.core.node import Halted, NodeSettings
+from inventory_node.core.node import NodeSettings
+from inventory_node.errors import Halted
 from raft.messages import AppendRequest, Entry, EntryKind
 from sim.manual_cluster import ManualCluster, Member, get_item, order
 

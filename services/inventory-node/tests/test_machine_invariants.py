@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from inventory.v1 import inventory_pb2
-from inventory_node.machine import InvariantViolation, Machine, MutationOutcome, state_cache
+from inventory_node.errors import StateInvariantViolation
+from inventory_node.machine import Machine, MutationOutcome, state_cache
 from inventory_node.runtime.sqlite import Database
 from raft.messages import EntryKind
 from sim.machines import (
@@ -38,7 +39,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 def test_an_entry_out_of_order_is_impossible(index: int) -> None:
     """Neither a gap nor an entry twice."""
     machine = started().machine
-    with pytest.raises(InvariantViolation, match="cannot follow"):
+    with pytest.raises(StateInvariantViolation, match="cannot follow"):
         machine.apply(entry(index, START_MS))
 
 
@@ -46,7 +47,7 @@ def test_a_term_never_falls() -> None:
     """Log Matching would be broken below."""
     machine = Machine(EmptyRecords())
     machine.apply(replace(entry(1, START_MS, first_state()), term=5))
-    with pytest.raises(InvariantViolation, match="cannot follow"):
+    with pytest.raises(StateInvariantViolation, match="cannot follow"):
         machine.apply(replace(entry(2, START_MS), term=4))
 
 
@@ -54,21 +55,21 @@ def test_time_never_goes_back() -> None:
     """The same time again is fine: stamps are the greater of clock and last stamp."""
     machine = started().machine
     machine.apply(entry(2, START_MS))
-    with pytest.raises(InvariantViolation, match="turns time back"):
+    with pytest.raises(StateInvariantViolation, match="turns time back"):
         machine.apply(entry(3, START_MS - 1))
 
 
 def test_rules_of_a_later_version_are_not_guessed() -> None:
     """The message says what to do."""
     machine = started().machine
-    with pytest.raises(InvariantViolation, match="install the version"):
+    with pytest.raises(StateInvariantViolation, match="install the version"):
         machine.apply(entry(2, START_MS, rules_version=2))
 
 
 def test_a_level_below_nothing_is_impossible() -> None:
     """Bounds let no item into an order twice; were one there, no member goes on."""
     hand = started()
-    with pytest.raises(InvariantViolation, match="on hand"):
+    with pytest.raises(StateInvariantViolation, match="on hand"):
         hand.mutate(CUSTOMER, place("a", (1, 60), (1, 60)))
 
 

@@ -267,7 +267,7 @@ def test_a_probe_leaves_nothing_behind() -> None:
     assert before is not None
     assert after is not None
     index = before.header.applied_index + 1
-    assert after == Changes(replace(before.header, applied_index=index))
+    assert after == Changes(header=replace(before.header, applied_index=index))
 
 
 def test_health_may_probe_and_read_who_it_is_and_nothing_else() -> None:

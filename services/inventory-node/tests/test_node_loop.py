@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from inventory_node.core import events
-from inventory_node.core.node import Halted
+from inventory_node.errors import Halted
 from inventory_node.runtime import loop as loop_module
 from inventory_node.runtime.loop import EVENTS_PER_TURN_MAX, TICKS_AT_ONCE_MAX, Loop
 

@@ -21,13 +21,13 @@ from inventory.raft.v1 import (
 )
 from inventory.v1 import cluster_pb2
 from inventory_node.core import events
-from inventory_node.core.membership.bootstrap import BootstrapRefused
+from inventory_node.errors import BootstrapRefused
 from inventory_node.ports import Contact, SnapshotHeader
 from inventory_node.runtime import api as api_module
 from inventory_node.runtime import peers as peers_module
 from inventory_node.runtime import sending as sending_module
 from inventory_node.runtime.api import Gate, Gateways, PeerApi, Session, member_response
-from inventory_node.runtime.changes import Changes
+from inventory_node.runtime.membership_service import MembershipService
 from inventory_node.runtime.peers import MESSAGES_WAITING_MAX, Local, Peer, Peers
 from inventory_node.runtime.probes import Probes
 from inventory_node.runtime.sending import CHUNK_BYTES
@@ -61,7 +61,7 @@ class Side:
             self.describe,
             self.heard.append,
         )
-        self.changes = Changes(gate, CLUSTER, self.post)
+        self.changes = MembershipService(gate, CLUSTER, self.post)
         self.gateways = Gateways(gate, self.post, lambda: member_response(CLUSTER, MEMBER))
         self.on_chunk: Callable[[events.ChunkReceived], None] = lambda _: None
         self.address = ""

@@ -5,17 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from inventory_node.errors import DatabaseError
 from inventory_node.machine.changes import Changes, Movement
 from inventory_node.machine.records import Header
 from inventory_node.runtime import sqlite as sqlite_module
-from inventory_node.runtime.sqlite import (
-    HASHED,
-    Database,
-    DatabaseError,
-    Error,
-    Pinned,
-    verify,
-)
+from inventory_node.runtime.sqlite import HASHED, Database, Error, Pinned, verify
 from sim.machines import (
     ADMIN,
     CUSTOMER,
@@ -103,7 +97,7 @@ def test_a_flush_that_fails_leaves_nothing(hand: Hand, database: Database) -> No
     """The header and everything else are one transaction."""
     before = sha256(database)
     movement = Movement(99, 0, 1, 1, 1, 1, 0, 1)
-    changes = Changes(Header(applied_index=9), movements=[movement, movement])
+    changes = Changes(header=Header(applied_index=9), movements=[movement, movement])
     with pytest.raises(Error):
         database.flush(changes)
     assert sha256(database) == before

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inventory_node.errors import DatabaseError
 from inventory_node.ports import SnapshotHeader
 from inventory_node.runtime import snapshot
 from inventory_node.runtime.snapshot import StateFolder
-from inventory_node.runtime.sqlite import Database, DatabaseError
+from inventory_node.runtime.sqlite import Database
 from raft.messages import Configuration, SnapshotMeta
 from sim.machines import CUSTOMER, open_database, order, started
 

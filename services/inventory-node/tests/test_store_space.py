@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from chaos.volumes import mounted
 from inventory_node.core import events
+from inventory_node.errors import DatabaseFull
 from inventory_node.machine.changes import Changes
 from inventory_node.ports import SnapshotHeader, Step
 from inventory_node.runtime import snapshot as snapshot_module
@@ -23,7 +24,7 @@ from inventory_node.runtime import store as store_module
 from inventory_node.runtime import volume as volume_module
 from inventory_node.runtime.hooks import Timings
 from inventory_node.runtime.snapshot import StateFolder, quarantined
-from inventory_node.runtime.sqlite import Database, DatabaseFull, Error
+from inventory_node.runtime.sqlite import Database, Error
 from inventory_node.runtime.store import SqliteStore
 from inventory_node.runtime.volume import has_no_space
 from raft.messages import Configuration, SnapshotMeta

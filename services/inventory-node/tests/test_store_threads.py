@@ -183,7 +183,7 @@ def test_reads_may_go_on_while_a_snapshot_takes_the_place(bench: Bench, tmp_path
 def test_a_flush_that_cannot_be_written_is_a_failure_of_the_store(bench: Bench) -> None:
     """The node stops; nothing of the flush is there."""
     twice = Movement(1, 0, 1, 1, 1, 1, 0, 1)
-    bench.store.flush(Changes(Header(applied_index=9), movements=[twice, twice]), 2)
+    bench.store.flush(Changes(header=Header(applied_index=9), movements=[twice, twice]), 2)
     failed = bench.next()
     assert isinstance(failed, events.StoreFailed)
     assert "UNIQUE" in failed.problem

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator
 from random import Random
 
 import pytest
+from inventory_node.errors import LogDamaged, LogForeign
 from inventory_node.ports import DiskOperation, SyncFile, WriteAt
-from inventory_node.wal import Identity, LogDamaged, LogForeign, Recovered, recover
+from inventory_node.wal import Identity, Recovered, recover
 from raft.messages import Configuration, Entry, EntryKind, HardState
 from sim.disk import SimDisk
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inventory_node.errors import FormatError
 from inventory_node.wal import Identity, recover
 from inventory_node.wal.format import (
-    FormatError,
     Record,
     RecordType,
     batch_sectors,

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from inventory_node.codec import encode_configuration
+from inventory_node.errors import LogDamaged, LogForeign
 from inventory_node.ports import (
     CreateFile,
     DiskOperation,
@@ -15,7 +16,7 @@ from inventory_node.ports import (
     SyncFolder,
     WriteAt,
 )
-from inventory_node.wal import Identity, Log, LogDamaged, LogForeign, Recovered, recover
+from inventory_node.wal import Identity, Log, Recovered, recover
 from inventory_node.wal.format import trailers_hold
 from raft.messages import Configuration, Entry, EntryKind, HardState, SnapshotMeta
 from sim.disk import SimDisk

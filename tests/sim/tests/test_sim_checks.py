@@ -81,7 +81,11 @@ def test_an_unknown_outcome_is_found() -> None:
 
 
 ENOUGH = [order(number) for number in range(1, ACKNOWLEDGED_MIN + 1)]
-LOOKED = [Read(1, 1, 2, 0, 0, {1: 10}, is_linearizable=True)] * LINEARIZABLE_MIN
+LOOKED = [
+    Read(
+        client=1, call_us=1, return_us=2, floor=0, revision=0, levels={1: 10}, is_linearizable=True
+    )
+] * LINEARIZABLE_MIN
 
 
 def test_a_run_that_did_enough_passes() -> None:
@@ -171,7 +175,15 @@ def test_a_mutation_before_what_was_known_is_found() -> None:
 
 def read(floor: int, revision: int, quantity: int) -> Read:
     """Return a read of item 1."""
-    return Read(1, 1, 2, floor, revision, {1: quantity}, is_linearizable=True)
+    return Read(
+        client=1,
+        call_us=1,
+        return_us=2,
+        floor=floor,
+        revision=revision,
+        levels={1: quantity},
+        is_linearizable=True,
+    )
 
 
 def test_reads_of_their_revision_pass() -> None:
@@ -300,6 +312,14 @@ def test_states_that_differ_at_one_index_are_found() -> None:
     found.hashed(1, 5, "a")
     with pytest.raises(SafetyViolation, match="another state at 5"):
         found.hashed(2, 5, "b")
+
+
+def test_data_that_go_aside_too_early_are_found() -> None:
+    """Their member takes part, by all that was applied."""
+    found = checks()
+    found.set_aside(4)
+    with pytest.raises(SafetyViolation, match="member 3 sets its data aside"):
+        found.set_aside(3)
 
 
 def test_promises_that_no_disk_keeps_are_found() -> None:

@@ -13,7 +13,19 @@ def ran(seeds: int, *never: str) -> list[Result]:
     """Return runs in which all held, and everything happened but this."""
     coverage = Coverage({name: 1 for name in names() if name not in never})
     return [
-        Result(draw_plan(seed), "", "", 5_000, coverage, 1, 1, 1, 1, "", ())
+        Result(
+            plan=draw_plan(seed),
+            violation="",
+            digest="",
+            events=5_000,
+            coverage=coverage,
+            terms=1,
+            entries=1,
+            operations=1,
+            reads=1,
+            state_hash="",
+            lines=(),
+        )
         for seed in range(seeds)
     ]
 

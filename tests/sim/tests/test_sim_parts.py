@@ -16,8 +16,8 @@ from inventory_node.ports import (
 )
 from sim.disk import SimDisk
 from sim.faults import DISK_LOSSES, FaultKind, draw_plan
+from sim.host import RELAPSE_OPERATIONS_MAX, Troubles
 from sim.network import End, Link, Network, NetworkConditions
-from sim.process import RELAPSE_OPERATIONS_MAX, Troubles
 from sim.shrink import shrink
 from sim.timeline import Timeline
 from sim.trace import Trace

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from inventory_node.core.events import (
@@ -17,12 +17,15 @@ from inventory_node.core.events import (
     StoreFull,
 )
 from inventory_node.machine.changes import Changes
+from sim.host import Troubles
 from sim.machines import CUSTOMER, order, started
 from sim.ports import HANGS_US, SLOW_US_MAX, STORE_US, StorePort
-from sim.process import Process, Troubles
 from sim.store import NO_SPACE, SimStore, Thread
 from sim.timeline import Timeline
 from sim.violation import SafetyViolation
+
+if TYPE_CHECKING:
+    from sim.process import Process
 
 
 @pytest.fixture
@@ -73,7 +76,7 @@ class TestJobs:
         store.stage(made.header, 0, data[:100], 3)
         assert store.step() == Staged(3, complete=False, problem="")
         store.is_full = True
-        store.flush(Changes(store.header()), 4)
+        store.flush(Changes(header=store.header()), 4)
         store.copy(5)
         store.stage(made.header, 100, data[100:], 6)
         assert store.step() == StoreFull(4)
@@ -85,7 +88,7 @@ class TestJobs:
     def test_too_little_space_is_enough_for_a_flush(self, store: SimStore) -> None:
         """And not for a snapshot."""
         store.is_short = True
-        store.flush(Changes(store.header()), 4)
+        store.flush(Changes(header=store.header()), 4)
         store.copy(5)
         assert store.step() == Flushed(4)
         copied = store.step()
@@ -116,7 +119,7 @@ class Machine:
         process = SimpleNamespace(
             name="node-1",
             random=Random(1),
-            troubles=self.troubles,
+            host=SimpleNamespace(troubles=self.troubles),
             later=self._later,
             deliver=lambda event: self.came.append((self.timeline.now_us, event)),
         )
@@ -127,7 +130,7 @@ class Machine:
 
     def flushed_at(self, store: SimStore, ticket: int) -> int:
         """Flush, and return when that is done."""
-        self.port.flush(Changes(store.header()), ticket)
+        self.port.flush(Changes(header=store.header()), ticket)
         self.timeline.run_until(self.timeline.now_us + 2 * SLOW_US_MAX)
         at_us, event = self.came[-1]
         assert event == Flushed(ticket)
@@ -171,7 +174,7 @@ class TestTime:
         machine = Machine(store)
         machine.troubles.store_fails = True
         machine.port.hash(2)
-        machine.port.flush(Changes(store.header()), 3)
+        machine.port.flush(Changes(header=store.header()), 3)
         machine.timeline.run_until(10 * STORE_US[1])
         assert any(isinstance(event, StoreFailed) for _, event in machine.came)
         assert not machine.troubles.store_fails

@@ -76,7 +76,7 @@ def is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-class Link:
+class SharedChannel:
     """One channel to an address, which every client over it shares."""
 
     def __init__(self, address: str, *, ignore_proxy: bool = False) -> None:
@@ -99,16 +99,16 @@ class Link:
 
 
 class Caller:
-    """Calls over one link as one user, from where its client may be used.
+    """Calls over one channel as one user, from where its client may be used.
 
     - A call keeps its bytes through all attempts, and its user: a log-in in between is the same
       user's.
     - Whatever many calls need one token for, one of them logs in.
     """
 
-    def __init__(self, link: Link, session: Session, ownership: Ownership) -> None:
+    def __init__(self, channel: SharedChannel, session: Session, ownership: Ownership) -> None:
         """Call as whom the session speaks for; without a token: as nobody yet."""
-        self._link = link
+        self._shared = channel
         self.session = session
         self.ownership = ownership
         self._closing = asyncio.Event()
@@ -140,7 +140,7 @@ class Caller:
         self.ownership.enter()
         raw = request.SerializeToString()
         multicallable: grpc.aio.UnaryUnaryMultiCallable[bytes, Response]
-        multicallable = self._link.channel.unary_unary(
+        multicallable = self._shared.channel.unary_unary(
             method, response_deserializer=response.FromString
         )
         give_up = time.monotonic() + timeout
@@ -190,7 +190,7 @@ class Caller:
         if self.session.auth is None:
             return
         multicallable: grpc.aio.UnaryUnaryMultiCallable[bytes, auth_pb2.LoginResponse]
-        multicallable = self._link.channel.unary_unary(
+        multicallable = self._shared.channel.unary_unary(
             LOGIN, response_deserializer=auth_pb2.LoginResponse.FromString
         )
         flow = self.session.auth.flow()
@@ -208,7 +208,7 @@ class Caller:
         """Open a stream of raw frames; return the token that it was opened with, too."""
         token = await self._token(timeout)
         multicallable: grpc.aio.StreamStreamMultiCallable[bytes, bytes]
-        multicallable = self._link.channel.stream_stream(method)
+        multicallable = self._shared.channel.stream_stream(method)
         return token, multicallable(metadata=metadata_of(token))
 
 

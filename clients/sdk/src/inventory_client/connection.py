@@ -1,4 +1,4 @@
-"""What every method of the asyncio client stands on: a link, whom it speaks for, ways to call."""
+"""What every method of the asyncio client stands on: a channel, whom it speaks for, ways to call."""
 
 import weakref
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ from wire.bounds import TIMEOUT_MS_MAX
 from wire.operations import MUTATIONS
 
 from inventory_client.auth import Auth, Bearer, Password, Session, Token
-from inventory_client.calls import LOGIN, Caller, Link
+from inventory_client.calls import LOGIN, Caller, SharedChannel
 from inventory_client.models import User
 from inventory_client.money import Money
 from inventory_client.ownership import Ownership, Unpicklable
@@ -72,7 +72,7 @@ class Terms:
 
 
 class Connection(Unpicklable):
-    """A link, whom it speaks for, and the ways to call."""
+    """A channel, whom it speaks for, and the ways to call."""
 
     def __init__(
         self,
@@ -100,23 +100,27 @@ class Connection(Unpicklable):
         if not 0 < timeout <= TIMEOUT_SECONDS_MAX:
             raise ValueError(f"timeout: {timeout} is not above 0 s and up to {TIMEOUT_SECONDS_MAX}")
         terms = Terms(timeout, reads.options, unary)
-        self._begin(Link(address, ignore_proxy=ignore_proxy), auth_of(auth), terms, None)
+        self._begin(SharedChannel(address, ignore_proxy=ignore_proxy), auth_of(auth), terms, None)
 
-    def _begin(self, link: Link, auth: Auth | None, terms: Terms, parent: Ownership | None) -> None:
-        """Belong to nobody yet, and have nothing under way; a child's link is its parent's."""
-        self._link = link
+    def _begin(
+        self, channel: SharedChannel, auth: Auth | None, terms: Terms, parent: Ownership | None
+    ) -> None:
+        """Belong to nobody yet, and have nothing under way; a child's channel is its parent's."""
+        self._shared = channel
         self._terms = terms
         self._is_child = parent is not None
         self._ownership = Ownership(parent)
-        self._caller = Caller(link, Session(auth), self._ownership)
+        self._caller = Caller(channel, Session(auth), self._ownership)
         self._stream = SubmitStream(self._caller)
         self._revision = 0
         self._children: weakref.WeakSet[Connection] = weakref.WeakSet()
 
     @classmethod
-    def _over(cls, link: Link, auth: Auth | None, terms: Terms, parent: Ownership) -> Self:
+    def _over(
+        cls, channel: SharedChannel, auth: Auth | None, terms: Terms, parent: Ownership
+    ) -> Self:
         self = cls.__new__(cls)
-        self._begin(link, auth, terms, parent)
+        self._begin(channel, auth, terms, parent)
         return self
 
     def as_user(self, auth: AuthLike) -> Self:
@@ -127,7 +131,7 @@ class Connection(Unpicklable):
         ValueError on an `auth` that is none.
         """
         self._ownership.check()
-        child = self._over(self._link, auth_of(auth), self._terms, self._ownership)
+        child = self._over(self._shared, auth_of(auth), self._terms, self._ownership)
         self._children.add(child)
         return child
 
@@ -139,7 +143,7 @@ class Connection(Unpicklable):
             await self._stream.close("The client was closed before the outcome was known.")
             await self._caller.close()
             if not self._is_child:
-                await self._link.close()
+                await self._shared.close()
 
     @property
     def token(self) -> str | None:
@@ -159,12 +163,12 @@ class Connection(Unpicklable):
         in again by itself has `auth=Password(…)` instead.
         """
         request = auth_pb2.LoginRequest(username=username, password=password)
-        nobody = Caller(self._link, Session(None), self._ownership)
+        nobody = Caller(self._shared, Session(None), self._ownership)
         response = await nobody.call(LOGIN, request, auth_pb2.LoginResponse, self._terms.timeout)
         session = Session(None)
         session.begin(Token(response.token), 0.0)
         before = self._stream
-        self._caller = Caller(self._link, session, self._ownership)
+        self._caller = Caller(self._shared, session, self._ownership)
         self._stream = SubmitStream(self._caller)
         await before.close("A login ended the stream: request ids belong to whoever sent them.")
         return User.from_wire(response.user)
@@ -182,7 +186,6 @@ class Connection(Unpicklable):
         timeout = self._terms.timeout
         found = await self._caller.call(method, request, response, timeout, request_id)
         if request_id is None:
-            if request_id is None:
             self._revision = getattr(found, "revision", self._revision)
         return found
 

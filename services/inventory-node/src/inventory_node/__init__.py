@@ -2,6 +2,7 @@
 
 The rooms, from the bottom; imports go down only:
 
+- `errors`: every exception of this service.
 - `ports`: what the node may ask of the world. `codec`: records of consensus as bytes.
 - `machine`: the replicated state, pure. `wal`: the log on disk, a planner of disk operations.
 - `core`: one member. Events go in, and effects leave through the ports; nothing in it waits.

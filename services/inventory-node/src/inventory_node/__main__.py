@@ -21,11 +21,8 @@ from service import process
 from service.errors import Exit
 
 from inventory_node.config import Config
-from inventory_node.core.membership import bootstrap
-from inventory_node.core.settings import Halted
+from inventory_node.errors import BootstrapRefused, Halted, StartRefused
 from inventory_node.member import Member
-from inventory_node.runtime.sqlite import DatabaseError
-from inventory_node.wal import LogDamaged, LogForeign
 
 LOCK_POLL_SECONDS = 0.1
 SWITCH_INTERVAL_SECONDS = 0.0001  # or a busy loop keeps the sync thread waiting (measured)
@@ -71,10 +68,10 @@ async def _run(config: Config) -> None:
     try:
         async with _locked(config.data_dir, config.node_lock_seconds):
             await Member(config).run()
-    except (LogDamaged, LogForeign, DatabaseError) as error:
-        raise Exit(4, str(error)) from error
-    except bootstrap.BootstrapRefused as error:
+    except BootstrapRefused as error:
         raise Exit(5, str(error)) from error
+    except StartRefused as error:
+        raise Exit(4, str(error)) from error
     except Halted as error:
         _log.error("halted", reason=str(error))
         raise Exit(70, "") from error

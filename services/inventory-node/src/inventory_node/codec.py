@@ -29,11 +29,8 @@ from raft.messages import (
     VoteRequest,
 )
 
+from inventory_node.errors import CodecError
 from inventory_node.ports import STATE_HASH_FORM, PeerMessage, Survey, SurveyReply
-
-
-class CodecError(Exception):
-    """Bytes that are not what they should be, or a message that has no wire form."""
 
 
 def encode_configuration(configuration: Configuration) -> bytes:
@@ -212,28 +209,28 @@ def surveys_of(frame: peer_pb2.PeerFrame) -> Iterable[Survey | SurveyReply]:
     for survey in frame.surveys:
         comparable = survey.form == STATE_HASH_FORM
         yield Survey(
-            survey.sender,
-            survey.recipient,
-            survey.term,
-            survey.sent_ms,
-            survey.skew_ms if survey.HasField("skew_ms") else None,
-            survey.index if comparable else 0,
-            tuple((one.member_id, one.sha256) for one in survey.hashes if comparable),
+            sender=survey.sender,
+            recipient=survey.recipient,
+            term=survey.term,
+            sent_ms=survey.sent_ms,
+            skew_ms=survey.skew_ms if survey.HasField("skew_ms") else None,
+            index=survey.index if comparable else 0,
+            hashes=tuple((one.member_id, one.sha256) for one in survey.hashes if comparable),
         )
     for reply in frame.survey_replies:
         comparable = reply.form == STATE_HASH_FORM
         yield SurveyReply(
-            reply.sender,
-            reply.recipient,
-            reply.term,
-            reply.sent_ms,
-            reply.clock_ms,
-            reply.index if comparable else 0,
-            reply.sha256 if comparable else "",
-            reply.compared,
-            reply.diverged,
-            reply.stuck,
-            reply.at_risk,
+            sender=reply.sender,
+            recipient=reply.recipient,
+            term=reply.term,
+            sent_ms=reply.sent_ms,
+            clock_ms=reply.clock_ms,
+            index=reply.index if comparable else 0,
+            sha256=reply.sha256 if comparable else "",
+            is_compared=reply.compared,
+            is_diverged=reply.diverged,
+            is_stuck=reply.stuck,
+            is_at_risk=reply.at_risk,
         )
 
 

@@ -17,22 +17,25 @@ from service.tasks import until_first
 from inventory_node.config import Config
 from inventory_node.core import events
 from inventory_node.core.membership import bootstrap
-from inventory_node.core.membership.join import Joining
+from inventory_node.core.membership.drain import Departure
+from inventory_node.core.membership.join import StandingWatch
 from inventory_node.core.node import Node, NodeSettings, Ports
 from inventory_node.machine import Machine
 from inventory_node.ports import Contact
 from inventory_node.runtime.api import Gate, Gateways, PeerApi, member_response
-from inventory_node.runtime.changes import Asking, Changes, Leaving
+from inventory_node.runtime.data_directory import DataDirectory
 from inventory_node.runtime.disk import ThreadedDisk
 from inventory_node.runtime.failpoints import hooks_of
 from inventory_node.runtime.loop import TICK_SECONDS, Loop
+from inventory_node.runtime.membership_requests import DepartureRequests, run_standing_watch
+from inventory_node.runtime.membership_service import MembershipService
 from inventory_node.runtime.metrics import Counts, NodeCollector, registry
 from inventory_node.runtime.network import Network
-from inventory_node.runtime.opening import POLL_SECONDS, Opening, installed_index_of
 from inventory_node.runtime.peers import Local, Peers
 from inventory_node.runtime.probes import Probes
 from inventory_node.runtime.server import serve
 from inventory_node.runtime.snapshot import quarantined
+from inventory_node.runtime.startup import POLL_SECONDS, Startup
 from inventory_node.runtime.store import SqliteStore
 from inventory_node.runtime.volume import Volume
 from inventory_node.runtime.watcher import Watcher
@@ -89,7 +92,7 @@ class Member:
         self._node: Node | None = None
         self._watcher: Watcher | None = None
         self._volume: Volume | None = None
-        self._joining: Joining | None = None
+        self._standing_watch: StandingWatch | None = None
         self._faults = Faults()
         self._ending = False
         self._asked_to_leave = asyncio.Event()
@@ -122,7 +125,7 @@ class Member:
         volume = self._volume.seen if self._volume is not None else None
         if volume is not None:
             member.volume.CopyFrom(volume)
-        if self._joining is not None and self._joining.was_removed:
+        if self._standing_watch is not None and self._standing_watch.was_removed:
             member.standing = cluster_pb2.MEMBER_STANDING_REMOVED
         member.address = config.address
         member.pid = os.getpid()
@@ -152,26 +155,27 @@ class Member:
         )
         probes = Probes()
         await probes.begin()
-        changes = Changes(gate, cluster_id, loop.post)
-        server = await serve(config.node_listen, gateways, peer_api, changes, probes, self._faults)
+        membership = MembershipService(gate, cluster_id, loop.post)
+        server = await serve(
+            config.node_listen, gateways, peer_api, membership, probes, self._faults
+        )
         on_stop(lambda: self._stop(loop))
-        network = Network(network_peers, gateways, peer_api, changes)
+        network = Network(network_peers, gateways, peer_api, membership)
 
-        opening = Opening(
-            config.data_dir,
-            config.raft_segment_bytes,
+        startup = Startup(
+            DataDirectory(config.data_dir, config.raft_segment_bytes),
             identity,
             self._ids,
             network_peers,
-            self._is_ending,
-            self._know,
+            is_ending=self._is_ending,
+            know=self._know,
         )
 
         async def live() -> None:
-            recovered = await opening.open(config.address)
+            recovered = await startup.open(config.address)
             self._take_over(recovered)
             own.member_id = self._identity.member_id
-            leaving = Leaving(changes, network_peers, cluster_id)
+            leaving = DepartureRequests(Departure(cluster_id), membership, network_peers)
             await until_first(
                 self._live(recovered, network_peers, network, loop, probes),
                 self._leave(leaving, loop),
@@ -193,7 +197,7 @@ class Member:
             self._asked_to_leave.set()
         self._ending = True
 
-    async def _leave(self, leaving: Leaving, loop: Loop) -> None:
+    async def _leave(self, leaving: DepartureRequests, loop: Loop) -> None:
         """Stop once that was asked for and a majority does not need this member any more."""
         await self._asked_to_leave.wait()
         await leaving.run(self.view, self._config.node_leave_seconds)
@@ -222,7 +226,7 @@ class Member:
         """Be a member until the end."""
         config, identity = self._config, self._identity
         initialize = bootstrap.initialize_of(config.bootstrap_file, identity.cluster_id)
-        installed = installed_index_of(recovered)
+        installed = recovered.installed_index
         checkpoint_ticks = round(config.node_checkpoint_seconds / TICK_SECONDS)
         counts, hooks = self._counts, self._hooks
         disk = ThreadedDisk(config.data_dir / "wal", loop.emit, hooks)
@@ -239,7 +243,15 @@ class Member:
             log_tail_entries=config.raft_tail_entries,
         )
         watcher = self._watcher = Watcher(counts, orders=config.log_level == "debug")
-        ports = Ports(disk, store, network, WallClock(), Chance(), watcher, hooks)
+        ports = Ports(
+            disk=disk,
+            store=store,
+            transport=network,
+            clock=WallClock(),
+            random=Chance(),
+            observer=watcher,
+            hooks=hooks,
+        )
         machine = Machine(store)
         node = Node(settings, ports, recovered, machine)
         node.allow_campaigns(allowed=False)
@@ -266,8 +278,9 @@ class Member:
     async def _take_part(self, node: Node, peers: Peers) -> None:
         """See to it that this member takes part, or stays up without campaigning."""
         is_auto = self._config.node_join == "auto"
-        self._joining = Joining(self._identity, self._config.address, auto=is_auto)
-        await Asking(self._joining, peers, self._identity.cluster_id).run(self.view)
+        watch = StandingWatch(self._identity, self._config.address, auto=is_auto)
+        self._standing_watch = watch
+        await run_standing_watch(watch, peers, self.view)
         node.allow_campaigns(allowed=False)
         await asyncio.Event().wait()
 

@@ -85,7 +85,7 @@ class SnapshotHeader:
 STATE_HASH_FORM = 2  # which rows a state's hash covers and how; another form is not comparable
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
     """A leader asks a member for its clock and its state's hash, and tells it the others'."""
 
@@ -98,7 +98,7 @@ class Survey:
     hashes: tuple[tuple[int, str], ...]  # there: member id, hexadecimal SHA-256
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SurveyReply:
     """What a member answers to a survey."""
 

@@ -1,13 +1,16 @@
 """Nodes with bugs: obligations met too early, too late, or not at all."""
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 import pytest
+from inventory.raft.v1.membership_pb2 import ChangeResponse
 from inventory_node.core.clock_skew import ClockSkew
 from inventory_node.core.events import DiskDone, DiskFailed, Event
 from inventory_node.core.membership import bootstrap
-from inventory_node.core.membership.drain import Drain
+from inventory_node.core.membership.drain import Departure, Drain
+from inventory_node.core.membership.join import DataCheck, Verdict
 from inventory_node.core.node import Node
 from inventory_node.core.read_index import ReadQueue
 from inventory_node.core.snapshot.retention import LogPins
@@ -29,6 +32,8 @@ from mutants.catching import Mutant, NodeSeed, UnitTests
 
 SNAPSHOT_TESTS = "services/inventory-node/tests/test_core_snapshot_transfer.py"
 BOOTSTRAP_TESTS = "services/inventory-node/tests/test_core_bootstrap.py"
+JOIN_TESTS = "services/inventory-node/tests/test_core_join.py"
+DRAIN_TESTS = "services/inventory-node/tests/test_core_drain.py"
 MEMBERSHIP_TESTS = "services/inventory-node/tests/test_core_membership_changes.py"
 READING_TESTS = "services/inventory-node/tests/test_core_read_index.py"
 JOURNAL_TESTS = "services/inventory-node/tests/test_core_log_writer.py"
@@ -195,6 +200,34 @@ def lets_everybody_go(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Drain, "may_leave", lambda *_: True)
 
 
+def takes_any_answer_for_a_removal(patch: pytest.MonkeyPatch) -> None:
+    """Set the data of a member aside that takes part: its votes and its log are gone."""
+
+    def judge(_: DataCheck, standing: int | None, __: object) -> Verdict | None:
+        return Verdict.SET_ASIDE if standing is not None else None
+
+    patch.setattr(DataCheck, "_judge", judge)
+
+
+def takes_a_leave_for_a_removal(patch: pytest.MonkeyPatch) -> None:
+    """Set data that differ aside before the others have committed to go on without them."""
+    rule = DataCheck.answer
+
+    def answer(
+        self: DataCheck, responses: Sequence[ChangeResponse], reached: AbstractSet[int]
+    ) -> Verdict:
+        was_leave = self.request.HasField("leave")
+        verdict = rule(self, responses, reached)
+        return Verdict.SET_ASIDE if was_leave and verdict is Verdict.ASK else verdict
+
+    patch.setattr(DataCheck, "answer", answer)
+
+
+def leaves_those_that_do_not_reach_one_another(patch: pytest.MonkeyPatch) -> None:
+    """Stop where one elected of the others would commit nothing."""
+    patch.setattr(Departure, "_are_joined", lambda *_: True)
+
+
 def stamps_by_its_own_clock(patch: pytest.MonkeyPatch) -> None:
     """Let time go back with the clock of the next leader."""
     patch.setattr(TimestampOracle, "next_ms", lambda self: self._clock.now_ms())
@@ -289,10 +322,13 @@ MUTANTS = (
     Mutant(sends_a_snapshot_without_its_members, NodeSeed(1)),
     Mutant(takes_any_chunk, UnitTests(SNAPSHOT_TESTS, "that_does_not_follow")),
     Mutant(reads_before_it_applied, NodeSeed(1)),
-    Mutant(joins_a_round_that_has_begun, NodeSeed(38)),
+    Mutant(joins_a_round_that_has_begun, NodeSeed(13)),
     Mutant(reads_what_it_has, NodeSeed(1)),
     Mutant(has_caught_up_once_it_meets_a_leader, UnitTests(READING_TESTS, "has_first_to_apply")),
     Mutant(lets_everybody_go, UnitTests(MEMBERSHIP_TESTS, "one_at_a_time")),
+    Mutant(takes_any_answer_for_a_removal, NodeSeed(1)),
+    Mutant(takes_a_leave_for_a_removal, UnitTests(JOIN_TESTS, "those_that_differ")),
+    Mutant(leaves_those_that_do_not_reach_one_another, UnitTests(DRAIN_TESTS, "serves_on")),
     Mutant(stamps_by_its_own_clock, NodeSeed(2)),
     Mutant(stamps_before_it_has_read_the_snapshot, UnitTests(SNAPSHOT_TESTS, "still_to_switch")),
     Mutant(believes_a_clock_that_leaps, UnitTests(SURVEY_TESTS, "leaps")),

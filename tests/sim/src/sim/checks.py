@@ -48,6 +48,7 @@ class Checks:
     - Own disk: what a member applies is synced on its own disk (`raft.ready_builder`).
     - A member applies no entry twice in one life of its process.
     - States that members hash at one index are equal.
+    - A member sets its data aside only when it takes no part, by all that was applied.
     """
 
     def __init__(self, ledger: Ledger, coverage: Coverage, founders: Configuration) -> None:
@@ -215,6 +216,13 @@ class Checks:
             )
         if self._votes.setdefault((voter, term), candidate) != candidate:
             raise SafetyViolation(f"durable promises: {voter} voted twice in term {term}")
+
+    def set_aside(self, member: int) -> None:
+        """See a member set its data aside."""
+        known = self.configuration
+        if member in known.voters | known.learners:
+            raise SafetyViolation(f"member {member} sets its data aside, and takes part: {known}")
+        self._coverage["data set aside"] += 1
 
     def hashed(self, member: int, index: int, sha256: str) -> None:
         """See the hash of a member's state at an index."""

@@ -28,7 +28,7 @@ RESTOCK = 5  # the roll of a mutation that nothing refuses
 Changes = tuple[tuple[int, int], ...]  # (item, delta)s
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Operation:
     """One mutation, and what became of it."""
 
@@ -79,7 +79,7 @@ class Operation:
             self.revision = read.adjust_stock.revision
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Read:
     """A read that was answered."""
 
@@ -226,13 +226,13 @@ class Client:
                 now_us = self._timeline.now_us
                 revision, levels = _shown(response, is_query=is_query)
                 read = Read(
-                    self.number,
-                    call_us,
-                    now_us,
-                    floor,
-                    revision,
-                    levels,
-                    not is_stale_ok,
+                    client=self.number,
+                    call_us=call_us,
+                    return_us=now_us,
+                    floor=floor,
+                    revision=revision,
+                    levels=levels,
+                    is_linearizable=not is_stale_ok,
                 )
                 self._judge.read(read)
                 self.reads.append(read)

@@ -6,9 +6,10 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from sim.faults import Fault, FaultKind
+from sim.host import Troubles
 from sim.network import Cut, NetworkConditions
 from sim.operators import Operators
-from sim.process import Process, Troubles
+from sim.process import Process
 
 if TYPE_CHECKING:
     from sim.world import World
@@ -150,15 +151,15 @@ class FaultInjector:
         match kind:
             case FaultKind.PAUSE:
                 process.pause()
-                return lambda: process.resume() if process.paused else None
+                return lambda: process.resume() if process.life.paused else None
             case FaultKind.STOP:
                 process.stop()
             case _:
-                self._set_trap(process.troubles, random)
+                self._set_trap(process.host.troubles, random)
 
         def over() -> None:
-            if not process.troubles.power_returns:
-                process.troubles.disarm()
+            if not process.host.troubles.power_returns:
+                process.host.troubles.disarm()
             if process.alive and kind is FaultKind.STOP:
                 process.end(power=False)  # as SIGKILL after a while
             self._start([process])
@@ -177,9 +178,9 @@ class FaultInjector:
         if not self._world.is_frail(process):
             return None
         if kind is FaultKind.LOG_FLIP:
-            if not process.disk.flip(random):
+            if not process.host.disk.flip(random):
                 return None
-            process.troubles.log_flipped = True
+            process.host.troubles.log_flipped = True
         if process.alive:
             process.end(power=True)
         if kind is FaultKind.LOST_DISK:
@@ -238,7 +239,7 @@ class FaultInjector:
         return lambda: network.calm(conditions)
 
     def _impairment(self, kind: FaultKind, process: Process, random: Random) -> Ending:
-        troubles = process.troubles
+        troubles = process.host.troubles
         is_hung = kind is FaultKind.HUNG_DISK
         factor = 1 if is_hung else random.choice(SLOWER)
         troubles.disk_factor *= factor
@@ -260,7 +261,7 @@ class FaultInjector:
             return lambda: process.fill(is_full=False)
         world = self._world
         spared = world.leader() if random.getrandbits(1) else None
-        struck = [one.troubles for one in world.processes.values() if one is not spared]
+        struck = [one.host.troubles for one in world.processes.values() if one is not spared]
         for troubles in struck:
             troubles.shortages += 1
 
@@ -272,18 +273,18 @@ class FaultInjector:
 
     def _fail(self, kind: FaultKind, process: Process, _: Random) -> Ending:
         if kind is FaultKind.SYNC_ERROR:
-            process.disk.is_failing = True
+            process.host.disk.is_failing = True
         else:
-            process.troubles.store_fails = True
+            process.host.troubles.store_fails = True
 
         def over() -> None:
-            process.disk.is_failing = process.troubles.store_fails = False
+            process.host.disk.is_failing = process.host.troubles.store_fails = False
             self._start([process])
 
         return over
 
     def _mislead(self, kind: FaultKind, process: Process, random: Random) -> Ending:
-        senses = process.senses
+        senses = process.host.senses
         if kind is FaultKind.CLOCK_JUMP:
             senses.skew_ms = random.randrange(-SKEW_MS_MAX, SKEW_MS_MAX)
             return nothing

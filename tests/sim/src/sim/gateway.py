@@ -121,7 +121,7 @@ class GatewayProcess:
         passes = self.world.network.passes
         if (
             process.alive
-            and not process.paused
+            and not process.life.paused
             and passes(member, self.name)
             and passes(self.name, member)
         ):

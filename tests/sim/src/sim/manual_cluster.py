@@ -67,7 +67,7 @@ class HandRandom:
         return min(self.value, bound - 1)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class HandTransport:
     """What a member said, kept for the test to look at and to deliver."""
 
@@ -190,16 +190,16 @@ class Member:
     def start(self) -> None:
         """Start the process on what the disk and the database hold."""
         recovered = wal.recover(self.disk, segment_bytes=SEGMENT_BYTES)
-        installed = recovered.installed.index if recovered.installed else 0
+        installed = recovered.installed_index
         self.store = SimStore(self.folder, installed)
         self.observer = HandObserver()
         ports = Ports(
-            self.disk,
-            self.store,
-            self.transport,
-            self.clock,
-            HandRandom(self.settings.member_id),
-            self.observer,
+            disk=self.disk,
+            store=self.store,
+            transport=self.transport,
+            clock=self.clock,
+            random=HandRandom(self.settings.member_id),
+            observer=self.observer,
         )
         self.node = Node(self.settings, ports, recovered, Machine(self.store))
         self.node.allow_campaigns(allowed=True)

@@ -20,7 +20,7 @@ RECONNECT_US = 100_000
 Cut = frozenset[tuple[str, str]]  # (sender, recipient)s
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkConditions:
     """How bad the network is, besides partitions."""
 
@@ -82,11 +82,9 @@ class Network:
 
     def _look(self) -> None:
         all_of_it = [self._usual, *self._storms]
-        worst = (
-            max(getattr(one, field.name) for one in all_of_it)
-            for field in fields(NetworkConditions)
-        )
-        self.conditions = NetworkConditions(*worst)
+        names = [field.name for field in fields(NetworkConditions)]
+        worst = {name: max(getattr(one, name) for one in all_of_it) for name in names}
+        self.conditions = NetworkConditions(**worst)
 
     def heal(self) -> None:
         """End every partition and every storm."""

@@ -1,6 +1,5 @@
 """Those who hand the lead over, add members and remove them, and care for removed ones."""
 
-from collections.abc import Iterable
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -23,7 +22,6 @@ class Operators:
 
     - Voters with safe disks stay more than the frail members that there are or may be again, so
       that they are a majority without them.
-    - A member's disk is emptied only once its removal is committed.
     """
 
     def __init__(self, world: "World") -> None:
@@ -71,19 +69,13 @@ class Operators:
             coverage["transfers completed"] += is_transfer and response.HasField("done")
 
         self._last_ticket += 1
-        leader.changes[self._last_ticket] = told
+        leader.life.changes[self._last_ticket] = told
         leader.deliver(ChangeAsked(self._last_ticket, request))
 
     def care(self) -> None:
-        """Give removed members an empty disk, with which they join anew."""
-        for process in self._removed(self._world.processes.values()):
-            process.end(power=False)
-            process.replace_disk()
-            process.start()
+        """Start removed members again: they find out, set their data aside and join anew."""
+        for process in self._world.running():
+            if process.life.removed:
+                process.end(power=False)
+                process.start()
         self._world.timeline.after(CARE_US, self.care)
-
-    def _removed(self, processes: Iterable[Process]) -> list[Process]:
-        """Return who knows of a removal that is committed."""
-        known = self._world.checks.configuration
-        members = known.voters | known.learners
-        return [one for one in processes if one.alive and one.removed and one.id not in members]

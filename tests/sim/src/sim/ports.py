@@ -58,24 +58,24 @@ class DiskPort:
 
     def names(self) -> list[str]:
         """List the files."""
-        return self._process.disk.names()
+        return self._process.host.disk.names()
 
     def read(self, name: str) -> bytes:
         """Return a whole file."""
-        return self._process.disk.read(name)
+        return self._process.host.disk.read(name)
 
     def run(self, operations: Sequence[DiskOperation], ticket: int) -> None:
         """Queue a job."""
         process = self._process
         self._plan(operations, ticket)
-        idle = not process.disk.busy
-        process.disk.run(operations, ticket)
+        idle = not process.host.disk.busy
+        process.host.disk.run(operations, ticket)
         if idle:
             self._later()
 
     def _plan(self, operations: Sequence[DiskOperation], ticket: int) -> None:
         """Note what a job is for; one that found no space may come again under another ticket."""
-        process, log = self._process, self._process.log
+        process, log = self._process, self._process.life.log
         if log is not None and log.written is not None:
             self._written[ticket] = operations, log.written
             self._durable.pending = log.written
@@ -88,27 +88,27 @@ class DiskPort:
 
     def _later(self) -> None:
         process = self._process
-        delay_us = process.random.randrange(10, process.disk_us_max)
-        process.later(min(delay_us * process.troubles.disk_factor, SLOW_US_MAX), self._work)
+        delay_us = process.random.randrange(10, process.host.disk_us_max)
+        process.later(min(delay_us * process.host.troubles.disk_factor, SLOW_US_MAX), self._work)
 
     def _work(self) -> None:
         process = self._process
-        if process.troubles.disk_hangs:
+        if process.host.troubles.disk_hangs:
             process.later(HANGS_US, self._work)
             return
-        if process.troubles.power_goes():
+        if process.host.troubles.power_goes():
             process.world.coverage["power lost in a repair"] += not self._is_repaired
             self._lose_power()
             return
-        operation = process.disk.step()
+        operation = process.host.disk.step()
         if operation is not None:
             self._note(operation)
-        if self._is_repaired and process.troubles.tears(operation):
+        if self._is_repaired and process.host.troubles.tears(operation):
             self._lose_power()
             return
-        finished = list(process.finished)
-        process.finished.clear()
-        if process.disk.busy:
+        finished = list(process.host.finished)
+        process.host.finished.clear()
+        if process.host.disk.busy:
             self._later()
         for event in finished:
             if isinstance(event, DiskDone):
@@ -120,7 +120,7 @@ class DiskPort:
             process.deliver(event)
 
     def _lose_power(self) -> None:
-        self._process.end(power=True, restart=self._process.troubles.power_returns)
+        self._process.end(power=True, restart=self._process.host.troubles.power_returns)
 
     def _synced(self, ticket: int) -> bool:
         """See a job done; tell whether the power goes before anybody hears of it."""
@@ -132,7 +132,7 @@ class DiskPort:
             return False
         if self._durable.take(written):
             self._process.world.coverage["logs truncated"] += 1
-        return written.install is not None and self._process.troubles.trips("install")
+        return written.install is not None and self._process.host.troubles.trips("install")
 
     def _note(self, operation: DiskOperation) -> None:
         world = self._process.world
@@ -158,13 +158,13 @@ class StorePort:
         process = self._process
         delay_us = process.random.randrange(*STORE_US)
         if thread.writes:
-            delay_us = min(delay_us * process.troubles.disk_factor, SLOW_US_MAX)
+            delay_us = min(delay_us * process.host.troubles.disk_factor, SLOW_US_MAX)
         process.later(delay_us, partial(self._work, thread))
 
     def _work(self, thread: Thread) -> None:
         process = self._process
         event = None
-        if not (thread.writes and process.troubles.disk_hangs):
+        if not (thread.writes and process.host.troubles.disk_hangs):
             event = self._step(thread)
         if event is None:
             process.later(HANGS_US, partial(self._work, thread))
@@ -175,10 +175,10 @@ class StorePort:
     def _step(self, thread: Thread) -> Event | None:
         """Do a thread's oldest job; None where it waits for space."""
         process = self._process
-        if thread is Thread.FLUSHER and process.troubles.store_fails:
-            process.troubles.store_fails = False
+        if thread is Thread.FLUSHER and process.host.troubles.store_fails:
+            process.host.troubles.store_fails = False
             self._store.is_failing = True
-        self._store.is_short = process.troubles.shortages > 0
+        self._store.is_short = process.host.troubles.shortages > 0
         event = self._store.step(thread)
         if isinstance(event, StoreFailed) and event is not FAILURE:
             raise SafetyViolation(f"{process.name}'s database failed: {event.problem}")
@@ -248,7 +248,7 @@ class TransportPort:
 
     def answer_change(self, ticket: int, response: membership_pb2.ChangeResponse) -> None:
         """Answer whoever asked for a change."""
-        told = self._process.changes.pop(ticket, None)
+        told = self._process.life.changes.pop(ticket, None)
         if told is not None:
             told(response)
 

@@ -6,7 +6,8 @@ another disk it is another member.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from shutil import rmtree
@@ -19,7 +20,6 @@ from inventory_node.core.events import (
     Answered,
     Continue,
     Copied,
-    DiskDone,
     DiskFailed,
     DiskFull,
     Event,
@@ -31,14 +31,13 @@ from inventory_node.core.events import (
     StoreFull,
     Tick,
 )
-from inventory_node.core.node import Halted, Node, NodeSettings, Ports
+from inventory_node.core.membership.bootstrap import Described
+from inventory_node.core.membership.join import Verdict
+from inventory_node.core.node import Node, NodeSettings, Ports
+from inventory_node.errors import Halted, LogDamaged, LogForeign
 from inventory_node.machine import Machine
 from inventory_node.ports import (
-    CreateFile,
-    DiskOperation,
     PeerMessage,
-    RemoveFile,
-    RenameFile,
     SnapshotHeader,
     WriteAt,
 )
@@ -48,9 +47,9 @@ from raft.ready import Role
 
 from sim.checks import Checks, State
 from sim.coverage import Coverage
-from sim.disk import SECTOR_BYTES, SimDisk
 from sim.durable import Durable, WatchedLog
-from sim.joining import Joiner
+from sim.host import Host
+from sim.membership_requests import DataRequests, DepartureRequests, StandingRequests
 from sim.network import Network
 from sim.ports import ChunkAnswer, DiskPort, Senses, StorePort, TransportPort
 from sim.store import NO_SPACE, SimStore
@@ -60,10 +59,8 @@ from sim.violation import SafetyViolation
 
 TICK_US = 25_000
 TURN_US = 5  # between an event and the Continue that it makes necessary
-DISK_US_MAX = (250, 2_000, 15_000)  # of one operation; each member's disk has one of these
 SEGMENT_BYTES = 1 << 13  # small, so that a run rolls and cuts
 RESTART_US = (50_000, 400_000)  # until a process that halted is started again
-RELAPSE_OPERATIONS_MAX = 5  # of the disk, from a start until the power goes again
 
 
 class Surroundings(Protocol):
@@ -107,6 +104,27 @@ class Surroundings(Protocol):
         """See the end of a process; with `restart` somebody has to start it again."""
         ...
 
+    def ask_self(
+        self,
+        process: "Process",
+        request: membership_pb2.ChangeRequest,
+        told: Callable[[membership_pb2.ChangeResponse], None],
+    ) -> None:
+        """Ask a process's own node for a change."""
+        ...
+
+    def reached(self, process: "Process") -> frozenset[int]:
+        """Return the ids of the members that a process has streams with."""
+        ...
+
+    def describe(self, members: Iterable[int]) -> list[Described | None]:
+        """Return what these say of themselves; None for one that does not run."""
+        ...
+
+    def count_others(self, process: "Process") -> int:
+        """Return how many other processes may answer."""
+        ...
+
     def next_session(self) -> int:
         """Return a number for a gateway's stream."""
         ...
@@ -116,74 +134,21 @@ class Surroundings(Protocol):
         ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Life:
     """One run of a member's process; what is under way for an earlier one goes nowhere."""
 
     over: bool = False
-
-
-@dataclass(slots=True)
-class Troubles:
-    """What is wrong with a member's machine."""
-
-    disk_factor: int = 1  # how much slower its disk is
-    disk_hangs: int = 0  # how many faults make it hang
-    crash_after: int | None = None  # so many operations of the disk the power goes
-    crash_behind: str = ""  # the power goes behind the next such: "write", "folder" or "install"
-    relapses: int = 0  # at so many more starts it goes again soon: recovery is cut short
-    power_returns: bool = False  # by itself, and then the process starts
-    shortages: int = 0  # how many faults leave it no space for a snapshot
-    log_flipped: bool = False  # the log on disk is not what was written
-    store_fails: bool = False  # the next transaction fails
-
-    def disarm(self) -> None:
-        """Let the power stay."""
-        self.crash_after = None
-        self.crash_behind = ""
-        self.relapses = 0
-        self.power_returns = False
-
-    def heal(self) -> None:
-        """Let all be over, but for what is damaged for good."""
-        self.disarm()
-        self.disk_factor = 1
-        self.disk_hangs = self.shortages = 0
-        self.store_fails = False
-
-    def relapse(self, random: Random) -> None:
-        """See a start: the power may go again within what it does first."""
-        if self.relapses:
-            self.relapses -= 1
-            self.crash_after = random.randrange(RELAPSE_OPERATIONS_MAX)
-
-    def power_goes(self) -> bool:
-        """Count an operation of the disk; tell whether the power goes before it."""
-        if self.crash_after is None:
-            return False
-        self.crash_after -= 1
-        if self.crash_after >= 0:
-            return False
-        self.crash_after = None
-        return True
-
-    def tears(self, operation: DiskOperation | None) -> bool:
-        """Tell whether the power goes right after this operation, before its sync."""
-        match operation:
-            case WriteAt(data=data) if len(data) > SECTOR_BYTES:
-                found = "write"
-            case CreateFile() | RenameFile() | RemoveFile():
-                found = "folder"
-            case _:
-                return False
-        return self.trips(found)
-
-    def trips(self, found: str) -> bool:
-        """Tell whether the power goes behind this, and let that happen once."""
-        if self.crash_behind != found:
-            return False
-        self.crash_behind = ""
-        return True
+    paused: bool = False
+    is_stopping: bool = False  # SIGTERM came
+    removed: bool = False  # and the process knows it
+    node: Node | None = None
+    store: SimStore | None = None
+    log: WatchedLog | None = None
+    waiting: deque[Event] = field(default_factory=deque)  # while no node handles events
+    changes: dict[int, Callable[[membership_pb2.ChangeResponse], None]] = field(
+        default_factory=dict
+    )  # who waits for an answer, by ticket
 
 
 class Process:
@@ -207,34 +172,17 @@ class Process:
         self.world = world
         self.random = random
         self.life = Life(over=True)
-        self.paused = False
-        self.removed = False  # and knows it
+        self.host = Host(folder, random, Senses(self))
         self.has_run = False
-        self.is_stopping = False  # SIGTERM came
         self._last_configuration = (0, Configuration(frozenset(founders)))  # when it ended
-        self.troubles = Troubles()
-        self.senses = Senses(self)
-        self.disk_us_max = random.choice(DISK_US_MAX)
-        self._folder = folder
-        self._waiting: deque[Event] = deque()
-        self.finished: list[Event] = []  # of the disk
-        self.disk = SimDisk(
-            lambda ticket: self.finished.append(DiskDone(ticket)),
-            lambda ticket: self.finished.append(DiskFull(ticket)),
-            lambda ticket: self.finished.append(DiskFailed(ticket, "simulated")),
-        )
-        self.changes: dict[int, Callable[[membership_pb2.ChangeResponse], None]] = {}  # by ticket
-        self.log: WatchedLog | None = None
-        self.store: SimStore | None = None
-        self.node: Node | None = None
         self._bootstrap()
 
     def _bootstrap(self) -> None:
-        log = wal.recover(self.disk, segment_bytes=SEGMENT_BYTES).log
+        log = wal.recover(self.host.disk, segment_bytes=SEGMENT_BYTES).log
         identity = wal.Identity(self.settings.cluster_id, self.id, self.name)
-        self.disk.run(log.bootstrap(identity, Configuration(frozenset(self.founders))), 0)
-        self.disk.drain()
-        self.finished.clear()
+        self.host.disk.run(log.bootstrap(identity, Configuration(frozenset(self.founders))), 0)
+        self.host.disk.drain()
+        self.host.finished.clear()
 
     @property
     def id(self) -> int:
@@ -252,6 +200,11 @@ class Process:
         return not self.life.over
 
     @property
+    def _is_awake(self) -> bool:
+        """Whether the node handles events."""
+        return self.life.node is not None and not self.life.paused
+
+    @property
     def is_spare(self) -> bool:
         """Whether it is none of the founders, and never ran."""
         return not self.has_run and self.id not in self.founders
@@ -259,72 +212,92 @@ class Process:
     @property
     def configuration(self) -> tuple[int, Configuration]:
         """Return the newest configuration that the member's log holds, with its index."""
-        if self.node is not None:
-            found = self.node._raft._state.log.configurations
+        if self.life.node is not None:
+            found = self.life.node._raft._state.log.configurations
             return found.index, found.current
         return self._last_configuration
 
     def fill(self, *, is_full: bool) -> None:
         """Let the disk have no space, or have it again."""
-        self.disk.is_full = is_full
-        if self.store is not None:
-            self.store.is_full = is_full
+        self.host.disk.is_full = is_full
+        if self.life.store is not None:
+            self.life.store.is_full = is_full
 
     @property
     def raft(self) -> RawNode | None:
         """The consensus of a process that runs."""
-        return self.node._raft if self.node is not None else None
+        return self.life.node._raft if self.life.node is not None else None
 
     @property
     def role(self) -> Role:
         """Return what the member takes itself for; a process that is gone follows."""
-        return self.node._raft.role if self.node is not None else Role.FOLLOWER
+        return self.life.node._raft.role if self.life.node is not None else Role.FOLLOWER
 
     def start(self) -> None:
-        """Run the node on what disk and database hold; a damaged log is given up instead."""
+        """Run the node on what disk and database hold; a damaged log is given up instead.
+
+        Data that are not of use any more are set aside first: the others are asked.
+        """
         self._note("start")
         try:
-            recovered = WatchedLog(SEGMENT_BYTES).recover(self.disk)
-        except (wal.LogDamaged, wal.LogForeign) as refusal:
-            if not self.troubles.log_flipped:
+            recovered = self._recovered()
+        except (LogDamaged, LogForeign) as refusal:
+            if not self.host.troubles.log_flipped:
                 raise
             self._note(f"{refusal}")
             self.world.coverage["damaged logs refused"] += 1
             self.replace_disk()
-            recovered = WatchedLog(SEGMENT_BYTES).recover(self.disk)
+            recovered = self._recovered()
         self.life = Life()
         self.has_run = True
-        self.paused = self.is_stopping = False
-        self.troubles.relapse(self.random)
+        self.host.troubles.relapse(self.random)
+        if recovered.hard_state.term or recovered.entries or recovered.base_index:
+            DataRequests(self, recovered, partial(self._open, recovered)).ask()
+        else:  # its log has just been begun
+            self._run(recovered)
+
+    def _recovered(self) -> wal.Recovered:
+        return WatchedLog(SEGMENT_BYTES).recover(self.host.disk)
+
+    def _open(self, recovered: wal.Recovered, verdict: Verdict) -> None:
+        """Go on from the data of before, or from none."""
+        if verdict is Verdict.SET_ASIDE:
+            self.world.checks.set_aside(self.id)
+            self.replace_disk()
+            recovered = self._recovered()
+        self._run(recovered)
+        self._handle_waiting()
+
+    def _run(self, recovered: wal.Recovered) -> None:
         if not isinstance(recovered.log, WatchedLog):
             raise TypeError("recovery made a log of another class")
-        self.log = recovered.log
+        self.life.log = recovered.log
         self.world.coverage["torn tails cut"] += self._is_torn(recovered)
-        installed = recovered.installed.index if recovered.installed else 0
-        self.store = SimStore(self._folder, installed)
-        self.store.is_full = self.disk.is_full
-        self.world.coverage["switches finished at a start"] += self.store.has_switched
-        machine = Machine(self.store)
+        installed = recovered.installed_index
+        self.life.store = SimStore(self.host.folder, installed)
+        self.life.store.is_full = self.host.disk.is_full
+        self.world.coverage["switches finished at a start"] += self.life.store.has_switched
+        machine = Machine(self.life.store)
         durable = Durable.found(recovered)
         self.world.checks.started(self.id, durable, recovered.entries, machine.applied_index)
         ports = Ports(
             disk=DiskPort(self, durable),
-            store=StorePort(self, self.store),
+            store=StorePort(self, self.life.store),
             transport=TransportPort(self),
-            observer=self.senses,
-            clock=self.senses,
-            random=self.senses,
+            observer=self.host.senses,
+            clock=self.host.senses,
+            random=self.host.senses,
         )
-        self.node = Node(self.settings, ports, recovered, machine)
-        self.node.allow_campaigns(allowed=True)
+        self.life.node = Node(self.settings, ports, recovered, machine)
+        self.life.node.allow_campaigns(allowed=True)
         life = self.life
         self.later(self.random.randrange(TICK_US), lambda: self._tick(life))
-        Joiner(self).start()
+        StandingRequests(self).start()
 
     def _is_torn(self, recovered: wal.Recovered) -> bool:
         """Tell whether a repair changes anything."""
         return any(
-            self.disk.read(one.name)[one.offset :] != one.data
+            self.host.disk.read(one.name)[one.offset :] != one.data
             for one in recovered.repair
             if isinstance(one, WriteAt)
         )
@@ -333,75 +306,80 @@ class Process:
         """End the process at once, and with `power` the machine that it runs on."""
         self._note("power off" if power else "ended")
         self.life.over = True
-        self.paused = False
-        self._waiting.clear()
-        self.finished.clear()
-        self.changes.clear()
+        self.life.paused = False
+        self.life.waiting.clear()
+        self.host.finished.clear()
+        self.life.changes.clear()
         if power:
-            changes, sectors = self.disk.crash(self.random)
+            changes, sectors = self.host.disk.crash(self.random)
             self.world.coverage["unsynced folder changes lost"] += changes
             self.world.coverage["unsynced sectors lost"] += sectors
         else:
-            self.disk.kill()
+            self.host.disk.kill()
         self._last_configuration = self.configuration
-        if self.store is not None:
-            self.store.close()
-        self.node = self.store = None
+        if self.life.store is not None:
+            self.life.store.close()
+        self.life.node = self.life.store = None
         self.world.ended(self, restart=restart)
 
     def replace_disk(self) -> None:
         """Be another member, on an empty disk; the process must have ended."""
         self._note("empty disk")
-        self.disk.wipe()
-        self.troubles.log_flipped = False
-        self.removed = False
+        self.host.disk.wipe()
+        self.host.troubles.log_flipped = False
         self._last_configuration = (0, Configuration(frozenset(self.founders)))
-        rmtree(self._folder, ignore_errors=True)
+        rmtree(self.host.folder, ignore_errors=True)
         self.settings = replace(self.settings, member_id=self.world.next_member())
         self._bootstrap()
 
     def stop(self) -> None:
-        """Ask the process to end, as SIGTERM does."""
-        self.is_stopping = True
-        self.deliver(StopRequested())
+        """Ask the process to end, as SIGTERM does: at once while it starts, or the second time."""
+        stop = partial(self.deliver, StopRequested())
+        if self.life.is_stopping or self.life.node is None:
+            stop()
+        else:
+            DepartureRequests(self, stop).start()
+        self.life.is_stopping = True
 
     def heal(self) -> None:
         """Run, on a machine with which all is well."""
-        self.troubles.heal()
-        self.disk.is_failing = False
+        self.host.heal()
         self.fill(is_full=False)
-        self.senses.drift(1000)
-        if self.alive and self.is_stopping:
+        if self.alive and self.life.is_stopping:
             self.end(power=False)  # as SIGKILL after a while
         if not self.alive:
             self.start()
-        elif self.paused:
+        elif self.life.paused:
             self.resume()
 
     def pause(self) -> None:
         """Stop handling events, as SIGSTOP does."""
         self._note("paused")
-        self.paused = True
+        self.life.paused = True
 
     def resume(self) -> None:
         """Handle what waited, and go on."""
         self._note("resumed")
-        self.paused = False
-        while self._waiting and self.alive and not self.paused:
-            self._handle(self._waiting.popleft())
+        self.life.paused = False
+        self._handle_waiting()
+
+    def _handle_waiting(self) -> None:
+        """Handle what waited while the process was paused, or opened its data."""
+        while self.life.waiting and self._is_awake:
+            self._handle(self.life.waiting.popleft())
 
     def deliver(self, event: Event) -> None:
         """Give the node an event, unless there is no process to take it."""
         if not self.alive:
             return
-        if self.paused:
-            if not isinstance(event, Tick) or not self._waiting:
-                self._waiting.append(event)
+        if not self._is_awake:
+            if not isinstance(event, Tick) or not self.life.waiting:
+                self.life.waiting.append(event)
             return
         self._handle(event)
 
     def _handle(self, event: Event) -> None:
-        node = self.node
+        node = self.life.node
         if node is None:
             return
         self.world.events += 1
@@ -429,8 +407,8 @@ class Process:
     def _look(self, event: Event) -> None:
         """Tell the checks of what an event says by itself."""
         match event:
-            case Installed() if self.store is not None:
-                self.world.checks.jumped(self.id, self.store.header().applied_index)
+            case Installed() if self.life.store is not None:
+                self.world.checks.jumped(self.id, self.life.store.header().applied_index)
                 self.world.coverage["snapshots installed"] += 1
             case Hashed():
                 self.world.checks.hashed(self.id, event.index, event.sha256)
@@ -451,7 +429,7 @@ class Process:
         if life.over:
             return
         self.deliver(Tick())
-        self.later(self.senses.real_us(TICK_US), lambda: self._tick(life))
+        self.later(self.host.senses.real_us(TICK_US), lambda: self._tick(life))
 
     def later(self, delay_us: int, action: Callable[[], None]) -> None:
         """Do something in this life, or not at all."""
@@ -460,7 +438,7 @@ class Process:
 
     def audit(self, user_id: int, items: Iterable[int]) -> State:
         """Read stock and orders from the database, past the node, as a user who may see them."""
-        found = {item: self.store.item(item) for item in items} if self.store else {}
+        found = {item: self.life.store.item(item) for item in items} if self.life.store else {}
         on_hand = {key: item.quantity for key, item in found.items() if item is not None}
         orders: list[tuple[int, int, int]] = []
         question = forward_pb2.Question(user_id=user_id, epoch=1)
@@ -477,12 +455,12 @@ class Process:
             question.query.list_orders.page_token = page.next_page_token
 
     def _ask(self, question: forward_pb2.Question) -> bytes:
-        if self.store is None:
+        if self.life.store is None:
             raise RuntimeError(f"{self.name} does not run")
-        self.store.ask([(0, question)])
-        event = self.store.step()
+        self.life.store.ask([(0, question)])
+        event = self.life.store.step()
         while not isinstance(event, Answered):
-            event = self.store.step()
+            event = self.life.store.step()
             if event is None:
                 raise RuntimeError(f"{self.name} does not answer")
         if event.answers[0].error:

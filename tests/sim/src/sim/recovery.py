@@ -127,7 +127,7 @@ def _leave_alone(world: World, members: Sequence[Process], others: Others, rando
 def _sicken(leader: Process, random: Random) -> None:
     """Let a leader have a machine with which it cannot lead."""
     if random.getrandbits(1):
-        leader.troubles.disk_hangs += 1
+        leader.host.troubles.disk_hangs += 1
     else:
         leader.fill(is_full=True)
     leader.world.coverage["leaders that could not lead"] += 1
@@ -178,7 +178,9 @@ def _join(world: World) -> None:
     def joined() -> bool:
         voters = world.checks.configuration.voters
         is_level = _are_all_level(world)
-        return is_level and all(one.id in voters and not one.removed for one in world.running())
+        return is_level and all(
+            one.id in voters and not one.life.removed for one in world.running()
+        )
 
     world.run_until(joined, JOIN_TICKS_MAX, "all who run are voters, and level")
 
@@ -214,7 +216,11 @@ def _agree(world: World) -> str:
     for _ in range(AGREE_TICKS_MAX // CHECKPOINT_TICKS):
         world.checkpoint()
         _pass(world, CHECKPOINT_TICKS)
-        hashes = [one.node.view().state_hash for one in participants(world) if one.node is not None]
+        hashes = [
+            one.life.node.view().state_hash
+            for one in participants(world)
+            if one.life.node is not None
+        ]
         if len({one.index for one in hashes}) == 1 and hashes[0].index and _are_all_level(world):
             if len({one.sha256 for one in hashes}) > 1:
                 raise SafetyViolation(f"states differ: {hashes}")

@@ -16,7 +16,7 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - databases are faster there; any folder
 TRACEBACK_LINES = 6
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """What a run came to. Without a `violation` all held."""
 

@@ -19,7 +19,7 @@ PATIENCE_US = 400_000  # without an answer the sender gives the stream up
 RESUMED_TIMES = 2  # by another stream, which goes on where the peer says
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Stream:
     """A snapshot that a member is sending."""
 
@@ -76,7 +76,16 @@ class SnapshotStreams:
             at = self._random.randrange(len(data))
             flipped = bytes([data[at] ^ 1 << self._random.randrange(8)])
             data = data[:at] + flipped + data[at + 1 :]
-        stream = Stream(sender, sender.life, sender.id, peer, peer_id, term, header, data)
+        stream = Stream(
+            sender=sender,
+            life=sender.life,
+            sender_id=sender.id,
+            peer=peer,
+            peer_id=peer_id,
+            term=term,
+            header=header,
+            data=data,
+        )
         self._streams[sender.id, peer_id] = stream
         self._send(stream)
 

@@ -6,7 +6,7 @@ last operations, and the end is judged. Nothing depends on the machine, the fold
 or the hash seed: two runs of a plan have the same trace.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -14,6 +14,7 @@ from random import Random
 from inventory.raft.v1 import forward_pb2, log_pb2, membership_pb2
 from inventory.v1 import auth_pb2
 from inventory_node.core.events import ChangeAsked, Forwarded, arrival
+from inventory_node.core.membership.bootstrap import Described
 from inventory_node.core.node import NodeSettings
 from inventory_node.ports import PeerMessage, SnapshotHeader
 from raft.messages import Configuration
@@ -253,20 +254,54 @@ class World:
 
         for process in self.processes.values():
             if process is not asker:
-                ask = partial(self._ask_one, process, request, partial(hear, process))
+                ask = partial(self.ask_self, process, request, partial(hear, process))
                 self.network.send(asker.name, process.name, ask)
 
-    def _ask_one(
+    def ask_self(
         self,
         process: Process,
         request: membership_pb2.ChangeRequest,
-        answer: Callable[[membership_pb2.ChangeResponse], None],
+        told: Callable[[membership_pb2.ChangeResponse], None],
     ) -> None:
+        """Ask a process's own node for a change."""
         if not process.alive:
             return
         self._last_change += 1
-        process.changes[self._last_change] = answer
+        process.life.changes[self._last_change] = told
         process.deliver(ChangeAsked(self._last_change, request))
+
+    def reached(self, process: Process) -> frozenset[int]:
+        """Return the ids of the members that a process has streams with: one may be paused."""
+        passes = self.network.passes
+        return frozenset(
+            one.id
+            for one in self.running()
+            if one is not process
+            and passes(one.name, process.name)
+            and passes(process.name, one.name)
+        )
+
+    def describe(self, members: Iterable[int]) -> list[Described | None]:
+        """Return what these say of themselves; None for one that does not run."""
+        return [self._describe(self.by_id(member)) for member in sorted(members)]
+
+    def _describe(self, process: Process | None) -> Described | None:
+        raft = process.raft if process is not None else None
+        if process is None or raft is None or process.life.paused:
+            return None
+        return Described(
+            name=process.name,
+            says=process.name,
+            cluster_id=CLUSTER_ID,
+            member_id=process.id,
+            bootstrapped=True,
+            term=raft.term,
+            reached=self.reached(process),
+        )
+
+    def count_others(self, process: Process) -> int:
+        """Return how many other processes may answer."""
+        return sum(one is not process for one in self.running())
 
     def ended(self, process: Process, *, restart: bool) -> None:
         """See the end of a process; who halted is started again."""

@@ -26,7 +26,7 @@ from inventory_node.core import events
 from inventory_node.core.membership.changes import Membership
 from inventory_node.core.read_index import ReadQueue
 from inventory_node.core.replies import Replies
-from inventory_node.core.settings import Halted, NodeSettings, Ports
+from inventory_node.core.settings import NodeSettings, Ports
 from inventory_node.core.snapshot.transfer import Incoming, Outgoing
 from inventory_node.core.status import show
 from inventory_node.core.survey.leader_fitness import LeaderFitness
@@ -37,10 +37,11 @@ from inventory_node.core.write.flusher import Flusher, LogTail
 from inventory_node.core.write.log_writer import LogWriter
 from inventory_node.core.write.proposals import Proposals
 from inventory_node.core.write.timestamps import TimestampOracle
+from inventory_node.errors import Halted
 from inventory_node.machine import Machine
 from inventory_node.wal import Recovered
 
-__all__ = ["Halted", "Node", "NodeSettings", "Ports"]
+__all__ = ["Node", "NodeSettings", "Ports"]
 
 
 class Node:
@@ -85,7 +86,14 @@ class Node:
         self._membership.configured(self._raft.configuration)
         copies, clock_skew = (self._incoming, self._outgoing), self._timestamps.clock_skew
         self._leader_fitness = LeaderFitness(self._disk_space, self._flusher, *copies, clock_skew)
-        serving = Serving(self._proposals, self._reads, *copies, clock_skew, self._leader_fitness)
+        serving = Serving(
+            proposals=self._proposals,
+            reading=self._reads,
+            incoming=self._incoming,
+            outgoing=self._outgoing,
+            clock_skew=clock_skew,
+            leader_fitness=self._leader_fitness,
+        )
         self._survey = SurveyRounds(settings, ports, machine, self._flusher, serving)
         self._leaving = False  # the lead is being handed over, then this member stops
         self._stopping = False

@@ -6,11 +6,7 @@ from dataclasses import dataclass
 from inventory_node.ports import NO_HOOKS, Clock, Disk, Hooks, Observer, Random, Store, Transport
 
 
-class Halted(Exception):  # noqa: N818 - the end of the process, by design, is its name
-    """The node must end: going on could lose or fork what was acknowledged. Says what to do."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeSettings:
     """One member's identity, timings in ticks and bounds."""
 
@@ -64,7 +60,7 @@ class NodeSettings:
             raise ValueError("the election timeout needs a range to be drawn from")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
     """The adapters of one node."""
 

@@ -12,7 +12,7 @@ Only outcomes of rules are remembered; a refusal by one of the first two is `Ref
 different the next time.
 
 Caveats: nothing here knows the clock, draws a number, or iterates over a set. A refusal is a value.
-`InvariantViolation` ends the process.
+`StateInvariantViolation` ends the process.
 """
 
 from inventory_node.machine.commands import (
@@ -23,13 +23,11 @@ from inventory_node.machine.commands import (
     MutationOutcome,
     Refused,
 )
-from inventory_node.machine.state_cache import InvariantViolation
 
 __all__ = [
     "RULES_VERSION",
     "AdminOutcome",
     "Applied",
-    "InvariantViolation",
     "Machine",
     "MutationOutcome",
     "Refused",

@@ -5,9 +5,10 @@ from inventory.raft.v1 import log_pb2
 from inventory.v1 import auth_pb2
 from wire import errors
 
+from inventory_node.errors import StateInvariantViolation
 from inventory_node.machine import stock, users
 from inventory_node.machine.records import User
-from inventory_node.machine.state_cache import InvariantViolation, StateCache
+from inventory_node.machine.state_cache import StateCache
 from inventory_node.machine.stock import Context
 
 AdministrationOutcome = log_pb2.AdministrationOutcome
@@ -79,4 +80,5 @@ def initialize(cache: StateCache, request: log_pb2.Initialize, context: Context)
     for item in request.items:
         outcome = stock.add_item(cache, item, context)
         if outcome.WhichOneof("result") == "error":
-            raise InvariantViolation(f"the first items hold a bad one: {outcome.error.message}")
+            problem = outcome.error.message
+            raise StateInvariantViolation(f"the first items hold a bad one: {problem}")

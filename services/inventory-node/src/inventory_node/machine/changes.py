@@ -42,7 +42,7 @@ class Sales(NamedTuple):
     units: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Changes:
     """Everything that apply changed between two takes, in the order of the log."""
 

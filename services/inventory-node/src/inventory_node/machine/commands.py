@@ -11,11 +11,12 @@ from inventory.v1 import auth_pb2, inventory_pb2
 from raft.messages import Entry, EntryKind
 from wire import errors
 
+from inventory_node.errors import StateInvariantViolation
 from inventory_node.machine import administration, orders, request_table, stock, users
 from inventory_node.machine.changes import Changes
 from inventory_node.machine.records import Header, Records, Remembered
 from inventory_node.machine.request_table import RequestTable
-from inventory_node.machine.state_cache import InvariantViolation, StateCache
+from inventory_node.machine.state_cache import StateCache
 from inventory_node.machine.stock import Context
 
 RULES_VERSION = 1  # the newest rules that this build applies
@@ -111,7 +112,7 @@ class Machine:
     def apply(self, entry: Entry) -> list[Applied]:
         """Apply an entry; return one outcome for each of its commands, none for other kinds."""
         if entry.index != self._applied_index + 1 or entry.term < self._applied_term:
-            raise InvariantViolation(
+            raise StateInvariantViolation(
                 f"entry {entry.index} of term {entry.term} cannot follow "
                 f"{self._applied_index} of {self._applied_term}"
             )
@@ -120,12 +121,12 @@ class Machine:
             return []
         batch = raw_pb2.RawBatch.FromString(entry.payload)
         if batch.rules_version > RULES_VERSION:
-            raise InvariantViolation(
+            raise StateInvariantViolation(
                 f"entry {entry.index} asks for rules {batch.rules_version} and this build has "
                 f"{RULES_VERSION}: install the version that the other members run"
             )
         if batch.stamp_ms < self._stamp_ms:
-            raise InvariantViolation(f"entry {entry.index} turns time back")
+            raise StateInvariantViolation(f"entry {entry.index} turns time back")
         self._stamp_ms = self._context.stamp_ms = batch.stamp_ms
         self._context.revision = entry.index
         self._requests.forget(batch.stamp_ms)
@@ -256,20 +257,20 @@ class Machine:
             return None
         cache = self._cache
         changes = Changes(
-            Header(
-                self._applied_index,
-                self._applied_term,
-                self._stamp_ms,
-                self._cluster_id,
-                self._context.currency,
-                self._context.digits,
-                cache.next_item_id,
-                cache.next_user_id,
-                cache.next_ledger_id,
-                cache.admins,
-                self._requests.floor,
-                self._requests.total,
-                cache.orders,
+            header=Header(
+                applied_index=self._applied_index,
+                applied_term=self._applied_term,
+                stamp_ms=self._stamp_ms,
+                cluster_id=self._cluster_id,
+                currency=self._context.currency,
+                digits=self._context.digits,
+                next_item_id=cache.next_item_id,
+                next_user_id=cache.next_user_id,
+                next_ledger_id=cache.next_ledger_id,
+                admins=cache.admins,
+                request_floor=self._requests.floor,
+                requests=self._requests.total,
+                orders=cache.orders,
             )
         )
         cache.take(changes)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
     """The scalars of the state; a fresh one stands before the first entry."""
 
@@ -23,7 +23,7 @@ class Header:
     orders: int = 0  # how many were placed
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Item:
     """An item with its level and its sales; times are milliseconds since 1970, 0 for never."""
 
@@ -42,7 +42,7 @@ class Item:
     last_order_ms: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class User:
     """A user; `epoch` goes up whenever its tokens end."""
 

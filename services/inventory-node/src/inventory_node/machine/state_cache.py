@@ -7,6 +7,7 @@ flush, since the database has it.
 from dataclasses import fields
 from operator import attrgetter
 
+from inventory_node.errors import StateInvariantViolation
 from inventory_node.machine.changes import Changes, Level, Movement, Sales
 from inventory_node.machine.records import Header, Item, Records, User
 
@@ -16,10 +17,6 @@ HOUR_MS = 3_600_000
 
 _item_row = attrgetter(*(field.name for field in fields(Item)))
 _user_row = attrgetter(*(field.name for field in fields(User)))
-
-
-class InvariantViolation(Exception):  # noqa: N818 - it names the fact, and nobody handles it
-    """Something that the rules exclude has happened: going on would fork the replicas."""
 
 
 class StateCache:
@@ -106,7 +103,7 @@ class StateCache:
         """Change an item's level and write the ledger; raise on a level below zero."""
         item.quantity += delta
         if item.quantity < 0:
-            raise InvariantViolation(f"item {item.id} would have {item.quantity} on hand")
+            raise StateInvariantViolation(f"item {item.id} would have {item.quantity} on hand")
         self._changed_items[item.id] = item
         self._movements.append(
             Movement(

@@ -96,13 +96,13 @@ def add_item(
     if not isinstance(minor, int):
         return minor
     item = Item(
-        cache.next_item_id,
-        request.name,
-        request.description,
-        minor,
-        0,
-        context.stamp_ms,
-        context.stamp_ms,
+        id=cache.next_item_id,
+        name=request.name,
+        description=request.description,
+        price_minor=minor,
+        quantity=0,
+        create_ms=context.stamp_ms,
+        update_ms=context.stamp_ms,
     )
     cache.add_item(item)
     if request.quantity:

@@ -24,13 +24,9 @@ from service.tasks import until_first
 from wire.channels import accept, bearer, relay_target
 from wire.outbox import BROKEN
 
-from inventory_node.codec import (
-    CodecError,
-    decode_configuration,
-    message_from_wire,
-    surveys_of,
-)
+from inventory_node.codec import decode_configuration, message_from_wire, surveys_of
 from inventory_node.core import events
+from inventory_node.errors import CodecError
 from inventory_node.ports import SnapshotHeader
 from inventory_node.runtime.peers import Local
 from inventory_node.runtime.relay import carry

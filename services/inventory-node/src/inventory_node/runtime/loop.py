@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import Callable
 
 from inventory_node.core import events
-from inventory_node.core.node import Halted, Node
+from inventory_node.core.node import Node
+from inventory_node.errors import Halted
 
 TICK_SECONDS = 0.025
 TICKS_AT_ONCE_MAX = 4  # after a pause: a stopped process does not live through what it missed

@@ -41,7 +41,7 @@ class Counts:
         self.timings = Timings()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:
     """What comes, goes and waits, at one moment."""
 

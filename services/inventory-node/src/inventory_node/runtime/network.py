@@ -6,8 +6,8 @@ from inventory.raft.v1 import forward_pb2, membership_pb2
 
 from inventory_node.ports import Contact, PeerMessage, SnapshotHeader
 from inventory_node.runtime.api import Gateways, PeerApi
-from inventory_node.runtime.changes import Changes
 from inventory_node.runtime.loop import Loop
+from inventory_node.runtime.membership_service import MembershipService
 from inventory_node.runtime.metrics import Traffic
 from inventory_node.runtime.peers import Peers
 
@@ -16,10 +16,10 @@ class Network:
     """The `Transport` port."""
 
     def __init__(
-        self, peers: Peers, gateways: Gateways, peer_api: PeerApi, changes: Changes
+        self, peers: Peers, gateways: Gateways, peer_api: PeerApi, membership: MembershipService
     ) -> None:
         """Join them."""
-        self._changes = changes
+        self._membership = membership
         self._peers = peers
         self._gateways = gateways
         self._peer_api = peer_api
@@ -38,7 +38,7 @@ class Network:
 
     def answer_change(self, ticket: int, response: membership_pb2.ChangeResponse) -> None:
         """See `Transport.answer_change`."""
-        self._changes.answer(ticket, response)
+        self._membership.answer(ticket, response)
 
     def send_snapshot(self, peer: int, term: int, header: SnapshotHeader, path: str) -> None:
         """See `Transport.send_snapshot`."""

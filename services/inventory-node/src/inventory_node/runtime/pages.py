@@ -15,8 +15,9 @@ from hashlib import blake2b
 from typing import Any, Protocol
 
 from google.protobuf.message import Message
-from google.rpc import status_pb2
 from wire import errors
+
+from inventory_node.errors import QueryRefused
 
 PAGE_DEFAULT = 50
 PAGE_MAX = 1_000
@@ -31,15 +32,6 @@ _NUMBER = struct.Struct(">q")
 Row = tuple[Any, ...]
 Select = Callable[[str, Sequence[object]], list[Row]]
 Place = tuple[int | str, int]  # a row's sort key and id
-
-
-class Refusal(Exception):  # noqa: N818 - a value on its way out of a query
-    """A question that is refused."""
-
-    def __init__(self, status: status_pb2.Status) -> None:
-        """Carry the status."""
-        super().__init__(status.message)
-        self.status = status
 
 
 class Paged(Protocol):
@@ -125,14 +117,14 @@ def page_of(
     *,
     texts: frozenset[str] = frozenset(),
 ) -> Page:
-    """Read a request's page; raise Refusal on an order or a token that does not hold.
+    """Read a request's page; raise QueryRefused on an order or a token that does not hold.
 
     `columns`: the column of each order. `texts`: those columns that hold text, not numbers.
     """
     name, _, way = order_by.strip().partition(" ")
     if name not in columns or way.strip() not in ("", "asc", "desc"):
         choices = ", ".join(filter(None, columns))
-        raise Refusal(
+        raise QueryRefused(
             errors.invalid_field("order_by", f"must be one of {choices}, maybe with desc")
         )
     same = type(request)()
@@ -163,7 +155,7 @@ def _read_token(token: str, fingerprint: bytes, column: str, *, is_text: bool) -
         else:
             (key,), is_whole = _NUMBER.unpack(rest), True
     except (ValueError, struct.error):  # base64's and Unicode's errors are ValueErrors
-        raise Refusal(errors.invalid_page_token()) from None
+        raise QueryRefused(errors.invalid_page_token()) from None
     if known != fingerprint or not is_whole:
-        raise Refusal(errors.invalid_page_token())
+        raise QueryRefused(errors.invalid_page_token())
     return key, row_id

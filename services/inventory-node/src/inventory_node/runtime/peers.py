@@ -28,7 +28,8 @@ from wire.outbox import BROKEN, Outbox
 
 from inventory_node.codec import add_to_frame, encode_configuration
 from inventory_node.core import events
-from inventory_node.core.membership.bootstrap import BootstrapRefused, Described
+from inventory_node.core.membership.bootstrap import Described
+from inventory_node.errors import BootstrapRefused
 from inventory_node.ports import NO_HOOKS, Contact, Hooks, PeerMessage, SnapshotHeader, Step
 from inventory_node.runtime.sending import Sending, raise_end, reason_of
 
@@ -200,13 +201,13 @@ class Peer:
             return None
         said = await call
         return Described(
-            self.name,
-            said.name,
-            said.cluster_id,
-            said.member_id,
-            said.bootstrapped,
-            said.term,
-            frozenset(said.reach.member_ids) if said.HasField("reach") else None,
+            name=self.name,
+            says=said.name,
+            cluster_id=said.cluster_id,
+            member_id=said.member_id,
+            bootstrapped=said.bootstrapped,
+            term=said.term,
+            reached=frozenset(said.reach.member_ids) if said.HasField("reach") else None,
         )
 
     async def ask(

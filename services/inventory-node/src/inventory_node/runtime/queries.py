@@ -1,5 +1,7 @@
 """Questions that take a query, answered from one read transaction."""
 
+from dataclasses import fields
+
 from google.protobuf.message import Message
 from google.type import money_pb2
 from inventory.raft.v1 import forward_pb2
@@ -7,10 +9,11 @@ from inventory.v1 import auth_pb2, inventory_pb2
 from wire import errors, money
 from wire.text import folded
 
+from inventory_node.errors import QueryRefused
 from inventory_node.machine import stock, users
 from inventory_node.machine.records import Header, Item, User
 from inventory_node.machine.state_cache import HOUR_MS
-from inventory_node.runtime.pages import Refusal, Row, Select, page_of
+from inventory_node.runtime.pages import Row, Select, page_of
 
 LOW_STOCK_DEFAULT = 10
 HOURS_PER_DAY = 24
@@ -34,14 +37,22 @@ _ITEM_ORDERS = {
     "price": "price_minor",
     "quantity": "quantity",
 }
+_ITEM_FIELDS = tuple(field.name for field in fields(Item))  # in the order of ITEM_COLUMNS
+_USER_FIELDS = tuple(field.name for field in fields(User))
 _TEXTS = frozenset({"folded_name"})
 _STATS_ORDERS = {"": "id", "item_id": "id", "units_sold": "units_sold", "revenue": "revenue_minor"}
 
 
 def to_user(row: Row) -> User:
     """Return a row of USER_COLUMNS as a record."""
-    user_id, name, role, epoch, disabled, *rest = row
-    return User(user_id, name, role, epoch, bool(disabled), *rest)
+    user = User(**dict(zip(_USER_FIELDS, row, strict=True)))
+    user.disabled = bool(user.disabled)
+    return user
+
+
+def to_item(row: Row) -> Item:
+    """Return a row of ITEM_COLUMNS as a record."""
+    return Item(**dict(zip(_ITEM_FIELDS, row, strict=True)))
 
 
 class Queries:
@@ -55,15 +66,15 @@ class Queries:
     def answer(  # noqa: PLR0911 - one return a kind
         self, question: forward_pb2.Question
     ) -> Message:
-        """Return the response; raise Refusal."""
+        """Return the response; raise QueryRefused."""
         if not self._header.cluster_id:
-            raise Refusal(errors.not_initialized())
+            raise QueryRefused(errors.not_initialized())
         kind = question.query.WhichOneof("query") or ""
         rows = self._select(f"SELECT {USER_COLUMNS} FROM users WHERE id = ?", [question.user_id])
         user = to_user(rows[0]) if rows else None
         refused = users.check_query(user, question.epoch, kind)
         if refused is not None or user is None:
-            raise Refusal(refused or errors.token_invalid("names nobody"))
+            raise QueryRefused(refused or errors.token_invalid("names nobody"))
         request = getattr(question.query, kind)
         match kind:
             case "get_all_items":
@@ -81,18 +92,18 @@ class Queries:
             case "list_users":
                 return self._list_users(request)
             case _:
-                raise Refusal(errors.invalid_field("query", "is answered elsewhere"))
+                raise QueryRefused(errors.invalid_field("query", "is answered elsewhere"))
 
     def _money(self, minor: int) -> money_pb2.Money:
         return money.from_minor(minor, self._header.currency, self._header.digits)
 
     def _minor(self, field: str, price: money_pb2.Money) -> int:
         if price.currency_code not in ("", self._header.currency):
-            raise Refusal(errors.currency_mismatch(self._header.currency, price.currency_code))
+            raise QueryRefused(errors.currency_mismatch(self._header.currency, price.currency_code))
         try:
             minor = money.to_minor(price, self._header.digits)
         except money.MoneyError as error:
-            raise Refusal(errors.invalid_field(field, f"does not hold: {error}")) from None
+            raise QueryRefused(errors.invalid_field(field, f"does not hold: {error}")) from None
         return max(-1, min(minor, INTEGER_MAX))  # no price is beyond these
 
     def _get_all_items(
@@ -108,7 +119,7 @@ class Queries:
         return response
 
     def _item(self, row: Row) -> inventory_pb2.Item:
-        return stock.message(Item(*row), self._header.currency, self._header.digits)
+        return stock.message(to_item(row), self._header.currency, self._header.digits)
 
     def _item_condition(self, wanted: inventory_pb2.ItemFilter) -> tuple[str, list[object]]:
         conditions, values = ["delete_ms = 0"], list[object]()
@@ -153,7 +164,7 @@ class Queries:
         order = self._order(order_id)
         is_own = order is not None and order.user_id == user.id
         if order is None or not (is_own or user.role in users.KEEPERS):
-            raise Refusal(errors.order_not_found(order_id))
+            raise QueryRefused(errors.order_not_found(order_id))
         return inventory_pb2.GetOrderResponse(order=order, revision=self._header.applied_index)
 
     def _list_orders(
@@ -200,9 +211,9 @@ class Queries:
     def _get_item_stats(self, item_id: int) -> inventory_pb2.GetItemStatsResponse:
         rows = self._select(f"SELECT {ITEM_COLUMNS} FROM items WHERE id = ?", [item_id])
         if not rows:
-            raise Refusal(errors.item_not_found(item_id))
+            raise QueryRefused(errors.item_not_found(item_id))
         return inventory_pb2.GetItemStatsResponse(
-            stats=self._stats(Item(*rows[0])), revision=self._header.applied_index
+            stats=self._stats(to_item(rows[0])), revision=self._header.applied_index
         )
 
     def _list_item_stats(
@@ -211,7 +222,7 @@ class Queries:
         page = page_of(request, _STATS_ORDERS, request.order_by)
         response = inventory_pb2.ListItemStatsResponse(revision=self._header.applied_index)
         rows = page.rows(self._select, ITEM_COLUMNS, "items", "delete_ms = 0", [])
-        page.fill(response, response.stats, rows, lambda row: self._stats(Item(*row)))
+        page.fill(response, response.stats, rows, lambda row: self._stats(to_item(row)))
         return response
 
     def _get_inventory_stats(

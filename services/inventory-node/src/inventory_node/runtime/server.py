@@ -7,7 +7,7 @@ from service.faults import Faults, make_server
 from service.process import listen_on
 
 from inventory_node.runtime.api import Gateways, PeerApi
-from inventory_node.runtime.changes import Changes
+from inventory_node.runtime.membership_service import MembershipService
 from inventory_node.runtime.probes import Probes
 
 
@@ -15,7 +15,7 @@ async def serve(  # noqa: PLR0913, PLR0917 - what is served
     listen: str,
     gateways: Gateways,
     peer_api: PeerApi,
-    changes: Changes,
+    membership: MembershipService,
     probes: Probes,
     faults: Faults,
 ) -> grpc.aio.Server:
@@ -23,7 +23,7 @@ async def serve(  # noqa: PLR0913, PLR0917 - what is served
     server = make_server(faults)
     forward_pb2_grpc.add_ForwardServiceServicer_to_server(gateways, server)
     peer_pb2_grpc.add_PeerServiceServicer_to_server(peer_api, server)
-    membership_pb2_grpc.add_MembershipServiceServicer_to_server(changes, server)
+    membership_pb2_grpc.add_MembershipServiceServicer_to_server(membership, server)
     health_pb2_grpc.add_HealthServicer_to_server(probes.servicer, server)
     listen_on(server, listen)
     await server.start()

@@ -14,8 +14,9 @@ import os
 import shutil
 from pathlib import Path
 
+from inventory_node.errors import DatabaseError, DatabaseFull
 from inventory_node.ports import SnapshotHeader
-from inventory_node.runtime.sqlite import DatabaseError, DatabaseFull, verify
+from inventory_node.runtime.sqlite import verify
 from inventory_node.runtime.volume import NO_SPACE, snapshot_bytes_max
 
 FILE = "state.db"

@@ -10,7 +10,7 @@ import hashlib
 import sqlite3
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, fields
 from importlib import resources
 from pathlib import Path
 
@@ -18,10 +18,11 @@ from inventory.raft.v1 import forward_pb2
 from wire.text import folded
 
 from inventory_node.core.events import Answer
+from inventory_node.errors import DatabaseError, DatabaseFull, QueryRefused
 from inventory_node.machine.changes import Changes
 from inventory_node.machine.records import Header, Item, Remembered, User
-from inventory_node.runtime.pages import Refusal, Row
-from inventory_node.runtime.queries import ITEM_COLUMNS, USER_COLUMNS, Queries, to_user
+from inventory_node.runtime.pages import Row
+from inventory_node.runtime.queries import ITEM_COLUMNS, USER_COLUMNS, Queries, to_item, to_user
 from inventory_node.runtime.volume import has_no_space
 
 APPLICATION_ID = 0x494E5654  # "INVT"
@@ -36,6 +37,7 @@ HASHED = {  # every table of the state, by its primary key
     "request_seconds": "second",
 }
 NOT_HASHED = {("items", "folded_name")}  # what a member derives for itself
+_HEADER_FIELDS = tuple(field.name for field in fields(Header))  # in the order of its columns
 PAGES_PER_STEP = 256  # of a copy, so that it never holds the interpreter long
 ROWS_PER_REST = 50  # of a hash: it runs on every member at once, and nobody is to wait for it
 
@@ -48,14 +50,6 @@ PERHAPS_FULL = (
     sqlite3.SQLITE_IOERR_SHMSIZE,
     sqlite3.SQLITE_CANTOPEN,
 )
-
-
-class DatabaseError(Exception):
-    """The database cannot be used; the message says which file, and what to do."""
-
-
-class DatabaseFull(DatabaseError):  # noqa: N818 - what is the case
-    """There is no space for a transaction or a copy; nothing of it was written."""
 
 
 def _ran_out(error: BaseException, folder: Path) -> bool:
@@ -199,7 +193,7 @@ class Database:
         """Return an item of its own."""
         sql = f"SELECT {ITEM_COLUMNS} FROM items WHERE id = ?"
         row = self._points.execute(sql, (item_id,)).fetchone()
-        return None if row is None else Item(*row)
+        return None if row is None else to_item(row)
 
     def user(self, user_id: int) -> User | None:
         """Return a user of its own."""
@@ -361,12 +355,12 @@ def verify(path: Path, applied_index: int) -> str:
 
 def _header(connection: sqlite3.Connection) -> Header:
     row = connection.execute("SELECT * FROM header").fetchone()
-    return Header() if row is None else Header(*row[1:])
+    return Header() if row is None else Header(**dict(zip(_HEADER_FIELDS, row[1:], strict=True)))
 
 
 def _answer(queries: Queries, ticket: int, question: forward_pb2.Question) -> Answer:
     try:
         response = queries.answer(question)
-    except Refusal as refusal:
+    except QueryRefused as refusal:
         return Answer(ticket, b"", refusal.status.SerializeToString())
     return Answer(ticket, response.SerializeToString(), b"")

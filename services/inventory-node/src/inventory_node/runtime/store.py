@@ -20,11 +20,12 @@ from inventory.raft.v1 import forward_pb2
 from raft.messages import Configuration, SnapshotMeta
 
 from inventory_node.core import events
+from inventory_node.errors import DatabaseError, DatabaseFull, HashAbandoned
 from inventory_node.machine.changes import Changes
 from inventory_node.machine.records import Header, Item, Remembered, User
 from inventory_node.ports import NO_HOOKS, Hooks, SnapshotHeader, Step
 from inventory_node.runtime.snapshot import StateFolder, digest_of
-from inventory_node.runtime.sqlite import Database, DatabaseError, DatabaseFull, Error, Pinned
+from inventory_node.runtime.sqlite import Database, Error, Pinned
 from inventory_node.runtime.volume import snapshot_bytes_max
 
 REST_SECONDS = 0.001
@@ -33,10 +34,6 @@ FULL_SECONDS = 1.0  # until the switch to a snapshot, or a mark, looks for space
 Job = Callable[[], events.Event | None]
 
 _log = structlog.get_logger()
-
-
-class Abandoned(Exception):  # noqa: N818 - what became of a hash
-    """The store closes, and nobody waits for the hash."""
 
 
 class Worker:
@@ -184,7 +181,7 @@ class SqliteStore:
             self._hooks.before(Step.CHECKPOINT)
             try:
                 sha256 = pinned.sha256(self._rest)
-            except Abandoned:
+            except HashAbandoned:
                 return None
             self._hooks.after(Step.CHECKPOINT)
             return events.Hashed(ticket, pinned.header.applied_index, sha256)
@@ -194,7 +191,7 @@ class SqliteStore:
     def _rest(self) -> None:
         """Leave the cores to whoever waits: nobody waits for a hash, and all hash at once."""
         if self._closing.wait(REST_SECONDS):
-            raise Abandoned
+            raise HashAbandoned
 
     def copy(self, ticket: int) -> None:
         """Copy the flushed state to a file."""

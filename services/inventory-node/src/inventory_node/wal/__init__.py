@@ -26,8 +26,7 @@ a last segment that was removed by hand. `recover` reads all segments into memor
 and returns all entries: the caller's cutting keeps them few.
 """
 
-from inventory_node.wal.errors import LogDamaged, LogForeign
 from inventory_node.wal.format import Identity
 from inventory_node.wal.log import Log, Recovered, recover
 
-__all__ = ["Identity", "Log", "LogDamaged", "LogForeign", "Recovered", "recover"]
+__all__ = ["Identity", "Log", "Recovered", "recover"]

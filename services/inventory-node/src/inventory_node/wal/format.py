@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from crc32c import crc32c
 from raft.messages import Configuration, HardState, SnapshotMeta
 
-from inventory_node.codec import CodecError, decode_configuration, encode_configuration
-from inventory_node.wal.errors import LogForeign
+from inventory_node.codec import decode_configuration, encode_configuration
+from inventory_node.errors import CodecError, FormatError, LogForeign
 
 VERSION = 1
 MAGIC = b"INVTWAL\n"
@@ -34,10 +34,6 @@ _BLOB = struct.Struct("<I")
 _POSITION = struct.Struct("<QQ")  # index, term
 
 RECORD_BYTES = _RECORD.size
-
-
-class FormatError(Exception):
-    """Bytes that break the format; the message says how."""
 
 
 class RecordType(enum.IntEnum):
@@ -71,7 +67,7 @@ class Identity:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentHeader:
     """What the first block of a segment says: enough to begin the log here."""
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from raft.messages import Configuration, Entry, EntryKind, HardState, SnapshotMeta
 
-from inventory_node.codec import CodecError, decode_configuration, encode_configuration
+from inventory_node.codec import decode_configuration, encode_configuration
+from inventory_node.errors import CodecError, LogDamaged, LogForeign
 from inventory_node.ports import (
     Disk,
     DiskOperation,
@@ -18,7 +19,6 @@ from inventory_node.ports import (
     SyncFolder,
     WriteAt,
 )
-from inventory_node.wal.errors import LogDamaged, LogForeign
 from inventory_node.wal.format import (
     SECTOR_BYTES,
     Identity,
@@ -266,7 +266,7 @@ class Log:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recovered:
     """What a log held at the start."""
 
@@ -279,6 +279,11 @@ class Recovered:
     entries: tuple[Entry, ...]
     installed: SnapshotMeta | None  # the newest snapshot that was switched to
     repair: tuple[DiskOperation, ...]  # to be run before anything else
+
+    @property
+    def installed_index(self) -> int:
+        """The index of the snapshot that the state began with; 0 for none."""
+        return self.installed.index if self.installed is not None else 0
 
 
 def recover(disk: Disk, *, segment_bytes: int) -> Recovered:

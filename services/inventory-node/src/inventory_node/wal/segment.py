@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from inventory_node.errors import FormatError, LogDamaged
 from inventory_node.ports import (
     CreateFile,
     DiskOperation,
@@ -11,14 +12,12 @@ from inventory_node.ports import (
     SyncFolder,
     WriteAt,
 )
-from inventory_node.wal.errors import LogDamaged
 from inventory_node.wal.format import (
     CONTENT_BYTES,
     SECTOR_BYTES,
     TRAILER_FIRST,
     TRAILER_LATER,
     ZERO_SECTOR,
-    FormatError,
     Record,
     SegmentHeader,
     decode_batch,

@@ -23,14 +23,11 @@ from inventory.v1 import auth_pb2
 from wire import bounds, money
 from wire.text import folded
 
+from inventory_node.errors import BootstrapRefused
 from inventory_node.wal import Identity
 
 
-class BootstrapRefused(Exception):  # noqa: N818 - a refusal
-    """Refusal: this member may not begin; the message says why, and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Described:
     """What a peer says of itself."""
 
@@ -91,6 +88,23 @@ def beginning(own: Identity, peers: Iterable[Described | None], *, is_first: boo
     if any(peer is not None and peer.term for peer in known):
         return Beginning.JOIN
     return Beginning.BOOTSTRAP if is_first and None not in known else Beginning.WAIT
+
+
+class FirstStart:
+    """Whether an empty member may begin, asked again and again."""
+
+    def __init__(self, own: Identity, first: Mapping[str, int]) -> None:
+        """Know the first members' ids by their names."""
+        self.silent: tuple[str, ...] = ()  # the first members that do not answer
+        self._own = own
+        self._first = first
+
+    def hear(self, described: Iterable[Described | None]) -> Beginning:
+        """Take what the others say of themselves; see `beginning`."""
+        known = list(described)
+        heard = {self._own.name, *(peer.name for peer in known if peer is not None)}
+        self.silent = tuple(name for name in self._first if name not in heard)
+        return beginning(self._own, known, is_first=self._own.name in self._first)
 
 
 def drawn_id(taken: Iterable[int]) -> int:

@@ -1,18 +1,54 @@
-"""What a member asks about itself: for a part, for a vote, and whether it was removed.
+"""What a member asks about itself: whether its data are of use, for a part, and for a vote.
 
-Whoever runs it looks from time to time, sends what it is given to the other members, and hands in
-what a leader answers.
+`DataCheck` decides at the start, before there is a node. `StandingWatch` decides while the node
+runs. Both hand out requests and take answers; whoever runs them sends the requests to the other
+members, waits between two tries, and moves data.
 """
+
+import enum
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 
 from inventory.raft.v1 import membership_pb2
 from inventory.v1 import cluster_pb2
+from raft.messages import EntryKind
 
-from inventory_node.wal import Identity
+from inventory_node.codec import decode_configuration
+from inventory_node.wal import Identity, Recovered
 
-ALONE_TIMES = 4  # looks without a leader, until a member asks whether it still takes part
+ALONE_TIMES = 4  # views without a leader, until a member asks whether it still takes part
+ATTEMPTS_MAX = 6  # of a start to learn its standing: an election is over by then
+TAKING_PART = (membership_pb2.STANDING_LEARNER, membership_pb2.STANDING_VOTER)
+
+Request = membership_pb2.ChangeRequest
+Response = membership_pb2.ChangeResponse
 
 
-class Joining:
+def standing_request(identity: Identity, address: str, term: int, *, is_empty: bool) -> Request:
+    """Return the question how a member, which is in `term`, takes part.
+
+    It asks for no vote. A leader of an earlier term does not answer it.
+    """
+    join = membership_pb2.Join(
+        member_id=identity.member_id,
+        name=identity.name,
+        address=address,
+        is_empty=is_empty,
+        is_learner=True,
+        term=term,
+    )
+    return Request(cluster_id=identity.cluster_id, join=join)
+
+
+def voters_of(recovered: Recovered) -> frozenset[int]:
+    """Return who votes, by the newest entry of the log that says so, committed or not."""
+    for entry in reversed(recovered.entries):
+        if entry.kind == EntryKind.CONFIGURATION:
+            return decode_configuration(entry.payload).voters
+    return recovered.configuration.voters
+
+
+class StandingWatch:
     """How one member comes to take part, and learns that it does so no longer.
 
     - A part and a vote are asked for only where the member is to join by itself (`auto`).
@@ -27,37 +63,134 @@ class Joining:
         self._identity = identity
         self._address = address
         self._auto = auto
-        self._alone = 0  # looks in a row that knew of no leader
+        self._alone = 0  # views in a row that knew of no leader
 
-    def look(self, member: cluster_pb2.Member) -> membership_pb2.Join | None:
-        """Return what to ask, if anything, given how the member sees itself."""
+    def observe(self, member: cluster_pb2.Member) -> Request | None:
+        """Note how the member sees itself; return what to ask the others, if anything."""
         self._alone = 0 if member.leader else self._alone + 1
         match member.standing:
             case cluster_pb2.MEMBER_STANDING_REMOVED:
-                return self.question(member.term, is_empty=False)
+                return self._request(member.term, is_empty=False)
             case cluster_pb2.MEMBER_STANDING_VOTER:
                 is_alone = self._alone >= ALONE_TIMES
-                return self.question(member.term, is_empty=False) if is_alone else None
+                return self._request(member.term, is_empty=False) if is_alone else None
             case _:
-                join = self.question(member.term, is_empty=not member.last_log_index)
-                join.is_learner = False
-                return join if self._auto else None
+                request = self._request(member.term, is_empty=not member.last_log_index)
+                request.join.is_learner = False
+                return request if self._auto else None
 
-    def question(self, term: int, *, is_empty: bool) -> membership_pb2.Join:
-        """Return the question how this member, which is in `term`, takes part.
+    def _request(self, term: int, *, is_empty: bool) -> Request:
+        return standing_request(self._identity, self._address, term, is_empty=is_empty)
 
-        It asks for no vote. A leader of an earlier term does not answer it.
-        """
-        identity = self._identity
-        return membership_pb2.Join(
-            member_id=identity.member_id,
-            name=identity.name,
-            address=self._address,
-            is_empty=is_empty,
-            is_learner=True,
-            term=term,
-        )
+    def hear(self, response: Response) -> str:
+        """Note one member's answer; return what it says, empty where it does not lead."""
+        if response.HasField("done"):
+            standing = response.done.standing
+            self.was_removed = self.was_removed or standing == membership_pb2.STANDING_REMOVED
+            return membership_pb2.Standing.Name(standing)
+        return _refusal_in([response])
 
-    def told(self, standing: membership_pb2.Standing.ValueType) -> None:
-        """Take a leader's answer."""
-        self.was_removed = standing == membership_pb2.STANDING_REMOVED
+
+class Verdict(enum.Enum):
+    """What becomes of the data that a member starts with."""
+
+    KEEP = "keep"
+    SET_ASIDE = "set aside"
+    ASK = "ask"  # the next request, at once
+    ASK_LATER = "ask later"
+
+
+class DataCheck:
+    """Whether the data that a member starts with are still of use.
+
+    - The data of a member that was removed while it was away are of no use.
+    - The data of a member whose state differs from the others' are of no use as soon as the others
+      go on without that member. What a leader believes is no proof of that: it may have been
+      paused, and lead no longer. A removal that is committed is one: a majority of those that are
+      left holds it, and with it all that was acknowledged before.
+    - The removal is asked for only where this member reaches a majority of the voters without
+      itself, and the leader says that those hold what is committed. A removal that waits for them
+      would hold up a cluster that could go on with this member. A leader that does not know the
+      question has not said so.
+    - Where nobody says, the data are kept. A first member that may serve asks once, since where all
+      start together nobody can say.
+    """
+
+    def __init__(
+        self,
+        recovered: Recovered,
+        identity: Identity,
+        address: str,
+        *,
+        is_first: bool,
+        is_diverged: bool,
+    ) -> None:
+        """Begin with the question how the member takes part, which others find at `address`."""
+        self.problem = "no leader answers"  # why the data are not set aside yet
+        self._identity = identity
+        self._voters = voters_of(recovered)
+        self._is_diverged = is_diverged
+        self._attempts_left = 1 if is_first and not is_diverged else ATTEMPTS_MAX
+        is_empty = not recovered.entries and not recovered.base_index
+        term = recovered.hard_state.term
+        self._standing_request = standing_request(identity, address, term, is_empty=is_empty)
+        self.request = self._standing_request  # to all other members, and a leader that they name
+
+    def answer(self, responses: Sequence[Response], reached: AbstractSet[int]) -> Verdict:
+        """Take the answers to `request`; `reached` are the ids of the members with a stream."""
+        match self.request.WhichOneof("change"):
+            case "leave" if _is_done(responses):
+                self.request = self._change(remove=self._identity.name)
+                return Verdict.ASK
+            case "remove" if _is_done(responses):
+                return Verdict.SET_ASIDE
+            case "join":
+                verdict = self._judge(_standing_in(responses), reached)
+            case _:
+                verdict = None
+        if verdict is not None:
+            return verdict
+        self.problem = _refusal_in(responses) or self.problem
+        self.request = self._standing_request
+        self._attempts_left -= 1
+        return Verdict.ASK_LATER if self._attempts_left else Verdict.KEEP
+
+    def _judge(
+        self, standing: membership_pb2.Standing.ValueType | None, reached: AbstractSet[int]
+    ) -> Verdict | None:
+        """Decide by how the member takes part; None where that decides nothing."""
+        if standing == membership_pb2.STANDING_REMOVED:
+            return Verdict.SET_ASIDE
+        if not self._is_diverged:
+            return Verdict.KEEP if standing is not None else None
+        if standing not in TAKING_PART:
+            return None
+        if len(reached & self._voters) <= len(self._voters) // 2:
+            self.problem = "this member does not reach a majority without it"
+            return None
+        own_id = self._identity.member_id
+        leave = membership_pb2.Leave(member_id=own_id, reached=sorted(reached))
+        self.problem = "no leader answers"
+        self.request = self._change(leave=leave)
+        return Verdict.ASK
+
+    def _change(self, leave: membership_pb2.Leave | None = None, remove: str = "") -> Request:
+        cluster_id = self._identity.cluster_id
+        if leave is not None:
+            return Request(cluster_id=cluster_id, leave=leave)
+        return Request(cluster_id=cluster_id, remove=remove)
+
+
+def _standing_in(responses: Iterable[Response]) -> membership_pb2.Standing.ValueType | None:
+    """Return how a member takes part, by the first leader that says; None where none does."""
+    return next((one.done.standing for one in responses if one.HasField("done")), None)
+
+
+def _is_done(responses: Iterable[Response]) -> bool:
+    return any(one.HasField("done") for one in responses)
+
+
+def _refusal_in(responses: Iterable[Response]) -> str:
+    """Return the last refusal; empty where there is none."""
+    refusals = [one.error.message for one in responses if one.HasField("error")]
+    return refusals[-1] if refusals else ""

@@ -12,7 +12,7 @@ service:
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from inventory.raft.v1 import log_pb2
 from inventory.v1 import cluster_pb2
@@ -31,7 +31,8 @@ from inventory_node.machine import Machine
 from inventory_node.ports import Survey, SurveyReply
 
 
-class Serving(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
     """What a member gives others of its state, and what it tells them of itself."""
 
     proposals: Proposals
@@ -137,7 +138,15 @@ class SurveyRounds:
             index = reply.index if reply is not None else 0
             hashes = tuple(sorted(self._divergence.at(index, raft.id).items())) if index else ()
             surveys.append(
-                Survey(raft.id, peer, raft.term, sent_ms, skews.get(peer), index, hashes)
+                Survey(
+                    sender=raft.id,
+                    recipient=peer,
+                    term=raft.term,
+                    sent_ms=sent_ms,
+                    skew_ms=skews.get(peer),
+                    index=index,
+                    hashes=hashes,
+                )
             )
         return surveys
 
@@ -161,17 +170,17 @@ class SurveyRounds:
             self._leave_service()
         return [
             SurveyReply(
-                raft.id,
-                message.sender,
-                raft.term,
-                message.sent_ms,
-                self._ports.clock.now_ms(),
-                divergence.newest.index,
-                divergence.newest.sha256,
-                divergence.is_compared,
-                self.diverged,
-                self._serving.leader_fitness.is_stuck,
-                self._serving.leader_fitness.is_at_risk,
+                sender=raft.id,
+                recipient=message.sender,
+                term=raft.term,
+                sent_ms=message.sent_ms,
+                clock_ms=self._ports.clock.now_ms(),
+                index=divergence.newest.index,
+                sha256=divergence.newest.sha256,
+                is_compared=divergence.is_compared,
+                is_diverged=self.diverged,
+                is_stuck=self._serving.leader_fitness.is_stuck,
+                is_at_risk=self._serving.leader_fitness.is_at_risk,
             )
         ]
 

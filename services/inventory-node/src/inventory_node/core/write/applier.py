@@ -5,10 +5,11 @@ from collections.abc import Iterable
 
 from raft.messages import Entry, SnapshotMeta
 
-from inventory_node.core.settings import Halted, NodeSettings
+from inventory_node.core.settings import NodeSettings
 from inventory_node.core.write.flusher import Flusher
 from inventory_node.core.write.proposals import Proposals
-from inventory_node.machine import AdminOutcome, InvariantViolation, Machine
+from inventory_node.errors import Halted, StateInvariantViolation
+from inventory_node.machine import AdminOutcome, Machine
 from inventory_node.ports import Hooks, Observer, Step
 
 
@@ -81,7 +82,7 @@ class Applier:
         self._hooks.before(Step.APPLY)
         try:
             outcomes = self._machine.apply(entry)
-        except InvariantViolation as violation:
+        except StateInvariantViolation as violation:
             raise Halted(
                 f"applying entry {entry.index} broke an invariant: {violation}; going on would "
                 "fork the replicas"

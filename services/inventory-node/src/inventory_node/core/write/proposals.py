@@ -14,8 +14,9 @@ from raft.ready import Role
 from wire import bounds, errors
 
 from inventory_node.core.replies import Asker, Replies
-from inventory_node.core.settings import Halted, NodeSettings
+from inventory_node.core.settings import NodeSettings
 from inventory_node.core.write.timestamps import TimestampOracle
+from inventory_node.errors import Halted
 from inventory_node.machine import RULES_VERSION, Applied, Machine
 
 

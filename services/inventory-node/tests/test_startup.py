@@ -16,12 +16,15 @@ import pytest
 from inventory.raft.v1 import membership_pb2
 from inventory_node.core.events import ChangeAsked, DiskDone, DiskFull, Event
 from inventory_node.core.membership.bootstrap import Described
+from inventory_node.errors import DatabaseFull
 from inventory_node.ports import DiskOperation
+from inventory_node.runtime import data_directory as data_directory_module
 from inventory_node.runtime import disk as disk_module
-from inventory_node.runtime import opening as opening_module
-from inventory_node.runtime.opening import Opening
+from inventory_node.runtime import startup as startup_module
+from inventory_node.runtime.data_directory import DataDirectory
 from inventory_node.runtime.snapshot import QUARANTINED, StateFolder, sync_directory
-from inventory_node.runtime.sqlite import Database, DatabaseFull
+from inventory_node.runtime.sqlite import Database
+from inventory_node.runtime.startup import Startup
 from inventory_node.wal import Identity, Recovered, recover
 from raft.messages import Configuration, HardState
 from service.errors import Exit
@@ -37,11 +40,20 @@ SEGMENT_BYTES = 4096
 FIRST = {"node-1": 1, "node-2": 2, "node-3": 3}
 OWN = Identity("cluster", 3, "node-3")
 EMPTY = [
-    Described(name, name, "cluster", FIRST[name], bootstrapped=False, term=0)
+    Described(
+        name=name,
+        says=name,
+        cluster_id="cluster",
+        member_id=FIRST[name],
+        bootstrapped=False,
+        term=0,
+    )
     for name in ("node-1", "node-2")
 ]
 LIVING = [
-    Described(name, name, "cluster", FIRST[name], bootstrapped=True, term=5)
+    Described(
+        name=name, says=name, cluster_id="cluster", member_id=FIRST[name], bootstrapped=True, term=5
+    )
     for name in ("node-1", "node-2")
 ]
 Response = membership_pb2.ChangeResponse
@@ -53,8 +65,8 @@ Answer = Callable[[membership_pb2.ChangeRequest], Sequence[Response]]
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no test wait for the next question."""
-    monkeypatch.setattr(opening_module, "JOIN_SECONDS", 0)
-    monkeypatch.setattr(opening_module, "POLL_SECONDS", 0)
+    monkeypatch.setattr(startup_module, "JOIN_SECONDS", 0)
+    monkeypatch.setattr(startup_module, "POLL_SECONDS", 0)
 
 
 class Cut(BaseException):
@@ -89,8 +101,9 @@ def start(
 ) -> Recovered:
     """Open the log of a member."""
     peers = cast("Peers", others)
-    opening = Opening(folder, SEGMENT_BYTES, own, FIRST, peers, lambda: False, know)
-    return asyncio.run(opening.open("host:3"))
+    directory = DataDirectory(folder, SEGMENT_BYTES)
+    startup = Startup(directory, own, FIRST, peers, is_ending=lambda: False, know=know)
+    return asyncio.run(startup.open("host:3"))
 
 
 def full(_file: int, _data: bytes, _offset: int) -> int:
@@ -169,7 +182,7 @@ class TestADatabaseWithoutALog:
             raise DatabaseFull(f"there is no space for {path}")
 
         with monkeypatch.context() as patched:
-            patched.setattr(opening_module, "Database", no_space)
+            patched.setattr(data_directory_module, "Database", no_space)
             with pytest.raises(Exit, match="there is no space") as caught:
                 start(tmp_path, Others(EMPTY))
         assert caught.value.status == 3
@@ -275,7 +288,7 @@ class Opened:
 def platters(monkeypatch: pytest.MonkeyPatch) -> Platters:
     """Put simulated disks in the place of real ones."""
     made = Platters()
-    monkeypatch.setattr(opening_module, "ThreadedDisk", made.open)
+    monkeypatch.setattr(data_directory_module, "ThreadedDisk", made.open)
     return made
 
 
@@ -542,7 +555,7 @@ class Changes:
 
         self.patched.setattr(Path, "mkdir", watched_mkdir)
         self.patched.setattr(Path, "rename", watched_rename)
-        self.patched.setattr(opening_module, "sync_directory", watched_sync)
+        self.patched.setattr(data_directory_module, "sync_directory", watched_sync)
 
     def _count(self) -> None:
         self.done += 1

@@ -1,0 +1,92 @@
+"""What a member asks the others about itself while its node runs.
+
+`core.membership` decides what is asked and what an answer means; here requests are sent.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import assert_never
+
+import structlog
+from inventory.v1 import cluster_pb2
+
+from inventory_node.core.membership.drain import (
+    AskLeader,
+    AskReach,
+    AskSelf,
+    Decided,
+    Departure,
+    DepartureStep,
+)
+from inventory_node.core.membership.join import StandingWatch
+from inventory_node.errors import BootstrapRefused
+from inventory_node.runtime.membership_service import MembershipService
+from inventory_node.runtime.peers import Peers
+
+JOIN_SECONDS = 0.5  # between two tries
+LEAVE_SECONDS = 0.2  # likewise
+
+View = Callable[[], cluster_pb2.Member]
+
+_log = structlog.get_logger()
+
+
+async def run_standing_watch(watch: StandingWatch, peers: Peers, view: View) -> None:
+    """Ask the other members what the watch wants to know, until this member was removed."""
+    told = ""
+    while not watch.was_removed:
+        await asyncio.sleep(JOIN_SECONDS)
+        request = watch.observe(view())
+        responses = await peers.ask(request) if request is not None else []
+        for said in filter(None, map(watch.hear, responses)):
+            if said != told:  # once for each change
+                told = said
+                _log.info("joining", answer=said)
+    _log.info("removed")
+
+
+class DepartureRequests:
+    """Asks what `Departure` wants to know, for as long as a member that stops has time for that."""
+
+    def __init__(self, departure: Departure, service: MembershipService, peers: Peers) -> None:
+        """Ask this member, which may lead, and the others."""
+        self._departure = departure
+        self._service = service
+        self._peers = peers
+
+    async def run(self, view: View, seconds: float) -> None:
+        """Return when this member may stop, or when the time is up."""
+        is_told = False
+        try:
+            async with asyncio.timeout(seconds):
+                while not await self._is_allowed(view()):
+                    if not is_told:
+                        is_told = True
+                        _log.info("leaves_later", reason="a majority needs this member")
+                    await asyncio.sleep(LEAVE_SECONDS)
+        except TimeoutError:
+            _log.warning("leaves_all_the_same", waited_seconds=seconds)
+
+    async def _is_allowed(self, member: cluster_pb2.Member) -> bool:
+        """Make one try."""
+        step = self._departure.begin(member, self._peers.reached)
+        while not isinstance(step, Decided):
+            step = await self._answer(step)
+        return step.may_leave
+
+    async def _answer(self, step: AskReach | AskSelf | AskLeader) -> DepartureStep:
+        """Send what one step asks, and hand in what comes back."""
+        departure, peers = self._departure, self._peers
+        match step:
+            case AskReach(members):
+                try:
+                    described = await peers.describe(members)
+                except BootstrapRefused:
+                    return departure.hear_reach(None, peers.reached)
+                return departure.hear_reach(described, peers.reached)
+            case AskSelf(request):
+                return departure.hear_self(step, await self._service.ask(request))
+            case AskLeader(request):
+                return departure.hear_leader(await peers.ask_leader(request), peers.reached)
+            case _:
+                assert_never(step)

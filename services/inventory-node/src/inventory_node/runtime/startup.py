@@ -1,0 +1,124 @@
+"""The start of a member: its log is read, begun for the first time, or set aside and begun anew.
+
+`core.membership.join` and `core.membership.bootstrap` decide; here files are read and moved, and
+the other members are asked.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import structlog
+from raft.messages import Configuration
+from service.errors import Exit
+
+from inventory_node.core.membership import bootstrap
+from inventory_node.core.membership.bootstrap import Beginning
+from inventory_node.core.membership.join import DataCheck, Verdict
+from inventory_node.runtime.data_directory import DataDirectory
+from inventory_node.runtime.membership_requests import JOIN_SECONDS
+from inventory_node.runtime.peers import Peers
+from inventory_node.wal import Identity, Recovered
+
+POLL_SECONDS = 0.1
+
+_log = structlog.get_logger()
+
+
+class Startup:
+    """Opens one data directory for one member.
+
+    - A log that exists is never written to before it is known to be this member's.
+    - A member that is not the one that the cluster was founded with draws its id once.
+    - It is open only when its log is begun, and on the disk.
+    - A log that may hold what others do not is not set aside.
+    """
+
+    def __init__(  # noqa: PLR0913  # each is a fact of the start
+        self,
+        directory: DataDirectory,
+        own: Identity,
+        first: Mapping[str, int],
+        peers: Peers,
+        *,
+        is_ending: Callable[[], bool],
+        know: Callable[[Recovered], None],
+    ) -> None:
+        """Know the data directory, the first members' ids by name, and whom to ask.
+
+        `own` has the id 0 for a member that is none of the first.
+        `know` is told what was read as soon as it is: an empty peer asks before this one is open,
+        and would begin beside it, with a vote, if it heard that nobody has data.
+        """
+        self._directory = directory
+        self._own = own
+        self._first = first
+        self._peers = peers
+        self._is_ending = is_ending
+        self._know = know
+
+    async def open(self, address: str) -> Recovered:
+        """Return the log; raise Exit, BootstrapRefused, LogDamaged or LogForeign.
+
+        `address`: where a member that joined later is found; it asks whether it still takes part.
+        """
+        self._directory.finish_moving()
+        recovered = self._read()
+        identity = recovered.identity
+        if identity is not None and await self._discard(recovered, identity, address):
+            recovered = self._read()
+        if recovered.identity is None:
+            self._directory.check_no_state()
+            recovered = await self._begin(recovered)
+        if recovered.identity is not None:
+            bootstrap.check_identity(recovered.identity, self._own, self._directory.folder)
+        return recovered
+
+    def _read(self) -> Recovered:
+        recovered = self._directory.read_log()
+        self._know(recovered)
+        return recovered
+
+    async def _discard(self, recovered: Recovered, identity: Identity, address: str) -> bool:
+        """Set the data aside where they are of no use; return whether they were set aside."""
+        is_diverged = self._directory.is_diverged(recovered)
+        is_first = identity.name in self._first
+        check = DataCheck(recovered, identity, address, is_first=is_first, is_diverged=is_diverged)
+        if await self._verdict_of(check) is Verdict.SET_ASIDE:
+            self._directory.set_aside(identity, "diverged" if is_diverged else "removed")
+            return True
+        if is_diverged:
+            _log.warning("stays_out_of_service", reason=check.problem)
+        return False
+
+    async def _verdict_of(self, check: DataCheck) -> Verdict:
+        """Ask the other members what the check wants to know, until it is decided."""
+        while True:
+            verdict = check.answer(await self._peers.ask(check.request), self._peers.reached)
+            if verdict is Verdict.ASK:
+                continue
+            if verdict is not Verdict.ASK_LATER or self._is_ending():
+                return verdict
+            await asyncio.sleep(JOIN_SECONDS)
+
+    async def _begin(self, empty: Recovered) -> Recovered:
+        """Write the first bytes of the log."""
+        own = self._own
+        if await self._may_begin() is Beginning.JOIN:
+            own = Identity(own.cluster_id, bootstrap.drawn_id(self._first.values()), own.name)
+            _log.info("joins", member_id=own.member_id)
+        self._directory.begin_log(empty, own, Configuration(frozenset(self._first.values())))
+        _log.info("bootstrapped", cluster_id=own.cluster_id)
+        return self._read()
+
+    async def _may_begin(self) -> Beginning:
+        """Ask until this member may begin; tell for whom it waits, once for each change."""
+        first_start = bootstrap.FirstStart(self._own, self._first)
+        told: tuple[str, ...] = ()
+        while (decided := first_start.hear(await self._peers.describe())) is Beginning.WAIT:
+            if self._is_ending():
+                raise Exit(0, "stopped before the first start was complete")
+            if first_start.silent != told:
+                told = first_start.silent
+                _log.info("waiting_for_members", names=list(told))
+            await asyncio.sleep(POLL_SECONDS)  # a peer has no way to say that it changed
+        return decided

@@ -1,0 +1,196 @@
+"""Carries what a member asks the others about itself: at its start, while it runs, when it stops.
+
+`inventory_node.core.membership` decides what is asked and what an answer means, as in a process
+that ships; `inventory_node.runtime` does by gRPC what is done here in virtual time.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, assert_never
+
+from inventory.raft.v1 import membership_pb2
+from inventory_node.core.membership.drain import (
+    AskLeader,
+    AskReach,
+    AskSelf,
+    Decided,
+    Departure,
+    DepartureStep,
+)
+from inventory_node.core.membership.join import DataCheck, StandingWatch, Verdict
+from inventory_node.wal import Identity, Recovered
+
+if TYPE_CHECKING:
+    from sim.process import Process
+
+JOIN_US = 300_000  # between two tries
+LEAVE_US = 80_000  # likewise
+LEAVE_US_MAX = 600_000  # that a member has to leave
+ANSWERS_US_MAX = 300_000  # that answers are waited for
+PAUSED_US = 50_000  # until a process that is paused is looked at again
+
+Responses = Sequence[membership_pb2.ChangeResponse]
+
+
+def address_of(process: "Process") -> str:
+    """Return where a member is found."""
+    return f"{process.name}:1"
+
+
+def identity_of(process: "Process") -> Identity:
+    """Return who a process is as a member."""
+    return Identity(process.settings.cluster_id, process.id, process.name)
+
+
+def later(process: "Process", delay_us: int, action: Callable[[], None]) -> None:
+    """Do something in this life of a process, and not while it is paused."""
+
+    def act() -> None:
+        if process.life.paused:
+            process.later(PAUSED_US, act)
+        else:
+            action()
+
+    process.later(delay_us, act)
+
+
+def ask_all(
+    process: "Process",
+    request: membership_pb2.ChangeRequest,
+    take: Callable[[Responses], None],
+) -> None:
+    """Ask every other member; hand in what is answered in time, as soon as all have answered."""
+    world = process.world
+    responses: list[membership_pb2.ChangeResponse] = []
+    expected = world.count_others(process)
+    is_over = False
+
+    def end() -> None:
+        nonlocal is_over
+        if not is_over:
+            is_over = True
+            take(responses)
+
+    def hear(response: membership_pb2.ChangeResponse) -> None:
+        responses.append(response)
+        if len(responses) >= expected:
+            later(process, 0, end)
+
+    world.ask_change(process, request, hear)
+    later(process, ANSWERS_US_MAX if expected else 0, end)
+
+
+class DataRequests:
+    """Asks what `DataCheck` wants to know, before the node of a process runs."""
+
+    def __init__(
+        self, process: "Process", recovered: Recovered, decide: Callable[[Verdict], None]
+    ) -> None:
+        """`decide` is called once, with what becomes of the data."""
+        self._process = process
+        self._decide = decide
+        is_first = process.name in process.founders.values()
+        self._check = DataCheck(
+            recovered,
+            identity_of(process),
+            address_of(process),
+            is_first=is_first,
+            is_diverged=False,
+        )
+
+    def ask(self) -> None:
+        """Ask once, and again for as long as the check is not decided."""
+        ask_all(self._process, self._check.request, self._answer)
+
+    def _answer(self, responses: Responses) -> None:
+        process = self._process
+        verdict = self._check.answer(responses, process.world.reached(process))
+        match verdict:
+            case Verdict.ASK:
+                self.ask()
+            case Verdict.ASK_LATER if not process.life.is_stopping:
+                later(process, JOIN_US, self.ask)
+            case _:
+                self._decide(verdict)
+
+
+class StandingRequests:
+    """Asks what `StandingWatch` wants to know, in one life of a process."""
+
+    def __init__(self, process: "Process") -> None:
+        """`start` begins."""
+        self._process = process
+        self._watch = StandingWatch(identity_of(process), address_of(process), auto=True)
+
+    def start(self) -> None:
+        """Ask after a while, and again and again."""
+        self._process.later(JOIN_US, self._ask)
+
+    def _ask(self) -> None:
+        process = self._process
+        if process.life.node is None or self._watch.was_removed:
+            return
+        request = self._watch.observe(process.life.node.view())
+        if request is not None:
+            process.world.ask_change(process, request, self._hear)
+        self.start()
+
+    def _hear(self, response: membership_pb2.ChangeResponse) -> None:
+        self._watch.hear(response)
+        if self._watch.was_removed and self._process.life.node is not None:
+            self._process.life.removed = True
+            self._process.life.node.allow_campaigns(allowed=False)
+
+
+class DepartureRequests:
+    """Asks what `Departure` wants to know, until a process may stop or has no time left for it."""
+
+    def __init__(self, process: "Process", stop: Callable[[], None]) -> None:
+        """`stop` is called once."""
+        self._process = process
+        self._stop = stop
+        self._departure = Departure(process.settings.cluster_id)
+        self._until_us = process.world.timeline.now_us + LEAVE_US_MAX
+
+    @property
+    def _reached(self) -> frozenset[int]:
+        return self._process.world.reached(self._process)
+
+    def start(self) -> None:
+        """Make a try."""
+        world, node = self._process.world, self._process.life.node
+        if node is None:
+            return
+        if world.timeline.now_us >= self._until_us:
+            world.coverage["stops without leave"] += 1
+            self._stop()
+        else:
+            self._follow(self._departure.begin(node.view(), self._reached))
+
+    def _follow(self, step: DepartureStep) -> None:
+        """Do what one step asks, and hand in what comes back."""
+        process, departure = self._process, self._departure
+        world = process.world
+        match step:
+            case Decided(may_leave=True):
+                world.coverage["stops with leave"] += 1
+                self._stop()
+            case Decided():
+                later(process, LEAVE_US, self.start)
+            case AskReach(members):
+                described = world.describe(members)
+                self._follow(departure.hear_reach(described, self._reached))
+            case AskSelf(request):
+                world.ask_self(process, request, partial(self._hear_self, step))
+            case AskLeader(request):
+                ask_all(process, request, self._hear_leader)
+            case _:
+                assert_never(step)
+
+    def _hear_self(self, asked: AskSelf, answer: membership_pb2.ChangeResponse) -> None:
+        # The node answers within an event, which it has to end first.
+        later(self._process, 0, lambda: self._follow(self._departure.hear_self(asked, answer)))
+
+    def _hear_leader(self, responses: Responses) -> None:
+        answers = (one for one in responses if not one.HasField("not_leader"))
+        self._follow(self._departure.hear_leader(next(answers, None), self._reached))
