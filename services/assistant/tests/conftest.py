@@ -12,8 +12,9 @@ import pytest
 from assistant.api import predict
 from assistant.calls import InventoryReader
 from inventory.v1 import assistant_pb2, inventory_pb2, inventory_pb2_grpc
+from inventory_client import AsyncInventory
 from wire import errors
-from wire.channels import abort, authorization, bearer
+from wire.channels import abort, bearer
 from wire.money import digits_of, from_minor, to_minor
 from wire.text import folded
 
@@ -164,7 +165,7 @@ class Asker:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._servers: list[grpc.aio.Server] = []
-        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._clients: dict[str, AsyncInventory] = {}
         self.serve("electronics", "USD", ELECTRONICS)
         self.serve("garden", "JPY", GARDEN)
 
@@ -181,14 +182,14 @@ class Asker:
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         self._servers.append(server)
-        self._channels[name] = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
+        self._clients[name] = AsyncInventory(f"127.0.0.1:{port}")
 
     def ask(self, catalogue: str, role: str, question: str) -> assistant_pb2.GetPredictionResponse:
         """Ask as a role."""
 
         async def work() -> assistant_pb2.GetPredictionResponse:
-            stub = inventory_pb2_grpc.InventoryServiceStub(self._channels[catalogue])
-            return await predict(question, InventoryReader(stub, authorization(role)))
+            caller = self._clients[catalogue].as_user(role)
+            return await predict(question, InventoryReader(caller))
 
         return asyncio.run_coroutine_threadsafe(work(), self._loop).result(timeout=20)
 
@@ -196,8 +197,8 @@ class Asker:
         """Stop serving."""
 
         async def work() -> None:
-            for channel in self._channels.values():
-                await channel.close()
+            for client in self._clients.values():
+                await client.close()
             for server in self._servers:
                 await server.stop(0)
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -103,7 +104,7 @@ class Gateway(auth_pb2_grpc.AuthServiceServicer, cluster_pb2_grpc.ClusterService
 class Scene:
     """Three members, a gateway and an assistant on free ports, and who watches them."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         """Everybody is well; node-0 leads term 3."""
         self.lies = {f"node-{number}": LyingMember(well(f"node-{number}")) for number in range(3)}
         self.gateway = Gateway()  # type: ignore[abstract]  # health calls no more of it
@@ -111,6 +112,8 @@ class Scene:
         self.servers: dict[str, grpc.aio.Server] = {}
         self.addresses: dict[str, str] = {}
         self.counts = CanaryCounts()
+        self.key_file = folder / "health.key"
+        self.key_file.write_text(KEY)
         self.canaries: Canaries
         self.watch: Watch
 
@@ -179,7 +182,15 @@ def well(name: str, **change: Any) -> Member:  # noqa: ANN401 - fields of a mess
 @asynccontextmanager
 async def scene(**settings: Any) -> AsyncIterator[Scene]:  # noqa: ANN401 - fields of the settings
     """Serve everybody."""
-    made = Scene()
+    with tempfile.TemporaryDirectory() as folder:
+        async with scene_in(Path(folder), settings) as made:
+            yield made
+
+
+@asynccontextmanager
+async def scene_in(folder: Path, settings: dict[str, Any]) -> AsyncIterator[Scene]:
+    """Serve a scene whose key is in `folder`."""
+    made = Scene(folder)
     for name in made.lies:
         await made.member(name)
     await made.serve("gateway", made.add_gateway)
@@ -192,10 +203,10 @@ async def scene(**settings: Any) -> AsyncIterator[Scene]:  # noqa: ANN401 - fiel
         "health_members": ",".join(f"{name}={made.addresses[name]}" for name in sorted(made.lies)),
         "health_gateway": made.addresses["gateway"],
         "health_assistant": made.addresses["assistant"],
-        "health_key_file": Path("unused"),
+        "health_key_file": made.key_file,
         "health_replicas": 3,
     }
-    made.canaries = Canaries(made.addresses["gateway"], KEY, made.counts)
+    made.canaries = Canaries(made.addresses["gateway"], made.key_file, made.counts)
     made.watch = Watch(HealthConfig(**{**known, **settings}), KEY, made.canaries)
     try:
         yield made

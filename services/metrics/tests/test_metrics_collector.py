@@ -1,12 +1,11 @@
 """What the metrics service makes of what the gateway says."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from business_metrics.collector import ROLES, ClusterCollector, registry
-from business_metrics.reading import USERNAME, Reader, Reading, ReadResult
+from business_metrics.reading import Reader, Reading, ReadResult
 from inventory.v1 import cluster_pb2, inventory_pb2
 from inventory_client import InventoryStats, Status, Unauthenticated, Unavailable
 from prometheus_client import CollectorRegistry, generate_latest
@@ -178,17 +177,8 @@ class Gateway:
 
     def __init__(self) -> None:
         """Know nobody yet."""
-        self.token: str | None = None
         self.calls: list[str] = []
         self.failure: Exception | None = None
-
-    def login(self, username: str, password: str) -> None:
-        """Take one password."""
-        self.calls.append(f"login {username}")
-        if password != "right":  # noqa: S105 - of this test alone
-            raise Unauthenticated("no")
-        self.token = "token"  # noqa: S105 - of this test alone
-        self.failure = None
 
     def _call(self, name: str) -> str:
         self.calls.append(name)
@@ -205,54 +195,20 @@ class Gateway:
         return self._call("stats")
 
 
-@pytest.fixture
-def key(tmp_path: Path) -> Path:
-    """Return a file with the right key."""
-    path = tmp_path / "metrics.key"
-    path.write_text("right\n")
-    return path
-
-
-def reader(gateway: Gateway, key: Path) -> Callable[[], Any]:
-    """Read from what stands for a gateway."""
-    return Reader(gateway, key).read  # type: ignore[arg-type]  # by the methods that it has
-
-
-def test_it_logs_in_once(key: Path) -> None:
-    """The token is kept for later scrapes."""
-    gateway = Gateway()
-    read = reader(gateway, key)
-    assert [read().status.value for _ in range(2)] == ["status"] * 2
-    assert gateway.calls == [f"login {USERNAME}", "status", "stats", "status", "stats"]
-
-
-def test_it_logs_in_again_when_its_token_does_not_hold(key: Path) -> None:
-    """After twelve hours, or when its password was set anew."""
-    gateway = Gateway()
-    gateway.token, gateway.failure = "old", Unauthenticated("expired")
-    assert reader(gateway, key)().status.value == "status"
-    assert gateway.calls == ["status", f"login {USERNAME}", "status", "stats"]
-
-
-def test_a_gateway_that_does_not_answer_is_not_asked_twice(key: Path) -> None:
+def test_a_gateway_that_does_not_answer_is_not_asked_twice() -> None:
     """A scrape stays short."""
     gateway = Gateway()
-    gateway.token, gateway.failure = "token", Unavailable("nobody there")
-    reading = reader(gateway, key)()
-    assert reading.status.value is reading.stats.value is None
+    gateway.failure = Unavailable("nobody there")
+    reading = Reader(gateway).read()  # type: ignore[arg-type]  # by its methods
+    assert (reading.status.value, reading.stats.value) == (None, None)
     assert gateway.calls == ["status", "stats"]
 
 
-def test_a_key_that_is_gone_is_no_reading(key: Path) -> None:
-    """The process stays, and a file that comes back is used."""
+def test_a_key_that_is_gone_is_no_reading() -> None:
+    """The process stays, and says so."""
     gateway = Gateway()
-    read = reader(gateway, key)
-    key.unlink()
-    assert read().stats.value is None
-    key.write_text("wrong")
-    assert read().stats.value is None
-    key.write_text("right")
-    assert read().stats.value == "stats"
+    gateway.failure = Unauthenticated("The key file metrics.key cannot be read: gone")
+    assert Reader(gateway).read().stats.value is None  # type: ignore[arg-type]  # by its methods
 
 
 def test_a_key_file_is_refused_when_it_holds_none(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What every method of the asyncio client stands on: a channel, whom it speaks for, ways to call."""
+"""What every method of the asyncio client stands on: a channel, a user, and ways to call."""
 
 import weakref
 from collections.abc import AsyncIterator

@@ -10,16 +10,17 @@ import sys
 import structlog
 from grpc_health.v1 import health
 from inventory.v1 import assistant_pb2_grpc
+from inventory_client import AsyncInventory
 from service import metrics, process, reflection
 from service.faults import Faults, make_server
 from service.probes import Probes
-from wire.channels import straight_channel
 
 from assistant.api import AssistantApi
 from assistant.config import AssistantConfig
 from assistant.metrics import QuestionCounts
 
 DRAIN_SECONDS = 1
+READ_SECONDS_MAX = 4  # of each call that a question makes
 SERVICE = "inventory.v1.AssistantService"
 
 _log = structlog.get_logger()
@@ -27,11 +28,13 @@ _log = structlog.get_logger()
 
 async def _run(config: AssistantConfig) -> None:
     """Serve until SIGTERM or SIGINT."""
-    channel = straight_channel(config.assistant_gateway)
+    inventory = AsyncInventory(
+        config.assistant_gateway, timeout=READ_SECONDS_MAX, ignore_proxy=True
+    )
     faults = Faults()
     server = make_server(faults)
     counted = QuestionCounts()
-    api = AssistantApi(channel, counted)
+    api = AssistantApi(inventory, counted)
     assistant_pb2_grpc.add_AssistantServiceServicer_to_server(api, server)
     probes = Probes(server, [SERVICE])
     reflection.enable(server, (SERVICE, health.SERVICE_NAME))
@@ -45,7 +48,7 @@ async def _run(config: AssistantConfig) -> None:
     await stopped.wait()
     await probes.mark_draining()
     await server.stop(DRAIN_SECONDS)
-    await channel.close()
+    await inventory.close()
 
 
 def main() -> int:

@@ -2,7 +2,8 @@
 
 from typing import assert_never
 
-from inventory.v1 import inventory_pb2
+from inventory_client import Item, ItemStats, Money
+from wire.money import digits_of
 
 from assistant.calls import InventoryReader
 from assistant.entities import spellings
@@ -21,7 +22,7 @@ from assistant.query import (
     ShowSales,
     Suggest,
 )
-from assistant.rendering import Rendered, amount, examples, items, plural
+from assistant.rendering import Rendered, examples, items, plural
 
 COVER_DAYS = 30  # how long a suggested restock lasts at the current rate
 RESTOCK_MIN = 20  # suggested for an item without sales
@@ -64,22 +65,26 @@ async def answer(query: Query, reader: InventoryReader) -> Rendered:  # noqa: C9
 
 
 async def _list(query: ListItems, reader: InventoryReader) -> Rendered:
-    currency, digits = await reader.currency(), await reader.digits()
-    wanted = inventory_pb2.ItemFilter(
-        name_contains=query.name, quantity_min=query.quantity_min, quantity_max=query.quantity_max
-    )
+    currency = await reader.currency()
+    digits = digits_of(currency)
+    price_min = price_max = None
     if query.price_min is not None:
-        minor = query.price_min.minor(currency, digits) + query.above
-        wanted.price_min.CopyFrom(await reader.money(minor))
+        price_min = Money(currency, query.price_min.minor(currency, digits) + query.above)
     if query.price_max is not None:
-        minor = query.price_max.minor(currency, digits) - query.below
-        if minor < 0:
+        price_max = Money(currency, query.price_max.minor(currency, digits) - query.below)
+        if price_max.minor < 0:
             return Rendered("No item fits.")
-        wanted.price_max.CopyFrom(await reader.money(minor))
-    found: list[inventory_pb2.Item] = []
+    found: list[Item] = []
     for spelling in spellings(query.name):
-        wanted.name_contains = spelling
-        found = found or await reader.items(wanted, query.order_by, query.limit)
+        found = found or await reader.items(
+            query.limit,
+            name_contains=spelling,
+            price_min=price_min,
+            price_max=price_max,
+            quantity_min=query.quantity_min,
+            quantity_max=query.quantity_max,
+            order_by=query.order_by,
+        )
     if not found and query.name:
         await _check_name(query.name, reader)
     if not found:
@@ -87,7 +92,7 @@ async def _list(query: ListItems, reader: InventoryReader) -> Rendered:
     if len(found) > query.limit:
         shown = found[: query.limit]
         if query.order_by.startswith("price") and query.limit == 1:
-            return items(shown, f"{shown[0].name} at {amount(shown[0].price)}.")
+            return items(shown, f"{shown[0].name} at {shown[0].price}.")
         if query.order_by.startswith("price") and not (query.price_min or query.price_max):
             extreme = "most expensive" if query.order_by.endswith("desc") else "cheapest"
             return items(shown, f"The {query.limit:,} {extreme} items.")
@@ -98,13 +103,13 @@ async def _list(query: ListItems, reader: InventoryReader) -> Rendered:
 async def _check_name(name: str, reader: InventoryReader) -> None:
     """Raise ForeignWords for words that are in no item's name: the words may mean anything."""
     for spelling in spellings(name):
-        if await reader.items(inventory_pb2.ItemFilter(name_contains=spelling), limit=1):
+        if await reader.items(1, name_contains=spelling):
             return
     raise ForeignWords(name)
 
 
 async def _count(reader: InventoryReader) -> Rendered:
-    found = await reader.items(limit=COUNTED_MAX)
+    found = await reader.items(COUNTED_MAX)
     if len(found) > COUNTED_MAX:
         return Rendered(f"There are more than {plural(COUNTED_MAX, 'item')}.")
     verb = "is" if len(found) == 1 else "are"
@@ -113,16 +118,16 @@ async def _count(reader: InventoryReader) -> Rendered:
 
 async def _show(query: ShowItem, reader: InventoryReader) -> Rendered:
     item = await reader.item(query.item)
-    gone = " It is deleted." if item.HasField("delete_time") else ""
+    gone = " It is deleted." if item.delete_time is not None else ""
     if query.what == "price":
-        return items([item], f"{item.name} costs {amount(item.price)}.{gone}")
+        return items([item], f"{item.name} costs {item.price}.{gone}")
     if query.what == "stock":
         return items([item], f"{item.name}: {item.quantity:,} on hand.{gone}")
-    text = f"{item.name} costs {amount(item.price)}, {item.quantity:,} on hand.{gone}"
+    text = f"{item.name} costs {item.price}, {item.quantity:,} on hand.{gone}"
     return items([item], text)
 
 
-def days_left(stats: inventory_pb2.ItemStats) -> tuple[int, str] | None:
+def days_left(stats: ItemStats) -> tuple[int, str] | None:
     """Return how many full days the stock lasts, and the sales that this is computed from."""
     for sold, days in (
         (stats.units_sold_last_7_days, WEEK_DAYS),
@@ -156,21 +161,22 @@ async def _overview(reader: InventoryReader) -> Rendered:
     rows = (
         ("items", f"{totals.item_count:,}"),
         ("units on hand", f"{totals.total_quantity:,}"),
-        ("stock value", amount(totals.stock_value)),
+        ("stock value", str(totals.stock_value)),
         ("low on stock", f"{totals.low_stock_count:,}"),
         ("out of stock", f"{totals.out_of_stock_count:,}"),
         ("orders", f"{totals.order_count:,}"),
         ("units sold", f"{totals.units_sold:,}"),
-        ("revenue", amount(totals.revenue)),
+        ("revenue", str(totals.revenue)),
     )
-    text = f"{plural(totals.item_count, 'item')}, stock worth {amount(totals.stock_value)}."
+    text = f"{plural(totals.item_count, 'item')}, stock worth {totals.stock_value}."
     return Rendered(text, ("what", "value"), rows)
 
 
 async def _low(query: LowStock, reader: InventoryReader) -> Rendered:
     least = 0 if query.kind in ("out", "critical") else 1
-    wanted = inventory_pb2.ItemFilter(quantity_min=least, quantity_max=query.threshold)
-    found = await reader.items(wanted, "quantity", SHOWN_MAX)
+    found = await reader.items(
+        SHOWN_MAX, quantity_min=least, quantity_max=query.threshold, order_by="quantity"
+    )
     what = {
         "low": f"low on stock ({query.threshold} or fewer)",
         "critical": f"critical ({query.threshold} or fewer, or none)",
@@ -186,9 +192,8 @@ async def _low(query: LowStock, reader: InventoryReader) -> Rendered:
 
 
 async def _restock(reader: InventoryReader) -> Rendered:
-    wanted = inventory_pb2.ItemFilter(quantity_max=LOW)
     rows = []
-    found = await reader.items(wanted, "quantity", RESTOCKED_MAX)
+    found = await reader.items(RESTOCKED_MAX, quantity_max=LOW, order_by="quantity")
     for item in found[:RESTOCKED_MAX]:
         stats = await reader.stats(item.id)
         month = stats.units_sold_last_30_days
@@ -207,16 +212,15 @@ async def _sales(query: ShowSales, reader: InventoryReader) -> Rendered:
         stats = await reader.stats(item.id)
         return Rendered(
             f"{item.name}: {plural(stats.units_sold, 'unit')} sold in "
-            f"{plural(stats.order_count, 'order')}, revenue {amount(stats.revenue)}."
+            f"{plural(stats.order_count, 'order')}, revenue {stats.revenue}."
         )
     order = "units_sold" if query.worst else "units_sold desc"
     found = await reader.all_stats(order, query.limit)
     totals = await reader.totals(LOW)
     rows = tuple(
-        (str(one.item_id), one.item_name, f"{one.units_sold:,}", amount(one.revenue))
-        for one in found
+        (str(one.item_id), one.item_name, f"{one.units_sold:,}", str(one.revenue)) for one in found
     )
-    text = f"{plural(totals.units_sold, 'unit')} sold, revenue {amount(totals.revenue)}."
+    text = f"{plural(totals.units_sold, 'unit')} sold, revenue {totals.revenue}."
     return Rendered(text, ("id", "name", "units sold", "revenue"), rows)
 
 
@@ -225,9 +229,9 @@ async def _profit(query: Profit, reader: InventoryReader) -> Rendered:
     if query.item is not None:
         item = await reader.item(query.item)
         stats = await reader.stats(item.id)
-        return Rendered(f"{unknown} The revenue of {item.name} is {amount(stats.revenue)}.")
+        return Rendered(f"{unknown} The revenue of {item.name} is {stats.revenue}.")
     totals = await reader.totals(LOW)
-    return Rendered(f"{unknown} The revenue is {amount(totals.revenue)}.")
+    return Rendered(f"{unknown} The revenue is {totals.revenue}.")
 
 
 async def _suggest(query: Suggest, reader: InventoryReader) -> Rendered:
@@ -239,9 +243,8 @@ async def _suggest(query: Suggest, reader: InventoryReader) -> Rendered:
             return Rendered("Nothing has been sold yet, so nothing is popular.")
         rows = tuple((str(one.item_id), one.item_name, f"{one.units_sold:,}") for one in best)
         return Rendered("The most popular items.", ("id", "name", "units sold"), rows)
-    available = inventory_pb2.ItemFilter(quantity_min=1)
     order = {"cheap": "price", "expensive": "price desc", "any": "quantity desc"}[query.kind]
-    found = (await reader.items(available, order, query.limit))[: query.limit]
+    found = (await reader.items(query.limit, quantity_min=1, order_by=order))[: query.limit]
     if not found:
         return Rendered("Nothing is in stock at the moment.")
     text = {

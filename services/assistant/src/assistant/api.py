@@ -3,12 +3,12 @@
 import time
 from typing import Any, TypeAlias
 
-import grpc
-import grpc.aio
-from google.rpc import status_pb2
-from inventory.v1 import assistant_pb2, assistant_pb2_grpc, inventory_pb2_grpc
+import grpc.aio  # noqa: TC002 - for the type of a context
+from google.rpc import code_pb2, status_pb2
+from inventory.v1 import assistant_pb2, assistant_pb2_grpc
+from inventory_client import AsyncInventory, InventoryError, NotAllowed, is_token
 from wire import bounds, errors
-from wire.channels import abort, status_of
+from wire.channels import abort, bearer
 
 from assistant.answers import answer
 from assistant.calls import InventoryReader
@@ -25,9 +25,9 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 class AssistantApi(assistant_pb2_grpc.AssistantServiceServicer):
     """Answers with the rights of the user who asks."""
 
-    def __init__(self, channel: grpc.aio.Channel, counts: QuestionCounts) -> None:
-        """Ask the gateway behind `channel`; count in `counts`."""
-        self._stub: Any = inventory_pb2_grpc.InventoryServiceStub(channel)
+    def __init__(self, inventory: AsyncInventory, counts: QuestionCounts) -> None:
+        """Ask over the channel of `inventory`; count in `counts`."""
+        self._inventory = inventory
         self._counts = counts
 
     async def GetPrediction(
@@ -49,28 +49,25 @@ class AssistantApi(assistant_pb2_grpc.AssistantServiceServicer):
         problem = bounds.check(request)
         if problem is not None:
             await abort(context, problem)
-        metadata = [
-            (key, str(value))
-            for key, value in context.invocation_metadata() or ()
-            if key == "authorization"
-        ]
+        token = bearer(context.invocation_metadata())
+        caller = self._inventory.as_user(token if token and is_token(token) else None)
         try:
-            return await predict(request.question, InventoryReader(self._stub, metadata))
-        except grpc.aio.AioRpcError as error:
-            status = status_of(error)
-            if status is not None:
-                await abort(context, of_a_question(status))
-            await context.abort(error.code(), error.details() or "the inventory does not answer")
-            raise
+            return await predict(request.question, InventoryReader(caller))
+        except InventoryError as error:
+            await abort(context, of_a_question(error))
+        finally:
+            await caller.close()
 
 
-def of_a_question(status: status_pb2.Status) -> status_pb2.Status:
+def of_a_question(error: InventoryError) -> status_pb2.Status:
     """Return an inventory's refusal without advice on `read_options`, which no question takes."""
-    reason = errors.reason_of(status)
-    if reason not in (errors.Reason.NO_QUORUM, errors.Reason.DEADLINE):
-        return status
-    reachable = reason is errors.Reason.DEADLINE
-    return errors.not_read(reachable=reachable, is_stale_ok=False, may_be_stale=False)
+    status = error.status
+    if status is None:
+        return status_pb2.Status(code=code_pb2.UNAVAILABLE, message=str(error))
+    is_late = status.code == code_pb2.DEADLINE_EXCEEDED
+    if is_late or error.reason == errors.Reason.NO_QUORUM:
+        return errors.not_read(reachable=is_late, is_stale_ok=False, may_be_stale=False)
+    return status
 
 
 async def predict(question: str, reader: InventoryReader) -> assistant_pb2.GetPredictionResponse:
@@ -91,9 +88,7 @@ async def predict(question: str, reader: InventoryReader) -> assistant_pb2.GetPr
         rendered = candidates(str(unresolved), unresolved.candidates)
     except LiteralError as error:
         rendered = Rendered(f"That cannot be meant so: {error}.")
-    except grpc.aio.AioRpcError as error:
-        if error.code() is not grpc.StatusCode.PERMISSION_DENIED:
-            raise
+    except NotAllowed:
         rendered = Rendered(
             "Sales and totals are for producers and admins; ask about items and prices instead."
         )

@@ -1,13 +1,8 @@
 """The calls that a query makes, with the caller's own token. The server cuts pages."""
 
-from collections.abc import Sequence
-from typing import Any
-
-import grpc.aio
-from google.type import money_pb2
-from inventory.v1 import inventory_pb2
+from inventory_client import AsyncInventory, InventoryStats, Item, ItemStats, Money, Refused
 from wire.bounds import NAME_CHARACTERS_MAX
-from wire.money import digits_of, from_minor
+from wire.errors import Reason
 from wire.text import folded
 
 from assistant.entities import by_typing_error, choose, named, spellings
@@ -16,59 +11,56 @@ from assistant.query import Reference
 
 PAGE_MAX = 999  # one page: an exact name is found among many names that contain it
 CATALOGUE_MAX = 1_000  # searched for typing errors
-TIMEOUT_SECONDS = 4
+PAGE_SIZE_MAX = 1_000  # of the inventory's pages
 
 
 class InventoryReader:
     """The inventory as one caller sees it, during one question."""
 
-    def __init__(
-        self,
-        stub: Any,  # noqa: ANN401 - the generated stub is typed for blocking calls
-        metadata: Sequence[tuple[str, str]],
-    ) -> None:
-        """Call with the caller's metadata."""
-        self._stub = stub
-        self._metadata = tuple(metadata)
-        self.revision = 0
+    def __init__(self, inventory: AsyncInventory) -> None:
+        """Read as whom `inventory` speaks for."""
+        self._inventory = inventory
         self._currency = ""
+
+    @property
+    def revision(self) -> int:
+        """The log position of the last answer; 0 when nothing was read."""
+        return self._inventory.revision
 
     async def currency(self) -> str:
         """Return the code of the currency of all prices."""
         if not self._currency:
-            await self.items(limit=1)
+            self._currency = await self._inventory.currency()
         return self._currency
 
-    async def digits(self) -> int:
-        """Return the decimals of the currency."""
-        return digits_of(await self.currency())
-
-    async def money(self, minor: int) -> money_pb2.Money:
-        """Return an amount for the wire."""
-        return from_minor(minor, await self.currency(), await self.digits())
-
-    async def items(
+    async def items(  # noqa: PLR0913 - the filter's fields
         self,
-        wanted: inventory_pb2.ItemFilter | None = None,
+        limit: int,
+        *,
+        name_contains: str = "",
+        price_min: Money | None = None,
+        price_max: Money | None = None,
+        quantity_min: int | None = None,
+        quantity_max: int | None = None,
         order_by: str = "",
-        limit: int = CATALOGUE_MAX,
-    ) -> list[inventory_pb2.Item]:
-        """Return up to `limit` items, and one more where there are more."""
-        request = inventory_pb2.GetAllItemsRequest(
-            filter=wanted, order_by=order_by, page_size=min(limit + 1, CATALOGUE_MAX)
-        )
-        found: list[inventory_pb2.Item] = []
-        while True:
-            page: inventory_pb2.GetAllItemsResponse = await self._stub.GetAllItems(
-                request, metadata=self._metadata, timeout=TIMEOUT_SECONDS
-            )
-            self.revision, self._currency = page.revision, page.currency_code
-            found.extend(page.items)
-            if not page.next_page_token or len(found) > limit:
-                return found[: limit + 1]
-            request.page_token = page.next_page_token
+    ) -> list[Item]:
+        """Return items: `limit` of them, and one more where there are more."""
+        found: list[Item] = []
+        async for item in self._inventory.items(
+            name_contains=name_contains,
+            price_min=price_min,
+            price_max=price_max,
+            quantity_min=quantity_min,
+            quantity_max=quantity_max,
+            order_by=order_by,
+            page_size=min(limit + 1, PAGE_SIZE_MAX),
+        ):
+            found.append(item)
+            if len(found) > limit:
+                break
+        return found
 
-    async def item(self, reference: Reference) -> inventory_pb2.Item:
+    async def item(self, reference: Reference) -> Item:
         """Return the item that a reference means.
 
         Raises UnresolvedItem when it means no item or several, and ForeignWords when the question
@@ -79,8 +71,7 @@ class InventoryReader:
         for spelling in spellings(reference.words):
             if len(spelling) > NAME_CHARACTERS_MAX:
                 continue  # longer than any name
-            wanted = inventory_pb2.ItemFilter(name_contains=spelling)
-            held = await self.items(wanted, "name", PAGE_MAX)
+            held = await self.items(PAGE_MAX, name_contains=spelling, order_by="name")
             if not reference.is_certain:
                 held = [item for item in held if f" {spelling} " in f" {folded(item.name)} "]
             found = choose(reference.words, held)
@@ -88,50 +79,32 @@ class InventoryReader:
                 return found
         if not reference.is_certain:
             raise ForeignWords(reference.words)
-        found = by_typing_error(reference.words, await self.items(order_by="name"))
+        found = by_typing_error(reference.words, await self.items(CATALOGUE_MAX, order_by="name"))
         if found is None:
             raise UnresolvedItem(f"There is no item {named(reference)}.")
         return found
 
-    async def _by_id(self, item_id: int) -> inventory_pb2.Item:
-        request = inventory_pb2.GetItemRequest(item_id=item_id)
+    async def _by_id(self, item_id: int) -> Item:
         try:
-            response: inventory_pb2.GetItemResponse = await self._stub.GetItem(
-                request, metadata=self._metadata, timeout=TIMEOUT_SECONDS
-            )
-        except grpc.aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.NOT_FOUND:
+            return await self._inventory.item(item_id)
+        except Refused as refused:
+            if refused.reason == Reason.ITEM_NOT_FOUND:
                 raise UnresolvedItem(f"There is no item {item_id}.") from None
             raise
-        self.revision = response.revision
-        return response.item
 
-    async def stats(self, item_id: int) -> inventory_pb2.ItemStats:
-        """Return the sales of one item."""
-        response: inventory_pb2.GetItemStatsResponse = await self._stub.GetItemStats(
-            inventory_pb2.GetItemStatsRequest(item_id=item_id),
-            metadata=self._metadata,
-            timeout=TIMEOUT_SECONDS,
-        )
-        self.revision = response.revision
-        return response.stats
+    async def stats(self, item_id: int) -> ItemStats:
+        """Return what one item sold."""
+        return await self._inventory.item_stats(item_id)
 
-    async def all_stats(self, order_by: str, limit: int) -> list[inventory_pb2.ItemStats]:
-        """Return the sales of items, in an order."""
-        response: inventory_pb2.ListItemStatsResponse = await self._stub.ListItemStats(
-            inventory_pb2.ListItemStatsRequest(order_by=order_by, page_size=limit),
-            metadata=self._metadata,
-            timeout=TIMEOUT_SECONDS,
-        )
-        self.revision = response.revision
-        return list(response.stats)
+    async def all_stats(self, order_by: str, limit: int) -> list[ItemStats]:
+        """Return what items sold, sorted."""
+        found: list[ItemStats] = []
+        async for stats in self._inventory.all_item_stats(order_by, page_size=limit):
+            found.append(stats)
+            if len(found) == limit:
+                break
+        return found
 
-    async def totals(self, low: int) -> inventory_pb2.GetInventoryStatsResponse:
+    async def totals(self, low: int) -> InventoryStats:
         """Return the inventory's totals."""
-        response: inventory_pb2.GetInventoryStatsResponse = await self._stub.GetInventoryStats(
-            inventory_pb2.GetInventoryStatsRequest(low_stock_threshold=low),
-            metadata=self._metadata,
-            timeout=TIMEOUT_SECONDS,
-        )
-        self.revision = response.revision
-        return response
+        return await self._inventory.stats(low)

@@ -7,7 +7,7 @@ Nothing is guessed.
 
 from collections.abc import Callable, Sequence
 
-from inventory.v1 import inventory_pb2
+from inventory_client import Item
 from wire.text import folded
 
 from assistant.errors import UnresolvedItem
@@ -18,7 +18,7 @@ CANDIDATES_MAX = 10
 SHORT_WORD = 4
 LONG_WORD = 8
 
-Find = Callable[[str], Sequence[inventory_pb2.Item]]  # items whose names contain a text
+Find = Callable[[str], Sequence[Item]]  # items whose names contain a text
 
 
 def spellings(words: str) -> list[str]:
@@ -36,7 +36,7 @@ def spellings(words: str) -> list[str]:
     return written
 
 
-def choose(words: str, found: Sequence[inventory_pb2.Item]) -> inventory_pb2.Item | None:
+def choose(words: str, found: Sequence[Item]) -> Item | None:
     """Return the item that words mean; None if none fits; raise UnresolvedItem if several fit."""
     exact = [item for item in found if folded(item.name) in spellings(words)]
     if len(exact) == 1:
@@ -50,9 +50,7 @@ def choose(words: str, found: Sequence[inventory_pb2.Item]) -> inventory_pb2.Ite
     return None
 
 
-def by_typing_error(
-    words: str, catalogue: Sequence[inventory_pb2.Item]
-) -> inventory_pb2.Item | None:
+def by_typing_error(words: str, catalogue: Sequence[Item]) -> Item | None:
     """Return the item whose name, or a word of whose name, is a typing error or two away."""
     allowed = errors_allowed(words)
     if not allowed:

@@ -7,13 +7,13 @@
 
 from collections.abc import Sequence
 
-from inventory.v1 import inventory_pb2
+from inventory_client import Item
 
 
 class UnresolvedItem(Exception):  # noqa: N818 - it names the fact
     """No item is meant, or several are; the user may choose among `candidates`."""
 
-    def __init__(self, message: str, candidates: Sequence[inventory_pb2.Item] = ()) -> None:
+    def __init__(self, message: str, candidates: Sequence[Item] = ()) -> None:
         """Carry the candidates."""
         super().__init__(message)
         self.candidates = candidates

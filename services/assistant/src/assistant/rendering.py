@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from google.type import money_pb2
-from inventory.v1 import assistant_pb2, inventory_pb2
-from wire.money import digits_of, format_minor, to_minor
+from inventory.v1 import assistant_pb2
+from inventory_client import Item
 
 EXAMPLES = (
     "show items under 500",
@@ -40,17 +39,9 @@ class Rendered:
         )
 
 
-def amount(price: money_pb2.Money) -> str:
-    """Return "USD 1,250.00"."""
-    digits = digits_of(price.currency_code)
-    return f"{price.currency_code} {format_minor(to_minor(price, digits), digits)}"
-
-
-def items(found: Iterable[inventory_pb2.Item], text: str) -> Rendered:
+def items(found: Iterable[Item], text: str) -> Rendered:
     """Return items as rows."""
-    rows = tuple(
-        (str(item.id), item.name, amount(item.price), f"{item.quantity:,}") for item in found
-    )
+    rows = tuple((str(item.id), item.name, str(item.price), f"{item.quantity:,}") for item in found)
     return Rendered(text, ITEM_COLUMNS if rows else (), rows)
 
 
@@ -70,6 +61,6 @@ def not_understood(words: Iterable[str] = ()) -> Rendered:
     return Rendered(f"I did not understand {what}. {examples()}")
 
 
-def candidates(message: str, found: Sequence[inventory_pb2.Item]) -> Rendered:
+def candidates(message: str, found: Sequence[Item]) -> Rendered:
     """Ask which of several items is meant."""
     return items(found, message)

@@ -40,7 +40,7 @@ class Service:
         """Open the channels; nothing is asked yet."""
         self._config = config
         counts = CanaryCounts()
-        self._canaries = Canaries(config.health_gateway, key, counts)
+        self._canaries = Canaries(config.health_gateway, config.health_key_file, counts)
         self._watch = Watch(config, key, self._canaries)
         counts.registry.register(HealthCollector(lambda: self._watch.facts))
         self._registry = counts.registry

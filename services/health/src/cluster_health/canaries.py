@@ -3,10 +3,10 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from pathlib import Path
 
 import structlog
-from inventory_client import AsyncInventory, InventoryError, Unauthenticated
+from inventory_client import AsyncInventory, InventoryError, KeyFile
 
 from cluster_health.facts import Canary
 from cluster_health.metrics import CanaryCounts
@@ -15,8 +15,6 @@ USERNAME = "health"
 CANARY_SECONDS = 2.0
 CALL_SECONDS_MAX = 3.0
 LEARN_SECONDS = 5.0
-
-Result = TypeVar("Result")
 
 _log = structlog.get_logger()
 
@@ -28,12 +26,11 @@ class Canaries:
     - `addresses` are the members' as the gateway last had them, by name.
     """
 
-    def __init__(self, gateway: str, key: str, counts: CanaryCounts) -> None:
-        """Try as the machine user `health`, whose key this is."""
-        self._inventory = AsyncInventory(gateway, timeout=CALL_SECONDS_MAX, ignore_proxy=True)
-        self._key = key
+    def __init__(self, gateway: str, key_file: Path, counts: CanaryCounts) -> None:
+        """Try as the machine user `health`, whose key is in this file."""
+        auth = KeyFile(USERNAME, key_file)
+        self._inventory = AsyncInventory(gateway, auth, CALL_SECONDS_MAX, ignore_proxy=True)
         self._counts = counts
-        self._turn = asyncio.Lock()  # one login at a time
         self.writes: Canary | None = None
         self.reads: Canary | None = None
         self.addresses: dict[str, str] = {}
@@ -60,7 +57,7 @@ class Canaries:
     async def learn(self) -> None:
         """Ask the gateway where the members are: some may have joined since the first ones."""
         try:
-            status = await self._as_health(self._inventory.status)
+            status = await self._inventory.status()
         except InventoryError:
             return
         self.addresses = {one.name: one.address for one in status.members if one.address}
@@ -75,22 +72,10 @@ class Canaries:
         started = time.monotonic()
         ok, why = True, ""
         try:
-            await self._as_health(call)
+            await call()
         except InventoryError as error:
             ok, why = False, str(error)
             _log.warning("canary_failed", canary=what, why=why)
         seconds = time.monotonic() - started
         self._counts.count(what, seconds, ok=ok)
         return Canary(ok, seconds, why)
-
-    async def _as_health(self, call: Callable[[], Awaitable[Result]]) -> Result:
-        token = self._inventory.token
-        if token is not None:
-            try:
-                return await call()
-            except Unauthenticated:  # the token expired, or the password was set anew
-                _log.info("logs in again")
-        async with self._turn:
-            if self._inventory.token == token:
-                await self._inventory.login(USERNAME, self._key)
-        return await call()

@@ -8,14 +8,14 @@ import asyncio
 import sys
 
 import structlog
-from inventory_client import Inventory
+from inventory_client import Inventory, KeyFile
 from service import metrics, process
 from service.faults import Faults, make_server
 from service.probes import Probes
 
 from business_metrics.collector import registry
 from business_metrics.config import MetricsConfig
-from business_metrics.reading import CALL_SECONDS_MAX, Reader
+from business_metrics.reading import CALL_SECONDS_MAX, USERNAME, Reader
 
 _log = structlog.get_logger()
 
@@ -26,10 +26,11 @@ async def _run(config: MetricsConfig) -> None:
     process.on_stop(stopped.set)
     # A wrong path is said at the start, not at the first scrape.
     process.secret_in(config.metrics_key_file)
+    auth = KeyFile(USERNAME, config.metrics_key_file)
     with Inventory(
-        config.metrics_gateway, timeout=CALL_SECONDS_MAX, ignore_proxy=True
+        config.metrics_gateway, auth, timeout=CALL_SECONDS_MAX, ignore_proxy=True
     ) as inventory:
-        reader = Reader(inventory, config.metrics_key_file)
+        reader = Reader(inventory)
         faults = Faults()
         server = make_server(faults)
         probes = Probes(server)

@@ -4,13 +4,10 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Generic, TypeVar
 
 import structlog
-from inventory_client import Inventory, InventoryError, InventoryStats, Status, Unauthenticated
-from service.errors import SecretUnusable
-from service.process import secret_in
+from inventory_client import Inventory, InventoryError, InventoryStats, Status
 
 USERNAME = "metrics"
 CALL_SECONDS_MAX = 2.0  # with the login and both calls, well below Prometheus' default of 10 s
@@ -40,13 +37,11 @@ class Reader:
     """Reads from any thread.
 
     - One reading at a time, so that a slow gateway gets no more calls for being slow.
-    - The key is read at each login, so that a file that is replaced is followed.
     """
 
-    def __init__(self, inventory: Inventory, key_file: Path) -> None:
-        """Read from `inventory`, whose timeout bounds each call."""
+    def __init__(self, inventory: Inventory) -> None:
+        """Read from `inventory`, whose timeout bounds each call, and which logs in by itself."""
         self._inventory = inventory
-        self._key_file = key_file
         self._turn = threading.Lock()
 
     def read(self) -> Reading:
@@ -61,16 +56,7 @@ class Reader:
         began = time.monotonic()
         value = None
         try:
-            value = self._as_metrics(call)
-        except (InventoryError, SecretUnusable) as error:
+            value = call()
+        except InventoryError as error:
             _log.warning("not read", what=what, why=str(error))
         return ReadResult(value, time.monotonic() - began)
-
-    def _as_metrics(self, call: Callable[[], Result]) -> Result:
-        if self._inventory.token is not None:
-            try:
-                return call()
-            except Unauthenticated:  # the token expired, or the password was set anew
-                _log.info("logs in again")
-        self._inventory.login(USERNAME, secret_in(self._key_file))
-        return call()

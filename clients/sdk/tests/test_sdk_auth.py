@@ -1,0 +1,420 @@
+"""How a client gets its token: once, again when it ends, and for other users on one channel."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from inventory.v1 import auth_pb2, inventory_pb2
+from inventory_client import (
+    AsyncInventory,
+    Auth,
+    Bearer,
+    Flow,
+    Inventory,
+    KeyFile,
+    Password,
+    Refused,
+    Token,
+    Unauthenticated,
+    Unavailable,
+    UsageError,
+)
+from inventory_client.auth import LIFE_SECONDS_MIN, RENEW_AT, Session
+from wire import errors
+from wire.channels import abort, accept, bearer
+
+SECONDS_MAX = 20  # for a test
+DAY_SECONDS = 86_400.0
+RIGHT = "password1"  # of this test alone
+
+
+class TokenGateway:
+    """Gives a token a log-in, takes the newest alone, and keeps what it saw."""
+
+    def __init__(self) -> None:
+        """Know nobody."""
+        self.logins: list[str] = []  # by name
+        self.callers: list[str | None] = []  # the token of each call
+        self.orders: list[str] = []  # request ids, as often as they came
+        self.peers: set[str] = set()
+        self.expire_seconds = 0
+        self.unreachable = 0  # how many log-ins are answered by nothing
+
+    @property
+    def newest(self) -> str:
+        """The one token that holds."""
+        return f"token-{len(self.logins)}"
+
+    async def check(self, context: Any) -> None:  # noqa: ANN401 - grpc's
+        """Refuse what is not the newest token."""
+        self.peers.add(context.peer())
+        self.callers.append(bearer(context.invocation_metadata()))
+        if self.callers[-1] not in {self.newest, "another"}:
+            await abort(context, errors.token_invalid("has expired"))
+
+    async def login(self, raw: bytes, context: Any) -> bytes:  # noqa: ANN401 - grpc's
+        """Take one password."""
+        request = auth_pb2.LoginRequest.FromString(raw)
+        if self.unreachable:
+            self.unreachable -= 1
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "nobody there")
+        self.logins.append(request.username)
+        if request.password != RIGHT:
+            await abort(context, errors.invalid_credentials())
+        response = auth_pb2.LoginResponse(token=self.newest)
+        response.expire_time.seconds = self.expire_seconds
+        return response.SerializeToString()
+
+    async def order_item(self, raw: bytes, context: Any) -> bytes:  # noqa: ANN401 - grpc's
+        """Take an order."""
+        self.orders.append(inventory_pb2.OrderItemRequest.FromString(raw).request_id)
+        await self.check(context)
+        return inventory_pb2.OrderItemResponse(order_id=1).SerializeToString()
+
+    async def get_item(self, raw: bytes, context: Any) -> bytes:  # noqa: ANN401, ARG002 - grpc's
+        """Return an item."""
+        await self.check(context)
+        return inventory_pb2.GetItemResponse(revision=9).SerializeToString()
+
+    async def submit(self, requests: AsyncIterator[bytes], context: Any) -> None:  # noqa: ANN401 - grpc's
+        """Take orders; a token that ends in the meantime refuses each, and the stream goes on."""
+        self.peers.add(context.peer())
+        token = bearer(context.invocation_metadata())
+        if token not in {self.newest, "another"}:
+            await abort(context, errors.token_invalid("has expired"))
+        await accept(context)
+        async for raw in requests:
+            response = inventory_pb2.SubmitResponse()
+            for one in inventory_pb2.SubmitRequest.FromString(raw).submissions:
+                self.orders.append(one.mutation.order_item.request_id)
+                self.callers.append(token)
+                outcome = inventory_pb2.Outcome(
+                    order_item=inventory_pb2.OrderItemResponse(order_id=1)
+                )
+                if token not in {self.newest, "another"}:
+                    outcome = inventory_pb2.Outcome(error=errors.token_invalid("has expired"))
+                response.results.add(correlation_id=one.correlation_id, outcome=outcome)
+            await context.write(response.SerializeToString())
+
+    async def serve(self) -> tuple[grpc.aio.Server, str]:
+        """Listen on a free port; return the server and its address."""
+        server = grpc.aio.server()
+        unary = grpc.unary_unary_rpc_method_handler
+        inventory: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+            "Submit": grpc.stream_stream_rpc_method_handler(self.submit),
+            "OrderItem": unary(self.order_item),
+            "GetItem": unary(self.get_item),
+        }
+        auth: dict[str, grpc.RpcMethodHandler[Any, Any]] = {"Login": unary(self.login)}
+        server.add_generic_rpc_handlers(
+            (
+                grpc.method_handlers_generic_handler("inventory.v1.InventoryService", inventory),
+                grpc.method_handlers_generic_handler("inventory.v1.AuthService", auth),
+            )
+        )
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        return server, f"127.0.0.1:{port}"
+
+
+@contextlib.asynccontextmanager
+async def gateway() -> AsyncIterator[tuple[TokenGateway, str]]:
+    """Run a gateway that gives tokens."""
+    fake = TokenGateway()
+    server, address = await fake.serve()
+    try:
+        yield fake, address
+    finally:
+        await server.stop(0)
+
+
+def run(work: Callable[[], Awaitable[None]]) -> None:
+    """Run a test's coroutine."""
+    asyncio.run(asyncio.wait_for(work(), SECONDS_MAX))
+
+
+def end_tokens(fake: TokenGateway) -> None:
+    """Let no token that was given hold any more."""
+    fake.logins.append("somebody else")
+
+
+@pytest.mark.parametrize("unary", [True, False])
+def test_the_first_calls_log_in_once_together(unary: bool) -> None:  # noqa: FBT001 - a case
+    """Twenty orders and twenty reads at once need one token."""
+
+    async def work() -> None:
+        async with (
+            gateway() as (fake, address),
+            AsyncInventory(address, ("ann", RIGHT), unary=unary) as inventory,
+        ):
+            orders = (inventory.order_item(1, 1) for _ in range(20))
+            await asyncio.gather(*orders, *(inventory.item(1) for _ in range(20)))
+            assert fake.logins == ["ann"]
+            assert set(fake.callers) == {"token-1"}
+            assert inventory.token == "token-1"  # noqa: S105 - of this test alone
+            assert inventory.revision == 9
+
+    run(work)
+
+
+@pytest.mark.parametrize("unary", [True, False])
+def test_a_token_that_ends_is_replaced_and_each_order_keeps_its_id(unary: bool) -> None:  # noqa: FBT001 - a case
+    """Nobody sees the refusal; what was refused is sent again with the same request id."""
+
+    async def work() -> None:
+        async with (
+            gateway() as (fake, address),
+            AsyncInventory(address, Password("ann", RIGHT), unary=unary) as inventory,
+        ):
+            await inventory.order_item(1, 1)
+            end_tokens(fake)
+            fake.orders.clear()
+            await asyncio.gather(*(inventory.order_item(1, 1) for _ in range(20)))
+            assert fake.logins == ["ann", "somebody else", "ann"]
+            assert len(set(fake.orders)) == 20
+            assert fake.callers[-1] == "token-3"
+            end_tokens(fake)
+            await inventory.item(1)
+            assert fake.callers[-1] == "token-5"
+
+    run(work)
+
+
+def test_a_token_is_renewed_before_it_ends() -> None:
+    """After four fifths of its life; only when it is refused, where the clocks differ."""
+    session = Session(Password("ann", RIGHT))
+    assert session.is_due(0.0)
+    session.begin(Token("one", expire_seconds=1_000.0 + DAY_SECONDS), 1_000.0)
+    assert not session.is_due(1_000.0 + DAY_SECONDS * RENEW_AT - 1)
+    assert session.is_due(1_000.0 + DAY_SECONDS * RENEW_AT)
+    for behind in (-DAY_SECONDS, 0.0, LIFE_SECONDS_MIN - 1):
+        session.begin(Token("two", expire_seconds=1_000.0 + behind), 1_000.0)
+        assert not session.is_due(1_000.0)
+        assert not session.is_due(10.0**12)
+    session.begin(Token("three"), 1_000.0)
+    assert not session.is_due(10.0**12)
+
+
+def test_only_the_token_that_was_refused_is_dropped() -> None:
+    """A call that was late with an old token does not cost the new one."""
+    session = Session(Password("ann", RIGHT))
+    session.begin(Token("new"), 0.0)
+    assert session.drop("old")
+    assert session.token == "new"  # noqa: S105 - of this test alone
+    assert session.drop("new")
+    assert session.token is None
+    assert not Session(Bearer("mine")).drop("mine")
+
+
+@pytest.mark.parametrize("unary", [True, False])
+def test_a_bearer_token_that_ends_is_the_callers_to_replace(unary: bool) -> None:  # noqa: FBT001 - a case
+    """There is nothing to get another one with."""
+
+    async def work() -> None:
+        async with (
+            gateway() as (fake, address),
+            AsyncInventory(address, "old", unary=unary) as inventory,
+        ):
+            with pytest.raises(Unauthenticated):
+                await inventory.order_item(1, 1)
+            assert fake.logins == []
+
+    run(work)
+
+
+@pytest.mark.parametrize("unary", [True, False])
+def test_a_wrong_password_is_said_once(unary: bool) -> None:  # noqa: FBT001 - a case
+    """It does not get right by trying, and wrong log-ins are counted."""
+
+    async def work() -> None:
+        async with (
+            gateway() as (fake, address),
+            AsyncInventory(address, ("ann", "wrong"), unary=unary) as inventory,
+        ):
+            with pytest.raises(Refused, match="password") as refused:
+                await inventory.order_item(1, 1)
+            assert refused.value.reason == "INVALID_CREDENTIALS"
+            assert fake.logins == ["ann"]
+            assert fake.orders == []
+
+    run(work)
+
+
+@pytest.mark.parametrize("unary", [True, False])
+def test_a_log_in_that_nobody_answers_is_tried_again(unary: bool) -> None:  # noqa: FBT001 - a case
+    """As every call is, for as long as the call may take."""
+
+    async def work() -> None:
+        async with (
+            gateway() as (fake, address),
+            AsyncInventory(address, ("ann", RIGHT), unary=unary) as inventory,
+        ):
+            fake.unreachable = 2
+            await inventory.order_item(1, 1)
+            assert fake.logins == ["ann"]
+
+    run(work)
+
+
+def test_an_order_that_was_never_sent_has_no_unknown_outcome() -> None:
+    """While nobody lets the client in, nothing of it is under way."""
+
+    async def work() -> None:
+        async with (
+            gateway() as (fake, address),
+            AsyncInventory(address, ("ann", RIGHT), 0.3, unary=True) as inventory,
+        ):
+            fake.unreachable = 1_000
+            with pytest.raises(Unavailable) as failed:
+                await inventory.order_item(1, 1)
+            assert type(failed.value) is Unavailable
+            assert fake.orders == []
+
+    run(work)
+
+
+def test_a_key_file_is_read_at_each_log_in(tmp_path: Path) -> None:
+    """A key that is replaced is followed, and a file that is gone comes back."""
+    path = tmp_path / "metrics.key"
+
+    async def work() -> None:
+        async with gateway() as (fake, address):
+            inventory = AsyncInventory(address, KeyFile("metrics", path), unary=True)
+            for content, problem in (
+                (None, "cannot be read"),
+                (b"", "is empty"),
+                (b"\xff\xfe", "cannot be read"),
+                (b"x" * 5_000, "is over 4096 bytes long"),
+            ):
+                if content is not None:
+                    path.write_bytes(content)
+                with pytest.raises(Unauthenticated, match=problem) as refused:
+                    await inventory.item(1)
+                assert str(path) in str(refused.value)
+            assert fake.logins == []
+            path.write_text(f"{RIGHT}\n")
+            await inventory.item(1)
+            assert fake.logins == ["metrics"]
+            await inventory.close()
+
+    run(work)
+
+
+def test_a_key_file_that_cannot_be_read_ends_an_order_of_the_stream(tmp_path: Path) -> None:
+    """It is refused at once, not after its time."""
+
+    async def work() -> None:
+        async with gateway() as (fake, address):
+            inventory = AsyncInventory(address, KeyFile("metrics", tmp_path / "gone"), 600)
+            with pytest.raises(Unauthenticated, match="gone cannot be read"):
+                await inventory.order_item(1, 1)
+            assert fake.orders == []
+            await inventory.close()
+
+    run(work)
+
+
+def test_other_users_share_the_channel_and_nothing_else() -> None:
+    """Each has its token and its stream; to close one closes nothing of the others."""
+
+    async def work() -> None:
+        async with (
+            gateway() as (fake, address),
+            AsyncInventory(address, ("ann", RIGHT)) as inventory,
+        ):
+            other = inventory.as_user("another")
+            await asyncio.gather(inventory.order_item(1, 1), other.order_item(1, 1))
+            assert sorted(map(str, fake.callers)) == ["another", "token-1"]
+            assert len(fake.peers) == 1
+            await other.close()
+            with pytest.raises(UsageError, match="closed"):
+                await other.order_item(1, 1)
+            await inventory.order_item(1, 1)
+            assert fake.callers[-1] == "token-1"
+
+    run(work)
+
+
+def test_a_client_that_closes_closes_those_on_its_channel() -> None:
+    """What they had under way ends; nothing hangs on a channel that is gone."""
+
+    async def work() -> None:
+        async with gateway() as (_, address):
+            inventory = AsyncInventory(address, ("ann", RIGHT))
+            other = inventory.as_user("another")
+            await other.order_item(1, 1)
+            await inventory.close()
+            with pytest.raises(UsageError, match="closed"):
+                await other.item(1)
+            with pytest.raises(UsageError, match="closed"):
+                inventory.as_user("another")
+
+    run(work)
+
+
+def test_blocking_clients_share_channel_and_thread() -> None:
+    """The same, without asyncio."""
+    loop = asyncio.new_event_loop()
+    fake = TokenGateway()
+    server, address = loop.run_until_complete(fake.serve())
+    asking = asyncio.ensure_future(asyncio.to_thread(ask_as_two, address), loop=loop)
+    assert loop.run_until_complete(asyncio.wait_for(asking, SECONDS_MAX)) == "closed"
+    assert [one for one in fake.callers if one == "another"] == ["another"]
+    assert len(fake.peers) == 1
+    loop.run_until_complete(server.stop(0))
+    loop.close()
+
+
+def ask_as_two(address: str) -> str:
+    """Ask as two users; return how the one ends that outlives its parent."""
+    with Inventory(address, ("ann", RIGHT)) as inventory:
+        inventory.item(1)
+        other = inventory.as_user("another")
+        other.item(1)
+        inventory.as_user("another").close()
+        inventory.item(1)
+    try:
+        other.item(1)
+    except UsageError:
+        return "closed"
+    return "open"
+
+
+def test_a_way_of_ones_own_to_get_tokens() -> None:
+    """A flow may log in as often as it likes, or not at all."""
+
+    class Twice(Auth):
+        """Logs in as two."""
+
+        def flow(self) -> Flow:
+            """Ask as one, and then as another."""
+            yield auth_pb2.LoginRequest(username="first", password=RIGHT)
+            response = yield auth_pb2.LoginRequest(username="second", password=RIGHT)
+            return Token(response.token)
+
+    async def work() -> None:
+        async with gateway() as (fake, address), AsyncInventory(address, Twice()) as inventory:
+            await inventory.item(1)
+            assert fake.logins == ["first", "second"]
+            assert fake.callers == ["token-2"]
+
+    run(work)
+
+
+@pytest.mark.parametrize("auth", [3, ("ann",), ("ann", 3), b"token"])
+def test_what_is_no_auth_is_refused_where_it_is_given(auth: Any) -> None:  # noqa: ANN401 - a case
+    """Before anything is sent."""
+    with pytest.raises(TypeError, match="auth: "):
+        AsyncInventory(auth=auth)
+
+
+@pytest.mark.parametrize("token", ["", "two words", "line\nfeed", "ünicode"])
+def test_what_is_no_token_is_refused_where_it_is_given(token: str) -> None:
+    """RFC 6750: gRPC would end the call with a riddle."""
+    with pytest.raises(ValueError, match="token"):
+        Inventory(auth=token)
