@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import pytest
 from raft import RaftSettings, RawNode, Restored
 from raft.messages import AppendReply, Configuration, Entry, HardState, PreVoteReply, VoteReply
-from raft.ready import Ready, Role
+from raft.ready import RaftRole, Ready
 
 
 def make_node(  # noqa: PLR0913 - each part of a disk by name
@@ -59,7 +59,7 @@ def settle_node(node: RawNode) -> list[Ready]:
 
 def make_leader(node: RawNode) -> RawNode:
     """Let a member win an election by the vote of member 2, and commit its first entry."""
-    while node.role is Role.FOLLOWER:
+    while node.role is RaftRole.FOLLOWER:
         node.tick()
     node.step(PreVoteReply(2, node.id, node.term + 1, granted=True))
     settle_node(node)

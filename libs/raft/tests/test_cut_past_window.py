@@ -9,7 +9,7 @@ from raft.messages import (
     PreVoteReply,
     VoteReply,
 )
-from raft.ready import Ready, Role
+from raft.ready import RaftRole, Ready
 
 WINDOW = 4
 
@@ -38,7 +38,7 @@ def leader() -> RawNode:
             applied_index=0,
         ),
     )
-    while node.role is not Role.PRE_CANDIDATE:
+    while node.role is not RaftRole.PRE_CANDIDATE:
         node.tick()
     node.step(PreVoteReply(2, 1, 1, granted=True))
     node.step(VoteReply(2, 1, 1, granted=True))

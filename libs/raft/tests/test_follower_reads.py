@@ -16,7 +16,7 @@ from raft.messages import (
     VoteRequest,
 )
 from raft.reads import WAITING_MAX
-from raft.ready import ReadState, Ready, Role
+from raft.ready import RaftRole, ReadState, Ready
 
 Make = Callable[..., RawNode]
 Settle = Callable[[RawNode], list[Ready]]
@@ -74,7 +74,7 @@ def test_a_leader_confirms_a_followers_read_by_a_round(leader: RawNode, settle: 
 def test_a_followers_read_waits_for_an_entry_of_the_term(make: Make, settle: Settle) -> None:
     """§6.4, step 1: the leader first commits an entry of its term."""
     node = make(size=1, learners=frozenset({2}))
-    while node.role is not Role.LEADER:
+    while node.role is not RaftRole.LEADER:
         node.tick()
         ready = node.ready()
         if ready is not None and ready.mark is not None:

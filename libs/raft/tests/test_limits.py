@@ -17,7 +17,7 @@ from raft.messages import (
     VoteReply,
 )
 from raft.progress import Progress
-from raft.ready import Ready, Role
+from raft.ready import RaftRole, Ready
 
 Settle = Callable[[RawNode], list[Ready]]
 Elect = Callable[[RawNode], RawNode]
@@ -94,7 +94,7 @@ def test_a_new_leader_counts_what_it_inherits(settle: Settle) -> None:
     node.step(TimeoutNow(2, 1, 1))
     settle(node)
     node.step(VoteReply(3, 1, 2, granted=True))
-    assert node.role is Role.LEADER
+    assert node.role is RaftRole.LEADER
     assert node.propose([b"x" * 6]) == Overloaded(45)
     node.step_down()
     assert node.uncommitted_bytes == 0

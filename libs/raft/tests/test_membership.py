@@ -37,7 +37,7 @@ from raft.messages import (
     VoteReply,
     VoteRequest,
 )
-from raft.ready import ReadState, Ready, Role
+from raft.ready import RaftRole, ReadState, Ready
 
 Make = Callable[..., RawNode]
 Settle = Callable[[RawNode], list[Ready]]
@@ -169,12 +169,12 @@ def test_one_change_at_a_time(leader: RawNode, settle: Settle) -> None:
 def test_no_change_before_the_first_commit_of_the_term(make: Make, settle: Settle) -> None:
     """Correction of 2015: not until an entry of the leader's own term has been committed."""
     node = make(term=1, entries=(Entry(1, 1, EntryKind.NOOP, b""),), applied=1)
-    while node.role is Role.FOLLOWER:
+    while node.role is RaftRole.FOLLOWER:
         node.tick()
     node.step(PreVoteReply(2, 1, 2, granted=True))
     settle(node)
     node.step(VoteReply(2, 1, 2, granted=True))
-    assert node.role is Role.LEADER
+    assert node.role is RaftRole.LEADER
     assert refusal(node, Remove(3)) == "this leader has committed nothing in its term yet"
     hold(node, settle, 2, 3)
     assert isinstance(node.change(Remove(3)), Accepted)
@@ -189,7 +189,7 @@ def test_a_learner_neither_counts_nor_campaigns(make: Make, settle: Settle, elec
     learner = make(4, learners=frozenset({4, 5}))
     for _ in range(100):
         learner.tick()
-    assert (learner.role, learner.term) == (Role.FOLLOWER, 0)
+    assert (learner.role, learner.term) == (RaftRole.FOLLOWER, 0)
 
 
 def test_a_learner_votes_when_asked(make: Make, settle: Settle) -> None:
@@ -261,7 +261,7 @@ def test_a_configuration_is_not_proposed(leader: RawNode) -> None:
 def test_the_last_voter_stays(make: Make, settle: Settle) -> None:
     """Without a voter nothing could be committed any more."""
     node = make(size=1)
-    while node.role is not Role.LEADER:
+    while node.role is not RaftRole.LEADER:
         node.tick()
         settle(node)
     settle(node)
@@ -271,7 +271,7 @@ def test_the_last_voter_stays(make: Make, settle: Settle) -> None:
 def test_a_single_voter_grows_and_shrinks(make: Make, settle: Settle) -> None:
     """The voters of the configuration in force are the voters whose syncs commit."""
     node = make(size=1)
-    while node.role is not Role.LEADER:
+    while node.role is not RaftRole.LEADER:
         node.tick()
         settle(node)
     node.change(AddLearner(2))
@@ -305,21 +305,21 @@ def test_a_removed_leader_does_not_count_itself(leader: RawNode, settle: Settle)
     """§4.2.2: a leader being removed replicates entries and does not count itself in majorities."""
     leader.change(Remove(1))
     hold(leader, settle, 2)
-    assert (leader.role, leader.commit_index) == (Role.LEADER, 1)
+    assert (leader.role, leader.commit_index) == (RaftRole.LEADER, 1)
 
 
 def test_a_removed_leader_steps_down(leader: RawNode, settle: Settle) -> None:
     """§4.2.2: the leader steps down once its removal is committed, and names a successor."""
     leader.change(Remove(1))
     readies = hold(leader, settle, 2, 3)
-    assert leader.role is Role.FOLLOWER
+    assert leader.role is RaftRole.FOLLOWER
     assert leader.commit_index == 2
     messages = sent(readies)
     assert TimeoutNow(1, 2, 1) in messages
     assert Heartbeat(1, 3, 1, 2, 0) in messages, "it tells that the entry is committed"
     for _ in range(100):
         leader.tick()
-    assert leader.role is Role.FOLLOWER
+    assert leader.role is RaftRole.FOLLOWER
 
 
 def test_a_member_being_removed_campaigns(make: Make, settle: Settle) -> None:
@@ -340,12 +340,12 @@ def test_a_member_being_removed_campaigns(make: Make, settle: Settle) -> None:
         hold(node, settle, voter)
         roles.append(node.role)
     assert roles == [
-        Role.PRE_CANDIDATE,
-        Role.CANDIDATE,
-        Role.CANDIDATE,
-        Role.LEADER,
-        Role.LEADER,
-        Role.FOLLOWER,
+        RaftRole.PRE_CANDIDATE,
+        RaftRole.CANDIDATE,
+        RaftRole.CANDIDATE,
+        RaftRole.LEADER,
+        RaftRole.LEADER,
+        RaftRole.FOLLOWER,
     ]
     assert node.commit_index == 2
 
@@ -357,9 +357,9 @@ def test_a_removed_member_stops_campaigning(make: Make, settle: Settle) -> None:
     settle(node)
     for _ in range(100):
         node.tick()
-    assert (node.role, node.term) == (Role.FOLLOWER, 1)
+    assert (node.role, node.term) == (RaftRole.FOLLOWER, 1)
     node.step(TimeoutNow(2, 1, 1))
-    assert node.role is Role.FOLLOWER
+    assert node.role is RaftRole.FOLLOWER
 
 
 def test_a_removed_member_is_told(leader: RawNode, settle: Settle) -> None:
@@ -425,7 +425,7 @@ def test_the_quorum_is_checked_by_the_configuration_in_force(
         leader.tick()
         leader.step(HeartbeatReply(4, 1, 1, 0))
         settle(leader)
-    assert leader.role is Role.FOLLOWER
+    assert leader.role is RaftRole.FOLLOWER
 
 
 def test_a_restart_goes_by_the_newest_entry(make: Make) -> None:

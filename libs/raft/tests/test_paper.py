@@ -21,7 +21,7 @@ from raft.messages import (
     VoteReply,
     VoteRequest,
 )
-from raft.ready import ReadState, Ready, Role
+from raft.ready import RaftRole, ReadState, Ready
 
 Make = Callable[..., RawNode]
 Settle = Callable[[RawNode], list[Ready]]
@@ -74,19 +74,19 @@ def append(
     )
 
 
-@pytest.mark.parametrize("role", [Role.FOLLOWER, Role.CANDIDATE, Role.LEADER])
+@pytest.mark.parametrize("role", [RaftRole.FOLLOWER, RaftRole.CANDIDATE, RaftRole.LEADER])
 def test_a_higher_term_makes_anybody_a_follower(
-    role: Role, make: Make, settle: Settle, elect: Elect
+    role: RaftRole, make: Make, settle: Settle, elect: Elect
 ) -> None:
     """§5.1: if one server's term is smaller than the other's, it updates to the larger value."""
     node = make()
-    if role is Role.CANDIDATE:
+    if role is RaftRole.CANDIDATE:
         stand(node, settle)
-    elif role is Role.LEADER:
+    elif role is RaftRole.LEADER:
         elect(node)
     assert node.role is role
     node.step(AppendReply(sender=2, recipient=1, term=7, accepted=False, index=0))
-    assert (node.role, node.term) == (Role.FOLLOWER, 7)
+    assert (node.role, node.term) == (RaftRole.FOLLOWER, 7)
 
 
 def test_a_request_of_an_older_term_is_rejected(make: Make, settle: Settle) -> None:
@@ -103,7 +103,7 @@ def test_a_request_of_an_older_term_is_rejected(make: Make, settle: Settle) -> N
 
 def test_a_member_starts_as_a_follower(make: Make) -> None:
     """§5.2: when servers start up, they begin as followers."""
-    assert make().role is Role.FOLLOWER
+    assert make().role is RaftRole.FOLLOWER
 
 
 def test_heartbeats_keep_a_follower(make: Make) -> None:
@@ -113,7 +113,7 @@ def test_heartbeats_keep_a_follower(make: Make) -> None:
         for _ in range(9):
             node.tick()
         node.step(Heartbeat(2, 1, 1, 0, 0))
-    assert node.role is Role.FOLLOWER
+    assert node.role is RaftRole.FOLLOWER
 
 
 def test_a_leader_sends_heartbeats(leader: RawNode, settle: Settle) -> None:
@@ -153,7 +153,7 @@ def test_a_majority_elects(make: Make, settle: Settle) -> None:
     for voter in (2, 2, 3):  # one voter counts once
         node.step(VoteReply(voter, 1, 1, granted=True))
         roles.append(node.role)
-    assert roles == [Role.CANDIDATE, Role.CANDIDATE, Role.LEADER]
+    assert roles == [RaftRole.CANDIDATE, RaftRole.CANDIDATE, RaftRole.LEADER]
 
 
 def test_a_candidate_without_a_majority_gives_up(make: Make, settle: Settle) -> None:
@@ -162,7 +162,7 @@ def test_a_candidate_without_a_majority_gives_up(make: Make, settle: Settle) -> 
     stand(node, settle)
     for peer in (2, 3):
         node.step(VoteReply(peer, 1, 1, granted=False))
-    assert (node.role, node.term) == (Role.FOLLOWER, 1)
+    assert (node.role, node.term) == (RaftRole.FOLLOWER, 1)
 
 
 def test_a_vote_is_given_once_a_term(make: Make, settle: Settle) -> None:
@@ -200,7 +200,7 @@ def test_a_candidate_follows_the_elected(make: Make, settle: Settle) -> None:
     node = make()
     stand(node, settle)
     node.step(append(0, 0, 1, term=1))
-    assert (node.role, node.leader) == (Role.FOLLOWER, 2)
+    assert (node.role, node.leader) == (RaftRole.FOLLOWER, 2)
 
 
 def test_timeouts_are_drawn_from_a_range(make: Make) -> None:
@@ -469,7 +469,7 @@ def test_a_leader_without_a_quorum_steps_down(leader: RawNode) -> None:
     for _ in range(2):  # members were heard in the first
         tick_out(leader)
         roles.append(leader.role)
-    assert roles == [Role.LEADER, Role.FOLLOWER]
+    assert roles == [RaftRole.LEADER, RaftRole.FOLLOWER]
 
 
 def test_a_read_waits_for_a_round_of_heartbeats(leader: RawNode, settle: Settle) -> None:
@@ -487,7 +487,7 @@ def test_a_read_waits_for_an_entry_of_the_term(make: Make, settle: Settle) -> No
     node = make()
     stand(node, settle)
     node.step(VoteReply(2, 1, 1, granted=True))
-    assert node.role is Role.LEADER
+    assert node.role is RaftRole.LEADER
     assert not node.read(1)
 
 

@@ -14,7 +14,7 @@ from raft.messages import (
     VoteReply,
     VoteRequest,
 )
-from raft.ready import Ready, Role
+from raft.ready import RaftRole, Ready
 
 Make = Callable[..., RawNode]
 Settle = Callable[[RawNode], list[Ready]]
@@ -63,7 +63,7 @@ def test_the_successor_campaigns_at_once(make: Make, settle: Settle) -> None:
     node.step(Heartbeat(2, 1, 1, 0, 0))
     settle(node)
     node.step(TimeoutNow(2, 1, 1))
-    assert (node.role, node.term) == (Role.CANDIDATE, 2)
+    assert (node.role, node.term) == (RaftRole.CANDIDATE, 2)
     assert sent(settle(node)) == [
         VoteRequest(sender=1, recipient=2, term=2, last_index=0, last_term=0, is_transfer=True),
         VoteRequest(sender=1, recipient=3, term=2, last_index=0, last_term=0, is_transfer=True),
@@ -85,7 +85,7 @@ def test_an_outdated_request_to_campaign_is_ignored(make: Make, settle: Settle) 
     """§5.1: a TimeoutNow of an earlier term is stale."""
     node = make(term=3)
     node.step(TimeoutNow(2, 1, 2))
-    assert (node.role, node.term) == (Role.FOLLOWER, 3)
+    assert (node.role, node.term) == (RaftRole.FOLLOWER, 3)
     assert sent(settle(node)) == [
         AppendReply(sender=1, recipient=2, term=3, accepted=False, index=0)
     ]
@@ -97,7 +97,7 @@ def test_who_may_not_campaign_is_not_made_to(reason: str, make: Make) -> None:
     node = make(4, learners=frozenset({4})) if reason == "learner" else make()
     node.campaign_allowed = reason == "learner"
     node.step(TimeoutNow(2, node.id, 1))
-    assert (node.role, node.term) == (Role.FOLLOWER, 1)
+    assert (node.role, node.term) == (RaftRole.FOLLOWER, 1)
 
 
 def test_a_transfer_has_a_deadline(leader: RawNode) -> None:
@@ -123,12 +123,12 @@ def test_a_transfer_ends_with_the_lead(
     else:
         leader.step_down()
     assert not leader.transferring
-    while leader.role is Role.FOLLOWER:
+    while leader.role is RaftRole.FOLLOWER:
         leader.tick()
     leader.step(PreVoteReply(2, 1, leader.term + 1, granted=True))
     settle(leader)
     leader.step(VoteReply(2, 1, leader.term, granted=True))
-    assert leader.role is Role.LEADER
+    assert leader.role is RaftRole.LEADER
     assert isinstance(leader.propose([b"x"]), Accepted)
 
 

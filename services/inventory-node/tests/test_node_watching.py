@@ -22,7 +22,7 @@ from inventory_node.runtime.volume import look
 from inventory_node.runtime.watcher import ELECTIONS_MAX, Watcher
 from prometheus_client import CollectorRegistry
 from raft.messages import Entry, EntryKind
-from raft.ready import Leadership, Role
+from raft.ready import Leadership, RaftRole
 from structlog.testing import capture_logs
 
 VOTER = cluster_pb2.MEMBER_STANDING_VOTER
@@ -152,7 +152,7 @@ class TestWatcher:
         """A change of the leader is not always this member's doing."""
         counts = Counts()
         watcher = Watcher(counts)
-        for role in (Role.CANDIDATE, Role.LEADER, Role.FOLLOWER):
+        for role in (RaftRole.CANDIDATE, RaftRole.LEADER, RaftRole.FOLLOWER):
             watcher.lead_changed(Leadership(role, 2, 1), "node-0")
         assert (counts.elections, counts.candidacies) == (3, 1)
 
@@ -167,11 +167,11 @@ def test_the_volume_is_looked_at(tmp_path: Path) -> None:
 def test_elections_are_remembered_with_their_leaders() -> None:
     """The newest ones, each once, when they brought a leader."""
     watcher = Watcher(Counts())
-    watcher.lead_changed(Leadership(Role.CANDIDATE, 1, 0), "")
+    watcher.lead_changed(Leadership(RaftRole.CANDIDATE, 1, 0), "")
     assert not watcher.elections
     for term in range(1, ELECTIONS_MAX + 3):
         for leader in ("node-1", "", "node-1"):
-            watcher.lead_changed(Leadership(Role.FOLLOWER, term, 1), leader)
+            watcher.lead_changed(Leadership(RaftRole.FOLLOWER, term, 1), leader)
     shown = watcher.elections
     assert [one.term for one in shown] == list(range(3, ELECTIONS_MAX + 3))
     assert shown[0].leader == "node-1"

@@ -2,7 +2,7 @@
 
 from raft import quorum, replication
 from raft.messages import PreVoteReply, PreVoteRequest, VoteReply, VoteRequest
-from raft.ready import Role
+from raft.ready import RaftRole
 from raft.state import MemberState
 
 
@@ -30,7 +30,7 @@ def check_quorum(state: MemberState) -> None:
 def ask_before_campaign(state: MemberState) -> None:
     """Ask the voters for pre-votes, without entering a term (dissertation §9.6)."""
     state.draw_timeout()
-    state.role = Role.PRE_CANDIDATE
+    state.role = RaftRole.PRE_CANDIDATE
     state.leader = 0
     state.drop_reads()
     state.election.votes = {state.id: True}
@@ -50,7 +50,7 @@ def ask_before_campaign(state: MemberState) -> None:
 def campaign(state: MemberState, *, is_transfer: bool = False) -> None:
     """Enter a term as a candidate; the requests leave once term and vote are synced (Raft §5.2)."""
     state.draw_timeout()
-    state.role = Role.CANDIDATE
+    state.role = RaftRole.CANDIDATE
     state.leader = 0
     state.drop_reads()
     state.set_hard_state(state.term + 1, state.id)
@@ -70,14 +70,14 @@ def campaign(state: MemberState, *, is_transfer: bool = False) -> None:
 
 def own_vote_synced(state: MemberState) -> None:
     """Count the own vote, which is synced: a crash cannot undo the vote any more (Raft §5.2)."""
-    if state.role is Role.CANDIDATE and state.hard_state.vote == state.id:
+    if state.role is RaftRole.CANDIDATE and state.hard_state.vote == state.id:
         state.election.votes[state.id] = True
         count_votes(state)
 
 
 def become_leader(state: MemberState) -> None:
     """Lead the term; probe each follower, and append an empty entry (Raft §5.3, §5.4.2, §8)."""
-    state.role = Role.LEADER
+    state.role = RaftRole.LEADER
     state.leader = state.id
     state.election.votes.clear()
     state.election.elapsed_ticks = state.leading.heartbeat_elapsed_ticks = 0
@@ -146,14 +146,14 @@ def vote_requested(state: MemberState, message: VoteRequest) -> None:
 def pre_vote_replied(state: MemberState, message: PreVoteReply) -> None:
     """Count a reply to the pre-vote request of this candidacy (dissertation §9.6)."""
     asked = state.term + 1 if message.granted else state.term
-    if state.role is Role.PRE_CANDIDATE and message.term == asked:
+    if state.role is RaftRole.PRE_CANDIDATE and message.term == asked:
         state.election.votes[message.sender] = message.granted
         count_votes(state)
 
 
 def vote_replied(state: MemberState, message: VoteReply) -> None:
     """Count a vote of this term (Raft §5.2)."""
-    if state.role is Role.CANDIDATE and message.term == state.term:
+    if state.role is RaftRole.CANDIDATE and message.term == state.term:
         state.election.votes[message.sender] = message.granted
         count_votes(state)
 
@@ -164,7 +164,7 @@ def count_votes(state: MemberState) -> None:
     granted = [sender for sender, vote in state.election.votes.items() if vote]
     refused = [sender for sender, vote in state.election.votes.items() if not vote]
     if quorum.reached(voters, granted):
-        if state.role is Role.PRE_CANDIDATE:
+        if state.role is RaftRole.PRE_CANDIDATE:
             campaign(state)
         else:
             become_leader(state)

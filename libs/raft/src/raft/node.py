@@ -25,7 +25,7 @@ from raft.messages import (
     VoteReply,
     VoteRequest,
 )
-from raft.ready import Mark, Ready, Role
+from raft.ready import Mark, RaftRole, Ready
 from raft.ready_builder import ReadyBuilder
 from raft.state import MemberState, Obligations, RaftSettings, Restored
 from raft.transfer import TransferBegun, TransferRefused
@@ -191,18 +191,18 @@ class RawNode(View):
     def _hear_leader(self, message: FROM_LEADER) -> None:
         """Follow the leader of this term; a term has one leader (Raft §5.2)."""
         state = self._state
-        if state.role is Role.LEADER:
+        if state.role is RaftRole.LEADER:
             raise ProtocolViolation(
                 f"members {state.id} and {message.sender} both lead term {state.term}"
             )
-        if state.role is not Role.FOLLOWER or state.leader != message.sender:
+        if state.role is not RaftRole.FOLLOWER or state.leader != message.sender:
             state.become_follower(message.term, message.sender)
         state.election.elapsed_ticks = 0
 
     def tick(self) -> None:
         """Count one tick."""
         state = self._state
-        if state.role is not Role.LEADER:
+        if state.role is not RaftRole.LEADER:
             if state.waiting_reads.forwarded:
                 reads.tick(state)
             election.tick(state)
@@ -215,7 +215,7 @@ class RawNode(View):
             election.check_quorum(state)
         transfer.tick(state)
         if (
-            state.role is Role.LEADER
+            state.role is RaftRole.LEADER
             and state.leading.heartbeat_elapsed_ticks >= state.settings.heartbeat_ticks
         ):
             replication.send_heartbeats(state)
@@ -231,7 +231,7 @@ class RawNode(View):
         if kind is EntryKind.CONFIGURATION:
             raise ValueError("a configuration is not proposed but changed")
         state = self._state
-        if state.role is not Role.LEADER:
+        if state.role is not RaftRole.LEADER:
             return NotLeader(state.leader)
         if state.leading.transfer is not None:
             return Transferring(state.leading.transfer.target)
@@ -256,7 +256,7 @@ class RawNode(View):
         before is in force again.
         """
         state = self._state
-        if state.role is not Role.LEADER:
+        if state.role is not RaftRole.LEADER:
             return NotLeader(state.leader)
         if state.leading.transfer is not None:
             return Transferring(state.leading.transfer.target)
@@ -292,7 +292,7 @@ class RawNode(View):
 
     def step_down(self) -> None:
         """Give up leadership, for instance because the disk of this member hangs."""
-        if self._state.role is Role.LEADER:
+        if self._state.role is RaftRole.LEADER:
             self._state.become_follower(self._state.term, 0)
 
     def persisted(self, mark: Mark) -> None:
@@ -309,7 +309,7 @@ class RawNode(View):
             return
         if mark.index > state.log.synced_index:
             state.log.synced_index = mark.index
-            if state.role is Role.LEADER:
+            if state.role is RaftRole.LEADER:
                 replication.advance_commit(state)
                 self._retire()
 

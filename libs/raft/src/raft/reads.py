@@ -7,7 +7,7 @@ index.
 
 from raft import quorum, replication
 from raft.messages import HeartbeatReply, ReadReply, ReadRequest
-from raft.ready import ReadState, Role
+from raft.ready import RaftRole, ReadState
 from raft.state import ForwardedRead, MemberState, ReadRound
 
 WAITING_MAX = 1024  # rounds at a leader, requests at a follower
@@ -16,7 +16,7 @@ NUMBERS = 1 << 62  # the first number after a start is drawn from this many
 
 def begin(state: MemberState, context: int) -> bool:
     """Begin a round, or ask the leader; return False if neither is possible."""
-    if state.role is Role.LEADER:
+    if state.role is RaftRole.LEADER:
         return begin_round(state, state.id, context)
     return state.leader != 0 and forward(state, context)
 
@@ -79,7 +79,7 @@ def tick(state: MemberState) -> None:
 
 def requested(state: MemberState, message: ReadRequest) -> None:
     """Begin a round for another member, or reply that there is no read index."""
-    is_leader = state.role is Role.LEADER
+    is_leader = state.role is RaftRole.LEADER
     if is_leader and message.sender not in state.leading.progress:
         return
     if not is_leader or not begin_round(state, message.sender, message.context):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from raft.messages import Configuration, Entry, HardState, Message, SnapshotMeta
 
 
-class Role(enum.Enum):
+class RaftRole(enum.Enum):
     """The role of a member (Raft §5.1; PRE_CANDIDATE: dissertation §9.6)."""
 
     FOLLOWER = "follower"
@@ -41,7 +41,7 @@ class ReadState:
 class Leadership:
     """The role of this member, and the leader that this member knows."""
 
-    role: Role
+    role: RaftRole
     term: int
     leader: int  # a member id, 0 for unknown
 

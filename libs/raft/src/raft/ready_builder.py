@@ -1,7 +1,7 @@
 """The next Ready: the difference between a member's state and what was handed out before."""
 
 from raft.messages import Configuration, Entry, HardState
-from raft.ready import Leadership, Mark, Ready, Role
+from raft.ready import Leadership, Mark, RaftRole, Ready
 from raft.state import MemberState
 
 COMMITTED_BYTES_MAX = 4 << 20  # of committed payloads in one Ready
@@ -21,7 +21,7 @@ class ReadyBuilder:
         self._state = state
         self._hard_state: HardState = state.hard_state
         self._configuration: Configuration = state.configuration
-        self._role: Role = state.role
+        self._role: RaftRole = state.role
         self._term: int = state.term
         self._leader: int = state.leader
 

@@ -9,7 +9,7 @@ from raft.errors import ProtocolViolation
 from raft.log import RaftLog
 from raft.messages import Configuration, Entry, HardState, Message, SnapshotMeta
 from raft.progress import UNBOUNDED, Progress
-from raft.ready import ReadState, Role
+from raft.ready import RaftRole, ReadState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +158,7 @@ class MemberState:
     hard_state_synced: bool = True
     commit_index: int
     applied_index: int
-    role: Role = Role.FOLLOWER
+    role: RaftRole = RaftRole.FOLLOWER
     leader: int = 0
     election: ElectionState = field(default_factory=ElectionState)
     leading: LeaderState = field(default_factory=LeaderState)
@@ -220,9 +220,9 @@ class MemberState:
         """Become a follower in `term`, of `leader` if `leader` is not 0 (Raft §5.1)."""
         if term > self.term:
             self.set_hard_state(term, 0)
-        if self.role is Role.LEADER or self.role is not Role.FOLLOWER or self.leader != leader:
+        if self.role is not RaftRole.FOLLOWER or self.leader != leader:
             self.draw_timeout()
-        self.role = Role.FOLLOWER
+        self.role = RaftRole.FOLLOWER
         self.leader = leader
         self.election.votes.clear()
         self.leading.clear()

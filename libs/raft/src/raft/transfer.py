@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from raft import election, replication
 from raft.messages import TimeoutNow
 from raft.progress import Progress, ProgressState
-from raft.ready import Role
+from raft.ready import RaftRole
 from raft.state import MemberState, Transfer
 
 
@@ -35,7 +35,7 @@ def begin(state: MemberState, target: int) -> TransferBegun | TransferRefused:
     The transfer ends after the shortest election timeout. If the transfer failed, this member goes
     on leading.
     """
-    if state.role is not Role.LEADER:
+    if state.role is not RaftRole.LEADER:
         return TransferRefused("this member does not lead")
     if state.leading.transfer is not None:
         return TransferRefused(f"a transfer to member {state.leading.transfer.target} is under way")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from raft.messages import Configuration, HardState
 from raft.progress import ProgressState
-from raft.ready import Role
+from raft.ready import RaftRole
 from raft.state import MemberState
 
 
@@ -36,7 +36,7 @@ class View:
         return self._state.id
 
     @property
-    def role(self) -> Role:
+    def role(self) -> RaftRole:
         """The role of this member."""
         return self._state.role
 

@@ -32,7 +32,7 @@ def upto(
     configurations: Iterable[tuple[int, Configuration]], index: int
 ) -> list[tuple[int, Configuration]]:
     """Return the configurations up to an index."""
-    return [one for one in configurations if one[0] <= index]
+    return [pair for pair in configurations if pair[0] <= index]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from raft.messages import (
     Message,
     SnapshotMeta,
 )
-from raft.ready import Ready, Role
+from raft.ready import RaftRole, Ready
 
 from rafttest.disk import CoreDisk, Image, WriteBatch, configurations_of, upto
 from rafttest.properties import Properties
@@ -159,7 +159,7 @@ class CoreMember:
             properties.appended(node.id, previous_term, ready.entries)
             self._configure(node, ready.entries)
         properties.configured(node, self.configurations[-1][1])
-        if node.role is Role.LEADER:
+        if node.role is RaftRole.LEADER:
             properties.led(node)
             properties.bounded(node, self.settings)
 
@@ -167,7 +167,7 @@ class CoreMember:
         """Track the configurations of the log, as a caller's own log does."""
         self.configurations = upto(self.configurations, entries[0].index - 1)
         for index, configuration in configurations_of(entries):
-            if node.role is Role.LEADER:
+            if node.role is RaftRole.LEADER:
                 self.world.properties.changed(node, *self.configurations[-1], configuration)
             self.configurations.append((index, configuration))
 

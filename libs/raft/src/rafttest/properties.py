@@ -11,7 +11,7 @@ from raft.messages import (
     VoteReply,
     VoteRequest,
 )
-from raft.ready import Role
+from raft.ready import RaftRole
 
 from rafttest.disk import CoreDisk, Image
 
@@ -101,7 +101,7 @@ class Properties:
                     f"where term {self.committed.get(index)} is committed"
                 )
         last = node.commit_index
-        if node.role is Role.LEADER:
+        if node.role is RaftRole.LEADER:
             term = self.committed.get(last, 0)
             holders = [member for member, disk in disks.items() if disk.holds(last, term)]
             if term != node.term:

@@ -29,7 +29,7 @@ from raft.messages import Configuration, Entry, InstallSnapshot, Message, Snapsh
 from raft.ready import Ready
 
 from rafttest.disk import CoreDisk, Image, WriteBatch
-from rafttest.transcript import describe, show, told
+from rafttest.transcript import describe, describe_answer, show
 
 SETTLE_ROUNDS_MAX = 100
 
@@ -138,7 +138,7 @@ class ScriptRunner:
         """Sync and deliver until no message is under way; show roles, applies and losses."""
         self.is_quiet = True
         for _ in range(SETTLE_ROUNDS_MAX):
-            if not self.waiting and not any(self.disks[one].queue for one in self.nodes):
+            if not self.waiting and not any(self.disks[member].queue for member in self.nodes):
                 break
             for member in sorted(self.nodes):
                 self.sync(str(member))
@@ -148,7 +148,7 @@ class ScriptRunner:
     def propose(self, member: str, *payloads: str) -> None:
         """Propose one entry for each payload."""
         taken = self.nodes[int(member)].propose([payload.encode() for payload in payloads])
-        self.lines.append(f"{member} {told(taken)}")
+        self.lines.append(f"{member} {describe_answer(taken)}")
         self._fulfil(int(member))
 
     def add(self, member: str, newcomer: str) -> None:
@@ -164,12 +164,12 @@ class ScriptRunner:
         self._change(int(member), Remove(int(leaver)))
 
     def _change(self, member: int, change: AddLearner | Promote | Remove) -> None:
-        self.lines.append(f"{member} {told(self.nodes[member].change(change))}")
+        self.lines.append(f"{member} {describe_answer(self.nodes[member].change(change))}")
         self._fulfil(member)
 
     def members(self, *members: str) -> None:
         """Show the configurations that members go by."""
-        for member in [int(one) for one in members] or sorted(self.nodes):
+        for member in list(map(int, members)) or sorted(self.nodes):
             self.lines.append(f"{member}: {show(self.nodes[member].configuration)}")
 
     def transfer(self, member: str, target: str = "0") -> None:
@@ -236,7 +236,7 @@ class ScriptRunner:
 
     def status(self, *members: str) -> None:
         """Show role, term, vote, leader, commit index and last index of members."""
-        for member in [int(one) for one in members] or sorted(self.nodes):
+        for member in list(map(int, members)) or sorted(self.nodes):
             node = self.nodes[member]
             self.lines.append(
                 f"{member}: {node.role.value} term={node.term} vote={node.hard_state.vote} "
@@ -245,7 +245,7 @@ class ScriptRunner:
 
     def log(self, *members: str) -> None:
         """Show the terms of members' logs, from the base on."""
-        for member in [int(one) for one in members] or sorted(self.nodes):
+        for member in list(map(int, members)) or sorted(self.nodes):
             node = self.nodes[member]
             indexes = range(node.first_index - 1, node.last_index + 1)
             terms = " ".join(f"{index}/{node.term_at(index)}" for index in indexes)

@@ -42,7 +42,9 @@ def describe(message: Message, lost: str = "") -> str:
     return f"{route} {type(message).__name__} {' '.join(parts)}"
 
 
-def told(answer: Accepted | NotLeader | Transferring | Overloaded | ChangeRefused) -> str:
+def describe_answer(
+    answer: Accepted | NotLeader | Transferring | Overloaded | ChangeRefused,
+) -> str:
     """Return the answer to a proposal or a change, as the end of a sentence."""
     match answer:
         case Accepted(first_index, term):

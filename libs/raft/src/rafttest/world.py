@@ -6,7 +6,7 @@ from random import Random
 from raft import AddLearner, Promote, RaftSettings, RawNode, Remove
 from raft.messages import Configuration, Message
 from raft.progress import UNBOUNDED
-from raft.ready import Role
+from raft.ready import RaftRole
 
 from rafttest.disk import CoreDisk
 from rafttest.member import CoreMember, CoreSurroundings
@@ -161,7 +161,7 @@ class CoreWorld:
 
     def _client(self, member: CoreMember, node: RawNode) -> None:
         """Propose and read at a member that leads its term; read at another member."""
-        if node.role is not Role.LEADER:
+        if node.role is not RaftRole.LEADER:
             if self.load.follower_read and self.apart.random() < self.load.follower_read:
                 self.number += 1
                 member.read(self.number)
@@ -227,7 +227,7 @@ class CoreWorld:
                     member.start()
             elif member.is_paused:
                 self._wake(member, member.node)
-            elif member.node.role is Role.LEADER and random.random() < faults.strike:
+            elif member.node.role is RaftRole.LEADER and random.random() < faults.strike:
                 self.strike(member)
             elif random.random() < faults.crash:
                 member.crash()
@@ -288,7 +288,7 @@ class CoreWorld:
     def _agrees(self) -> bool:
         """Tell whether one member leads, and the members of its configuration applied its log."""
         nodes = [member.running for member in self.members]
-        leaders = [node for node in nodes if node.role is Role.LEADER]
+        leaders = [node for node in nodes if node.role is RaftRole.LEADER]
         if len(leaders) != 1:
             return False
         leader = leaders[0]

@@ -32,7 +32,7 @@ from raft.messages import (
 )
 from raft.node import RawNode
 from raft.progress import Progress
-from raft.ready import Mark, ReadState, Role
+from raft.ready import Mark, RaftRole, ReadState
 from raft.state import MemberState, ReadRound
 
 from mutants.catching import CoreSeed, GoldenScript, Mutant, NodeSeed
@@ -80,7 +80,7 @@ def forgets_its_vote(patch: pytest.MonkeyPatch) -> None:
         granted = message.term == state.term and state.log.is_up_to_date(
             message.last_index, message.last_term
         )
-        if granted and state.role is Role.FOLLOWER:
+        if granted and state.role is RaftRole.FOLLOWER:
             state.hard_state = HardState(state.term, message.sender)
             state.hard_state_synced = False
         state.owed.after_sync.append(
@@ -119,7 +119,7 @@ def reads_without_a_round(patch: pytest.MonkeyPatch) -> None:
     """Trust that a leader still is one."""
 
     def begin(state: MemberState, context: int) -> bool:
-        if state.role is not Role.LEADER or state.log.term_at(state.commit_index) != state.term:
+        if state.role is not RaftRole.LEADER or state.log.term_at(state.commit_index) != state.term:
             return False
         state.owed.reads.append(ReadState(context, state.commit_index))
         return True
@@ -247,7 +247,7 @@ def reads_for_others_without_a_round(patch: pytest.MonkeyPatch) -> None:
     """Tell a follower the commit index at once."""
 
     def requested(state: MemberState, message: ReadRequest) -> None:
-        index = state.commit_index if state.role is Role.LEADER else 0
+        index = state.commit_index if state.role is RaftRole.LEADER else 0
         reads.reply(state, message.sender, message.context, index)
 
     patch.setattr(reads, "requested", requested)
@@ -436,7 +436,7 @@ def takes_a_sync_for_what_came_after(patch: pytest.MonkeyPatch) -> None:
         index = min(mark.index, state.log.last_index)
         if index > state.log.synced_index:
             state.log.synced_index = index
-            if state.role is Role.LEADER:
+            if state.role is RaftRole.LEADER:
                 replication.advance_commit(state)
                 self._retire()
 

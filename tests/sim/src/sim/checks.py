@@ -20,7 +20,7 @@ from raft.messages import (
     VoteReply,
     VoteRequest,
 )
-from raft.ready import Role
+from raft.ready import RaftRole
 
 from sim.clients import Operation, Read
 from sim.coverage import Coverage
@@ -149,7 +149,7 @@ class Checks:
 
     def settled(self, node: RawNode) -> None:
         """See what a member takes itself for, after an event."""
-        member, is_leader = node.id, node.role is Role.LEADER
+        member, is_leader = node.id, node.role is RaftRole.LEADER
         if is_leader and self._leads.get(member) != node.term:
             self._elected(node)
         if not is_leader and self._leads.pop(member, 0):

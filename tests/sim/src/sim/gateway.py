@@ -8,7 +8,7 @@ from gateway.router import Router, RouterSettings
 from google.rpc import status_pb2
 from inventory.raft.v1 import forward_pb2, raw_pb2
 from inventory_node.core.events import Forwarded, SessionClosed, SessionOpened
-from raft.ready import Role
+from raft.ready import RaftRole
 
 from sim.clients import Client
 from sim.network import KEEPALIVE_US, RECONNECT_US, End, Link
@@ -99,7 +99,7 @@ class GatewayProcess:
         """Carry a member's frame over the session's link, if that is one of this gateway's."""
         found = self._sessions.get(member)
         if found is not None and found.number == session:
-            if self._members[member].role is not Role.LEADER:
+            if self._members[member].role is not RaftRole.LEADER:
                 answers = sum(reply.WhichOneof("result") == "answer" for reply in response.replies)
                 self.world.coverage["reads by followers"] += answers
             found.link.to_client(lambda: self._hear(member, response))

@@ -43,7 +43,7 @@ from inventory_node.ports import (
 )
 from raft import RawNode
 from raft.messages import Configuration
-from raft.ready import Role
+from raft.ready import RaftRole
 
 from sim.checks import Checks, State
 from sim.coverage import Coverage
@@ -229,9 +229,9 @@ class Process:
         return self.life.node._raft if self.life.node is not None else None
 
     @property
-    def role(self) -> Role:
+    def role(self) -> RaftRole:
         """Return what the member takes itself for; a process that is gone follows."""
-        return self.life.node._raft.role if self.life.node is not None else Role.FOLLOWER
+        return self.life.node._raft.role if self.life.node is not None else RaftRole.FOLLOWER
 
     def start(self) -> None:
         """Run the node on what disk and database hold; a damaged log is given up instead.

@@ -12,7 +12,7 @@ from linearizability import check
 from linearizability.history import NEVER_NS
 from raft import quorum
 from raft.messages import Configuration
-from raft.ready import Role
+from raft.ready import RaftRole
 
 from sim.checks import (
     ACKNOWLEDGED_MIN,
@@ -137,7 +137,7 @@ def _work_again(world: World, members: Sequence[Process], leaders: Sequence[Proc
     """Wait until one of `leaders` leads, all are answered, a write is committed, all is applied."""
     whom = sorted(process.name for process in members)
     world.run_until(
-        lambda: any(process.role is Role.LEADER for process in leaders),
+        lambda: any(process.role is RaftRole.LEADER for process in leaders),
         ELECT_TICKS_MAX,
         f"{whom} elect a leader",
     )
@@ -165,7 +165,7 @@ def probe(world: World, client: Client, whom: Sequence[str]) -> None:
 def are_level(members: Sequence[Process]) -> bool:
     """Tell whether one leads, and all hold and have applied what it holds."""
     nodes = [process.raft for process in members if process.raft is not None]
-    leaders = [node for node in nodes if node.role is Role.LEADER]
+    leaders = [node for node in nodes if node.role is RaftRole.LEADER]
     if len(leaders) != 1 or len(nodes) < len(members):
         return False
     last_index = leaders[0].last_index

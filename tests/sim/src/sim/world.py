@@ -18,7 +18,7 @@ from inventory_node.core.membership.bootstrap import Described
 from inventory_node.core.node import NodeSettings
 from inventory_node.ports import PeerMessage, SnapshotHeader
 from raft.messages import Configuration
-from raft.ready import Role
+from raft.ready import RaftRole
 
 from sim.checks import Checks
 from sim.clients import Client, Horizon
@@ -170,7 +170,7 @@ class World:
         leaders = [
             (process.raft.term, process.name)
             for process in self.processes.values()
-            if process.raft is not None and process.role is Role.LEADER
+            if process.raft is not None and process.role is RaftRole.LEADER
         ]
         return self.processes[max(leaders)[1]] if leaders else None
 

@@ -19,7 +19,7 @@ from raft import (
     TransferBegun,
 )
 from raft.messages import Message
-from raft.ready import Leadership, Ready, Role
+from raft.ready import Leadership, RaftRole, Ready
 
 from inventory_node.codec import decode_configuration, encode_configuration
 from inventory_node.core import events
@@ -206,7 +206,7 @@ class Node:
         """Take a gateway's frame; commands are for the leader, questions for anybody."""
         session, request = event.session, event.request
         out_of_service = self._stopping or self._survey.diverged
-        if self._raft.role is Role.LEADER and not out_of_service:
+        if self._raft.role is RaftRole.LEADER and not out_of_service:
             self._proposals.offer(session, request.proposals)
         else:
             self._proposals.decline(session, request.proposals, forward_pb2.RETRY_NOT_LEADER)
@@ -225,7 +225,7 @@ class Node:
         self._membership.settle(self._raft)
         self._replies.send()
         self._flusher.start()
-        self._reads.flushed(self._flusher, leads=self._raft.role is Role.LEADER)
+        self._reads.flushed(self._flusher, leads=self._raft.role is RaftRole.LEADER)
         self._incoming.start(store_idle=self._flusher.idle)
         self._outgoing.start(self._raft.term, self._flusher.durable_index, self._incoming)
 
@@ -239,7 +239,7 @@ class Node:
         if self._disk_space.is_full and not self._raft.transferring:
             self._proposals.turn_away()
         held = self._leaving or self._raft.transferring or self._survey.diverged
-        if self._log_writer.idle and not held and self._raft.role is Role.LEADER:
+        if self._log_writer.idle and not held and self._raft.role is RaftRole.LEADER:
             self._proposals.propose(self._raft)
         self._reads.begin(self._raft)
         ready = self._raft.ready()
@@ -279,7 +279,7 @@ class Node:
 
     def _lead_changed(self, leadership: Leadership) -> None:
         """Tell gateways who leads, and send away who waits for a lead that is over."""
-        leads = leadership.role is Role.LEADER
+        leads = leadership.role is RaftRole.LEADER
         self._ports.observer.lead_changed(leadership, self._membership.leader(self._raft))
         self._membership.announce(self._raft)
         self._proposals.leadership_changed(leadership.term if leads else 0)

@@ -2,17 +2,17 @@
 
 from inventory.v1 import cluster_pb2
 from raft import RawNode
-from raft.ready import Role
+from raft.ready import RaftRole
 
 from inventory_node.core.settings import NodeSettings
 from inventory_node.core.write.flusher import Flusher
 from inventory_node.machine import Machine
 
 _ROLES = {
-    Role.FOLLOWER: cluster_pb2.MEMBER_ROLE_FOLLOWER,
-    Role.PRE_CANDIDATE: cluster_pb2.MEMBER_ROLE_PRE_CANDIDATE,
-    Role.CANDIDATE: cluster_pb2.MEMBER_ROLE_CANDIDATE,
-    Role.LEADER: cluster_pb2.MEMBER_ROLE_LEADER,
+    RaftRole.FOLLOWER: cluster_pb2.MEMBER_ROLE_FOLLOWER,
+    RaftRole.PRE_CANDIDATE: cluster_pb2.MEMBER_ROLE_PRE_CANDIDATE,
+    RaftRole.CANDIDATE: cluster_pb2.MEMBER_ROLE_CANDIDATE,
+    RaftRole.LEADER: cluster_pb2.MEMBER_ROLE_LEADER,
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import structlog
 from inventory.v1 import cluster_pb2, inventory_pb2
 from raft.messages import Entry, EntryKind
-from raft.ready import Leadership, Role
+from raft.ready import Leadership, RaftRole
 
 from inventory_node.machine import Applied, MutationOutcome
 from inventory_node.runtime.metrics import Counts
@@ -61,7 +61,7 @@ class Watcher:
     def lead_changed(self, leadership: Leadership, leader: str) -> None:
         """Count, log and remember."""
         self._counts.elections += 1
-        self._counts.candidacies += leadership.role is Role.CANDIDATE
+        self._counts.candidacies += leadership.role is RaftRole.CANDIDATE
         _log.info("leadership", role=leadership.role.value, term=leadership.term)
         if leader and leadership.term not in [one.term for one in self.elections]:
             election = cluster_pb2.Election(term=leadership.term, leader=leader)

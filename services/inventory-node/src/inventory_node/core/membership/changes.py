@@ -21,7 +21,7 @@ from raft import (
 )
 from raft.membership import Change
 from raft.messages import Configuration
-from raft.ready import Role
+from raft.ready import RaftRole
 from wire import errors
 
 from inventory_node.core.events import ChangeAsked
@@ -97,7 +97,7 @@ class Membership:
     def asked(self, event: ChangeAsked, raft: RawNode) -> None:
         """Begin a change, or answer at once."""
         request, ticket = event.request, event.ticket
-        if raft.role is not Role.LEADER:
+        if raft.role is not RaftRole.LEADER:
             self._answer(ticket, self._not_leader(raft))
             return
         match request.WhichOneof("change"):
@@ -120,10 +120,10 @@ class Membership:
         for index, begun in list(self._begun.items()):
             if raft.commit_index >= index and raft.term_at(index) == begun.term:
                 self._done(self._begun.pop(index).ticket, begun.standing)
-            elif raft.term != begun.term or raft.role is not Role.LEADER:
+            elif raft.term != begun.term or raft.role is not RaftRole.LEADER:
                 self._answer(self._begun.pop(index).ticket, self._not_leader(raft))
         if self._transfers and not raft.transferring:
-            stayed = raft.role is Role.LEADER
+            stayed = raft.role is RaftRole.LEADER
             refused = errors.change_refused("the successor did not take the lead in time")
             tickets, self._transfers = self._transfers, []
             for ticket in tickets:
@@ -221,7 +221,7 @@ class Membership:
 
     def _not_leader(self, raft: RawNode) -> Response:
         told = membership_pb2.NotLeader()
-        if raft.role is not Role.LEADER:
+        if raft.role is not RaftRole.LEADER:
             told.leader = self.leader(raft)
             if raft.leader in self.joined:
                 told.address = self.joined[raft.leader].address

@@ -8,7 +8,7 @@ import enum
 from collections.abc import Iterable, Mapping
 
 from raft import RawNode
-from raft.ready import Role
+from raft.ready import RaftRole
 
 from inventory_node.core.clock_skew import ClockSkew
 from inventory_node.core.snapshot.transfer import Incoming, Outgoing
@@ -75,7 +75,7 @@ class LeaderFitness:
     def relieve(self, raft: RawNode) -> None:
         """Hand the lead to a member with a lesser burden, where there is one."""
         impairment = self._own()
-        leads = raft.role is Role.LEADER and raft.term == self._term
+        leads = raft.role is RaftRole.LEADER and raft.term == self._term
         if leads and impairment:
             self._hand_over(raft, self._best(raft, self._replies, Impairment(impairment - 1)))
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from inventory.raft.v1 import log_pb2
 from inventory.v1 import cluster_pb2
 from raft import RawNode
-from raft.ready import Role
+from raft.ready import RaftRole
 
 from inventory_node.core.clock_skew import ClockSkew
 from inventory_node.core.read_index import ReadQueue
@@ -98,7 +98,7 @@ class SurveyRounds:
     def tick(self, raft: RawNode) -> Sequence[Survey]:
         """Let a tick pass; return what a round asks, when it is time for one."""
         self._schedule.pass_tick(self._flusher.checkpoint_index, is_hashing=self._is_hashing)
-        if raft.role is not Role.LEADER:
+        if raft.role is not RaftRole.LEADER:
             self._term = 0
             return ()
         if self._term != raft.term:
@@ -186,7 +186,7 @@ class SurveyRounds:
 
     def _replied(self, message: SurveyReply, raft: RawNode) -> None:
         """Take a member's answer."""
-        if message.term != self._term or raft.role is not Role.LEADER:
+        if message.term != self._term or raft.role is not RaftRole.LEADER:
             return
         self._replies[message.sender] = message
         self._serving.clock_skew.measured(message.sender, message.sent_ms, message.clock_ms)

@@ -10,7 +10,7 @@ from google.rpc import status_pb2
 from inventory.raft.v1 import forward_pb2, log_pb2, raw_pb2
 from raft import Accepted, Overloaded, RawNode
 from raft.messages import Entry
-from raft.ready import Role
+from raft.ready import RaftRole
 from wire import bounds, errors
 
 from inventory_node.core.replies import Asker, Replies
@@ -72,7 +72,7 @@ class Proposals:
 
     def initialize(self, raft: RawNode, machine: Machine, applied_term: int) -> None:
         """Propose the first state, once a term, when an entry of the own term finds none."""
-        leads = raft.role is Role.LEADER and applied_term == raft.term
+        leads = raft.role is RaftRole.LEADER and applied_term == raft.term
         if not leads or machine.initialized or self._own_term == applied_term:
             return
         self._own_term = applied_term
