@@ -15,7 +15,7 @@ ATTRIBUTES_MAX = 12
 POSITIONAL_FIELDS_MAX = 5
 PLACES = ("libs/*/src", "clients/*/src", "services/*/src", "tests/*/src")
 
-Exceptions = Mapping[tuple[str, str], str]  # (the module below the root, the class): why
+Exceptions = Mapping[tuple[str, str], str]  # (the module below the root, the name): why
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,3 +305,61 @@ def test_an_exception_is_defined_in_a_module_called_errors() -> None:
         and not one.module.endswith("/errors.py")
     }
     judge(broken, ERRORS_ELSEWHERE)
+
+
+QUESTIONS = ("is_", "has_", "may_", "can_", "was_", "are_", "reaches_")
+CHANGES = {  # methods of containers that change them
+    "add",
+    "append",
+    "appendleft",
+    "clear",
+    "discard",
+    "extend",
+    "insert",
+    "pop",
+    "popitem",
+    "popleft",
+    "remove",
+    "setdefault",
+    "update",
+}
+
+
+def is_question(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Return whether a method reads as a question: a property, or a name such as `is_ready`."""
+    is_property = any(ast.unparse(one) == "property" for one in node.decorator_list)
+    return is_property or node.name.lstrip("_").startswith(QUESTIONS)
+
+
+def changes(node: ast.AST) -> bool:
+    """Return whether a node assigns to an attribute, or changes a container of self."""
+    if isinstance(node, ast.Attribute):
+        return not isinstance(node.ctx, ast.Load)
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in CHANGES
+        and ast.unparse(node.func.value).startswith("self.")
+    )
+
+
+ASKED_ONLY: Exceptions = {
+    ("clients/sdk/src/inventory_client/calls.py", "Caller._channel"): "connects on first use",
+    (
+        "services/inventory-node/src/inventory_node/core/snapshot/retention.py",
+        "Pin.is_over",
+    ): MEMBER,
+}
+
+
+def test_a_question_changes_nothing() -> None:
+    """A property, or a method named `is_`, `has_`, `may_` and so on, can be asked at any time."""
+    broken = {
+        (one.module, f"{one.node.name}.{node.name}"): f"{one.where}.{node.name} changes something"
+        for one in classes()
+        for node in one.node.body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and is_question(node)
+        and any(changes(inner) for inner in ast.walk(node))
+    }
+    judge(broken, ASKED_ONLY)

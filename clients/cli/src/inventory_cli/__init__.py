@@ -5,12 +5,13 @@ for programs. Exit status: 0 done; 1 refused; 2 used wrongly; 3 not logged in, o
 answer in time, so that the outcome may be unknown; 5 done, but the result cannot be written; 130
 and 143 ended by Ctrl-C and SIGTERM; 141 nobody reads the output any more.
 
-- `process`: the command line as a process. `streams`: its stdin, stdout and stderr.
-- `values`: what may be typed as a value. `passwords`: where they come from.
-- `session`: the address, who is logged in, and what is said of a change that is broken off.
+- `process`: the command line as a process. `streams`: its stdin, stdout and stderr. `errors`: what
+  ends a command early.
+- `values`: what may be typed as a value. `passwords`: where passwords come from.
+- `session`: the address, the login, and what the user reads of a change that is broken off.
 - `output`: tables and JSON. `orders`: orders with the names of items. `terminal`: words.
-- `commands`: one function a command. `cluster`: those of the members. `services`: what a container
-  runs.
-- `shell`: the same in one sitting. `prompts`: how it asks.
+- `commands`: one function a command. `cluster`: the commands that change members. `services`: what
+  a container runs.
+- `shell`: the commands in one sitting. `prompts`: how the shell asks.
 - `up`: the whole system on this machine.
 """

@@ -70,7 +70,7 @@ def transfer(
 
 
 def _elected(inventory: Inventory) -> str:
-    """Return who leads: the one who led gives way before the next one has its votes."""
+    """Wait for a leader and return its name: the old leader stops before the next has its votes."""
     deadline = time.monotonic() + ELECTION_SECONDS_MAX
     while not (leader := inventory.status().leader) and time.monotonic() < deadline:
         time.sleep(ELECTION_POLL_SECONDS)
@@ -90,7 +90,7 @@ def check(context: typer.Context) -> None:
 
 
 def problems_of(status: Status) -> list[str]:
-    """Return a sentence for everything that forbids to stop a member."""
+    """Return a sentence for each reason against stopping a member."""
     leader = _leader(status)
     if leader is None:
         return ["no member leads: nothing can be changed until a majority is up"]
@@ -132,7 +132,7 @@ def verify(
 
 
 def _verified(inventory: Inventory, deadline: float) -> list[str]:
-    """Return what is wrong with the members' states at an index that is made for it."""
+    """Make a checkpoint; return the differences of the members' states at its index."""
     index = inventory.checkpoint()
     while True:
         status = inventory.status()
@@ -147,9 +147,9 @@ def _verified(inventory: Inventory, deadline: float) -> list[str]:
 
 
 def differences_of(status: Status, index: int) -> list[str] | None:
-    """Return a sentence for every member that has not the state of most, or does not say.
+    """Return a sentence for each state at an index, if states differ, and for each silent voter.
 
-    None: somebody who answers and takes part has no hash at `index`.
+    None: a member that answers and takes part has no hash at `index`.
     """
     leader = _leader(status)
     voters = leader.voters if leader is not None else ()
@@ -182,9 +182,9 @@ def scale_to(
 
 
 def surplus_of(status: Status, count: int) -> list[str]:
-    """Return the members that `count` leave out, the highest number first: node-4, node-3.
+    """Return the members with numbers of `count` and more, the highest first: node-4, node-3.
 
-    One that does not answer has its vote all the same: the leader says so.
+    The leader names the voters, so that a voter that does not answer is among them.
     """
     names = {one.name for one in status.members if one.standing in {"voter", "learner"}}
     for member in status.members:
@@ -200,7 +200,7 @@ def surplus_of(status: Status, count: int) -> list[str]:
 
 
 def _remove(inventory: Inventory, name: str, timeout: float) -> None:
-    """Remove a member; one change may have to wait for another."""
+    """Remove a member; try again while another change is under way."""
     deadline = time.monotonic() + timeout
     while True:
         try:
@@ -214,7 +214,7 @@ def _remove(inventory: Inventory, name: str, timeout: float) -> None:
 
 
 def member_row(member: Member) -> tuple[object, ...]:
-    """Return a member's cells in MEMBER_COLUMNS; None is what nobody knows of a silent one."""
+    """Return a member's cells in MEMBER_COLUMNS; None where a silent member's is unknown."""
     if not member.reachable:
         return (member.name, "unreachable", None, None, None, None, None, member.address)
     return (

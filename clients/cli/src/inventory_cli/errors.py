@@ -11,8 +11,8 @@ class Terminated(BaseException):
     """SIGTERM arrived."""
 
 
-class OutputLost(Exception):  # noqa: N818 - what happened to the output
-    """Stdout did not take what was written; `done` says what the command did before, if anything.
+class OutputLost(Exception):  # noqa: N818 - it names the fact
+    """Stdout did not take the output; `done` says what the command did before, if anything.
 
     It is no OSError, since libraries take an OSError of stdout for the end of the program.
     """

@@ -12,7 +12,7 @@ LOOKUPS_AT_ONCE = 16
 
 
 def show_orders(output: Output, inventory: Inventory, orders: Iterable[Order]) -> None:
-    """Write orders, one a line, with what was ordered."""
+    """Write orders, one in each line, with the items ordered."""
     kept = list(orders)
     if output is Output.JSON:
         write_json(kept)
@@ -42,14 +42,14 @@ def show_order(output: Output, inventory: Inventory, placed: Order) -> None:
 
 
 def _contents(order: Order, names: dict[int, str]) -> str:
-    """Return "2 Laptop (1), 1 Keyboard (5)": how many of what, with its id."""
+    """Return an order's contents as "2 Laptop (1), 1 Keyboard (5)": quantity, name, id."""
     return ", ".join(
         f"{line.quantity:,} {names[line.item_id]} ({line.item_id})" for line in order.lines
     )
 
 
 def _names(inventory: Inventory, items: Collection[int]) -> dict[int, str]:
-    """Look up items by id, since a list of them lacks the deleted ones.
+    """Return items' names. Items are looked up by id, since a list lacks deleted items.
 
     A name that cannot be had is left open: the order is shown all the same.
     """

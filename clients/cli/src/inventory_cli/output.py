@@ -21,10 +21,10 @@ from inventory_cli.terminal import readable, say
 NAMES = frozenset(
     {"id", "item", "item id", "order id", "pid", "user", "user id"}
 )  # as they are typed
-PROSE = frozenset({"description", "items"})  # headings of what may be broken between words
-WORDS_WIDTH_MIN = 20  # of a column that is broken between words
-NAME_WIDTH_MAX = 50  # of a column that is not
-PIPE_WIDTH = 200  # of a table that nobody looks at on a terminal
+PROSE = frozenset({"description", "items"})  # columns whose cells may be broken between words
+WORDS_WIDTH_MIN = 20  # of a column of PROSE
+NAME_WIDTH_MAX = 50  # of any other column
+PIPE_WIDTH = 200  # of a table that is not written to a terminal
 UNKNOWN = "-"
 _NUMBER = re.compile(r"([A-Z]{3} )?-?[0-9][0-9,]*(\.[0-9]+)?")
 
@@ -37,7 +37,7 @@ class Output(enum.StrEnum):
 
 
 def plain(value: object) -> Any:  # noqa: ANN401 - what JSON has
-    """Turn records into what JSON can hold; money is its text and its whole minor units."""
+    """Turn records into JSON values; money becomes its text and its minor units."""
     match value:
         case Money():
             amount = value.amount.replace(",", "")
@@ -85,7 +85,7 @@ def write_json(value: object) -> None:
 
 
 def console() -> Console:
-    """Return stdout for tables, as wide as they need it where nobody looks."""
+    """Return stdout for tables; PIPE_WIDTH wide if stdout is no terminal."""
     return Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
 
 
@@ -117,7 +117,7 @@ def table(
 
 
 def _are_numbers(values: Sequence[object]) -> bool:
-    """Tell whether these count something: what is unknown is None."""
+    """Return whether all values are numbers; None is an unknown number."""
     known = [value for value in values if value is not None]
     return bool(known) and all(
         isinstance(value, int | Money) and not isinstance(value, bool) for value in known
@@ -150,7 +150,7 @@ def _width(to: Console, made: Table) -> Measurement:
 
 
 def print_answer(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write a table whose cells are text already, as the assistant's; numbers go to the right."""
+    """Write a table of text cells, such as the assistant's; numbers are aligned to the right."""
     kept = [list(row) for row in rows]
     made = table(columns, kept)
     for place, column in enumerate(made.columns):

@@ -13,7 +13,7 @@ from inventory_cli.session import EXIT_OUTPUT_LOST, EXIT_USAGE
 from inventory_cli.streams import is_text, replace_streams
 from inventory_cli.terminal import say
 
-EXIT_SIGNAL = 128  # and the signal's number, as shells have it
+EXIT_SIGNAL = 128  # plus the signal's number, as in shells
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
 
 def _terminate(number: int, frame: FrameType | None) -> None:
     del frame
-    signal.signal(number, signal.SIG_DFL)  # a second one ends at once
+    signal.signal(number, signal.SIG_DFL)  # a second signal ends the process at once
     raise Terminated
 
 
@@ -58,7 +58,7 @@ def _status_of(arguments: Sequence[str]) -> int:
 
 
 def _lost(lost: OutputLost) -> int:
-    """Tell what was done although its result is lost; return the exit status.
+    """Print what was done, although the result is lost; return the exit status.
 
     A reader that left, as `head` does, is no news, unless something was changed.
     """

@@ -1,9 +1,9 @@
-"""Questions to whoever sits at the shell: edited on a terminal, plain lines elsewhere.
+"""Questions to the user of the shell: edited lines on a terminal, plain lines elsewhere.
 
-- Each field is checked as it is typed. On a terminal it is asked for again; elsewhere nobody could
-  correct it, and the lines that follow are not meant for it: the command ends.
-- A history holds commands that the shell knows, another one questions: no other answers, and no
-  line with a password that was typed. Each is a file of mode 0600.
+- Each field is checked as it is typed. On a terminal a wrong field is asked for again. Elsewhere
+  nobody could correct the field, so the command ends.
+- One history holds commands that the shell knows, another history holds questions. No history holds
+  other answers, or a line that contains a typed password. Each is a file of mode 0600.
 """
 
 import contextlib
@@ -30,10 +30,10 @@ NO_TEXT = "that is not valid UTF-8 text"
 
 
 class History:
-    """Lines that were typed at one kind of prompt, the newest last, in a file of their own."""
+    """Lines that were typed at one kind of prompt, the newest last, kept in a file."""
 
     def __init__(self, path: Path | None) -> None:
-        """Read what the file holds; None: there is none, and the history ends with the shell."""
+        """Read the lines of a file; None: there is no file, and the history ends with the shell."""
         self._path = path
         self.lines: list[str] = []
         if path is not None:
@@ -42,7 +42,7 @@ class History:
                 self.lines = text.splitlines()[-HISTORY_LINES_MAX:]
 
     def remember(self, line: str) -> None:
-        """Keep a line; where the file cannot be written, until the shell ends."""
+        """Keep a line; if the file cannot be written, only until the shell ends."""
         if self.lines[-1:] == [line]:
             return
         self.lines = [*self.lines, line][-HISTORY_LINES_MAX:]
@@ -60,7 +60,7 @@ class Prompts:
     """Asks for commands, fields and passwords."""
 
     def __init__(self) -> None:
-        """Ask on stdin; on a terminal with what was typed in earlier sittings."""
+        """Ask on stdin; on a terminal, offer the lines of earlier sittings."""
         self.is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
         self._secrets: set[str] = set()
         folder = state_folder()
@@ -85,7 +85,7 @@ class Prompts:
             return line
 
     def ask_question(self, prompt: str) -> str:
-        """Ask for words that are worth a history; raise CommandCancelled or LeftShell."""
+        """Ask for a question, and remember it; raise CommandCancelled or LeftShell."""
         line = self._line(prompt, self._questions)
         if line:
             self._remember(self._questions, line)
@@ -105,7 +105,7 @@ class Prompts:
                 say(str(error), err=True)
 
     def confirm(self, question: str) -> bool:
-        """Ask yes or no on a terminal; a script is sure of what it asks for."""
+        """Ask yes or no on a terminal; elsewhere return True, as a script cannot be asked."""
         if not self.is_terminal:
             return True
         return self.ask_field(f"{question} (yes or no)", yes_or_no)
@@ -128,7 +128,7 @@ class Prompts:
             history.remember(line)
 
     def _line(self, prompt: str, history: History | None) -> str:
-        """Return a line without what surrounds it."""
+        """Return a typed line without surrounding spaces; raise LeftShell at the end of input."""
         if self.is_terminal:
             line = self._edited(f"{prompt}: ", history)
         else:

@@ -1,4 +1,4 @@
-"""The address of the gateway, and who is logged in there: one token in a file of mode 0600."""
+"""The gateway's address, and the login there: one token in a file of mode 0600."""
 
 import os
 import sys
@@ -35,7 +35,7 @@ EXIT_OUTPUT_LOST = 5
 
 @dataclass(slots=True)
 class CallTarget:
-    """Where calls go, from the command line or the environment."""
+    """The gateway that commands call, from the command line or the environment."""
 
     address: str
     timeout: float  # seconds
@@ -64,13 +64,13 @@ def state_folder() -> Path | None:
 
 
 def _below_home(variable: str, folder: str) -> Path:
-    """Return our own folder in one of the XDG base directories; raise RuntimeError."""
+    """Return this program's folder in an XDG base directory; raise RuntimeError without a home."""
     given = os.environ.get(variable)
     return (Path(given) if given else Path.home() / folder) / "inventory"
 
 
 def save_token(token: str) -> Path:
-    """Keep a token where nobody else reads it."""
+    """Write a token to a file that only its owner reads; return the file's path."""
     path = token_file()
     partial = path.with_name(f"{path.name}.{os.getpid()}")
     with token_trouble(path):
@@ -82,7 +82,7 @@ def save_token(token: str) -> Path:
 
 
 def forget_token() -> None:
-    """Log out of this machine."""
+    """Remove the token of this machine."""
     path = token_file()
     with token_trouble(path):
         path.unlink(missing_ok=True)
@@ -104,7 +104,7 @@ def read_token() -> str | None:
 
 @contextmanager
 def token_trouble(path: Path) -> Iterator[None]:
-    """Say it in one line when the token's file cannot be read or written."""
+    """Exit with one line if the token's file cannot be read or written."""
     try:
         yield
     except OSError as error:
@@ -123,7 +123,7 @@ def exit_code(error: InventoryError) -> int:
 
 
 def explain(error: InventoryError, address: str) -> str:
-    """Return an error's sentence, with what to type next where that helps."""
+    """Return an error's sentence, with the next command to type if one helps."""
     text = str(error)
     if isinstance(error, Unavailable) and not error.reason:  # no gateway said this
         text = (
@@ -145,7 +145,7 @@ def explain(error: InventoryError, address: str) -> str:
 
 @contextmanager
 def connected(connection: CallTarget, *, as_nobody: bool = False) -> Iterator[Inventory]:
-    """Open a client as whoever is logged in; turn its errors into sentences and exit statuses."""
+    """Open a client with the saved token; turn its errors into sentences and exit statuses."""
     token = None if as_nobody else read_token()
     with Inventory(
         connection.address, token, connection.timeout, reads=connection.reads
@@ -159,7 +159,7 @@ def connected(connection: CallTarget, *, as_nobody: bool = False) -> Iterator[In
 
 @contextmanager
 def interrupted(advice: str) -> Iterator[None]:
-    """Say, where a signal ends a change of which the answer is still out, what that means."""
+    """Print `advice` if a signal ends a change before the change's answer came."""
     try:
         yield
     except (KeyboardInterrupt, Terminated):
@@ -172,7 +172,7 @@ def interrupted(advice: str) -> Iterator[None]:
 
 @contextmanager
 def attempt(given: str | None) -> Iterator[str]:
-    """Give a mutation its request id, the one that was typed or a fresh one, and send it."""
+    """Yield a mutation's request id: `given`, or a fresh id. A signal prints how to try again."""
     request_id = new_request_id() if given is None else given
     with interrupted(f"Try again with --request-id {request_id}"):
         yield request_id
@@ -180,7 +180,7 @@ def attempt(given: str | None) -> Iterator[str]:
 
 @contextmanager
 def done(what: str) -> Iterator[None]:
-    """Write the result of something that was done; where that fails, `what` is told."""
+    """Write the result of a change; if the writing fails, print `what` was done."""
     try:
         yield
         sys.stdout.flush()

@@ -27,7 +27,7 @@ ROLES = {"restock": KEEPERS, "delete": KEEPERS, "order": ("customer", "admin")}
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What becomes of a count: `number` more, or `number` in all."""
+    """A change of a count: `number` more, or `number` in all if `sets`."""
 
     number: int
     sets: bool
@@ -37,8 +37,8 @@ class Shell:
     """One user at the prompt.
 
     - Nobody is asked for the fields of a command that the user's role does not allow.
-    - A mutation whose outcome is unknown is sent again under its own request id, or not at all:
-      typed anew it could be done twice.
+    - A mutation whose outcome is unknown is sent again under the same request id, or not at all: a
+      command that is typed again could be done twice.
     """
 
     def __init__(self, inventory: Inventory, address: str) -> None:
@@ -46,8 +46,8 @@ class Shell:
         self._inventory = inventory
         self._address = address
         self._prompts = Prompts()
-        self._last: int | None = None  # the item that was looked at last
-        self._currency = ""  # of the inventory, once it is known
+        self._last: int | None = None  # the id of the item that was shown last
+        self._currency = ""  # the inventory's currency; empty until it is asked for
         self._commands: dict[str, Callable[[], None]] = {
             "get_all": self._get_all,
             "get_item": self._get_item,
@@ -92,7 +92,7 @@ class Shell:
                 say(f"{command!r} is not known; {HELP}" if command else HELP, err=True)
 
     def _do(self, command: str, user: User) -> None:
-        """Do a command; whatever comes of it, the next one can be typed."""
+        """Do a command; an error is printed, so that the next command can be typed."""
         roles = ROLES.get(command)
         if roles is not None and user.role not in roles:
             allowed = " and ".join(f"{role}s" for role in roles)
@@ -115,7 +115,7 @@ class Shell:
         say(str(error) if known_here else explain(error, self._address), err=True)
 
     def _sent(self, send: Callable[[str], Result]) -> Result:
-        """Send a mutation under a request id of its own, and again under the same while asked."""
+        """Send a mutation; if its outcome is unknown, offer to send it again under the same id."""
         given = None
         while True:
             try:

@@ -1,10 +1,10 @@
-r"""Stdin, stdout and stderr, whatever they are: a full disk, a pipe that nobody reads, nothing.
+r"""Stdin, stdout and stderr, also on a full disk, on a pipe that nobody reads, or closed.
 
-- A failed write to stdout raises OutputLost once, and what follows goes nowhere: the command says
+- A failed write to stdout raises OutputLost once, and later output is dropped. So the command says
   what it did, instead of ending in a traceback.
-- A failed write to stderr ends nothing: the exit status still tells.
+- A failed write to stderr ends nothing: the exit status still tells the result.
 - A character that the encoding lacks is written out, as `\xe9`.
-- Stdin is read as UTF-8 where it is no terminal; bytes that are not UTF-8 become surrogates, which
+- Stdin is read as UTF-8 if it is no terminal. Bytes that are not UTF-8 become surrogates, which
   `is_text` finds.
 """
 
@@ -23,7 +23,7 @@ STDIN, STDOUT, STDERR = range(3)
 
 
 class _Stdout(io.FileIO):
-    """Stdout's bytes; the first write that fails raises OutputLost, the rest is dropped."""
+    """Stdout's bytes; the first write that fails raises OutputLost, later bytes are dropped."""
 
     is_lost = False
 
@@ -38,7 +38,7 @@ class _Stdout(io.FileIO):
 
 
 class _Stderr(io.FileIO):
-    """Stderr's bytes; what cannot be written is dropped."""
+    """Stderr's bytes; bytes that cannot be written are dropped."""
 
     def write(self, data: "ReadableBuffer", /) -> int:
         try:
@@ -48,7 +48,7 @@ class _Stderr(io.FileIO):
 
 
 def replace_streams() -> None:
-    """Make this process's standard streams what this module says."""
+    """Replace this process's standard streams by streams that behave as this module says."""
     _open_closed()
     sys.stdout = _text(_Stdout(STDOUT, "w", closefd=False), sys.stdout)
     sys.stderr = _text(_Stderr(STDERR, "w", closefd=False), sys.stderr)
@@ -65,17 +65,17 @@ def replace_streams() -> None:
 
 
 def resume() -> None:
-    """Write to stdout again after a write that failed: a disk that was full may have space."""
+    """Write to stdout again after a failed write: a full disk may have space again."""
     raw = sys.stdout.buffer.raw if isinstance(sys.stdout, io.TextIOWrapper) else None
     if isinstance(raw, _Stdout):
         raw.is_lost = False
 
 
 def _open_closed() -> None:
-    """Open something in place of each standard stream that is closed.
+    """Open a file in place of each standard stream that is closed.
 
-    Otherwise the next socket gets its number, and receives what is meant for a terminal. Stdout
-    gets what cannot be written to, so that a result that nobody sees is told as lost.
+    Otherwise the next socket gets the stream's number, and receives text for a terminal. In place
+    of stdout stands a file that cannot be written: a result that nobody sees counts as lost.
     """
     for descriptor in (STDIN, STDOUT, STDERR):
         try:

@@ -1,4 +1,4 @@
-"""Words on the way to a terminal: what somebody else wrote there must not move it."""
+"""Text for a terminal: text from other people must not control the terminal."""
 
 import shutil
 import sys

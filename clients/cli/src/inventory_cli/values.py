@@ -1,4 +1,4 @@
-"""What may be typed as a value: each parser returns it, or refuses it with a sentence.
+"""The values that may be typed: each parser returns a value, or refuses it with a sentence.
 
 Nothing is guessed: a number is ASCII digits, as `12`; neither `1_0` nor `1.0` is one, nor are the
 digits of other scripts.
@@ -15,7 +15,7 @@ from wire.bounds import PRICE_MINOR_MAX, REQUEST_ID_BYTES_MAX
 from wire.money import NANO_DIGITS, parse_minor
 
 Value = TypeVar("Value")
-WHOLE_MAX = 2**63 - 1  # what the API has room for; what an inventory allows is less
+WHOLE_MAX = 2**63 - 1  # of the API; an inventory allows less
 WHOLE_DIGITS_MAX = 19
 SHOWN_MAX = 60
 _WHOLE = re.compile(r"-?[0-9]+")
@@ -25,7 +25,7 @@ _CURRENCY = re.compile(r"[A-Z]{3}")
 
 
 def quoted(text: str) -> str:
-    """Return what was typed for a sentence about it, cut where it is long."""
+    """Return a typed value for use in a sentence; a long value is cut."""
     return repr(text if len(text) <= SHOWN_MAX else f"{text[:SHOWN_MAX]}…")
 
 
@@ -62,7 +62,7 @@ def parse_line(text: str) -> tuple[int, int]:
 
 
 def parser(parse: Callable[[str], Value]) -> Callable[[object], object]:
-    """Make a parser of the command line of one that raises ValueError; defaults pass it by."""
+    """Make a typer parser of a parser that raises ValueError; defaults are not parsed."""
 
     def typed(value: object) -> object:
         if not isinstance(value, str):
@@ -118,7 +118,7 @@ def _request_id(text: str) -> str:
 
 
 def _amount(text: str) -> str:
-    """Check what can be checked of a price while its currency is not known."""
+    """Check a price as far as that is possible without its currency."""
     if len(text) > SHOWN_MAX or parse_minor(text, NANO_DIGITS) > PRICE_MINOR_MAX * 10**NANO_DIGITS:
         raise ValueError(f"{quoted(text)} is more than any price")
     return text

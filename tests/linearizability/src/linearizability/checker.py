@@ -1,17 +1,19 @@
 """The search for an order of instants that explains a history (Wing & Gong 1993; Lowe 2017).
 
-What makes it quick on long histories:
+Five rules make the search quick on long histories:
 
-- Certain operations stand in lanes, in each of which one ends before the next begins. So a position
-  is one small number a lane, and who may be next is the first of each lane.
-- An operation of unknown outcome that only adds or takes is put off until a certain one needs it:
-  it has no end, so a later instant is always allowed, and what does not need it does not see it.
-- Such operations that do the same are one kind, taken in the order of their calls: the earlier
-  one may stand wherever the later one may.
-- Of operations that do and saw the same, the one that ends first goes first: whatever order has the
-  other first stays one when the two are exchanged.
-- A position is given up when somebody has yet to see a level above the one that is there, and
-  nothing that raises it can come in time.
+- Operations with a known outcome are in lanes; in a lane, each operation ends before the next
+  begins. So a position is one small number for each lane, and only the first operation that is left
+  in each lane may be next.
+- An operation of unknown outcome that only adds or takes is put off until an operation with a known
+  outcome needs it. It has no end, so a later instant is always allowed, and no operation that does
+  not need it can see it.
+- Operations of unknown outcome with the same effect are one kind, taken in the order of their
+  calls: the earlier call may be placed wherever the later call may.
+- Of operations that did and saw the same, the operation that ends first goes first. If an order has
+  the other operation first, the two can be exchanged.
+- A position is given up if an operation has yet to see a higher level than the present level, and
+  no operation that raises the level can come in time.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,7 +31,7 @@ STEPS_MAX = 2_000_000
 class Verdict:
     """Whether a history is linearizable, and where it stops being so.
 
-    - Who gave up says neither: `ok` is false, and `gave_up` tells it from a violation.
+    - After a search that gave up, `ok` is false, and `gave_up` tells this from a violation.
     """
 
     ok: bool
@@ -40,19 +42,19 @@ class Verdict:
 
 
 class Position(NamedTuple):
-    """What has been given its instant, and the levels then."""
+    """How many operations have been given their instants, and the levels after them."""
 
-    lanes: tuple[int, ...]  # how many of each lane
-    kinds: tuple[int, ...]  # how many of each kind of unknown outcome
+    lanes: tuple[int, ...]  # how many operations of each lane
+    kinds: tuple[int, ...]  # how many operations of each kind of unknown outcome
     state: State
 
 
-class GaveUp(Exception):  # noqa: N818 - a third answer
+class GaveUp(Exception):  # noqa: N818 - neither yes nor no
     """The search took too long: nothing is proven."""
 
 
 def partitions(operations: Iterable[JudgedOperation]) -> Iterator[list[JudgedOperation]]:
-    """Yield operations by what they touch: items of one operation are together (union-find)."""
+    """Yield groups of operations that share no item with another group (union-find)."""
     parent: dict[int, int] = {}
 
     def root(item: int) -> int:
@@ -75,7 +77,7 @@ def partitions(operations: Iterable[JudgedOperation]) -> Iterator[list[JudgedOpe
 
 
 def lanes_of(operations: Iterable[JudgedOperation]) -> list[list[JudgedOperation]]:
-    """Share operations out so that in a lane each returns before the next is called."""
+    """Distribute operations over lanes: in a lane, each returns before the next is called."""
     lanes: list[list[JudgedOperation]] = []
     for operation in sorted(operations, key=lambda one: one.call_ns):
         for lane in lanes:
@@ -90,10 +92,11 @@ def lanes_of(operations: Iterable[JudgedOperation]) -> list[list[JudgedOperation
 def kinds_of(
     operations: Sequence[JudgedOperation],
 ) -> tuple[list[list[JudgedOperation]], list[bool]]:
-    """Group unknown outcomes by what they do, each by call; and say which can be put off.
+    """Group operations of unknown outcome by effect, each group by call; say which can be put off.
 
-    What sets a count outright cannot: what it does depends on when. Nor can what touches several
-    items where one of them is set: the set hides its part of one item and not of the other.
+    An operation that sets a count outright cannot be put off: its effect depends on its instant. If
+    any count is set, an operation on several items cannot either: a set may hide the effect on one
+    item, and not on the other.
     """
     some_are_set = any(operation.exactly is not None for operation in operations)
     groups: dict[object, list[JudgedOperation]] = {}
@@ -109,20 +112,20 @@ def kinds_of(
 
 
 def effect_of(operation: JudgedOperation) -> object:
-    """Return what an operation did and saw: all that tells it from others but its time."""
+    """Return what an operation did and saw: everything about it but its time."""
     is_read = operation.kind == "get"
     return is_read, operation.ok, operation.changes, operation.exactly, operation.seen
 
 
 def may_raise(operation: JudgedOperation, item: int) -> bool:
-    """Tell whether the level of an item may be higher after an operation."""
+    """Return whether the level of an item may be higher after an operation."""
     if operation.exactly is not None:
         return item in operation.items
     return any(delta > 0 and touched == item for touched, delta in operation.changes)
 
 
 def calls_that_raise(lane: Sequence[JudgedOperation], item: int) -> list[int]:
-    """Return for each place in a lane the call of the next one there that may raise a level."""
+    """Return, for each place in a lane, the call of the next operation that may raise a level."""
     calls = [NEVER_NS]
     for operation in reversed(lane):
         raises = operation.ok and may_raise(operation, item)
@@ -131,11 +134,11 @@ def calls_that_raise(lane: Sequence[JudgedOperation], item: int) -> list[int]:
 
 
 class Search:
-    """One partition.
+    """The search in one partition.
 
-    - Every position is looked at once.
-    - A position is left only by operations whose call is not after the end of one that is not yet
-      in: the order of time holds.
+    - Every position is examined once.
+    - The order of time holds: an operation may be next only if it was called before the end of
+      every operation that has no instant yet.
     """
 
     def __init__(self, operations: Sequence[JudgedOperation], initial: Mapping[int, int]) -> None:
@@ -152,11 +155,13 @@ class Search:
         self._furthest = Position((0,) * len(self._lanes), (0,) * len(self._kinds), self._initial)
 
     def run(self) -> str:
-        """Return an empty string when an order was found, else why not; raise GaveUp."""
+        """Return an empty string if an order was found, else why there is none; raise GaveUp."""
         ends = tuple(len(lane) for lane in self._lanes)
         first = self._settle(self._furthest)
         known = {first}
-        ways = [iter((first,))]  # from the positions on the way here, those not yet tried
+        ways = [
+            iter((first,))
+        ]  # for each position on the way here: its followers that are not tried yet
         while ways:
             position = next(ways[-1], None)
             if position is None:
@@ -170,7 +175,7 @@ class Search:
         return self._explain()
 
     def _unseen(self, position: Position, known: set[Position]) -> Iterator[Position]:
-        """Yield where to go from a position, but nowhere twice."""
+        """Yield the positions after a position that no other way has led to."""
         for following in self._following(position):
             settled = self._settle(following)
             if settled not in known:
@@ -184,7 +189,7 @@ class Search:
             raise GaveUp(f"gave up after {STEPS_MAX:,} steps: nothing is proven")
 
     def _candidates(self, position: Position) -> tuple[list[tuple[int, JudgedOperation]], int]:
-        """Return who may be next by lane, earliest end first; and that earliest end."""
+        """Return the operations that may be next, with their lanes, and the earliest end of all."""
         nexts = [
             (number, lane[count])
             for number, (lane, count) in enumerate(zip(self._lanes, position.lanes, strict=True))
@@ -199,7 +204,7 @@ class Search:
         return list(first_of_each.values()), earliest
 
     def _settle(self, position: Position) -> Position:
-        """Let go first whatever fits and changes nothing: that can never be wrong."""
+        """Give instants to operations that fit and change nothing: this can never be wrong."""
         while True:
             for lane, operation in self._candidates(position)[0]:
                 if is_passive(operation) and self._fits(operation, position.state):
@@ -217,7 +222,7 @@ class Search:
         return Position((*lanes[:lane], lanes[lane] + 1, *lanes[lane + 1 :]), kinds, state)
 
     def _following(self, position: Position) -> Iterator[Position]:
-        """Yield what may come next, likely ones first: those that need no unknown outcome."""
+        """Yield the next positions, first those that need no operation of unknown outcome."""
         candidates, earliest = self._candidates(position)
         needy = []
         for lane, operation in candidates:
@@ -240,9 +245,9 @@ class Search:
                 yield from self._one_more(position, kind, open_kinds)
 
     def _is_lost(self, position: Position, besides: JudgedOperation | None = None) -> bool:
-        """Tell whether a next one needs a level that cannot be reached again before it ends.
+        """Return whether some next operation needs a level that cannot be reached before its end.
 
-        `besides` is taken to have happened: then the levels are what it saw.
+        `besides` counts as given its instant, after which the levels are what it saw.
         """
         levels = dict(zip(self._places, position.state, strict=True))
         if besides is not None:
@@ -261,7 +266,7 @@ class Search:
         return False
 
     def _raised_at(self, item: int, position: Position) -> int:
-        """Return the earliest call of one that may raise the level of an item from here on."""
+        """Return the earliest call of an operation that may raise an item's level from here on."""
         earliest = NEVER_NS
         for raises, count in zip(self._raises[item], position.lanes, strict=True):
             earliest = min(earliest, raises[count])
@@ -271,7 +276,7 @@ class Search:
         return earliest
 
     def _open_kinds(self, position: Position, earliest: int) -> dict[int, int]:
-        """Return how many of each kind there are that were called early enough to be next."""
+        """Return how many operations of each kind were called early enough to be next."""
         return {
             number: count
             for number, (kind, used) in enumerate(zip(self._kinds, position.kinds, strict=True))
@@ -281,7 +286,7 @@ class Search:
     def _one_more(
         self, position: Position, kind: int, open_kinds: Mapping[int, int]
     ) -> Iterator[Position]:
-        """Yield the positions after one of a kind that cannot be put off."""
+        """Yield the positions after an operation of a kind that cannot be put off."""
         operation = self._kinds[kind][0]
         ways = iter([(position.kinds, position.state)])
         if not self._fits(operation, position.state):
@@ -295,12 +300,12 @@ class Search:
     def _enabled(
         self, operation: JudgedOperation, position: Position, open_kinds: Mapping[int, int]
     ) -> Iterator[tuple[tuple[int, ...], State]]:
-        """Yield the smallest choices of unknown outcomes after which `operation` fits.
+        """Yield the smallest choices of operations of unknown outcome after which `operation` fits.
 
-        More than the smallest is never needed: what it can do without comes later.
+        A larger choice is never needed: the operations beyond the smallest can come later.
         """
         usable = self._concerned(operation, open_kinds)
-        # What adds goes first, so that no order of them is missed because a level runs out.
+        # Operations that add go first, so that no choice is missed because a level runs out.
         usable.sort(key=lambda one: -sum(delta for _, delta in self._kinds[one[0]][0].changes))
         choices = [(position.kinds, position.state, 0)]
         while choices:
@@ -324,7 +329,7 @@ class Search:
     def _concerned(
         self, operation: JudgedOperation, open_kinds: Mapping[int, int]
     ) -> list[tuple[int, int]]:
-        """Return kinds that can be put off and touch its items, or items of such, and so on."""
+        """Return the kinds that can be put off and are linked to `operation` by shared items."""
         items = set(operation.items)
         usable: dict[int, int] = {}
         grown = True
@@ -345,7 +350,7 @@ class Search:
     def _is_beyond(
         self, operation: JudgedOperation, state: State, usable: Sequence[tuple[int, int]]
     ) -> bool:
-        """Tell whether a level is below what `operation` saw, and nothing there adds to it."""
+        """Return whether a level is below what `operation` saw, and no usable kind adds to it."""
         if operation.exactly is not None:
             return False
         deltas = dict(operation.changes)
@@ -371,9 +376,9 @@ class Search:
 
 
 def check(operations: Sequence[JudgedOperation], initial: Mapping[int, int]) -> Verdict:
-    """Judge a history; `initial` are the levels that it began with.
+    """Judge a history; `initial`: the levels before it.
 
-    A violation in one partition is told although another was too hard.
+    A violation in one partition is reported even if the search gave up in another partition.
     """
     groups = list(partitions(operations))
     too_hard = ""

@@ -1,4 +1,4 @@
-"""From JSON lines to operations."""
+"""Reads a history: JSON lines in, operations out."""
 
 import json
 from collections.abc import Iterable
@@ -8,17 +8,17 @@ from typing import Any
 NEVER_NS = 2**63
 
 
-class Contradiction(Exception):  # noqa: N818 - it names what was found
-    """Two attempts of one request were answered differently: it was applied twice."""
+class Contradiction(Exception):  # noqa: N818 - it names the fact
+    """Two attempts of one request were answered differently: the request was applied twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedOperation:
-    """One operation: what was asked, when, and what came back.
+    """One operation: its request, its time, and its answer.
 
-    `changes` are (item, delta) for mutations; a read has none and names its item in `seen`. `seen`
-    are (item, level after it) as the answer told them. `ok` is None for an unknown outcome.
-    `exactly` is set for a count that was set outright, with what was expected, if anything.
+    `changes`: (item, delta) of a mutation; empty for a read. `seen`: (item, level after the
+    operation), from the answer. `ok`: None for an unknown outcome. `exactly`: for an operation that
+    sets a count outright, (count, count that it expected before, or None).
     """
 
     client: int
@@ -34,13 +34,13 @@ class JudgedOperation:
 
     @property
     def items(self) -> tuple[int, ...]:
-        """Every item that it touches."""
+        """Every item that the operation touches."""
         touched = [item for item, _ in self.changes] + [item for item, _ in self.seen]
         return tuple(dict.fromkeys(touched))
 
 
 def parse(line: str) -> JudgedOperation:
-    """Read one attempt; raise ValueError or KeyError on a line that is none."""
+    """Read an attempt; raise ValueError or KeyError for a line that holds none."""
     told: dict[str, Any] = json.loads(line)
     changes: tuple[tuple[int, int], ...]
     seen: tuple[tuple[int, int], ...] = ()
@@ -82,9 +82,9 @@ def parse(line: str) -> JudgedOperation:
 
 
 def merge(attempts: Iterable[JudgedOperation]) -> list[JudgedOperation]:
-    """Make one operation of all attempts with one request id, in the order of their calls.
+    """Make one operation of all attempts with one request id.
 
-    It lasts from the first call to the first answer. Reads without an answer say nothing and go.
+    The operation lasts from the first call to the first answer. Unanswered reads are dropped.
     """
     merged: dict[object, JudgedOperation] = {}
     for number, attempt in enumerate(sorted(attempts, key=lambda one: one.call_ns)):

@@ -1,4 +1,4 @@
-"""What an operation does to the levels of its items, and what it must have seen."""
+"""The effect of an operation on the levels of its items, and the levels that it must have seen."""
 
 from collections.abc import Mapping
 
@@ -8,9 +8,9 @@ State = tuple[int, ...]  # levels, in the order of the partition's items
 
 
 def step(operation: JudgedOperation, state: State, places: Mapping[int, int]) -> State | None:
-    """Return the levels after an operation; None where it cannot have happened.
+    """Return the levels after an operation; None if it cannot have happened at `state`.
 
-    `places` are the items' positions in the state.
+    `places`: the items' places in the state.
     """
     if operation.kind == "get":
         fits = operation.ok and all(state[places[item]] == level for item, level in operation.seen)
@@ -26,7 +26,7 @@ def step(operation: JudgedOperation, state: State, places: Mapping[int, int]) ->
 
 
 def _applied(operation: JudgedOperation, state: State, places: Mapping[int, int]) -> State | None:
-    """Return the levels after a mutation; None where the rules refuse it."""
+    """Return the levels after a mutation; None if the rules refuse the mutation."""
     levels = list(state)
     if operation.exactly is not None:
         [(item, _)] = operation.changes
@@ -43,5 +43,5 @@ def _applied(operation: JudgedOperation, state: State, places: Mapping[int, int]
 
 
 def is_passive(operation: JudgedOperation) -> bool:
-    """Tell whether an operation leaves the levels as they are: it may go first wherever it fits."""
+    """Return whether an operation changes no level, so that it may go first wherever it fits."""
     return operation.kind == "get" or operation.ok is False

@@ -1,4 +1,4 @@
-"""`inventory up`: the whole system on this machine, as the processes that it is made of.
+"""`inventory up`: the whole system on this machine, each part a process.
 
 - `layout`: where things lie below the data directory, and what the first start makes there.
 - `ports`: which ports, and who is told when one is taken. `places`: what a start says of them.

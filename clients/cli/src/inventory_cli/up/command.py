@@ -110,7 +110,7 @@ def _prepare(
 
 
 def _run(layout: Layout, found: Mapping[str, int], children: Children) -> None:
-    """Run until a signal ends it."""
+    """Run the system until a signal ends it."""
     stopped = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -119,7 +119,9 @@ def _run(layout: Layout, found: Mapping[str, int], children: Children) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it: it goes on
+    if (
+        signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    ):  # nohup ignores SIGHUP, so that the system goes on
         signal.signal(signal.SIGHUP, stop)
     address = f"127.0.0.1:{found['gateway']}"
     ready = f"ready: try `inventory --address {address} {places.login(layout)}`"
@@ -127,7 +129,7 @@ def _run(layout: Layout, found: Mapping[str, int], children: Children) -> None:
     heading = f"inventory at {address}, data in {layout.data}"
     view = LiveView(children, heading) if sys.stdout.isatty() else LineView(children, heading)
     pids = PidFiles(layout)
-    with contextlib.ExitStack() as ending:  # the last first, and each whatever the others raise
+    with contextlib.ExitStack() as ending:  # called last to first, also if one of them raises
         ending.callback(_say_stopped)
         ending.callback(view.close)
         ending.callback(pids.forget, children)
@@ -154,7 +156,7 @@ def _watch(
     pids: PidFiles,
     stopped: threading.Event,
 ) -> None:
-    """Show what happens; say `ready` once it is, and give up when it never is."""
+    """Show what happens, and `ready` when the system is ready; raise UpError if it never is."""
     began = time.monotonic()
     readiness = Readiness(children)
     while not stopped.wait(TURN_SECONDS):
@@ -171,7 +173,7 @@ def _watch(
 
 
 def _obstacle(poller: StatusPoller) -> str:
-    """Say what is missing for the system to be ready."""
+    """Return what the system lacks to be ready."""
     if poller.status is None:
         return f"nobody says how the members are ({poller.trouble or 'no answer'})"
     if not poller.status.leader:

@@ -1,8 +1,8 @@
-"""Where things lie below the data directory, and what the first start makes there.
+"""The files below the data directory, and what the first start makes there.
 
 DATA/keys holds secrets, each in a file of mode 0600: `cluster.key` (members and gateway),
 `token.key` (signs tokens), `admin.password`, and the keys of the machine users `health` and
-`metrics`. DATA/bootstrap.json is the first state. DATA/node-N is one member's own. DATA/run holds
+`metrics`. DATA/bootstrap.json is the first state. DATA/node-N belongs to one member. DATA/run holds
 logs, process ids, and the ports of the last start.
 """
 
@@ -43,7 +43,7 @@ DEMO_ITEMS = (
 
 
 def path_of(text: object) -> object:
-    """Read a path from the command line; an empty one is no name for the current folder."""
+    """Read a path from the command line; refuse an empty path."""
     if text == "":
         raise typer.BadParameter("it is empty; . is the current folder")
     return Path(text) if isinstance(text, str) else text
@@ -97,8 +97,8 @@ class Layout:
     def lock(self) -> TextIO:
         """Hold the directory until the returned file is closed, here and in every child.
 
-        Raises UpError when it cannot be written, and when another holds it: an `inventory up`, or
-        what one left running that was killed.
+        Raises UpError if the directory cannot be written, or if another process holds it: a running
+        `inventory up`, or the children of an `inventory up` that was killed.
         """
         try:
             self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -120,10 +120,10 @@ class Layout:
         return lock
 
     def note_pid(self, name: str, pid: int) -> None:
-        """Keep a child's process id, 0 for none, for whoever finds the system left running.
+        """Write a child's process id to a file; 0 removes the file. Raises OSError.
 
-        Whole at every moment: the next supervisor may read while this one is killed. Removed with
-        its process, which a full disk allows. Raises OSError.
+        The file is whole at every moment: another `inventory up` may read it while this one is
+        killed. A full disk allows to remove the file.
         """
         path, partial = self.run / f"{name}.pid", self.run / f"{name}.partial"
         if not pid:
@@ -133,7 +133,7 @@ class Layout:
         partial.replace(path)
 
     def _in_use(self, owner: str) -> str:
-        """Say who holds the directory; `owner` is the pid in the lock."""
+        """Return the sentence about who holds the directory; `owner`: the pid in the lock."""
         if not owner.isdigit() or is_alive(int(owner)):
             return f"the data directory {self.data} is in use: another `inventory up` runs on it"
         left = sorted(int(path.read_text()) for path in self.run.glob("*.pid"))
@@ -144,7 +144,7 @@ class Layout:
         )
 
     def prepare(self, currency: str, *, demo: bool) -> bool:
-        """Make what is missing; tell whether this was the first start."""
+        """Make folders, keys and first state if missing; return whether this is the first start."""
         for folder in (self.keys, self.run):
             folder.mkdir(mode=0o700, exist_ok=True)
         first = not self.bootstrap.exists()
@@ -169,7 +169,7 @@ class Layout:
         return kept
 
     def keep_ports(self, ports: Mapping[str, int]) -> None:
-        """Keep the ports of this start, for whoever looks for them; raise OSError."""
+        """Write the ports of this start to a file, for the next start; raise OSError."""
         write_private(self.run / "ports.json", json.dumps(ports))
 
 
@@ -206,7 +206,7 @@ def first_state(secret: Callable[[str], str], currency: str, *, demo: bool) -> d
 
 
 def is_alive(pid: int) -> bool:
-    """Tell whether a process is there, whoever's it is."""
+    """Return whether a process runs, whichever user it belongs to."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -217,7 +217,7 @@ def is_alive(pid: int) -> bool:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner reads, whole or not at all."""
+    """Write a whole file that only its owner can read, or none."""
     partial = path.with_name(f".{path.name}.partial")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:

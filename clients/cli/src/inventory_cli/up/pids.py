@@ -1,4 +1,4 @@
-"""The children's process ids, kept for whoever finds the system left running."""
+"""The children's process ids in files, to be found if the system is left running."""
 
 import contextlib
 
@@ -9,19 +9,19 @@ from inventory_cli.up.processes import Children
 class PidFiles:
     """Keeps a file with the process id of each child that runs.
 
-    - A file is written when a pid changes, and tried again until it is; a disk that is full ends
+    - A file is written when a pid changes. A write that fails is tried again; a full disk ends
       nothing.
-    - That it cannot be written is said once, and once when it can be again.
+    - A note says once that files cannot be written, and once that they can be written again.
     """
 
     def __init__(self, layout: Layout) -> None:
-        """Keep them below a data directory."""
+        """Keep the files below a data directory."""
         self._layout = layout
         self._kept: dict[str, int] = {}
         self._fails = False
 
     def keep(self, children: Children) -> None:
-        """Write what changed."""
+        """Write the process ids that changed."""
         try:
             for child in children.children:
                 if self._kept.get(child.name) != child.pid:
@@ -38,7 +38,7 @@ class PidFiles:
             self._fails = False
 
     def forget(self, children: Children) -> None:
-        """Remove them all."""
+        """Remove all files."""
         for child in children.children:
-            with contextlib.suppress(OSError):  # then they name processes that are gone
+            with contextlib.suppress(OSError):  # a file that stays names a process that is gone
                 self._layout.note_pid(child.name, 0)

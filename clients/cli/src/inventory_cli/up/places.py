@@ -1,4 +1,4 @@
-"""What a start of `inventory up` says: where everything listens and lies, and who may log in."""
+"""What a start of `inventory up` prints: addresses, folders, and who may log in."""
 
 import json
 from collections.abc import Mapping
@@ -30,16 +30,16 @@ def lines(layout: Layout, ports: Mapping[str, int]) -> list[str]:
 
 
 def demo_users(layout: Layout) -> list[tuple[str, str, str]]:
-    """Return the demo users that the first start made, with the passwords that it gave them.
+    """Return the demo users that the first start made, with their passwords.
 
-    The data tell, not what this start was asked for: `--demo` adds nothing to data that are there.
+    The first state names them: `--demo` at a later start adds nobody.
     """
     there = {user["name"] for user in json.loads(layout.bootstrap.read_text())["users"]}
     return [user for user in DEMO_USERS if user[0] in there]
 
 
 def login(layout: Layout) -> str:
-    """Return how somebody logs in who is there."""
+    """Return the login command of a user that exists."""
     users = demo_users(layout)
     if users:
         return f"login {users[0][0]}"

@@ -1,4 +1,4 @@
-"""The ports of `inventory up`: the same at every start, each behind an option that moves it."""
+"""The ports of `inventory up`: the same at every start, unless an option moves them."""
 
 import errno
 import socket
@@ -14,15 +14,15 @@ PORT_MAX = 65_535
 
 @dataclass(frozen=True, slots=True)
 class PortRow:
-    """Ports in a row, one for each of `names`, and the option that says the first of them."""
+    """Consecutive ports, one for each of `names`; `option` sets the first port."""
 
     option: str
     first: int
     names: tuple[str, ...]
 
 
-# Below the ports that systems give to outgoing connections, but for the gateway's, which clients
-# know.
+# The defaults are below the ports that systems give to outgoing connections. The gateway's is not:
+# clients know it.
 GATEWAY = PortRow("--port", 50_051, ("gateway",))
 HEALTH = PortRow("--health-port", 18_080, (PAGE,))
 HEALTH_GRPC = PortRow("--health-grpc-port", 18_081, ("health",))
@@ -37,9 +37,9 @@ ROWS = (GATEWAY, HEALTH, HEALTH_GRPC, ASSISTANT, NODES, METRICS)
 
 
 def claim(firsts: Mapping[PortRow, int], kept: Mapping[str, int]) -> dict[str, int]:
-    """Return every port by its name; raise UpError when one is taken, or given twice.
+    """Return every port by its name; raise UpError if a port is taken, or given twice.
 
-    `firsts`: the first port of each row. 0 takes any free ones, those in `kept` where they are.
+    `firsts`: the first port of each row. 0 takes any free ports, those in `kept` if they are free.
     """
     wanted = {
         name: first + place if first else 0
@@ -50,7 +50,7 @@ def claim(firsts: Mapping[PortRow, int], kept: Mapping[str, int]) -> dict[str, i
     _refuse_twins(wanted, options)
     found: dict[str, int] = {}
     refused: dict[str, OSError] = {}
-    with ExitStack() as held:  # all at once: a port that is free is given to one of them
+    with ExitStack() as held:  # all are held at once, so that a free port is given once
         for name, port in sorted(wanted.items(), key=lambda one: one[1] == 0):
             probe = held.enter_context(socket.socket())
             try:
@@ -63,7 +63,7 @@ def claim(firsts: Mapping[PortRow, int], kept: Mapping[str, int]) -> dict[str, i
 
 
 def _bound(probe: socket.socket, port: int, preferred: int) -> int:
-    """Bind to a loopback port and return it; 0: the preferred one or any."""
+    """Bind to a loopback port and return it; 0: bind to the preferred port, or to any."""
     if preferred:
         try:
             return _bound(probe, preferred, 0)
@@ -87,7 +87,7 @@ def _refuse_twins(wanted: Mapping[str, int], options: Mapping[str, str]) -> None
 def _refusal(
     wanted: Mapping[str, int], options: Mapping[str, str], refused: Mapping[str, OSError]
 ) -> str:
-    """Say which ports cannot be had, whose they are, and which options move them."""
+    """Return a sentence: the ports that cannot be used, their names, the options that move them."""
     sentences = [
         f"port {wanted[name]} is taken ({name.replace('/', ' ')})"
         if error.errno == errno.EADDRINUSE

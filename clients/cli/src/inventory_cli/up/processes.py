@@ -1,4 +1,4 @@
-"""The children: started, watched, started again, stopped. Each by its own pid."""
+"""The child processes: started, watched, started again, stopped. Each is signalled by its pid."""
 
 import contextlib
 import os
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 RESTART_SECONDS = 3.0
-AROUND_SECONDS_MAX = 5.0  # that what is around the members is given to end
-MEMBERS_SECONDS_MAX = 10.0
-MODULES = {  # everything else is a member
+AROUND_SECONDS_MAX = 5.0  # for the other processes to end
+MEMBERS_SECONDS_MAX = 10.0  # for the members to end
+MODULES = {  # every other process is a member
     "gateway": "gateway",
     "assistant": "assistant",
     "metrics": "business_metrics",
@@ -29,18 +29,18 @@ class Child:
     name: str
     environment: Mapping[str, str]
     log: Path
-    lock: int  # of the data directory, a descriptor: held for as long as the process is there
+    lock: int  # a descriptor of the data directory's lock, which the process holds
     process: subprocess.Popen[bytes] | None = None
     died_at: float | None = None  # on the monotonic clock
-    status: int = 0  # how it died: negative for a signal
+    status: int = 0  # how the process died: negative for a signal
     starts: int = 0
-    unlogged: str = ""  # why its output is kept nowhere; empty: it is in its log
+    unlogged: str = ""  # why the process runs without a log; empty: it has one
 
     def start(self) -> None:
-        """Run it, with its output in its log if that can be opened; raise OSError."""
+        """Start the process, with its output in its log if the log can be opened; raise OSError."""
         module = MODULES.get(self.name, "inventory_node")
         with self._open_log() as log:
-            # A session of its own: Ctrl-C is for the supervisor, which stops them in order.
+            # A session of its own: Ctrl-C reaches the supervisor alone, which stops all in order.
             self.process = subprocess.Popen(  # noqa: S603  # our own modules
                 [sys.executable, "-m", module],
                 env=os.environ | self.environment,
@@ -54,7 +54,7 @@ class Child:
         self.starts += 1
 
     def _open_log(self) -> BinaryIO:
-        """Return its log; nothing instead where the disk does not let it be opened."""
+        """Return the opened log; /dev/null if the log cannot be opened."""
         try:
             log = self.log.open("ab")
         except OSError as error:
@@ -65,16 +65,16 @@ class Child:
 
     @property
     def has_died(self) -> bool:
-        """Whether it ever ended by itself, and may run again."""
+        """Whether the process has ended by itself; it may run again."""
         return self.died_at is not None or self.starts > 1
 
     @property
     def pid(self) -> int:
-        """Its process id, 0 while it does not run."""
+        """The process id; 0 while the process does not run."""
         return self.process.pid if self.process is not None and self.died_at is None else 0
 
     def last_words(self) -> str:
-        """Return the last line that it wrote, as far as its log can be read."""
+        """Return the last line of the log; empty if the log cannot be read."""
         lines: list[str] = []
         with contextlib.suppress(OSError):
             lines = self.log.read_text(errors="replace").splitlines()
@@ -83,10 +83,10 @@ class Child:
 
 @dataclass(slots=True)
 class Children:
-    """All of them.
+    """All children.
 
-    - A child that died is noticed once, and started again after RESTART_SECONDS if `restart`; so is
-      one that could not be started.
+    - A child that died is noticed once. If `restart`, it is started again after RESTART_SECONDS.
+    - A child that could not be started counts as one that died.
     """
 
     children: list[Child]
@@ -94,12 +94,12 @@ class Children:
     notes: list[str] = field(default_factory=list)  # what happened, to be shown
 
     def start(self) -> None:
-        """Start all."""
+        """Start all children."""
         for child in self.children:
             self._start(child)
 
     def _start(self, child: Child) -> bool:
-        """Start one and note what is wrong; tell whether it runs."""
+        """Start a child and note what is wrong; return whether it runs."""
         try:
             child.start()
         except OSError as error:
@@ -112,7 +112,7 @@ class Children:
         return True
 
     def watch(self) -> None:
-        """Notice who died, and start again whose time has come."""
+        """Note the children that died, and start those again that died RESTART_SECONDS ago."""
         now = time.monotonic()
         for child in self.children:
             if child.died_at is None:
@@ -126,13 +126,13 @@ class Children:
         return f", starts again in {RESTART_SECONDS:.0f} s" if self.restart else ""
 
     def stop(self) -> None:
-        """Stop all: what is around the members first, so that nothing new arrives at them."""
+        """Stop the other processes first, then the members, which get no more requests by then."""
         _end([child for child in self.children if child.name in MODULES], AROUND_SECONDS_MAX)
         _end([child for child in self.children if child.name not in MODULES], MEMBERS_SECONDS_MAX)
 
 
 def _end(children: Sequence[Child], seconds: float) -> None:
-    """Tell them to end, all at once; kill who has not after so many seconds."""
+    """Tell children to end, all at once; kill those that run after so many seconds."""
     running = [one.process for one in children if one.process is not None]
     for process in running:
         process.terminate()

@@ -1,4 +1,4 @@
-"""When the system is ready, and who is missing then."""
+"""When the system is ready, and which voters are missing then."""
 
 from inventory_client import Member, Status
 
@@ -27,22 +27,23 @@ def _leader(status: Status | None) -> Member | None:
 
 
 class Readiness:
-    """Whether the system was ready once, and whom it has been missing since then.
+    """Whether the system has been ready, and which voters have been missing since then.
 
-    - Ready: somebody leads, and a majority of the voters follows.
-    - Who is slow to start is waited for up to STRAGGLER_SECONDS; who died is not.
-    - Who dies later is not missing here: the children's notes speak of it.
+    - The system is ready when a member leads and a majority of the voters follows.
+    - A voter that starts slowly is waited for up to STRAGGLER_SECONDS. A voter whose process died
+      is not waited for.
+    - A voter that dies later is not missing here: the children's notes tell of it.
     """
 
     def __init__(self, children: Children) -> None:
         """Begin with a system that is not ready."""
         self.is_ready = False
         self._children = children
-        self._served_at: float | None = None  # the majority was seen first; monotonic clock
+        self._served_at: float | None = None  # when a majority was first seen; monotonic clock
         self._missing: set[str] = set()
 
     def update(self, status: Status | None, now: float) -> None:
-        """Look at the members, `now` on the monotonic clock."""
+        """Take a status of the members into account; `now`: seconds on the monotonic clock."""
         missing = missing_of(status)
         if missing is None:
             return

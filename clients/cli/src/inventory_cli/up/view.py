@@ -1,4 +1,4 @@
-"""What is shown while the system runs: a live table on a terminal, plain lines elsewhere."""
+"""The output while the system runs: a live table on a terminal, plain lines elsewhere."""
 
 import contextlib
 import errno
@@ -38,15 +38,15 @@ class StatusPoller:
         self.trouble = ""  # why there is no status
 
     def start(self) -> None:
-        """Begin to ask."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask no more."""
+        """End the thread after the call under way."""
         self._end.set()
 
     def wait(self) -> None:
-        """Wait for the answer to what was asked last."""
+        """Wait until the thread has ended."""
         if self._thread.is_alive():
             self._thread.join()
 
@@ -65,7 +65,7 @@ class StatusPoller:
 
 
 def members_table(children: Children, status: Status | None) -> Table:
-    """Make the table: one line a member, then the other processes."""
+    """Return the table of processes: members with their status, others with their pid."""
     shown = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("member", "role"):
         shown.add_column(column)
@@ -95,7 +95,7 @@ def members_table(children: Children, status: Status | None) -> Table:
 
 
 class LiveView:
-    """The table, drawn anew; the newest notes below it."""
+    """The table on a terminal, drawn again and again, with the newest notes below."""
 
     def __init__(self, children: Children, heading: str) -> None:
         """Draw on the terminal."""
@@ -105,24 +105,24 @@ class LiveView:
         self._live.start()
 
     def draw(self, status: Status | None, troubles: Sequence[str]) -> None:
-        """Draw; `troubles` stand there for as long as they are given."""
+        """Draw the table, `troubles` and notes."""
         table = members_table(self._children, status)
         lines = [shown(trouble, "yellow") for trouble in troubles]
         lines += [shown(note, "dim") for note in self._children.notes[-NOTES_SHOWN:]]
         self._live.update(Group(shown(self._heading), table, *lines), refresh=True)
 
     def say(self, line: str) -> None:
-        """Write a line above the table, where it scrolls away."""
+        """Write a line above the table."""
         self._live.console.print(shown(line), soft_wrap=True)
 
     def close(self) -> None:
-        """Leave the last table on the terminal, if that is still there."""
+        """Stop drawing; the last table stays, if the terminal is still there."""
         with contextlib.suppress(OSError):
             self._live.stop()
 
 
 class LineView:
-    """One line for everything that changes."""
+    """A line on stdout for each change."""
 
     def __init__(self, children: Children, heading: str) -> None:
         """Write to stdout."""
@@ -133,7 +133,7 @@ class LineView:
         self.say(heading)
 
     def draw(self, status: Status | None, troubles: Sequence[str]) -> None:
-        """Write what changed; each of the `troubles` when it comes."""
+        """Write notes and troubles that the last call did not have, and a change of the leader."""
         for note in self._take_notes():
             self.say(note)
         for trouble in troubles:
@@ -151,7 +151,7 @@ class LineView:
         return fresh
 
     def say(self, line: str) -> None:
-        """Write a line at once; one for which there is no room on the disk is lost."""
+        """Write a line at once; drop the line if the disk is full."""
         try:
             say(line)
             sys.stdout.flush()
@@ -161,6 +161,6 @@ class LineView:
             resume()
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write the remaining notes."""
         for note in self._take_notes():
             self.say(note)
