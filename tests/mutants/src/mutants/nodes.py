@@ -118,8 +118,8 @@ def calls_a_flush_durable_when_it_begins(patch: pytest.MonkeyPatch) -> None:
 
     def start(self: Flusher) -> None:
         rule(self)
-        if self._taking_index is not None:
-            self.durable_index = self._taking_index
+        if self._taken is not None:
+            self.durable_index = self._taken.index
 
     patch.setattr(Flusher, "start", start)
 
@@ -253,8 +253,7 @@ def waits_for_a_checkpoint_without_space(patch: pytest.MonkeyPatch) -> None:
     """Apply nothing, and so answer no read, until there is space to hash the state."""
 
     def checkpoint(self: Flusher) -> None:
-        self._checkpoint_waits = True
-        self.checkpoint_index = self._machine.applied_index
+        self._checkpoint.begin(self._machine.applied_index)
 
     def full(self: Flusher, _: int) -> None:
         self._job.run_out()
