@@ -208,7 +208,7 @@ def checkpoint(leader: Member) -> None:
     command = log_pb2.Command()
     command.administration.request_id = f"checkpoint-{leader.node.view().last_log_index}"
     command.administration.checkpoint.SetInParent()
-    leader.node._proposals.offer_own(command.SerializeToString())
+    leader.node._write.proposals.offer_own(command.SerializeToString())
 
 
 class TestWhoLeads:
@@ -328,7 +328,7 @@ def test_no_checkpoints_gather_while_there_is_no_space(tmp_path: Path) -> None:
     fill(cluster, *MEMBERS)
     write_until_full(cluster, leader)
     cluster.pass_time(200)
-    assert sum(len(cluster[number].node._proposals._waiting) for number in MEMBERS) <= 1
+    assert sum(len(cluster[number].node._write.proposals._waiting) for number in MEMBERS) <= 1
 
 
 @pytest.mark.parametrize("what", ["log", "database"])
@@ -374,7 +374,7 @@ def test_a_log_that_has_filled_the_disk_makes_room_for_itself(tmp_path: Path) ->
         leader.ask(order(f"r{number}"), first_id=number)
         cluster.settle()
     assert len(leader.disk.names()) == 5
-    leader.node._flusher.ask(leader.node.view().applied_index)
+    leader.node._write.flusher.ask(leader.node.view().applied_index)
     cluster.pass_time(4)
     assert len(leader.disk.names()) == 1, "nothing but the segment that was written last"
     leader.disk.is_full = False

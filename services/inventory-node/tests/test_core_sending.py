@@ -73,7 +73,7 @@ def begin_to_switch(cluster: ManualCluster, member: Member) -> SnapshotHeader:
     member.store_held = True
     member.handle(staged)
     cluster.settle()
-    assert member.node._incoming.switching
+    assert member.node._snapshots.incoming.switching
     return header
 
 
@@ -110,12 +110,12 @@ class TestWithoutSpace:
         leader = cluster[1]
         leader.store.is_short = True
         meet(cluster, 3)
-        copies = leader.node._outgoing._ticket
+        copies = leader.node._snapshots.outgoing._ticket
         ticks = 5 * REST_TICKS_MAX
         cluster.pass_time(ticks, 1, 2)
-        tried = leader.node._outgoing._ticket - copies
+        tried = leader.node._snapshots.outgoing._ticket - copies
         assert 2 <= tried <= 5 + retention.DOUBLINGS_MAX
-        assert leader.node._outgoing.pinned_index is None
+        assert leader.node._snapshots.outgoing.pinned_index is None
         assert leader.transport.streams == []
         write(cluster, leader, 50, 10)
         assert all(leader.replies()[number].outcome for number in range(50, 60))
@@ -131,7 +131,7 @@ class TestWithoutSpace:
     def test_a_success_ends_the_rest(self, tmp_path: Path) -> None:
         """What went wrong before says nothing of the next."""
         cluster = missing(tmp_path, 3)
-        outgoing = cluster[1].node._outgoing
+        outgoing = cluster[1].node._snapshots.outgoing
         for _ in range(3):
             outgoing._rests.begin(3)
         cluster.pass_time(REST_TICKS_MAX, 1)
@@ -146,7 +146,7 @@ class TestWithoutSpace:
     def test_nobody_waits_for_another(self, tmp_path: Path) -> None:
         """A peer whose disk takes none does not keep one from a peer whose disk does."""
         cluster = missing(tmp_path, 3, 4, count=5)
-        outgoing = cluster[1].node._outgoing
+        outgoing = cluster[1].node._snapshots.outgoing
         for _ in range(9):
             outgoing._rests.begin(3)
         meet(cluster, 3)
@@ -201,7 +201,7 @@ def test_nothing_is_copied_while_a_snapshot_is_being_installed(
     monkeypatch.setattr(LeaderFitness, "relieve", lambda *_: None)  # as where nobody else can lead
     cluster.elect(3)
     meet(cluster, 5, leader=3)
-    assert new.node._outgoing._peers, "the log has nothing for member 5 any more"
+    assert new.node._snapshots.outgoing._peers, "the log has nothing for member 5 any more"
     assert new.store.jobs == 1, "the switch, and no copy"
     new.store_held = False
     cluster.settle()
@@ -294,7 +294,7 @@ class TestWhatCountsAsInstalled:
         assert late.commit_index < index == late.last_index
         cluster[3].store_held = True
         cluster[3].handle(ChunkReceived(1, leader.term, self.header(cluster, index), 0, b"all"))
-        ticket = cluster[3].node._incoming._ticket
+        ticket = cluster[3].node._snapshots.incoming._ticket
         cluster[3].handle(Staged(ticket, complete=True, problem=""))
         assert late.commit_index == index > late.applied_index
         _, _, taken, installed, problem = cluster[3].transport.chunk_answers[-1]
@@ -348,9 +348,9 @@ class TestThePin:
         leader = cluster[1]
         leader.store_held = True
         meet(cluster, 3)
-        assert leader.node._outgoing.pinned_index is not None
+        assert leader.node._snapshots.outgoing.pinned_index is not None
         write(cluster, leader, 50, 30)
-        assert leader.node._outgoing.pinned_index is None
+        assert leader.node._snapshots.outgoing.pinned_index is None
         while (done := leader.store.step(Thread.FLUSHER)) is not None:
             leader.handle(done)
             cluster.settle()

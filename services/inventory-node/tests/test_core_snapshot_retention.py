@@ -124,10 +124,10 @@ def test_a_peer_that_takes_no_part_is_not_waited_for(scene: Scene) -> None:
 
 def test_a_leader_that_leads_no_more_keeps_nothing(scene: Scene) -> None:
     """The next one sends from its own log."""
-    assert scene.leader.node._outgoing.pinned_index is not None
+    assert scene.leader.node._snapshots.outgoing.pinned_index is not None
     scene.leader.node._raft.step_down()
     scene.cluster.pass_time(1, 1)
-    assert scene.leader.node._outgoing.pinned_index is None
+    assert scene.leader.node._snapshots.outgoing.pinned_index is None
 
 
 def test_each_peer_has_a_pin_of_its_own() -> None:

@@ -189,12 +189,12 @@ def test_a_copy_of_a_state_that_turned_out_to_differ_is_not_sent(tmp_path: Path)
     cluster[3].cut_off = False
     cluster.pass_time(8, 1)
     assert leader.store.jobs == 1
-    leader.node._outgoing.forbid()
+    leader.node._snapshots.outgoing.forbid()
     leader.store_held = False
     cluster.settle()
     cluster.pass_time(8, 1)
     assert leader.transport.streams == []
-    assert leader.node._outgoing.pinned_index is None
+    assert leader.node._snapshots.outgoing.pinned_index is None
 
 
 class TestBrokenStreams:

@@ -323,7 +323,7 @@ class TestStates:
         cluster.pass_time(40)
         assert cluster[1].node.view().diverged
         assert not cluster[1].leads
-        assert cluster[1].node._outgoing.forbidden
+        assert cluster[1].node._snapshots.outgoing.forbidden
         assert sum(cluster[number].leads for number in (2, 3)) == 1
         cluster[1].ask(order("lost"), first_id=52, questions=[get_item(53)])
         cluster.settle()

@@ -227,7 +227,7 @@ class TestBatches:
         while leader.work():
             pass
         assert leader.node._raft.uncommitted_bytes <= 200 + 100
-        assert len(leader.node._proposals._waiting) > 20
+        assert len(leader.node._write.proposals._waiting) > 20
         cluster[2].cut_off = cluster[3].cut_off = False
         cluster.pass_time(8)
         replies = leader.replies()
@@ -439,6 +439,6 @@ class TestTheEnd:
         cluster = ManualCluster(tmp_path, count=1)
         cluster.elect(1)
         gap = Entry(cluster[1].node.view().applied_index + 2, 1, EntryKind.NOOP, b"")
-        cluster[1].node._applier.add([gap])
+        cluster[1].node._write.applier.add([gap])
         with pytest.raises(Halted, match="gap"):
             cluster[1].handle(Tick())

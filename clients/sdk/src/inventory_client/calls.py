@@ -85,9 +85,8 @@ class SharedChannel:
         self._connect = straight_channel if ignore_proxy else client_channel
         self._connected: grpc.aio.Channel | None = None
 
-    @property
-    def channel(self) -> grpc.aio.Channel:
-        """The channel, which belongs to the loop that it is made on."""
+    def open(self) -> grpc.aio.Channel:
+        """Return the channel, which belongs to the loop that it is made on."""
         if self._connected is None:
             self._connected = self._connect(self._address)
         return self._connected
@@ -140,7 +139,7 @@ class Caller:
         self.ownership.enter()
         raw = request.SerializeToString()
         multicallable: grpc.aio.UnaryUnaryMultiCallable[bytes, Response]
-        multicallable = self._shared.channel.unary_unary(
+        multicallable = self._shared.open().unary_unary(
             method, response_deserializer=response.FromString
         )
         give_up = time.monotonic() + timeout
@@ -190,7 +189,7 @@ class Caller:
         if self.session.auth is None:
             return
         multicallable: grpc.aio.UnaryUnaryMultiCallable[bytes, auth_pb2.LoginResponse]
-        multicallable = self._shared.channel.unary_unary(
+        multicallable = self._shared.open().unary_unary(
             LOGIN, response_deserializer=auth_pb2.LoginResponse.FromString
         )
         flow = self.session.auth.flow()
@@ -208,7 +207,7 @@ class Caller:
         """Open a stream of raw frames; return the token that it was opened with, too."""
         token = await self._token(timeout)
         multicallable: grpc.aio.StreamStreamMultiCallable[bytes, bytes]
-        multicallable = self._shared.channel.stream_stream(method)
+        multicallable = self._shared.open().stream_stream(method)
         return token, multicallable(metadata=metadata_of(token))
 
 

@@ -12,7 +12,7 @@ from inventory_node.core.membership import bootstrap
 from inventory_node.core.membership.drain import Departure, Drain
 from inventory_node.core.membership.join import DataCheck, Verdict
 from inventory_node.core.node import Node
-from inventory_node.core.read_index import ReadQueue
+from inventory_node.core.read_index import Confirmed, QuorumRounds, ReadQueue
 from inventory_node.core.snapshot.retention import LogPins
 from inventory_node.core.snapshot.transfer import Incoming, Outgoing
 from inventory_node.core.survey.leader_fitness import LeaderFitness
@@ -118,8 +118,8 @@ def calls_a_flush_durable_when_it_begins(patch: pytest.MonkeyPatch) -> None:
 
     def start(self: Flusher) -> None:
         rule(self)
-        if self._taking_index is not None:
-            self.durable_index = self._taking_index
+        if self._taken is not None:
+            self.durable_index = self._taken.index
 
     patch.setattr(Flusher, "start", start)
 
@@ -169,30 +169,31 @@ def reads_before_it_applied(patch: pytest.MonkeyPatch) -> None:
 
 def joins_a_round_that_has_begun(patch: pytest.MonkeyPatch) -> None:
     """Answer a question from a round that began before it."""
-    rule = ReadQueue.confirmed
+    rule = QuorumRounds.confirm
 
-    def confirmed(self: ReadQueue, reads: Iterable[ReadState]) -> None:
+    def confirm(self: QuorumRounds, read: ReadState) -> Confirmed | None:
         if self._round is not None:
-            self._round += self._waiting
-            self._waiting = []
-        rule(self, reads)
+            self._round += self.waiting
+            self.waiting = []
+        return rule(self, read)
 
-    patch.setattr(ReadQueue, "confirmed", confirmed)
+    patch.setattr(QuorumRounds, "confirm", confirm)
 
 
 def reads_what_it_has(patch: pytest.MonkeyPatch) -> None:
     """Ask nobody: any member's state will do."""
 
     def begin(self: ReadQueue, _: RawNode) -> None:
-        self._stale += self._waiting
-        self._waiting = []
+        self._stale += self._rounds.waiting
+        self._rounds.waiting = []
 
     patch.setattr(ReadQueue, "begin", begin)
 
 
 def has_caught_up_once_it_meets_a_leader(patch: pytest.MonkeyPatch) -> None:
     """Be ready before anything that was missed is applied."""
-    patch.setattr(ReadQueue, "caught_up", property(lambda self: self._goal_index is not None))
+    has_met = property(lambda self: self._rounds.goal_index is not None)
+    patch.setattr(ReadQueue, "caught_up", has_met)
 
 
 def lets_everybody_go(patch: pytest.MonkeyPatch) -> None:
@@ -252,8 +253,7 @@ def waits_for_a_checkpoint_without_space(patch: pytest.MonkeyPatch) -> None:
     """Apply nothing, and so answer no read, until there is space to hash the state."""
 
     def checkpoint(self: Flusher) -> None:
-        self._checkpoint_waits = True
-        self.checkpoint_index = self._machine.applied_index
+        self._checkpoint.begin(self._machine.applied_index)
 
     def full(self: Flusher, _: int) -> None:
         self._job.run_out()

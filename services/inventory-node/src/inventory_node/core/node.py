@@ -5,6 +5,7 @@ through the ports and comes back as events. Consensus says what is owed (`raft.r
 `Node._discharge` is the one place where that is handed to disk, transport and machine.
 """
 
+import enum
 from collections.abc import Sequence
 from typing import assert_never
 
@@ -27,21 +28,24 @@ from inventory_node.core.membership.changes import Membership
 from inventory_node.core.read_index import ReadQueue
 from inventory_node.core.replies import Replies
 from inventory_node.core.settings import NodeSettings, Ports
-from inventory_node.core.snapshot.transfer import Incoming, Outgoing
+from inventory_node.core.snapshot.transfer import SnapshotTransfers
 from inventory_node.core.status import show
 from inventory_node.core.survey.leader_fitness import LeaderFitness
 from inventory_node.core.survey.rounds import Serving, SurveyRounds
-from inventory_node.core.write.applier import Applier
-from inventory_node.core.write.disk_space import DiskSpace
-from inventory_node.core.write.flusher import Flusher, LogTail
-from inventory_node.core.write.log_writer import LogWriter
-from inventory_node.core.write.proposals import Proposals
-from inventory_node.core.write.timestamps import TimestampOracle
+from inventory_node.core.write.write_path import WritePath
 from inventory_node.errors import Halted
 from inventory_node.machine import Machine
 from inventory_node.wal import Recovered
 
 __all__ = ["Node", "NodeSettings", "Ports"]
+
+
+class Phase(enum.Enum):
+    """How far a member's stop has come."""
+
+    SERVING = "serving"
+    LEAVING = "leaving"  # the lead is being handed over, then this member stops
+    STOPPING = "stopping"
 
 
 class Node:
@@ -62,41 +66,28 @@ class Node:
         _check_fit(recovered, machine)
         self._settings = settings
         self._ports = ports
-        self._send = ports.transport.send
         self._machine = machine
         self._raft = _consensus(settings, ports, recovered, machine)
-        retry_ticks = settings.full_retry_ticks
-        self._log_writer = LogWriter(recovered.log, ports.disk, recovered.repair, retry_ticks)
         self._replies = Replies(ports.transport, self._raft.term)
-        self._timestamps = TimestampOracle(
-            settings, ports.clock, machine.stamp_ms, recovered.entries
-        )
-        self._proposals = Proposals(settings, self._replies, self._timestamps)
-        applied = (entry for entry in recovered.entries if entry.index <= machine.applied_index)
-        tail = LogTail(settings, applied)
-        self._flusher = Flusher(settings, machine, ports.store, tail)
-        self._applier = Applier(
-            settings, ports.observer, ports.hooks, machine, self._proposals, self._flusher
-        )
+        self._write = write = WritePath(settings, ports, recovered, machine, self._replies)
         self._reads = ReadQueue(settings, self._replies, machine, ports)
-        self._outgoing = Outgoing(ports.store, ports.transport, retry_ticks)
-        self._incoming = Incoming(settings.member_id, ports.store, ports.transport)
-        self._disk_space = DiskSpace(self._log_writer, self._flusher, ports.observer)
+        self._snapshots = snapshots = SnapshotTransfers(settings, ports)
         self._membership = Membership(settings, self._replies, ports)
         self._membership.configured(self._raft.configuration)
-        copies, clock_skew = (self._incoming, self._outgoing), self._timestamps.clock_skew
-        self._leader_fitness = LeaderFitness(self._disk_space, self._flusher, *copies, clock_skew)
+        clock_skew = write.timestamps.clock_skew
+        self._leader_fitness = LeaderFitness(
+            write.disk_space, write.flusher, snapshots.incoming, snapshots.outgoing, clock_skew
+        )
         serving = Serving(
-            proposals=self._proposals,
+            proposals=write.proposals,
             reading=self._reads,
-            incoming=self._incoming,
-            outgoing=self._outgoing,
+            incoming=snapshots.incoming,
+            outgoing=snapshots.outgoing,
             clock_skew=clock_skew,
             leader_fitness=self._leader_fitness,
         )
-        self._survey = SurveyRounds(settings, ports, machine, self._flusher, serving)
-        self._leaving = False  # the lead is being handed over, then this member stops
-        self._stopping = False
+        self._survey = SurveyRounds(settings, ports, machine, write.flusher, serving)
+        self._phase = Phase.SERVING
 
     def allow_campaigns(self, *, allowed: bool) -> None:
         """Let this member vote and campaign, or not yet: the bootstrap decides."""
@@ -105,12 +96,16 @@ class Node:
     @property
     def busy(self) -> bool:
         """Whether work is left that `handle(Continue())` would do."""
-        return self._applier.busy and not self._stopping
+        return self._write.applier.busy and not self._is_stopping
 
     @property
     def stopped(self) -> bool:
         """Whether StopRequested came and all is written that can be; the log has the rest."""
-        return self._stopping and self._log_writer.is_at_rest and self._flusher.is_at_rest
+        return self._is_stopping and self._write.is_at_rest
+
+    @property
+    def _is_stopping(self) -> bool:
+        return self._phase is Phase.STOPPING
 
     def handle(self, event: events.Event) -> None:
         """Take one event, bounded in work; raise Halted when the process must end."""
@@ -124,7 +119,7 @@ class Node:
 
     def view(self) -> cluster_pb2.Member:
         """Return the member as it sees itself; pid, version and address are the runtime's."""
-        member = show(self._settings, self._raft, self._machine, self._flusher)
+        member = show(self._settings, self._raft, self._machine, self._write.flusher)
         member.caught_up = self._reads.caught_up
         self._membership.show(member, self._raft)
         self._survey.show(member)
@@ -139,10 +134,10 @@ class Node:
                 self._step(event.messages)
             case events.Surveyed():
                 if not self._is_deaf:
-                    self._send(self._survey.heard(event.message, self._raft))
+                    self._ports.transport.send(self._survey.heard(event.message, self._raft))
             case events.ChunkReceived():
                 problem = "this member is starting or stopping" if self._is_deaf else ""
-                self._incoming.chunk(event, self._raft, problem)
+                self._snapshots.incoming.chunk(event, self._raft, problem)
             case events.Forwarded():
                 self._admit(event)
             case events.SessionOpened():
@@ -158,22 +153,22 @@ class Node:
             case events.DiskDone():
                 self._synced(event.ticket)
             case events.Flushed():
-                if self._flusher.finished(event.ticket):
-                    self._became_durable()
+                if self._write.flusher.finished(event.ticket):
+                    self._write.compact(self._raft, self._snapshots.outgoing.pinned_index)
             case events.Answered():
                 self._reads.answered(event.answers)
             case events.Hashed():
                 self._survey.hashed(event.index, event.sha256)
             case events.Copied():
-                self._outgoing.copied(event, self._raft)
+                self._snapshots.outgoing.copied(event, self._raft)
             case events.SnapshotSent():
-                self._outgoing.sent(event, self._raft)
+                self._snapshots.outgoing.sent(event, self._raft)
             case events.Staged():
                 self._decide(event)
             case events.Installed():
                 self._replaced(event.ticket)
             case events.DiskFull() | events.StoreFull():
-                self._disk_space.ran_out(event)
+                self._write.disk_space.ran_out(event)
                 self._leader_fitness.relieve(self._raft)
             case events.DiskFailed() | events.StoreFailed():
                 raise Halted(_failure_of(event))
@@ -183,18 +178,18 @@ class Node:
     @property
     def _is_deaf(self) -> bool:
         """Whether ticks and peers are ignored: the log is being repaired, or the member stops."""
-        return self._stopping or not self._log_writer.repaired
+        return self._is_stopping or not self._write.log_writer.repaired
 
     def _tick(self) -> None:
         """Let time pass."""
         if self._is_deaf:
             return
-        for part in (self._raft, self._flusher, self._log_writer, self._timestamps.clock_skew):
-            part.tick()
-        self._outgoing.tick(self._raft)
-        if self._log_writer.hangs(self._settings.disk_hung_ticks):
+        self._raft.tick()
+        self._write.tick()
+        self._snapshots.outgoing.tick(self._raft)
+        if self._write.log_writer.hangs(self._settings.disk_hung_ticks):
             self._raft.step_down()  # the disk hangs, the others' may not
-        self._send(self._survey.tick(self._raft))
+        self._ports.transport.send(self._survey.tick(self._raft))
 
     def _step(self, messages: Sequence[Message]) -> None:
         """Let consensus take the messages of a peer."""
@@ -205,11 +200,11 @@ class Node:
     def _admit(self, event: events.Forwarded) -> None:
         """Take a gateway's frame; commands are for the leader, questions for anybody."""
         session, request = event.session, event.request
-        out_of_service = self._stopping or self._survey.diverged
+        out_of_service = self._is_stopping or self._survey.diverged
         if self._raft.role is RaftRole.LEADER and not out_of_service:
-            self._proposals.offer(session, request.proposals)
+            self._write.proposals.offer(session, request.proposals)
         else:
-            self._proposals.decline(session, request.proposals, forward_pb2.RETRY_NOT_LEADER)
+            self._write.proposals.decline(session, request.proposals, forward_pb2.RETRY_NOT_LEADER)
         if out_of_service:
             self._reads.decline(session, request.questions, forward_pb2.RETRY_NOT_LEADER)
         else:
@@ -218,16 +213,15 @@ class Node:
     def _settle(self) -> None:
         """Do what the event made possible, once, and let the answers leave."""
         self._advance()
-        if not self._stopping and self._apply():
+        if not self._is_stopping and self._apply():
             self._advance()
-        if self._leaving and not self._raft.transferring:
+        if self._phase is Phase.LEAVING and not self._raft.transferring:
             self._stop()
         self._membership.settle(self._raft)
         self._replies.send()
-        self._flusher.start()
-        self._reads.flushed(self._flusher, leads=self._raft.role is RaftRole.LEADER)
-        self._incoming.start(store_idle=self._flusher.idle)
-        self._outgoing.start(self._raft.term, self._flusher.durable_index, self._incoming)
+        self._write.flusher.start()
+        self._reads.flushed(self._write.flusher, leads=self._raft.role is RaftRole.LEADER)
+        self._snapshots.start(self._raft.term, self._write.flusher)
 
     def _advance(self) -> None:
         """Propose and ask what waits, and discharge what consensus owes.
@@ -235,31 +229,24 @@ class Node:
         One Ready holds all that is owed, or as many committed entries as fit it: then applying
         them comes first, and leads here again.
         """
-        self._disk_space.report()
-        if self._disk_space.is_full and not self._raft.transferring:
-            self._proposals.turn_away()
-        held = self._leaving or self._raft.transferring or self._survey.diverged
-        if self._log_writer.idle and not held and self._raft.role is RaftRole.LEADER:
-            self._proposals.propose(self._raft)
+        is_held = self._phase is Phase.LEAVING or self._survey.diverged
+        self._write.propose(self._raft, is_held=is_held)
         self._reads.begin(self._raft)
         ready = self._raft.ready()
         if ready is not None:
             self._discharge(ready)
-        self._log_writer.start()
+        self._write.log_writer.start()
 
     def _discharge(self, ready: Ready) -> None:
         """Hand the obligations of `ready` to disk, transport and machine, in their order."""
         if ready.install is not None:
-            self._applier.hold()
-            self._timestamps.hold()
-            self._incoming.accepted(ready.install)
-        free = self._log_writer.take(ready)
-        self._timestamps.note(ready.entries)
-        self._send(ready.at_once + free)
-        self._applier.add(ready.committed)
+            self._write.hold()
+            self._snapshots.incoming.accepted(ready.install)
+        free = self._write.take(ready)
+        self._ports.transport.send(ready.at_once + free)
         self._reads.confirmed(ready.reads)
         self._reads.dropped(ready.dropped_reads)
-        self._outgoing.noted(ready)
+        self._snapshots.outgoing.noted(ready)
         if ready.configuration is not None:
             self._membership.configured(ready.configuration)
             self._membership.announce(self._raft)
@@ -268,56 +255,45 @@ class Node:
 
     def _synced(self, ticket: int) -> None:
         """Let go what waited for the sync of a batch."""
-        batch = self._log_writer.done(ticket)
+        batch = self._write.log_writer.done(ticket)
         if batch is None:
             return
         if batch.mark is not None:
             self._raft.persisted(batch.mark)
-        self._send(batch.messages)
+        self._ports.transport.send(batch.messages)
         if batch.install is not None:
-            self._incoming.recorded()
+            self._snapshots.incoming.recorded()
 
     def _lead_changed(self, leadership: Leadership) -> None:
         """Tell gateways who leads, and send away who waits for a lead that is over."""
         leads = leadership.role is RaftRole.LEADER
         self._ports.observer.lead_changed(leadership, self._membership.leader(self._raft))
         self._membership.announce(self._raft)
-        self._proposals.leadership_changed(leadership.term if leads else 0)
+        self._write.proposals.leadership_changed(leadership.term if leads else 0)
         if not leads:
-            self._outgoing.leadership_lost()
+            self._snapshots.outgoing.leadership_lost()
 
     def _apply(self) -> bool:
         """Apply one turn's worth of what is committed; return whether there was any."""
-        entry = self._applier.turn()
-        if entry is not None:
-            self._raft.applied(entry.index)
-            self._proposals.initialize(self._raft, self._machine, entry.term)
-        if not self._incoming.installing:  # the state below is being replaced
-            self._reads.applied(self._flusher)
-        return entry is not None
-
-    def _became_durable(self) -> None:
-        """Give up the part of the log that the database has made superfluous."""
-        if index := self._flusher.give_up(self._outgoing.pinned_index):
-            self._raft.compact(index)
-            self._log_writer.cut(index)
+        was_any = self._write.apply(self._raft)
+        if not self._snapshots.incoming.installing:  # the state below is being replaced
+            self._reads.applied(self._write.flusher)
+        return was_any
 
     def _decide(self, event: events.Staged) -> None:
         """Let consensus decide on a snapshot that is complete."""
-        message = self._incoming.staged(event)
-        if message is not None and not self._stopping:
+        message = self._snapshots.incoming.staged(event)
+        if message is not None and not self._is_stopping:
             self._raft.step(message)
             self._advance()
-            self._incoming.decided(self._raft)
+            self._snapshots.incoming.decided(self._raft)
 
     def _replaced(self, ticket: int) -> None:
         """Go on from the state that a snapshot brought."""
-        meta = self._incoming.installed(ticket)
+        meta = self._snapshots.incoming.installed(ticket)
         if meta is None:
             return
-        self._applier.replaced(meta)
-        self._timestamps.replaced(self._machine.stamp_ms)
-        self._flusher.replaced()
+        self._write.go_on_from(meta)
         self._survey.replaced()
         self._raft.applied(meta.index)
 
@@ -329,17 +305,16 @@ class Node:
         begun = self._raft.transferring or isinstance(
             self._raft.transfer(self._leader_fitness.successor(self._raft)), TransferBegun
         )
-        if begun and not self._leaving:
-            self._leaving = True
+        if begun and self._phase is Phase.SERVING:
+            self._phase = Phase.LEAVING
         else:
             self._stop()
 
     def _stop(self) -> None:
         """Fall silent, send everybody away, and make durable what is applied."""
-        self._leaving, self._stopping = False, True
-        self._proposals.leadership_changed(0)
+        self._phase = Phase.STOPPING
+        self._write.end()
         self._reads.stop()
-        self._flusher.ask(self._machine.applied_index)
 
 
 def _failure_of(event: events.DiskFailed | events.StoreFailed) -> str:

@@ -21,6 +21,7 @@ from inventory_node.core.replies import Asker, Replies
 from inventory_node.core.settings import NodeSettings, Ports
 from inventory_node.core.write.flusher import Flusher
 from inventory_node.machine import Machine, MutationOutcome
+from inventory_node.ports import Clock, Store
 
 
 class Asked(NamedTuple):
@@ -37,6 +38,121 @@ class Confirmed(NamedTuple):
     questions: list[Asked]
 
 
+class QuorumRounds:
+    """The rounds in which a quorum confirms an index.
+
+    - One round is outstanding at most; its context is used once.
+    - A question joins a round only when the round begins after it.
+    - While a leader is known, one round is made even when nobody asks: a member has caught up once
+      it has applied what the leader had committed when it was met.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        """Start with no question, and no round."""
+        self.waiting: list[Asked] = []  # for the next round
+        self.goal_index: int | None = None  # of the first round since a leader is known
+        self._clock = clock
+        self._round: list[Asked] | None = None
+        self._round_ms = 0  # when it began
+        self._known_ms = 0  # when the last confirmed round began
+        self._known_index: int | None = None  # what it confirmed; None: there was none
+        self._context = 0
+
+    def index_within(self, staleness_ms: int) -> int | None:
+        """Return what the last round confirmed, if it began so lately by this member's clock."""
+        is_fresh = self._clock.elapsed_ms() - self._known_ms <= staleness_ms
+        return self._known_index if is_fresh else None
+
+    def begin(self, raft: RawNode) -> list[Asked]:
+        """Begin a round for all that wait, when none is outstanding; return who waits in vain."""
+        if not raft.leader:
+            self.goal_index = None  # nobody knows what is committed meanwhile
+        if self._round is not None or not (self.waiting or self.goal_index is None):
+            return []
+        if raft.read(self._context + 1):
+            self._context += 1
+            self._round, self.waiting = self.waiting, []
+            self._round_ms = self._clock.elapsed_ms()
+        elif not raft.leader:
+            waiting, self.waiting = self.waiting, []
+            return waiting
+        return []
+
+    def confirm(self, read: ReadState) -> Confirmed | None:
+        """End the outstanding round with the index that a quorum confirmed."""
+        if read.context != self._context or self._round is None:
+            return None
+        questions, self._round = self._round, None
+        self._known_ms, self._known_index = self._round_ms, read.index
+        if self.goal_index is None:
+            self.goal_index = read.index
+        return Confirmed(read.index, questions)
+
+    def drop(self, contexts: Iterable[int]) -> list[Asked]:
+        """End a round that leadership did not outlive; return its questions."""
+        if self._context not in contexts or self._round is None:
+            return []
+        questions, self._round = self._round, None
+        return questions
+
+    def clear(self) -> list[Asked]:
+        """End everything; return all that waited."""
+        questions = self.waiting + (self._round or [])
+        self.waiting, self._round = [], None
+        return questions
+
+
+class StoreReads:
+    """Questions that the database answers: they wait for a flush, and then for the answer."""
+
+    def __init__(self, store: Store) -> None:
+        """Start with no question."""
+        self._store = store
+        self._for_flush: deque[Confirmed] = deque()
+        self._asked: dict[int, Asker] = {}  # by ticket
+        self._ticket = 0
+
+    def add(self, index: int, questions: list[Asked], flusher: Flusher) -> None:
+        """Let the store answer once it holds everything up to `index`."""
+        if index <= flusher.flushed_index:
+            self._ask(questions)
+        else:
+            self._for_flush.append(Confirmed(index, questions))
+            flusher.ask(index)
+
+    def start(self, flusher: Flusher) -> None:
+        """Ask the store, in one transaction, what its state as flushed can answer."""
+        ready: list[Asked] = []
+        while self._for_flush and self._for_flush[0].read_index <= flusher.flushed_index:
+            ready += self._for_flush.popleft().questions
+        if ready:
+            self._ask(ready)
+
+    def _ask(self, questions: Iterable[Asked]) -> None:
+        batch: list[tuple[int, forward_pb2.Question]] = []
+        for asker, question in questions:
+            self._ticket += 1
+            self._asked[self._ticket] = asker
+            batch.append((self._ticket, question))
+        self._store.ask(batch)
+
+    def pop(self, ticket: int) -> Asker | None:
+        """Return who waits for an answer; None where nobody does any more."""
+        return self._asked.pop(ticket, None)
+
+    def clear_waiting(self) -> list[Asked]:
+        """Give up waiting for flushes; return whose questions waited for one."""
+        questions = [asked for confirmed in self._for_flush for asked in confirmed.questions]
+        self._for_flush.clear()
+        return questions
+
+    def clear_asked(self) -> list[Asker]:
+        """Give up waiting for the store; return who did."""
+        askers = list(self._asked.values())
+        self._asked.clear()
+        return askers
+
+
 class ReadQueue:
     """Questions on their way from the gateway to an answer.
 
@@ -44,10 +160,7 @@ class ReadQueue:
       confirmed in a round begun after the question came.
     - A bounded question is answered from a state at or past the index of a round that began no
       longer before it than it allows, by this member's own steady clock.
-    - One round is outstanding at most; its context is used once.
     - Every offered question is answered exactly once, and their number is bounded.
-    - While a leader is known, one round is made even when nobody asks: a member has caught up once
-      it has applied what the leader had committed when it was met.
     """
 
     def __init__(
@@ -57,26 +170,17 @@ class ReadQueue:
         self._settings = settings
         self._replies = replies
         self._machine = machine
-        self._store = ports.store
-        self._clock = ports.clock
+        self._rounds = QuorumRounds(ports.clock)
+        self._store_reads = StoreReads(ports.store)
         self._stale: list[Asked] = []
-        self._waiting: list[Asked] = []
-        self._round: list[Asked] | None = None
-        self._round_ms = 0  # when it began
-        self._known_ms = 0  # when the last confirmed round began
-        self._known_index: int | None = None  # what it confirmed; None: there was none
-        self._goal_index: int | None = None  # of the first round since a leader is known
-        self._context = 0
         self._confirmed: deque[Confirmed] = deque()
-        self._for_flush: deque[Confirmed] = deque()
-        self._in_store: dict[int, Asker] = {}
-        self._ticket = 0
         self._open = 0  # questions taken and not answered
 
     @property
     def caught_up(self) -> bool:
         """Whether the state holds what was committed when the leader was met, or later."""
-        return self._goal_index is not None and self._goal_index <= self._machine.applied_index
+        goal_index = self._rounds.goal_index
+        return goal_index is not None and goal_index <= self._machine.applied_index
 
     def offer(self, session: int, questions: Iterable[forward_pb2.Question]) -> None:
         """Check and queue the questions of a frame; answer at once those that cannot be."""
@@ -100,12 +204,11 @@ class ReadQueue:
             case inventory_pb2.CONSISTENCY_STALE:
                 self._stale.append(asked)
             case inventory_pb2.CONSISTENCY_BOUNDED_STALENESS if (
-                self._known_index is not None
-                and self._clock.elapsed_ms() - self._known_ms <= bounds.staleness_ms(options)
-            ):
-                self._confirmed.append(Confirmed(self._known_index, [asked]))
+                index := self._rounds.index_within(bounds.staleness_ms(options))
+            ) is not None:
+                self._confirmed.append(Confirmed(index, [asked]))
             case _:
-                self._waiting.append(asked)
+                self._rounds.waiting.append(asked)
 
     def decline(
         self,
@@ -119,55 +222,35 @@ class ReadQueue:
 
     def begin(self, raft: RawNode) -> None:
         """Begin a round for all questions that wait, when none is outstanding."""
-        if not raft.leader:
-            self._goal_index = None  # nobody knows what is committed meanwhile
-        if self._round is not None or not (self._waiting or self._goal_index is None):
-            return
-        if raft.read(self._context + 1):
-            self._context += 1
-            self._round, self._waiting = self._waiting, []
-            self._round_ms = self._clock.elapsed_ms()
-        elif not raft.leader:
-            self._send_away(self._waiting)
-            self._waiting = []
+        self._send_away(self._rounds.begin(raft))
 
     def confirmed(self, reads: Iterable[ReadState]) -> None:
         """Take the index that a quorum confirmed."""
         for read in reads:
-            if read.context == self._context and self._round is not None:
-                self._confirmed.append(Confirmed(read.index, self._round))
-                self._known_ms, self._known_index = self._round_ms, read.index
-                self._round = None
-                if self._goal_index is None:
-                    self._goal_index = read.index
+            confirmed = self._rounds.confirm(read)
+            if confirmed is not None:
+                self._confirmed.append(confirmed)
 
     def dropped(self, contexts: Iterable[int]) -> None:
         """Send away the questions of a round that leadership did not outlive."""
-        if self._context in contexts and self._round is not None:
-            self._send_away(self._round)
-            self._round = None
+        self._send_away(self._rounds.drop(contexts))
 
     def stop(self) -> None:
         """Send away what no quorum has confirmed; other questions keep their answer."""
-        self._send_away(self._waiting)
-        self._waiting = []
-        if self._round is not None:
-            self._send_away(self._round)
-            self._round = None
+        self._send_away(self._rounds.clear())
 
     def abandon(self) -> None:
         """Send everybody away: the state may not be shown."""
         self.stop()
-        for confirmed in (*self._confirmed, *self._for_flush):
+        for confirmed in self._confirmed:
             self._send_away(confirmed.questions)
         self._confirmed.clear()
-        self._for_flush.clear()
+        self._send_away(self._store_reads.clear_waiting())
         self._send_away(self._stale)
         self._stale = []
-        for asker in self._in_store.values():
+        for asker in self._store_reads.clear_asked():
             self._open -= 1
             self._replies.retry(asker, forward_pb2.RETRY_NOT_LEADER)
-        self._in_store.clear()
 
     def applied(self, flusher: Flusher) -> None:
         """Answer what the machine has come far enough for."""
@@ -183,27 +266,18 @@ class ReadQueue:
     def _answer(self, index: int, questions: list[Asked], flusher: Flusher) -> None:
         """Answer from memory, or let the store answer once it holds everything up to `index`."""
         for_store = [asked for asked in questions if not self._answer_from_memory(asked)]
-        if not for_store:
-            return
-        if index <= flusher.flushed_index:
-            self._ask_store(for_store)
-        else:
-            self._for_flush.append(Confirmed(index, for_store))
-            flusher.ask(index)
+        if for_store:
+            self._store_reads.add(index, for_store, flusher)
 
     def flushed(self, flusher: Flusher, *, leads: bool) -> None:
-        """Ask the store, in one transaction, what its state as flushed can answer.
+        """Let the store answer what its state as flushed can answer.
 
         While a full disk keeps it from coming further, whoever waits for that is sent to the leader
         or, by the leader, refused.
         """
-        ready: list[Asked] = []
-        while self._for_flush and self._for_flush[0].read_index <= flusher.flushed_index:
-            ready += self._for_flush.popleft().questions
-        if ready:
-            self._ask_store(ready)
-        while self._for_flush and flusher.is_full:
-            questions = self._for_flush.popleft().questions
+        self._store_reads.start(flusher)
+        if flusher.is_full:
+            questions = self._store_reads.clear_waiting()
             if leads:
                 self._refuse(questions)
             else:
@@ -214,18 +288,10 @@ class ReadQueue:
         for asked in questions:
             self._replies.refuse(asked.asker, errors.disk_full(self._settings.name))
 
-    def _ask_store(self, questions: Iterable[Asked]) -> None:
-        batch: list[tuple[int, forward_pb2.Question]] = []
-        for asker, question in questions:
-            self._ticket += 1
-            self._in_store[self._ticket] = asker
-            batch.append((self._ticket, question))
-        self._store.ask(batch)
-
     def answered(self, answers: Iterable[Answer]) -> None:
         """Pass on what the store said."""
         for answer in answers:
-            asker = self._in_store.pop(answer.ticket, None)
+            asker = self._store_reads.pop(answer.ticket)
             if asker is None:
                 continue
             self._open -= 1

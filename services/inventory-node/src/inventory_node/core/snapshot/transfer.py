@@ -15,7 +15,9 @@ from raft.messages import InstallSnapshot, SnapshotMeta
 from raft.ready import Ready
 
 from inventory_node.core.events import ChunkReceived, Copied, SnapshotSent, Staged
+from inventory_node.core.settings import NodeSettings, Ports
 from inventory_node.core.snapshot.retention import Backoff, LogPins
+from inventory_node.core.write.flusher import Flusher
 from inventory_node.ports import SnapshotHeader, Store, Transport
 
 SHORT_TIMES = 8  # as long as the longest rest a want of space is remembered
@@ -267,3 +269,18 @@ class Incoming:
             self._transport.answer_chunk(
                 self._sender, index, self._taken, installed=installed, problem=problem
             )
+
+
+class SnapshotTransfers:
+    """Both directions of one member: one that comes in keeps the others from being copied."""
+
+    def __init__(self, settings: NodeSettings, ports: Ports) -> None:
+        """Start with nothing under way."""
+        retry_ticks = settings.full_retry_ticks
+        self.outgoing = Outgoing(ports.store, ports.transport, retry_ticks)
+        self.incoming = Incoming(settings.member_id, ports.store, ports.transport)
+
+    def start(self, term: int, flusher: Flusher) -> None:
+        """Begin what can begin: a switch while nothing is being flushed, and a copy."""
+        self.incoming.start(store_idle=flusher.idle)
+        self.outgoing.start(term, flusher.durable_index, self.incoming)

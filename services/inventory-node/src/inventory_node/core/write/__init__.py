@@ -1,5 +1,6 @@
 """The write path: a command is proposed, logged, applied and flushed.
 
+- `write_path` puts these together, and has what concerns several of them.
 - `proposals` checks commands, batches them into entries and answers whoever waits for an outcome.
 - `timestamps` draws the time of an entry.
 - `log_writer` gives the disk one job at a time.

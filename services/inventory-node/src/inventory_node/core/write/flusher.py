@@ -7,18 +7,15 @@ process.
 
 from collections import deque
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from raft.messages import Entry
 
 from inventory_node.core.settings import NodeSettings
 from inventory_node.core.write.retried_job import RetriedJob
 from inventory_node.machine import Machine
+from inventory_node.machine.changes import Changes
 from inventory_node.ports import Store
-
-if TYPE_CHECKING:
-    from inventory_node.machine.changes import Changes
-
 
 SLOW_TIMES = 6  # as long as a flush that hangs, a slow one is remembered
 
@@ -64,6 +61,78 @@ class LogTail:
         )
 
 
+class Unflushed:
+    """What is applied and not taken by a flush, and how urgent it is."""
+
+    def __init__(self, settings: NodeSettings) -> None:
+        """Start with nothing applied."""
+        self._settings = settings
+        self._commands = 0
+        self._age_ticks = 0  # of the oldest of them
+        self._asked_index = 0
+
+    def __bool__(self) -> bool:
+        """Whether there is anything."""
+        return self._commands > 0
+
+    def add(self, commands: int) -> None:
+        """Count commands that were applied."""
+        self._commands += commands
+
+    def ask(self, index: int) -> None:
+        """Ask for everything up to `index` to become durable soon."""
+        self._asked_index = max(self._asked_index, index)
+
+    def tick(self) -> None:
+        """Let what is there age."""
+        self._age_ticks += bool(self._commands)
+
+    def clear(self) -> None:
+        """See all of it taken, or given up for another state."""
+        self._commands = self._age_ticks = 0
+
+    def is_due(self, durable_index: int) -> bool:
+        """Tell whether it is to be flushed."""
+        return (
+            self._commands >= self._settings.flush_commands_max
+            or self._age_ticks >= self._settings.flush_age_ticks_max
+            or (self._commands > 0 and self._asked_index > durable_index)
+        )
+
+
+@dataclass(slots=True)
+class Checkpoint:
+    """The last checkpoint, from its entry to the hash of the state there."""
+
+    index: int = 0  # of the last one applied to this state since the start
+    waits: bool = False  # for a flush to take the changes exactly where it stands
+    is_hash_due: bool = False  # once that flush is durable
+    previous_index: int = 0  # of the one before the one that waits
+
+    def begin(self, index: int) -> None:
+        """Let a checkpoint wait at `index`."""
+        self.waits = True
+        self.previous_index, self.index = self.index, index
+
+    def give_up(self) -> None:
+        """Wait no longer: there is no space to flush."""
+        if self.waits:
+            self.waits = False
+            self.index = self.previous_index
+
+    def take(self) -> None:
+        """See the changes taken where it stands."""
+        self.is_hash_due, self.waits = self.waits, False
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What the outstanding flush writes."""
+
+    index: int  # applied up to there
+    changes: Changes
+
+
 class Flusher:
     """Decides on flushes and knows what is durable.
 
@@ -84,18 +153,17 @@ class Flusher:
         self._machine = machine
         self._store = store
         self.durable_index = machine.applied_index
-        self._commands = 0  # applied and not taken
-        self._age_ticks = 0  # of the oldest of them
-        self._asked_index = 0
-        self._job = RetriedJob(settings.full_retry_ticks)  # the outstanding flush
-        self._taking_index = 0  # of the outstanding flush
-        self._taken: Changes | None = None  # likewise
-        self._slow_ticks = 0  # for which it counts as slow
-        self._checkpoint_waits = False
-        self._hash_due = False
-        self.checkpoint_index = 0  # of the last checkpoint applied to this state since the start
-        self._hashed_before = 0  # the same, before the one that waits
         self.held = False  # by a snapshot that waits to replace the state
+        self._unflushed = Unflushed(settings)
+        self._job = RetriedJob(settings.full_retry_ticks)  # the outstanding flush
+        self._taken: Taken | None = None  # by the outstanding flush
+        self._slow_ticks = 0  # for which it counts as slow
+        self._checkpoint = Checkpoint()
+
+    @property
+    def checkpoint_index(self) -> int:
+        """The index of the last checkpoint applied to this state since the start."""
+        return self._checkpoint.index
 
     @property
     def idle(self) -> bool:
@@ -110,7 +178,7 @@ class Flusher:
     @property
     def is_durable(self) -> bool:
         """Whether all that is applied is flushed."""
-        return not self._commands and self.idle
+        return not self._unflushed and self.idle
 
     @property
     def is_at_rest(self) -> bool:
@@ -125,31 +193,28 @@ class Flusher:
     @property
     def blocks_apply(self) -> bool:
         """Whether a checkpoint waits to be taken exactly where it stands."""
-        return self._checkpoint_waits
+        return self._checkpoint.waits
 
     def applied(self, entry: Entry, commands: int) -> None:
         """Count an applied entry; one without commands counts as one."""
-        self._commands += max(1, commands)
+        self._unflushed.add(max(1, commands))
         self._tail.applied(entry)
 
     def ask(self, index: int) -> None:
         """Ask for everything up to `index` to become durable soon."""
-        self._asked_index = max(self._asked_index, index)
+        self._unflushed.ask(index)
 
     def checkpoint(self) -> None:
         """Hash the state where it stands."""
         if not self.is_full:
-            self._checkpoint_waits = True
-            self._hashed_before = self.checkpoint_index
-            self.checkpoint_index = self._machine.applied_index
+            self._checkpoint.begin(self._machine.applied_index)
 
     def tick(self) -> None:
         """Let what is not flushed age; a flush that found no space is tried again now and then."""
-        if self._commands:
-            self._age_ticks += 1
+        self._unflushed.tick()
         self._slow_ticks = max(0, self._slow_ticks - 1)
         if self._job.tick() and self._taken is not None:
-            self._store.flush(self._taken, self._job.ticket)
+            self._store.flush(self._taken.changes, self._job.ticket)
         if self._job.age_ticks > self._settings.flush_hung_ticks // 2:
             self._slow_ticks = SLOW_TIMES * self._settings.flush_hung_ticks
 
@@ -167,32 +232,31 @@ class Flusher:
         """Learn that the outstanding flush found no space; nothing of it was written."""
         if self._job.owns(ticket):
             self._job.run_out()
-            if self._checkpoint_waits:
-                self._checkpoint_waits = False
-                self.checkpoint_index = self._hashed_before
+            self._checkpoint.give_up()
 
     def start(self) -> None:
         """Begin a flush when one is due and none is outstanding."""
-        if self.held or not self.idle or not self._due():
+        if self.held or not self.idle:
+            return
+        if not self._checkpoint.waits and not self._unflushed.is_due(self.durable_index):
             return
         changes = self._machine.take_changes()
-        self._hash_due, self._checkpoint_waits = self._checkpoint_waits, False
-        self._commands = self._age_ticks = 0
+        self._checkpoint.take()
+        self._unflushed.clear()
         if changes is None:
             self._hash()
             return
-        self._taking_index = self._machine.applied_index
-        self._taken = changes
+        self._taken = Taken(self._machine.applied_index, changes)
         self._store.flush(changes, self._job.begin())
 
     def finished(self, ticket: int) -> bool:
         """Note that the outstanding flush is durable; False when `ticket` names another."""
-        if not self._job.owns(ticket):
+        if self._taken is None or not self._job.owns(ticket):
             return False
         self._job.end()
-        self._taken = None
         self._machine.flushed()
-        self.durable_index = self._taking_index
+        self.durable_index = self._taken.index
+        self._taken = None
         self._hash()
         return True
 
@@ -204,18 +268,11 @@ class Flusher:
         """Begin anew with a state that came as a snapshot."""
         self._tail.replaced()
         self.durable_index = self._machine.applied_index
-        self._commands = self._age_ticks = self.checkpoint_index = 0
-        self._checkpoint_waits = self._hash_due = self.held = False
-
-    def _due(self) -> bool:
-        return (
-            self._checkpoint_waits
-            or self._commands >= self._settings.flush_commands_max
-            or self._age_ticks >= self._settings.flush_age_ticks_max
-            or (self._commands > 0 and self._asked_index > self.durable_index)
-        )
+        self._unflushed.clear()
+        self._checkpoint = Checkpoint()
+        self.held = False
 
     def _hash(self) -> None:
-        if self._hash_due:
-            self._hash_due = False
+        if self._checkpoint.is_hash_due:
+            self._checkpoint.is_hash_due = False
             self._store.hash(self._job.ticket)

@@ -1,0 +1,106 @@
+"""The write path of one member as a whole, from a command that is offered to a durable state."""
+
+from raft import RawNode
+from raft.messages import Message, SnapshotMeta
+from raft.ready import RaftRole, Ready
+
+from inventory_node.core.replies import Replies
+from inventory_node.core.settings import NodeSettings, Ports
+from inventory_node.core.write.applier import Applier
+from inventory_node.core.write.disk_space import DiskSpace
+from inventory_node.core.write.flusher import Flusher, LogTail
+from inventory_node.core.write.log_writer import LogWriter
+from inventory_node.core.write.proposals import Proposals
+from inventory_node.core.write.timestamps import TimestampOracle
+from inventory_node.machine import Machine
+from inventory_node.wal import Recovered
+
+
+class WritePath:
+    """The parts that write, and what two of them or more have to do together.
+
+    - A snapshot that replaces the state stops them all at once, and they go on from it at once.
+    - The log is given up only below what the database holds.
+    """
+
+    def __init__(
+        self,
+        settings: NodeSettings,
+        ports: Ports,
+        recovered: Recovered,
+        machine: Machine,
+        replies: Replies,
+    ) -> None:
+        """Take over what recovery found; its repair is the first job of the disk."""
+        self._machine = machine
+        self.log_writer = LogWriter(
+            recovered.log, ports.disk, recovered.repair, settings.full_retry_ticks
+        )
+        self.timestamps = TimestampOracle(
+            settings, ports.clock, machine.stamp_ms, recovered.entries
+        )
+        self.proposals = Proposals(settings, replies, self.timestamps)
+        applied = (entry for entry in recovered.entries if entry.index <= machine.applied_index)
+        self.flusher = Flusher(settings, machine, ports.store, LogTail(settings, applied))
+        self.applier = Applier(
+            settings, ports.observer, ports.hooks, machine, self.proposals, self.flusher
+        )
+        self.disk_space = DiskSpace(self.log_writer, self.flusher, ports.observer)
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing is being written that could be."""
+        return self.log_writer.is_at_rest and self.flusher.is_at_rest
+
+    def tick(self) -> None:
+        """Let time pass."""
+        self.flusher.tick()
+        self.log_writer.tick()
+        self.timestamps.clock_skew.tick()
+
+    def propose(self, raft: RawNode, *, is_held: bool) -> None:
+        """Propose what waits, on a leader; `is_held` lets it wait on."""
+        self.disk_space.report()
+        if self.disk_space.is_full and not raft.transferring:
+            self.proposals.turn_away()
+        is_held = is_held or raft.transferring
+        if self.log_writer.idle and not is_held and raft.role is RaftRole.LEADER:
+            self.proposals.propose(raft)
+
+    def hold(self) -> None:
+        """Wait for a snapshot that replaces the state."""
+        self.applier.hold()
+        self.timestamps.hold()
+
+    def take(self, ready: Ready) -> tuple[Message, ...]:
+        """Take over what is to be written and applied; return messages that wait for nothing."""
+        free = self.log_writer.take(ready)
+        self.timestamps.note(ready.entries)
+        self.applier.add(ready.committed)
+        return free
+
+    def apply(self, raft: RawNode) -> bool:
+        """Apply one turn's worth of what is committed; return whether there was any."""
+        entry = self.applier.turn()
+        if entry is None:
+            return False
+        raft.applied(entry.index)
+        self.proposals.initialize(raft, self._machine, entry.term)
+        return True
+
+    def compact(self, raft: RawNode, pinned_index: int | None) -> None:
+        """Give up the part of the log that the database has made superfluous."""
+        if index := self.flusher.give_up(pinned_index):
+            raft.compact(index)
+            self.log_writer.cut(index)
+
+    def go_on_from(self, meta: SnapshotMeta) -> None:
+        """Go on from the state that a snapshot brought."""
+        self.applier.replaced(meta)
+        self.timestamps.replaced(self._machine.stamp_ms)
+        self.flusher.replaced()
+
+    def end(self) -> None:
+        """Send everybody away, and make durable what is applied."""
+        self.proposals.leadership_changed(0)
+        self.flusher.ask(self._machine.applied_index)
