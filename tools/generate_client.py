@@ -581,7 +581,9 @@ from inventory_client.money import Money
 from inventory_client.words import Word
 
 '''
-    lines = [line for kind in words.values() for line in (*word(kind), "")]
+    shown = ", ".join(f'"{name}"' for name in sorted([*words, *records]))
+    lines = [f"__all__ = [{shown}]", ""]
+    lines += [line for kind in words.values() for line in (*word(kind), "")]
     lines += [line for name, found in records.items() for line in (*record(name, found), "")]
     return module(head, iter(lines))
 

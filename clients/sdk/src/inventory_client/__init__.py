@@ -42,6 +42,7 @@ itself included. Start such processes by `spawn` or `forkserver`, or fork before
 A client cannot be pickled; hand over its address and its token.
 """
 
+from inventory_client import models
 from inventory_client.aio import AsyncInventory
 from inventory_client.auth import Auth, Bearer, Flow, KeyFile, Password, Token, is_token
 from inventory_client.blocking import Inventory
@@ -56,25 +57,7 @@ from inventory_client.errors import (
     Unavailable,
     UsageError,
 )
-from inventory_client.models import (
-    Adjusted,
-    Answer,
-    Election,
-    InventoryStats,
-    Item,
-    ItemStats,
-    Member,
-    MemberRole,
-    Order,
-    OrderLine,
-    Placed,
-    Role,
-    Standing,
-    StateHash,
-    Status,
-    User,
-    Volume,
-)
+from inventory_client.models import *  # noqa: F403 - whatever the schema has
 from inventory_client.money import Money
 from inventory_client.reads import Reads
 
@@ -82,41 +65,25 @@ __version__ = "0.1.0"
 
 __all__ = [
     "TIMEOUT_SECONDS_MAX",
-    "Adjusted",
-    "Answer",
     "AsyncInventory",
     "Auth",
     "Bearer",
-    "Election",
     "Flow",
     "Inventory",
     "InventoryError",
-    "InventoryStats",
-    "Item",
-    "ItemStats",
     "KeyFile",
-    "Member",
-    "MemberRole",
     "Money",
     "NotAllowed",
-    "Order",
-    "OrderLine",
     "OutcomeForgotten",
     "OutcomeUnknown",
     "Password",
-    "Placed",
     "Reads",
     "Refused",
-    "Role",
-    "Standing",
-    "StateHash",
-    "Status",
     "Token",
     "Unauthenticated",
     "Unavailable",
     "UsageError",
-    "User",
-    "Volume",
     "__version__",
     "is_token",
 ]
+__all__ += models.__all__

@@ -12,6 +12,26 @@ from inventory.v1 import assistant_pb2, auth_pb2, cluster_pb2, inventory_pb2
 from inventory_client.money import Money
 from inventory_client.words import Word
 
+__all__ = [
+    "Adjusted",
+    "Answer",
+    "Election",
+    "InventoryStats",
+    "Item",
+    "ItemStats",
+    "Member",
+    "MemberRole",
+    "Order",
+    "OrderLine",
+    "Placed",
+    "Role",
+    "Standing",
+    "StateHash",
+    "Status",
+    "User",
+    "Volume",
+]
+
 
 class Role(Word):
     """What a user may do.
