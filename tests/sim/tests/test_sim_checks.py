@@ -23,7 +23,7 @@ from sim.checks import (
     check_history,
     check_work,
 )
-from sim.clients import Operation, Read
+from sim.clients import Operation, Read, Receipt
 from sim.coverage import Coverage
 from sim.durable import Durable, Written
 from sim.ledger import Ledger
@@ -44,9 +44,8 @@ def order(order_id: int, quantity: int = 1, *, refused: str = "") -> Operation:
         mutation=b"",
         call_us=1,
         floor=0,
-        revision=order_id,
         return_us=2,
-        order_id=order_id,
+        receipt=Receipt(order_id, order_id),
         refused=refused,
     )
 
@@ -309,17 +308,17 @@ def test_an_entry_that_is_applied_twice_is_found() -> None:
 def test_states_that_differ_at_one_index_are_found() -> None:
     """Whoever hashes first is believed."""
     found = checks()
-    found.hashed(1, 5, "a")
+    found.applied_log.hashed(1, 5, "a")
     with pytest.raises(SafetyViolation, match="another state at 5"):
-        found.hashed(2, 5, "b")
+        found.applied_log.hashed(2, 5, "b")
 
 
 def test_data_that_go_aside_too_early_are_found() -> None:
     """Their member takes part, by all that was applied."""
     found = checks()
-    found.set_aside(4)
+    found.applied_log.set_aside(4)
     with pytest.raises(SafetyViolation, match="member 3 sets its data aside"):
-        found.set_aside(3)
+        found.applied_log.set_aside(3)
 
 
 def test_promises_that_no_disk_keeps_are_found() -> None:

@@ -70,6 +70,69 @@ class Chance:
         return random.randrange(bound)  # noqa: S311 - election jitter, not a secret
 
 
+class SelfDescription:
+    """What this member says of itself to a peer that starts, from its own first moment on.
+
+    - Nothing is said before the log is read, when it might seem to be empty.
+    """
+
+    def __init__(self, identity: Identity) -> None:
+        """Begin with what the settings say; the id is 0 where it is not drawn, or not read yet."""
+        self.identity = identity
+        self._is_read = False  # what is on the disk is known
+        self._is_bootstrapped = False
+        self._term = 0  # known before the node runs
+
+    def read(self, recovered: Recovered) -> None:
+        """Know what is on the disk, long before this member is open."""
+        self._is_read = True
+        self._is_bootstrapped = recovered.identity is not None
+        self._term = recovered.hard_state.term
+
+    def take_over(self, recovered: Recovered) -> None:
+        """Be the member that the log says."""
+        if recovered.identity is not None:
+            self.identity = recovered.identity
+        self._is_bootstrapped = True
+        self._term = recovered.hard_state.term
+
+    def response(
+        self, node: Node | None, reached: Collection[int]
+    ) -> peer_pb2.DescribeResponse | None:
+        """Say what this member is, and which peers it reaches; None before its log is read."""
+        if not self._is_read:
+            return None
+        return peer_pb2.DescribeResponse(
+            cluster_id=self.identity.cluster_id,
+            member_id=self.identity.member_id,
+            name=self.identity.name,
+            bootstrapped=self._is_bootstrapped,
+            term=node.view().term if node is not None else self._term,
+            reach=peer_pb2.Reach(member_ids=sorted(reached)),
+        )
+
+
+class StopSignal:
+    """SIGTERM and SIGINT: the first lets the member leave in time, the second ends it at once."""
+
+    def __init__(self) -> None:
+        """Start with neither."""
+        self.has_come = False
+        self._leave = asyncio.Event()
+
+    def come(self, *, may_leave: bool) -> bool:
+        """Note a signal; return whether the member is to stop at once."""
+        is_first, self.has_come = not self.has_come, True
+        if is_first and may_leave:
+            self._leave.set()
+            return False
+        return True
+
+    async def wait_to_leave(self) -> None:
+        """Return once the member is to leave in time."""
+        await self._leave.wait()
+
+
 class Member:
     """One member from its first byte to its last: identity, server, node."""
 
@@ -78,41 +141,23 @@ class Member:
         self._config = config
         self._counts = Counts()
         self._hooks = hooks_of(self._counts.timings, config.failpoints)
-        self._key = secret_in(config.cluster_key_file)
-        self._watch_key = secret_in(config.watch_key_file) if config.watch_key_file else ""
+        watch_key = secret_in(config.watch_key_file) if config.watch_key_file else ""
+        self._gate = Gate(secret_in(config.cluster_key_file), watch_key)
         names = list(config.members)
-        cluster_id = bootstrap.cluster_id_of(self._key.encode(), names)
+        cluster_id = bootstrap.cluster_id_of(self._gate.key.encode(), names)
         self._ids = {name: bootstrap.member_id_of(cluster_id, name) for name in names}
-        self._is_first = config.node_name in self._ids
-        own_id = self._ids.get(config.node_name, 0)  # 0: not drawn, or not read yet
-        self._identity = Identity(cluster_id, own_id, config.node_name)
-        self._is_read = False  # what is on the disk is known
-        self._bootstrapped = False
-        self._term = 0  # known before the node runs
+        own_id = self._ids.get(config.node_name, 0)
+        self._description = SelfDescription(Identity(cluster_id, own_id, config.node_name))
         self._node: Node | None = None
         self._watcher: Watcher | None = None
         self._volume: Volume | None = None
         self._standing_watch: StandingWatch | None = None
         self._faults = Faults()
-        self._ending = False
-        self._asked_to_leave = asyncio.Event()
+        self._stop_signal = StopSignal()
 
-    def _describe(self, reached: Collection[int]) -> peer_pb2.DescribeResponse | None:
-        """Say what this member is, and which peers it reaches.
-
-        None before its log is read, when it might seem to be empty.
-        """
-        if not self._is_read:
-            return None
-        term = self._node.view().term if self._node is not None else self._term
-        return peer_pb2.DescribeResponse(
-            cluster_id=self._identity.cluster_id,
-            member_id=self._identity.member_id,
-            name=self._identity.name,
-            bootstrapped=self._bootstrapped,
-            term=term,
-            reach=peer_pb2.Reach(member_ids=sorted(reached)),
-        )
+    @property
+    def _identity(self) -> Identity:
+        return self._description.identity
 
     def view(self) -> cluster_pb2.Member:
         """Return the member as it sees itself, with what only the process knows."""
@@ -144,14 +189,18 @@ class Member:
         loop = Loop()
         cluster_id = identity.cluster_id
         own = Local(cluster_id, identity.member_id, Contact(config.node_name, config.address))
-        network_peers = Peers(own, peers, self._key, loop.post, self._hooks)
+        network_peers = Peers(own, peers, self._gate.key, loop.post, self._hooks)
         self._volume = Volume(config.data_dir)
-        gate = Gate(self._key, self._watch_key)
+        gate = self._gate
         gateways = Gateways(
             gate, loop.post, lambda: member_response(identity.cluster_id, self.view())
         )
         peer_api = PeerApi(
-            gate, own, loop.post, lambda: self._describe(network_peers.reached), network_peers.heard
+            gate,
+            own,
+            loop.post,
+            lambda: self._description.response(self._node, network_peers.reached),
+            network_peers.heard,
         )
         probes = Probes()
         await probes.begin()
@@ -167,13 +216,13 @@ class Member:
             identity,
             self._ids,
             network_peers,
-            is_ending=self._is_ending,
-            know=self._know,
+            is_ending=lambda: self._stop_signal.has_come,
+            know=self._description.read,
         )
 
         async def live() -> None:
             recovered = await startup.open(config.address)
-            self._take_over(recovered)
+            self._description.take_over(recovered)
             own.member_id = self._identity.member_id
             leaving = DepartureRequests(Departure(cluster_id), membership, network_peers)
             await until_first(
@@ -191,34 +240,16 @@ class Member:
 
     def _stop(self, loop: Loop) -> None:
         """Begin to leave; end at once where there is no time for that, or the second time."""
-        if self._ending or self._node is None or not self._config.node_leave_seconds:
+        may_leave = self._node is not None and bool(self._config.node_leave_seconds)
+        if self._stop_signal.come(may_leave=may_leave):
             loop.post(events.StopRequested())
-        else:
-            self._asked_to_leave.set()
-        self._ending = True
 
     async def _leave(self, leaving: DepartureRequests, loop: Loop) -> None:
         """Stop once that was asked for and a majority does not need this member any more."""
-        await self._asked_to_leave.wait()
+        await self._stop_signal.wait_to_leave()
         await leaving.run(self.view, self._config.node_leave_seconds)
         loop.post(events.StopRequested())
         await asyncio.Event().wait()
-
-    def _is_ending(self) -> bool:
-        return self._ending
-
-    def _know(self, recovered: Recovered) -> None:
-        """Answer peers that start by what is on the disk, long before this member is open."""
-        self._is_read = True
-        self._bootstrapped = recovered.identity is not None
-        self._term = recovered.hard_state.term
-
-    def _take_over(self, recovered: Recovered) -> None:
-        """Be the member that the log says."""
-        if recovered.identity is not None:
-            self._identity = recovered.identity
-        self._bootstrapped = True
-        self._term = recovered.hard_state.term
 
     async def _live(
         self, recovered: Recovered, peers: Peers, network: Network, loop: Loop, probes: Probes
@@ -265,7 +296,7 @@ class Member:
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         loop.run(node, peers.flush)
-        if self._ending:
+        if self._stop_signal.has_come:
             loop.post(events.StopRequested())
         try:
             await until_first(
@@ -296,7 +327,7 @@ class Member:
             await _pause()
         node.allow_campaigns(allowed=True)
         while True:
-            await probes.show(self.view(), ending=self._ending)
+            await probes.show(self.view(), ending=self._stop_signal.has_come)
             await asyncio.sleep(SHOW_SECONDS)
 
 

@@ -25,8 +25,8 @@ from inventory_node.machine import Applied
 from raft import RawNode
 from raft.messages import Entry, Message
 from raft.ready import ReadState, Ready
+from sim.numbers import Numbers
 from sim.process import Process
-from sim.world import World
 
 from mutants.catching import Mutant, NodeSeed, UnitTests
 
@@ -95,7 +95,7 @@ def votes_from_an_empty_disk(patch: pytest.MonkeyPatch) -> None:
     def replace_disk(self: Process) -> None:
         own_id = self.id
         with pytest.MonkeyPatch.context() as inner:
-            inner.setattr(World, "next_member", lambda _: own_id)
+            inner.setattr(Numbers, "next_member", lambda _: own_id)
             rule(self)
 
     patch.setattr(Process, "replace_disk", replace_disk)

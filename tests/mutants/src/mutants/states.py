@@ -107,7 +107,7 @@ def writes_no_movement(patch: pytest.MonkeyPatch) -> None:
 
     def move(self: StateCache, *arguments: Any) -> None:  # noqa: ANN401 - passed on as they are
         rule(self, *arguments)
-        self._movements.pop()
+        self._unwritten.movements.pop()
 
     patch.setattr(StateCache, "move", move)
 

@@ -33,63 +33,27 @@ LINEARIZABLE_MIN = 8  # reads
 REFUSALS = {"", "INSUFFICIENT_STOCK"}  # all that clients here can run into
 
 
-class Checks:
-    """Safety, kept incrementally.
+class AppliedLog:
+    """What was applied anywhere: one chain for all members.
 
-    - Election safety: at most one leader in a term.
-    - Log matching: entries of equal index and term are equal, and so is all before them.
-    - Leader completeness: whoever leads holds everything that was ever applied.
     - State machine safety: the chain of applied entries and their outcomes is one for all members.
-    - Commit rule: a leader commits by counting what is of its own term (Raft §5.4.2).
-    - Durable quorum: what a leader commits is synced on a majority of the voters.
-    - Durable promises: a vote or an accepted append leaves when it is on disk, and a member votes
-      once a term for ever.
-    - Durable log: what was synced is found by every later start.
-    - Own disk: what a member applies is synced on its own disk (`raft.ready_builder`).
     - A member applies no entry twice in one life of its process.
     - States that members hash at one index are equal.
     - A member sets its data aside only when it takes no part, by all that was applied.
     """
 
     def __init__(self, ledger: Ledger, coverage: Coverage, founders: Configuration) -> None:
-        """Start with nothing seen."""
-        self.leaders: dict[int, int] = {}  # by term
+        """Start with nothing applied."""
         self.chain: dict[int, int] = {0: 0}  # by index: a checksum over all up to there
         self.last_index = 0  # the last that was applied anywhere
         self.last_term = 0  # of that one
         self.commands = 0  # of all members together
         self.configuration = founders  # the newest that was applied anywhere
         self.configuration_index = 0
-        self.durable: dict[int, Durable] = {}  # by member
         self._ledger = ledger
         self._coverage = coverage
-        self._entries: dict[tuple[int, int], tuple[int, int]] = {}  # by index and term
-        self._votes: dict[tuple[int, int], int] = {}  # by member and term
         self._chains: dict[int, tuple[int, int]] = {}  # by member: index and checksum
-        self._commits: dict[int, int] = {}  # by member
-        self._leads: dict[int, int] = {}  # by member: the term that it leads
         self._hashes: dict[int, str] = {}  # of states, by index
-
-    def started(
-        self, member: int, durable: Durable, entries: Iterable[Entry], applied_index: int
-    ) -> None:
-        """See what a member goes on from."""
-        before = self.durable.get(member)
-        forgotten = before.forgotten_by(durable) if before is not None else ""
-        if forgotten:
-            raise SafetyViolation(f"durable log: member {member} forgot: {forgotten}")
-        self.durable.setdefault(member, durable)
-        for entry in entries:
-            known = self._entries.get((entry.index, entry.term))
-            if known is None or known[1] != checksum_of(entry):
-                raise SafetyViolation(f"durable log: member {member} never wrote {entry}")
-        self.jumped(member, applied_index)
-        self._commits[member] = applied_index
-        self._leads.pop(member, None)
-
-    def repaired(self, member: int, durable: Durable) -> None:
-        """See that what a start found is synced: before, it may have been in memory alone."""
-        self.durable[member] = durable
 
     def jumped(self, member: int, applied_index: int) -> None:
         """See a member go on from a state: its own, or a snapshot's."""
@@ -99,28 +63,11 @@ class Checks:
             )
         self._chains[member] = applied_index, self.chain[applied_index]
 
-    def appended(self, member: int, previous_term: int, entries: Iterable[Entry]) -> None:
-        """See entries on their way to a member's disk (log matching, by induction)."""
-        for entry in entries:
-            found = previous_term, checksum_of(entry)
-            known = self._entries.setdefault((entry.index, entry.term), found)
-            if known != found:
-                raise SafetyViolation(
-                    f"log matching: member {member} holds another entry {entry.index} of term "
-                    f"{entry.term}, or behind another term: {found}, not {known}"
-                )
-            previous_term = entry.term
-
     def applied(self, member: int, entry: Entry, outcomes: Sequence[Applied]) -> None:
         """See an entry that a member applied."""
         index, chain = self._chains[member]
         if entry.index != index + 1:
             raise SafetyViolation(f"member {member} applies {entry.index} after {index}")
-        if not self.durable[member].holds(entry.index, entry.term):
-            raise SafetyViolation(
-                f"own disk: member {member} applies {entry.index} of term {entry.term}, which it "
-                "has not synced"
-            )
         self.commands += len(outcomes)
         chain = crc32c(b"%d %d" % (entry.term, entry.kind), chain)
         chain = crc32c(entry.payload, chain)
@@ -147,6 +94,88 @@ class Checks:
         self._coverage["members promoted"] += bool(after.voters - before.voters)
         self._coverage["members removed"] += bool(members - after.voters - after.learners)
 
+    def set_aside(self, member: int) -> None:
+        """See a member set its data aside."""
+        known = self.configuration
+        if member in known.voters | known.learners:
+            raise SafetyViolation(f"member {member} sets its data aside, and takes part: {known}")
+        self._coverage["data set aside"] += 1
+
+    def hashed(self, member: int, index: int, sha256: str) -> None:
+        """See the hash of a member's state at an index."""
+        if index in self._hashes:
+            self._coverage["checkpoints compared"] += 1
+        if self._hashes.setdefault(index, sha256) != sha256:
+            raise SafetyViolation(f"member {member} has another state at {index}")
+
+
+class Checks:
+    """Safety, kept incrementally.
+
+    - Election safety: at most one leader in a term.
+    - Log matching: entries of equal index and term are equal, and so is all before them.
+    - Leader completeness: whoever leads holds everything that was ever applied.
+    - Commit rule: a leader commits by counting what is of its own term (Raft §5.4.2).
+    - Durable quorum: what a leader commits is synced on a majority of the voters.
+    - Durable promises: a vote or an accepted append leaves when it is on disk, and a member votes
+      once a term for ever.
+    - Durable log: what was synced is found by every later start.
+    - Own disk: what a member applies is synced on its own disk (`raft.ready_builder`).
+    """
+
+    def __init__(self, ledger: Ledger, coverage: Coverage, founders: Configuration) -> None:
+        """Start with nothing seen."""
+        self.applied_log = AppliedLog(ledger, coverage, founders)
+        self.leaders: dict[int, int] = {}  # by term
+        self.durable: dict[int, Durable] = {}  # by member
+        self._coverage = coverage
+        self._entries: dict[tuple[int, int], tuple[int, int]] = {}  # by index and term
+        self._votes: dict[tuple[int, int], int] = {}  # by member and term
+        self._commits: dict[int, int] = {}  # by member
+        self._leads: dict[int, int] = {}  # by member: the term that it leads
+
+    def started(
+        self, member: int, durable: Durable, entries: Iterable[Entry], applied_index: int
+    ) -> None:
+        """See what a member goes on from."""
+        before = self.durable.get(member)
+        forgotten = before.forgotten_by(durable) if before is not None else ""
+        if forgotten:
+            raise SafetyViolation(f"durable log: member {member} forgot: {forgotten}")
+        self.durable.setdefault(member, durable)
+        for entry in entries:
+            known = self._entries.get((entry.index, entry.term))
+            if known is None or known[1] != checksum_of(entry):
+                raise SafetyViolation(f"durable log: member {member} never wrote {entry}")
+        self.applied_log.jumped(member, applied_index)
+        self._commits[member] = applied_index
+        self._leads.pop(member, None)
+
+    def repaired(self, member: int, durable: Durable) -> None:
+        """See that what a start found is synced: before, it may have been in memory alone."""
+        self.durable[member] = durable
+
+    def appended(self, member: int, previous_term: int, entries: Iterable[Entry]) -> None:
+        """See entries on their way to a member's disk (log matching, by induction)."""
+        for entry in entries:
+            found = previous_term, checksum_of(entry)
+            known = self._entries.setdefault((entry.index, entry.term), found)
+            if known != found:
+                raise SafetyViolation(
+                    f"log matching: member {member} holds another entry {entry.index} of term "
+                    f"{entry.term}, or behind another term: {found}, not {known}"
+                )
+            previous_term = entry.term
+
+    def applied(self, member: int, entry: Entry, outcomes: Sequence[Applied]) -> None:
+        """See an entry that a member applied."""
+        if not self.durable[member].holds(entry.index, entry.term):
+            raise SafetyViolation(
+                f"own disk: member {member} applies {entry.index} of term {entry.term}, which it "
+                "has not synced"
+            )
+        self.applied_log.applied(member, entry, outcomes)
+
     def settled(self, node: RawNode) -> None:
         """See what a member takes itself for, after an event."""
         member, is_leader = node.id, node.role is RaftRole.LEADER
@@ -167,12 +196,13 @@ class Checks:
                 f"election safety: members {first} and {node.id} both lead term {node.term}"
             )
         self._coverage["elections"] += 1
-        term = node.term_at(self.last_index)
-        is_cut = self.last_index < node.first_index - 1
-        if node.term >= self.last_term and not is_cut and term != self.last_term:
+        last_index, last_term = self.applied_log.last_index, self.applied_log.last_term
+        term = node.term_at(last_index)
+        is_cut = last_index < node.first_index - 1
+        if node.term >= last_term and not is_cut and term != last_term:
             raise SafetyViolation(
                 f"leader completeness: member {node.id} leads term {node.term} with term {term} "
-                f"at {self.last_index}, and an entry of term {self.last_term} was applied there"
+                f"at {last_index}, and an entry of term {last_term} was applied there"
             )
 
     def _committed(self, node: RawNode) -> None:
@@ -216,20 +246,6 @@ class Checks:
             )
         if self._votes.setdefault((voter, term), candidate) != candidate:
             raise SafetyViolation(f"durable promises: {voter} voted twice in term {term}")
-
-    def set_aside(self, member: int) -> None:
-        """See a member set its data aside."""
-        known = self.configuration
-        if member in known.voters | known.learners:
-            raise SafetyViolation(f"member {member} sets its data aside, and takes part: {known}")
-        self._coverage["data set aside"] += 1
-
-    def hashed(self, member: int, index: int, sha256: str) -> None:
-        """See the hash of a member's state at an index."""
-        if index in self._hashes:
-            self._coverage["checkpoints compared"] += 1
-        if self._hashes.setdefault(index, sha256) != sha256:
-            raise SafetyViolation(f"member {member} has another state at {index}")
 
 
 def checksum_of(entry: Entry) -> int:
@@ -285,7 +301,7 @@ def check_history(history: Iterable[Operation], start: Mapping[int, int], state:
         for item_id, delta in operation.changes:
             on_hand[item_id] += delta
             if operation.is_order:
-                expected.append((operation.order_id, item_id, -delta))
+                expected.append((operation.receipt.order_id, item_id, -delta))
     if sorted(expected) != sorted(state.orders):
         lost = set(expected) - set(state.orders)
         doubled = [line for line in set(state.orders) if state.orders.count(line) > 1]

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from google.rpc import code_pb2, status_pb2
 from inventory.raft.v1 import forward_pb2
@@ -28,6 +28,17 @@ RESTOCK = 5  # the roll of a mutation that nothing refuses
 Changes = tuple[tuple[int, int], ...]  # (item, delta)s
 
 
+class Receipt(NamedTuple):
+    """What a client was told of a mutation that was done."""
+
+    revision: int = 0
+    order_id: int = 0
+    levels: Changes = ()  # (item, level after it)s
+
+
+NO_RECEIPT = Receipt()
+
+
 @dataclass(slots=True, kw_only=True)
 class Operation:
     """One mutation, and what became of it."""
@@ -40,9 +51,7 @@ class Operation:
     call_us: int
     floor: int  # the newest revision that any client had been told of at the call
     return_us: int | None = None
-    revision: int = 0
-    order_id: int = 0  # of an acknowledged order
-    levels: Changes = ()  # (item, level after it)s, of an acknowledged one
+    receipt: Receipt = NO_RECEIPT  # of an acknowledged one
     refused: str = ""  # the reason of a final refusal
     attempts: int = 0
     given_up: bool = False  # nobody asks for its outcome again
@@ -60,23 +69,23 @@ class Operation:
     def settle(self, read: inventory_pb2.Outcome, status: status_pb2.Status | None) -> None:
         """Keep what it came to."""
         kind = read.WhichOneof("result")
+        levels: Changes
         if status is not None:
             reason = errors.reason_of(status)
             self.refused = reason.name if reason is not None else f"code {status.code}"
         elif kind == "order_item":
-            self.order_id = read.order_item.order_id
-            self.levels = ((self.changes[0][0], read.order_item.on_hand_after),)
-            self.revision = read.order_item.revision
+            done = read.order_item
+            levels = ((self.changes[0][0], done.on_hand_after),)
+            self.receipt = Receipt(done.revision, done.order_id, levels)
         elif kind == "place_order":
             order = read.place_order.order
-            self.order_id = order.id
-            self.levels = tuple((line.item_id, line.on_hand_after) for line in order.lines)
-            self.revision = read.place_order.revision
+            levels = tuple((line.item_id, line.on_hand_after) for line in order.lines)
+            self.receipt = Receipt(read.place_order.revision, order.id, levels)
         elif kind == "update_item":
-            self.revision = read.update_item.revision
+            self.receipt = Receipt(read.update_item.revision)
         else:
-            self.levels = ((self.changes[0][0], read.adjust_stock.on_hand_after),)
-            self.revision = read.adjust_stock.revision
+            levels = ((self.changes[0][0], read.adjust_stock.on_hand_after),)
+            self.receipt = Receipt(read.adjust_stock.revision, levels=levels)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -148,11 +157,18 @@ class Judge(Protocol):
         ...
 
 
-class Client:
-    """Someone who orders, looks, and now and then restocks; or, to `only_reads`, looks alone.
+class Habits(NamedTuple):
+    """What a client does unlike the others."""
 
-    - One operation at a time; an unknown outcome is asked for again until it is known, but now and
-      then left unknown by one who `gives_up`.
+    only_reads: bool = False
+    gives_up: bool = False  # now and then, and leaves an outcome unknown
+
+
+class Client:
+    """Someone who orders, looks, and now and then restocks; or looks alone.
+
+    - One operation at a time; an unknown outcome is asked for again until it is known, but
+      for one whose habit is to give up.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a client lives among
@@ -164,9 +180,7 @@ class Client:
         gateway: Gateway,
         horizon: Horizon,
         judge: Judge,
-        *,
-        only_reads: bool = False,
-        gives_up: bool = False,
+        habits: Habits,
     ) -> None:
         """`start` begins; `horizon` is shared by all clients."""
         self.number = number
@@ -175,8 +189,7 @@ class Client:
         self.reads: list[Read] = []
         self.stopping = False
         self._reads = False
-        self._only_reads = only_reads
-        self._gives_up = gives_up
+        self._habits = habits
         self._timeline = timeline
         self._random = random
         self._gateway = gateway
@@ -197,7 +210,7 @@ class Client:
     def _begin(self) -> None:
         if self.stopping or not self.idle:
             return
-        roll = self._random.randrange(5 if self._only_reads else 20)
+        roll = self._random.randrange(5 if self._habits.only_reads else 20)
         if roll < 5:
             self._read(is_query=roll == 0, is_stale_ok=roll > 2)
         else:
@@ -295,7 +308,11 @@ class Client:
         is_error = read.WhichOneof("result") == "error"
         status = error if error is not None else read.error if is_error else None
         if status is not None and status.code in UNKNOWN_CODES:
-            if self._gives_up and not self.stopping and not self._random.randrange(GIVES_UP_ONE_IN):
+            if (
+                self._habits.gives_up
+                and not self.stopping
+                and not self._random.randrange(GIVES_UP_ONE_IN)
+            ):
                 operation.given_up = True
                 self.start()
                 return
@@ -305,7 +322,7 @@ class Client:
         operation.settle(read, status)
         if error is None:
             self._judge.told(self.user_id, operation, outcome)
-        self._horizon.seen(operation.revision, self._timeline.now_us)
+        self._horizon.seen(operation.receipt.revision, self._timeline.now_us)
         self.start()
 
     def _request_id(self) -> str:

@@ -65,13 +65,13 @@ class FaultInjector:
         process = self._whom(fault)
         counts = process.alive or fault.kind not in ON_A_PROCESS
         random = Random(fault.draw)
-        world.trace.add(world.timeline.now_us, "fault", f"{fault.kind.value} {process.name}")
+        world.evidence.note("fault", f"{fault.kind.value} {process.name}")
         ending = self._strike(fault, process, random)
         if ending is None:
-            world.trace.add(world.timeline.now_us, "fault", f"{fault.kind.value} has no effect")
+            world.evidence.note("fault", f"{fault.kind.value} has no effect")
             return
         if counts:
-            world.coverage.fault(fault.kind)
+            world.evidence.coverage.fault(fault.kind)
         self._endings[fault] = ending
         world.timeline.after(fault.lasts_us, lambda: self._end(fault))
 
@@ -85,7 +85,7 @@ class FaultInjector:
         ending = self._endings.pop(fault, None)
         if ending is not None:
             world = self._world
-            world.trace.add(world.timeline.now_us, "fault", f"{fault.kind.value} is over")
+            world.evidence.note("fault", f"{fault.kind.value} is over")
             ending()
 
     def _whom(self, fault: Fault) -> Process:

@@ -101,7 +101,7 @@ class GatewayProcess:
         if found is not None and found.number == session:
             if self._members[member].role is not RaftRole.LEADER:
                 answers = sum(reply.WhichOneof("result") == "answer" for reply in response.replies)
-                self.world.coverage["reads by followers"] += answers
+                self.world.evidence.coverage["reads by followers"] += answers
             found.link.to_client(lambda: self._hear(member, response))
 
     def member_ended(self, member: str) -> None:
@@ -125,7 +125,7 @@ class GatewayProcess:
             and passes(member, self.name)
             and passes(self.name, member)
         ):
-            number = self.world.next_session()
+            number = self.world.numbers.next_session()
             client = End(self.name, lambda: self._closed(member))
             server = End(member, lambda: process.deliver(SessionClosed(number)))
             link = Link(self.world.network, self.world.timeline, client, server)
@@ -139,7 +139,7 @@ class GatewayProcess:
 
     def _closed(self, member: str) -> None:
         self._note(f"link to {member} closed")
-        self.world.coverage["links broken"] += 1
+        self.world.evidence.coverage["links broken"] += 1
         del self._sessions[member]
         self._core.link_closed(member)
         self._core.pump()
@@ -172,4 +172,4 @@ class GatewayProcess:
         session.link.to_server(lambda: process.deliver(event))
 
     def _note(self, text: str) -> None:
-        self.world.trace.add(self.world.timeline.now_us, self.name, text)
+        self.world.evidence.note(self.name, text)

@@ -123,9 +123,9 @@ class Ledger:
                 f"a client was told {outcome!r} of {operation.request_id}, which came to "
                 f"{self.outcomes.get((user_id, operation.request_id))!r}"
             )
-        if operation.acknowledged and operation.revision <= operation.floor:
+        if operation.acknowledged and operation.receipt.revision <= operation.floor:
             raise SafetyViolation(
-                f"{operation.request_id} was done at revision {operation.revision}, and "
+                f"{operation.request_id} was done at revision {operation.receipt.revision}, and "
                 f"{operation.floor} was known when it was asked for"
             )
 

@@ -162,7 +162,7 @@ class DepartureRequests:
         if node is None:
             return
         if world.timeline.now_us >= self._until_us:
-            world.coverage["stops without leave"] += 1
+            world.evidence.coverage["stops without leave"] += 1
             self._stop()
         else:
             self._follow(self._departure.begin(node.view(), self._reached))
@@ -173,7 +173,7 @@ class DepartureRequests:
         world = process.world
         match step:
             case Decided(may_leave=True):
-                world.coverage["stops with leave"] += 1
+                world.evidence.coverage["stops with leave"] += 1
                 self._stop()
             case Decided():
                 later(process, LEAVE_US, self.start)

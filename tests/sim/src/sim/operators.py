@@ -61,7 +61,7 @@ class Operators:
         return self._world.is_frail(process) or len(kept) > len(self._world.plan.frail)
 
     def _ask(self, leader: Process, request: membership_pb2.ChangeRequest) -> None:
-        coverage = self._world.coverage
+        coverage = self._world.evidence.coverage
 
         def told(response: membership_pb2.ChangeResponse) -> None:
             coverage["changes refused"] += response.HasField("error")

@@ -79,7 +79,9 @@ class DiskPort:
         if log is not None and log.written is not None:
             self._written[ticket] = operations, log.written
             self._durable.pending = log.written
-            process.world.checks.appended(process.id, log.previous_term, log.written.entries)
+            process.world.evidence.checks.appended(
+                process.id, log.previous_term, log.written.entries
+            )
             log.written = None
             return
         same = [one for one, (known, _) in self._written.items() if known == operations]
@@ -97,7 +99,7 @@ class DiskPort:
             process.later(HANGS_US, self._work)
             return
         if process.host.troubles.power_goes():
-            process.world.coverage["power lost in a repair"] += not self._is_repaired
+            process.world.evidence.coverage["power lost in a repair"] += not self._is_repaired
             self._lose_power()
             return
         operation = process.host.disk.step()
@@ -116,7 +118,7 @@ class DiskPort:
                     self._lose_power()
                     return
             elif isinstance(event, DiskFailed):
-                process.world.coverage["syncs failed"] += 1
+                process.world.evidence.coverage["syncs failed"] += 1
             process.deliver(event)
 
     def _lose_power(self) -> None:
@@ -126,20 +128,20 @@ class DiskPort:
         """See a job done; tell whether the power goes before anybody hears of it."""
         if not self._is_repaired:
             self._is_repaired = True
-            self._process.world.checks.repaired(self._process.id, self._durable)
+            self._process.world.evidence.checks.repaired(self._process.id, self._durable)
         _, written = self._written.pop(ticket, (None, None))
         if written is None:
             return False
         if self._durable.take(written):
-            self._process.world.coverage["logs truncated"] += 1
+            self._process.world.evidence.coverage["logs truncated"] += 1
         return written.install is not None and self._process.host.troubles.trips("install")
 
     def _note(self, operation: DiskOperation) -> None:
         world = self._process.world
         size = 0 if isinstance(operation, SyncFile) else len(getattr(operation, "data", b""))
         text = f"disk {type(operation).__name__} {size}"
-        world.trace.add(world.timeline.now_us, self._process.name, text)
-        world.coverage["segments removed"] += isinstance(operation, RemoveFile)
+        world.evidence.note(self._process.name, text)
+        world.evidence.coverage["segments removed"] += isinstance(operation, RemoveFile)
 
 
 class StorePort:
@@ -230,7 +232,7 @@ class TransportPort:
         """Send messages, each on its own, through the codec."""
         process = self._process
         for message in messages:
-            process.world.checks.left(message)
+            process.world.evidence.checks.left(message)
             frame = peer_pb2.PeerFrame()
             add_to_frame(frame, message)
             read = peer_pb2.PeerFrame.FromString(frame.SerializeToString())
@@ -308,7 +310,7 @@ class Senses:
 
     def applied(self, entry: Entry, outcomes: Sequence[Applied]) -> None:
         """Show the checks what was applied."""
-        self._process.world.checks.applied(self._process.id, entry, outcomes)
+        self._process.world.evidence.checks.applied(self._process.id, entry, outcomes)
 
     def filled_up(self, *, is_full: bool) -> None:
         """Note whether there is space."""
@@ -319,7 +321,7 @@ class Senses:
         self._note(f"{what}: {detail}")
         if what == "diverged":
             raise SafetyViolation(f"{self._process.name} diverged: {detail}")
-        self._process.world.coverage["leaders with a clock ahead"] += what == "clock_ahead"
+        self._process.world.evidence.coverage["leaders with a clock ahead"] += what == "clock_ahead"
 
     def lead_changed(self, leadership: Leadership, leader: str) -> None:
         """Note who leads."""
@@ -328,4 +330,4 @@ class Senses:
 
     def _note(self, text: str) -> None:
         world = self._process.world
-        world.trace.add(world.timeline.now_us, self._process.name, text)
+        world.evidence.note(self._process.name, text)

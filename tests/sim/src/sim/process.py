@@ -45,16 +45,17 @@ from raft import RawNode
 from raft.messages import Configuration
 from raft.ready import RaftRole
 
-from sim.checks import Checks, State
-from sim.coverage import Coverage
+from sim.checks import State
 from sim.durable import Durable, WatchedLog
+from sim.evidence import Evidence
 from sim.host import Host
 from sim.membership_requests import DataRequests, DepartureRequests, StandingRequests
 from sim.network import Network
+from sim.numbers import Numbers
 from sim.ports import ChunkAnswer, DiskPort, Senses, StorePort, TransportPort
 from sim.store import NO_SPACE, SimStore
 from sim.timeline import Timeline
-from sim.trace import Trace, describe
+from sim.trace import describe
 from sim.violation import SafetyViolation
 
 TICK_US = 25_000
@@ -68,10 +69,8 @@ class Surroundings(Protocol):
 
     timeline: Timeline
     network: Network
-    trace: Trace
-    checks: Checks
-    coverage: Coverage
-    events: int  # that members handled
+    evidence: Evidence
+    numbers: Numbers
 
     def carry(self, sender: "Process", message: PeerMessage) -> None:
         """Bring a message to a member."""
@@ -123,14 +122,6 @@ class Surroundings(Protocol):
 
     def count_others(self, process: "Process") -> int:
         """Return how many other processes may answer."""
-        ...
-
-    def next_session(self) -> int:
-        """Return a number for a gateway's stream."""
-        ...
-
-    def next_member(self) -> int:
-        """Return an id that no member ever had."""
         ...
 
 
@@ -245,7 +236,7 @@ class Process:
             if not self.host.troubles.log_flipped:
                 raise
             self._note(f"{refusal}")
-            self.world.coverage["damaged logs refused"] += 1
+            self.world.evidence.coverage["damaged logs refused"] += 1
             self.replace_disk()
             recovered = self._recovered()
         self.life = Life()
@@ -262,7 +253,7 @@ class Process:
     def _open(self, recovered: wal.Recovered, verdict: Verdict) -> None:
         """Go on from the data of before, or from none."""
         if verdict is Verdict.SET_ASIDE:
-            self.world.checks.set_aside(self.id)
+            self.world.evidence.applied_log.set_aside(self.id)
             self.replace_disk()
             recovered = self._recovered()
         self._run(recovered)
@@ -272,14 +263,16 @@ class Process:
         if not isinstance(recovered.log, WatchedLog):
             raise TypeError("recovery made a log of another class")
         self.life.log = recovered.log
-        self.world.coverage["torn tails cut"] += self._is_torn(recovered)
+        self.world.evidence.coverage["torn tails cut"] += self._is_torn(recovered)
         installed = recovered.installed_index
         self.life.store = SimStore(self.host.folder, installed)
         self.life.store.is_full = self.host.disk.is_full
-        self.world.coverage["switches finished at a start"] += self.life.store.has_switched
+        self.world.evidence.coverage["switches finished at a start"] += self.life.store.has_switched
         machine = Machine(self.life.store)
         durable = Durable.found(recovered)
-        self.world.checks.started(self.id, durable, recovered.entries, machine.applied_index)
+        self.world.evidence.checks.started(
+            self.id, durable, recovered.entries, machine.applied_index
+        )
         ports = Ports(
             disk=DiskPort(self, durable),
             store=StorePort(self, self.life.store),
@@ -312,8 +305,8 @@ class Process:
         self.life.changes.clear()
         if power:
             changes, sectors = self.host.disk.crash(self.random)
-            self.world.coverage["unsynced folder changes lost"] += changes
-            self.world.coverage["unsynced sectors lost"] += sectors
+            self.world.evidence.coverage["unsynced folder changes lost"] += changes
+            self.world.evidence.coverage["unsynced sectors lost"] += sectors
         else:
             self.host.disk.kill()
         self._last_configuration = self.configuration
@@ -329,7 +322,7 @@ class Process:
         self.host.troubles.log_flipped = False
         self._last_configuration = (0, Configuration(frozenset(self.founders)))
         rmtree(self.host.folder, ignore_errors=True)
-        self.settings = replace(self.settings, member_id=self.world.next_member())
+        self.settings = replace(self.settings, member_id=self.world.numbers.next_member())
         self._bootstrap()
 
     def stop(self) -> None:
@@ -382,7 +375,7 @@ class Process:
         node = self.life.node
         if node is None:
             return
-        self.world.events += 1
+        self.world.evidence.events += 1
         self._note(describe(event))
         self._look(event)
         try:
@@ -390,7 +383,7 @@ class Process:
         except Halted as halted:
             self._halt(event, halted)
             return
-        self.world.checks.settled(node._raft)
+        self.world.evidence.checks.settled(node._raft)
         if node.stopped:
             self.end(power=False)
         elif node.busy:
@@ -401,27 +394,29 @@ class Process:
         self._note(f"halted: {halted}")
         if not isinstance(event, DiskFailed | StoreFailed):
             raise SafetyViolation(f"{self.name} halted: {halted}") from halted
-        self.world.coverage["halts"] += 1
+        self.world.evidence.coverage["halts"] += 1
         self.end(power=False, restart=True)
 
     def _look(self, event: Event) -> None:
         """Tell the checks of what an event says by itself."""
         match event:
             case Installed() if self.life.store is not None:
-                self.world.checks.jumped(self.id, self.life.store.header().applied_index)
-                self.world.coverage["snapshots installed"] += 1
+                self.world.evidence.applied_log.jumped(
+                    self.id, self.life.store.header().applied_index
+                )
+                self.world.evidence.coverage["snapshots installed"] += 1
             case Hashed():
-                self.world.checks.hashed(self.id, event.index, event.sha256)
+                self.world.evidence.applied_log.hashed(self.id, event.index, event.sha256)
             case StoreFailed():
-                self.world.coverage["transactions failed"] += 1
+                self.world.evidence.coverage["transactions failed"] += 1
             case StoreFull():
-                self.world.coverage["flushes without space"] += 1
+                self.world.evidence.coverage["flushes without space"] += 1
             case Copied(path=""):
-                self.world.coverage["copies without space"] += 1
+                self.world.evidence.coverage["copies without space"] += 1
             case Staged() if event.problem == NO_SPACE:
-                self.world.coverage["chunks without space"] += 1
+                self.world.evidence.coverage["chunks without space"] += 1
             case DiskFull():
-                self.world.coverage["segments without space"] += 1
+                self.world.evidence.coverage["segments without space"] += 1
             case _:
                 pass
 
@@ -468,4 +463,4 @@ class Process:
         return event.answers[0].response
 
     def _note(self, text: str) -> None:
-        self.world.trace.add(self.world.timeline.now_us, self.name, text)
+        self.world.evidence.note(self.name, text)

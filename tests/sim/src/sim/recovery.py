@@ -26,7 +26,7 @@ from sim.clients import RESTOCK, Client, Read
 from sim.clients import Operation as Asked
 from sim.process import Process
 from sim.violation import LivenessViolation, SafetyViolation
-from sim.world import ADMIN, EVENTS_MIN, GATEWAYS, World
+from sim.world import ADMIN, EVENTS_MIN, GATEWAYS, START_LEVELS, World
 
 # Each is some four times what the longest of some hundred seeds took.
 ELECT_TICKS_MAX = 160
@@ -78,8 +78,10 @@ def smallest_quorum(world: World, random: Random, spared: Process | None) -> lis
     """
     safe = [one for one in world.processes.values() if one.has_run and not world.is_frail(one)]
     held = [one.configuration for one in (*safe, spared) if one is not None]
-    newer = [known for index, known in held if index > world.checks.configuration_index]
-    configurations = list(map(_voters, [world.checks.configuration, *newer]))
+    newer = [
+        known for index, known in held if index > world.evidence.applied_log.configuration_index
+    ]
+    configurations = list(map(_voters, [world.evidence.applied_log.configuration, *newer]))
     chosen = list(safe)
     for process in sorted(random.sample(safe, len(safe)), key=lambda one: one is not spared):
         fewer = [one for one in chosen if one is not process]
@@ -121,7 +123,7 @@ def _leave_alone(world: World, members: Sequence[Process], others: Others, rando
         if leader is not None and leader not in members:
             _sicken(leader, random)
     text = f"only {inside}, others {others.value}"
-    world.trace.add(world.timeline.now_us, "world", text)
+    world.evidence.note("world", text)
 
 
 def _sicken(leader: Process, random: Random) -> None:
@@ -130,7 +132,7 @@ def _sicken(leader: Process, random: Random) -> None:
         leader.host.troubles.disk_hangs += 1
     else:
         leader.fill(is_full=True)
-    leader.world.coverage["leaders that could not lead"] += 1
+    leader.world.evidence.coverage["leaders that could not lead"] += 1
 
 
 def _work_again(world: World, members: Sequence[Process], leaders: Sequence[Process]) -> None:
@@ -149,7 +151,7 @@ def _work_again(world: World, members: Sequence[Process], leaders: Sequence[Proc
 
     def level() -> bool:
         nodes = [process.raft for process in members if process.raft is not None]
-        return all(node.applied_index == world.checks.last_index for node in nodes)
+        return all(node.applied_index == world.evidence.applied_log.last_index for node in nodes)
 
     world.run_until(level, LEVEL_TICKS_MAX, f"{whom} are level")
 
@@ -176,7 +178,7 @@ def _join(world: World) -> None:
     """Wait until all who run are voters, and level."""
 
     def joined() -> bool:
-        voters = world.checks.configuration.voters
+        voters = world.evidence.applied_log.configuration.voters
         is_level = _are_all_level(world)
         return is_level and all(
             one.id in voters and not one.life.removed for one in world.running()
@@ -198,7 +200,7 @@ def _work_on(world: World) -> None:
         done = [done_of(client.history, client.reads) for client in world.clients]
         acknowledged, linearizable = map(sum, zip(*done, strict=True))
         has_worked = acknowledged >= ACKNOWLEDGED_MIN and linearizable >= LINEARIZABLE_MIN
-        return world.events >= EVENTS_MIN and has_worked
+        return world.evidence.events >= EVENTS_MIN and has_worked
 
     for client in world.clients:
         client.stopping = False
@@ -234,22 +236,22 @@ def _pass(world: World, ticks: int) -> None:
 
 def participants(world: World) -> list[Process]:
     """Return who takes part, by the newest configuration that was applied."""
-    known = world.checks.configuration
+    known = world.evidence.applied_log.configuration
     members = known.voters | known.learners
     return [process for process in world.running() if process.id in members]
 
 
 def count(world: World) -> int:
     """Return how many members there should be that take part."""
-    known = world.checks.configuration
+    known = world.evidence.applied_log.configuration
     return len(known.voters | known.learners)
 
 
 def judge(world: World) -> None:
     """Compare what clients were told with each other, and with what is there."""
     history = [operation for client in world.clients for operation in client.history]
-    world.coverage["outcomes left unknown"] += sum(one.given_up for one in history)
-    start = world.start_levels
+    world.evidence.coverage["outcomes left unknown"] += sum(one.given_up for one in history)
+    start = START_LEVELS
     known = [one for one in (_known(world, operation) for operation in history) if one is not None]
     for process in participants(world):
         state: State = process.audit(ADMIN, start)
@@ -265,7 +267,7 @@ def _known(world: World, operation: Asked) -> Asked | None:
     """Return an operation as it ended, also where nobody waited for that; None: it never was."""
     if not operation.given_up:
         return operation
-    kept = world.ledger.outcomes.get((ADMIN, operation.request_id))
+    kept = world.evidence.ledger.outcomes.get((ADMIN, operation.request_id))
     if kept is None:
         return None
     outcome = inventory_pb2.Outcome.FromString(kept)
@@ -283,7 +285,7 @@ def _mutation(operation: Asked) -> Judged:
         return_ns=operation.return_us * 1000 if operation.return_us is not None else NEVER_NS,
         ok=operation.acknowledged if is_known else None,
         changes=operation.changes,
-        seen=operation.levels,
+        seen=operation.receipt.levels,
         request_id=operation.request_id,
     )
 

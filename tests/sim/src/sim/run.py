@@ -77,19 +77,19 @@ def run_plan(plan: Plan, *, keep_trace: bool = False) -> Result:
         finally:
             world.close()
     history = [operation for client in world.clients for operation in client.history]
-    world.coverage["requests tried again"] += sum(one.retries for one in world.gateways)
+    world.evidence.coverage["requests tried again"] += sum(one.retries for one in world.gateways)
     return Result(
         plan=plan,
         violation=violation,
-        digest=world.trace.digest,
-        events=world.events,
-        coverage=world.coverage,
-        terms=len(world.checks.leaders),
-        entries=world.checks.last_index,
+        digest=world.evidence.trace.digest,
+        events=world.evidence.events,
+        coverage=world.evidence.coverage,
+        terms=len(world.evidence.checks.leaders),
+        entries=world.evidence.applied_log.last_index,
         operations=sum(operation.return_us is not None for operation in history),
         reads=sum(len(client.reads) for client in world.clients),
         state_hash=state_hash,
-        lines=tuple(world.trace.lines),
+        lines=tuple(world.evidence.trace.lines),
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
 from inventory_node.core.events import ChunkReceived, SnapshotSent
 from inventory_node.ports import SnapshotHeader
@@ -19,15 +20,21 @@ PATIENCE_US = 400_000  # without an answer the sender gives the stream up
 RESUMED_TIMES = 2  # by another stream, which goes on where the peer says
 
 
-@dataclass(slots=True, kw_only=True)
-class Stream:
-    """A snapshot that a member is sending."""
+class StreamRoute(NamedTuple):
+    """From whom a snapshot goes to whom; either may be another member by the time it arrives."""
 
     sender: Process
     life: Life  # of the sender
     sender_id: int
     peer: Process
     peer_id: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Stream:
+    """A snapshot that a member is sending."""
+
+    route: StreamRoute
     term: int
     header: SnapshotHeader
     data: bytes
@@ -77,11 +84,7 @@ class SnapshotStreams:
             flipped = bytes([data[at] ^ 1 << self._random.randrange(8)])
             data = data[:at] + flipped + data[at + 1 :]
         stream = Stream(
-            sender=sender,
-            life=sender.life,
-            sender_id=sender.id,
-            peer=peer,
-            peer_id=peer_id,
+            route=StreamRoute(sender, sender.life, sender.id, peer, peer_id),
             term=term,
             header=header,
             data=data,
@@ -96,7 +99,7 @@ class SnapshotStreams:
             return
 
         def arrive() -> None:
-            if stream.over or stream.life.over:
+            if stream.over or stream.route.life.over:
                 return
             if answer.installed or answer.problem:
                 self._coverage["snapshots refused"] += bool(answer.problem)
@@ -105,12 +108,12 @@ class SnapshotStreams:
                 stream.offset, stream.asks = answer.taken, False
                 self._send(stream)
 
-        self._carry(member, stream.sender, arrive)
+        self._carry(member, stream.route.sender, arrive)
 
     def _send(self, stream: Stream) -> None:
         stream.progress += 1
         chunk = ChunkReceived(
-            stream.sender_id,
+            stream.route.sender_id,
             stream.term,
             stream.header,
             stream.offset,
@@ -123,14 +126,16 @@ class SnapshotStreams:
         stream.resumed += 1
         stream.progress += 1
         stream.asks = True
-        self._pass(stream, ChunkReceived(stream.sender_id, stream.term, stream.header, 0, b""))
+        self._pass(
+            stream, ChunkReceived(stream.route.sender_id, stream.term, stream.header, 0, b"")
+        )
 
     def _pass(self, stream: Stream, chunk: ChunkReceived) -> None:
         def arrive() -> None:
-            if stream.peer.id == stream.peer_id:
-                stream.peer.deliver(chunk)
+            if stream.route.peer.id == stream.route.peer_id:
+                stream.route.peer.deliver(chunk)
 
-        self._carry(stream.sender, stream.peer, arrive)
+        self._carry(stream.route.sender, stream.route.peer, arrive)
         progress = stream.progress
         self._timeline.after(PATIENCE_US, lambda: self._give_up(stream, progress))
 
@@ -141,7 +146,7 @@ class SnapshotStreams:
         )
 
     def _give_up(self, stream: Stream, progress: int) -> None:
-        if stream.over or stream.life.over or stream.progress != progress:
+        if stream.over or stream.route.life.over or stream.progress != progress:
             return
         if stream.resumed < RESUMED_TIMES:
             self._coverage["snapshots resumed"] += 1
@@ -152,6 +157,6 @@ class SnapshotStreams:
 
     def _end(self, stream: Stream, *, installed: bool) -> None:
         stream.over = True
-        if not stream.life.over:
-            event = SnapshotSent(stream.peer_id, stream.header.meta.index, installed)
-            stream.sender.deliver(event)
+        if not stream.route.life.over:
+            event = SnapshotSent(stream.route.peer_id, stream.header.meta.index, installed)
+            stream.route.sender.deliver(event)

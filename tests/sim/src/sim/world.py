@@ -20,14 +20,13 @@ from inventory_node.ports import PeerMessage, SnapshotHeader
 from raft.messages import Configuration
 from raft.ready import RaftRole
 
-from sim.checks import Checks
-from sim.clients import Client, Horizon
-from sim.coverage import Coverage
+from sim.clients import Client, Habits, Horizon
+from sim.evidence import Evidence
 from sim.fault_injector import FaultInjector
 from sim.faults import MORE_US, Plan
 from sim.gateway import GatewayProcess
-from sim.ledger import Ledger
 from sim.network import Network
+from sim.numbers import Numbers
 from sim.operators import Operators
 from sim.ports import ChunkAnswer
 from sim.process import RESTART_US, TICK_US, Process
@@ -41,6 +40,7 @@ GATEWAYS = ("gateway-1", "gateway-2")
 CLUSTER_ID = "cluster"
 ITEMS = 3
 STOCK = 30  # of each item at the start
+START_LEVELS = dict.fromkeys(range(1, ITEMS + 1), STOCK)
 CLIENTS = 6
 RESTLESS = 1  # the client that now and then does not wait for an outcome
 READERS = 2  # of them, one at each gateway
@@ -60,16 +60,12 @@ class World:
         """Databases live below `folder`."""
         self.plan = plan
         self.timeline = Timeline()
-        self.trace = Trace(keep=None if keep_trace else TRACE_LINES)
-        self.coverage = coverage = Coverage()
-        self.start_levels = dict.fromkeys(range(1, ITEMS + 1), STOCK)
-        self.ledger = Ledger(self.start_levels, coverage)
-        self.founders = {number: f"node-{number}" for number in range(1, plan.founders + 1)}
+        trace = Trace(keep=None if keep_trace else TRACE_LINES)
         voters = Configuration(frozenset(self.founders))
-        self.checks = Checks(self.ledger, coverage, voters)
+        self.evidence = Evidence(self.timeline, trace, START_LEVELS, voters)
+        coverage = self.evidence.coverage
         self.network = Network(self.timeline, self._random("network"), coverage)
-        self._last_member = plan.founders + SPARES
-        self._last_session = self._last_change = 0
+        self.numbers = Numbers(plan.founders + SPARES)
         self.processes = {
             f"node-{number}": self._process(number, folder)
             for number in range(1, plan.founders + SPARES + 1)
@@ -82,10 +78,14 @@ class World:
         ]
         self.operators = Operators(self)
         self.fault_injector = FaultInjector(self, self.operators)
-        self.horizon = Horizon(ITEMS)
-        self.clients = [self._client(number) for number in range(CLIENTS)]
-        self.events = 0  # that members handled
+        horizon = Horizon(ITEMS)
+        self.clients = [self._client(number, horizon) for number in range(CLIENTS)]
         self._closed = False
+
+    @property
+    def founders(self) -> dict[int, str]:
+        """The first members' names by their ids."""
+        return {number: f"node-{number}" for number in range(1, self.plan.founders + 1)}
 
     def _random(self, what: str) -> Random:
         """Return chance of its own, so that one part's draws do not move another's."""
@@ -96,7 +96,7 @@ class World:
         settings = settings_of(number, name, self.founders)
         return Process(settings, self.founders, folder / name, self, self._random(name))
 
-    def _client(self, number: int) -> Client:
+    def _client(self, number: int, horizon: Horizon) -> Client:
         gateway = self.gateways[number % len(self.gateways)]
         random = self._random(f"client {number}")
         return Client(
@@ -105,10 +105,9 @@ class World:
             self.timeline,
             random,
             gateway,
-            self.horizon,
-            self.ledger,
-            only_reads=number >= CLIENTS - READERS,
-            gives_up=number == RESTLESS,
+            horizon,
+            self.evidence.ledger,
+            Habits(only_reads=number >= CLIENTS - READERS, gives_up=number == RESTLESS),
         )
 
     def live(self) -> None:
@@ -118,7 +117,11 @@ class World:
         for gateway in self.gateways:
             gateway.start()
         # Clients come with tokens, so their users are there before them.
-        self.run_until(lambda: bool(self.checks.commands), 400, "a leader makes the first state")
+        self.run_until(
+            lambda: bool(self.evidence.applied_log.commands),
+            400,
+            "a leader makes the first state",
+        )
         for client in self.clients:
             client.start()
         self.timeline.after(CHECKPOINT_US, self._checkpoints)
@@ -128,7 +131,7 @@ class World:
             self.timeline.after(delay_us, partial(self.fault_injector.begin, fault))
         self.timeline.run_until(self.plan.duration_us)
         for _ in range(MORE_TICKS_MAX):
-            if self.events >= EVENTS_MIN:
+            if self.evidence.events >= EVENTS_MIN:
                 break
             self.timeline.run_until(self.timeline.now_us + TICK_US)
 
@@ -197,20 +200,10 @@ class World:
         """Let members hash their states at one index."""
         leader = self.leader()
         if leader is not None:
-            self._last_change += 1
-            leader.deliver(Forwarded(CHECKPOINT_SESSION, checkpoint(self._last_change)))
+            frame = checkpoint(self.numbers.next_change())
+            leader.deliver(Forwarded(CHECKPOINT_SESSION, frame))
 
     # What processes reach of the world.
-
-    def next_session(self) -> int:
-        """Return a number for a gateway's stream."""
-        self._last_session += 1
-        return self._last_session
-
-    def next_member(self) -> int:
-        """Return an id that no member ever had."""
-        self._last_member += 1
-        return self._last_member
 
     def carry(self, sender: Process, message: PeerMessage) -> None:
         """Bring a message to a member, if it is still the one by the time it arrives."""
@@ -266,9 +259,9 @@ class World:
         """Ask a process's own node for a change."""
         if not process.alive:
             return
-        self._last_change += 1
-        process.life.changes[self._last_change] = told
-        process.deliver(ChangeAsked(self._last_change, request))
+        ticket = self.numbers.next_change()
+        process.life.changes[ticket] = told
+        process.deliver(ChangeAsked(ticket, request))
 
     def reached(self, process: Process) -> frozenset[int]:
         """Return the ids of the members that a process has streams with: one may be paused."""

@@ -9,6 +9,7 @@ brought them, and hold only while they are kept.
 
 import heapq
 import re
+from collections.abc import Iterable
 
 from inventory_node.machine.changes import Changes
 from inventory_node.machine.records import Records, Remembered
@@ -31,6 +32,58 @@ def bucket_of(request_id: str) -> int:
     return 0
 
 
+class UnwrittenRequests:
+    """What changed since the last take, in memory alone."""
+
+    def __init__(self) -> None:
+        """Start with nothing changed."""
+        self.records: list[Remembered] = []
+        self.seconds: dict[int, None] = {}  # whose count changed
+        self.forgotten: list[int] = []  # seconds
+
+    def forget(self, second: int) -> None:
+        """See a second forgotten."""
+        self.forgotten.append(second)
+        self.seconds.pop(second, None)
+
+
+class NamedRequests:
+    """Requests in memory whose ids have no time of their own."""
+
+    def __init__(self, *, database_has_more: bool) -> None:
+        """Start with none; `database_has_more` says whether a miss needs a look there."""
+        self.database_has_more = database_has_more
+        self._records: dict[Key, Remembered] = {}
+        self._keys: dict[int, list[Key]] = {}  # by second
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._records)
+
+    def get(self, key: Key) -> Remembered | None:
+        """Return what became of a request, as far as memory knows."""
+        return self._records.get(key)
+
+    def keep(self, key: Key, record: Remembered) -> None:
+        """Keep what became of a request."""
+        self._records[key] = record
+        self._keys.setdefault(record.second, []).append(key)
+
+    def forget(self, second: int) -> None:
+        """Forget those of a second."""
+        for key in self._keys.pop(second, ()):
+            record = self._records.get(key)
+            if record is not None and record.second == second:
+                del self._records[key]
+
+    def shed(self, kept: Iterable[Remembered]) -> None:
+        """Let all go but these; the database has the others."""
+        self.database_has_more = True
+        self._records, self._keys = {}, {}
+        for record in kept:
+            self.keep((record.user_id, record.request_id), record)
+
+
 class RequestTable:
     """What is remembered, by (user, request id).
 
@@ -51,14 +104,9 @@ class RequestTable:
         self._resident_from = max(self._counts, default=0) + 1
         self._timed: dict[int, dict[Key, Remembered]] = {}
         self._timed_total = 0
-        self._named: dict[Key, Remembered] = {}
-        self._named_seconds: dict[int, list[Key]] = {}
-        # Whether the database may hold records of named requests that memory does not.
-        self._database_has_named = bool(self._counts)
-        self._fresh: list[Remembered] = []
+        self._named = NamedRequests(database_has_more=bool(self._counts))
+        self._unwritten = UnwrittenRequests()
         self._taken: list[list[Remembered]] = []  # on their way to the database
-        self._changed: dict[int, None] = {}  # seconds whose count did
-        self._forgotten: list[int] = []
 
     def find(self, bucket: int, user_id: int, request_id: str) -> Remembered | None:
         """Return what became of a request, None when it is not remembered."""
@@ -70,7 +118,7 @@ class RequestTable:
                 return found
             return self._records.request(bucket, user_id, request_id)
         found = self._named.get(key)
-        if found is None and self._database_has_named:
+        if found is None and self._named.database_has_more:
             found = self._records.request(0, user_id, request_id)
         # The database forgets at the next flush, memory at once: the floor makes them the same.
         return found if found is not None and found.second > self.floor else None
@@ -90,11 +138,10 @@ class RequestTable:
             except KeyError:
                 self._timed[second] = {key: record}
         else:
-            self._named[key] = record
-            self._named_seconds.setdefault(second, []).append(key)
-        self._fresh.append(record)
+            self._named.keep(key, record)
+        self._unwritten.records.append(record)
         self.total += 1
-        self._changed[second] = None
+        self._unwritten.seconds[second] = None
         try:
             self._counts[second] += 1
         except KeyError:
@@ -118,24 +165,20 @@ class RequestTable:
     def _forget_second(self, second: int) -> None:
         self.total -= self._counts.pop(second)
         self.floor = second
-        self._forgotten.append(second)
-        self._changed.pop(second, None)
+        self._unwritten.forget(second)
         self._timed_total -= len(self._timed.pop(second, ()))
-        for key in self._named_seconds.pop(second, ()):
-            record = self._named.get(key)
-            if record is not None and record.second == second:
-                del self._named[key]
+        self._named.forget(second)
 
     def take(self, changes: Changes) -> None:
         """Move what is to be written into `changes`."""
-        fresh = self._fresh
-        if self._forgotten:
+        unwritten, self._unwritten = self._unwritten, UnwrittenRequests()
+        fresh = unwritten.records
+        if unwritten.forgotten:
             fresh = [record for record in fresh if record.second > self.floor]
         changes.requests = fresh
-        changes.buckets = dict.fromkeys(self._forgotten, 0)
-        changes.buckets.update((second, self._counts[second]) for second in self._changed)
+        changes.buckets = dict.fromkeys(unwritten.forgotten, 0)
+        changes.buckets.update((second, self._counts[second]) for second in unwritten.seconds)
         self._taken.append(fresh)
-        self._fresh, self._changed, self._forgotten = [], {}, []
 
     def flushed(self) -> None:
         """Let the oldest seconds go from memory when there are many; the database has them."""
@@ -146,7 +189,7 @@ class RequestTable:
             self._shed_named()
 
     def _not_durable(self) -> list[Remembered]:
-        return [record for records in (*self._taken, self._fresh) for record in records]
+        return [record for records in (*self._taken, self._unwritten.records) for record in records]
 
     def _shed_timed(self) -> None:
         """Let a quarter go, so that this is rare."""
@@ -160,10 +203,5 @@ class RequestTable:
             self._resident_from = max(self._resident_from, second + 1)
 
     def _shed_named(self) -> None:
-        self._database_has_named = True
-        self._named, self._named_seconds = {}, {}
-        for record in self._not_durable():
-            if not record.bucket and record.second > self.floor:
-                key = (record.user_id, record.request_id)
-                self._named[key] = record
-                self._named_seconds.setdefault(record.second, []).append(key)
+        not_durable = self._not_durable()
+        self._named.shed(one for one in not_durable if not one.bucket and one.second > self.floor)

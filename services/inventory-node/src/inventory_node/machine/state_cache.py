@@ -19,6 +19,38 @@ _item_row = attrgetter(*(field.name for field in fields(Item)))
 _user_row = attrgetter(*(field.name for field in fields(User)))
 
 
+class Unwritten:
+    """What changed since the last take, in memory alone."""
+
+    def __init__(self) -> None:
+        """Start with nothing changed."""
+        self.items: dict[int, Item] = {}
+        self.described: dict[int, Item] = {}  # those changed in more than their level
+        self.users: dict[int, User] = {}
+        self.movements: list[Movement] = []
+        self.sales: dict[tuple[int, int], int] = {}  # units, by item and hour
+
+    def write(self, changes: Changes) -> None:
+        """Write all of it into `changes`; rows are copies, apply goes on with its records."""
+        changes.items = [_item_row(item) for item in self.described.values()]
+        changes.levels = [
+            Level(
+                item.quantity,
+                item.order_count,
+                item.units_sold,
+                item.revenue_minor,
+                item.first_order_ms,
+                item.last_order_ms,
+                item.id,
+            )
+            for item in self.items.values()
+            if item.id not in self.described
+        ]
+        changes.users = [_user_row(user) for user in self.users.values()]
+        changes.movements = self.movements
+        changes.sales = [Sales(item, hour, n) for (item, hour), n in self.sales.items()]
+
+
 class StateCache:
     """Items, users and the ledger's tail.
 
@@ -39,13 +71,8 @@ class StateCache:
         self._items: dict[int, Item] = {}
         self._users: dict[int, User] = {}
         self._ids_by_name: dict[str, int] = {}
-        self._changed_items: dict[int, Item] = {}
-        self._described: dict[int, Item] = {}  # those changed in more than their level
-        self._changed_users: dict[int, User] = {}
-        # Changed, and on their way to the database.
-        self._taken: list[tuple[dict[int, Item], dict[int, User]]] = []
-        self._movements: list[Movement] = []
-        self._sales: dict[tuple[int, int], int] = {}
+        self._unwritten = Unwritten()
+        self._taken: list[Unwritten] = []  # on their way to the database
 
     def item(self, item_id: int) -> Item | None:
         """Return an item to read."""
@@ -59,12 +86,12 @@ class StateCache:
     def add_item(self, item: Item) -> None:
         """Keep a new item."""
         self._items[item.id] = item
-        self._changed_items[item.id] = self._described[item.id] = item
+        self._unwritten.items[item.id] = self._unwritten.described[item.id] = item
         self.next_item_id = item.id + 1
 
     def change(self, item: Item) -> None:
         """Note that the description of an item of this memory was changed in place."""
-        self._changed_items[item.id] = self._described[item.id] = item
+        self._unwritten.items[item.id] = self._unwritten.described[item.id] = item
 
     def user(self, user_id: int) -> User | None:
         """Return a user to read."""
@@ -92,20 +119,20 @@ class StateCache:
     def add_user(self, user: User) -> None:
         """Keep a new user."""
         self._keep_user(user)
-        self._changed_users[user.id] = user
+        self._unwritten.users[user.id] = user
         self.next_user_id = user.id + 1
 
     def change_user(self, user: User) -> None:
         """Note that a user of this memory was changed in place."""
-        self._changed_users[user.id] = user
+        self._unwritten.users[user.id] = user
 
     def move(self, item: Item, user_id: int, delta: int, order_id: int, stamp_ms: int) -> None:
         """Change an item's level and write the ledger; raise on a level below zero."""
         item.quantity += delta
         if item.quantity < 0:
             raise StateInvariantViolation(f"item {item.id} would have {item.quantity} on hand")
-        self._changed_items[item.id] = item
-        self._movements.append(
+        self._unwritten.items[item.id] = item
+        self._unwritten.movements.append(
             Movement(
                 self.next_ledger_id,
                 order_id,
@@ -127,30 +154,14 @@ class StateCache:
         item.first_order_ms = item.first_order_ms or stamp_ms
         item.last_order_ms = stamp_ms
         key = (item.id, stamp_ms // HOUR_MS)
-        self._sales[key] = self._sales.get(key, 0) + units
+        sales = self._unwritten.sales
+        sales[key] = sales.get(key, 0) + units
 
     def take(self, changes: Changes) -> None:
-        """Move what changed into `changes`; rows are copies, apply goes on with its records."""
-        changes.items = [_item_row(item) for item in self._described.values()]
-        changes.levels = [
-            Level(
-                item.quantity,
-                item.order_count,
-                item.units_sold,
-                item.revenue_minor,
-                item.first_order_ms,
-                item.last_order_ms,
-                item.id,
-            )
-            for item in self._changed_items.values()
-            if item.id not in self._described
-        ]
-        changes.users = [_user_row(user) for user in self._changed_users.values()]
-        changes.movements = self._movements
-        changes.sales = [Sales(item, hour, n) for (item, hour), n in self._sales.items()]
-        self._taken.append((self._changed_items, self._changed_users))
-        self._changed_items, self._described, self._changed_users = {}, {}, {}
-        self._movements, self._sales = [], {}
+        """Move what changed into `changes`."""
+        self._unwritten.write(changes)
+        self._taken.append(self._unwritten)
+        self._unwritten = Unwritten()
 
     def flushed(self) -> None:
         """Let clean records go when there are many; the oldest take is durable."""
@@ -158,9 +169,9 @@ class StateCache:
         self._shed_items(ITEMS_MAX)
         if len(self._users) > USERS_MAX:
             self._users, self._ids_by_name = {}, {}
-            for _, users in self._taken:
-                self._keep_users(users)
-            self._keep_users(self._changed_users)
+            for taken in self._taken:
+                self._keep_users(taken.users)
+            self._keep_users(self._unwritten.users)
 
     def before_reading(self) -> None:
         """Let clean items go that reads have brought in; never while a command is applied."""
@@ -177,6 +188,8 @@ class StateCache:
         if surplus <= 0:
             return
         for item_id in list(self._items)[: 2 * surplus]:
-            dirty = item_id in self._changed_items or any(item_id in t for t, _ in self._taken)
+            dirty = item_id in self._unwritten.items or any(
+                item_id in taken.items for taken in self._taken
+            )
             if not dirty:
                 del self._items[item_id]

@@ -54,11 +54,68 @@ class Local:
     contact: Contact
 
 
-class Peer:
-    """One other member: a queue, and the task that empties it into a stream.
+class PeerQueue:
+    """What waits for the next frame to one peer.
 
     - Messages wait only for a stream that the peer has accepted, and only so many.
     - The newest heartbeat goes before all that waits, and says what the older ones did.
+    """
+
+    def __init__(self, own: Local, hooks: Hooks) -> None:
+        """Start closed: there is no stream."""
+        self.is_open = False
+        self.dropped_messages = 0
+        self._own = own
+        self._hooks = hooks
+        self._beat: Heartbeat | None = None
+        self._waiting: deque[PeerMessage] = deque()
+        self._is_sending = False  # a frame that `next_frame` returned
+
+    def __len__(self) -> int:
+        """How many messages wait for the next frame."""
+        return len(self._waiting) + (self._beat is not None)
+
+    def add(self, message: PeerMessage) -> None:
+        """Take a message for the next frame; drop it without a stream, or when too many wait."""
+        if self.is_open and isinstance(message, Heartbeat):
+            self._beat = message
+        elif self.is_open and len(self._waiting) < MESSAGES_WAITING_MAX:
+            self._waiting.append(message)
+        else:
+            self.dropped_messages += 1
+
+    def close(self) -> None:
+        """Drop what waits: the stream is broken."""
+        self.is_open = False
+        self._beat = None
+        self._waiting.clear()
+
+    def next_frame(self) -> peer_pb2.PeerFrame | None:
+        """Return the next frame; it is asked for once the last one was taken."""
+        if self._is_sending:
+            self._hooks.after(Step.SEND)
+        frame = self._frame()
+        self._is_sending = frame is not None
+        if self._is_sending:
+            self._hooks.before(Step.SEND)
+        return frame
+
+    def _frame(self) -> peer_pb2.PeerFrame | None:
+        if not len(self):
+            return None
+        frame = peer_pb2.PeerFrame(cluster_id=self._own.cluster_id)
+        size = 0
+        if self._beat is not None:
+            size = add_to_frame(frame, self._beat)
+            self._beat = None
+        while self._waiting and size < FRAME_BYTES_MAX:
+            size += add_to_frame(frame, self._waiting.popleft())
+        return frame
+
+
+class Peer:
+    """One other member: a queue, and the task that empties it into a stream.
+
     - Each change, found, lost or refused, is logged once.
     """
 
@@ -72,32 +129,32 @@ class Peer:
         self._channel = straight_channel(address)
         self.stub = peer_pb2_grpc.PeerServiceStub(self._channel)
         self._changes = membership_pb2_grpc.MembershipServiceStub(self._channel)
-        self._beat: Heartbeat | None = None
-        self._waiting: deque[PeerMessage] = deque()
-        self._outbox = Outbox(self._next_frame)
-        self._hooks = hooks
-        self._is_sending = False  # a frame that `_next_frame` returned
+        self._queue = PeerQueue(own, hooks)
+        self._outbox = Outbox(self._queue.next_frame)
         self._refusal = ""
-        self.is_up = False
-        self.dropped_messages = 0
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the peer has accepted a stream."""
+        return self._queue.is_open
+
+    @property
+    def dropped_messages(self) -> int:
+        """How many messages were not sent."""
+        return self._queue.dropped_messages
 
     @property
     def waiting_messages(self) -> int:
         """How many messages wait for the next frame."""
-        return len(self._waiting) + (self._beat is not None)
+        return len(self._queue)
 
     def queue(self, message: PeerMessage) -> None:
         """Take a message for the next frame; drop it when the stream is down or far behind."""
-        if self.is_up and isinstance(message, Heartbeat):
-            self._beat = message
-        elif self.is_up and len(self._waiting) < MESSAGES_WAITING_MAX:
-            self._waiting.append(message)
-        else:
-            self.dropped_messages += 1
+        self._queue.add(message)
 
     def flush(self) -> None:
         """Let the queued messages go."""
-        if self.waiting_messages:
+        if len(self._queue):
             self._outbox.wake()
 
     async def run(self) -> None:
@@ -109,9 +166,7 @@ class Peer:
             except BROKEN as error:
                 pause = self._broken(error)
             finally:
-                self.is_up = False
-                self._beat = None
-                self._waiting.clear()
+                self._queue.close()
             await asyncio.sleep(pause)
 
     def _broken(self, error: Exception) -> float:
@@ -137,7 +192,7 @@ class Peer:
                 await raise_end(call)
             if not await is_accepted(call):
                 await raise_end(call)
-            self.is_up = True
+            self._queue.is_open = True
             self._refusal = ""
             _log.info("peer_found", peer=self.name)
             # The answer has nothing to say: it comes when the peer ends the stream.
@@ -162,28 +217,6 @@ class Peer:
             member_id=own.member_id, name=own.contact.name, address=own.contact.address
         )
         return peer_pb2.PeerFrame(cluster_id=own.cluster_id, caller=caller)
-
-    def _next_frame(self) -> peer_pb2.PeerFrame | None:
-        """Return the next frame; it is asked for once the last one was taken."""
-        if self._is_sending:
-            self._hooks.after(Step.SEND)
-        frame = self._frame()
-        self._is_sending = frame is not None
-        if self._is_sending:
-            self._hooks.before(Step.SEND)
-        return frame
-
-    def _frame(self) -> peer_pb2.PeerFrame | None:
-        if not self.waiting_messages:
-            return None
-        frame = peer_pb2.PeerFrame(cluster_id=self._own.cluster_id)
-        size = 0
-        if self._beat is not None:
-            size = add_to_frame(frame, self._beat)
-            self._beat = None
-        while self._waiting and size < FRAME_BYTES_MAX:
-            size += add_to_frame(frame, self._waiting.popleft())
-        return frame
 
     async def describe(self, member_id: int) -> Described | None:
         """Ask what the peer is; None when it does not answer.
