@@ -9,8 +9,7 @@ ADDRESS = os.environ.get("INVENTORY_ADDRESS", "127.0.0.1:50051")
 
 
 async def main() -> None:
-    async with AsyncInventory(ADDRESS) as inventory:
-        await inventory.login("Gayathri", "password1")
+    async with AsyncInventory(ADDRESS, auth=("Gayathri", "password1")) as inventory:
         item = await inventory.item(2)
         print(f"{item.name}: {item.quantity} on hand, {item.price} each")
         try:

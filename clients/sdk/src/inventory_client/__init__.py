@@ -1,7 +1,6 @@
 """The inventory from Python: `AsyncInventory` for asyncio, `Inventory` for everything else.
 
-    async with AsyncInventory("127.0.0.1:50051") as inventory:
-        await inventory.login("Gayathri", "password1")
+    async with AsyncInventory("127.0.0.1:50051", auth=("Gayathri", "password1")) as inventory:
         placed = await inventory.order_item(1, 2)
         print(placed.order_id, placed.on_hand_after, placed.total)
 
@@ -25,8 +24,12 @@ What ends a call otherwise is an `InventoryError`:
 - `OutcomeForgotten`: a kind of OutcomeUnknown that stays unknown, since the request id is older
   than the inventory's memory. Look whether the mutation took effect instead of sending it again.
 
-A login ends what is under way on the shared stream as `OutcomeUnknown`: request ids belong to the
-user who was logged in before.
+`auth` is how the client gets its token: a name and password as here, `KeyFile` for a machine user,
+a bearer token as text, or an `Auth` of one's own. The client logs in at the first call, before the
+token ends, and when the token is refused; what was refused is sent again, the same bytes under the
+same request ids. `inventory.as_user(token)` speaks for another user over the same channel. `login`
+is for a person at a prompt: it keeps no password, and ends what is under way on the shared stream as
+`OutcomeUnknown`, since request ids belong to the user who was logged in before.
 
 Reads see everything that was acknowledged before them. `reads=Reads.bounded(timedelta(seconds=5))`
 or `reads=Reads.stale()` lets any member answer, with what it has.
