@@ -74,7 +74,7 @@ def place(release: Release, node: str | None) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class GatewayStay:
+class GatewayConnection:
     """A client's connection to a gateway, on the clock of the history."""
 
     client: int
@@ -89,7 +89,7 @@ class Seen:
 
     history: Path
     lines: list[Line]  # attempts, in the order of their ends
-    connections: list[GatewayStay]
+    connections: list[GatewayConnection]
 
     @property
     def calls(self) -> list[Line]:
@@ -101,7 +101,7 @@ class Seen:
         """The calls without an outcome."""
         return [line for line in self.calls if line["ok"] is None]
 
-    def connection_of(self, line: Line) -> GatewayStay | None:
+    def connection_of(self, line: Line) -> GatewayConnection | None:
         """Return the newest connection of a call's client at the time of the call."""
         found = None
         for one in self.connections:
@@ -110,16 +110,16 @@ class Seen:
         return found
 
 
-def connections_of(lines: list[Line]) -> list[GatewayStay]:
+def connections_of(lines: list[Line]) -> list[GatewayConnection]:
     """Return which client was connected to which gateway, and when."""
-    found: list[GatewayStay] = []
+    found: list[GatewayConnection] = []
     for client in sorted({line["client"] for line in lines}):
         of_client = [line for line in lines if line["client"] == client]
         for number, line in enumerate(of_client):
             if line["gateway"]:
                 rest = of_client[number + 1 :]
                 until = rest[0]["at_ns"] if rest else None
-                found.append(GatewayStay(client, line["gateway"], line["at_ns"], until))
+                found.append(GatewayConnection(client, line["gateway"], line["at_ns"], until))
     return found
 
 
