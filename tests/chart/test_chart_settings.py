@@ -42,8 +42,15 @@ def settings_of(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> type[ServiceSettin
     done = CliRunner().invoke(app, pod.spec["containers"][0]["args"])
     assert not done.exit_code, done.output
     [module] = chosen
-    config: type[ServiceSettings] = importlib.import_module(f"{module}.config").Config
-    return config
+    config = importlib.import_module(f"{module}.config")
+    [settings] = [
+        one
+        for one in vars(config).values()
+        if isinstance(one, type)
+        and issubclass(one, ServiceSettings)
+        and one.__module__ == config.__name__
+    ]
+    return settings
 
 
 @each_service

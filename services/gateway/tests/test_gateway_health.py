@@ -26,20 +26,20 @@ def test_reads_and_writes_are_served_while_a_leader_is_reached(
 ) -> None:
     """Not before one is, not without one, and not while this gateway drains."""
     monkeypatch.setattr(server, "HEALTH_SECONDS", 0)
-    core = SimpleNamespace(reaches_leader=False)
+    router = SimpleNamespace(reaches_leader=False)
     api = cast("Api", SimpleNamespace(handlers=tuple))
 
     async def scenario() -> None:
         address = f"127.0.0.1:{free_port()}"
         served = server.GatewayServer(address, api, Assistant(""), Faults())
         await served.start()
-        showing = asyncio.ensure_future(served.publish_health(cast("Router", core)))
+        showing = asyncio.ensure_future(served.publish_health(cast("Router", router)))
         async with straight_channel(address) as channel:
             stub: Any = health_pb2_grpc.HealthStub(channel)
             watch = stub.Watch(health_pb2.HealthCheckRequest(service=name))
             assert (await watch.read()).status == NOT_SERVING
             for reaches in (True, False, True):
-                core.reaches_leader = reaches
+                router.reaches_leader = reaches
                 assert (await watch.read()).status == (SERVING if reaches else NOT_SERVING)
             stopped = asyncio.Event()
             ending = asyncio.ensure_future(served.serve_until(stopped))

@@ -48,30 +48,30 @@ class Bench:
         """Open links to all members; nobody leads yet."""
         self.links = Links()
         settings = RouterSettings(members=NAMES, frames=frames or FrameBounds(), **bounds)
-        self.core = Router(settings, self.links)
+        self.router = Router(settings, self.links)
         self.told: dict[bytes, list[Answer]] = {}
-        self.core.tick(0)
+        self.router.tick(0)
         for name in NAMES:
-            self.core.link_opened(name)
+            self.router.link_opened(name)
 
     def lead(self, term: int, leader: str, says: str = "node-1") -> None:
         """Have a member push its view."""
         leadership = forward_pb2.Leadership(term=term, leader=leader)
-        self.core.response_received(says, forward_pb2.ForwardResponse(leadership=leadership))
-        self.core.pump()
+        self.router.response_received(says, forward_pb2.ForwardResponse(leadership=leadership))
+        self.router.pump()
 
     def propose(self, command: bytes, deadline_ms: int = 5_000) -> int:
         """Take a command."""
         self.told[command] = []
-        number = self.core.propose(command, deadline_ms, self.told[command].append)
-        self.core.pump()
+        number = self.router.propose(command, deadline_ms, self.told[command].append)
+        self.router.pump()
         return number
 
     def reply(self, member: str, number: int, **result: object) -> None:
         """Have a member answer one request."""
         reply = forward_pb2.Reply(id=number, **result)  # type: ignore[arg-type]  # by name
-        self.core.response_received(member, forward_pb2.ForwardResponse(replies=[reply]))
-        self.core.pump()
+        self.router.response_received(member, forward_pb2.ForwardResponse(replies=[reply]))
+        self.router.pump()
 
     def outcome(self, command: bytes) -> bytes:
         """Return the one outcome that a caller was told."""
@@ -101,7 +101,7 @@ def test_a_command_waits_for_a_leader_and_goes_there() -> None:
     assert bench.links.take() == [("node-0", [b"one"])]
     bench.reply("node-0", number, outcome=b"done")
     assert bench.outcome(b"one") == b"done"
-    assert len(bench.core.pending) == 0
+    assert len(bench.router.pending) == 0
 
 
 def test_a_term_is_gone_with_whoever_told_of_it() -> None:
@@ -115,15 +115,15 @@ def test_a_term_is_gone_with_whoever_told_of_it() -> None:
     bench.lead(3, "", says="node-2")
     bench.propose(b"one")
     assert bench.links.take() == []
-    bench.core.link_closed("node-2")
-    bench.core.pump()
-    assert (bench.core.term, bench.core.leader) == (2, "node-0")
+    bench.router.link_closed("node-2")
+    bench.router.pump()
+    assert (bench.router.term, bench.router.leader) == (2, "node-0")
     assert bench.links.take() == [("node-0", [b"one"])]
-    bench.core.link_opened("node-2")
+    bench.router.link_opened("node-2")
     bench.lead(3, "node-2", says="node-2")
-    bench.core.link_closed("node-2")
-    bench.core.pump()
-    assert bench.core.term == 3  # that one was elected
+    bench.router.link_closed("node-2")
+    bench.router.pump()
+    assert bench.router.term == 3  # that one was elected
 
 
 def test_what_queues_behind_a_frame_leaves_as_one() -> None:
@@ -179,7 +179,7 @@ def test_an_earlier_term_is_not_followed() -> None:
     bench.lead(5, "node-0")
     bench.lead(4, "node-1")
     bench.lead(5, "", says="node-2")
-    assert (bench.core.term, bench.core.leader) == (5, "node-0")
+    assert (bench.router.term, bench.router.leader) == (5, "node-0")
 
 
 def test_a_final_answer_of_a_left_leader_counts() -> None:
@@ -232,9 +232,9 @@ def test_an_overloaded_leader_is_given_a_pause() -> None:
     number = bench.propose(b"one")
     bench.links.take()
     bench.reply("node-0", number, retry=forward_pb2.RETRY_OVERLOADED)
-    bench.core.tick(49)
+    bench.router.tick(49)
     assert bench.links.take() == []
-    bench.core.tick(50)
+    bench.router.tick(50)
     assert bench.links.take() == [("node-0", [b"one"])]
 
 
@@ -255,11 +255,11 @@ def test_what_was_put_off_to_the_end_was_not_done(
     bench = Bench(overloaded_pause_ms=50)
     number = bench.propose(b"one", deadline_ms=300)
     for at, why in enumerate(came_back):
-        bench.core.tick(60 * at)  # what paused is over
+        bench.router.tick(60 * at)  # what paused is over
         bench.lead(at + 1, f"node-{at}")
         assert bench.links.take()[-1] == (f"node-{at}", [b"one"])
         bench.reply(f"node-{at}", number, retry=why)
-    bench.core.tick(300)
+    bench.router.tick(300)
     assert bench.reason(b"one") is reason
 
 
@@ -272,7 +272,7 @@ def test_a_refusal_before_the_log_does_not_answer_for_another_leader() -> None:
     bench.reply("node-1", number, error=errors.disk_full("node-1"))
     assert bench.told[b"one"] == []
     bench.links.take()
-    bench.core.tick(50)
+    bench.router.tick(50)
     assert bench.links.take() == [("node-1", [b"one"])]
     bench.reply("node-1", number, outcome=b"it was done")
     assert bench.outcome(b"one") == b"it was done"
@@ -288,8 +288,8 @@ def test_what_is_with_an_overloaded_leader_again_may_be_done() -> None:
     bench.lead(1, "node-0")
     number = bench.propose(b"one", deadline_ms=300)
     bench.reply("node-0", number, retry=forward_pb2.RETRY_OVERLOADED)
-    bench.core.tick(50)
-    bench.core.tick(300)
+    bench.router.tick(50)
+    bench.router.tick(300)
     assert bench.reason(b"one") is Reason.DEADLINE
 
 
@@ -299,11 +299,11 @@ def test_a_link_that_closes_gives_back_what_it_had() -> None:
     bench.lead(1, "node-0")
     bench.propose(b"one")
     bench.links.take()
-    bench.core.link_closed("node-0")
-    bench.core.pump()
+    bench.router.link_closed("node-0")
+    bench.router.pump()
     assert bench.links.take() == []
-    bench.core.link_opened("node-0")
-    bench.core.pump()
+    bench.router.link_opened("node-0")
+    bench.router.pump()
     assert bench.links.take() == [("node-0", [b"one"])]
 
 
@@ -311,13 +311,13 @@ def test_without_a_leader_the_deadline_says_no_quorum() -> None:
     """With one, it says that the time was up."""
     bench = Bench()
     bench.propose(b"one", deadline_ms=100)
-    bench.core.tick(99)
+    bench.router.tick(99)
     assert bench.told[b"one"] == []
-    bench.core.tick(100)
+    bench.router.tick(100)
     assert bench.reason(b"one") is Reason.NO_QUORUM
     bench.lead(1, "node-0")
     number = bench.propose(b"two", deadline_ms=200)
-    bench.core.tick(200)
+    bench.router.tick(200)
     assert bench.reason(b"two") is Reason.DEADLINE
     bench.reply("node-0", number, outcome=b"late")
     assert len(bench.told[b"two"]) == 1
@@ -330,8 +330,8 @@ def test_a_cancelled_request_is_told_nothing_and_frees_the_window() -> None:
     number = bench.propose(b"one")
     bench.propose(b"two")
     bench.links.take()
-    bench.core.cancel(number)
-    bench.core.pump()
+    bench.router.cancel(number)
+    bench.router.pump()
     assert bench.links.take() == [("node-0", [b"two"])]
     assert bench.told[b"one"] == []
 
@@ -352,8 +352,8 @@ def test_questions_pass_a_full_window() -> None:
     bench.propose(b"two")
     bench.links.take()
     told: list[Answer] = []
-    number = bench.core.ask(forward_pb2.Question(user_id=1), 5_000, told.append)
-    bench.core.pump()
+    number = bench.router.ask(forward_pb2.Question(user_id=1), 5_000, told.append)
+    bench.router.pump()
     [(to, frame)] = bench.links.sent
     assert (to, [question.id for question in frame.questions]) == ("node-0", [number])
     assert not frame.proposals
@@ -371,13 +371,13 @@ class TestRelaxedQuestions:
         question.query.get_item.item_id = 1
         question.read_options.consistency = inventory_pb2.CONSISTENCY_STALE
         bench.told[name] = []
-        bench.core.ask(question, 5_000, bench.told[name].append)
-        bench.core.pump()
+        bench.router.ask(question, 5_000, bench.told[name].append)
+        bench.router.pump()
 
     def test_they_go_to_members_in_turn_without_a_leader(self) -> None:
         """A member that cannot be reached is passed over."""
         bench = Bench()
-        bench.core.link_closed("node-1")
+        bench.router.link_closed("node-1")
         for name in (b"1", b"2", b"3"):
             self.ask(bench, name)
         assert [member for member, _ in bench.links.take()] == ["node-2", "node-0", "node-2"]
@@ -391,7 +391,7 @@ class TestRelaxedQuestions:
         assert member == "node-1"
         bench.reply("node-1", 1, retry=forward_pb2.RETRY_NOT_LEADER)
         assert [member for member, _ in bench.links.take()] == ["node-0"]
-        assert bench.core.leader == "node-0", "the leader did not say so"
+        assert bench.router.leader == "node-0", "the leader did not say so"
 
     def test_one_that_the_leader_sends_back_goes_to_another_member(self) -> None:
         """It may have taken itself out of service; the others can answer all the same."""
@@ -411,8 +411,8 @@ class TestRelaxedQuestions:
         bench = Bench()
         self.ask(bench, b"1")
         [(first, _)] = bench.links.take()
-        bench.core.link_closed(first)
-        bench.core.pump()
+        bench.router.link_closed(first)
+        bench.router.pump()
         [(second, _)] = bench.links.take()
         assert second != first
 
@@ -425,8 +425,8 @@ class TestRelaxedQuestions:
         reply = forward_pb2.Reply(id=1, retry=forward_pb2.RETRY_NOT_LEADER)
         leadership = forward_pb2.Leadership(term=2)
         response = forward_pb2.ForwardResponse(replies=[reply], leadership=leadership)
-        bench.core.response_received(first, response)
-        bench.core.pump()
+        bench.router.response_received(first, response)
+        bench.router.pump()
         [(second, _)] = bench.links.take()
         assert second != first
 
@@ -437,7 +437,7 @@ class TestRelaxedQuestions:
         [(first, _)] = bench.links.take()
         bench.reply(first, 1, retry=forward_pb2.RETRY_OVERLOADED)
         assert bench.links.take() == []
-        bench.core.tick(50)
+        bench.router.tick(50)
         [(second, _)] = bench.links.take()
         assert second != first
 
@@ -448,9 +448,9 @@ class TestRelaxedQuestions:
         for now_ms in (249, 499):
             asked = self.refused_by_all(bench)
             assert sorted(asked) == sorted(NAMES)
-            bench.core.tick(now_ms)
+            bench.router.tick(now_ms)
             assert bench.links.take() == []
-            bench.core.tick(now_ms + 1)
+            bench.router.tick(now_ms + 1)
         [(last, _)] = bench.links.take()
         bench.reply(last, 1, answer=b"seen")
         assert isinstance(bench.told[b"1"][0], forward_pb2.Reply)
@@ -474,15 +474,15 @@ class TestRelaxedQuestions:
     def test_a_member_gets_none_back_that_it_sent_away(self) -> None:
         """Those of a frame went to different members before, and go to different ones."""
         bench = Bench()
-        bench.core.link_closed("node-2")
+        bench.router.link_closed("node-2")
         for name in (b"1", b"2"):
             self.ask(bench, name)
         assert [member for member, _ in bench.links.take()] == ["node-1", "node-0"]
         replies = (("node-1", 1), ("node-0", 2))
         for member, number in replies:
             reply = forward_pb2.Reply(id=number, retry=forward_pb2.RETRY_NOT_LEADER)
-            bench.core.response_received(member, forward_pb2.ForwardResponse(replies=[reply]))
-        bench.core.pump()
+            bench.router.response_received(member, forward_pb2.ForwardResponse(replies=[reply]))
+        bench.router.pump()
         again = [(to, [one.id for one in frame.questions]) for to, frame in bench.links.sent]
         assert again == [("node-0", [1]), ("node-1", [2])]
 
@@ -493,7 +493,7 @@ class TestRelaxedQuestions:
         self.ask(bench, b"1")
         bench.reply("node-1", 1, retry=forward_pb2.RETRY_NOT_LEADER)
         assert [member for member, _ in bench.links.take()] == ["node-1", "node-0"]
-        bench.core.tick(250)
+        bench.router.tick(250)
         [(third, _)] = bench.links.take()
         assert third != "node-0"
 
@@ -513,9 +513,9 @@ class TestRelaxedQuestions:
         bench = Bench()
         self.ask(bench, b"1")
         [(first, _)] = bench.links.take()
-        bench.core.tick(249)
+        bench.router.tick(249)
         assert bench.links.take() == []
-        bench.core.tick(250)
+        bench.router.tick(250)
         [(second, _)] = bench.links.take()
         assert first != second
         bench.reply(first, 1, answer=b"late")
@@ -531,14 +531,14 @@ def test_a_detour_to_the_leader_goes_by_who_hears_it_first() -> None:
     bench.lead(1, "node-2", says="node-2")
     bench.lead(1, "node-2", says="node-0")
     bench.lead(1, "node-2", says="node-1")
-    bench.core.link_closed("node-2")
-    assert bench.core.ways_to("node-2", ["node-1", "node-0"]) == ["node-0", "node-1"]
+    bench.router.link_closed("node-2")
+    assert bench.router.ways_to("node-2", ["node-1", "node-0"]) == ["node-0", "node-1"]
     bench.lead(1, "", says="node-0")
-    assert bench.core.ways_to("node-2", ["node-1", "node-0"]) == ["node-1", "node-0"]
-    bench.core.link_closed("node-1")
-    bench.core.link_opened("node-1")
-    assert bench.core.ways_to("node-2", ["node-1"]) == ["node-1"]
-    assert bench.core.ways_to("node-1", ["node-0"]) == []
+    assert bench.router.ways_to("node-2", ["node-1", "node-0"]) == ["node-1", "node-0"]
+    bench.router.link_closed("node-1")
+    bench.router.link_opened("node-1")
+    assert bench.router.ways_to("node-2", ["node-1"]) == ["node-1"]
+    assert bench.router.ways_to("node-1", ["node-0"]) == []
 
 
 GET_ITEM = forward_pb2.Query(get_item=inventory_pb2.GetItemRequest(item_id=1))
@@ -569,8 +569,8 @@ def test_a_read_that_nobody_answered_changed_nothing(
         bench.lead(1, "node-0")
     bench.told[b"read"] = []
     question = forward_pb2.Question(query=query, read_options=options)
-    bench.core.ask(question, 100, bench.told[b"read"].append)
-    bench.core.tick(100)
+    bench.router.ask(question, 100, bench.told[b"read"].append)
+    bench.router.tick(100)
     status = bench.refusal(b"read")
     assert reason_of(status) is (Reason.DEADLINE if leads else Reason.NO_QUORUM)
     assert status.message.startswith(f"{who} of the inventory's members answered in time")
@@ -586,18 +586,18 @@ def test_members_that_joined_later_are_met() -> None:
     joined = forward_pb2.Located(name="node-3", address="host:1")
     leadership = forward_pb2.Leadership(term=2, leader="node-3", members=[joined])
     bench.propose(b"1")
-    bench.core.response_received("node-1", forward_pb2.ForwardResponse(leadership=leadership))
+    bench.router.response_received("node-1", forward_pb2.ForwardResponse(leadership=leadership))
     assert bench.links.met == {"node-3": "host:1"}
     assert bench.links.take() == []
-    bench.core.link_opened("node-3")
-    bench.core.pump()
+    bench.router.link_opened("node-3")
+    bench.router.pump()
     assert bench.links.take() == [("node-3", [b"1"])]
     follower = forward_pb2.Leadership(term=2, leader="node-3")
-    bench.core.response_received("node-0", forward_pb2.ForwardResponse(leadership=follower))
+    bench.router.response_received("node-0", forward_pb2.ForwardResponse(leadership=follower))
     assert bench.links.met == {"node-3": "host:1"}, "it does not know yet"
     stale = forward_pb2.Leadership(term=1, members=[forward_pb2.Located(name="x", address="y:1")])
-    bench.core.response_received("node-0", forward_pb2.ForwardResponse(leadership=stale))
+    bench.router.response_received("node-0", forward_pb2.ForwardResponse(leadership=stale))
     assert bench.links.met == {"node-3": "host:1"}
     left = forward_pb2.Leadership(term=3, leader="node-1")
-    bench.core.response_received("node-1", forward_pb2.ForwardResponse(leadership=left))
+    bench.router.response_received("node-1", forward_pb2.ForwardResponse(leadership=left))
     assert bench.links.met == {}, "the leader knows who takes part"

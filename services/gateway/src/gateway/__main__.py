@@ -32,8 +32,8 @@ async def _run(config: GatewayConfig) -> None:
     """Serve until SIGTERM or SIGINT."""
     token_key = process.secret_in(config.token_key_file)
     links = MemberLinks(config.members, process.secret_in(config.cluster_key_file))
-    core = Router(RouterSettings(members=tuple(config.members)), links)
-    driver = Driver(core)
+    router = Router(RouterSettings(members=tuple(config.members)), links)
+    driver = Driver(router)
     passwords = Passwords(token_key)
     assistant = Assistant(config.gateway_assistant)
     members = Members(driver, links)
@@ -42,7 +42,7 @@ async def _run(config: GatewayConfig) -> None:
     server = GatewayServer(
         config.gateway_listen, api, assistant, faults, config.gateway_leave_seconds
     )
-    metrics.serve(config.metrics_listen, registry(core), lambda: faults.count)
+    metrics.serve(config.metrics_listen, registry(router), lambda: faults.count)
     await server.start()
     driver.start()
     _log.info("serving", address=config.gateway_listen)
@@ -52,8 +52,8 @@ async def _run(config: GatewayConfig) -> None:
     process.on_stop(stopped.set)
     await until_first(
         server.serve_until(stopped),
-        server.publish_health(core),
-        links.run(core, driver.schedule_pump),
+        server.publish_health(router),
+        links.run(router, driver.schedule_pump),
     )
     driver.stop()
     await links.close()

@@ -63,9 +63,9 @@ class Service:
         _log.info("serving", address=listen, http=self._config.health_http_listen)
         await until_first(
             self._serve(app, http),
-            self._watch.run(self._note),
+            self._watch.run(self._log_findings),
             self._canaries.run(),
-            self._show(),
+            self._publish(),
         )
         await self._server.stop(DRAIN_SECONDS)
         await self._watch.close()
@@ -78,7 +78,7 @@ class Service:
         await serve_until(self._stopped, app, http)
         await self._probes.mark_draining()
 
-    def _note(self, facts: Facts) -> None:
+    def _log_findings(self, facts: Facts) -> None:
         """Log findings that appeared or are gone, and have the newest facts published."""
         found = {(one.kind, one.about): one for one in findings(facts)}
         for key in found.keys() - self._found.keys():
@@ -88,7 +88,7 @@ class Service:
         self._found = found
         self._looked.set()
 
-    async def _show(self) -> None:
+    async def _publish(self) -> None:
         """Publish the newest facts under every name, for ever."""
         await self._looked.wait()
         await self._probes.mark_ready()

@@ -35,12 +35,12 @@ BUILT = {"image": {"repository": "inventory"}}  # the chart names no image by it
 VARIANTS = ("default", "kind", "minikube", "production", "one", "all", "least", "own")
 
 
-class RenderingRefused(Exception):  # noqa: N818 - what the chart did
+class RenderingRefused(Exception):  # noqa: N818 - it names the fact
     """Why the chart cannot be rendered with some values."""
 
 
 def program(name: str) -> str:
-    """Return an installed program; without it the test is skipped, or fails where it may not."""
+    """Return an installed program's path; else the test skips, or fails if it may not skip."""
     found = shutil.which(name)
     if found:
         return found
@@ -52,9 +52,9 @@ def program(name: str) -> str:
 def run(
     name: str, *arguments: str, text: str = "", environment: Mapping[str, str] | None = None
 ) -> str:
-    """Run a program of the user's, with what is added to the environment; return what it wrote.
+    """Run an installed program with `environment` on top of the process's; return its stdout.
 
-    Raises RenderingRefused with helm's output if helm's exit status is not 0.
+    Raises RenderingRefused with the program's output if its exit status is not 0.
     """
     done = subprocess.run(  # noqa: S603 - our own arguments
         [program(name), *arguments],
@@ -81,7 +81,7 @@ def defaults() -> dict[str, Any]:
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values with others over them, as Helm does it: by key, lists as a whole."""
+    """Return values merged as Helm merges them: by key, lists as a whole."""
     made = copy.deepcopy(dict(below))
     for key, value in above.items():
         known = made.get(key)
@@ -97,7 +97,7 @@ def value_at(path: str, value: object) -> dict[str, Any]:
     return dict(value) if isinstance(value, dict) else {}
 
 
-OWN: dict[str, Any] = {  # what an operator may hand in, wherever the values have a place for it
+OWN: dict[str, Any] = {  # an operator's own settings, in every place that the values have for them
     "affinity": {
         "podAffinity": {
             "preferredDuringSchedulingIgnoredDuringExecution": [
@@ -147,11 +147,11 @@ def values_of(variant: str) -> dict[str, Any]:
     """Return what a variant sets over the defaults."""
     if variant == "default":
         return {}
-    if variant == "one":  # of everything
+    if variant == "one":  # replica of everything
         return _every(defaults(), "replicaCount", 1)
-    if variant == "all":  # that can be switched on
+    if variant == "all":  # parts switched on
         return merged(_every(defaults(), "enabled", value=True), {"networkPolicy": policy_peers()})
-    if variant == "least":  # that must be on
+    if variant == "least":  # parts on that must be on
         return merged(_every(defaults(), "enabled", value=False), {"existingSecret": "our-keys"})
     if variant == "own":
         made: dict[str, Any] = {}
@@ -162,7 +162,7 @@ def values_of(variant: str) -> dict[str, Any]:
 
 
 def policy_peers() -> dict[str, Any]:
-    """Return values that name who may come in from elsewhere."""
+    """Return values that name the peers that may connect from other namespaces."""
     return {side: [peer] for side, peer in PEERS.items()}
 
 
@@ -187,7 +187,7 @@ def render_by_program(
     kubeconfig: Path | None = None,
     apis: Sequence[str] = (),
 ) -> str:
-    """Render by the helm that is installed, beside what runs in a cluster. Raise Refused.
+    """Render by the installed helm, beside objects of a cluster. Raise RenderingRefused.
 
     `apis` are kinds that the cluster knows, as group/version/kind; none: there is no cluster.
     """

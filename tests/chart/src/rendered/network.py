@@ -30,7 +30,7 @@ def passes(
     port: int,
     protocol: str = "TCP",
 ) -> bool:
-    """Tell whether a connection from one to the other's port passes."""
+    """Return whether a connection from one pod to another pod's port passes."""
     ends = (("Egress", sender, recipient, "to"), ("Ingress", recipient, sender, "from"))
     for direction, own, other, side in ends:
         taken = [one["spec"] for one in policies if _takes(one["spec"], own, direction)]

@@ -29,17 +29,17 @@ class Pod:
 
     @property
     def component(self) -> str:
-        """What it is a part of."""
+        """The component that the pod is a part of."""
         return self.labels[COMPONENT]
 
     @property
     def lasting(self) -> bool:
-        """Whether it is meant to run for good."""
+        """Whether the pod is meant to run for good."""
         return self.owner["kind"] in LASTING
 
     @property
     def containers(self) -> list[Mapping[str, Any]]:
-        """Every container, those that run first too."""
+        """Every container, init containers included."""
         return [*self.spec.get("initContainers", []), *self.spec["containers"]]
 
     @property
@@ -50,7 +50,7 @@ class Pod:
 
 
 def pods(found: Iterable[Mapping[str, Any]]) -> list[Pod]:
-    """Return every pod: bare ones, those of templates, of Jobs and of what makes Jobs."""
+    """Return every pod: bare pods, and pods of templates, of Jobs and of CronJobs."""
     made = []
     for one in found:
         spec = one.get("spec") or {}
@@ -69,12 +69,12 @@ def of_kind(found: Iterable[Mapping[str, Any]], *kinds: str) -> list[Mapping[str
 
 
 def is_hook(one: Mapping[str, Any]) -> bool:
-    """Tell whether Helm runs an object instead of keeping it."""
+    """Return whether an object is a hook, which Helm runs and does not keep."""
     return "helm.sh/hook" in (one["metadata"].get("annotations") or {})
 
 
 def chosen_by(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    """Tell whether a label selector takes what has these labels; an empty one takes everything."""
+    """Return whether a label selector matches labels; an empty selector matches everything."""
     for name, value in selector.get("matchLabels", {}).items():
         if labels.get(name) != value:
             return False

@@ -26,7 +26,7 @@ MISSING = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": 
 def upgraded(
     folder: Path, running: Sequence[Mapping[str, Any]], values: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Return what the chart renders where some objects are there. Raise Refused."""
+    """Return what the chart renders beside existing objects. Raise RenderingRefused."""
     with _cluster(_answers(running)) as address:
         named = [{"name": "here", "cluster": {"server": address}}]
         context = {"cluster": "here", "user": "here"}

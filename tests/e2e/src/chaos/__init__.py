@@ -1,4 +1,4 @@
-"""Real processes under load while some of them are killed, and the judgement of what came of it.
+"""Real processes under load while some of them are killed, and the judgement of the results.
 
 `up` runs the product's own supervisor (`inventory up`) and finds its members' pids; `workload` is
 eight clients that order, read and adjust through the gateway and write down what they saw, one JSON

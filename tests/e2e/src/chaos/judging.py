@@ -1,4 +1,4 @@
-"""One run: clients at work, faults among them, and all that holds whatever the faults were."""
+"""One run: clients at work, faults meanwhile, and the rules that hold whatever the faults were."""
 
 import asyncio
 import itertools
@@ -21,7 +21,7 @@ SCARCE = 60
 
 
 class System(Protocol):
-    """A running system with demo users, wherever it runs."""
+    """A running system with demo users, as processes or on a cluster."""
 
     @property
     def address(self) -> str:
@@ -34,12 +34,12 @@ class System(Protocol):
         ...
 
     def wait_until_whole(self) -> None:
-        """Wait until three members have applied what is committed."""
+        """Wait until three members have applied all committed entries."""
         ...
 
 
 def open_shop(system: System) -> tuple[workload.Shop, dict[int, int]]:
-    """Add the items of a run; return them and what they start with."""
+    """Add the items of a run; return the shop and the stock of each item."""
     with Inventory(system.address) as keeper:
         keeper.login(*KEEPER)
         counts = (PLENTY, SCARCE, PLENTY, PLENTY)
@@ -58,7 +58,7 @@ def judge(
     clients: int = len(CUSTOMERS),
     seed: int = 0,
 ) -> workload.Tally:
-    """Run the workload through `faults`; check everything that holds whatever the faults were.
+    """Run the workload during `faults`; check the rules that hold whatever the faults were.
 
     `seed` draws what clients do.
     """

@@ -1,16 +1,15 @@
 """Load by the clock, as a program of one file: `python load.py SETTINGS`, until its input ends.
 
-It runs with the Python of the image, whose packages are all that it imports, so that it can be
-mounted into a pod; and on any machine that has them. It is an open loop: calls are due at a fixed
-rate whatever became of those before, so a stall is suffered by all calls that fall into it, and
-latency counts from when a call was due. Each call is made once, with a deadline of its own, and
-waits for a connection; nothing retries. Each of the clients has a connection of its own.
+The program imports only packages of the image, so that it can be mounted into a pod. It runs on any
+machine with these packages as well. It is an open loop: calls are due at a fixed rate, whatever
+became of earlier calls. So a stall delays all calls that are due in it, and latency counts from the
+time at which a call was due. Each call is made once, with a deadline, and waits for a connection;
+nothing retries. Each client has its own connection.
 
 When the input ends, mutations whose outcome is unknown are sent again with their request ids until
-it is known, and what was seen is written out as JSON lines: the attempts, as `workload` describes
-them, with `due_ns` (absent where a mutation was sent again) and the gRPC `code`; and lines of kind
-"gateway", one each time a client's connection came up (with the name of the gateway at its other
-end) or went down (null).
+the outcome is known. Then the history is written as JSON lines. Attempts are as `workload` says,
+with `due_ns` (absent for a mutation sent again) and the gRPC `code`. Lines of kind "gateway" say
+when a client's connection came up (with the gateway's name) or went down (null).
 """
 
 import asyncio
@@ -39,7 +38,7 @@ Line = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadSettings:
-    """What is asked of one run of the program."""
+    """The settings of one run of the program."""
 
     address: str
     orders: int  # a second
@@ -70,7 +69,7 @@ class LoadRecord:
 
 
 class LoadClient:
-    """One connection, and the calls that are made on it."""
+    """One connection, and the calls on it."""
 
     def __init__(self, number: int, settings: LoadSettings, record: LoadRecord) -> None:
         """Connect on first use."""
@@ -93,7 +92,7 @@ class LoadClient:
         return str((await stub.Login(request, timeout=30, wait_for_ready=True)).token)
 
     async def watch(self) -> None:
-        """Write down which gateway the connection leads to, for as long as it lasts."""
+        """Write down the gateway of the connection, each time the connection changes."""
         while True:
             state = self.channel.get_state(try_to_connect=True)
             gateway = await self._gateway() if state is grpc.ChannelConnectivity.READY else None
@@ -173,7 +172,7 @@ class LoadClient:
     async def _attempt(
         self, line: Line, call: Callable[[], Awaitable[Any]], due_ns: int | None
     ) -> bool:
-        """Call once, write down what came of it; tell whether the outcome is known."""
+        """Call once, write down the attempt; return whether the outcome is known."""
         call_ns = time.monotonic_ns()
         ok: bool | None = None
         seen: Line = {"reason": None}
@@ -199,7 +198,7 @@ class LoadClient:
 
 
 def observed(response: Any) -> Line:  # noqa: ANN401 - one of three messages
-    """Pick what the history keeps of a response."""
+    """Return the fields of a response that the history keeps."""
     if isinstance(response, pb.GetItemResponse):
         return {"on_hand_after": response.item.quantity}
     if isinstance(response, pb.OrderItemResponse):
@@ -214,7 +213,7 @@ def observed(response: Any) -> Line:  # noqa: ANN401 - one of three messages
 async def pace(
     settings: LoadSettings, clients: list[LoadClient], stop: asyncio.Event, group: asyncio.TaskGroup
 ) -> None:
-    """Start every call when it is due, late ones at once, until stopped."""
+    """Start every call when it is due, and late calls at once, until stopped."""
     rate = settings.orders + settings.reads
     start_ns = time.monotonic_ns()
     number = 0
@@ -240,7 +239,7 @@ async def until_input_ends() -> None:
 
 
 async def run(settings: LoadSettings) -> list[Line]:
-    """Load until the input ends; return what was seen."""
+    """Run the load until the input ends; return the history."""
     record = LoadRecord()
     clients = [
         LoadClient(settings.first_client + number, settings, record)

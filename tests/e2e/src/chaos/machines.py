@@ -1,4 +1,4 @@
-"""What happens to the nodes of Kubernetes; only of clusters that are there to be broken."""
+"""Faults of the nodes of Kubernetes; only on clusters that are made for tests."""
 
 import shutil
 import time
@@ -16,7 +16,7 @@ DRAIN = ("--ignore-daemonsets", "--delete-emptydir-data", "--force")
 
 
 def may_be_touched() -> bool:
-    """Tell whether the context in use is that of a cluster for tests."""
+    """Return whether kubectl's current context is a cluster for tests."""
     _, context = kubernetes.config.list_kube_config_contexts()  # type: ignore[no-untyped-call]  # as it is published
     name = str(context["name"])
     return name in {"kube", "minikube"} or name.startswith("kind-")
@@ -45,8 +45,8 @@ def reserved(release: Release) -> Iterator[str | None]:
 
 
 def drain(node: str, seconds: int) -> str:
-    """Drain a node as an operator does; raise AssertionError where it is refused for so long."""
-    if not may_be_touched():  # pods of others are on it, with data of theirs
+    """Drain a node as an operator does; raise AssertionError if that is refused for too long."""
+    if not may_be_touched():  # the node has pods and data of other users
         raise NotSettled("only nodes of the contexts kube, kind-* and minikube are drained")
     return run("kubectl", "drain", node, *DRAIN, f"--timeout={seconds}s", seconds=seconds + 30)
 
@@ -58,7 +58,7 @@ def uncordon(node: str) -> None:
 
 @contextmanager
 def cut(node: str, other: str | None = None, *, one_way: bool = False) -> Iterator[None]:
-    """Cut a node off, from one other or from all; heal it at the end."""
+    """Cut a node off from another node, or from all nodes; heal the network at the end."""
     to = ("--to", other) if other else ()
     run("kube", "partition", node, *to, *(("--one-way",) if one_way else ()))
     try:
@@ -69,7 +69,7 @@ def cut(node: str, other: str | None = None, *, one_way: bool = False) -> Iterat
 
 @contextmanager
 def crashed(node: str) -> Iterator[None]:
-    """Cut a node's power; start it again at the end."""
+    """Cut a node's power; start the node again at the end."""
     run("kube", "crash", node)
     try:
         yield

@@ -1,4 +1,4 @@
-"""What happens to members beyond being stopped: data that does not open, volumes that are lost."""
+"""Faults of members beyond a stop: data that cannot be opened, volumes that are lost."""
 
 import time
 from collections.abc import Iterator
@@ -13,12 +13,12 @@ from chaos.watched import NotSettled
 BREAK = "mv /data/node /data/whole && touch /data/node"
 MEND = "rm /data/node && mv /data/whole /data/node"
 MENDER = "mender"
-ELECTION_SECONDS = 10  # many times what an election takes
+ELECTION_SECONDS = 10  # many times the length of an election
 
 
 @contextmanager
 def broken(release: Release, pod: str) -> Iterator[None]:
-    """Make a member crash-loop, with a file where its data should be; mend it at the end."""
+    """Make a member crash-loop, by a file in place of its data; mend the member at the end."""
     run("kubectl", "exec", "--namespace", release.namespace, pod, "--container", "node", "--",
         "sh", "-euc", BREAK)  # fmt: skip
     release.delete(pod, grace_seconds=0)
@@ -44,7 +44,7 @@ def wait_until_looping(release: Release, pod: str) -> None:
 
 
 def mend(release: Release, pod: str) -> None:
-    """Put a member's data back, from a pod that has its volume too."""
+    """Put a member's data back, by a pod that mounts the member's volume too."""
     security = {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
@@ -92,7 +92,10 @@ def lose_two(release: Release) -> None:
         return [one for one in members if one.name in lost and one.reachable]
 
     deadline = time.monotonic() + SECONDS_MAX
-    while [one.standing == "voter" for one in there()] != [False, False]:  # the old live a little
+    while [one.standing == "voter" for one in there()] != [
+        False,
+        False,
+    ]:  # the deleted members still answer for a moment
         assert time.monotonic() < deadline, there()
         time.sleep(POLL_SECONDS)
     deadline = time.monotonic() + ELECTION_SECONDS

@@ -1,4 +1,4 @@
-"""Bare members, each a process with settings of its own, and what a gateway would ask of them.
+"""Bare members, each a process with its own settings, and the calls that a gateway would make.
 
 `cluster` has the same members with a gateway, laid out as `inventory up` does.
 """
@@ -97,7 +97,7 @@ class Nodes:
             self.start(name)
 
     def start_later(self, name: str, **change: str) -> None:
-        """Start a member that is none of the first."""
+        """Start a member that is not among the first members."""
         if name not in self.addresses:
             self.addresses[name] = f"127.0.0.1:{free_port()}"
         self.start(name, INVENTORY_NODE_ADDRESS=self.addresses[name], **change)
@@ -105,7 +105,7 @@ class Nodes:
     def until_standing(
         self, name: str, standing: cluster_pb2.MemberStanding.ValueType
     ) -> cluster_pb2.Member:
-        """Wait until a member sees itself so; return it."""
+        """Wait until a member describes its standing so; return its description."""
         deadline = time.monotonic() + SECONDS_MAX
         while time.monotonic() < deadline:
             member = self.view(name)
@@ -115,7 +115,7 @@ class Nodes:
         raise AssertionError(self.said(name))
 
     def change(self, **change: Any) -> membership_pb2.ChangeResponse:  # noqa: ANN401 - one of the changes
-        """Ask whoever leads for a change, until it is done."""
+        """Ask the leader for a change until the change is done; return the answer."""
         deadline = time.monotonic() + SECONDS_MAX
         answer = membership_pb2.ChangeResponse()
         while time.monotonic() < deadline:
@@ -149,7 +149,7 @@ class Nodes:
         process.wait()
 
     def refused(self, name: str, **change: str) -> tuple[int, str]:
-        """Start a member that must end by itself; return its status and what it said."""
+        """Start a member that must end by itself; return its exit status and its stderr."""
         with self._run(name, subprocess.PIPE, change) as process:
             try:
                 _, said = process.communicate(timeout=SECONDS_MAX)
@@ -158,7 +158,7 @@ class Nodes:
         return process.returncode, said
 
     def first_to_end(self) -> tuple[int, str]:
-        """Wait until any member has ended; return its status and what it said."""
+        """Wait until any member has ended; return its exit status and its log."""
         deadline = time.monotonic() + SECONDS_MAX
         while time.monotonic() < deadline:
             for name, process in self.processes.items():
@@ -168,7 +168,7 @@ class Nodes:
         raise AssertionError("\n".join(self.said(name) for name in self.processes))
 
     def view(self, name: str) -> cluster_pb2.Member | None:
-        """Ask a member how it sees itself; None when it does not answer."""
+        """Return how a member describes itself; None if it does not answer."""
         with grpc.insecure_channel(self.addresses[name]) as channel:
             stub = forward_pb2_grpc.ForwardServiceStub(channel)
             try:
@@ -183,7 +183,7 @@ class Nodes:
         return self.leading(besides=besides).name
 
     def leading(self, *, besides: str = "") -> cluster_pb2.Member:
-        """Wait until a member leads; return how it sees itself."""
+        """Wait until a member leads; return how it describes itself."""
         deadline = time.monotonic() + SECONDS_MAX
         while time.monotonic() < deadline:
             for name in self.addresses:
@@ -204,7 +204,7 @@ class Nodes:
         raise AssertionError(f"{name} has not applied {index}:\n{self.said(name)}")
 
     def order(self, request_id: str) -> inventory_pb2.OrderItemResponse:
-        """Order one of the first item; ask again, wherever the leader is, with the same id."""
+        """Order one unit of the first item; send the same request until a leader answers it."""
         deadline = time.monotonic() + SECONDS_MAX
         while time.monotonic() < deadline:
             reply = ask(self.addresses[self.leader()], order_of(request_id))
@@ -217,7 +217,7 @@ class Nodes:
 
 
 def ask(address: str, request: forward_pb2.ForwardRequest) -> forward_pb2.Reply | None:
-    """Send one request on a stream of its own; return its reply, None when none came."""
+    """Send one request on its own stream; return its reply, None if none came."""
     answered = threading.Event()
 
     def requests() -> Iterator[forward_pb2.ForwardRequest]:
@@ -240,7 +240,7 @@ def ask(address: str, request: forward_pb2.ForwardRequest) -> forward_pb2.Reply 
 
 
 def order_of(request_id: str) -> forward_pb2.ForwardRequest:
-    """Return an order of one of the first item, as the first user."""
+    """Return the first user's order of one unit of the first item."""
     command = log_pb2.Command(user_id=1, epoch=1)
     wanted = command.mutation.order_item
     wanted.request_id, wanted.item_id, wanted.quantity = request_id, 1, 1

@@ -1,8 +1,8 @@
-"""Loopback ports for servers that start later: nobody else is given one meanwhile.
+"""Loopback ports for servers that start later: nobody else gets such a port meanwhile.
 
-A reserved port is bound and not listened on. Linux gives it to nobody who asks for any free port,
-and lets a server listen on it that sets SO_REUSEADDR, as all servers here do. So a server also
-finds its port again after it was killed, whatever other tests start at that time.
+A reserved port is bound and not listened on. Linux does not give it to a process that asks for any
+free port. A server that sets SO_REUSEADDR can listen on it, as all servers here can. So a server
+also finds its port again after a kill, whatever other tests start at that time.
 """
 
 import os
@@ -10,7 +10,7 @@ import socket
 import sys
 from collections import deque
 
-RESERVED_MAX = 256  # of one process: more than the tests that it runs at a time ask for
+RESERVED_MAX = 256  # of one process: more than its tests need at a time
 
 _reserved: deque[int] = deque()  # file descriptors, the oldest first
 
@@ -18,7 +18,7 @@ _reserved: deque[int] = deque()  # file descriptors, the oldest first
 def free_port() -> int:
     """Return a loopback port that nobody listens on, and reserve it.
 
-    It stays reserved until the process ends, or `RESERVED_MAX` others were reserved after it.
+    The port stays reserved until the process ends, or until `RESERVED_MAX` later reservations.
     """
     with socket.socket() as bound:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,8 +1,8 @@
-"""One scenario on a release: load, faults in it, and what is measured and judged of both.
+"""One scenario on a release: a load, faults during it, the measurements and the judgement.
 
-What holds always is judged always: every acknowledged order is there once, stock adds up, members'
-hashes agree, the history is linearizable, no pod restarted that was not touched. What a scenario
-may cost its callers it says itself, as a `Toll`.
+Every scenario is judged by the same rules: every acknowledged order is there once, stock adds up,
+members' hashes agree, the history is linearizable, and only pods that a fault touched restarted. A
+`Toll` says which calls of the scenario may stay without an outcome.
 """
 
 import itertools
@@ -33,7 +33,7 @@ MOVED_SECONDS = 5.0  # until a client of a lost gateway has another
 
 
 class Toll(Enum):
-    """The calls that may stay without an outcome in a scenario."""
+    """Which calls of a scenario may stay without an outcome."""
 
     NONE = "none"
     FEW = "at most 0.1 %"
@@ -44,11 +44,11 @@ class Toll(Enum):
 
 @dataclass(frozen=True, slots=True)
 class InflictedFault:
-    """One thing that was done, on the clock of the history."""
+    """A fault of a scenario; times are on the clock of the history."""
 
     start_ns: int
     end_ns: int
-    whole_ns: int  # everything is ready again, has caught up, and health says that it serves
+    whole_ns: int  # all pods are ready again and caught up, and health says that all serve
     touched: frozenset[str]
 
 
@@ -63,7 +63,7 @@ class Scene:
     silences: list[float] = field(default_factory=list)  # seconds, one a fault; known at the end
 
     def fault(self, action: Callable[[], Iterable[str]]) -> None:
-        """Do something that returns the names of the pods that it touches; wait until all is well.
+        """Do `action`, which returns the names of the pods that it touches; wait until all is well.
 
         Raises NotSettled when it does not get well, AssertionError when others restarted.
         """
@@ -82,7 +82,7 @@ class Scene:
 
 
 def open_shop(release: Release) -> dict[int, int]:
-    """Add the items of a scenario; return what each starts with. The last two are a pair."""
+    """Add the items of a scenario; return the stock of each. The last two are a pair."""
     with Inventory(release.address) as keeper:
         keeper.login(*KEEPER)
         price = Money("USD", 250)
@@ -143,7 +143,7 @@ def silence_seconds(calls: list[Line], fault: InflictedFault) -> float:
 
 
 def judge(release: Release, seen: Seen, stock: dict[int, int], newest_before: int) -> None:
-    """Check what holds whatever the faults were."""
+    """Check the rules that hold in every scenario."""
     known = {line["request_id"] for line in seen.lines if line["ok"] is not None}
     open_ends = {line["request_id"] for line in seen.lines} - known - {None}
     assert not open_ends, f"without an outcome to the end: {open_ends}"
@@ -158,7 +158,7 @@ def judge(release: Release, seen: Seen, stock: dict[int, int], newest_before: in
 
 
 def check_toll(scene: Scene, seen: Seen, toll: Toll) -> None:
-    """Hold the calls without an outcome against what the scenario may cost."""
+    """Check that the toll allows the calls without an outcome."""
     if toll is Toll.ANY:
         return
     counted = [line for line in seen.errors if not is_excused(line, scene, seen, toll)]
@@ -169,7 +169,7 @@ def check_toll(scene: Scene, seen: Seen, toll: Toll) -> None:
 
 
 def is_excused(line: Line, scene: Scene, seen: Seen, toll: Toll) -> bool:
-    """Tell whether a call went through a gateway that was taken away, while that counts."""
+    """Return whether a call went through a gateway that a fault took away shortly before."""
     connection = seen.connection_of(line)
     if connection is None or connection.gateway not in scene.lost:
         return False
@@ -183,7 +183,7 @@ def is_excused(line: Line, scene: Scene, seen: Seen, toll: Toll) -> bool:
 
 
 def shown(errors: list[Line], scene: Scene, seen: Seen) -> str:
-    """Describe errors by when they were called after a fault, through whom, and what came."""
+    """Describe errors: the time of the call after a fault, the gateway, and the gRPC code."""
     told = []
     for line in errors[:10]:
         fault = max(

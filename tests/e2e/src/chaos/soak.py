@@ -1,8 +1,8 @@
-"""Real processes under random faults, with load, for as long as is asked: `make soak MINUTES=n`.
+"""Real processes under random faults and load, for a given time: `make soak MINUTES=n`.
 
-The time is cut into portions. Each has items and a history of its own, so that the search for an
-order of instants stays short, and everything is judged before the next begins. The seed draws the
-faults and what clients do; real processes do not repeat themselves beyond that.
+The time is divided into portions. Each portion has its own items and history, so that the search
+for an order of instants stays short, and is judged before the next portion begins. The seed draws
+the faults and the clients' operations. The timing of real processes is not repeatable.
 """
 
 import argparse
@@ -31,12 +31,12 @@ PAUSE_SECONDS_MAX = 2.5
 REST_SECONDS_MAX = 0.5
 REACH_SECONDS_MAX = 6.0
 OFTEN = ("wal-write", "wal-sync", "send", "apply")
-PASSES_MAX = 60  # of a step that comes often
+PASSES_MAX = 60  # of a frequent step before the failpoint acts
 SLEEP_MS_MAX = 8
 SLOW_POINTS = 4
 SLOW_SECONDS_MAX = 3.0
 SEEDS = 1_000_000
-SETTINGS = {  # so that files, snapshots and cuts come often
+SETTINGS = {  # make files, snapshots and cuts frequent
     "INVENTORY_RAFT_SEGMENT_BYTES": str(32 << 10),
     "INVENTORY_RAFT_TAIL_ENTRIES": "64",
 }
@@ -49,7 +49,7 @@ def say(text: str) -> None:
 
 
 class SoakFaults:
-    """What is done to a cluster, drawn from a seed; each leaves every process running."""
+    """Faults of a cluster, drawn from a seed; each fault leaves every process running."""
 
     def __init__(self, cluster: ProcessCluster, seed: int) -> None:
         """Draw from `seed`."""
@@ -71,10 +71,10 @@ class SoakFaults:
             self.strike_twice,
         )
         self.counts: Counter[str] = Counter()
-        self.done: list[str] = []  # since it was last emptied
+        self.done: list[str] = []  # the faults of this portion
 
     def strike(self) -> None:
-        """Do one, and wait until every member is well again."""
+        """Draw and do a fault, and wait until every member is well again."""
         leader = self._cluster.leader().name
         name = self._random.choice([leader, leader, *MEMBERS])
         kind = self._random.choice(self._kinds)
@@ -98,7 +98,7 @@ class SoakFaults:
         return f"{name} paused"
 
     def stop(self, name: str) -> str:
-        """SIGTERM: it ends by itself, with status 0."""
+        """SIGTERM: the member ends by itself, with status 0."""
         status = self._cluster.stop(name)
         assert status == 0, f"{name} ended with {status}: {self._cluster.last_words(name)}"
         self._cluster.start(name)
@@ -127,7 +127,7 @@ class SoakFaults:
         return f"{name} {what} {setting}"
 
     def slow(self, name: str) -> str:
-        """Let a member wait at some steps, as one with a slow disk or network; it may lead."""
+        """Let a member sleep at some steps, as with a slow disk or network; it may lead."""
         points = self._random.sample(POINTS, SLOW_POINTS)
         sleeps = [f"{point}=sleep({self._random.randint(1, SLEEP_MS_MAX)})" for point in points]
         leads, seconds = self._random.random() < 1 / 2, self._random.random() * SLOW_SECONDS_MAX
@@ -142,7 +142,7 @@ class SoakFaults:
         return f"{name} slowed by {';'.join(sleeps)}{' as leader' if leads else ''}"
 
     def strike_twice(self, name: str) -> str:
-        """While a member is away, kill the gateway or move the lead: the other two go on."""
+        """While a member is away, kill the gateway or move the lead: the other members go on."""
         other = self._random.choice([one for one in MEMBERS if one != name])
         second = self._random.choice((self.kill_gateway, self.lead))
         if is_paused := self._random.random() < 1 / 2:
@@ -167,7 +167,7 @@ class SoakFaults:
         return f"{name} wiped"
 
     def remove(self, name: str) -> str:
-        """Remove a member; it joins anew."""
+        """Remove a member, which joins anew."""
         deadline = time.monotonic() + SETTLE_SECONDS_MAX
         while True:
             try:
@@ -184,7 +184,7 @@ class SoakFaults:
         return f"{name} removed"
 
     def kill_gateway(self, _: str) -> str:
-        """Take the one address away for a moment."""
+        """Kill and start the gateway."""
         self._cluster.kill(GATEWAY)
         self._cluster.start(GATEWAY)
         return "gateway killed"
@@ -200,7 +200,7 @@ class SoakFaults:
 
 
 class Soak:
-    """Portions, one after the other, and what all of them came to."""
+    """Portions, one after the other, and their totals."""
 
     def __init__(self, cluster: ProcessCluster, folder: Path, seed: int) -> None:
         """Keep histories in `folder`."""
@@ -231,7 +231,7 @@ class Soak:
         self.seen["of unknown outcome"] += len(tally.unknown)
 
     def summary(self, minutes: float) -> str:
-        """Return what all of it came to, in one line."""
+        """Return the totals, in one line."""
         faults = ", ".join(
             f"{count} {kind.replace('_', ' ')}"
             for kind, count in sorted(self.faults.counts.items())
@@ -243,7 +243,7 @@ class Soak:
 
 
 def run(folder: Path, minutes: float, seed: int) -> bool:
-    """Soak for so long; say how it goes, and whether all held."""
+    """Run portions for some minutes and print their results; return whether all held."""
     say(f"soak: seed {seed}, data and histories in {folder}")
     with ProcessCluster(folder / "data", **SETTINGS) as cluster:
         began = time.monotonic()

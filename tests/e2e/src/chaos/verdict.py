@@ -1,4 +1,4 @@
-"""Compares what the clients of a run saw with the state that the cluster ended in."""
+"""Compares the history of a run with the state of the cluster at its end."""
 
 import itertools
 import json
@@ -13,7 +13,7 @@ from chaos.workload import Tally
 
 
 def moved(history: Path) -> Counter[int]:
-    """Sum what the acknowledged operations of a history took from each item (negative: added).
+    """Return how many units a history's acknowledged operations took from each item, by item.
 
     A mutation that was attempted several times counts once, by its request id.
     """
@@ -38,14 +38,14 @@ def moved(history: Path) -> Counter[int]:
 
 
 def check_orders(watcher: Inventory, tally: Tally, before: set[int]) -> None:
-    """Every acknowledged order is there once, and no order is there that nobody placed."""
+    """Check that every acknowledged order is there once, and no order that nobody placed."""
     listed = [order.id for order in watcher.orders() if order.id not in before]
     assert len(listed) == len(set(listed))
     assert set(listed) == set(tally.orders)
 
 
 def check_orders_since(watcher: Inventory, acknowledged: set[int], newest_before: int) -> None:
-    """Every acknowledged order is there once, and no other is there after the newest before."""
+    """Check that the orders after the newest earlier order are exactly the acknowledged orders."""
     newer = itertools.takewhile(lambda order: order.id > newest_before, watcher.orders())
     listed = [order.id for order in newer]
     assert len(listed) == len(set(listed))
@@ -55,7 +55,7 @@ def check_orders_since(watcher: Inventory, acknowledged: set[int], newest_before
 
 
 def check_stock(watcher: Inventory, history: Path, started_with: dict[int, int]) -> None:
-    """Stock is what it was, less what was acknowledged; nothing is in doubt any more."""
+    """Check that stock is the initial stock less the acknowledged units; no outcome is in doubt."""
     taken = moved(history)
     on_hand = {item: watcher.item(item).quantity for item in started_with}
     assert on_hand == {item: start - taken[item] for item, start in started_with.items()}

@@ -1,4 +1,4 @@
-"""What is seen of a running system through its gateway, and the waits for it to be well."""
+"""A running system as its gateway shows it, and the waits until the system is well."""
 
 import time
 from collections.abc import Set as AbstractSet
@@ -11,7 +11,7 @@ POLL_SECONDS = 0.1
 MEMBERS = 3
 
 
-class NotSettled(Exception):  # noqa: N818 - it says what is the case
+class NotSettled(Exception):  # noqa: N818 - it names the fact
     """The cluster did not reach the expected state in a time that no busy machine needs."""
 
 
@@ -23,19 +23,19 @@ class WatchedMember:
     role: str
     pid: int
     applied: int
-    durable: int  # the index that its database holds
+    durable: int  # the index that the member's database holds
     standing: str
 
 
 class Watched:
-    """A system that an administrator is connected to."""
+    """A system with an administrator's connection to it."""
 
     def __init__(self) -> None:
         """Nobody is connected yet."""
         self._watcher: Inventory | None = None
 
     def connect(self, address: str, password: str) -> None:
-        """Connect as the admin that the first start made."""
+        """Connect as the admin user of the first start."""
         self._watcher = Inventory(address)
         self._watcher.login("admin", password)
 
@@ -53,11 +53,11 @@ class Watched:
         return self._watcher
 
     def words(self) -> str:
-        """Return what the system wrote, for whoever has to find out why it does not settle."""
+        """Return the system's output, to find out why the system does not settle."""
         return ""
 
     def members(self) -> list[WatchedMember]:
-        """Return the members that answer; none while nobody can be asked."""
+        """Return the members that answer; none while the gateway does not answer."""
         try:
             status = self.watcher.status()
         except InventoryError:
@@ -86,9 +86,9 @@ class Watched:
         raise NotSettled(f"no leader:\n{self.words()}")
 
     def wait_until_whole(self, *, besides: AbstractSet[int] = frozenset()) -> None:
-        """Wait until three voters, none of the pids in `besides`, have applied what is committed.
+        """Wait until three voters, none with a pid of `besides`, have applied a common index.
 
-        The leader's applied index of the first look is what each of them has to reach.
+        The index is the leader's applied index at the beginning of the wait.
         """
         goal = self.leader().applied
         deadline = time.monotonic() + SETTLE_SECONDS_MAX

@@ -1,8 +1,8 @@
 """The load on a release: from a pod that no fault kills, and from outside through a NodePort.
 
-The pod waits on the last node, which is tainted so that nothing else is there. A run of `load` in
-it is a `kubectl exec` whose input is held open; the run outside is a process on this machine. All
-clocks are one, so the two histories are one.
+The pod waits on the last node, whose taint keeps other pods away. The run of `load` inside the pod
+is a `kubectl exec` whose input is held open; the run outside is a process on this machine. Both use
+the same clock, so the two histories can be merged.
 """
 
 import contextlib
@@ -63,7 +63,7 @@ def manifest(release: Release, node: str | None) -> dict[str, Any]:
 
 
 def place(release: Release, node: str | None) -> None:
-    """Make the pod, on a node of its own where there is one, and wait until it runs."""
+    """Make the pod, on a node of its own if there is one, and wait until the pod runs."""
     names = (release.namespace,)
     release.core.create_namespaced_config_map(
         *names, {"metadata": {"name": POD}, "data": {PROGRAM.name: PROGRAM.read_text()}}
@@ -74,7 +74,7 @@ def place(release: Release, node: str | None) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class GatewayStay:
+class GatewayConnection:
     """A client's connection to a gateway, on the clock of the history."""
 
     client: int
@@ -89,7 +89,7 @@ class Seen:
 
     history: Path
     lines: list[Line]  # attempts, in the order of their ends
-    connections: list[GatewayStay]
+    connections: list[GatewayConnection]
 
     @property
     def calls(self) -> list[Line]:
@@ -98,11 +98,11 @@ class Seen:
 
     @property
     def errors(self) -> list[Line]:
-        """The calls that had no outcome."""
+        """The calls without an outcome."""
         return [line for line in self.calls if line["ok"] is None]
 
-    def connection_of(self, line: Line) -> GatewayStay | None:
-        """Return the last connection of a call's client that came up before the call."""
+    def connection_of(self, line: Line) -> GatewayConnection | None:
+        """Return the newest connection of a call's client at the time of the call."""
         found = None
         for one in self.connections:
             if one.client == line["client"] and one.from_ns <= line["call_ns"]:
@@ -110,16 +110,16 @@ class Seen:
         return found
 
 
-def connections_of(lines: list[Line]) -> list[GatewayStay]:
-    """Read who was connected to what, and when."""
-    found: list[GatewayStay] = []
+def connections_of(lines: list[Line]) -> list[GatewayConnection]:
+    """Return which client was connected to which gateway, and when."""
+    found: list[GatewayConnection] = []
     for client in sorted({line["client"] for line in lines}):
         of_client = [line for line in lines if line["client"] == client]
         for number, line in enumerate(of_client):
             if line["gateway"]:
                 rest = of_client[number + 1 :]
                 until = rest[0]["at_ns"] if rest else None
-                found.append(GatewayStay(client, line["gateway"], line["at_ns"], until))
+                found.append(GatewayConnection(client, line["gateway"], line["at_ns"], until))
     return found
 
 
@@ -127,7 +127,7 @@ class Load:
     """Both loads at once, between `start` and `stop`."""
 
     def __init__(self, release: Release, items: list[int], pair: list[int]) -> None:
-        """Prepare to order these."""
+        """Prepare loads on these items; `pair`: ordered together."""
         self._inside = LoadSettings(
             address=f"{NAME}-gateway:50051",
             orders=ORDERS,
@@ -151,7 +151,7 @@ class Load:
         self._runs: list[subprocess.Popen[str]] = []
 
     def __enter__(self) -> Self:
-        """Start, and wait until both have connected."""
+        """Start both loads, and wait until they have connected."""
         inside = ("kubectl", "exec", "--stdin", "--namespace", self._namespace, POD, "--",
                   "python", f"/load/{PROGRAM.name}")  # fmt: skip
         outside = (sys.executable, str(PROGRAM))
@@ -171,7 +171,7 @@ class Load:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave nothing running, in the pod neither: its orders would be the next scenario's."""
+        """Leave nothing running, nor in the pod: its orders would disturb the next scenario."""
         for each in self._runs:
             if each.stdin:
                 each.stdin.close()
@@ -183,7 +183,7 @@ class Load:
             each.wait()
 
     def stop(self, history: Path) -> Seen:
-        """End both, and write what they saw as one history."""
+        """End both loads, and write their attempts as one history."""
         for each in self._runs:
             if each.stdin:
                 each.stdin.close()

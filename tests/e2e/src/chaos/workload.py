@@ -1,9 +1,9 @@
-"""Clients that order, read and adjust for as long as they are let, and write down what they saw.
+"""Clients that order, read and adjust until they are stopped, and write down what they saw.
 
-The history is JSON lines, one attempt a line: `call_ns` and `return_ns` on one monotonic clock,
-`ok` true, false with its `reason`, or null when the outcome stayed unknown. A mutation whose
-outcome is unknown is tried again with the same request id until it is known; each attempt is a line
-of its own with that id, and all of them are one operation.
+The history is JSON lines, one attempt a line: `call_ns` and `return_ns` on one monotonic clock;
+`ok` true, or false with a `reason`, or null for an unknown outcome. A mutation whose outcome is
+unknown is sent again with the same request id until the outcome is known. Attempts with one request
+id are one operation.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class Tally:
     acknowledged: int = 0
     refused: int = 0
     reads: int = 0
-    unknown: list[str] = field(default_factory=list)  # one message an attempt that failed
+    unknown: list[str] = field(default_factory=list)  # one message for each failed attempt
     unresolved: list[str] = field(default_factory=list)  # request ids
     slowest_ns: int = 0
     orders: dict[int, str] = field(default_factory=dict)  # order id: request id
@@ -47,7 +47,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """The items of a run: some with plenty, one that runs out, two that are ordered together."""
+    """The items of a run: an item with plenty, an item that runs out, a pair ordered together."""
 
     plenty: int
     scarce: int
@@ -153,7 +153,7 @@ class ShopClient:
     async def _attempt(
         self, line: dict[str, object], call: Callable[[], Awaitable[object]], request_id: str | None
     ) -> bool:
-        """Call once and write what came of it; tell whether the outcome is known."""
+        """Call once and write down the attempt; return whether the outcome is known."""
         tally = self._recorder.tally
         call_ns = time.monotonic_ns()
         ok: bool | None = None
@@ -185,7 +185,7 @@ class ShopClient:
 
 
 def observed(result: object) -> dict[str, object]:
-    """Pick what the history keeps of a response."""
+    """Return the fields of a response that the history keeps."""
     match result:
         case Placed():
             return {"order_id": result.order_id, "on_hand_after": result.on_hand_after}
@@ -216,7 +216,7 @@ async def logged_in(  # noqa: PLR0913, PLR0917  # each is a fact of the run
     recorder: Recorder,
     seed: int = 0,
 ) -> AsyncIterator[list[ShopClient]]:
-    """Log in one client for each of `customers` (name, password), and a keeper, the last."""
+    """Log in a client for each of `customers` (name, password), and a keeper as the last."""
     async with AsyncExitStack() as stack:
         clients = []
         for number, (name, password) in enumerate([*customers, keeper]):

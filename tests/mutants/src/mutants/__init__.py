@@ -1,16 +1,17 @@
-"""Planted bugs: a net that lets one of them through has a hole.
+"""Planted bugs: the tests must catch each of them.
 
-Each mutant is a function that patches the product, named by what the product does wrong then, with
-the run that catches it. One module a room: `consensus` (libs/raft), `logs` (the WAL), `nodes`,
-`states` (machine and database), `gateways`. `catching` has the kinds of runs: a script that is no
-longer the one checked in, a seed of the bare core, a seed of the whole-node simulator, a unit test.
+Each mutant is a function that patches the product, named by what the product then does wrong, with
+the run that catches the bug. One module a room: `consensus` (libs/raft), `logs` (the WAL), `nodes`,
+`states` (machine and database), `gateways`. `catching` has the kinds of runs: a script that
+differs from the checked-in script, a seed of the bare core, a seed of the whole-node simulator, a
+unit test.
 
 `python -m mutants` replays the named run of each mutant; `--search` looks for another run, from the
-first seed on, and says how long that took. What catches a mutant must hold without it: that is
-checked too.
+first seed on, and says how long that took. A run that catches a mutant must find nothing
+without the mutant: that is checked too.
 
-Caveats. A mutant whose only harm is slowness, or that the rest of the product makes harmless, is
-none. A catch shows that this bug is found, not that every bug like it would be.
+Caveats: a bug that only makes the product slow, or that the rest of the product makes harmless, is
+no mutant. A catch shows that this bug is found, not that every bug like it would be.
 """
 
 from mutants.catching import Catch, Mutant

@@ -1,4 +1,4 @@
-"""Replays what catches each mutant, or searches it anew; exit status 1 when one escapes."""
+"""Replays the run that catches each mutant, or searches for a run; exit status 1 on an escape."""
 
 import argparse
 import sys
@@ -15,7 +15,7 @@ def say(text: str) -> None:
 
 
 def replay(mutant: Mutant) -> bool:
-    """Run what is known to catch a mutant; tell whether it does, and holds without it."""
+    """Run the catch of a mutant; return whether it finds the mutant, and nothing without it."""
     began = time.monotonic()
     found = mutant.replay() if holds(mutant.catch) else ""
     seconds = time.monotonic() - began
@@ -25,7 +25,7 @@ def replay(mutant: Mutant) -> bool:
 
 
 def search(mutant: Mutant) -> bool:
-    """Look for a run that catches a mutant; tell whether there is one."""
+    """Search for a run that catches a mutant; return whether there is one."""
     began = time.monotonic()
     result = mutant.search()
     seconds = time.monotonic() - began

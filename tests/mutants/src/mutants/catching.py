@@ -26,10 +26,10 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 
 
 class Catch(Hashable, Protocol):
-    """A run that finds a bug, or does not."""
+    """A run of tests that finds a bug, or finds nothing."""
 
     def run(self) -> str:
-        """Run; return what is wrong, in one line, empty when nothing is."""
+        """Run; return the bug that was found, in one line, or an empty text."""
         ...
 
     def alternatives(self) -> Iterator["Catch"]:
@@ -39,7 +39,7 @@ class Catch(Hashable, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class GoldenScript:
-    """A golden transcript of the core is another one, or breaks an invariant on the way."""
+    """A golden transcript of the core comes out different, or breaks an invariant."""
 
     name: str
 
@@ -113,7 +113,7 @@ class UnitTests:
     def run(self) -> str:
         """See `Catch.run`."""
         path, outcomes = str(ROOT / self.path), _Outcomes()
-        # What the module took by name when it was imported, a bug or none, must not stay.
+        # The module may have imported a patched name: it is imported again.
         for name, module in list(sys.modules.items()):
             if getattr(module, "__file__", None) == path:
                 del sys.modules[name]
@@ -144,17 +144,17 @@ class Mutant:
 
     @property
     def room(self) -> str:
-        """The module that plants it."""
+        """The name of the module that plants the bug."""
         return self.plant.__module__.rpartition(".")[2]
 
     def replay(self) -> str:
-        """Plant it, run what catches it, and take it away; return what was found."""
+        """Plant the bug, run its catch, take the bug away; return what was found."""
         return self._run_planted(self.catch)
 
     def search(self) -> tuple[Catch, int, str] | None:
-        """Look for a run that catches it, from the first on; return it, how many, and why.
+        """Search for a run that catches the bug; return it, how many were tried, and the finding.
 
-        A run that finds something without it as well does not count.
+        A run that finds something without the bug does not count.
         """
         for runs, catch in enumerate(self.catch.alternatives(), 1):
             found = self._run_planted(catch)
@@ -170,5 +170,5 @@ class Mutant:
 
 @cache
 def holds(catch: Catch) -> bool:
-    """Tell whether a run finds nothing where nothing is planted."""
+    """Return whether a run finds nothing when nothing is planted."""
     return not catch.run()

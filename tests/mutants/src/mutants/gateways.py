@@ -20,7 +20,7 @@ def leaves_requests_with_a_left_leader(patch: pytest.MonkeyPatch) -> None:
 
 
 def follows_an_older_term(patch: pytest.MonkeyPatch) -> None:
-    """Believe whoever spoke last."""
+    """Follow the view that came last, whatever its term."""
 
     def follow(self: LeaderView, view: forward_pb2.Leadership) -> bool:
         self.term, self.leader = view.term, view.leader
@@ -30,7 +30,7 @@ def follows_an_older_term(patch: pytest.MonkeyPatch) -> None:
 
 
 def holds_to_a_term_that_is_undone(patch: pytest.MonkeyPatch) -> None:
-    """Wait for a leader of a term that went with the candidate's power."""
+    """Wait for a leader of a term that a candidate's crash undid."""
 
     def forget(self: LeaderView, member: str) -> None:
         self._views.pop(member, None)
@@ -39,7 +39,7 @@ def holds_to_a_term_that_is_undone(patch: pytest.MonkeyPatch) -> None:
 
 
 def hears_a_retry_of_a_left_leader(patch: pytest.MonkeyPatch) -> None:
-    """Send again what another member has by then."""
+    """Send a request again that another member has by then."""
     rule = Router.response_received
 
     def received(self: Router, member: str, response: forward_pb2.ForwardResponse) -> None:

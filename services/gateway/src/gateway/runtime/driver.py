@@ -43,16 +43,16 @@ class Driver:
     - The router is pumped once a turn of the loop, however many requests the turn brought.
     """
 
-    def __init__(self, core: Router) -> None:
-        """Run `core` on the running loop."""
-        self.core = core
+    def __init__(self, router: Router) -> None:
+        """Run `router` on the running loop."""
+        self.router = router
         self._loop = asyncio.get_running_loop()
         self._scheduled = False
         self._ticking: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Begin to tick."""
-        self.core.tick(now_ms())
+        self.router.tick(now_ms())
         self._ticking = self._loop.call_later(TICK_SECONDS, self.start)
 
     def stop(self) -> None:
@@ -68,21 +68,21 @@ class Driver:
 
     def _pump(self) -> None:
         self._scheduled = False
-        self.core.pump()
+        self.router.pump()
 
     def propose(self, command: bytes, deadline: int, on_reply: OnReply) -> int:
         """Propose a serialized RawCommand, whose answer `on_reply` gets; return its number."""
-        number = self.core.propose(command, deadline, on_reply)
+        number = self.router.propose(command, deadline, on_reply)
         self.schedule_pump()
         return number
 
     async def apply(self, command: bytes, deadline: int) -> forward_pb2.Reply:
         """Propose a serialized RawCommand and wait for its reply; raise RequestRefused."""
-        return await self._wait(lambda on_reply: self.core.propose(command, deadline, on_reply))
+        return await self._wait(lambda on_reply: self.router.propose(command, deadline, on_reply))
 
     async def ask(self, question: forward_pb2.Question, deadline: int) -> forward_pb2.Reply:
         """Ask a question and wait for its reply; raise RequestRefused."""
-        return await self._wait(lambda on_reply: self.core.ask(question, deadline, on_reply))
+        return await self._wait(lambda on_reply: self.router.ask(question, deadline, on_reply))
 
     async def _wait(self, begin: Callable[[OnReply], int]) -> forward_pb2.Reply:
         future: asyncio.Future[Answer] = self._loop.create_future()
@@ -96,7 +96,7 @@ class Driver:
         try:
             answer = await future
         except asyncio.CancelledError:
-            self.core.cancel(number)
+            self.router.cancel(number)
             raise
         if isinstance(answer, status_pb2.Status):
             raise RequestRefused(answer)

@@ -54,7 +54,7 @@ class MemberLink:
 
     async def run(
         self,
-        core: Router,
+        router: Router,
         schedule_pump: Callable[[], None],
         detours: Callable[[str], "Sequence[MemberLink]"],
     ) -> None:
@@ -64,7 +64,7 @@ class MemberLink:
         """
         while True:
             try:
-                await self._open(core, schedule_pump, detours(self.name))
+                await self._open(router, schedule_pump, detours(self.name))
             except (grpc.aio.AioRpcError, TimeoutError) as error:
                 _log.debug("link_failed", member=self.name, error=str(error))
             except asyncio.CancelledError:
@@ -74,7 +74,7 @@ class MemberLink:
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _open(
-        self, core: Router, schedule_pump: Callable[[], None], detours: "Sequence[MemberLink]"
+        self, router: Router, schedule_pump: Callable[[], None], detours: "Sequence[MemberLink]"
     ) -> None:
         """Open the stream, straight or relayed by another member, and serve it until it ends."""
         seconds = STRAIGHT_SECONDS_MAX if detours else CONNECT_SECONDS_MAX
@@ -88,14 +88,16 @@ class MemberLink:
             relay = ((RELAY_KEY, self.address), *self._metadata)
             call = by.stub.Forward(metadata=relay)
             await until_first(
-                self._stream(core, schedule_pump, call, by.name), self._channel.channel_ready()
+                self._stream(router, schedule_pump, call, by.name), self._channel.channel_ready()
             )
         else:
             self._detours = 0
-            await self._stream(core, schedule_pump, self.stub.Forward(metadata=self._metadata), "")
+            await self._stream(
+                router, schedule_pump, self.stub.Forward(metadata=self._metadata), ""
+            )
 
     async def _stream(
-        self, core: Router, schedule_pump: Callable[[], None], call: Call, by: str
+        self, router: Router, schedule_pump: Callable[[], None], call: Call, by: str
     ) -> None:
         self._frames.clear()
         writer = asyncio.ensure_future(self._outbox.write_to(call))
@@ -105,9 +107,9 @@ class MemberLink:
                 if not opened:
                     opened = True
                     self.is_straight = not by
-                    core.link_opened(self.name)
+                    router.link_opened(self.name)
                     _log.info("link_opened", member=self.name, by=by)
-                core.response_received(self.name, response)
+                router.response_received(self.name, response)
                 schedule_pump()
         finally:
             writer.cancel()
@@ -115,7 +117,7 @@ class MemberLink:
             call.cancel()
             self.is_straight = False
             if opened:
-                core.link_closed(self.name)
+                router.link_closed(self.name)
                 schedule_pump()
                 _log.info("link_closed", member=self.name)
 
@@ -163,17 +165,17 @@ class MemberLinks:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._begin: Callable[[MemberLink], None] = lambda _: None
 
-    async def run(self, core: Router, schedule_pump: Callable[[], None]) -> None:
+    async def run(self, router: Router, schedule_pump: Callable[[], None]) -> None:
         """Keep all streams open, for ever."""
         async with asyncio.TaskGroup() as group:
 
             def detours(member: str) -> list[MemberLink]:
                 """Return the links that may relay a stream to `member`; none unless it leads."""
                 ways = [name for name, link in self.links.items() if link.is_straight]
-                return [self.links[name] for name in core.ways_to(member, ways)]
+                return [self.links[name] for name in router.ways_to(member, ways)]
 
             def begin(link: MemberLink) -> None:
-                self._tasks[link.name] = group.create_task(link.run(core, schedule_pump, detours))
+                self._tasks[link.name] = group.create_task(link.run(router, schedule_pump, detours))
 
             self._begin = begin
             for link in self.links.values():

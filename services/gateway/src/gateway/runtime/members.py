@@ -109,7 +109,7 @@ class Members:
         self, request: membership_pb2.ChangeRequest, deadline_ms: int
     ) -> cluster_pb2.ChangeMembersResponse:
         while (left := (deadline_ms - now_ms()) / 1_000) > 0:
-            link = self._links.links.get(self._driver.core.leader)
+            link = self._links.links.get(self._driver.router.leader)
             response = await link.change_members(request, left) if link is not None else None
             match response.WhichOneof("result") if response is not None else None:
                 case "done" if response is not None:

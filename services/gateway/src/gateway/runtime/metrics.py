@@ -10,36 +10,36 @@ from gateway.router import Router
 
 
 class GatewayCollector(Collector):
-    """Reads the core when it is asked."""
+    """Reads the router at each scrape."""
 
-    def __init__(self, core: Router) -> None:
-        """Read `core`."""
-        self._core = core
+    def __init__(self, router: Router) -> None:
+        """Read `router`."""
+        self._router = router
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the metrics as they are."""
-        core = self._core
+        """Yield the metrics of this moment."""
+        router = self._router
         gauges = (
-            ("has_leader", "1 while a leader is known.", bool(core.leader)),
-            ("term", "The term of the leader that is followed.", core.term),
-            ("pending_requests", "Requests that are not answered.", len(core.pending)),
+            ("has_leader", "1 while a leader is known.", bool(router.leader)),
+            ("term", "The term of the leader that is followed.", router.term),
+            ("pending_requests", "Requests that are not answered.", len(router.pending)),
         )
         for name, text, value in gauges:
             yield GaugeMetricFamily(f"inventory_gateway_{name}", text, value=value)
         yield CounterMetricFamily(
-            "inventory_gateway_retries", "Requests sent again to a member.", value=core.retries
+            "inventory_gateway_retries", "Requests sent again to a member.", value=router.retries
         )
         requests = CounterMetricFamily(
             "inventory_gateway_requests", "Requests, by what became of them.", labels=["result"]
         )
-        requests.add_metric(["answered"], core.pending.answered_count)
-        requests.add_metric(["unanswered"], core.pending.unanswered_count)
-        requests.add_metric(["overloaded"], core.pending.overloaded_count)
+        requests.add_metric(["answered"], router.pending.answered_count)
+        requests.add_metric(["unanswered"], router.pending.unanswered_count)
+        requests.add_metric(["overloaded"], router.pending.overloaded_count)
         yield requests
 
 
-def registry(core: Router) -> CollectorRegistry:
+def registry(router: Router) -> CollectorRegistry:
     """Return the registry of a gateway."""
     made = CollectorRegistry()
-    made.register(GatewayCollector(core))
+    made.register(GatewayCollector(router))
     return made

@@ -55,11 +55,11 @@ class GatewayServer:
             await self._probes.mark_serving(name, serves=False)
         await self._server.start()
 
-    async def publish_health(self, core: Router) -> None:
+    async def publish_health(self, router: Router) -> None:
         """Keep the health of reads and writes as the router reaches the leader, for ever."""
         shown = False
         while True:
-            serves = core.reaches_leader and not self._is_leaving
+            serves = router.reaches_leader and not self._is_leaving
             if serves != shown:
                 shown = serves
                 for name in WORKS:

@@ -39,7 +39,7 @@ class Submission:
         """Speak for one user."""
         self._driver = driver
         self._principal = principal
-        self._in_flight: dict[int, int] = {}  # correlation id: the core's number
+        self._in_flight: dict[int, int] = {}  # correlation id: the router's number
         self._results: deque[tuple[int, bytes]] = deque()
         self._has_results = asyncio.Event()
         self._has_room = asyncio.Event()
@@ -59,7 +59,7 @@ class Submission:
         finally:
             writer.cancel()
             for number in self._in_flight.values():
-                self._driver.core.cancel(number)
+                self._driver.router.cancel(number)
             await asyncio.gather(writer, return_exceptions=True)
 
     def _read(self, raw: bytes) -> None:
