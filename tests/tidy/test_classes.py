@@ -231,7 +231,6 @@ ERRORS_ELSEWHERE: Exceptions = {
         "libs/wire/src/wire/money.py",
         "MoneyError",
     ): "of one parser; wire.errors is the table of refusals",
-    ("services/inventory-node/src/inventory_node/machine/commands.py", "Refused"): MEMBER,
 }
 
 

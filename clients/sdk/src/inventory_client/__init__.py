@@ -27,9 +27,10 @@ What ends a call otherwise is an `InventoryError`:
 `auth` is how the client gets its token: a name and password as here, `KeyFile` for a machine user,
 a bearer token as text, or an `Auth` of one's own. The client logs in at the first call, before the
 token ends, and when the token is refused; what was refused is sent again, the same bytes under the
-same request ids. `inventory.as_user(token)` speaks for another user over the same channel. `login`
-is for a person at a prompt: it keeps no password, and ends what is under way on the shared stream as
-`OutcomeUnknown`, since request ids belong to the user who was logged in before.
+same request ids. `inventory.as_user(token)` speaks for another user over the same channel.
+
+`login` is for a person at a prompt: it keeps no password, and ends what is under way on the shared
+stream as `OutcomeUnknown`, since request ids belong to the user who was logged in before.
 
 Reads see everything that was acknowledged before them. `reads=Reads.bounded(timedelta(seconds=5))`
 or `reads=Reads.stale()` lets any member answer, with what it has.
