@@ -28,7 +28,7 @@ END = "<!-- end -->"
 FOLDER = "inventory/v1"
 ADMINS = "admins"
 ANYBODY = "everybody who is logged in"
-# Of the calls whose roles the option `access` does not tell.
+# The roles of calls for which the option `access` does not tell them.
 WHO = {
     "Login": "nobody yet",
     "SetPassword": "admins, and each user for itself",
@@ -61,7 +61,7 @@ def schema() -> descriptor_pb2.FileDescriptorSet:
 
 
 def who(call: str, options: descriptor_pb2.MethodOptions) -> str:
-    """Return whom a call is for."""
+    """Return the roles that may make a call."""
     if call in WHO:
         return WHO[call]
     # The schema was read without the extension's name, so its bytes are parsed once more.
@@ -97,7 +97,7 @@ def calls() -> Iterator[str]:
 
 
 def refusals() -> dict[Reason, tuple[status_pb2.Status, str]]:
-    """Return an example of each refusal, and what it says."""
+    """Return, for each reason, an example of its refusal and the refusal's documentation."""
     found: dict[Reason, tuple[status_pb2.Status, str]] = {}
     for name, function in inspect.getmembers(errors, inspect.isfunction):
         hints = get_type_hints(function)
@@ -109,14 +109,15 @@ def refusals() -> dict[Reason, tuple[status_pb2.Status, str]]:
             said = (inspect.getdoc(function) or "").partition("\n")[0]
             if reason is None:
                 continue
-            if reason not in found or name == reason.value.lower():  # of several, the reason's own
+            # Of several refusals with a reason, the refusal named like the reason counts.
+            if reason not in found or name == reason.value.lower():
                 said = SAYING.sub("", said.partition(";")[0].rstrip("."))
                 found[reason] = status, said
     return found
 
 
 def again(status: status_pb2.Status) -> str:
-    """Return whether what was refused so may be sent again."""
+    """Return whether a request that was refused for a reason may be sent again."""
     if isinstance(error_of(status, "mine"), OutcomeForgotten):
         return "no; the outcome stays unknown, so look whether it took effect"
     if tells_nothing(status):
@@ -142,7 +143,7 @@ def reasons() -> Iterator[str]:
 
 
 def written(text: str) -> str:
-    """Return the document with its tables as they are to be."""
+    """Return the document with its tables made anew."""
     for name, table in (("calls", calls()), ("reasons", reasons())):
         mark = MARK.format(name=name)
         before, marked, rest = text.partition(mark)
@@ -154,7 +155,7 @@ def written(text: str) -> str:
 
 
 def main() -> None:
-    """Write, or check that what is committed is what would be written."""
+    """Write the document, or check that the committed document is the same."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     is_check = parser.parse_args().check
