@@ -43,7 +43,7 @@ def calls() -> Iterator[str]:
 
 
 def refusals() -> dict[Reason, tuple[status_pb2.Status, str]]:
-    """Return an example of each refusal, and what it says."""
+    """Return, for each reason, an example of its refusal and the refusal's documentation."""
     found: dict[Reason, tuple[status_pb2.Status, str]] = {}
     for name, function in inspect.getmembers(errors, inspect.isfunction):
         hints = get_type_hints(function)
@@ -55,14 +55,15 @@ def refusals() -> dict[Reason, tuple[status_pb2.Status, str]]:
             said = (inspect.getdoc(function) or "").partition("\n")[0]
             if reason is None:
                 continue
-            if reason not in found or name == reason.value.lower():  # of several, the reason's own
+            # Of several refusals with a reason, the refusal named like the reason counts.
+            if reason not in found or name == reason.value.lower():
                 said = SAYING.sub("", said.partition(";")[0].rstrip("."))
                 found[reason] = status, said
     return found
 
 
 def again(status: status_pb2.Status) -> str:
-    """Return whether what was refused so may be sent again."""
+    """Return whether a request that was refused for a reason may be sent again."""
     if isinstance(error_of(status, "mine"), OutcomeForgotten):
         return "no; the outcome stays unknown, so look whether it took effect"
     if tells_nothing(status):
@@ -88,7 +89,7 @@ def reasons() -> Iterator[str]:
 
 
 def written(text: str) -> str:
-    """Return the document with its tables as they are to be."""
+    """Return the document with its tables made anew."""
     for name, table in (("calls", calls()), ("reasons", reasons())):
         mark = MARK.format(name=name)
         before, marked, rest = text.partition(mark)
@@ -100,7 +101,7 @@ def written(text: str) -> str:
 
 
 def main() -> None:
-    """Write, or check that what is committed is what would be written."""
+    """Write the document, or check that the committed document is the same."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     is_check = parser.parse_args().check

@@ -1,4 +1,4 @@
-"""Make what the chart has from elsewhere, or check that it still is as made.
+"""Make the generated files of the chart, or check that they are as made.
 
 README.md is its values by values.schema.json, with the defaults of values.yaml. `files` has copies
 of the alerts and dashboards of deploy/monitoring: a chart holds no file of another folder, and Helm
@@ -46,7 +46,7 @@ may add. A value that Kubernetes would refuse is refused by the chart, with a se
 def described(
     properties: Mapping[str, Any], defaults: Mapping[str, Any], prefix: str = ""
 ) -> Iterator[tuple[str, object, str]]:
-    """Yield each value's path, default and description, those of an inner object in its place."""
+    """Yield each value's path, default and description; inner objects are opened in their place."""
     for name, schema in properties.items():
         inner, default = schema.get("properties"), defaults.get(name)
         if inner is None:
@@ -82,7 +82,7 @@ def _table(rows: Iterator[tuple[str, object, str]]) -> list[str]:
 
 
 def files() -> dict[Path, str]:
-    """Return the content of every file that is made."""
+    """Return the content of every generated file."""
     currencies = CURRENCY_TEMPLATE.format(codes="|".join(CURRENCIES))
     made = {
         CHART / "README.md": readme(),

@@ -1,8 +1,8 @@
 """Make the Grafana dashboards in deploy/monitoring/dashboards, or check that they are as made.
 
-Each panel is a title, a unit and its queries; docs/metrics.md lists the metrics that they name. All
-are of one release: the one that is chosen of those in the namespace that is chosen. Where metrics
-have no such labels nothing can be chosen, and an empty choice selects them.
+Each panel is a title, a unit and its queries; docs/metrics.md lists the metrics of the queries. All
+queries are of one release, which the user chooses, in a namespace, which the user chooses too. If
+metrics lack the labels of both, nothing can be chosen, and an empty choice selects all.
 """
 
 import argparse
@@ -19,16 +19,16 @@ from grafana_foundation_sdk.models.dashboard import DataSourceRef, VariableRefre
 
 FOLDER = Path(__file__).resolve().parents[1] / "deploy" / "monitoring" / "dashboards"
 SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
-RELEASES = "inventory_gateway_has_leader"  # of every release, of one that is paused too
-RELEASE = "app_kubernetes_io_instance"  # the label that has its name
-PROCESS = "process"  # a label that queries make: the pod, or the instance where no pod is told
-STAT_HEIGHT, STAT_SPAN = 4, 4  # of the 24 columns that a dashboard is wide
+RELEASES = "inventory_gateway_has_leader"  # a metric of every release, of a paused release too
+RELEASE = "app_kubernetes_io_instance"  # the label with the release's name
+PROCESS = "process"  # a label made by queries: the pod, or the instance if there is no pod label
+STAT_HEIGHT, STAT_SPAN = 4, 4  # a dashboard is 24 columns wide
 GRAPH_HEIGHT, GRAPH_SPAN = 8, 8
 
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """One figure, as it is at this moment."""
+    """One figure, at this moment."""
 
     title: str
     expr: str
@@ -59,7 +59,7 @@ def rate_of(counter: str) -> str:
 
 
 def with_process(query: str) -> str:
-    """Return a query whose series say of which process they are."""
+    """Return a query whose series have the label PROCESS."""
     for label, there in (("instance", ".*"), ("pod", ".+")):
         query = f'label_replace({query}, "{PROCESS}", "$1", "{label}", "({there})")'
     return query
@@ -81,13 +81,13 @@ def process_now(gauge: str) -> str:
 
 
 def mean(summary: str) -> str:
-    """Return the query for the mean of what a summary measures, in each process."""
+    """Return the query for the mean of a summary, in each process."""
     total, count = (process_rate(f"{summary}_{part}") for part in ("sum", "count"))
     return f"{total} / {count}"
 
 
 def newest(metric: str, *by: str) -> str:
-    """Return the query for a figure of the whole cluster, however many processes serve it."""
+    """Return the query for a figure of the whole cluster, which several processes may serve."""
     return f"max{_by(by)} ({of_release(metric)})"
 
 
@@ -241,7 +241,7 @@ def panel(shown: Stat | Graph) -> stat.Panel | timeseries.Panel:
 
 
 def choice(name: str, query: str) -> dashboard.QueryVariable:
-    """Make a variable of what a query finds; it is one of that, or empty where that is nothing."""
+    """Make a variable of a query's results; its value is one result, or empty without results."""
     return (
         dashboard.QueryVariable(name)
         .label(name.capitalize())

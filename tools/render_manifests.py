@@ -1,4 +1,4 @@
-"""Make deploy/k8s from the chart, or check that it still is what the chart renders.
+"""Make deploy/k8s from the chart, or check that deploy/k8s is what the chart renders.
 
 The base is the default rendering. Each part of the chart that a value switches on is a component
 with the objects that it adds: `serviceMonitor.enabled` is `components/service-monitor`. Helm's own
@@ -38,7 +38,7 @@ def chart(*arguments: str, namespace: str = NAMESPACE) -> list[dict[str, Any]]:
 
 
 def plain(found: list[dict[str, Any]], namespace: str) -> list[dict[str, Any]]:
-    """Return what is left of rendered objects where there is no Helm, for any namespace."""
+    """Return rendered objects without their Helm parts, for any namespace."""
     text = yaml.safe_dump_all(one for one in found if not is_of_helm(one))
     kept = list(yaml.safe_load_all(text.replace(f".{namespace}.svc.cluster.local", "")))
     for one in kept:
@@ -49,14 +49,14 @@ def plain(found: list[dict[str, Any]], namespace: str) -> list[dict[str, Any]]:
 
 
 def is_of_helm(one: dict[str, Any]) -> bool:
-    """Tell whether Helm makes or runs an object, or it is there for what Helm runs."""
+    """Return whether an object is for Helm alone: a hook, a Secret, or a part for hooks."""
     hook = "helm.sh/hook" in (one["metadata"].get("annotations") or {})
     part = one["metadata"]["labels"].get(COMPONENT)
     return hook or one["kind"] == "Secret" or part in {"test", "upgrade"}
 
 
 def switches() -> list[str]:
-    """Return the parts of the chart that are off by themselves."""
+    """Return the parts of the chart that are off by default."""
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     return [
         name
@@ -66,7 +66,7 @@ def switches() -> list[str]:
 
 
 def files() -> dict[str, str]:
-    """Return the content of every file that is made, by its path below deploy/k8s."""
+    """Return the content of every generated file, by its path below deploy/k8s."""
     default = chart()
     made = folder("base", "Kustomization", default)
     there = {key_of(one) for one in default}
@@ -80,7 +80,7 @@ def files() -> dict[str, str]:
 
 
 def key_of(one: dict[str, Any]) -> tuple[str, str]:
-    """Return what there is once of each object."""
+    """Return the key of an object: its kind and its name."""
     return one["kind"], one["metadata"]["name"]
 
 

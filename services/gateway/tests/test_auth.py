@@ -20,13 +20,13 @@ PLAIN = {"sub": "7", "epoch": 3, "name": "ann", "iat": NOW, "exp": NOW + LIFE_SE
 
 
 def signed(key: str = KEY, algorithm: str = "HS256", without: str = "", **claims: object) -> str:
-    """Return a token of the plain claims with others over them, and one taken out."""
+    """Return a token of the usual claims, with some replaced and `without` taken out."""
     payload = {name: value for name, value in (PLAIN | claims).items() if name != without}
     return jwt.encode(payload, key, algorithm=algorithm)
 
 
 def forged(payload: object = None, **claims: object) -> str:
-    """Return a token that is signed as by a gateway, with a payload that none makes."""
+    """Return a token with a gateway's signature and a payload that no gateway makes."""
     raw = json.dumps(PLAIN | claims if payload is None else payload).encode()
     return jwt.api_jws.encode(raw, KEY, algorithm="HS256")
 
@@ -56,18 +56,18 @@ class TestTokens:
         self._patch.setattr(auth, "time", SimpleNamespace(time=lambda: float(seconds)))
 
     def test_one_that_was_made_here_says_for_whom_and_how_long(self) -> None:
-        """Another gateway with the same key reads it too."""
+        """Another gateway with the same key verifies the token too."""
         token, expires = Tokens(KEY).make(7, 3, "ann")
         assert expires == NOW + LIFE_SECONDS
         assert Tokens(KEY).verify(token) == Principal(7, 3, expires)
         assert Tokens(KEY).verify(signed()) == Principal(7, 3, expires)
 
     def test_one_of_a_gateway_whose_clock_is_ahead_holds(self) -> None:
-        """By less than it lives: it was made a little later than now."""
+        """A token that was made in this gateway's future holds."""
         assert Tokens(KEY).verify(signed(iat=NOW + 10**10)).user_id == 7
 
     def test_one_that_expires_is_refused_though_it_is_known(self) -> None:
-        """It was verified while it held."""
+        """The token was verified before it expired."""
         tokens = Tokens(KEY)
         token, expires = tokens.make(7, 3, "ann")
         self.at(expires - 1)
@@ -77,7 +77,7 @@ class TestTokens:
             tokens.verify(token)
 
     def test_one_that_has_expired_never_becomes_known(self) -> None:
-        """It is not verified by this clock alone."""
+        """An expired token is refused at its first use too."""
         tokens = Tokens(KEY)
         for _ in range(2):
             with pytest.raises(TokenRefused, match="has expired"):
@@ -112,12 +112,12 @@ class TestTokens:
             Tokens(KEY).verify(token)
 
     def test_none_is_refused(self) -> None:
-        """In words of its own."""
+        """A missing token has a message of its own."""
         with pytest.raises(TokenRefused, match="is missing"):
             Tokens(KEY).verify(None)
 
     def test_the_known_ones_are_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The oldest is forgotten, and verified anew when it comes again."""
+        """The oldest token is forgotten, and verified anew at its next use."""
         monkeypatch.setattr(auth, "KNOWN_TOKENS_MAX", 2)
         tokens = Tokens(KEY)
         made = [tokens.make(user_id, 1, "ann")[0] for user_id in (1, 2, 3)]
@@ -150,7 +150,7 @@ class TestPasswords:
         made.close()
 
     def test_the_same_request_gives_the_same_hash(self, passwords: Passwords) -> None:
-        """A retry is the same command; another request's salt is another."""
+        """A retry is the same command; another request has another salt."""
 
         async def scenario() -> None:
             first = await passwords.hash("secret", "request", "ann")
@@ -164,7 +164,7 @@ class TestPasswords:
 
     @pytest.mark.parametrize("kept", ["", "no hash"])
     def test_who_has_no_hash_has_no_password(self, passwords: Passwords, kept: str) -> None:
-        """Not even the one that is hashed in its stead."""
+        """Not even the password whose hash stands in for an empty hash."""
         assert not asyncio.run(passwords.check(kept, "nobody"))
 
     def test_past_its_bound_it_refuses_at_once(

@@ -13,7 +13,7 @@ FOLLOWER = cluster_pb2.MEMBER_ROLE_FOLLOWER
 
 
 class FakeLink:
-    """A link to a member that says something, or nothing."""
+    """A link to a member that describes itself, or does not answer."""
 
     def __init__(self, name: str, said: cluster_pb2.Member | None) -> None:
         """Stand for a member."""
@@ -22,25 +22,25 @@ class FakeLink:
         self._said = said
 
     async def get_member(self) -> forward_pb2.GetMemberResponse | None:
-        """Say what the member says."""
+        """Return the member's description."""
         if self._said is None:
             return None
         return forward_pb2.GetMemberResponse(cluster_id="c", member=self._said)
 
 
 def member(name: str, role: cluster_pb2.MemberRole.ValueType, **facts: Any) -> cluster_pb2.Member:  # noqa: ANN401 - fields of the message
-    """Return what a member says of itself."""
+    """Return a member's description of itself."""
     return cluster_pb2.Member(name=name, role=role, reachable=True, **facts)
 
 
 def shown(**said: cluster_pb2.Member | None) -> cluster_pb2.GetStatusResponse:
-    """Return the status of members that say so."""
+    """Return the status of members with these descriptions."""
     links: Any = SimpleNamespace(links={name: FakeLink(name, one) for name, one in said.items()})
     return asyncio.run(status_of(links))
 
 
 def names(status: cluster_pb2.GetStatusResponse) -> list[tuple[str, bool]]:
-    """Return who is listed, and whether it answers."""
+    """Return the listed members, and whether each answers."""
     return [(one.name, one.reachable) for one in status.members]
 
 
@@ -53,7 +53,7 @@ def test_who_does_not_answer_is_listed_as_unreachable() -> None:
 
 
 def test_who_was_removed_and_does_not_answer_is_left_out() -> None:
-    """Nobody waits for it any more; one that answers says itself that it was removed."""
+    """A removed member that answers says itself that it was removed."""
     leader = member("a", LEADER, term=3, voters=["a", "b"])
     status = shown(a=leader, b=member("b", FOLLOWER), c=None)
     assert names(status) == [("a", True), ("b", True)]
@@ -62,7 +62,7 @@ def test_who_was_removed_and_does_not_answer_is_left_out() -> None:
 
 
 def test_without_a_leader_everybody_is_listed() -> None:
-    """Nobody can say who takes part."""
+    """Without a leader nobody knows who takes part."""
     followers = member("a", FOLLOWER, term=3, voters=["a", "b"])
     status = shown(a=followers, b=None, c=None)
     assert names(status) == [("a", True), ("b", False), ("c", False)]
@@ -70,7 +70,7 @@ def test_without_a_leader_everybody_is_listed() -> None:
 
 
 def test_the_leader_of_the_highest_term_counts() -> None:
-    """One that was cut off still takes itself for one, and knows an older list."""
+    """A leader that was cut off still takes itself for the leader, and knows older voters."""
     old = member("a", LEADER, term=3, voters=["a", "b", "c"])
     new = member("b", LEADER, term=4, voters=["a", "b"])
     status = shown(a=old, b=new, c=None)

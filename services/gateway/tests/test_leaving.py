@@ -30,7 +30,7 @@ class NoServices:
 
 
 def test_it_serves_on_while_clients_leave(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not ready from the first moment, it answers for as long as it was told to."""
+    """The server is not ready from the first moment, and answers for `leave_seconds`."""
 
     async def scenario() -> None:
         paused: list[float] = []

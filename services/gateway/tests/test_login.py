@@ -58,7 +58,7 @@ class Bench:
 
 
 def test_who_fails_too_often_is_not_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither a member nor argon2 works for it; another name is let in."""
+    """A name without tries costs neither a member's nor argon2's work; other names may log in."""
     bench = Bench(monkeypatch)
 
     async def scenario() -> None:
@@ -73,7 +73,7 @@ def test_who_fails_too_often_is_not_asked_about(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_name_is_one_in_every_case_and_form(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Members are asked for the folded name, and tries are counted by it."""
+    """Members are asked for the folded name, and tries are counted by the folded name."""
     bench = Bench(monkeypatch)
 
     async def scenario() -> None:
@@ -89,7 +89,7 @@ def test_a_name_is_one_in_every_case_and_form(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_before_the_first_state_nobody_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The members know no user yet: that is no wrong password, and costs no try."""
+    """The members know no user: that is no wrong password, and costs no try."""
     bench = Bench(monkeypatch)
 
     async def ask(*_: object) -> forward_pb2.Reply:
@@ -107,7 +107,7 @@ def test_before_the_first_state_nobody_has_failed(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_login_beyond_those_that_wait_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As overloaded, and none of the name's tries is gone."""
+    """The refusal is OVERLOADED, and costs none of the name's tries."""
     bench = Bench(monkeypatch)
     monkeypatch.setattr(auth, "HASHES_WAITING_MAX", 1)
 

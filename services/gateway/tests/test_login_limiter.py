@@ -6,13 +6,13 @@ from gateway.login_limiter import TRIES_MAX, TRY_BACK_MS, LoginLimiter
 
 
 def failed(tries: LoginLimiter, name: str, count: int, now_ms: int = 0) -> None:
-    """Have a name fail so often."""
+    """Record `count` failed logins of a name."""
     for _ in range(count):
         tries.record_failure(name, now_ms)
 
 
 def test_a_name_has_so_many_tries_and_no_more() -> None:
-    """Another name has its own."""
+    """Another name has tries of its own."""
     tries = LoginLimiter()
     failed(tries, "ann", TRIES_MAX - 1)
     assert tries.may_try("ann", 0)
@@ -42,7 +42,7 @@ def test_nobody_saves_tries_up() -> None:
 
 
 def test_failures_at_the_same_time_are_all_paid_for() -> None:
-    """They were let in together, before the first of them had failed."""
+    """These logins were let in together, before the first of them failed."""
     tries = LoginLimiter()
     failed(tries, "ann", TRIES_MAX + 3)
     assert not tries.may_try("ann", 4 * TRY_BACK_MS - 1)
@@ -50,7 +50,7 @@ def test_failures_at_the_same_time_are_all_paid_for() -> None:
 
 
 def test_who_failed_longest_ago_is_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names are bounded: anybody may make them up."""
+    """The number of names is bounded, since anybody may make names up."""
     monkeypatch.setattr(login_limiter, "NAMES_MAX", 2)
     tries = LoginLimiter()
     failed(tries, "ann", TRIES_MAX)

@@ -1,4 +1,4 @@
-"""Where requests go, with links that only remember what was sent."""
+"""The router, with links that only remember the frames that were sent."""
 
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
@@ -31,7 +31,7 @@ class Links:
         self.sent.append((member, request))
 
     def meet(self, members: Mapping[str, str], known: Collection[str]) -> None:
-        """Remember who joined later."""
+        """Remember the members that joined later."""
         self.met |= members
         self.met = {name: self.met[name] for name in self.met if name in known}
 
@@ -42,7 +42,7 @@ class Links:
 
 
 class Bench:
-    """A gateway, its links, and what callers were told."""
+    """A router, its links, and the answers that callers got."""
 
     def __init__(self, frames: FrameBounds | None = None, **bounds: int) -> None:
         """Open links to all members; nobody leads yet."""
@@ -61,7 +61,7 @@ class Bench:
         self.router.pump()
 
     def propose(self, command: bytes, deadline_ms: int = 5_000) -> int:
-        """Take a command."""
+        """Propose a command."""
         self.told[command] = []
         number = self.router.propose(command, deadline_ms, self.told[command].append)
         self.router.pump()
@@ -74,26 +74,26 @@ class Bench:
         self.router.pump()
 
     def outcome(self, command: bytes) -> bytes:
-        """Return the one outcome that a caller was told."""
+        """Return the one outcome that a caller got."""
         [answer] = self.told[command]
         assert isinstance(answer, forward_pb2.Reply)
         return answer.outcome
 
     def reason(self, command: bytes) -> Reason | None:
-        """Return the one refusal that a caller was told."""
+        """Return the reason of the one refusal that a caller got."""
         [answer] = self.told[command]
         assert isinstance(answer, status_pb2.Status)
         return reason_of(answer)
 
     def refusal(self, command: bytes) -> status_pb2.Status:
-        """Return the one refusal that a caller was told, as it is."""
+        """Return the one refusal that a caller got."""
         [answer] = self.told[command]
         assert isinstance(answer, status_pb2.Status)
         return answer
 
 
 def test_a_command_waits_for_a_leader_and_goes_there() -> None:
-    """The bytes are sent as they came; the outcome's come back so."""
+    """The command's bytes and the outcome's bytes pass unchanged."""
     bench = Bench()
     number = bench.propose(b"one")
     assert bench.links.take() == []
@@ -104,7 +104,7 @@ def test_a_command_waits_for_a_leader_and_goes_there() -> None:
     assert len(bench.router.pending) == 0
 
 
-def test_a_term_is_gone_with_whoever_told_of_it() -> None:
+def test_a_term_is_gone_with_the_member_that_told_it() -> None:
     """A candidate loses its power before its term is on its disk; the others go on as before.
 
     Found by the simulator, seed 599: the gateway waited for a leader of the later term for ever.
@@ -126,8 +126,8 @@ def test_a_term_is_gone_with_whoever_told_of_it() -> None:
     assert bench.router.term == 3  # that one was elected
 
 
-def test_what_queues_behind_a_frame_leaves_as_one() -> None:
-    """The rest gathers while it is under way, and goes together, in order."""
+def test_commands_that_queue_behind_a_frame_leave_as_one() -> None:
+    """Commands gather while a frame is under way, and leave together, in order."""
     bench = Bench()
     bench.lead(1, "node-0")
     numbers = [bench.propose(b"%d" % n) for n in range(6)]
@@ -136,8 +136,8 @@ def test_what_queues_behind_a_frame_leaves_as_one() -> None:
     assert bench.links.take() == [("node-0", [b"1", b"2", b"3", b"4", b"5"])]
 
 
-def test_what_is_worth_a_frame_goes_beside_another() -> None:
-    """Two at most: the third gathers."""
+def test_a_large_frame_leaves_beside_another() -> None:
+    """Two frames are in flight at most: commands for a third frame gather."""
     bench = Bench(FrameBounds(second_commands_min=3))
     bench.lead(1, "node-0")
     numbers = [bench.propose(b"%d" % n) for n in range(8)]
@@ -161,7 +161,7 @@ def test_a_frame_is_bounded_by_count_and_by_bytes() -> None:
 
 
 def test_a_later_term_moves_everything_unanswered_at_once() -> None:
-    """The stopped leader's socket still accepts bytes; the new one gets the same, in order."""
+    """The stopped leader's socket still accepts bytes; the next leader gets them too, in order."""
     bench = Bench()
     bench.lead(1, "node-0")
     numbers = [bench.propose(b"%d" % n) for n in range(3)]
@@ -183,7 +183,7 @@ def test_an_earlier_term_is_not_followed() -> None:
 
 
 def test_a_final_answer_of_a_left_leader_counts() -> None:
-    """It applied the entry, so the outcome is the one that any retry would find."""
+    """That leader applied the entry, so a retry would find the same outcome."""
     bench = Bench()
     bench.lead(1, "node-0")
     number = bench.propose(b"one")
@@ -204,7 +204,7 @@ def test_a_retry_of_a_left_leader_does_not() -> None:
 
 
 def test_an_unknown_fate_is_sent_again() -> None:
-    """The same bytes: the log's memory of requests makes it harmless."""
+    """The retry has the same bytes; the members' memory of requests makes it harmless."""
     bench = Bench()
     bench.lead(1, "node-0")
     number = bench.propose(b"one")
@@ -248,7 +248,7 @@ def test_an_overloaded_leader_is_given_a_pause() -> None:
         ([forward_pb2.RETRY_NOT_LEADER], Reason.NO_QUORUM),
     ],
 )
-def test_what_was_put_off_to_the_end_was_not_done(
+def test_a_command_put_off_to_the_end_was_not_done(
     came_back: list[forward_pb2.Retry.ValueType], reason: Reason
 ) -> None:
     """RESOURCE_EXHAUSTED says that nothing was done: only where no member may have proposed it."""
@@ -264,7 +264,7 @@ def test_what_was_put_off_to_the_end_was_not_done(
 
 
 def test_a_refusal_before_the_log_does_not_answer_for_another_leader() -> None:
-    """The first may have proposed it: that the next one's volume is full says nothing of that."""
+    """The first leader may have proposed the command; the next leader cannot know that."""
     bench = Bench(overloaded_pause_ms=50)
     bench.lead(1, "node-0")
     number = bench.propose(b"one", deadline_ms=300)
@@ -282,8 +282,8 @@ def test_a_refusal_before_the_log_does_not_answer_for_another_leader() -> None:
     assert reason_of(answer.error) is Reason.DISK_FULL
 
 
-def test_what_is_with_an_overloaded_leader_again_may_be_done() -> None:
-    """It had room after all, and has not answered."""
+def test_a_command_that_an_overloaded_leader_has_again_may_be_done() -> None:
+    """The leader had room at the second time, and has not answered."""
     bench = Bench(overloaded_pause_ms=50)
     bench.lead(1, "node-0")
     number = bench.propose(b"one", deadline_ms=300)
@@ -294,7 +294,7 @@ def test_what_is_with_an_overloaded_leader_again_may_be_done() -> None:
 
 
 def test_a_link_that_closes_gives_back_what_it_had() -> None:
-    """It is sent again when the leader's link is back."""
+    """The requests are sent again when the leader's link is back."""
     bench = Bench()
     bench.lead(1, "node-0")
     bench.propose(b"one")
@@ -308,7 +308,7 @@ def test_a_link_that_closes_gives_back_what_it_had() -> None:
 
 
 def test_without_a_leader_the_deadline_says_no_quorum() -> None:
-    """With one, it says that the time was up."""
+    """With a leader, the deadline says that the time was up."""
     bench = Bench()
     bench.propose(b"one", deadline_ms=100)
     bench.router.tick(99)
@@ -337,7 +337,7 @@ def test_a_cancelled_request_is_told_nothing_and_frees_the_window() -> None:
 
 
 def test_past_its_bound_the_gateway_refuses_at_once() -> None:
-    """Nothing queues without end."""
+    """The number of pending requests is bounded."""
     bench = Bench(pending_max=1)
     bench.propose(b"one")
     bench.propose(b"two")
@@ -345,7 +345,7 @@ def test_past_its_bound_the_gateway_refuses_at_once() -> None:
 
 
 def test_questions_pass_a_full_window() -> None:
-    """A read does not wait for the commands that do."""
+    """A read does not wait for a frame of commands."""
     bench = Bench(FrameBounds(in_flight_max=1))
     bench.lead(1, "node-0")
     bench.propose(b"one")
@@ -362,7 +362,7 @@ def test_questions_pass_a_full_window() -> None:
 
 
 class TestRelaxedQuestions:
-    """What need not see the newest state is spread over the members."""
+    """Reads that need not see the newest state are spread over the members."""
 
     @staticmethod
     def ask(bench: Bench, name: bytes) -> None:
@@ -394,7 +394,7 @@ class TestRelaxedQuestions:
         assert bench.router.leader == "node-0", "the leader did not say so"
 
     def test_one_that_the_leader_sends_back_goes_to_another_member(self) -> None:
-        """It may have taken itself out of service; the others can answer all the same."""
+        """The leader may have taken itself out of service; other members can answer."""
         bench = Bench()
         bench.lead(1, "node-1")
         self.ask(bench, b"1")
@@ -417,7 +417,7 @@ class TestRelaxedQuestions:
         assert second != first
 
     def test_one_that_waits_for_a_leader_that_is_lost_goes_to_another_member(self) -> None:
-        """The same frame may send it back and say that nobody leads any more."""
+        """One frame may send the read back and say that nobody leads."""
         bench = Bench()
         bench.lead(1, "node-0")
         self.ask(bench, b"1")
@@ -442,7 +442,7 @@ class TestRelaxedQuestions:
         assert second != first
 
     def test_one_that_everybody_sends_back_rests(self) -> None:
-        """Each member is asked once, then a pause; the next turn is the same."""
+        """Each member is asked once, then the read pauses; the next round is the same."""
         bench = Bench()
         self.ask(bench, b"1")
         for now_ms in (249, 499):
@@ -456,7 +456,7 @@ class TestRelaxedQuestions:
         assert isinstance(bench.told[b"1"][0], forward_pb2.Reply)
 
     def test_one_that_rests_goes_to_a_leader_at_once(self) -> None:
-        """A bounded question is answered as soon as there is one."""
+        """A question of bounded staleness is answered as soon as a leader is reached."""
         bench = Bench()
         self.ask(bench, b"1")
         self.refused_by_all(bench)
@@ -464,7 +464,7 @@ class TestRelaxedQuestions:
         assert [member for member, _ in bench.links.take()] == ["node-2"]
 
     def test_one_that_everybody_sends_back_holds_up_no_other(self) -> None:
-        """Who refuses one question, for instance a bounded one, may answer the next."""
+        """A member that sends a question of bounded staleness back may answer another question."""
         bench = Bench()
         self.ask(bench, b"1")
         self.refused_by_all(bench)
@@ -472,7 +472,7 @@ class TestRelaxedQuestions:
         assert len(bench.links.take()) == 1
 
     def test_a_member_gets_none_back_that_it_sent_away(self) -> None:
-        """Those of a frame went to different members before, and go to different ones."""
+        """Reads of one frame came back from different members, and go to different members."""
         bench = Bench()
         bench.router.link_closed("node-2")
         for name in (b"1", b"2"):
@@ -487,7 +487,7 @@ class TestRelaxedQuestions:
         assert again == [("node-0", [1]), ("node-1", [2])]
 
     def test_one_that_the_leader_keeps_for_long_is_asked_of_the_next(self) -> None:
-        """It went there since another sent it back; a stopped leader's socket accepts it too."""
+        """The leader got the read after another member sent it back; then the leader stopped."""
         bench = Bench()
         bench.lead(1, "node-0")
         self.ask(bench, b"1")
@@ -499,7 +499,7 @@ class TestRelaxedQuestions:
 
     @staticmethod
     def refused_by_all(bench: Bench) -> list[str]:
-        """Have each member that is asked send the one question back; return who was asked."""
+        """Have each member that is asked send the question back; return the members asked."""
         asked = []
         while sent := bench.links.take():
             [(member, _)] = sent
@@ -509,7 +509,7 @@ class TestRelaxedQuestions:
         return asked
 
     def test_one_that_is_not_answered_soon_is_asked_of_the_next(self) -> None:
-        """A stopped member's socket accepts questions; whoever answers first is heard, once."""
+        """A stopped member's socket accepts questions; the first answer counts, once."""
         bench = Bench()
         self.ask(bench, b"1")
         [(first, _)] = bench.links.take()
@@ -525,8 +525,8 @@ class TestRelaxedQuestions:
         assert answer.answer == b"late"
 
 
-def test_a_detour_to_the_leader_goes_by_who_hears_it_first() -> None:
-    """Beside whom the leader's way is cut for too, it is no way; to others none is worth it."""
+def test_a_detour_goes_first_by_members_that_hear_the_leader() -> None:
+    """Members that hear from the leader come first; a stream to a follower gets no detour."""
     bench = Bench()
     bench.lead(1, "node-2", says="node-2")
     bench.lead(1, "node-2", says="node-0")
@@ -563,7 +563,7 @@ def test_a_read_that_nobody_answered_changed_nothing(
     who: str,
     names_stale: bool,
 ) -> None:
-    """It has no request id to try again with; how to read without a majority is named."""
+    """A read has no request id to try again with; the refusal says how to read all the same."""
     bench = Bench()
     if leads:
         bench.lead(1, "node-0")
@@ -581,7 +581,7 @@ def test_a_read_that_nobody_answered_changed_nothing(
 
 
 def test_members_that_joined_later_are_met() -> None:
-    """Before one of them is followed; an old view changes nothing."""
+    """Members are met before one of them leads; a view of an earlier term changes nothing."""
     bench = Bench()
     joined = forward_pb2.Located(name="node-3", address="host:1")
     leadership = forward_pb2.Leadership(term=2, leader="node-3", members=[joined])

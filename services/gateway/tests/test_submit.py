@@ -25,7 +25,7 @@ FRAMES = 3 * IN_FLIGHT_MAX // SUBMISSIONS_PER_FRAME_MAX
 
 
 def frame(first: int, count: int) -> bytes:
-    """Return a frame of submissions that hold nothing, so that each is refused at once."""
+    """Return a frame of empty submissions, each of which is refused at once."""
     request = inventory_pb2.SubmitRequest()
     for number in range(first, first + count):
         request.submissions.add(correlation_id=number)
@@ -33,7 +33,7 @@ def frame(first: int, count: int) -> bytes:
 
 
 class Client:
-    """Sends frames; reads results when it is let."""
+    """Sends frames; reads results when `reads` is set."""
 
     def __init__(self, *frames: bytes) -> None:
         """Send these."""
@@ -56,7 +56,7 @@ class Client:
 
 
 async def serve(client: Client) -> None:
-    """Serve the client; nothing that it sends comes as far as the driver."""
+    """Serve the client; no submission of its frames reaches the driver."""
     nobody: Any = None
     context: Any = client
     await Submission(nobody, Principal(1, 1, expires=2**40)).run(client.requests(), context)
@@ -64,7 +64,7 @@ async def serve(client: Client) -> None:
 
 @pytest.mark.slow
 def test_who_does_not_read_is_not_read_from() -> None:
-    """Results that wait for the client are bounded, refusals among them; then all arrive."""
+    """Results that wait for the client are bounded, refusals included; in the end all arrive."""
 
     async def work() -> None:
         client = Client(
@@ -110,7 +110,7 @@ def mutations(count: int, timeout: Duration | None = None) -> bytes:
 
 
 class TakingDriver:
-    """Remembers commands, and answers each at once when it is told to."""
+    """Remembers commands, and answers each at once if it has an answer."""
 
     def __init__(self) -> None:
         """Start with none."""
@@ -201,7 +201,7 @@ def test_each_mutation_has_its_own_time(
 
 
 def test_results_of_the_largest_items_come_in_frames_that_every_client_takes() -> None:
-    """512 of them at once are over 4 MiB; each arrives once."""
+    """512 such results at once are over 4 MiB; each result arrives once."""
     driver = TakingDriver()
     frames: list[bytes] = []
 

@@ -98,8 +98,6 @@ class Router:
         """See `LeaderView.ways_to`."""
         return self._leader_view.ways_to(member, ways)
 
-    # Requests of callers.
-
     def propose(self, command: bytes, deadline_ms: int, on_reply: OnReply) -> int:
         """Queue a serialized RawCommand; return its number. `on_reply` may be called at once."""
         return self._queue(self.pending.admit(command, None, deadline_ms, on_reply))
@@ -124,8 +122,6 @@ class Router:
         request = self.pending.cancel(number)
         if request is not None:
             self._leader_queue.leave_frame(request)
-
-    # Events of the links.
 
     def link_opened(self, member: str) -> None:
         """Send frames to a member from here on; the member's first frame says whom it follows."""
@@ -192,8 +188,6 @@ class Router:
         """Have a request with no member."""
         request.leave_member()
         self._leader_queue.leave_frame(request)
-
-    # Time, and what leaves.
 
     def tick(self, now_ms: int) -> None:
         """Let time pass: end overdue requests, and queue again the requests whose pause is over."""

@@ -89,7 +89,7 @@ def takes_without_a_bound(patch: pytest.MonkeyPatch) -> None:
 MUTANTS = (
     Mutant(leaves_requests_with_a_left_leader, UnitTests(TESTS, "moves_everything_unanswered")),
     Mutant(follows_an_older_term, UnitTests(TESTS, "earlier_term_is_not_followed")),
-    Mutant(holds_to_a_term_that_is_undone, UnitTests(TESTS, "whoever_told_of_it")),
+    Mutant(holds_to_a_term_that_is_undone, UnitTests(TESTS, "the_member_that_told_it")),
     Mutant(hears_a_retry_of_a_left_leader, UnitTests(TESTS, "retry_of_a_left_leader")),
     Mutant(takes_an_unknown_fate_for_an_answer, UnitTests(TESTS, "unknown_fate_is_sent_again")),
     Mutant(asks_who_does_not_lead_again, UnitTests(TESTS, "does_not_lead_is_not_asked_again")),
