@@ -21,7 +21,7 @@ from inventory.raft.v1 import forward_pb2
 from inventory.v1 import assistant_pb2, auth_pb2, cluster_pb2, inventory_pb2
 from inventory_client import InventoryStats, Status
 from inventory_node.runtime.failpoints import STEPS
-from inventory_node.runtime.metrics import Counts, NodeCollector
+from inventory_node.runtime.metrics import NodeCollector, NodeCounts
 from prometheus_client import CollectorRegistry, generate_latest
 from pydantic_settings import BaseSettings
 from service.metrics import InternalErrors
@@ -29,7 +29,7 @@ from wire.errors import Reason
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = (
-    inventory_node.config.Config,
+    inventory_node.config.NodeConfig,
     gateway.config.GatewayConfig,
     assistant.config.AssistantConfig,
     business_metrics.config.MetricsConfig,
@@ -63,7 +63,7 @@ def exported() -> set[str]:
     """Return the name of every metric that a process of this system serves."""
     registry = CollectorRegistry()
     member = cluster_pb2.Member(volume=cluster_pb2.Volume(size_bytes=1))
-    registry.register(NodeCollector(lambda: member, Counts(), lambda: 0))
+    registry.register(NodeCollector(lambda: member, NodeCounts(), lambda: 0))
     registry.register(GatewayCollector(Router(RouterSettings(members=("node-0",)), NoLinks())))
     registry.register(collector.ClusterCollector(read))
     registry.register(HealthCollector(lambda: Facts(members={})))

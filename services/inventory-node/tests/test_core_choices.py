@@ -4,7 +4,7 @@ from pathlib import Path
 
 from inventory.raft.v1 import forward_pb2
 from inventory.v1 import inventory_pb2
-from sim.manual_cluster import ManualCluster, Member, get_all_items, get_item, order
+from sim.manual_cluster import HandMember, ManualCluster, get_all_items, get_item, order
 from wire.errors import Reason, reason_of
 
 
@@ -21,7 +21,7 @@ def bounded(question: forward_pb2.Question, milliseconds: int) -> forward_pb2.Qu
     return question
 
 
-def quantity(member: Member, number: int) -> int:
+def quantity(member: HandMember, number: int) -> int:
     """Read the answer to a `get_item`."""
     answer = member.replies()[number].answer
     return inventory_pb2.GetItemResponse.FromString(answer).item.quantity

@@ -8,7 +8,7 @@ from inventory.raft.v1 import forward_pb2, log_pb2
 from inventory.v1 import inventory_pb2
 from inventory_node.core.events import StopRequested, Tick
 from inventory_node.core.node import NodeSettings
-from sim.manual_cluster import ManualCluster, Member, get_all_items, get_item, order
+from sim.manual_cluster import HandMember, ManualCluster, get_all_items, get_item, order
 from wire.errors import Reason, reason_of
 
 RETRY_TICKS = 10
@@ -26,7 +26,7 @@ def fill(cluster: ManualCluster, *numbers: int) -> None:
         cluster[number].disk.is_full = True
 
 
-def write_until_full(cluster: ManualCluster, leader: Member) -> int:
+def write_until_full(cluster: ManualCluster, leader: HandMember) -> int:
     """Order until the log needs another segment; return how many orders were answered."""
     for number in range(1, 200):
         leader.ask(order(f"r{number}"), first_id=number)
@@ -36,12 +36,12 @@ def write_until_full(cluster: ManualCluster, leader: Member) -> int:
     raise RuntimeError("the segment has no end")
 
 
-def refused(member: Member, number: int) -> Reason | None:
+def refused(member: HandMember, number: int) -> Reason | None:
     """Return why a command was refused."""
     return reason_of(member.replies()[number].error)
 
 
-def quantity(member: Member, number: int) -> int:
+def quantity(member: HandMember, number: int) -> int:
     """Read the answer to a `get_item`."""
     answer = member.replies()[number].answer
     return inventory_pb2.GetItemResponse.FromString(answer).item.quantity
@@ -137,7 +137,7 @@ def test_a_flush_without_space_is_tried_again(tmp_path: Path) -> None:
     assert leader.replies()[4].outcome
 
 
-def unflushed(folder: Path) -> tuple[ManualCluster, Member]:
+def unflushed(folder: Path) -> tuple[ManualCluster, HandMember]:
     """Return members of which none has space for a flush of the last order, and their leader."""
     cluster = ManualCluster(
         folder, change=lambda settings: replace(small(settings), flush_age_ticks_max=20)
@@ -189,7 +189,7 @@ def test_a_stale_list_shows_what_is_flushed(tmp_path: Path) -> None:
     assert shown.revision == leader.node.view().durable_index
 
 
-def unflushed_follower(folder: Path) -> tuple[ManualCluster, Member]:
+def unflushed_follower(folder: Path) -> tuple[ManualCluster, HandMember]:
     """Return three members of which the third has no space for its database; 1 leads."""
     cluster = ManualCluster(
         folder, change=lambda settings: replace(small(settings), flush_age_ticks_max=2)
@@ -203,7 +203,7 @@ def unflushed_follower(folder: Path) -> tuple[ManualCluster, Member]:
     return cluster, leader
 
 
-def checkpoint(leader: Member) -> None:
+def checkpoint(leader: HandMember) -> None:
     """Let all members hash their states."""
     command = log_pb2.Command()
     command.administration.request_id = f"checkpoint-{leader.node.view().last_log_index}"

@@ -11,7 +11,7 @@ from inventory_node.core.write.flusher import Flusher, LogTail
 from inventory_node.machine.changes import Changes
 from inventory_node.machine.records import Header
 from raft.messages import Entry, EntryKind
-from sim.manual_cluster import ManualCluster, Member, order
+from sim.manual_cluster import HandMember, ManualCluster, order
 
 if TYPE_CHECKING:
     from inventory_node.machine import Machine
@@ -64,7 +64,7 @@ def unwatched(settings: NodeSettings) -> NodeSettings:
     return replace(settings, survey_ticks=1_000_000)
 
 
-def fill(cluster: ManualCluster, leader: Member, first: int, count: int) -> None:
+def fill(cluster: ManualCluster, leader: HandMember, first: int, count: int) -> None:
     """Order one by one, each in an entry of its own."""
     for number in range(first, first + count):
         leader.ask(order(f"r{number}"), first_id=number)

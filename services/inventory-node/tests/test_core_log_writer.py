@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from inventory_node import wal
 from inventory_node.core.write import log_writer
-from inventory_node.core.write.log_writer import Batch, LogWriter
+from inventory_node.core.write.log_writer import LogBatch, LogWriter
 from inventory_node.ports import DiskOperation
 from raft.messages import (
     AppendReply,
@@ -23,7 +23,7 @@ from raft.ready import Mark, Ready
 from sim.disk import SimDisk
 
 if TYPE_CHECKING:
-    from inventory_node.ports import Disk
+    from inventory_node.ports import LogDisk
 
 NOTHING = Ready(
     hard_state=None,
@@ -55,7 +55,7 @@ class World:
         self.done.clear()
         self.log_writer = LogWriter(log, self.disk, (), retry_ticks=4)
 
-    def finish(self) -> Batch:
+    def finish(self) -> LogBatch:
         """Do the outstanding job and return its batch."""
         self.disk.drain()
         batch = self.log_writer.done(self.done.pop())
@@ -165,7 +165,7 @@ def test_a_cut_is_a_job_like_any_other(world: World) -> None:
     world.log_writer.cut(39)
     world.log_writer.take(append(41, 41))
     assert world.finish().entries == list(entries(40, 40))
-    assert world.finish() == Batch()
+    assert world.finish() == LogBatch()
     assert len(world.disk.names()) < len(before)
     assert world.finish().entries == list(entries(41, 41))
 
@@ -268,7 +268,7 @@ def test_one_try_at_a_time_is_under_way_on_a_full_disk(world: World) -> None:
     """A slow disk takes long to say that it is full: the same job twice would be done twice."""
     disk = ManualDisk()
     log = wal.recover(world.disk, segment_bytes=4096).log
-    made = LogWriter(log, cast("Disk", disk), (), retry_ticks=4)
+    made = LogWriter(log, cast("LogDisk", disk), (), retry_ticks=4)
     made.take(append(1, 1))
     made.start()
     for tries in (1, 2):

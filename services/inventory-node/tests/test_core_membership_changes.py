@@ -9,7 +9,7 @@ from inventory.v1 import cluster_pb2
 from inventory_node.core.events import ChangeAsked, Tick
 from inventory_node.core.membership.drain import ASKED_MS, BEHIND_ENTRIES_MAX
 from inventory_node.ports import Contact
-from sim.manual_cluster import ManualCluster, Member, get_item, order
+from sim.manual_cluster import HandMember, ManualCluster, get_item, order
 from wire.errors import Reason, reason_of
 
 TICKETS = count(1)
@@ -19,7 +19,7 @@ REMOVED = membership_pb2.STANDING_REMOVED
 ABSENT = membership_pb2.STANDING_ABSENT
 
 
-def ask(member: Member, request: membership_pb2.ChangeRequest) -> int:
+def ask(member: HandMember, request: membership_pb2.ChangeRequest) -> int:
     """Ask a member for a change; return the ticket of its answer."""
     ticket = next(TICKETS)
     member.handle(ChangeAsked(ticket, request))
@@ -33,22 +33,22 @@ def join(number: int, name: str = "", *, empty: bool = True) -> membership_pb2.C
     return membership_pb2.ChangeRequest(join=asked)
 
 
-def standing(member: Member, ticket: int) -> membership_pb2.Standing.ValueType:
+def standing(member: HandMember, ticket: int) -> membership_pb2.Standing.ValueType:
     """Return the standing that a change was answered with."""
     return member.transport.changes[ticket].done.standing
 
 
-def reason(member: Member, ticket: int) -> Reason | None:
+def reason(member: HandMember, ticket: int) -> Reason | None:
     """Return why a change was refused."""
     return reason_of(member.transport.changes[ticket].error)
 
 
-def view(member: Member) -> cluster_pb2.MemberStanding.ValueType:
+def view(member: HandMember) -> cluster_pb2.MemberStanding.ValueType:
     """Return how a member says that it takes part."""
     return member.node.view().standing
 
 
-def grown(tmp_path: Path) -> tuple[ManualCluster, Member, Member]:
+def grown(tmp_path: Path) -> tuple[ManualCluster, HandMember, HandMember]:
     """Return three members, their leader, and a fourth one that has got a vote."""
     cluster = ManualCluster(tmp_path)
     leader = cluster.elect(1)
@@ -296,7 +296,7 @@ def leave(number: int, reached: Iterable[int] = range(1, 5)) -> membership_pb2.C
     return membership_pb2.ChangeRequest(leave=asked)
 
 
-def may_leave(leader: Member, number: int, reached: Iterable[int] = range(1, 5)) -> bool:
+def may_leave(leader: HandMember, number: int, reached: Iterable[int] = range(1, 5)) -> bool:
     """Ask whether a member may stop that reaches these."""
     ticket = ask(leader, leave(number, reached))
     answer = leader.transport.changes[ticket]
@@ -304,7 +304,7 @@ def may_leave(leader: Member, number: int, reached: Iterable[int] = range(1, 5))
     return answer.HasField("done")
 
 
-def met(tmp_path: Path) -> tuple[ManualCluster, Member]:
+def met(tmp_path: Path) -> tuple[ManualCluster, HandMember]:
     """Return three members that have heard of each other, and their leader."""
     cluster = ManualCluster(tmp_path)
     leader = cluster.elect(1)

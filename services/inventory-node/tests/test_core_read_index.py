@@ -7,10 +7,10 @@ from inventory.raft.v1 import forward_pb2
 from inventory.v1 import inventory_pb2
 from inventory_node.core.events import Tick
 from inventory_node.core.node import NodeSettings
-from sim.manual_cluster import ManualCluster, Member, get_all_items, get_item, order
+from sim.manual_cluster import HandMember, ManualCluster, get_all_items, get_item, order
 
 
-def quantity(member: Member, number: int) -> int:
+def quantity(member: HandMember, number: int) -> int:
     """Read the answer to a `get_item`."""
     answer = member.replies()[number].answer
     return inventory_pb2.GetItemResponse.FromString(answer).item.quantity

@@ -2,8 +2,8 @@
 
 import pytest
 from inventory.raft.v1 import forward_pb2
-from inventory_node.core.replies import FRAME_BYTES_MAX, Asker, Replies
-from inventory_node.machine import AdminOutcome, MutationOutcome, Refused
+from inventory_node.core.replies import FRAME_BYTES_MAX, Replies, ReplyAddress
+from inventory_node.machine import AdminOutcome, MutationOutcome, RefusedCommand
 from sim.manual_cluster import HandTransport
 from wire.errors import item_not_found
 
@@ -27,9 +27,9 @@ def answers(transport: HandTransport) -> Replies:
 def test_a_turn_is_one_frame_a_session(answers: Replies, transport: HandTransport) -> None:
     """In the order in which the answers were found."""
     answers.open(2)
-    answers.answer(Asker(1, 10), b"a")
-    answers.answer(Asker(2, 10), b"b")
-    answers.answer(Asker(1, 11), b"c")
+    answers.answer(ReplyAddress(1, 10), b"a")
+    answers.answer(ReplyAddress(2, 10), b"b")
+    answers.answer(ReplyAddress(1, 11), b"c")
     answers.send()
     answers.send()
     found = {session: [reply.id for reply in frame.replies] for session, frame in transport.frames}
@@ -40,10 +40,10 @@ def test_a_turn_is_one_frame_a_session(answers: Replies, transport: HandTranspor
 def test_each_outcome_has_its_place(answers: Replies, transport: HandTransport) -> None:
     """Kept ones as they are in the log's memory, refusals as a status."""
     status = item_not_found(9)
-    answers.applied(Asker(1, 1), MutationOutcome(b"kept"))
-    answers.applied(Asker(1, 2), AdminOutcome(b"administered", checkpoint=False))
-    answers.applied(Asker(1, 3), Refused(status.SerializeToString()))
-    answers.retry(Asker(1, 4), forward_pb2.RETRY_OVERLOADED)
+    answers.applied(ReplyAddress(1, 1), MutationOutcome(b"kept"))
+    answers.applied(ReplyAddress(1, 2), AdminOutcome(b"administered", checkpoint=False))
+    answers.applied(ReplyAddress(1, 3), RefusedCommand(status.SerializeToString()))
+    answers.retry(ReplyAddress(1, 4), forward_pb2.RETRY_OVERLOADED)
     answers.send()
     kept, administered, refused, retry = transport.frames[0][1].replies
     assert kept.outcome == b"kept"
@@ -56,17 +56,17 @@ def test_a_frame_does_not_grow_past_its_bound(answers: Replies, transport: HandT
     """A full one leaves first; a single answer that is larger goes alone."""
     half = bytes(FRAME_BYTES_MAX // 2)
     for number in range(3):
-        answers.answer(Asker(1, number), half)
-    answers.answer(Asker(1, 3), bytes(2 * FRAME_BYTES_MAX))
+        answers.answer(ReplyAddress(1, number), half)
+    answers.answer(ReplyAddress(1, 3), bytes(2 * FRAME_BYTES_MAX))
     answers.send()
     assert [len(frame.replies) for _, frame in transport.frames] == [2, 1, 1]
 
 
 def test_a_session_that_ended_is_not_answered(answers: Replies, transport: HandTransport) -> None:
     """Neither what was gathered nor what comes later is kept."""
-    answers.answer(Asker(1, 1), b"a")
+    answers.answer(ReplyAddress(1, 1), b"a")
     answers.close(1)
-    answers.answer(Asker(1, 2), b"b")
+    answers.answer(ReplyAddress(1, 2), b"b")
     answers.announce(4, "node-2", [])
     answers.send()
     assert transport.frames == []

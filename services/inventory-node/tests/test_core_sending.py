@@ -10,7 +10,7 @@ from inventory_node.core.snapshot import retention
 from inventory_node.core.survey.leader_fitness import LeaderFitness
 from inventory_node.ports import SnapshotHeader, Survey
 from raft.messages import Configuration, SnapshotMeta
-from sim.manual_cluster import ManualCluster, Member, order
+from sim.manual_cluster import HandMember, ManualCluster, order
 from sim.store import NO_SPACE, Thread
 
 RETRY_TICKS = 2
@@ -23,7 +23,7 @@ def busy(settings: NodeSettings) -> NodeSettings:
     return replace(settings, flush_commands_max=4, log_tail_entries=4, full_retry_ticks=RETRY_TICKS)
 
 
-def write(cluster: ManualCluster, leader: Member, first: int, count: int) -> None:
+def write(cluster: ManualCluster, leader: HandMember, first: int, count: int) -> None:
     """Order one by one, each in an entry of its own."""
     for number in range(first, first + count):
         leader.ask(order(f"r{number}"), first_id=number)
@@ -47,7 +47,7 @@ def meet(cluster: ManualCluster, number: int, leader: int = 1) -> None:
     cluster.pass_time(8, leader)
 
 
-def stream(cluster: ManualCluster, sender: Member, recipient: Member) -> list[str]:
+def stream(cluster: ManualCluster, sender: HandMember, recipient: HandMember) -> list[str]:
     """Bring the newest stream of one member to another; return the problems it was answered."""
     _, term, header, path = sender.transport.streams[-1]
     data = Path(path).read_bytes()
@@ -59,12 +59,12 @@ def stream(cluster: ManualCluster, sender: Member, recipient: Member) -> list[st
     return [answer[4] for answer in recipient.transport.chunk_answers[before:]]
 
 
-def stream_index(sender: Member) -> int:
+def stream_index(sender: HandMember) -> int:
     """Return the index of a member's newest stream."""
     return sender.transport.streams[-1][2].meta.index
 
 
-def begin_to_switch(cluster: ManualCluster, member: Member) -> SnapshotHeader:
+def begin_to_switch(cluster: ManualCluster, member: HandMember) -> SnapshotHeader:
     """Bring the newest stream of member 1 to where the store is to switch, and hold that there."""
     _, term, header, path = cluster[1].transport.streams[-1]
     member.handle(ChunkReceived(1, term, header, 0, Path(path).read_bytes()))
@@ -77,7 +77,7 @@ def begin_to_switch(cluster: ManualCluster, member: Member) -> SnapshotHeader:
     return header
 
 
-def applied(member: Member) -> int:
+def applied(member: HandMember) -> int:
     """Return where a member's state stands."""
     return member.node.view().applied_index
 

@@ -7,7 +7,7 @@ import pytest
 from inventory_node.core.events import ChunkReceived, SnapshotSent, StopRequested
 from inventory_node.core.node import NodeSettings
 from inventory_node.errors import Halted
-from sim.manual_cluster import ManualCluster, Member, order
+from sim.manual_cluster import HandMember, ManualCluster, order
 
 CHUNK_BYTES = 8_192
 
@@ -31,7 +31,7 @@ def behind(folder: Path) -> ManualCluster:
     return cluster
 
 
-def chunks(leader: Member) -> list[ChunkReceived]:
+def chunks(leader: HandMember) -> list[ChunkReceived]:
     """Cut the stream that the leader began into the chunks that its peer is to get."""
     _, term, header, path = leader.transport.streams[-1]
     data = Path(path).read_bytes()

@@ -13,7 +13,7 @@ from inventory_node.core.events import Tick
 from inventory_node.core.node import NodeSettings
 from inventory_node.core.survey.divergence import DivergenceDetector, Schedule
 from inventory_node.ports import Survey, SurveyReply
-from sim.manual_cluster import HandClock, ManualCluster, Member, get_all_items, get_item, order
+from sim.manual_cluster import HandClock, HandMember, ManualCluster, get_all_items, get_item, order
 
 VOTERS = frozenset({1, 2, 3})
 AHEAD_MS_MAX = 2_000
@@ -248,7 +248,7 @@ def often(settings: NodeSettings) -> NodeSettings:
     return replace(settings, survey_ticks=4, checkpoint_ticks=20, checkpoint_gap_ticks=8)
 
 
-def corrupt(member: Member, sql: str = "UPDATE items SET quantity = quantity - 1") -> None:
+def corrupt(member: HandMember, sql: str = "UPDATE items SET quantity = quantity - 1") -> None:
     """Change a row of the database behind the member's back."""
     with sqlite3.connect(next(member.folder.glob("state-*/state.db"))) as connection:
         connection.execute(sql)

@@ -10,7 +10,7 @@ from inventory_node.core.events import ChangeAsked, DiskFailed, StopRequested, S
 from inventory_node.core.node import NodeSettings
 from inventory_node.errors import Halted
 from raft.messages import AppendRequest, Entry, EntryKind
-from sim.manual_cluster import ManualCluster, Member, get_item, order
+from sim.manual_cluster import HandMember, ManualCluster, get_item, order
 
 
 def ordered(reply: forward_pb2.Reply) -> inventory_pb2.OrderItemResponse:
@@ -21,14 +21,14 @@ def ordered(reply: forward_pb2.Reply) -> inventory_pb2.OrderItemResponse:
     return outcome.order_item
 
 
-def on_hand(cluster: ManualCluster, member: Member, number: int = 99) -> int:
+def on_hand(cluster: ManualCluster, member: HandMember, number: int = 99) -> int:
     """Read item 1 at the leader."""
     member.ask(questions=[get_item(number)])
     cluster.settle()
     return inventory_pb2.GetItemResponse.FromString(member.replies()[number].answer).item.quantity
 
 
-def commands_sent(member: Member) -> list[int]:
+def commands_sent(member: HandMember) -> list[int]:
     """Count the commands of each entry that waits to be delivered to member 2."""
     return [
         len(raw_pb2.RawBatch.FromString(entry.payload).commands)
@@ -269,7 +269,7 @@ class TestBatches:
 class TestStamps:
     """Log time never goes back."""
 
-    def timestamps(self, member: Member) -> list[int]:
+    def timestamps(self, member: HandMember) -> list[int]:
         """Read the stamps of the commands in a member's log."""
         return [
             raw_pb2.RawBatch.FromString(entry.payload).stamp_ms
@@ -312,7 +312,7 @@ class TestStamps:
 class TestLeadership:
     """Gateways follow what members push."""
 
-    def leaderships(self, member: Member) -> list[tuple[int, str]]:
+    def leaderships(self, member: HandMember) -> list[tuple[int, str]]:
         """Read what was pushed so far."""
         return [
             (frame.leadership.term, frame.leadership.leader)

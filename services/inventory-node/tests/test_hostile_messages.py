@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from inventory.raft.v1 import forward_pb2, log_pb2
 from inventory.v1 import assistant_pb2, auth_pb2, cluster_pb2, inventory_pb2
-from inventory_node.machine import AdminOutcome, MutationOutcome, Refused
+from inventory_node.machine import AdminOutcome, MutationOutcome, RefusedCommand
 from sim.asking import Asker
 from sim.machines import ADMIN, open_database
 from wire import bounds
@@ -160,7 +160,7 @@ def test_what_is_within_the_bounds_is_applied(asker: Asker, seed: int) -> None:
         if kind is not None:
             command.user_id, command.epoch = ADMIN, 1
             (applied,) = asker.hand.apply(command)
-            assert isinstance(applied, MutationOutcome | AdminOutcome | Refused)
+            assert isinstance(applied, MutationOutcome | AdminOutcome | RefusedCommand)
     asker.hand.flush(asker.database)
 
 
@@ -180,4 +180,4 @@ def test_a_question_is_refused_or_answered(asker: Asker, seed: int) -> None:
                 (answer,) = asker.database.ask([(1, question)])
                 assert answer.response or answer.error
             else:
-                assert isinstance(known, MutationOutcome | Refused)
+                assert isinstance(known, MutationOutcome | RefusedCommand)

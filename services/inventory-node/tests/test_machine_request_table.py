@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from google.rpc import status_pb2
 from inventory.v1 import inventory_pb2
-from inventory_node.machine import Machine, MutationOutcome, Refused, request_table
+from inventory_node.machine import Machine, MutationOutcome, RefusedCommand, request_table
 from inventory_node.machine.request_table import bucket_of
 from sim.machines import (
     CUSTOMER,
@@ -230,6 +230,6 @@ def test_a_refusal_before_the_rules_is_not_remembered() -> None:
     """An id that was refused for its time may be sent again under a token that holds."""
     hand = started()
     refused = hand.apply(by(99, order("a")))[0]
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, RefusedCommand)
     assert isinstance(read(refused), status_pb2.Status)
     assert hand.machine._requests.total == 0

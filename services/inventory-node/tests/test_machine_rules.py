@@ -6,7 +6,7 @@ import pytest
 from google.rpc import status_pb2
 from google.type import money_pb2
 from inventory.v1 import inventory_pb2
-from inventory_node.machine import Machine, Refused
+from inventory_node.machine import Machine, RefusedCommand
 from inventory_node.machine.orders import TOTAL_MINOR_MAX
 from sim.machines import (
     CUSTOMER,
@@ -248,7 +248,7 @@ def test_a_refusal_by_a_rule_is_an_outcome_that_is_kept() -> None:
     """The retry has the same answer though there is enough by then."""
     hand = started()
     first = hand.apply(by(CUSTOMER, order("a", 1, STOCK + 1)))[0]
-    assert not isinstance(first, Refused)
+    assert not isinstance(first, RefusedCommand)
     taken(hand.mutate(PRODUCER, adjust("b", 1, 10)))
     assert hand.apply(by(CUSTOMER, order("a", 1, STOCK + 1)))[0] == first
 

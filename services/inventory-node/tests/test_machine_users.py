@@ -7,7 +7,7 @@ import pytest
 from google.rpc import status_pb2
 from inventory.raft.v1 import forward_pb2, log_pb2
 from inventory.v1 import auth_pb2, inventory_pb2
-from inventory_node.machine import AdminOutcome, MutationOutcome, Refused
+from inventory_node.machine import AdminOutcome, MutationOutcome, RefusedCommand
 from inventory_node.machine.changes import Changes
 from inventory_node.machine.users import check_query
 from sim.machines import (
@@ -41,7 +41,7 @@ def administer(
     applied = hand.apply(command)[0]
     if isinstance(applied, AdminOutcome):
         return log_pb2.AdministrationOutcome.FromString(applied.outcome)
-    assert isinstance(applied, Refused)
+    assert isinstance(applied, RefusedCommand)
     return reason_of(status_pb2.Status.FromString(applied.status))
 
 
@@ -127,7 +127,7 @@ def test_a_refusal_for_want_of_authority_is_not_remembered() -> None:
     """The same request may go through after the user was let in again."""
     hand = started()
     command = by(CUSTOMER, order("a"), epoch=2)
-    assert isinstance(hand.apply(command)[0], Refused)
+    assert isinstance(hand.apply(command)[0], RefusedCommand)
     administer(hand, ADMIN, set_password("b", CUSTOMER))
     assert isinstance(hand.apply(command)[0], MutationOutcome)
 
@@ -220,8 +220,8 @@ def test_only_the_first_initialize_changes_anything() -> None:
     assert hand.machine.cluster_id == "cluster"
     command = first_state()
     command.user_id, command.epoch = ADMIN, 1
-    assert isinstance(hand.apply(command)[0], Refused)
-    assert isinstance(Hand().apply(command)[0], Refused)
+    assert isinstance(hand.apply(command)[0], RefusedCommand)
+    assert isinstance(Hand().apply(command)[0], RefusedCommand)
 
 
 def with_health() -> tuple[Hand, int]:
@@ -248,12 +248,12 @@ def test_a_probe_is_for_admins_and_the_machine_user_health() -> None:
         assert not applied.checkpoint
     for user_id in (CUSTOMER, PRODUCER, WATCHER):
         [refused] = hand.apply(probe(user_id))
-        assert isinstance(refused, Refused)
+        assert isinstance(refused, RefusedCommand)
         status = status_pb2.Status.FromString(refused.status)
         assert reason_of(status) is Reason.ROLE_NOT_ALLOWED
     for user_id, epoch in ((0, 0), (health, 2), (99, 1)):
         [refused] = hand.apply(probe(user_id, epoch))
-        assert isinstance(refused, Refused)
+        assert isinstance(refused, RefusedCommand)
         status = status_pb2.Status.FromString(refused.status)
         assert reason_of(status) is Reason.TOKEN_INVALID
 
@@ -311,7 +311,7 @@ def test_a_credential_is_shown_to_the_gateway_alone() -> None:
     assert credential(hand, "nobody") == forward_pb2.Credential()
     query = forward_pb2.Query(get_credential=forward_pb2.GetCredential(folded_name="producer"))
     asked = forward_pb2.Question(user_id=ADMIN, epoch=1, query=query)
-    assert isinstance(hand.machine.answer(asked), Refused)
+    assert isinstance(hand.machine.answer(asked), RefusedCommand)
 
 
 QUERIES = [field.name for field in forward_pb2.Query.DESCRIPTOR.fields]
@@ -323,7 +323,7 @@ def test_before_the_first_state_no_question_is_answered(kind: str) -> None:
     question = forward_pb2.Question(user_id=0 if kind == "get_credential" else ADMIN, epoch=1)
     getattr(question.query, kind).SetInParent()
     answer = Hand().machine.answer(question)
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, RefusedCommand)
     status = status_pb2.Status.FromString(answer.status)
     assert reason_of(status) is Reason.NOT_INITIALIZED
 
@@ -344,7 +344,7 @@ def test_before_the_first_state_no_command_is_taken(command: log_pb2.Command) ->
     command.user_id, command.epoch = ADMIN, 1
     hand = Hand()
     [refused] = hand.apply(command)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, RefusedCommand)
     assert reason_of(status_pb2.Status.FromString(refused.status)) is Reason.NOT_INITIALIZED
 
 
@@ -359,14 +359,14 @@ def test_reads_by_id_are_answered_from_memory_at_the_applied_revision() -> None:
     assert (response.item.quantity, response.revision) == (97, 2)
     query.get_item.item_id = 9
     answer = hand.machine.answer(forward_pb2.Question(user_id=CUSTOMER, epoch=1, query=query))
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, RefusedCommand)
     assert reason_of(status_pb2.Status.FromString(answer.status)) is Reason.ITEM_NOT_FOUND
     who = forward_pb2.Query(get_current_user=auth_pb2.GetCurrentUserRequest())
     answer = hand.machine.answer(forward_pb2.Question(user_id=ADMIN, epoch=1, query=who))
     assert isinstance(answer, MutationOutcome)
     assert auth_pb2.GetCurrentUserResponse.FromString(answer.outcome).user.name == "admin"
     answer = hand.machine.answer(forward_pb2.Question(user_id=ADMIN, epoch=9, query=who))
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, RefusedCommand)
 
 
 def test_what_takes_a_query_is_left_to_the_store() -> None:

@@ -26,10 +26,10 @@ from inventory_node.ports import Contact, SnapshotHeader
 from inventory_node.runtime import api as api_module
 from inventory_node.runtime import peers as peers_module
 from inventory_node.runtime import sending as sending_module
-from inventory_node.runtime.api import Gate, Gateways, PeerApi, Session, member_response
+from inventory_node.runtime.api import Gate, Gateways, GatewaySession, PeerApi, member_response
 from inventory_node.runtime.membership_service import MembershipService
 from inventory_node.runtime.peers import MESSAGES_WAITING_MAX, Local, Peer, Peers
-from inventory_node.runtime.probes import Probes
+from inventory_node.runtime.probes import MemberProbes
 from inventory_node.runtime.sending import CHUNK_BYTES
 from inventory_node.runtime.server import serve
 from raft.messages import Configuration, Heartbeat, HeartbeatReply, Message, SnapshotMeta
@@ -736,7 +736,7 @@ class TestGateways:
         """What comes after is not kept: the stream ends anyway."""
 
         async def scenario() -> None:
-            session = Session()
+            session = GatewaySession()
             for _ in range(api_module.FRAMES_WAITING_MAX + 10):
                 session.reply(forward_pb2.ForwardResponse())
             assert len(session) == api_module.FRAMES_WAITING_MAX
@@ -867,7 +867,7 @@ def test_a_taken_address_is_an_error() -> None:
                     side.gateways,
                     side.peer_api,
                     side.changes,
-                    Probes(),
+                    MemberProbes(),
                     Faults(),
                 )
 

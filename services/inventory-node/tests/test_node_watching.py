@@ -11,15 +11,15 @@ import pytest
 from grpc_health.v1 import health_pb2
 from inventory.v1 import cluster_pb2, inventory_pb2
 from inventory_node.core import events
-from inventory_node.machine import Applied, Machine, MutationOutcome, Refused
+from inventory_node.machine import Applied, Machine, MutationOutcome, RefusedCommand
 from inventory_node.ports import Step, SyncFolder
 from inventory_node.runtime.disk import ThreadedDisk
 from inventory_node.runtime.hooks import Timings
-from inventory_node.runtime.metrics import Counts, NodeCollector, Traffic, registry
-from inventory_node.runtime.probes import LAG_ENTRIES_MAX, Probes
+from inventory_node.runtime.metrics import NodeCollector, NodeCounts, Traffic, registry
+from inventory_node.runtime.probes import LAG_ENTRIES_MAX, MemberProbes
 from inventory_node.runtime.store import SqliteStore
 from inventory_node.runtime.volume import look
-from inventory_node.runtime.watcher import ELECTIONS_MAX, Watcher
+from inventory_node.runtime.watcher import ELECTIONS_MAX, MemberWatcher
 from prometheus_client import CollectorRegistry
 from raft.messages import Entry, EntryKind
 from raft.ready import Leadership, RaftRole
@@ -46,7 +46,7 @@ class TestMetrics:
         member = cluster_pb2.Member(role=cluster_pb2.MEMBER_ROLE_LEADER, term=4, commit_index=9)
         values = registry(
             NodeCollector(
-                lambda: member, Counts(), lambda: 0.5, lambda: Traffic(loop_queue_events=3)
+                lambda: member, NodeCounts(), lambda: 0.5, lambda: Traffic(loop_queue_events=3)
             )
         )
         assert (value(values, "leader"), value(values, "role")) == (1, 4)
@@ -57,7 +57,7 @@ class TestMetrics:
 
     def test_times_are_summaries(self) -> None:
         """How often, and how long altogether."""
-        counts = Counts()
+        counts = NodeCounts()
         syncs = counts.timings.of(Step.WAL_JOB)
         syncs.count, syncs.seconds = 4, 2.0
         values = registry(NodeCollector(cluster_pb2.Member, counts, lambda: 0))
@@ -110,7 +110,7 @@ def told(
 ) -> list[str]:
     """Return what a watcher logs of one entry at a level."""
     with capture_logs() as logs:
-        Watcher(Counts(), orders=orders).applied(Entry(1, 1, kind, b""), outcomes)
+        MemberWatcher(NodeCounts(), orders=orders).applied(Entry(1, 1, kind, b""), outcomes)
     return [line["event"] for line in logs if line["log_level"] == level]
 
 
@@ -137,7 +137,7 @@ class TestWatcher:
         order, refusal = inventory_pb2.Outcome(), inventory_pb2.Outcome()
         order.order_item.order_id = 5
         refusal.error.code = 9
-        assert told([kept(order), kept(refusal), Refused(b"")]) == []
+        assert told([kept(order), kept(refusal), RefusedCommand(b"")]) == []
         assert told([], EntryKind.NOOP) == []
 
     def test_orders_are_told_at_debug_only(self) -> None:
@@ -150,8 +150,8 @@ class TestWatcher:
 
     def test_candidacies_are_counted_apart(self) -> None:
         """A change of the leader is not always this member's doing."""
-        counts = Counts()
-        watcher = Watcher(counts)
+        counts = NodeCounts()
+        watcher = MemberWatcher(counts)
         for role in (RaftRole.CANDIDATE, RaftRole.LEADER, RaftRole.FOLLOWER):
             watcher.lead_changed(Leadership(role, 2, 1), "node-0")
         assert (counts.elections, counts.candidacies) == (3, 1)
@@ -166,7 +166,7 @@ def test_the_volume_is_looked_at(tmp_path: Path) -> None:
 
 def test_elections_are_remembered_with_their_leaders() -> None:
     """The newest ones, each once, when they brought a leader."""
-    watcher = Watcher(Counts())
+    watcher = MemberWatcher(NodeCounts())
     watcher.lead_changed(Leadership(RaftRole.CANDIDATE, 1, 0), "")
     assert not watcher.elections
     for term in range(1, ELECTIONS_MAX + 3):
@@ -180,7 +180,7 @@ def test_elections_are_remembered_with_their_leaders() -> None:
     assert moments[0] > 0
 
 
-async def health(probes: Probes) -> dict[str, bool]:
+async def health(probes: MemberProbes) -> dict[str, bool]:
     """Ask the four names."""
     names = ("", "startup", "liveness", "readiness")
     answers = {
@@ -209,7 +209,7 @@ class TestProbes:
         """A restart would not help it."""
 
         async def scenario() -> None:
-            probes = Probes()
+            probes = MemberProbes()
             await probes.begin()
             assert await health(probes) == {
                 "whole": False, "startup": False, "liveness": True, "readiness": False,
@@ -251,7 +251,7 @@ class TestProbes:
         """Liveness and startup have nothing to do with it."""
 
         async def scenario() -> None:
-            probes = Probes()
+            probes = MemberProbes()
             await probes.begin()
             await probes.show(known, ending=ending)
             assert await health(probes) == {
@@ -264,7 +264,7 @@ class TestProbes:
         """Though it finishes the calls under way."""
 
         async def scenario() -> None:
-            probes = Probes()
+            probes = MemberProbes()
             await probes.begin()
             await probes.show(member(), ending=False)
             await probes.end()

@@ -30,7 +30,7 @@ from raft.messages import Configuration, HardState
 from service.errors import Exit
 from sim.disk import SimDisk
 from sim.machines import open_database, started
-from sim.manual_cluster import ManualCluster, Member, order
+from sim.manual_cluster import HandMember, ManualCluster, order
 from wire import errors
 
 if TYPE_CHECKING:
@@ -409,7 +409,7 @@ class HandOthers(Others):
 
 def stopped(
     folder: Path, platters: Platters, reason: str = "differs"
-) -> tuple[ManualCluster, Member]:
+) -> tuple[ManualCluster, HandMember]:
     """Return three members of which 1 leads and 3 is down; its state is marked, for a reason."""
     cluster = ManualCluster(folder)
     leader = cluster.elect(1)
@@ -426,7 +426,7 @@ def stopped(
     return cluster, member
 
 
-def last_payloads(member: Member) -> set[bytes]:
+def last_payloads(member: HandMember) -> set[bytes]:
     """Return what a member's disk would still know after a crash."""
     member.disk.crash(Loss(0))
     return {entry.payload for entry in member.log_entries()}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from inventory_node.errors import FormatError
 from inventory_node.wal import Identity, recover
 from inventory_node.wal.format import (
-    Record,
+    LogRecord,
     RecordType,
     batch_sectors,
     decode_batch,
@@ -71,7 +71,7 @@ def test_a_block_carries_any_content_and_never_an_empty_sector(content: bytes) -
 @given(st.lists(st.binary(max_size=700), max_size=5), st.integers(1, 2**63))
 def test_a_batch_carries_any_records(payloads: list[bytes], number: int) -> None:
     """Records come back in order."""
-    records = [Record(RecordType.ENTRY, 1, i, number, p) for i, p in enumerate(payloads)]
+    records = [LogRecord(RecordType.ENTRY, 1, i, number, p) for i, p in enumerate(payloads)]
     sectors = encode_batch(number, records)
     assert len(sectors) == batch_sectors(records) * 512
     assert decode_batch(sectors) == records

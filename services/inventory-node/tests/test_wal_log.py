@@ -16,7 +16,7 @@ from inventory_node.ports import (
     SyncFolder,
     WriteAt,
 )
-from inventory_node.wal import Identity, Log, Recovered, recover
+from inventory_node.wal import Identity, Recovered, WriteAheadLog, recover
 from inventory_node.wal.format import trailers_hold
 from raft.messages import Configuration, Entry, EntryKind, HardState, SnapshotMeta
 from sim.disk import SimDisk
@@ -315,7 +315,9 @@ class Model:
         )
 
 
-def draw_step(draw: Random, model: Model, log: Log) -> tuple[Model, tuple[DiskOperation, ...]]:
+def draw_step(
+    draw: Random, model: Model, log: WriteAheadLog
+) -> tuple[Model, tuple[DiskOperation, ...]]:
     """Return what the model becomes, and the plan for it."""
     after = model.copy()
     choice = draw.randrange(10)

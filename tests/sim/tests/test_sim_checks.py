@@ -19,11 +19,11 @@ from sim.checks import (
     ACKNOWLEDGED_MIN,
     LINEARIZABLE_MIN,
     Checks,
-    State,
+    FinalState,
     check_history,
     check_work,
 )
-from sim.clients import Operation, Read, Receipt
+from sim.clients import ClientOperation, Read, Receipt
 from sim.coverage import Coverage
 from sim.durable import Durable, Written
 from sim.ledger import Ledger
@@ -34,9 +34,9 @@ VOTERS = Configuration(frozenset({1, 2, 3}))
 NOOP = Entry(1, 1, EntryKind.NOOP, b"")
 
 
-def order(order_id: int, quantity: int = 1, *, refused: str = "") -> Operation:
+def order(order_id: int, quantity: int = 1, *, refused: str = "") -> ClientOperation:
     """Return an order that was answered."""
-    return Operation(
+    return ClientOperation(
         client=1,
         request_id=f"r{order_id}",
         kind="order_item",
@@ -53,20 +53,20 @@ def order(order_id: int, quantity: int = 1, *, refused: str = "") -> Operation:
 def test_a_history_that_fits_passes() -> None:
     """Refusals change nothing."""
     history = [order(1), order(2, 3), order(0, 50, refused="not enough")]
-    check_history(history, START, State({1: 6}, ((1, 1, 1), (2, 1, 3))))
+    check_history(history, START, FinalState({1: 6}, ((1, 1, 1), (2, 1, 3))))
 
 
 @pytest.mark.parametrize(
     ("state", "problem"),
     [
-        (State({1: 9}, ((1, 1, 1),)), "lost"),
-        (State({1: 6}, ((1, 1, 1), (2, 1, 2), (2, 1, 2))), "twice"),
-        (State({1: 6}, ((1, 1, 1), (2, 1, 2), (3, 1, 1))), "not acknowledged"),
-        (State({1: 8}, ((1, 1, 1), (2, 1, 2))), "stock"),
+        (FinalState({1: 9}, ((1, 1, 1),)), "lost"),
+        (FinalState({1: 6}, ((1, 1, 1), (2, 1, 2), (2, 1, 2))), "twice"),
+        (FinalState({1: 6}, ((1, 1, 1), (2, 1, 2), (3, 1, 1))), "not acknowledged"),
+        (FinalState({1: 8}, ((1, 1, 1), (2, 1, 2))), "stock"),
     ],
     ids=["lost", "doubled", "invented", "oversold"],
 )
-def test_a_state_that_does_not_fit_is_found(state: State, problem: str) -> None:
+def test_a_state_that_does_not_fit_is_found(state: FinalState, problem: str) -> None:
     """An acknowledged order that is gone, one that is there twice, one of nobody, wrong stock."""
     with pytest.raises(SafetyViolation, match=problem):
         check_history([order(1), order(2, 2)], START, state)
@@ -76,7 +76,7 @@ def test_an_unknown_outcome_is_found() -> None:
     """The end is judged only when every client knows."""
     open_order = replace(order(1), return_us=None)
     with pytest.raises(SafetyViolation, match="not known"):
-        check_history([open_order], START, State(START, ()))
+        check_history([open_order], START, FinalState(START, ()))
 
 
 ENOUGH = [order(number) for number in range(1, ACKNOWLEDGED_MIN + 1)]
@@ -102,7 +102,7 @@ def test_a_run_that_did_enough_passes() -> None:
     ids=["refused", "nothing acknowledged", "nothing read"],
 )
 def test_a_run_that_shows_nothing_is_found(
-    history: list[Operation], reads: list[Read], problem: str
+    history: list[ClientOperation], reads: list[Read], problem: str
 ) -> None:
     """A system that refuses everything keeps every promise."""
     with pytest.raises(LivenessViolation, match=problem):

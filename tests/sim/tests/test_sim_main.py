@@ -6,14 +6,14 @@ import pytest
 import sim.__main__ as program
 from sim.coverage import Coverage, names
 from sim.faults import draw_plan
-from sim.run import Result
+from sim.run import SimResult
 
 
-def ran(seeds: int, *never: str) -> list[Result]:
+def ran(seeds: int, *never: str) -> list[SimResult]:
     """Return runs in which all held, and everything happened but this."""
     coverage = Coverage({name: 1 for name in names() if name not in never})
     return [
-        Result(
+        SimResult(
             plan=draw_plan(seed),
             violation="",
             digest="",
@@ -44,7 +44,7 @@ def test_many_seeds_fail_where_something_never_happened(
 ) -> None:
     """In few seeds it may be chance."""
 
-    def results(*_: object) -> Iterator[Result]:
+    def results(*_: object) -> Iterator[SimResult]:
         yield from ran(seeds, *never)
 
     monkeypatch.setattr(program, "results", results)

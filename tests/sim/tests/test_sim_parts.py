@@ -17,7 +17,7 @@ from inventory_node.ports import (
 from sim.disk import SimDisk
 from sim.faults import DISK_LOSSES, FaultKind, draw_plan
 from sim.host import RELAPSE_OPERATIONS_MAX, Troubles
-from sim.network import End, Link, Network, NetworkConditions
+from sim.network import End, NetworkConditions, SimLink, SimNetwork
 from sim.shrink import shrink
 from sim.timeline import Timeline
 from sim.trace import Trace
@@ -96,14 +96,14 @@ def test_actions_of_one_time_run_as_they_were_given() -> None:
     assert timeline.now_us == 10
 
 
-def linked() -> tuple[Timeline, Network, Link, list[str]]:
+def linked() -> tuple[Timeline, SimNetwork, SimLink, list[str]]:
     """Return a link, and what happens at its ends."""
     timeline = Timeline()
-    network = Network(timeline, Random(1), conditions=CALM)
+    network = SimNetwork(timeline, Random(1), conditions=CALM)
     seen: list[str] = []
     client = End("client", lambda: seen.append("client closed"))
     server = End("server", lambda: seen.append("server closed"))
-    return timeline, network, Link(network, timeline, client, server), seen
+    return timeline, network, SimLink(network, timeline, client, server), seen
 
 
 def test_a_link_keeps_order() -> None:
@@ -132,7 +132,7 @@ def test_datagrams_are_lost_and_doubled() -> None:
     """About as often as the weather says."""
     timeline = Timeline()
     conditions = NetworkConditions(lost_per_mille=100, doubled_per_mille=100)
-    network = Network(timeline, Random(1), conditions=conditions)
+    network = SimNetwork(timeline, Random(1), conditions=conditions)
     arrived: list[int] = []
     for number in range(1000):
         network.send("a", "b", partial(arrived.append, number))
@@ -143,7 +143,7 @@ def test_datagrams_are_lost_and_doubled() -> None:
 
 def test_cuts_and_storms_add_up() -> None:
     """Each ends by itself."""
-    network = Network(Timeline(), Random(1), conditions=CALM)
+    network = SimNetwork(Timeline(), Random(1), conditions=CALM)
     cuts = [network.cut(["a"], ["b", "c"]), network.cut(["a"], ["b"])]
     network.mend(cuts[0])
     assert not network.passes("a", "b")
@@ -184,7 +184,7 @@ def test_some_faults_outlast_the_run() -> None:
 def test_healing_some_leaves_the_others_cut_off() -> None:
     """Only what keeps the healed from each other is over."""
     timeline = Timeline()
-    network = Network(timeline, Random(1))
+    network = SimNetwork(timeline, Random(1))
     names = ["a", "b", "c", "d"]
     for name in names:
         network.cut([name], names)

@@ -5,16 +5,16 @@ import subprocess
 import sys
 
 import pytest
-from sim import Fault, FaultKind, Result, run_seed
+from sim import FaultKind, SimFault, SimResult, run_seed
 from sim.coverage import Coverage
 from sim.world import EVENTS_MIN
 
 CRASH_AND_PARTITION = (
-    Fault(at_us=1_500_000, lasts_us=900_000, kind=FaultKind.POWER, member=0),
-    Fault(at_us=3_500_000, lasts_us=1_500_000, kind=FaultKind.ISOLATE, member=0),
+    SimFault(at_us=1_500_000, lasts_us=900_000, kind=FaultKind.POWER, member=0),
+    SimFault(at_us=3_500_000, lasts_us=1_500_000, kind=FaultKind.ISOLATE, member=0),
 )
 SLOW_DISKS = tuple(  # each of these makes them forty times slower
-    Fault(at_us, lasts_us=1_500_000, kind=FaultKind.SLOW_DISK, member=member, draw=draw)
+    SimFault(at_us, lasts_us=1_500_000, kind=FaultKind.SLOW_DISK, member=member, draw=draw)
     for at_us, draw in ((3_000_000, 5), (3_100_000, 6), (3_200_000, 10))
     for member in (1, 2, 3)
 )
@@ -23,7 +23,7 @@ FEW_SEEDS = range(200, 206)
 
 
 @pytest.fixture(scope="module")
-def results() -> list[Result]:
+def results() -> list[SimResult]:
     """Run the seeds once, for all that is looked at."""
     return [run_seed(seed) for seed in SEEDS]
 
@@ -38,14 +38,14 @@ def test_a_seed_holds(seed: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_nothing_is_lost_doubled_or_oversold(results: list[Result]) -> None:
+def test_nothing_is_lost_doubled_or_oversold(results: list[SimResult]) -> None:
     """All of the faults, drawn from the seed, several at a time; a run checks itself."""
     assert [(result.seed, result.violation) for result in results if not result.ok] == []
 
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_everything_happens_sooner_or_later(results: list[Result]) -> None:
+def test_everything_happens_sooner_or_later(results: list[SimResult]) -> None:
     """A fault that never comes, or never has an effect, tests nothing."""
     coverage = Coverage()
     for result in results:

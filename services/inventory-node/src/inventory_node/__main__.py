@@ -20,9 +20,9 @@ import structlog
 from service import process
 from service.errors import Exit
 
-from inventory_node.config import Config
+from inventory_node.config import NodeConfig
 from inventory_node.errors import BootstrapRefused, Halted, StartRefused
-from inventory_node.member import Member
+from inventory_node.member import MemberProcess
 
 LOCK_POLL_SECONDS = 0.1
 SWITCH_INTERVAL_SECONDS = 0.0001  # or a busy loop keeps the sync thread waiting (measured)
@@ -63,11 +63,11 @@ def _is_free(lock: TextIO) -> bool:
     return True
 
 
-async def _run(config: Config) -> None:
+async def _run(config: NodeConfig) -> None:
     """Run the member, alone in its data directory; raise Exit."""
     try:
         async with _locked(config.data_dir, config.node_lock_seconds):
-            await Member(config).run()
+            await MemberProcess(config).run()
     except BootstrapRefused as error:
         raise Exit(5, str(error)) from error
     except StartRefused as error:
@@ -82,7 +82,7 @@ def main() -> int:
     # Until the loop has handlers of its own: process 1 of a container ignores what it has none for.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
-    return process.run("inventory-node", Config, _run, lambda config: config.node_name)  # type: ignore[arg-type]  # from the environment
+    return process.run("inventory-node", NodeConfig, _run, lambda config: config.node_name)  # type: ignore[arg-type]  # from the environment
 
 
 if __name__ == "__main__":

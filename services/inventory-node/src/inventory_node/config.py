@@ -16,7 +16,7 @@ def _folder(value: object) -> object:
     return value
 
 
-class Config(ServiceSettings):
+class NodeConfig(ServiceSettings):
     """One node's settings."""
 
     node_name: str  # this member's name, a DNS label

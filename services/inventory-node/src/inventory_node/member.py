@@ -14,7 +14,7 @@ from service.faults import Faults
 from service.process import on_stop, secret_in
 from service.tasks import until_first
 
-from inventory_node.config import Config
+from inventory_node.config import NodeConfig
 from inventory_node.core import events
 from inventory_node.core.membership import bootstrap
 from inventory_node.core.membership.drain import Departure
@@ -29,16 +29,16 @@ from inventory_node.runtime.failpoints import hooks_of
 from inventory_node.runtime.loop import TICK_SECONDS, Loop
 from inventory_node.runtime.membership_requests import DepartureRequests, run_standing_watch
 from inventory_node.runtime.membership_service import MembershipService
-from inventory_node.runtime.metrics import Counts, NodeCollector, registry
-from inventory_node.runtime.network import Network
+from inventory_node.runtime.metrics import NodeCollector, NodeCounts, registry
+from inventory_node.runtime.network import MemberTransport
 from inventory_node.runtime.peers import Local, Peers
-from inventory_node.runtime.probes import Probes
+from inventory_node.runtime.probes import MemberProbes
 from inventory_node.runtime.server import serve
 from inventory_node.runtime.snapshot import quarantined
 from inventory_node.runtime.startup import POLL_SECONDS, Startup
 from inventory_node.runtime.store import SqliteStore
-from inventory_node.runtime.volume import Volume
-from inventory_node.runtime.watcher import Watcher
+from inventory_node.runtime.volume import VolumeWatch
+from inventory_node.runtime.watcher import MemberWatcher
 from inventory_node.wal import Identity, Recovered
 
 SHOW_SECONDS = 0.25
@@ -133,13 +133,13 @@ class StopSignal:
         await self._leave.wait()
 
 
-class Member:
+class MemberProcess:
     """One member from its first byte to its last: identity, server, node."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: NodeConfig) -> None:
         """Read the key; nothing is opened yet."""
         self._config = config
-        self._counts = Counts()
+        self._counts = NodeCounts()
         self._hooks = hooks_of(self._counts.timings, config.failpoints)
         watch_key = secret_in(config.watch_key_file) if config.watch_key_file else ""
         self._gate = Gate(secret_in(config.cluster_key_file), watch_key)
@@ -149,8 +149,8 @@ class Member:
         own_id = self._ids.get(config.node_name, 0)
         self._description = SelfDescription(Identity(cluster_id, own_id, config.node_name))
         self._node: Node | None = None
-        self._watcher: Watcher | None = None
-        self._volume: Volume | None = None
+        self._watcher: MemberWatcher | None = None
+        self._volume: VolumeWatch | None = None
         self._standing_watch: StandingWatch | None = None
         self._faults = Faults()
         self._stop_signal = StopSignal()
@@ -190,7 +190,7 @@ class Member:
         cluster_id = identity.cluster_id
         own = Local(cluster_id, identity.member_id, Contact(config.node_name, config.address))
         network_peers = Peers(own, peers, self._gate.key, loop.post, self._hooks)
-        self._volume = Volume(config.data_dir)
+        self._volume = VolumeWatch(config.data_dir)
         gate = self._gate
         gateways = Gateways(
             gate, loop.post, lambda: member_response(identity.cluster_id, self.view())
@@ -202,14 +202,14 @@ class Member:
             lambda: self._description.response(self._node, network_peers.reached),
             network_peers.heard,
         )
-        probes = Probes()
+        probes = MemberProbes()
         await probes.begin()
         membership = MembershipService(gate, cluster_id, loop.post)
         server = await serve(
             config.node_listen, gateways, peer_api, membership, probes, self._faults
         )
         on_stop(lambda: self._stop(loop))
-        network = Network(network_peers, gateways, peer_api, membership)
+        network = MemberTransport(network_peers, gateways, peer_api, membership)
 
         startup = Startup(
             DataDirectory(config.data_dir, config.raft_segment_bytes),
@@ -252,7 +252,12 @@ class Member:
         await asyncio.Event().wait()
 
     async def _live(
-        self, recovered: Recovered, peers: Peers, network: Network, loop: Loop, probes: Probes
+        self,
+        recovered: Recovered,
+        peers: Peers,
+        network: MemberTransport,
+        loop: Loop,
+        probes: MemberProbes,
     ) -> None:
         """Be a member until the end."""
         config, identity = self._config, self._identity
@@ -273,7 +278,7 @@ class Member:
             checkpoint_gap_ticks=min(CHECKPOINT_GAP_TICKS, checkpoint_ticks),
             log_tail_entries=config.raft_tail_entries,
         )
-        watcher = self._watcher = Watcher(counts, orders=config.log_level == "debug")
+        watcher = self._watcher = MemberWatcher(counts, orders=config.log_level == "debug")
         ports = Ports(
             disk=disk,
             store=store,
@@ -315,7 +320,7 @@ class Member:
         node.allow_campaigns(allowed=False)
         await asyncio.Event().wait()
 
-    async def _watch(self, node: Node, peers: Peers, probes: Probes) -> None:
+    async def _watch(self, node: Node, peers: Peers, probes: MemberProbes) -> None:
         """Open elections when everybody has bootstrapped, and show how the member is."""
         # With a term of its own this member asks nobody: a peer that hangs need not be waited for.
         while not node.view().term:

@@ -118,7 +118,7 @@ class SurveyReply:
 PeerMessage = Message | Survey | SurveyReply
 
 
-class Disk(Protocol):
+class LogDisk(Protocol):
     """One folder of plain files: the log's. Names have no slash."""
 
     def names(self) -> list[str]:

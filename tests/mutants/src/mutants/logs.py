@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from inventory_node.ports import Disk, DiskOperation, RemoveFile, SyncFile, SyncFolder
-from inventory_node.wal import Log, Recovered
+from inventory_node.ports import DiskOperation, LogDisk, RemoveFile, SyncFile, SyncFolder
+from inventory_node.wal import Recovered, WriteAheadLog
 from inventory_node.wal.format import SegmentHeader
 from inventory_node.wal.segment import Segment, create, read_segment
 from raft.messages import Entry, HardState, SnapshotMeta
@@ -17,22 +17,25 @@ LOG = "inventory_node.wal.log"
 
 def writes_no_vote(patch: pytest.MonkeyPatch) -> None:
     """Keep term and vote in memory alone."""
-    rule = Log.append
+    rule = WriteAheadLog.append
 
     def append(
-        self: Log, _: HardState | None, install: SnapshotMeta | None, entries: Sequence[Entry]
+        self: WriteAheadLog,
+        _: HardState | None,
+        install: SnapshotMeta | None,
+        entries: Sequence[Entry],
     ) -> tuple[DiskOperation, ...]:
         return rule(self, None, install, entries)
 
-    patch.setattr(Log, "append", append)
+    patch.setattr(WriteAheadLog, "append", append)
 
 
 def syncs_no_batch(patch: pytest.MonkeyPatch) -> None:
     """Take what was written for what is on the platter."""
-    rule = Log.append
+    rule = WriteAheadLog.append
 
     def append(
-        self: Log,
+        self: WriteAheadLog,
         hard_state: HardState | None,
         install: SnapshotMeta | None,
         entries: Sequence[Entry],
@@ -40,7 +43,7 @@ def syncs_no_batch(patch: pytest.MonkeyPatch) -> None:
         operations = rule(self, hard_state, install, entries)
         return operations[:-1]
 
-    patch.setattr(Log, "append", append)
+    patch.setattr(WriteAheadLog, "append", append)
 
 
 def syncs_no_folder_after_a_rename(patch: pytest.MonkeyPatch) -> None:
@@ -65,52 +68,52 @@ def names_a_file_before_its_header_is_synced(patch: pytest.MonkeyPatch) -> None:
 
 def removes_newer_files_first(patch: pytest.MonkeyPatch) -> None:
     """Leave a gap: what is oldest stays until there is nothing newer to be removed."""
-    rule = Log.cut
+    rule = WriteAheadLog.cut
 
-    def cut(self: Log, index: int) -> tuple[DiskOperation, ...]:
+    def cut(self: WriteAheadLog, index: int) -> tuple[DiskOperation, ...]:
         removals = [one for one in rule(self, index) if isinstance(one, RemoveFile)]
         kept = self.__dict__.setdefault("kept", []) + removals
         self.__dict__["kept"] = kept[:1]
         return tuple(one for removal in kept[1:] for one in (removal, SyncFolder()))
 
-    patch.setattr(Log, "cut", cut)
+    patch.setattr(WriteAheadLog, "cut", cut)
 
 
 def cuts_one_file_too_many(patch: pytest.MonkeyPatch) -> None:
     """Remove a file that holds entries above the index."""
-    rule = Log.cut
+    rule = WriteAheadLog.cut
 
-    def cut(self: Log, index: int) -> tuple[DiskOperation, ...]:
+    def cut(self: WriteAheadLog, index: int) -> tuple[DiskOperation, ...]:
         operations = rule(self, index)
         if operations and len(self._segments) > 1:
             operations += (RemoveFile(self._segments.pop(0).name), SyncFolder())
         return operations
 
-    patch.setattr(Log, "cut", cut)
+    patch.setattr(WriteAheadLog, "cut", cut)
 
 
 def leaves_the_rest_of_a_torn_batch(patch: pytest.MonkeyPatch) -> None:
     """Append in front of sectors that an earlier batch left."""
-    rule = Log.recover
+    rule = WriteAheadLog.recover
 
-    def recover(self: Log, disk: Disk) -> Recovered:
+    def recover(self: WriteAheadLog, disk: LogDisk) -> Recovered:
         recovered = rule(self, disk)
         kept = (RemoveFile, SyncFile, SyncFolder)
         return replace(
             recovered, repair=tuple(one for one in recovered.repair if isinstance(one, kept))
         )
 
-    patch.setattr(Log, "recover", recover)
+    patch.setattr(WriteAheadLog, "recover", recover)
 
 
 def takes_what_it_reads_for_synced(patch: pytest.MonkeyPatch) -> None:
     """Speak at a start of what may be in the page cache alone."""
-    rule = Log.recover
+    rule = WriteAheadLog.recover
 
-    def recover(self: Log, disk: Disk) -> Recovered:
+    def recover(self: WriteAheadLog, disk: LogDisk) -> Recovered:
         return replace(rule(self, disk), repair=())
 
-    patch.setattr(Log, "recover", recover)
+    patch.setattr(WriteAheadLog, "recover", recover)
 
 
 def forgets_the_last_batch(patch: pytest.MonkeyPatch) -> None:

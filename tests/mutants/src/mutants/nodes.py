@@ -10,7 +10,7 @@ from inventory_node.core.clock_skew import ClockSkew
 from inventory_node.core.events import DiskDone, DiskFailed, Event
 from inventory_node.core.membership import bootstrap
 from inventory_node.core.membership.drain import Departure, Drain
-from inventory_node.core.membership.join import DataCheck, Verdict
+from inventory_node.core.membership.join import DataCheck, DataVerdict
 from inventory_node.core.node import Node
 from inventory_node.core.read_index import Confirmed, QuorumRounds, ReadQueue
 from inventory_node.core.snapshot.retention import LogPins
@@ -18,7 +18,7 @@ from inventory_node.core.snapshot.transfer import Incoming, Outgoing
 from inventory_node.core.survey.leader_fitness import LeaderFitness
 from inventory_node.core.write.applier import Applier
 from inventory_node.core.write.flusher import Flusher, LogTail
-from inventory_node.core.write.log_writer import Batch, LogWriter
+from inventory_node.core.write.log_writer import LogBatch, LogWriter
 from inventory_node.core.write.proposals import Proposals, Proposed
 from inventory_node.core.write.timestamps import TimestampOracle
 from inventory_node.machine import Applied
@@ -26,7 +26,7 @@ from raft import RawNode
 from raft.messages import Entry, Message
 from raft.ready import ReadState, Ready
 from sim.numbers import Numbers
-from sim.process import Process
+from sim.process import SimProcess
 
 from mutants.catching import Mutant, NodeSeed, UnitTests
 
@@ -69,7 +69,7 @@ def counts_a_batch_before_its_sync(patch: pytest.MonkeyPatch) -> None:
     """Tell consensus of the newest batch when an older one is synced."""
     rule = LogWriter.done
 
-    def done(self: LogWriter, ticket: int) -> Batch | None:
+    def done(self: LogWriter, ticket: int) -> LogBatch | None:
         batch = rule(self, ticket)
         if batch is not None and self._queue and self._queue[-1].mark is not None:
             batch.mark = self._queue[-1].mark
@@ -90,15 +90,15 @@ def goes_on_after_a_failed_sync(patch: pytest.MonkeyPatch) -> None:
 
 def votes_from_an_empty_disk(patch: pytest.MonkeyPatch) -> None:
     """Come back without a disk as the member that one was."""
-    rule = Process.replace_disk
+    rule = SimProcess.replace_disk
 
-    def replace_disk(self: Process) -> None:
+    def replace_disk(self: SimProcess) -> None:
         own_id = self.id
         with pytest.MonkeyPatch.context() as inner:
             inner.setattr(Numbers, "next_member", lambda _: own_id)
             rule(self)
 
-    patch.setattr(Process, "replace_disk", replace_disk)
+    patch.setattr(SimProcess, "replace_disk", replace_disk)
 
 
 def cuts_what_is_not_durable(patch: pytest.MonkeyPatch) -> None:
@@ -204,8 +204,8 @@ def lets_everybody_go(patch: pytest.MonkeyPatch) -> None:
 def takes_any_answer_for_a_removal(patch: pytest.MonkeyPatch) -> None:
     """Set the data of a member aside that takes part: its votes and its log are gone."""
 
-    def judge(_: DataCheck, standing: int | None, __: object) -> Verdict | None:
-        return Verdict.SET_ASIDE if standing is not None else None
+    def judge(_: DataCheck, standing: int | None, __: object) -> DataVerdict | None:
+        return DataVerdict.SET_ASIDE if standing is not None else None
 
     patch.setattr(DataCheck, "_judge", judge)
 
@@ -216,10 +216,10 @@ def takes_a_leave_for_a_removal(patch: pytest.MonkeyPatch) -> None:
 
     def answer(
         self: DataCheck, responses: Sequence[ChangeResponse], reached: AbstractSet[int]
-    ) -> Verdict:
+    ) -> DataVerdict:
         was_leave = self.request.HasField("leave")
         verdict = rule(self, responses, reached)
-        return Verdict.SET_ASIDE if was_leave and verdict is Verdict.ASK else verdict
+        return DataVerdict.SET_ASIDE if was_leave and verdict is DataVerdict.ASK else verdict
 
     patch.setattr(DataCheck, "answer", answer)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from inventory_node.machine import commands, orders, stock
 from inventory_node.machine.changes import Changes
-from inventory_node.machine.records import Item
+from inventory_node.machine.records import ItemRecord
 from inventory_node.machine.request_table import RequestTable
 from inventory_node.machine.state_cache import StateCache
 from inventory_node.runtime.snapshot import StateFolder
@@ -80,7 +80,7 @@ def decides_by_what_it_has_in_memory(patch: pytest.MonkeyPatch) -> None:
     """Find only items that were used since the start, so that members differ."""
     rule = stock.find
 
-    def find(cache: StateCache, item_id: int) -> Item | stock.Outcome:
+    def find(cache: StateCache, item_id: int) -> ItemRecord | stock.Outcome:
         found = rule(cache, item_id) if item_id in cache._items else None
         return found if found is not None else rule(cache, 0)
 

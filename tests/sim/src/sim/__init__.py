@@ -3,13 +3,13 @@
 The nodes, logs, consensus, state machines, databases and the gateways are the ones that ship; what
 stands in for the world is here: `disk` (sectors that a crash may keep or lose), `store` (the real
 database, whose jobs take virtual time), `network` and `streams` (delays, losses, partitions, links
-that break), `timeline` (virtual time), `process`, `host` and `ports` (a member, to be killed, paused
+that break), `timeline` (virtual time), `process`, `host` and `ports` (a member, killed, paused
 and started), `membership_requests` (what a member asks about itself), `gateway` (a gateway's
 process), `clients` (who order, and retry until they know). `faults` draws what goes wrong and when,
 `fault_injector` and `operators` do it. `checks`, `durable` and `ledger` say what must hold after
 every event, `recovery` what must come of it at the end; `coverage` counts what happened, `trace` is
 a digest of all of it, and `shrink` finds the faults that a failure needs. `evidence` gathers what
-is seen, `world` puts all together, and `run` is the way in: `run_seed(seed)` returns a `Result`,
+is seen, `world` puts all together, and `run` is the way in: `run_seed(seed)` returns a `SimResult`,
 whose `violation` is empty when all held. `manual_cluster` is a world where a test itself says what
 happens next, `machines` a state machine alone.
 
@@ -22,7 +22,7 @@ all: that is SQLite's own promise, and not tested here. Handling an event takes 
 Members find each other by their ids: how addresses are learnt is not simulated.
 """
 
-from sim.faults import Fault, FaultKind, Plan, draw_plan
-from sim.run import Result, run_plan, run_seed
+from sim.faults import FaultKind, Plan, SimFault, draw_plan
+from sim.run import SimResult, run_plan, run_seed
 
-__all__ = ["Fault", "FaultKind", "Plan", "Result", "draw_plan", "run_plan", "run_seed"]
+__all__ = ["FaultKind", "Plan", "SimFault", "SimResult", "draw_plan", "run_plan", "run_seed"]

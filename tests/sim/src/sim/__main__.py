@@ -10,8 +10,8 @@ import time
 from collections.abc import Sequence
 
 from sim.coverage import Coverage, names
-from sim.faults import Fault
-from sim.run import Result, run_seed
+from sim.faults import SimFault
+from sim.run import SimResult, run_seed
 from sim.seeds import PROGRESS_SECONDS, results
 from sim.shrink import shrink
 
@@ -24,16 +24,16 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def shortened(result: Result) -> tuple[Fault, ...]:
+def shortened(result: SimResult) -> tuple[SimFault, ...]:
     """Return the fewest faults of a seed that failed with which it still fails in that way."""
 
-    def fails(faults: Sequence[Fault]) -> bool:
+    def fails(faults: Sequence[SimFault]) -> bool:
         return run_seed(result.seed, faults=faults).kind == result.kind
 
     return shrink(result.plan.faults, fails)
 
 
-def line(result: Result) -> str:
+def line(result: SimResult) -> str:
     """Return what a run came to, as one line."""
     return (
         f"seed {result.seed}: {result.digest} after {result.events} events, {result.entries} "
@@ -42,7 +42,7 @@ def line(result: Result) -> str:
     )
 
 
-def tell_failure(result: Result) -> None:
+def tell_failure(result: SimResult) -> None:
     """Say what failed, and with which faults."""
     say(f"seed {result.seed} FAILED: {result.violation}")
     say(f"seed {result.seed}: looking for the fewest faults with which it fails")

@@ -22,7 +22,7 @@ from raft.messages import (
 )
 from raft.ready import RaftRole
 
-from sim.clients import Operation, Read
+from sim.clients import ClientOperation, Read
 from sim.coverage import Coverage
 from sim.durable import Durable
 from sim.ledger import Ledger
@@ -260,7 +260,7 @@ def bytes_of(outcome: Applied) -> bytes:
     )
 
 
-def check_work(history: Sequence[Operation], reads: Sequence[Read]) -> None:
+def check_work(history: Sequence[ClientOperation], reads: Sequence[Read]) -> None:
     """Require that enough was done for a run to show anything, and nothing refused that fits."""
     for operation in history:
         if operation.refused not in REFUSALS:
@@ -272,20 +272,22 @@ def check_work(history: Sequence[Operation], reads: Sequence[Read]) -> None:
         )
 
 
-def done_of(history: Sequence[Operation], reads: Sequence[Read]) -> tuple[int, int]:
+def done_of(history: Sequence[ClientOperation], reads: Sequence[Read]) -> tuple[int, int]:
     """Return how many operations were acknowledged, and how many reads linearizable."""
     return sum(one.acknowledged for one in history), sum(one.is_linearizable for one in reads)
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class FinalState:
     """What a member's database says at the end."""
 
     on_hand: Mapping[int, int]  # by item
     orders: tuple[tuple[int, int, int], ...]  # id, item and quantity, one for each line
 
 
-def check_history(history: Iterable[Operation], start: Mapping[int, int], state: State) -> None:
+def check_history(
+    history: Iterable[ClientOperation], start: Mapping[int, int], state: FinalState
+) -> None:
     """Compare what clients were told with what is there; every outcome must be known.
 
     - Every acknowledged order is there once, and there is no other.

@@ -40,7 +40,7 @@ NO_RECEIPT = Receipt()
 
 
 @dataclass(slots=True, kw_only=True)
-class Operation:
+class ClientOperation:
     """One mutation, and what became of it."""
 
     client: int
@@ -134,7 +134,7 @@ class Horizon:
 class Gateway(Protocol):
     """Where clients send their requests."""
 
-    def mutate(self, client: "Client", mutation: bytes, deadline_ms: int) -> None:
+    def mutate(self, client: "SimClient", mutation: bytes, deadline_ms: int) -> None:
         """Have a mutation applied; `client.told` is called with its outcome, or an error."""
         ...
 
@@ -148,7 +148,7 @@ class Gateway(Protocol):
 class Judge(Protocol):
     """Who looks at what clients are told: the ledger."""
 
-    def told(self, user_id: int, operation: Operation, outcome: bytes) -> None:
+    def told(self, user_id: int, operation: ClientOperation, outcome: bytes) -> None:
         """See an outcome that is kept."""
         ...
 
@@ -164,7 +164,7 @@ class Habits(NamedTuple):
     gives_up: bool = False  # now and then, and leaves an outcome unknown
 
 
-class Client:
+class SimClient:
     """Someone who orders, looks, and now and then restocks; or looks alone.
 
     - One operation at a time; an unknown outcome is asked for again until it is known, but
@@ -185,7 +185,7 @@ class Client:
         """`start` begins; `horizon` is shared by all clients."""
         self.number = number
         self.user_id = user_id
-        self.history: list[Operation] = []
+        self.history: list[ClientOperation] = []
         self.reads: list[Read] = []
         self.stopping = False
         self._reads = False
@@ -284,7 +284,7 @@ class Client:
             mutation.order_item.request_id = request_id
             mutation.order_item.item_id, mutation.order_item.quantity = items[0], -changes[0][1]
         self.history.append(
-            Operation(
+            ClientOperation(
                 client=self.number,
                 request_id=request_id,
                 kind=kind,

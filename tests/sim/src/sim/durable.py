@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from inventory_node.ports import DiskOperation
-from inventory_node.wal import Log, Recovered
+from inventory_node.wal import Recovered, WriteAheadLog
 from raft.messages import Entry, HardState, SnapshotMeta
 
 
@@ -17,7 +17,7 @@ class Written:
     entries: tuple[Entry, ...]
 
 
-class WatchedLog(Log):
+class WatchedLog(WriteAheadLog):
     """The log that ships, which also says what its last plan was for."""
 
     written: Written | None = None
@@ -29,7 +29,7 @@ class WatchedLog(Log):
         install: SnapshotMeta | None,
         entries: Sequence[Entry],
     ) -> tuple[DiskOperation, ...]:
-        """See `Log.append`."""
+        """See `WriteAheadLog.append`."""
         if install is not None:
             self.previous_term = install.term
         elif entries:

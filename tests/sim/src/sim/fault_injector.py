@@ -5,14 +5,14 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
-from sim.faults import Fault, FaultKind
+from sim.faults import FaultKind, SimFault
 from sim.host import Troubles
 from sim.network import Cut, NetworkConditions
 from sim.operators import Operators
-from sim.process import Process
+from sim.process import SimProcess
 
 if TYPE_CHECKING:
-    from sim.world import World
+    from sim.world import SimWorld
 
 SKEW_MS_MAX = 120_000
 DRIFT_PER_MILLE = (500, 900, 1100, 1500)
@@ -37,7 +37,7 @@ ON_A_PROCESS = frozenset(  # what has an effect on one that runs
 )
 STORMS = (FaultKind.DROP, FaultKind.DUPLICATE, FaultKind.DELAY, FaultKind.REORDER)
 Ending = Callable[[], None]
-Beginning = Callable[[FaultKind, Process, Random], Ending | None]
+Beginning = Callable[[FaultKind, SimProcess, Random], Ending | None]
 
 
 def nothing() -> None:
@@ -50,14 +50,14 @@ class FaultInjector:
     - A fault's details depend on its own draw alone.
     """
 
-    def __init__(self, world: "World", operators: Operators) -> None:
+    def __init__(self, world: "SimWorld", operators: Operators) -> None:
         """Strike `world`."""
         self._world = world
         self._operators = operators
-        self._endings: dict[Fault, Ending] = {}
+        self._endings: dict[SimFault, Ending] = {}
         self._is_over = False
 
-    def begin(self, fault: Fault) -> None:
+    def begin(self, fault: SimFault) -> None:
         """Let a fault begin, and end in its time; it counts where it has an effect."""
         if self._is_over:
             return
@@ -81,21 +81,21 @@ class FaultInjector:
         self._endings.clear()
         self._world.streams.flips = 0
 
-    def _end(self, fault: Fault) -> None:
+    def _end(self, fault: SimFault) -> None:
         ending = self._endings.pop(fault, None)
         if ending is not None:
             world = self._world
             world.evidence.note("fault", f"{fault.kind.value} is over")
             ending()
 
-    def _whom(self, fault: Fault) -> Process:
+    def _whom(self, fault: SimFault) -> SimProcess:
         """Return whom a fault concerns: by number, or whoever leads."""
         leader = self._world.leader()
         if not fault.member and leader is not None:
             return leader
         return self._world.process(fault.member or 1)
 
-    def _strike(self, fault: Fault, process: Process, random: Random) -> Ending | None:
+    def _strike(self, fault: SimFault, process: SimProcess, random: Random) -> Ending | None:
         """Begin; None where there is nothing to strike."""
         kind = fault.kind
         if kind in (FaultKind.TRANSFER, FaultKind.REMOVE, FaultKind.ADD):
@@ -108,7 +108,7 @@ class FaultInjector:
             return self._storm(kind, random)
         return self._ail(kind, process, random)
 
-    def _ail(self, kind: FaultKind, process: Process, random: Random) -> Ending | None:
+    def _ail(self, kind: FaultKind, process: SimProcess, random: Random) -> Ending | None:
         """Begin what concerns one process."""
         begin: Beginning
         match kind:
@@ -132,7 +132,7 @@ class FaultInjector:
                 begin = self._mislead
         return begin(kind, process, random)
 
-    def _crash(self, kind: FaultKind, process: Process, _: Random) -> Ending | None:
+    def _crash(self, kind: FaultKind, process: SimProcess, _: Random) -> Ending | None:
         is_blackout = kind is FaultKind.BLACKOUT
         struck = self._world.running() if is_blackout else [process]
         ended = [one for one in struck if one.alive]
@@ -140,12 +140,12 @@ class FaultInjector:
             one.end(power=kind is not FaultKind.KILL)
         return (lambda: self._start(ended)) if ended else None
 
-    def _start(self, processes: Sequence[Process]) -> None:
+    def _start(self, processes: Sequence[SimProcess]) -> None:
         for process in processes:
             if not process.alive:
                 process.start()
 
-    def _disturb(self, kind: FaultKind, process: Process, random: Random) -> Ending | None:
+    def _disturb(self, kind: FaultKind, process: SimProcess, random: Random) -> Ending | None:
         if not process.alive:
             return None
         match kind:
@@ -174,7 +174,7 @@ class FaultInjector:
         troubles.relapses = random.choice(LASTING)
         troubles.power_returns = troubles.relapses > 0 or troubles.crash_behind == "install"
 
-    def _lose(self, kind: FaultKind, process: Process, random: Random) -> Ending | None:
+    def _lose(self, kind: FaultKind, process: SimProcess, random: Random) -> Ending | None:
         if not self._world.is_frail(process):
             return None
         if kind is FaultKind.LOG_FLIP:
@@ -187,7 +187,7 @@ class FaultInjector:
             process.replace_disk()
         return lambda: self._start([process])
 
-    def _cut_off(self, kind: FaultKind, process: Process, _: Random) -> Ending:
+    def _cut_off(self, kind: FaultKind, process: SimProcess, _: Random) -> Ending:
         network, name = self._world.network, process.name
         peers, gateways = self._world.names()
         others = [*peers, *gateways] if kind is not FaultKind.APART else peers
@@ -198,7 +198,7 @@ class FaultInjector:
             cuts.append(network.cut(others, [name]))
         return partial(self._mend, cuts)
 
-    def _set_aside(self, _: FaultKind, process: Process, random: Random) -> Ending:
+    def _set_aside(self, _: FaultKind, process: SimProcess, random: Random) -> Ending:
         """Leave a gateway to a member that may not know that it leads no longer."""
         peers, gateways = self._world.names()
         aside = {process.name, random.choice(gateways)}
@@ -238,7 +238,7 @@ class FaultInjector:
         network.storm(conditions)
         return lambda: network.calm(conditions)
 
-    def _impairment(self, kind: FaultKind, process: Process, random: Random) -> Ending:
+    def _impairment(self, kind: FaultKind, process: SimProcess, random: Random) -> Ending:
         troubles = process.host.troubles
         is_hung = kind is FaultKind.HUNG_DISK
         factor = 1 if is_hung else random.choice(SLOWER)
@@ -251,7 +251,7 @@ class FaultInjector:
 
         return over
 
-    def _fill(self, _: FaultKind, process: Process, random: Random) -> Ending:
+    def _fill(self, _: FaultKind, process: SimProcess, random: Random) -> Ending:
         """Leave a member no space, or all too little for a snapshot: volumes are alike.
 
         Where it is all but the leader, a snapshot is made, and nobody takes it.
@@ -271,7 +271,7 @@ class FaultInjector:
 
         return over
 
-    def _fail(self, kind: FaultKind, process: Process, _: Random) -> Ending:
+    def _fail(self, kind: FaultKind, process: SimProcess, _: Random) -> Ending:
         if kind is FaultKind.SYNC_ERROR:
             process.host.disk.is_failing = True
         else:
@@ -283,7 +283,7 @@ class FaultInjector:
 
         return over
 
-    def _mislead(self, kind: FaultKind, process: Process, random: Random) -> Ending:
+    def _mislead(self, kind: FaultKind, process: SimProcess, random: Random) -> Ending:
         senses = process.host.senses
         if kind is FaultKind.CLOCK_JUMP:
             senses.skew_ms = random.randrange(-SKEW_MS_MAX, SKEW_MS_MAX)

@@ -59,7 +59,7 @@ DISK_LOSSES = (FaultKind.LOST_DISK, FaultKind.LOG_FLIP)  # for frail members onl
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class SimFault:
     """One trouble; member `LEADER` is whoever leads at that time."""
 
     at_us: int
@@ -85,7 +85,7 @@ class Plan:
     duration_us: int  # of the part with faults, at least
     founders: int  # members, numbered from 1
     frail: frozenset[int]  # founders whose disks may be lost
-    faults: tuple[Fault, ...]  # those that the run does not come to do not begin
+    faults: tuple[SimFault, ...]  # those that the run does not come to do not begin
 
 
 def draw_plan(seed: int, *, duration_us: int = 7_000_000) -> Plan:
@@ -99,7 +99,7 @@ def draw_plan(seed: int, *, duration_us: int = 7_000_000) -> Plan:
         kinds += [
             FaultKind.CRASH
         ] * 2  # it tears a batch only where there is one of several sectors
-    faults: list[Fault] = []
+    faults: list[SimFault] = []
     at_us = FIRST_US
     rest_us_max = random.choice((REST_US_MAX // 4, REST_US_MAX // 2, REST_US_MAX))
     last_us = duration_us + random.choice((0, MORE_US))
@@ -110,4 +110,6 @@ def draw_plan(seed: int, *, duration_us: int = 7_000_000) -> Plan:
             return Plan(seed, duration_us, founders, frail, tuple(faults))
         kind = random.choice(kinds)
         likely = sorted(frail) if kind in DISK_LOSSES else [LEADER, LEADER, *members]
-        faults.append(Fault(at_us, lasts_us, kind, random.choice(likely), random.getrandbits(32)))
+        faults.append(
+            SimFault(at_us, lasts_us, kind, random.choice(likely), random.getrandbits(32))
+        )

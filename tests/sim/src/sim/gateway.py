@@ -10,20 +10,20 @@ from inventory.raft.v1 import forward_pb2, raw_pb2
 from inventory_node.core.events import Forwarded, SessionClosed, SessionOpened
 from raft.ready import RaftRole
 
-from sim.clients import Client
-from sim.network import KEEPALIVE_US, RECONNECT_US, End, Link
-from sim.process import TICK_US, Process, Surroundings
+from sim.clients import SimClient
+from sim.network import KEEPALIVE_US, RECONNECT_US, End, SimLink
+from sim.process import TICK_US, ProcessSurroundings, SimProcess
 from sim.trace import describe
 
 RESET_US = 1_000  # until the end of a killed process shows
 
 
 @dataclass(slots=True)
-class Session:
+class SimSession:
     """A link to a member, and its number at that member."""
 
     number: int
-    link: Link
+    link: SimLink
 
 
 class GatewayProcess:
@@ -33,7 +33,11 @@ class GatewayProcess:
     """
 
     def __init__(
-        self, name: str, world: Surroundings, members: Mapping[str, Process], founders: int
+        self,
+        name: str,
+        world: ProcessSurroundings,
+        members: Mapping[str, SimProcess],
+        founders: int,
     ) -> None:
         """`start` opens links to the first members, the `founders` of `members`."""
         self.name = name
@@ -41,7 +45,7 @@ class GatewayProcess:
         self._members = members
         first = tuple(members)[:founders]
         self._core = Router(RouterSettings(members=first), self)
-        self._sessions: dict[str, Session] = {}  # by member
+        self._sessions: dict[str, SimSession] = {}  # by member
         self._wanted: set[str] = set(first)
 
     @property
@@ -55,7 +59,7 @@ class GatewayProcess:
             self._connect(member)
         self._tick()
 
-    def mutate(self, client: Client, mutation: bytes, deadline_ms: int) -> None:
+    def mutate(self, client: SimClient, mutation: bytes, deadline_ms: int) -> None:
         """Have a mutation applied; see `sim.clients.Gateway`."""
         command = raw_pb2.RawCommand(user_id=client.user_id, epoch=1, mutation=mutation)
         number = 0
@@ -128,8 +132,8 @@ class GatewayProcess:
             number = self.world.numbers.next_session()
             client = End(self.name, lambda: self._closed(member))
             server = End(member, lambda: process.deliver(SessionClosed(number)))
-            link = Link(self.world.network, self.world.timeline, client, server)
-            self._sessions[member] = Session(number, link)
+            link = SimLink(self.world.network, self.world.timeline, client, server)
+            self._sessions[member] = SimSession(number, link)
             self._note(f"link to {member} opened")
             link.to_server(lambda: process.deliver(SessionOpened(number)))
             self._core.link_opened(member)

@@ -14,7 +14,7 @@ from inventory_node.machine import Applied, MutationOutcome
 from raft.messages import Entry, EntryKind
 from wire import errors
 
-from sim.clients import Operation, Read
+from sim.clients import ClientOperation, Read
 from sim.coverage import Coverage
 from sim.violation import SafetyViolation
 
@@ -116,7 +116,7 @@ class Ledger:
                 raise SafetyViolation(f"two orders have the id {order_id}")
             self._orders.add(order_id)
 
-    def told(self, user_id: int, operation: Operation, outcome: bytes) -> None:
+    def told(self, user_id: int, operation: ClientOperation, outcome: bytes) -> None:
         """See a client being told an outcome that is kept (acknowledged operations survive)."""
         if self.outcomes.get((user_id, operation.request_id)) != outcome:
             raise SafetyViolation(

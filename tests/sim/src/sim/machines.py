@@ -12,7 +12,7 @@ from google.type import money_pb2
 from inventory.raft.v1 import log_pb2
 from inventory.v1 import auth_pb2, inventory_pb2
 from inventory_node.machine import AdminOutcome, Applied, Machine, MutationOutcome
-from inventory_node.machine.records import Header, Item, Records, Remembered, User
+from inventory_node.machine.records import Header, ItemRecord, Records, Remembered, UserRecord
 from inventory_node.runtime.sqlite import Database
 from raft.messages import Entry, EntryKind
 from wire import money
@@ -30,15 +30,15 @@ class EmptyRecords:
         """Return what stands before the first entry."""
         return Header()
 
-    def item(self, _item_id: int) -> Item | None:
+    def item(self, _item_id: int) -> ItemRecord | None:
         """Return nothing."""
         return None
 
-    def user(self, _user_id: int) -> User | None:
+    def user(self, _user_id: int) -> UserRecord | None:
         """Return nothing."""
         return None
 
-    def user_by_name(self, _folded_name: str) -> User | None:
+    def user_by_name(self, _folded_name: str) -> UserRecord | None:
         """Return nothing."""
         return None
 

@@ -145,7 +145,7 @@ class _Nothing(random.Random):
         return 0
 
 
-class Member:
+class HandMember:
     """One node with its ports in hand.
 
     `disk_held` and `store_held` keep `settle` from letting its jobs go, `cut_off` keeps its
@@ -270,7 +270,7 @@ class ManualCluster:
         """Start `count` members, ids from 1; `change` adjusts the settings of each."""
         self.folder = folder
         names = {number: f"node-{number}" for number in range(1, count + 1)}
-        self.members: dict[int, Member] = {}
+        self.members: dict[int, HandMember] = {}
         for number, name in names.items():
             settings = NodeSettings(
                 name=name,
@@ -280,17 +280,17 @@ class ManualCluster:
                 initialize=first_state().SerializeToString(),
             )
             settings = change(settings) if change else settings
-            self.members[number] = Member(settings, folder / name)
+            self.members[number] = HandMember(settings, folder / name)
         self.settle()
 
-    def add(self, number: int, name: str = "") -> Member:
+    def add(self, number: int, name: str = "") -> HandMember:
         """Start a member on an empty disk that knows the first ones and takes no part yet."""
         first = self.members[1].settings
         settings = replace(first, member_id=number, name=name or f"node-{number}")
-        member = self.members[number] = Member(settings, self.folder / f"joined-{number}")
+        member = self.members[number] = HandMember(settings, self.folder / f"joined-{number}")
         return member
 
-    def __getitem__(self, number: int) -> Member:
+    def __getitem__(self, number: int) -> HandMember:
         """Return the member with this id."""
         return self.members[number]
 
@@ -314,7 +314,7 @@ class ManualCluster:
                     arrived = True
         return arrived
 
-    def elect(self, number: int) -> Member:
+    def elect(self, number: int) -> HandMember:
         """Tick one member until it leads, knows its clock and has initialized the state; return it.
 
         The others that are not cut off hear nobody for the shortest election timeout first, since

@@ -17,11 +17,11 @@ from inventory_node.core.membership.drain import (
     Departure,
     DepartureStep,
 )
-from inventory_node.core.membership.join import DataCheck, StandingWatch, Verdict
+from inventory_node.core.membership.join import DataCheck, DataVerdict, StandingWatch
 from inventory_node.wal import Identity, Recovered
 
 if TYPE_CHECKING:
-    from sim.process import Process
+    from sim.process import SimProcess
 
 JOIN_US = 300_000  # between two tries
 LEAVE_US = 80_000  # likewise
@@ -32,17 +32,17 @@ PAUSED_US = 50_000  # until a process that is paused is looked at again
 Responses = Sequence[membership_pb2.ChangeResponse]
 
 
-def address_of(process: "Process") -> str:
+def address_of(process: "SimProcess") -> str:
     """Return where a member is found."""
     return f"{process.name}:1"
 
 
-def identity_of(process: "Process") -> Identity:
+def identity_of(process: "SimProcess") -> Identity:
     """Return who a process is as a member."""
     return Identity(process.settings.cluster_id, process.id, process.name)
 
 
-def later(process: "Process", delay_us: int, action: Callable[[], None]) -> None:
+def later(process: "SimProcess", delay_us: int, action: Callable[[], None]) -> None:
     """Do something in this life of a process, and not while it is paused."""
 
     def act() -> None:
@@ -55,7 +55,7 @@ def later(process: "Process", delay_us: int, action: Callable[[], None]) -> None
 
 
 def ask_all(
-    process: "Process",
+    process: "SimProcess",
     request: membership_pb2.ChangeRequest,
     take: Callable[[Responses], None],
 ) -> None:
@@ -80,11 +80,11 @@ def ask_all(
     later(process, ANSWERS_US_MAX if expected else 0, end)
 
 
-class DataRequests:
+class DataQuestions:
     """Asks what `DataCheck` wants to know, before the node of a process runs."""
 
     def __init__(
-        self, process: "Process", recovered: Recovered, decide: Callable[[Verdict], None]
+        self, process: "SimProcess", recovered: Recovered, decide: Callable[[DataVerdict], None]
     ) -> None:
         """`decide` is called once, with what becomes of the data."""
         self._process = process
@@ -106,18 +106,18 @@ class DataRequests:
         process = self._process
         verdict = self._check.answer(responses, process.world.reached(process))
         match verdict:
-            case Verdict.ASK:
+            case DataVerdict.ASK:
                 self.ask()
-            case Verdict.ASK_LATER if not process.life.is_stopping:
+            case DataVerdict.ASK_LATER if not process.life.is_stopping:
                 later(process, JOIN_US, self.ask)
             case _:
                 self._decide(verdict)
 
 
-class StandingRequests:
+class StandingQuestions:
     """Asks what `StandingWatch` wants to know, in one life of a process."""
 
-    def __init__(self, process: "Process") -> None:
+    def __init__(self, process: "SimProcess") -> None:
         """`start` begins."""
         self._process = process
         self._watch = StandingWatch(identity_of(process), address_of(process), auto=True)
@@ -142,10 +142,10 @@ class StandingRequests:
             self._process.life.node.allow_campaigns(allowed=False)
 
 
-class DepartureRequests:
+class DepartureQuestions:
     """Asks what `Departure` wants to know, until a process may stop or has no time left for it."""
 
-    def __init__(self, process: "Process", stop: Callable[[], None]) -> None:
+    def __init__(self, process: "SimProcess", stop: Callable[[], None]) -> None:
         """`stop` is called once."""
         self._process = process
         self._stop = stop

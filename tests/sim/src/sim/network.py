@@ -35,7 +35,7 @@ class NetworkConditions:
 FINE = NetworkConditions()
 
 
-class Network:
+class SimNetwork:
     """Delivers what processes say to each other.
 
     - Nothing passes from a name to another while that direction is cut, also what was under way.
@@ -148,14 +148,14 @@ class End:
     last_arrival_us: int = 0  # what is sent later arrives later
 
 
-class Link:
+class SimLink:
     """A stream between two processes, both ways.
 
     - What arrives at an end arrives in the order in which it was sent, each once.
     - A closed end hears nothing more, and hears of its closing once.
     """
 
-    def __init__(self, network: Network, timeline: Timeline, client: End, server: End) -> None:
+    def __init__(self, network: SimNetwork, timeline: Timeline, client: End, server: End) -> None:
         """Open it at both ends."""
         self._network = network
         self._timeline = timeline

@@ -8,10 +8,10 @@ from inventory_node.core.events import ChangeAsked
 from raft.messages import Configuration
 
 from sim.faults import FaultKind
-from sim.process import Process
+from sim.process import SimProcess
 
 if TYPE_CHECKING:
-    from sim.world import World
+    from sim.world import SimWorld
 
 CARE_US = 400_000  # between two looks at who was removed
 TICKETS = 1 << 40  # numbers apart from those of members that ask
@@ -24,12 +24,12 @@ class Operators:
       that they are a majority without them.
     """
 
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: "SimWorld") -> None:
         """`care` begins to look after removed members."""
         self._world = world
         self._last_ticket = TICKETS
 
-    def act(self, kind: FaultKind, process: Process, random: Random) -> bool:
+    def act(self, kind: FaultKind, process: SimProcess, random: Random) -> bool:
         """Ask for something; tell whether it was asked for."""
         if kind is FaultKind.ADD:
             return self._add()
@@ -54,13 +54,13 @@ class Operators:
         spare[0].start()
         return True
 
-    def _may_remove(self, process: Process, configuration: Configuration) -> bool:
+    def _may_remove(self, process: SimProcess, configuration: Configuration) -> bool:
         if process.id not in configuration.voters | configuration.learners:
             return False
         kept = self._world.safe_voters(configuration) - {process.id}
         return self._world.is_frail(process) or len(kept) > len(self._world.plan.frail)
 
-    def _ask(self, leader: Process, request: membership_pb2.ChangeRequest) -> None:
+    def _ask(self, leader: SimProcess, request: membership_pb2.ChangeRequest) -> None:
         coverage = self._world.evidence.coverage
 
         def told(response: membership_pb2.ChangeResponse) -> None:

@@ -27,7 +27,7 @@ from sim.trace import describe
 from sim.violation import SafetyViolation
 
 if TYPE_CHECKING:
-    from sim.process import Process
+    from sim.process import SimProcess
 
 EPOCH_MS = 1_700_000_000_000
 STORE_US = (200, 20_000)  # of one job of the database
@@ -49,7 +49,7 @@ class ChunkAnswer:
 class DiskPort:
     """The `Disk` port: operations take their time one by one, and the power may go between."""
 
-    def __init__(self, process: "Process", durable: Durable) -> None:
+    def __init__(self, process: "SimProcess", durable: Durable) -> None:
         """Note what is synced in `durable`; it is, once the repair, the first job, is done."""
         self._process = process
         self._durable = durable
@@ -150,7 +150,7 @@ class StorePort:
     - Nothing fails but the transactions that a fault picks.
     """
 
-    def __init__(self, process: "Process", store: SimStore) -> None:
+    def __init__(self, process: "SimProcess", store: SimStore) -> None:
         """Stand before `store`."""
         self._process = process
         self._store = store
@@ -224,7 +224,7 @@ class StorePort:
 class TransportPort:
     """The `Transport` port."""
 
-    def __init__(self, process: "Process") -> None:
+    def __init__(self, process: "SimProcess") -> None:
         """Know the founders; others are known when they are met, or heard."""
         self._process = process
 
@@ -275,7 +275,7 @@ class Senses:
     - Time as it passes never goes back, whatever becomes of the wall clock.
     """
 
-    def __init__(self, process: "Process") -> None:
+    def __init__(self, process: "SimProcess") -> None:
         """Begin with a clock that is right."""
         self._process = process
         self.skew_ms = 0

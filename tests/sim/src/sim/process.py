@@ -32,7 +32,7 @@ from inventory_node.core.events import (
     Tick,
 )
 from inventory_node.core.membership.bootstrap import Described
-from inventory_node.core.membership.join import Verdict
+from inventory_node.core.membership.join import DataVerdict
 from inventory_node.core.node import Node, NodeSettings, Ports
 from inventory_node.errors import Halted, LogDamaged, LogForeign
 from inventory_node.machine import Machine
@@ -45,12 +45,12 @@ from raft import RawNode
 from raft.messages import Configuration
 from raft.ready import RaftRole
 
-from sim.checks import State
+from sim.checks import FinalState
 from sim.durable import Durable, WatchedLog
 from sim.evidence import Evidence
 from sim.host import Host
-from sim.membership_requests import DataRequests, DepartureRequests, StandingRequests
-from sim.network import Network
+from sim.membership_requests import DataQuestions, DepartureQuestions, StandingQuestions
+from sim.network import SimNetwork
 from sim.numbers import Numbers
 from sim.ports import ChunkAnswer, DiskPort, Senses, StorePort, TransportPort
 from sim.store import NO_SPACE, SimStore
@@ -64,15 +64,15 @@ SEGMENT_BYTES = 1 << 13  # small, so that a run rolls and cuts
 RESTART_US = (50_000, 400_000)  # until a process that halted is started again
 
 
-class Surroundings(Protocol):
+class ProcessSurroundings(Protocol):
     """What a process reaches of the world; `sim.world` is it."""
 
     timeline: Timeline
-    network: Network
+    network: SimNetwork
     evidence: Evidence
     numbers: Numbers
 
-    def carry(self, sender: "Process", message: PeerMessage) -> None:
+    def carry(self, sender: "SimProcess", message: PeerMessage) -> None:
         """Bring a message to a member."""
         ...
 
@@ -81,38 +81,38 @@ class Surroundings(Protocol):
         ...
 
     def stream_snapshot(
-        self, sender: "Process", peer: int, term: int, header: SnapshotHeader, path: str
+        self, sender: "SimProcess", peer: int, term: int, header: SnapshotHeader, path: str
     ) -> None:
         """Bring a file to a member, in chunks."""
         ...
 
-    def answer_chunk(self, member: "Process", answer: ChunkAnswer) -> None:
+    def answer_chunk(self, member: "SimProcess", answer: ChunkAnswer) -> None:
         """Bring the answer to a chunk to who sent it."""
         ...
 
     def ask_change(
         self,
-        asker: "Process",
+        asker: "SimProcess",
         request: membership_pb2.ChangeRequest,
         told: Callable[[membership_pb2.ChangeResponse], None],
     ) -> None:
         """Ask every other member for a change; `told` hears each answer that comes."""
         ...
 
-    def ended(self, process: "Process", *, restart: bool) -> None:
+    def ended(self, process: "SimProcess", *, restart: bool) -> None:
         """See the end of a process; with `restart` somebody has to start it again."""
         ...
 
     def ask_self(
         self,
-        process: "Process",
+        process: "SimProcess",
         request: membership_pb2.ChangeRequest,
         told: Callable[[membership_pb2.ChangeResponse], None],
     ) -> None:
         """Ask a process's own node for a change."""
         ...
 
-    def reached(self, process: "Process") -> frozenset[int]:
+    def reached(self, process: "SimProcess") -> frozenset[int]:
         """Return the ids of the members that a process has streams with."""
         ...
 
@@ -120,7 +120,7 @@ class Surroundings(Protocol):
         """Return what these say of themselves; None for one that does not run."""
         ...
 
-    def count_others(self, process: "Process") -> int:
+    def count_others(self, process: "SimProcess") -> int:
         """Return how many other processes may answer."""
         ...
 
@@ -142,7 +142,7 @@ class Life:
     )  # who waits for an answer, by ticket
 
 
-class Process:
+class SimProcess:
     """One member's process, disk and database.
 
     - Nothing that belongs to an earlier life reaches a later one.
@@ -154,7 +154,7 @@ class Process:
         settings: NodeSettings,
         founders: Mapping[int, str],
         folder: Path,
-        world: Surroundings,
+        world: ProcessSurroundings,
         random: Random,
     ) -> None:
         """Make an empty disk, bootstrapped with the founders as voters; `start` runs the node."""
@@ -243,16 +243,16 @@ class Process:
         self.has_run = True
         self.host.troubles.relapse(self.random)
         if recovered.hard_state.term or recovered.entries or recovered.base_index:
-            DataRequests(self, recovered, partial(self._open, recovered)).ask()
+            DataQuestions(self, recovered, partial(self._open, recovered)).ask()
         else:  # its log has just been begun
             self._run(recovered)
 
     def _recovered(self) -> wal.Recovered:
         return WatchedLog(SEGMENT_BYTES).recover(self.host.disk)
 
-    def _open(self, recovered: wal.Recovered, verdict: Verdict) -> None:
+    def _open(self, recovered: wal.Recovered, verdict: DataVerdict) -> None:
         """Go on from the data of before, or from none."""
-        if verdict is Verdict.SET_ASIDE:
+        if verdict is DataVerdict.SET_ASIDE:
             self.world.evidence.applied_log.set_aside(self.id)
             self.replace_disk()
             recovered = self._recovered()
@@ -285,7 +285,7 @@ class Process:
         self.life.node.allow_campaigns(allowed=True)
         life = self.life
         self.later(self.random.randrange(TICK_US), lambda: self._tick(life))
-        StandingRequests(self).start()
+        StandingQuestions(self).start()
 
     def _is_torn(self, recovered: wal.Recovered) -> bool:
         """Tell whether a repair changes anything."""
@@ -331,7 +331,7 @@ class Process:
         if self.life.is_stopping or self.life.node is None:
             stop()
         else:
-            DepartureRequests(self, stop).start()
+            DepartureQuestions(self, stop).start()
         self.life.is_stopping = True
 
     def heal(self) -> None:
@@ -431,7 +431,7 @@ class Process:
         life = self.life
         self.world.timeline.after(delay_us, lambda: None if life.over else action())
 
-    def audit(self, user_id: int, items: Iterable[int]) -> State:
+    def audit(self, user_id: int, items: Iterable[int]) -> FinalState:
         """Read stock and orders from the database, past the node, as a user who may see them."""
         found = {item: self.life.store.item(item) for item in items} if self.life.store else {}
         on_hand = {key: item.quantity for key, item in found.items() if item is not None}
@@ -446,7 +446,7 @@ class Process:
                 for line in order.lines
             ]
             if not page.next_page_token:
-                return State(on_hand, tuple(orders))
+                return FinalState(on_hand, tuple(orders))
             question.query.list_orders.page_token = page.next_page_token
 
     def _ask(self, question: forward_pb2.Question) -> bytes:

@@ -7,7 +7,6 @@ from itertools import chain, combinations
 from random import Random
 
 from inventory.v1 import inventory_pb2
-from linearizability import JudgedOperation as Judged
 from linearizability import check
 from linearizability.history import NEVER_NS
 from raft import quorum
@@ -17,16 +16,15 @@ from raft.ready import RaftRole
 from sim.checks import (
     ACKNOWLEDGED_MIN,
     LINEARIZABLE_MIN,
-    State,
+    FinalState,
     check_history,
     check_work,
     done_of,
 )
-from sim.clients import RESTOCK, Client, Read
-from sim.clients import Operation as Asked
-from sim.process import Process
+from sim.clients import RESTOCK, ClientOperation, Read, SimClient
+from sim.process import SimProcess
 from sim.violation import LivenessViolation, SafetyViolation
-from sim.world import ADMIN, EVENTS_MIN, GATEWAYS, START_LEVELS, World
+from sim.world import ADMIN, EVENTS_MIN, GATEWAYS, START_LEVELS, SimWorld
 
 # Each is some four times what the longest of some hundred seeds took.
 ELECT_TICKS_MAX = 160
@@ -48,7 +46,7 @@ class Others(enum.Enum):
     UNWELL = "unwell"  # they are heard and hear; who leads is one of them, and its machine is ill
 
 
-def recover(world: World) -> str:
+def recover(world: SimWorld) -> str:
     """Require that the cluster works again; return the hash of the state that all have."""
     for client in world.clients:
         client.stopping = True
@@ -70,7 +68,7 @@ def recover(world: World) -> str:
     return _agree(world)
 
 
-def smallest_quorum(world: World, random: Random, spared: Process | None) -> list[Process]:
+def smallest_quorum(world: SimWorld, random: Random, spared: SimProcess | None) -> list[SimProcess]:
     """Choose voters with safe disks that are a majority, whichever configuration is in force.
 
     That is the one that was applied last, or one that somebody's log holds behind it who will be
@@ -100,13 +98,15 @@ def _voters(configuration: Configuration) -> Sequence[frozenset[int]]:
 
 
 def _are_quorum(
-    members: Sequence[Process], configurations: Iterable[Iterable[frozenset[int]]]
+    members: Sequence[SimProcess], configurations: Iterable[Iterable[frozenset[int]]]
 ) -> bool:
     ids = [one.id for one in members]
     return all(quorum.reached(one, ids) for one in chain.from_iterable(configurations))
 
 
-def _leave_alone(world: World, members: Sequence[Process], others: Others, random: Random) -> None:
+def _leave_alone(
+    world: SimWorld, members: Sequence[SimProcess], others: Others, random: Random
+) -> None:
     """Heal these; leave the others as they are: dead, paused, hung, full, cut from each other."""
     names = {*(process.name for process in members), *GATEWAYS}
     inside, outside = sorted(names), sorted(world.processes.keys() - names)
@@ -126,7 +126,7 @@ def _leave_alone(world: World, members: Sequence[Process], others: Others, rando
     world.evidence.note("world", text)
 
 
-def _sicken(leader: Process, random: Random) -> None:
+def _sicken(leader: SimProcess, random: Random) -> None:
     """Let a leader have a machine with which it cannot lead."""
     if random.getrandbits(1):
         leader.host.troubles.disk_hangs += 1
@@ -135,7 +135,9 @@ def _sicken(leader: Process, random: Random) -> None:
     leader.world.evidence.coverage["leaders that could not lead"] += 1
 
 
-def _work_again(world: World, members: Sequence[Process], leaders: Sequence[Process]) -> None:
+def _work_again(
+    world: SimWorld, members: Sequence[SimProcess], leaders: Sequence[SimProcess]
+) -> None:
     """Wait until one of `leaders` leads, all are answered, a write is committed, all is applied."""
     whom = sorted(process.name for process in members)
     world.run_until(
@@ -156,7 +158,7 @@ def _work_again(world: World, members: Sequence[Process], leaders: Sequence[Proc
     world.run_until(level, LEVEL_TICKS_MAX, f"{whom} are level")
 
 
-def probe(world: World, client: Client, whom: Sequence[str]) -> None:
+def probe(world: SimWorld, client: SimClient, whom: Sequence[str]) -> None:
     """Require a committed write, of a kind that nothing refuses."""
     client.mutate(RESTOCK)
     world.run_until(lambda: client.idle, PROBE_TICKS_MAX, f"{whom} commit a write")
@@ -164,7 +166,7 @@ def probe(world: World, client: Client, whom: Sequence[str]) -> None:
         raise LivenessViolation(f"{whom} refuse a write: {client.history[-1]}")
 
 
-def are_level(members: Sequence[Process]) -> bool:
+def are_level(members: Sequence[SimProcess]) -> bool:
     """Tell whether one leads, and all hold and have applied what it holds."""
     nodes = [process.raft for process in members if process.raft is not None]
     leaders = [node for node in nodes if node.role is RaftRole.LEADER]
@@ -174,7 +176,7 @@ def are_level(members: Sequence[Process]) -> bool:
     return all(node.applied_index == node.last_index == last_index for node in nodes)
 
 
-def _join(world: World) -> None:
+def _join(world: SimWorld) -> None:
     """Wait until all who run are voters, and level."""
 
     def joined() -> bool:
@@ -187,13 +189,13 @@ def _join(world: World) -> None:
     world.run_until(joined, JOIN_TICKS_MAX, "all who run are voters, and level")
 
 
-def _are_all_level(world: World) -> bool:
+def _are_all_level(world: SimWorld) -> bool:
     """Tell whether all who should take part do, and are level."""
     taking_part = participants(world)
     return are_level(taking_part) and len(taking_part) == count(world)
 
 
-def _work_on(world: World) -> None:
+def _work_on(world: SimWorld) -> None:
     """Let clients work on where a run saw little before, and wait until they are answered."""
 
     def is_enough() -> bool:
@@ -213,7 +215,7 @@ def _work_on(world: World) -> None:
     )
 
 
-def _agree(world: World) -> str:
+def _agree(world: SimWorld) -> str:
     """Wait until all who take part are level, and have the same state."""
     for _ in range(AGREE_TICKS_MAX // CHECKPOINT_TICKS):
         world.checkpoint()
@@ -230,31 +232,31 @@ def _agree(world: World) -> str:
     raise LivenessViolation("the members do not come to one index")
 
 
-def _pass(world: World, ticks: int) -> None:
+def _pass(world: SimWorld, ticks: int) -> None:
     world.timeline.run_until(world.timeline.now_us + ticks * 25_000)
 
 
-def participants(world: World) -> list[Process]:
+def participants(world: SimWorld) -> list[SimProcess]:
     """Return who takes part, by the newest configuration that was applied."""
     known = world.evidence.applied_log.configuration
     members = known.voters | known.learners
     return [process for process in world.running() if process.id in members]
 
 
-def count(world: World) -> int:
+def count(world: SimWorld) -> int:
     """Return how many members there should be that take part."""
     known = world.evidence.applied_log.configuration
     return len(known.voters | known.learners)
 
 
-def judge(world: World) -> None:
+def judge(world: SimWorld) -> None:
     """Compare what clients were told with each other, and with what is there."""
     history = [operation for client in world.clients for operation in client.history]
     world.evidence.coverage["outcomes left unknown"] += sum(one.given_up for one in history)
     start = START_LEVELS
     known = [one for one in (_known(world, operation) for operation in history) if one is not None]
     for process in participants(world):
-        state: State = process.audit(ADMIN, start)
+        state: FinalState = process.audit(ADMIN, start)
         check_history(known, start, state)
     reads = [read for client in world.clients for read in client.reads]
     check_work(history, reads)
@@ -263,7 +265,7 @@ def judge(world: World) -> None:
         raise SafetyViolation(f"not linearizable: {verdict.explanation}")
 
 
-def _known(world: World, operation: Asked) -> Asked | None:
+def _known(world: SimWorld, operation: ClientOperation) -> ClientOperation | None:
     """Return an operation as it ended, also where nobody waited for that; None: it never was."""
     if not operation.given_up:
         return operation
@@ -276,9 +278,9 @@ def _known(world: World, operation: Asked) -> Asked | None:
     return found
 
 
-def _mutation(operation: Asked) -> Judged:
+def _mutation(operation: ClientOperation) -> JudgedOperation:
     is_known = operation.return_us is not None
-    return Judged(
+    return JudgedOperation(
         client=operation.client,
         kind=operation.kind,
         call_ns=operation.call_us * 1000,
@@ -290,9 +292,9 @@ def _mutation(operation: Asked) -> Judged:
     )
 
 
-def _looks(reads: Sequence[Read]) -> list[Judged]:
+def _looks(reads: Sequence[Read]) -> list[JudgedOperation]:
     return [
-        Judged(
+        JudgedOperation(
             client=read.client,
             kind="get",
             call_ns=read.call_us * 1000,

@@ -9,15 +9,15 @@ from pathlib import Path
 
 from sim import recovery
 from sim.coverage import Coverage
-from sim.faults import Fault, Plan, draw_plan
-from sim.world import World
+from sim.faults import Plan, SimFault, draw_plan
+from sim.world import SimWorld
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - databases are faster there; any folder does
 TRACEBACK_LINES = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class SimResult:
     """What a run came to. Without a `violation` all held."""
 
     plan: Plan
@@ -49,8 +49,8 @@ class Result:
 
 
 def run_seed(
-    seed: int, *, faults: Sequence[Fault] | None = None, keep_trace: bool = False
-) -> Result:
+    seed: int, *, faults: Sequence[SimFault] | None = None, keep_trace: bool = False
+) -> SimResult:
     """Run a seed, with these faults instead of its own where they are given.
 
     What the run finds is in the result, whatever it is: a broken property, a member that halted, an
@@ -62,11 +62,11 @@ def run_seed(
     return run_plan(plan, keep_trace=keep_trace)
 
 
-def run_plan(plan: Plan, *, keep_trace: bool = False) -> Result:
+def run_plan(plan: Plan, *, keep_trace: bool = False) -> SimResult:
     """Run a plan; see `run_seed`."""
     root = MEMORY if MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="sim-", dir=root) as folder:
-        world = World(plan, Path(folder), keep_trace=keep_trace)
+        world = SimWorld(plan, Path(folder), keep_trace=keep_trace)
         violation = state_hash = ""
         try:
             world.live()
@@ -78,7 +78,7 @@ def run_plan(plan: Plan, *, keep_trace: bool = False) -> Result:
             world.close()
     history = [operation for client in world.clients for operation in client.history]
     world.evidence.coverage["requests tried again"] += sum(one.retries for one in world.gateways)
-    return Result(
+    return SimResult(
         plan=plan,
         violation=violation,
         digest=world.evidence.trace.digest,

@@ -23,7 +23,7 @@ from inventory_node.core.events import (
     StoreFull,
 )
 from inventory_node.machine.changes import Changes
-from inventory_node.machine.records import Header, Item, Remembered, User
+from inventory_node.machine.records import Header, ItemRecord, Remembered, UserRecord
 from inventory_node.ports import SnapshotHeader
 from inventory_node.runtime.sqlite import Database, Pinned, verify
 from inventory_node.runtime.store import copied
@@ -201,15 +201,15 @@ class SimStore:
         """See `Records.header`."""
         return self._database.header()
 
-    def item(self, item_id: int) -> Item | None:
+    def item(self, item_id: int) -> ItemRecord | None:
         """See `Records.item`."""
         return self._database.item(item_id)
 
-    def user(self, user_id: int) -> User | None:
+    def user(self, user_id: int) -> UserRecord | None:
         """See `Records.user`."""
         return self._database.user(user_id)
 
-    def user_by_name(self, folded_name: str) -> User | None:
+    def user_by_name(self, folded_name: str) -> UserRecord | None:
         """See `Records.user_by_name`."""
         return self._database.user_by_name(folded_name)
 

@@ -10,9 +10,9 @@ from inventory_node.core.events import ChunkReceived, SnapshotSent
 from inventory_node.ports import SnapshotHeader
 
 from sim.coverage import Coverage
-from sim.network import Network
+from sim.network import SimNetwork
 from sim.ports import ChunkAnswer
-from sim.process import Life, Process
+from sim.process import Life, SimProcess
 from sim.timeline import Timeline
 
 CHUNK_BYTES = 1 << 14
@@ -23,15 +23,15 @@ RESUMED_TIMES = 2  # by another stream, which goes on where the peer says
 class StreamRoute(NamedTuple):
     """From whom a snapshot goes to whom; either may be another member by the time it arrives."""
 
-    sender: Process
+    sender: SimProcess
     life: Life  # of the sender
     sender_id: int
-    peer: Process
+    peer: SimProcess
     peer_id: int
 
 
 @dataclass(slots=True, kw_only=True)
-class Stream:
+class SnapshotStream:
     """A snapshot that a member is sending."""
 
     route: StreamRoute
@@ -52,19 +52,19 @@ class SnapshotStreams:
     """
 
     def __init__(
-        self, timeline: Timeline, network: Network, random: Random, coverage: Coverage
+        self, timeline: Timeline, network: SimNetwork, random: Random, coverage: Coverage
     ) -> None:
         """Start with none."""
         self._timeline = timeline
         self._network = network
         self._random = random
         self._coverage = coverage
-        self._streams: dict[tuple[int, int], Stream] = {}
+        self._streams: dict[tuple[int, int], SnapshotStream] = {}
         self.flips = 0  # how many faults make them differ from what was written
 
     def begin(
         self,
-        ends: tuple[Process, Process | None],
+        ends: tuple[SimProcess, SimProcess | None],
         peer_id: int,
         term: int,
         header: SnapshotHeader,
@@ -83,7 +83,7 @@ class SnapshotStreams:
             at = self._random.randrange(len(data))
             flipped = bytes([data[at] ^ 1 << self._random.randrange(8)])
             data = data[:at] + flipped + data[at + 1 :]
-        stream = Stream(
+        stream = SnapshotStream(
             route=StreamRoute(sender, sender.life, sender.id, peer, peer_id),
             term=term,
             header=header,
@@ -92,7 +92,7 @@ class SnapshotStreams:
         self._streams[sender.id, peer_id] = stream
         self._send(stream)
 
-    def answer(self, member: Process, answer: ChunkAnswer) -> None:
+    def answer(self, member: SimProcess, answer: ChunkAnswer) -> None:
         """Bring a recipient's answer to the sender of the stream."""
         stream = self._streams.get((answer.sender, member.id))
         if stream is None or stream.header.meta.index != answer.index:
@@ -110,7 +110,7 @@ class SnapshotStreams:
 
         self._carry(member, stream.route.sender, arrive)
 
-    def _send(self, stream: Stream) -> None:
+    def _send(self, stream: SnapshotStream) -> None:
         stream.progress += 1
         chunk = ChunkReceived(
             stream.route.sender_id,
@@ -121,7 +121,7 @@ class SnapshotStreams:
         )
         self._pass(stream, chunk)
 
-    def _resume(self, stream: Stream) -> None:
+    def _resume(self, stream: SnapshotStream) -> None:
         """Begin another stream of the same snapshot."""
         stream.resumed += 1
         stream.progress += 1
@@ -130,7 +130,7 @@ class SnapshotStreams:
             stream, ChunkReceived(stream.route.sender_id, stream.term, stream.header, 0, b"")
         )
 
-    def _pass(self, stream: Stream, chunk: ChunkReceived) -> None:
+    def _pass(self, stream: SnapshotStream, chunk: ChunkReceived) -> None:
         def arrive() -> None:
             if stream.route.peer.id == stream.route.peer_id:
                 stream.route.peer.deliver(chunk)
@@ -139,13 +139,13 @@ class SnapshotStreams:
         progress = stream.progress
         self._timeline.after(PATIENCE_US, lambda: self._give_up(stream, progress))
 
-    def _carry(self, sender: Process, recipient: Process, arrive: Callable[[], None]) -> None:
+    def _carry(self, sender: SimProcess, recipient: SimProcess, arrive: Callable[[], None]) -> None:
         names = sender.name, recipient.name
         self._timeline.after(
             self._network.delay_us(), lambda: arrive() if self._network.passes(*names) else None
         )
 
-    def _give_up(self, stream: Stream, progress: int) -> None:
+    def _give_up(self, stream: SnapshotStream, progress: int) -> None:
         if stream.over or stream.route.life.over or stream.progress != progress:
             return
         if stream.resumed < RESUMED_TIMES:
@@ -155,7 +155,7 @@ class SnapshotStreams:
             self._coverage["snapshots cut short"] += 1
             self._end(stream, installed=False)
 
-    def _end(self, stream: Stream, *, installed: bool) -> None:
+    def _end(self, stream: SnapshotStream, *, installed: bool) -> None:
         stream.over = True
         if not stream.route.life.over:
             event = SnapshotSent(stream.route.peer_id, stream.header.meta.index, installed)

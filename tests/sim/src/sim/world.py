@@ -20,16 +20,16 @@ from inventory_node.ports import PeerMessage, SnapshotHeader
 from raft.messages import Configuration
 from raft.ready import RaftRole
 
-from sim.clients import Client, Habits, Horizon
+from sim.clients import Habits, Horizon, SimClient
 from sim.evidence import Evidence
 from sim.fault_injector import FaultInjector
 from sim.faults import MORE_US, Plan
 from sim.gateway import GatewayProcess
-from sim.network import Network
+from sim.network import SimNetwork
 from sim.numbers import Numbers
 from sim.operators import Operators
 from sim.ports import ChunkAnswer
-from sim.process import RESTART_US, TICK_US, Process
+from sim.process import RESTART_US, TICK_US, SimProcess
 from sim.streams import SnapshotStreams
 from sim.timeline import Timeline
 from sim.trace import Trace
@@ -53,7 +53,7 @@ TRACE_LINES = 2_000  # kept to look at when a run fails
 NO_PASSWORD = "$argon2id$none"  # noqa: S105 - a hash that no password has
 
 
-class World:
+class SimWorld:
     """One run. It is what the processes reach of each other (`sim.process.Surroundings`)."""
 
     def __init__(self, plan: Plan, folder: Path, *, keep_trace: bool = False) -> None:
@@ -64,7 +64,7 @@ class World:
         voters = Configuration(frozenset(self.founders))
         self.evidence = Evidence(self.timeline, trace, START_LEVELS, voters)
         coverage = self.evidence.coverage
-        self.network = Network(self.timeline, self._random("network"), coverage)
+        self.network = SimNetwork(self.timeline, self._random("network"), coverage)
         self.numbers = Numbers(plan.founders + SPARES)
         self.processes = {
             f"node-{number}": self._process(number, folder)
@@ -91,15 +91,15 @@ class World:
         """Return chance of its own, so that one part's draws do not move another's."""
         return Random(f"{self.plan.seed} {what}")
 
-    def _process(self, number: int, folder: Path) -> Process:
+    def _process(self, number: int, folder: Path) -> SimProcess:
         name = f"node-{number}"
         settings = settings_of(number, name, self.founders)
-        return Process(settings, self.founders, folder / name, self, self._random(name))
+        return SimProcess(settings, self.founders, folder / name, self, self._random(name))
 
-    def _client(self, number: int, horizon: Horizon) -> Client:
+    def _client(self, number: int, horizon: Horizon) -> SimClient:
         gateway = self.gateways[number % len(self.gateways)]
         random = self._random(f"client {number}")
-        return Client(
+        return SimClient(
             number,
             ADMIN,
             self.timeline,
@@ -143,15 +143,15 @@ class World:
 
     # Who is who.
 
-    def process(self, number: int) -> Process:
+    def process(self, number: int) -> SimProcess:
         """Return the process with a number in its name."""
         return self.processes[f"node-{number}"]
 
-    def by_id(self, member: int) -> Process | None:
+    def by_id(self, member: int) -> SimProcess | None:
         """Return the process that is a member; None when it has another disk since."""
         return next((one for one in self.processes.values() if one.id == member), None)
 
-    def running(self) -> list[Process]:
+    def running(self) -> list[SimProcess]:
         """Return the processes that are alive, paused or not."""
         return [one for one in self.processes.values() if one.alive]
 
@@ -159,7 +159,7 @@ class World:
         """Return the names of members and of gateways."""
         return list(self.processes), list(GATEWAYS)
 
-    def is_frail(self, process: Process) -> bool:
+    def is_frail(self, process: SimProcess) -> bool:
         """Tell whether a process's disk may be lost."""
         return any(self.process(number) is process for number in self.plan.frail)
 
@@ -168,7 +168,7 @@ class World:
         safe = {one.id for one in self.processes.values() if not self.is_frail(one)}
         return configuration.voters & safe
 
-    def leader(self) -> Process | None:
+    def leader(self) -> SimProcess | None:
         """Return the member that leads the highest term."""
         leaders = [
             (process.raft.term, process.name)
@@ -205,7 +205,7 @@ class World:
 
     # What processes reach of the world.
 
-    def carry(self, sender: Process, message: PeerMessage) -> None:
+    def carry(self, sender: SimProcess, message: PeerMessage) -> None:
         """Bring a message to a member, if it is still the one by the time it arrives."""
         process = self.by_id(message.recipient)
         if process is None:
@@ -223,25 +223,25 @@ class World:
             gateway.frame(member, session, response)
 
     def stream_snapshot(
-        self, sender: Process, peer: int, term: int, header: SnapshotHeader, path: str
+        self, sender: SimProcess, peer: int, term: int, header: SnapshotHeader, path: str
     ) -> None:
         """Bring a file to a member, in chunks."""
         self.streams.begin((sender, self.by_id(peer)), peer, term, header, path)
 
-    def answer_chunk(self, member: Process, answer: ChunkAnswer) -> None:
+    def answer_chunk(self, member: SimProcess, answer: ChunkAnswer) -> None:
         """Bring the answer to a chunk to who sent it."""
         self.streams.answer(member, answer)
 
     def ask_change(
         self,
-        asker: Process,
+        asker: SimProcess,
         request: membership_pb2.ChangeRequest,
         told: Callable[[membership_pb2.ChangeResponse], None],
     ) -> None:
         """Ask every other member for a change; `told` hears each answer that comes."""
         life = asker.life
 
-        def hear(process: Process, response: membership_pb2.ChangeResponse) -> None:
+        def hear(process: SimProcess, response: membership_pb2.ChangeResponse) -> None:
             arrive = partial(told, response)
             self.network.send(process.name, asker.name, lambda: None if life.over else arrive())
 
@@ -252,7 +252,7 @@ class World:
 
     def ask_self(
         self,
-        process: Process,
+        process: SimProcess,
         request: membership_pb2.ChangeRequest,
         told: Callable[[membership_pb2.ChangeResponse], None],
     ) -> None:
@@ -263,7 +263,7 @@ class World:
         process.life.changes[ticket] = told
         process.deliver(ChangeAsked(ticket, request))
 
-    def reached(self, process: Process) -> frozenset[int]:
+    def reached(self, process: SimProcess) -> frozenset[int]:
         """Return the ids of the members that a process has streams with: one may be paused."""
         passes = self.network.passes
         return frozenset(
@@ -278,7 +278,7 @@ class World:
         """Return what these say of themselves; None for one that does not run."""
         return [self._describe(self.by_id(member)) for member in sorted(members)]
 
-    def _describe(self, process: Process | None) -> Described | None:
+    def _describe(self, process: SimProcess | None) -> Described | None:
         raft = process.raft if process is not None else None
         if process is None or raft is None or process.life.paused:
             return None
@@ -292,11 +292,11 @@ class World:
             reached=self.reached(process),
         )
 
-    def count_others(self, process: Process) -> int:
+    def count_others(self, process: SimProcess) -> int:
         """Return how many other processes may answer."""
         return sum(one is not process for one in self.running())
 
-    def ended(self, process: Process, *, restart: bool) -> None:
+    def ended(self, process: SimProcess, *, restart: bool) -> None:
         """See the end of a process; who halted is started again."""
         for gateway in self.gateways:
             gateway.member_ended(process.name)

@@ -101,7 +101,7 @@ class StoreFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class StoreAnswer:
     """One answered question: exactly one of the two is not empty."""
 
     ticket: int
@@ -113,7 +113,7 @@ class Answer:
 class Answered:
     """Questions answered from one read transaction."""
 
-    answers: tuple[Answer, ...]
+    answers: tuple[StoreAnswer, ...]
 
 
 @dataclass(frozen=True, slots=True)

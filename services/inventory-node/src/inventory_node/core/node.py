@@ -24,7 +24,7 @@ from raft.ready import Leadership, RaftRole, Ready
 
 from inventory_node.codec import decode_configuration, encode_configuration
 from inventory_node.core import events
-from inventory_node.core.membership.changes import Membership
+from inventory_node.core.membership.changes import MembershipChanges
 from inventory_node.core.read_index import ReadQueue
 from inventory_node.core.replies import Replies
 from inventory_node.core.settings import NodeSettings, Ports
@@ -72,7 +72,7 @@ class Node:
         self._write = write = WritePath(settings, ports, recovered, machine, self._replies)
         self._reads = ReadQueue(settings, self._replies, machine, ports)
         self._snapshots = snapshots = SnapshotTransfers(settings, ports)
-        self._membership = Membership(settings, self._replies, ports)
+        self._membership = MembershipChanges(settings, self._replies, ports)
         self._membership.configured(self._raft.configuration)
         clock_skew = write.timestamps.clock_skew
         self._leader_fitness = LeaderFitness(

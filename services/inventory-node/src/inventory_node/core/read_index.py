@@ -16,8 +16,8 @@ from raft import RawNode
 from raft.ready import ReadState
 from wire import bounds, errors
 
-from inventory_node.core.events import Answer
-from inventory_node.core.replies import Asker, Replies
+from inventory_node.core.events import StoreAnswer
+from inventory_node.core.replies import Replies, ReplyAddress
 from inventory_node.core.settings import NodeSettings, Ports
 from inventory_node.core.write.flusher import Flusher
 from inventory_node.machine import Machine, MutationOutcome
@@ -27,7 +27,7 @@ from inventory_node.ports import Clock, Store
 class Asked(NamedTuple):
     """A question and who waits for its answer."""
 
-    asker: Asker
+    asker: ReplyAddress
     question: forward_pb2.Question
 
 
@@ -109,7 +109,7 @@ class StoreReads:
         """Start with no question."""
         self._store = store
         self._for_flush: deque[Confirmed] = deque()
-        self._asked: dict[int, Asker] = {}  # by ticket
+        self._asked: dict[int, ReplyAddress] = {}  # by ticket
         self._ticket = 0
 
     def add(self, index: int, questions: list[Asked], flusher: Flusher) -> None:
@@ -136,7 +136,7 @@ class StoreReads:
             batch.append((self._ticket, question))
         self._store.ask(batch)
 
-    def pop(self, ticket: int) -> Asker | None:
+    def pop(self, ticket: int) -> ReplyAddress | None:
         """Return who waits for an answer; None where nobody does any more."""
         return self._asked.pop(ticket, None)
 
@@ -146,7 +146,7 @@ class StoreReads:
         self._for_flush.clear()
         return questions
 
-    def clear_asked(self) -> list[Asker]:
+    def clear_asked(self) -> list[ReplyAddress]:
         """Give up waiting for the store; return who did."""
         askers = list(self._asked.values())
         self._asked.clear()
@@ -185,7 +185,7 @@ class ReadQueue:
     def offer(self, session: int, questions: Iterable[forward_pb2.Question]) -> None:
         """Check and queue the questions of a frame; answer at once those that cannot be."""
         for question in questions:
-            asker = Asker(session, question.id)
+            asker = ReplyAddress(session, question.id)
             if self._open >= self._settings.questions_waiting_max:
                 self._replies.retry(asker, forward_pb2.RETRY_OVERLOADED)
                 continue
@@ -218,7 +218,7 @@ class ReadQueue:
     ) -> None:
         """Send the questions of a frame away."""
         for question in questions:
-            self._replies.retry(Asker(session, question.id), retry)
+            self._replies.retry(ReplyAddress(session, question.id), retry)
 
     def begin(self, raft: RawNode) -> None:
         """Begin a round for all questions that wait, when none is outstanding."""
@@ -288,7 +288,7 @@ class ReadQueue:
         for asked in questions:
             self._replies.refuse(asked.asker, errors.disk_full(self._settings.name))
 
-    def answered(self, answers: Iterable[Answer]) -> None:
+    def answered(self, answers: Iterable[StoreAnswer]) -> None:
         """Pass on what the store said."""
         for answer in answers:
             asker = self._store_reads.pop(answer.ticket)

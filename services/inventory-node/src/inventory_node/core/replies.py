@@ -6,13 +6,13 @@ from typing import NamedTuple, assert_never
 from google.rpc import status_pb2
 from inventory.raft.v1 import forward_pb2
 
-from inventory_node.machine import AdminOutcome, Applied, MutationOutcome, Refused
+from inventory_node.machine import AdminOutcome, Applied, MutationOutcome, RefusedCommand
 from inventory_node.ports import Contact, Transport
 
 FRAME_BYTES_MAX = 1 << 20  # well under gRPC's 4 MiB, with one answer of up to 3 MiB on top
 
 
-class Asker(NamedTuple):
+class ReplyAddress(NamedTuple):
     """Who waits: a request of a gateway's session."""
 
     session: int
@@ -56,7 +56,7 @@ class Replies:
         for session in sorted(self._sessions):
             self._frame(session).leadership.CopyFrom(leadership)
 
-    def applied(self, asker: Asker, outcome: Applied) -> None:
+    def applied(self, asker: ReplyAddress, outcome: Applied) -> None:
         """Answer a proposal with what applying it came to."""
         match outcome:
             case MutationOutcome():
@@ -65,26 +65,26 @@ class Replies:
             case AdminOutcome():
                 frame = self._frame_for(asker, len(outcome.outcome))
                 frame.replies.add(id=asker.request, administration=outcome.outcome)
-            case Refused():
+            case RefusedCommand():
                 self.refuse_raw(asker, outcome.status)
             case _:
                 assert_never(outcome)
 
-    def answer(self, asker: Asker, response: bytes) -> None:
+    def answer(self, asker: ReplyAddress, response: bytes) -> None:
         """Answer a question with its serialized response message."""
         frame = self._frame_for(asker, len(response))
         frame.replies.add(id=asker.request, answer=response)
 
-    def refuse(self, asker: Asker, status: status_pb2.Status) -> None:
+    def refuse(self, asker: ReplyAddress, status: status_pb2.Status) -> None:
         """Answer with a final refusal."""
         frame = self._frame_for(asker, status.ByteSize())
         frame.replies.add(id=asker.request, error=status)
 
-    def refuse_raw(self, asker: Asker, status: bytes) -> None:
+    def refuse_raw(self, asker: ReplyAddress, status: bytes) -> None:
         """Answer with a final refusal, a serialized google.rpc.Status."""
         self.refuse(asker, status_pb2.Status.FromString(status))
 
-    def retry(self, asker: Asker, retry: forward_pb2.Retry.ValueType) -> None:
+    def retry(self, asker: ReplyAddress, retry: forward_pb2.Retry.ValueType) -> None:
         """Send the asker away, to ask again or elsewhere."""
         self._frame_for(asker, 0).replies.add(id=asker.request, retry=retry)
 
@@ -97,7 +97,7 @@ class Replies:
         for session, frame in frames.items():
             self._transport.reply(session, frame)
 
-    def _frame_for(self, asker: Asker, size: int) -> forward_pb2.ForwardResponse:
+    def _frame_for(self, asker: ReplyAddress, size: int) -> forward_pb2.ForwardResponse:
         """Return the frame that takes a reply of `size` bytes; a full one leaves first."""
         session = asker.session
         if session not in self._sessions:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from inventory_node.ports import NO_HOOKS, Clock, Disk, Hooks, Observer, Random, Store, Transport
+from inventory_node.ports import NO_HOOKS, Clock, Hooks, LogDisk, Observer, Random, Store, Transport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class NodeSettings:
 class Ports:
     """The adapters of one node."""
 
-    disk: Disk
+    disk: LogDisk
     store: Store
     transport: Transport
     clock: Clock

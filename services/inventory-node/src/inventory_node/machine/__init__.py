@@ -8,8 +8,8 @@ What the caller owes:
 3. `reload` after the state below was replaced by a snapshot.
 
 Order of checks for each command (DESIGN: exactly once): the memory of requests, authority, rules.
-Only outcomes of rules are remembered; a refusal by one of the first two is `Refused` and may be
-different the next time.
+Only outcomes of rules are remembered; a refusal by one of the first two is a `RefusedCommand`, and
+may be different the next time.
 
 Caveats: nothing here knows the clock, draws a number, or iterates over a set. A refusal is a value.
 `StateInvariantViolation` ends the process.
@@ -21,7 +21,7 @@ from inventory_node.machine.commands import (
     Applied,
     Machine,
     MutationOutcome,
-    Refused,
+    RefusedCommand,
 )
 
 __all__ = [
@@ -30,5 +30,5 @@ __all__ = [
     "Applied",
     "Machine",
     "MutationOutcome",
-    "Refused",
+    "RefusedCommand",
 ]

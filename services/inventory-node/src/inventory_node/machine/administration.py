@@ -7,7 +7,7 @@ from wire import errors
 
 from inventory_node.errors import StateInvariantViolation
 from inventory_node.machine import stock, users
-from inventory_node.machine.records import User
+from inventory_node.machine.records import UserRecord
 from inventory_node.machine.state_cache import StateCache
 from inventory_node.machine.stock import Context
 
@@ -24,9 +24,9 @@ def create_user(
     return AdministrationOutcome(user=users.message(user), revision=context.revision)
 
 
-def add_user(cache: StateCache, new: log_pb2.NewUser, stamp_ms: int) -> User:
+def add_user(cache: StateCache, new: log_pb2.NewUser, stamp_ms: int) -> UserRecord:
     """Give a new user the next id."""
-    user = User(
+    user = UserRecord(
         id=cache.next_user_id,
         name=new.name,
         role=new.role,

@@ -34,7 +34,7 @@ class Movement(NamedTuple):
     stamp_ms: int
 
 
-class Sales(NamedTuple):
+class HourlySales(NamedTuple):
     """What one item sold in one hour, since the last flush."""
 
     item_id: int
@@ -51,6 +51,6 @@ class Changes:
     levels: list[Level] = field(default_factory=list)  # of items that are not among `items`
     users: list[tuple[object, ...]] = field(default_factory=list)  # rows: the fields of User
     movements: list[Movement] = field(default_factory=list)
-    sales: list[Sales] = field(default_factory=list)
+    sales: list[HourlySales] = field(default_factory=list)
     requests: list[Remembered] = field(default_factory=list)
     buckets: dict[int, int] = field(default_factory=dict)  # second: how many it holds, 0: forgotten

@@ -39,13 +39,13 @@ class AdminOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedCommand:
     """A serialized google.rpc.Status that is not remembered."""
 
     status: bytes
 
 
-Applied = MutationOutcome | AdminOutcome | Refused
+Applied = MutationOutcome | AdminOutcome | RefusedCommand
 
 _RULES: dict[str, Callable[[StateCache, Any, Context], inventory_pb2.Outcome]] = {
     "add_item": stock.add_item,
@@ -283,7 +283,7 @@ class Machine:
         self._cache.flushed()
         self._requests.flushed()
 
-    def answer(self, question: forward_pb2.Question) -> MutationOutcome | Refused | None:
+    def answer(self, question: forward_pb2.Question) -> MutationOutcome | RefusedCommand | None:
         """Answer a question by id from memory; None for one that takes a query."""
         kind = question.query.WhichOneof("query")
         if not self._cluster_id:
@@ -294,7 +294,7 @@ class Machine:
             return self._by_id(kind, question)
         return None
 
-    def _by_id(self, kind: str, question: forward_pb2.Question) -> MutationOutcome | Refused:
+    def _by_id(self, kind: str, question: forward_pb2.Question) -> MutationOutcome | RefusedCommand:
         user = self._cache.user(question.user_id)
         refused = users.check_query(user, question.epoch, kind)
         if refused is not None or user is None:
@@ -313,7 +313,7 @@ class Machine:
         found = inventory_pb2.GetItemResponse(item=shown, revision=self._applied_index)
         return MutationOutcome(found.SerializeToString())
 
-    def _credential(self, question: forward_pb2.Question) -> MutationOutcome | Refused:
+    def _credential(self, question: forward_pb2.Question) -> MutationOutcome | RefusedCommand:
         if question.user_id != users.CLUSTER:
             return _refused(errors.role_not_allowed("user", "the gateway itself"))
         user = self._cache.user_by_name(question.query.get_credential.folded_name)
@@ -329,5 +329,5 @@ def _digest(raw: bytes) -> bytes:
     return blake2b(raw, digest_size=DIGEST_BYTES).digest()
 
 
-def _refused(status: status_pb2.Status) -> Refused:
-    return Refused(status.SerializeToString())
+def _refused(status: status_pb2.Status) -> RefusedCommand:
+    return RefusedCommand(status.SerializeToString())

@@ -3,7 +3,7 @@
 from inventory.v1 import inventory_pb2
 from wire import errors, money
 
-from inventory_node.machine.records import Item
+from inventory_node.machine.records import ItemRecord
 from inventory_node.machine.state_cache import StateCache
 from inventory_node.machine.stock import Context, Outcome, find
 
@@ -15,7 +15,7 @@ def order_item(
 ) -> inventory_pb2.Outcome:
     """Take one item; the outcome is `context.ordered`, good until the next order."""
     item = find(cache, request.item_id)
-    if not isinstance(item, Item):
+    if not isinstance(item, ItemRecord):
         return item
     quantity = request.quantity
     if item.quantity < quantity:
@@ -39,11 +39,11 @@ def place_order(
     cache: StateCache, request: inventory_pb2.PlaceOrderRequest, context: Context
 ) -> inventory_pb2.Outcome:
     """Take several items, or none of them."""
-    items: list[Item] = []
+    items: list[ItemRecord] = []
     total = 0
     for line in request.lines:
         item = find(cache, line.item_id)
-        if not isinstance(item, Item):
+        if not isinstance(item, ItemRecord):
             return item
         if item.quantity < line.quantity:
             refused = errors.insufficient_stock(item.id, line.quantity, item.quantity)

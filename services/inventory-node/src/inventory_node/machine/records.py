@@ -24,7 +24,7 @@ class Header:
 
 
 @dataclass(slots=True, kw_only=True)
-class Item:
+class ItemRecord:
     """An item with its level and its sales; times are milliseconds since 1970, 0 for never."""
 
     id: int
@@ -43,7 +43,7 @@ class Item:
 
 
 @dataclass(slots=True, kw_only=True)
-class User:
+class UserRecord:
     """A user; `epoch` goes up whenever its tokens end."""
 
     id: int
@@ -75,15 +75,15 @@ class Records(Protocol):
         """Return the scalars as last flushed."""
         ...
 
-    def item(self, item_id: int) -> Item | None:
+    def item(self, item_id: int) -> ItemRecord | None:
         """Return an item of its own, deleted ones too."""
         ...
 
-    def user(self, user_id: int) -> User | None:
+    def user(self, user_id: int) -> UserRecord | None:
         """Return a user, disabled ones too."""
         ...
 
-    def user_by_name(self, folded_name: str) -> User | None:
+    def user_by_name(self, folded_name: str) -> UserRecord | None:
         """Return a user, disabled ones too."""
         ...
 

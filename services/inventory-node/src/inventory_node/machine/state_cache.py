@@ -8,15 +8,15 @@ from dataclasses import fields
 from operator import attrgetter
 
 from inventory_node.errors import StateInvariantViolation
-from inventory_node.machine.changes import Changes, Level, Movement, Sales
-from inventory_node.machine.records import Header, Item, Records, User
+from inventory_node.machine.changes import Changes, HourlySales, Level, Movement
+from inventory_node.machine.records import Header, ItemRecord, Records, UserRecord
 
 ITEMS_MAX = 100_000  # kept after a flush; reads alone may double them
 USERS_MAX = 100_000
 HOUR_MS = 3_600_000
 
-_item_row = attrgetter(*(field.name for field in fields(Item)))
-_user_row = attrgetter(*(field.name for field in fields(User)))
+_item_row = attrgetter(*(field.name for field in fields(ItemRecord)))
+_user_row = attrgetter(*(field.name for field in fields(UserRecord)))
 
 
 class Unwritten:
@@ -24,9 +24,9 @@ class Unwritten:
 
     def __init__(self) -> None:
         """Start with nothing changed."""
-        self.items: dict[int, Item] = {}
-        self.described: dict[int, Item] = {}  # those changed in more than their level
-        self.users: dict[int, User] = {}
+        self.items: dict[int, ItemRecord] = {}
+        self.described: dict[int, ItemRecord] = {}  # those changed in more than their level
+        self.users: dict[int, UserRecord] = {}
         self.movements: list[Movement] = []
         self.sales: dict[tuple[int, int], int] = {}  # units, by item and hour
 
@@ -48,7 +48,7 @@ class Unwritten:
         ]
         changes.users = [_user_row(user) for user in self.users.values()]
         changes.movements = self.movements
-        changes.sales = [Sales(item, hour, n) for (item, hour), n in self.sales.items()]
+        changes.sales = [HourlySales(item, hour, n) for (item, hour), n in self.sales.items()]
 
 
 class StateCache:
@@ -68,13 +68,13 @@ class StateCache:
         self.next_ledger_id = self.header.next_ledger_id
         self.admins = self.header.admins
         self.orders = self.header.orders
-        self._items: dict[int, Item] = {}
-        self._users: dict[int, User] = {}
+        self._items: dict[int, ItemRecord] = {}
+        self._users: dict[int, UserRecord] = {}
         self._ids_by_name: dict[str, int] = {}
         self._unwritten = Unwritten()
         self._taken: list[Unwritten] = []  # on their way to the database
 
-    def item(self, item_id: int) -> Item | None:
+    def item(self, item_id: int) -> ItemRecord | None:
         """Return an item to read."""
         item = self._items.get(item_id)
         if item is None and 0 < item_id < self.next_item_id:
@@ -83,17 +83,17 @@ class StateCache:
                 self._items[item_id] = item
         return item
 
-    def add_item(self, item: Item) -> None:
+    def add_item(self, item: ItemRecord) -> None:
         """Keep a new item."""
         self._items[item.id] = item
         self._unwritten.items[item.id] = self._unwritten.described[item.id] = item
         self.next_item_id = item.id + 1
 
-    def change(self, item: Item) -> None:
+    def change(self, item: ItemRecord) -> None:
         """Note that the description of an item of this memory was changed in place."""
         self._unwritten.items[item.id] = self._unwritten.described[item.id] = item
 
-    def user(self, user_id: int) -> User | None:
+    def user(self, user_id: int) -> UserRecord | None:
         """Return a user to read."""
         user = self._users.get(user_id)
         if user is None and 0 < user_id < self.next_user_id:
@@ -102,7 +102,7 @@ class StateCache:
                 self._keep_user(user)
         return user
 
-    def user_by_name(self, folded_name: str) -> User | None:
+    def user_by_name(self, folded_name: str) -> UserRecord | None:
         """Return a user to read; folded names are unique, disabled users' too."""
         user_id = self._ids_by_name.get(folded_name)
         if user_id is not None:
@@ -112,21 +112,23 @@ class StateCache:
             self._keep_user(user)
         return user
 
-    def _keep_user(self, user: User) -> None:
+    def _keep_user(self, user: UserRecord) -> None:
         self._users[user.id] = user
         self._ids_by_name[user.folded_name] = user.id
 
-    def add_user(self, user: User) -> None:
+    def add_user(self, user: UserRecord) -> None:
         """Keep a new user."""
         self._keep_user(user)
         self._unwritten.users[user.id] = user
         self.next_user_id = user.id + 1
 
-    def change_user(self, user: User) -> None:
+    def change_user(self, user: UserRecord) -> None:
         """Note that a user of this memory was changed in place."""
         self._unwritten.users[user.id] = user
 
-    def move(self, item: Item, user_id: int, delta: int, order_id: int, stamp_ms: int) -> None:
+    def move(
+        self, item: ItemRecord, user_id: int, delta: int, order_id: int, stamp_ms: int
+    ) -> None:
         """Change an item's level and write the ledger; raise on a level below zero."""
         item.quantity += delta
         if item.quantity < 0:
@@ -146,7 +148,7 @@ class StateCache:
         )
         self.next_ledger_id += 1
 
-    def sell(self, item: Item, units: int, revenue_minor: int, stamp_ms: int) -> None:
+    def sell(self, item: ItemRecord, units: int, revenue_minor: int, stamp_ms: int) -> None:
         """Count what an order line sold."""
         item.order_count += 1
         item.units_sold += units
@@ -178,7 +180,7 @@ class StateCache:
         if len(self._items) > 2 * ITEMS_MAX:
             self._shed_items(ITEMS_MAX)
 
-    def _keep_users(self, users: dict[int, User]) -> None:
+    def _keep_users(self, users: dict[int, UserRecord]) -> None:
         for user in users.values():
             self._keep_user(user)
 

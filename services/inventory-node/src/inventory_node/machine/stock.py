@@ -4,7 +4,7 @@ from google.type import money_pb2
 from inventory.v1 import inventory_pb2
 from wire import bounds, errors, money
 
-from inventory_node.machine.records import Item
+from inventory_node.machine.records import ItemRecord
 from inventory_node.machine.state_cache import StateCache
 
 Outcome = inventory_pb2.Outcome
@@ -62,7 +62,7 @@ def price_minor(
     return minor
 
 
-def message(item: Item, currency: str, digits: int) -> inventory_pb2.Item:
+def message(item: ItemRecord, currency: str, digits: int) -> inventory_pb2.Item:
     """Return an item for the wire."""
     shown = inventory_pb2.Item(
         id=item.id,
@@ -78,7 +78,7 @@ def message(item: Item, currency: str, digits: int) -> inventory_pb2.Item:
     return shown
 
 
-def find(cache: StateCache, item_id: int) -> Item | inventory_pb2.Outcome:
+def find(cache: StateCache, item_id: int) -> ItemRecord | inventory_pb2.Outcome:
     """Return an item that can be worked on, or the refusal."""
     item = cache.item(item_id)
     if item is None:
@@ -95,7 +95,7 @@ def add_item(
     minor = price_minor(request.price, context)
     if not isinstance(minor, int):
         return minor
-    item = Item(
+    item = ItemRecord(
         id=cache.next_item_id,
         name=request.name,
         description=request.description,
@@ -116,7 +116,7 @@ def update_item(
 ) -> inventory_pb2.Outcome:
     """Change what the mask names; never a quantity."""
     item = find(cache, request.item.id)
-    if not isinstance(item, Item):
+    if not isinstance(item, ItemRecord):
         return item
     fields = bounds.updated_fields(request)
     if "price" in fields:
@@ -141,7 +141,7 @@ def delete_item(
 ) -> inventory_pb2.Outcome:
     """Archive an item."""
     item = find(cache, request.item_id)
-    if not isinstance(item, Item):
+    if not isinstance(item, ItemRecord):
         return item
     item.delete_ms = item.update_ms = context.stamp_ms
     cache.change(item)
@@ -156,7 +156,7 @@ def adjust_stock(
 ) -> inventory_pb2.Outcome:
     """Add to what is on hand, or take from it."""
     item = find(cache, request.item_id)
-    if not isinstance(item, Item):
+    if not isinstance(item, ItemRecord):
         return item
     after = item.quantity + request.delta
     if after < 0:
@@ -178,7 +178,7 @@ def set_stock(
 ) -> inventory_pb2.Outcome:
     """Set the count, if it still is what the caller saw."""
     item = find(cache, request.item_id)
-    if not isinstance(item, Item):
+    if not isinstance(item, ItemRecord):
         return item
     if request.HasField("expected_quantity") and request.expected_quantity != item.quantity:
         refused = errors.quantity_changed(item.id, request.expected_quantity, item.quantity)

@@ -8,7 +8,7 @@ from inventory.v1 import auth_pb2
 from wire import errors
 from wire.operations import MUTATIONS, QUERIES
 
-from inventory_node.machine.records import User
+from inventory_node.machine.records import UserRecord
 from inventory_node.machine.state_cache import StateCache
 
 ADMINS = frozenset({auth_pb2.ROLE_ADMIN})
@@ -20,7 +20,7 @@ CLUSTER = 0  # the user id of the cluster itself
 _QUERIES_OF_HEALTH = frozenset({"get_current_user"})
 
 
-def check_token(user: User | None, epoch: int) -> status_pb2.Status | None:
+def check_token(user: UserRecord | None, epoch: int) -> status_pb2.Status | None:
     """Return why a token does not hold any more, or None."""
     if user is None:
         return errors.token_invalid("names a user who is not there")
@@ -31,7 +31,7 @@ def check_token(user: User | None, epoch: int) -> status_pb2.Status | None:
     return None
 
 
-def check_role(user: User, allowed: frozenset[int]) -> status_pb2.Status | None:
+def check_role(user: UserRecord, allowed: frozenset[int]) -> status_pb2.Status | None:
     """Return why a role does not suffice, or None."""
     if user.role in allowed:
         return None
@@ -56,7 +56,7 @@ def check_mutation(
     return None if user.role in roles else check_role(user, roles)
 
 
-def check_query(user: User | None, epoch: int, kind: str) -> status_pb2.Status | None:
+def check_query(user: UserRecord | None, epoch: int, kind: str) -> status_pb2.Status | None:
     """Return why a user may not ask, or None; the cluster itself is not asked here."""
     problem = check_token(user, epoch)
     if problem is not None or user is None:
@@ -90,11 +90,11 @@ def check_probe(cache: StateCache, user_id: int, epoch: int) -> status_pb2.Statu
     return errors.role_not_allowed(role_name(user.role), "admin, or the machine user health")
 
 
-def _is_health(user: User) -> bool:
+def _is_health(user: UserRecord) -> bool:
     return user.name == HEALTH and user.role == auth_pb2.ROLE_MACHINE
 
 
-def message(user: User) -> auth_pb2.User:
+def message(user: UserRecord) -> auth_pb2.User:
     """Return a user for the wire."""
     shown = auth_pb2.User(
         id=user.id,

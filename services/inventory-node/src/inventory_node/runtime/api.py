@@ -64,7 +64,7 @@ class Gate:
             await self.check(context)
 
 
-class Session:
+class GatewaySession:
     """One gateway's stream: frames on their way out.
 
     - So many frames wait at most, of so many bytes. A gateway that lets more gather does not read:
@@ -126,7 +126,7 @@ class Gateways(forward_pb2_grpc.ForwardServiceServicer):
         self._gate = gate
         self._post = post
         self._describe = describe
-        self._sessions: dict[int, Session] = {}
+        self._sessions: dict[int, GatewaySession] = {}
         self._last = 0
         self.proposals = 0
         self.questions = 0
@@ -152,7 +152,7 @@ class Gateways(forward_pb2_grpc.ForwardServiceServicer):
             await carry(request_iterator, context, target, self._gate.key)
             return
         self._last += 1
-        number, session = self._last, Session()
+        number, session = self._last, GatewaySession()
         self._sessions[number] = session
         self._post(events.SessionOpened(number))
         try:

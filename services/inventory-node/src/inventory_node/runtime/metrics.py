@@ -19,7 +19,7 @@ from inventory_node.runtime.hooks import Timings
 PREFIX = "inventory_node_"
 
 
-class Counts:
+class NodeCounts:
     """What is counted as it happens."""
 
     __slots__ = (
@@ -62,7 +62,7 @@ class NodeCollector(Collector):
     def __init__(
         self,
         view: Callable[[], cluster_pb2.Member],
-        counts: Counts,
+        counts: NodeCounts,
         loop_lag_seconds: Callable[[], float],
         traffic: Callable[[], Traffic] = Traffic,
     ) -> None:

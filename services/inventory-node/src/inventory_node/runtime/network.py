@@ -12,7 +12,7 @@ from inventory_node.runtime.metrics import Traffic
 from inventory_node.runtime.peers import Peers
 
 
-class Network:
+class MemberTransport:
     """The `Transport` port."""
 
     def __init__(

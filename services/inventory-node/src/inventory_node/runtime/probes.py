@@ -17,7 +17,7 @@ _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-class Probes:
+class MemberProbes:
     """The health of one member."""
 
     def __init__(self) -> None:

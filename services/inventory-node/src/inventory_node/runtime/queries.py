@@ -11,7 +11,7 @@ from wire.text import folded
 
 from inventory_node.errors import QueryRefused
 from inventory_node.machine import stock, users
-from inventory_node.machine.records import Header, Item, User
+from inventory_node.machine.records import Header, ItemRecord, UserRecord
 from inventory_node.machine.state_cache import HOUR_MS
 from inventory_node.runtime.pages import Row, Select, page_of
 
@@ -37,22 +37,22 @@ _ITEM_ORDERS = {
     "price": "price_minor",
     "quantity": "quantity",
 }
-_ITEM_FIELDS = tuple(field.name for field in fields(Item))  # in the order of ITEM_COLUMNS
-_USER_FIELDS = tuple(field.name for field in fields(User))
+_ITEM_FIELDS = tuple(field.name for field in fields(ItemRecord))  # in the order of ITEM_COLUMNS
+_USER_FIELDS = tuple(field.name for field in fields(UserRecord))
 _TEXTS = frozenset({"folded_name"})
 _STATS_ORDERS = {"": "id", "item_id": "id", "units_sold": "units_sold", "revenue": "revenue_minor"}
 
 
-def to_user(row: Row) -> User:
+def to_user(row: Row) -> UserRecord:
     """Return a row of USER_COLUMNS as a record."""
-    user = User(**dict(zip(_USER_FIELDS, row, strict=True)))
+    user = UserRecord(**dict(zip(_USER_FIELDS, row, strict=True)))
     user.disabled = bool(user.disabled)
     return user
 
 
-def to_item(row: Row) -> Item:
+def to_item(row: Row) -> ItemRecord:
     """Return a row of ITEM_COLUMNS as a record."""
-    return Item(**dict(zip(_ITEM_FIELDS, row, strict=True)))
+    return ItemRecord(**dict(zip(_ITEM_FIELDS, row, strict=True)))
 
 
 class Queries:
@@ -160,7 +160,7 @@ class Queries:
             )
         return order
 
-    def _get_order(self, order_id: int, user: User) -> inventory_pb2.GetOrderResponse:
+    def _get_order(self, order_id: int, user: UserRecord) -> inventory_pb2.GetOrderResponse:
         order = self._order(order_id)
         is_own = order is not None and order.user_id == user.id
         if order is None or not (is_own or user.role in users.KEEPERS):
@@ -168,7 +168,7 @@ class Queries:
         return inventory_pb2.GetOrderResponse(order=order, revision=self._header.applied_index)
 
     def _list_orders(
-        self, request: inventory_pb2.ListOrdersRequest, user: User
+        self, request: inventory_pb2.ListOrdersRequest, user: UserRecord
     ) -> inventory_pb2.ListOrdersResponse:
         page = page_of(request, {"id": "id"}, "id desc")
         is_keeper = user.role in users.KEEPERS
@@ -181,7 +181,7 @@ class Queries:
     def _listed_order(self, row: Row) -> inventory_pb2.Order:
         return self._order(row[0]) or inventory_pb2.Order(id=row[0])
 
-    def _stats(self, item: Item) -> inventory_pb2.ItemStats:
+    def _stats(self, item: ItemRecord) -> inventory_pb2.ItemStats:
         hour = self._header.stamp_ms // HOUR_MS
         day, week, month = (hour - days * HOURS_PER_DAY for days in (1, 7, 30))
         last_day, last_week, last_month = self._select(

@@ -8,7 +8,7 @@ from service.process import listen_on
 
 from inventory_node.runtime.api import Gateways, PeerApi
 from inventory_node.runtime.membership_service import MembershipService
-from inventory_node.runtime.probes import Probes
+from inventory_node.runtime.probes import MemberProbes
 
 
 async def serve(  # noqa: PLR0913, PLR0917 - what is served
@@ -16,7 +16,7 @@ async def serve(  # noqa: PLR0913, PLR0917 - what is served
     gateways: Gateways,
     peer_api: PeerApi,
     membership: MembershipService,
-    probes: Probes,
+    probes: MemberProbes,
     faults: Faults,
 ) -> grpc.aio.Server:
     """Serve on host:port; raise AddressInUse."""

@@ -17,10 +17,10 @@ from pathlib import Path
 from inventory.raft.v1 import forward_pb2
 from wire.text import folded
 
-from inventory_node.core.events import Answer
+from inventory_node.core.events import StoreAnswer
 from inventory_node.errors import DatabaseError, DatabaseFull, QueryRefused
 from inventory_node.machine.changes import Changes
-from inventory_node.machine.records import Header, Item, Remembered, User
+from inventory_node.machine.records import Header, ItemRecord, Remembered, UserRecord
 from inventory_node.runtime.pages import Row
 from inventory_node.runtime.queries import ITEM_COLUMNS, USER_COLUMNS, Queries, to_item, to_user
 from inventory_node.runtime.volume import has_no_space
@@ -189,21 +189,21 @@ class Database:
         """Return the scalars as last flushed."""
         return _header(self._points)
 
-    def item(self, item_id: int) -> Item | None:
+    def item(self, item_id: int) -> ItemRecord | None:
         """Return an item of its own."""
         sql = f"SELECT {ITEM_COLUMNS} FROM items WHERE id = ?"
         row = self._points.execute(sql, (item_id,)).fetchone()
         return None if row is None else to_item(row)
 
-    def user(self, user_id: int) -> User | None:
+    def user(self, user_id: int) -> UserRecord | None:
         """Return a user of its own."""
         return self._user("id", user_id)
 
-    def user_by_name(self, folded_name: str) -> User | None:
+    def user_by_name(self, folded_name: str) -> UserRecord | None:
         """Return a user of its own."""
         return self._user("folded_name", folded_name)
 
-    def _user(self, column: str, key: int | str) -> User | None:
+    def _user(self, column: str, key: int | str) -> UserRecord | None:
         sql = f"SELECT {USER_COLUMNS} FROM users WHERE {column} = ?"
         row = self._points.execute(sql, (key,)).fetchone()
         return None if row is None else to_user(row)
@@ -221,7 +221,7 @@ class Database:
         sql = "SELECT second, requests FROM request_seconds ORDER BY second"
         return dict(self._points.execute(sql))
 
-    def ask(self, questions: Sequence[tuple[int, forward_pb2.Question]]) -> tuple[Answer, ...]:
+    def ask(self, questions: Sequence[tuple[int, forward_pb2.Question]]) -> tuple[StoreAnswer, ...]:
         """Answer (ticket, question)s from one read transaction."""
         connection = self._questions
 
@@ -358,9 +358,9 @@ def _header(connection: sqlite3.Connection) -> Header:
     return Header() if row is None else Header(**dict(zip(_HEADER_FIELDS, row[1:], strict=True)))
 
 
-def _answer(queries: Queries, ticket: int, question: forward_pb2.Question) -> Answer:
+def _answer(queries: Queries, ticket: int, question: forward_pb2.Question) -> StoreAnswer:
     try:
         response = queries.answer(question)
     except QueryRefused as refusal:
-        return Answer(ticket, b"", refusal.status.SerializeToString())
-    return Answer(ticket, response.SerializeToString(), b"")
+        return StoreAnswer(ticket, b"", refusal.status.SerializeToString())
+    return StoreAnswer(ticket, response.SerializeToString(), b"")

@@ -13,7 +13,7 @@ from service.errors import Exit
 
 from inventory_node.core.membership import bootstrap
 from inventory_node.core.membership.bootstrap import Beginning
-from inventory_node.core.membership.join import DataCheck, Verdict
+from inventory_node.core.membership.join import DataCheck, DataVerdict
 from inventory_node.runtime.data_directory import DataDirectory
 from inventory_node.runtime.membership_requests import JOIN_SECONDS
 from inventory_node.runtime.peers import Peers
@@ -83,20 +83,20 @@ class Startup:
         is_diverged = self._directory.is_diverged(recovered)
         is_first = identity.name in self._first
         check = DataCheck(recovered, identity, address, is_first=is_first, is_diverged=is_diverged)
-        if await self._verdict_of(check) is Verdict.SET_ASIDE:
+        if await self._verdict_of(check) is DataVerdict.SET_ASIDE:
             self._directory.set_aside(identity, "diverged" if is_diverged else "removed")
             return True
         if is_diverged:
             _log.warning("stays_out_of_service", reason=check.problem)
         return False
 
-    async def _verdict_of(self, check: DataCheck) -> Verdict:
+    async def _verdict_of(self, check: DataCheck) -> DataVerdict:
         """Ask the other members what the check wants to know, until it is decided."""
         while True:
             verdict = check.answer(await self._peers.ask(check.request), self._peers.reached)
-            if verdict is Verdict.ASK:
+            if verdict is DataVerdict.ASK:
                 continue
-            if verdict is not Verdict.ASK_LATER or self._is_ending():
+            if verdict is not DataVerdict.ASK_LATER or self._is_ending():
                 return verdict
             await asyncio.sleep(JOIN_SECONDS)
 

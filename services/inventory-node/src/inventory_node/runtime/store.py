@@ -22,7 +22,7 @@ from raft.messages import Configuration, SnapshotMeta
 from inventory_node.core import events
 from inventory_node.errors import DatabaseError, DatabaseFull, HashAbandoned
 from inventory_node.machine.changes import Changes
-from inventory_node.machine.records import Header, Item, Remembered, User
+from inventory_node.machine.records import Header, ItemRecord, Remembered, UserRecord
 from inventory_node.ports import NO_HOOKS, Hooks, SnapshotHeader, Step
 from inventory_node.runtime.snapshot import StateFolder, digest_of
 from inventory_node.runtime.sqlite import Database, Error, Pinned
@@ -281,17 +281,17 @@ class SqliteStore:
         with self._reads:
             return self._database.header()
 
-    def item(self, item_id: int) -> Item | None:
+    def item(self, item_id: int) -> ItemRecord | None:
         """See `Records`."""
         with self._reads:
             return self._database.item(item_id)
 
-    def user(self, user_id: int) -> User | None:
+    def user(self, user_id: int) -> UserRecord | None:
         """See `Records`."""
         with self._reads:
             return self._database.user(user_id)
 
-    def user_by_name(self, folded_name: str) -> User | None:
+    def user_by_name(self, folded_name: str) -> UserRecord | None:
         """See `Records`."""
         with self._reads:
             return self._database.user_by_name(folded_name)

@@ -48,7 +48,7 @@ def has_no_space(folder: Path) -> bool:
             probe.unlink()
 
 
-class Volume:
+class VolumeWatch:
     """Looks now and then, in a thread of its own: a disk that hangs holds up nobody else.
 
     - What is shown was read at one moment, and stays while the disk does not answer.

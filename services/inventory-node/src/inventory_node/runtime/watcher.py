@@ -9,7 +9,7 @@ from raft.messages import Entry, EntryKind
 from raft.ready import Leadership, RaftRole
 
 from inventory_node.machine import Applied, MutationOutcome
-from inventory_node.runtime.metrics import Counts
+from inventory_node.runtime.metrics import NodeCounts
 
 _log = structlog.get_logger()
 
@@ -27,10 +27,10 @@ CATALOGUE = _first_bytes("add_item", "update_item", "delete_item", "set_stock", 
 ORDERS = _first_bytes("order_item", "place_order")
 
 
-class Watcher:
+class MemberWatcher:
     """The `Observer` port: counts, and tells of changes of the catalogue and of the lead."""
 
-    def __init__(self, counts: Counts, *, orders: bool = False) -> None:
+    def __init__(self, counts: NodeCounts, *, orders: bool = False) -> None:
         """Count into `counts`; tell of `orders` too, at level debug."""
         self._counts = counts
         self._told = CATALOGUE | ORDERS if orders else CATALOGUE

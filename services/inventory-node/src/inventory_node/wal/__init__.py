@@ -1,8 +1,8 @@
 """The write-ahead log: what a member promised, kept so that a crash at any point loses none of it.
 
-The room plans and reads; it runs nothing. `recover` reads a folder through the `Disk` port and
-returns a `Log`, everything it held, and a `repair`. `Log.bootstrap`, `append` and `cut` return
-`DiskOperation`s. What the caller owes, in order:
+The room plans and reads; it runs nothing. `recover` reads a folder through the `LogDisk` port and
+returns a `WriteAheadLog`, everything it held, and a `repair`. The log's `bootstrap`, `append` and
+`cut` return `DiskOperation`s. What the caller owes, in order:
 
 1. Run `repair` before anything else, also before the entries count as synced: what was read may
    have been in the page cache alone.
@@ -27,6 +27,6 @@ and returns all entries: the caller's cutting keeps them few.
 """
 
 from inventory_node.wal.format import Identity
-from inventory_node.wal.log import Log, Recovered, recover
+from inventory_node.wal.log import Recovered, WriteAheadLog, recover
 
-__all__ = ["Identity", "Log", "Recovered", "recover"]
+__all__ = ["Identity", "Recovered", "WriteAheadLog", "recover"]

@@ -48,7 +48,7 @@ class RecordType(enum.IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class LogRecord:
     """One record of a batch."""
 
     type: RecordType
@@ -112,7 +112,7 @@ def trailers_hold(sectors: bytes) -> bool:
     return sectors[510::SECTOR_BYTES] == places and sectors[511::SECTOR_BYTES] == constants
 
 
-def _append_record(parts: list[bytes], record: Record) -> None:
+def _append_record(parts: list[bytes], record: LogRecord) -> None:
     payload = record.payload
     length, numbers = len(payload), (record.type, record.kind, 0, record.index, record.term)
     check = crc32c(payload, crc32c(_RECORD_CHECKED.pack(length, *numbers)))
@@ -120,23 +120,23 @@ def _append_record(parts: list[bytes], record: Record) -> None:
     parts.append(payload)
 
 
-def batch_sectors(records: Sequence[Record]) -> int:
+def batch_sectors(records: Sequence[LogRecord]) -> int:
     """Return how many sectors a batch of these records takes."""
     framing = RECORD_BYTES * (len(records) + 2)
     return sectors_for(framing + sum(len(record.payload) for record in records))
 
 
-def encode_batch(number: int, records: Sequence[Record]) -> bytes:
+def encode_batch(number: int, records: Sequence[LogRecord]) -> bytes:
     """Return the sectors of a batch."""
     parts: list[bytes] = []
-    _append_record(parts, Record(RecordType.BEGIN, 0, number, batch_sectors(records), b""))
+    _append_record(parts, LogRecord(RecordType.BEGIN, 0, number, batch_sectors(records), b""))
     for record in records:
         _append_record(parts, record)
-    _append_record(parts, Record(RecordType.COMMIT, 0, number, len(records), b""))
+    _append_record(parts, LogRecord(RecordType.COMMIT, 0, number, len(records), b""))
     return to_sectors(b"".join(parts))
 
 
-def _read_record(content: bytes, at: int) -> Record:
+def _read_record(content: bytes, at: int) -> LogRecord:
     if len(content) - at < RECORD_BYTES:
         raise FormatError("a record runs over the end of its batch")
     length, check, kind, entry_kind, zero, index, term = _RECORD.unpack_from(content, at)
@@ -148,7 +148,7 @@ def _read_record(content: bytes, at: int) -> Record:
     if crc32c(payload, checked) != check or zero:
         raise FormatError("the checksum of a record does not match")
     try:
-        return Record(RecordType(kind), entry_kind, index, term, payload)
+        return LogRecord(RecordType(kind), entry_kind, index, term, payload)
     except ValueError:
         raise FormatError(f"a record of the unknown type {kind}") from None
 
@@ -161,12 +161,12 @@ def read_begin(sector: bytes) -> tuple[int, int]:
     return begin.index, begin.term
 
 
-def decode_batch(sectors: bytes) -> list[Record]:
+def decode_batch(sectors: bytes) -> list[LogRecord]:
     """Return the records between BEGIN and COMMIT of a block whose trailers were checked."""
     content = from_sectors(sectors)
     number, _ = read_begin(sectors)
     at = RECORD_BYTES
-    records: list[Record] = []
+    records: list[LogRecord] = []
     while (record := _read_record(content, at)).type != RecordType.COMMIT:
         records.append(record)
         at += RECORD_BYTES + len(record.payload)

@@ -12,8 +12,8 @@ from raft.messages import Configuration, Entry, EntryKind, HardState, SnapshotMe
 from inventory_node.codec import decode_configuration, encode_configuration
 from inventory_node.errors import CodecError, LogDamaged, LogForeign
 from inventory_node.ports import (
-    Disk,
     DiskOperation,
+    LogDisk,
     RemoveFile,
     SyncFile,
     SyncFolder,
@@ -22,7 +22,7 @@ from inventory_node.ports import (
 from inventory_node.wal.format import (
     SECTOR_BYTES,
     Identity,
-    Record,
+    LogRecord,
     RecordType,
     SegmentHeader,
     batch_sectors,
@@ -43,7 +43,7 @@ from inventory_node.wal.segment import (
 NOBODY = Configuration(frozenset())
 
 
-class Log:
+class WriteAheadLog:
     """The open end of the log.
 
     - A batch is planned whole: its records, its commit, its sync.
@@ -86,16 +86,20 @@ class Log:
         """
         if not self._segments:
             raise ValueError("this log has not been bootstrapped")
-        records: list[Record] = []
+        records: list[LogRecord] = []
         if hard_state is not None:
-            records.append(Record(RecordType.HARD_STATE, 0, hard_state.vote, hard_state.term, b""))
+            records.append(
+                LogRecord(RecordType.HARD_STATE, 0, hard_state.vote, hard_state.term, b"")
+            )
         if install is not None:
             payload = encode_configuration(install.configuration)
-            records.append(Record(RecordType.INSTALL, 0, install.index, install.term, payload))
+            records.append(LogRecord(RecordType.INSTALL, 0, install.index, install.term, payload))
         last_index = self._outline.last_index if install is None else install.index
         if entries and entries[0].index <= last_index:
             records.append(self._reset_record(entries[0].index - 1))
-        records += [Record(RecordType.ENTRY, e.kind, e.index, e.term, e.payload) for e in entries]
+        records += [
+            LogRecord(RecordType.ENTRY, e.kind, e.index, e.term, e.payload) for e in entries
+        ]
         if not records:
             return ()
         size = batch_sectors(records) * SECTOR_BYTES
@@ -129,10 +133,10 @@ class Log:
             self._outline.forget(index - 1)
         return tuple(operations)
 
-    def _reset_record(self, index: int) -> Record:
+    def _reset_record(self, index: int) -> LogRecord:
         outline = self._outline
         payload = encode_configuration(outline.configuration_at(index))
-        return Record(RecordType.RESET, 0, index, outline.term_at(index), payload)
+        return LogRecord(RecordType.RESET, 0, index, outline.term_at(index), payload)
 
     def _add_segment(self, batch_bytes: int) -> tuple[DiskOperation, ...]:
         outline = self._outline
@@ -155,7 +159,7 @@ class Log:
         self._segments.append(segment)
         return operations
 
-    def _take(self, record: Record) -> Entry | None:
+    def _take(self, record: LogRecord) -> Entry | None:
         """Remember what a record means; return its entry. ValueError: it cannot follow."""
         outline = self._outline
         position = (record.index, record.term)
@@ -230,7 +234,7 @@ class Log:
                     entries.append(entry)
             self._next_batch += 1
 
-    def recover(self, disk: Disk) -> "Recovered":
+    def recover(self, disk: LogDisk) -> "Recovered":
         """Fill an empty log from the disk; see the function of this name.
 
         The last batch and the zeros after it are written again, since a sync that failed leaves
@@ -270,7 +274,7 @@ class Log:
 class Recovered:
     """What a log held at the start."""
 
-    log: Log
+    log: WriteAheadLog
     identity: Identity | None  # None: nothing was ever bootstrapped here
     hard_state: HardState
     base_index: int  # the entries follow it; the state must have been applied up to it, or past it
@@ -286,12 +290,12 @@ class Recovered:
         return self.installed.index if self.installed is not None else 0
 
 
-def recover(disk: Disk, *, segment_bytes: int) -> Recovered:
+def recover(disk: LogDisk, *, segment_bytes: int) -> Recovered:
     """Read the log of a folder; changes nothing, what needs a change is in `repair`.
 
     `segment_bytes` is the size of segments to come, whole sectors. Raises LogDamaged, LogForeign.
     """
-    return Log(segment_bytes).recover(disk)
+    return WriteAheadLog(segment_bytes).recover(disk)
 
 
 def _drop_after(entries: list[Entry], index: int) -> None:

@@ -18,7 +18,7 @@ from inventory_node.wal.format import (
     TRAILER_FIRST,
     TRAILER_LATER,
     ZERO_SECTOR,
-    Record,
+    LogRecord,
     SegmentHeader,
     decode_batch,
     decode_header,
@@ -92,7 +92,7 @@ class SegmentRead:
     """A segment as found."""
 
     header: SegmentHeader
-    batches: tuple[tuple[Record, ...], ...]
+    batches: tuple[tuple[LogRecord, ...], ...]
     last: int  # bytes: where the last batch begins, or the next one where there is none
     used: int  # bytes: where the next batch goes
     dirty: int  # bytes after `used` that a torn batch may have left, whole sectors
@@ -111,7 +111,7 @@ def read_segment(name: str, data: bytes, *, last: bool) -> SegmentRead:
         raise LogDamaged(name, 0, f"it holds the segment {header.sequence}")
     if header.size != len(data):
         raise LogDamaged(name, len(data), f"the file should have {header.size} bytes")
-    batches: list[tuple[Record, ...]] = []
+    batches: list[tuple[LogRecord, ...]] = []
     last_at = at
     torn_end = len(data)  # a torn batch whose first sector is missing may have had any length
     while at < len(data) and data[at : at + SECTOR_BYTES] != ZERO_SECTOR:

@@ -50,7 +50,7 @@ def contacts_of(configuration: Configuration) -> dict[int, Contact]:
     return contacts
 
 
-class Membership:
+class MembershipChanges:
     """Changes on their way, and the names of those who take part.
 
     - Every `ChangeAsked` is answered once: with the standing that is committed, with a refusal, or

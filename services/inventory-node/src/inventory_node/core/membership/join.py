@@ -91,7 +91,7 @@ class StandingWatch:
         return _refusal_in([response])
 
 
-class Verdict(enum.Enum):
+class DataVerdict(enum.Enum):
     """What becomes of the data that a member starts with."""
 
     KEEP = "keep"
@@ -136,14 +136,14 @@ class DataCheck:
         self._standing_request = standing_request(identity, address, term, is_empty=is_empty)
         self.request = self._standing_request  # to all other members, and a leader that they name
 
-    def answer(self, responses: Sequence[Response], reached: AbstractSet[int]) -> Verdict:
+    def answer(self, responses: Sequence[Response], reached: AbstractSet[int]) -> DataVerdict:
         """Take the answers to `request`; `reached` are the ids of the members with a stream."""
         match self.request.WhichOneof("change"):
             case "leave" if _is_done(responses):
                 self.request = self._change(remove=self._identity.name)
-                return Verdict.ASK
+                return DataVerdict.ASK
             case "remove" if _is_done(responses):
-                return Verdict.SET_ASIDE
+                return DataVerdict.SET_ASIDE
             case "join":
                 verdict = self._judge(_standing_in(responses), reached)
             case _:
@@ -153,16 +153,16 @@ class DataCheck:
         self.problem = _refusal_in(responses) or self.problem
         self.request = self._standing_request
         self._attempts_left -= 1
-        return Verdict.ASK_LATER if self._attempts_left else Verdict.KEEP
+        return DataVerdict.ASK_LATER if self._attempts_left else DataVerdict.KEEP
 
     def _judge(
         self, standing: membership_pb2.Standing.ValueType | None, reached: AbstractSet[int]
-    ) -> Verdict | None:
+    ) -> DataVerdict | None:
         """Decide by how the member takes part; None where that decides nothing."""
         if standing == membership_pb2.STANDING_REMOVED:
-            return Verdict.SET_ASIDE
+            return DataVerdict.SET_ASIDE
         if not self._is_diverged:
-            return Verdict.KEEP if standing is not None else None
+            return DataVerdict.KEEP if standing is not None else None
         if standing not in TAKING_PART:
             return None
         if len(reached & self._voters) <= len(self._voters) // 2:
@@ -172,7 +172,7 @@ class DataCheck:
         leave = membership_pb2.Leave(member_id=own_id, reached=sorted(reached))
         self.problem = "no leader answers"
         self.request = self._change(leave=leave)
-        return Verdict.ASK
+        return DataVerdict.ASK
 
     def _change(self, leave: membership_pb2.Leave | None = None, remove: str = "") -> Request:
         cluster_id = self._identity.cluster_id

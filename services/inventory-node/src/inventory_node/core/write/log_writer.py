@@ -11,14 +11,14 @@ from raft.messages import AppendReply, Entry, HardState, Message, SnapshotMeta
 from raft.ready import Mark, Ready
 
 from inventory_node.core.write.retried_job import RetriedJob
-from inventory_node.ports import Disk, DiskOperation
-from inventory_node.wal import Log
+from inventory_node.ports import DiskOperation, LogDisk
+from inventory_node.wal import WriteAheadLog
 
 MESSAGES_MAX = 256  # that wait for one sync, before those are left out that say nothing more
 
 
 @dataclass(slots=True)
-class Batch:
+class LogBatch:
     """Obligations of one or more Readies that one sync fulfils; empty for upkeep of the log."""
 
     hard_state: HardState | None = None
@@ -79,20 +79,20 @@ class LogWriter:
     """
 
     def __init__(
-        self, log: Log, disk: Disk, repair: Sequence[DiskOperation], retry_ticks: int
+        self, log: WriteAheadLog, disk: LogDisk, repair: Sequence[DiskOperation], retry_ticks: int
     ) -> None:
         """Begin with what recovery found to be mended; everything else queues behind it."""
         self._log = log
         self._disk = disk
-        self._queue: deque[Batch] = deque()
+        self._queue: deque[LogBatch] = deque()
         self._job = RetriedJob(retry_ticks)
-        self._outstanding: Batch | None = None  # of the job
+        self._outstanding: LogBatch | None = None  # of the job
         self._cut_index = 0  # asked for and not yet planned
         self._operations: Sequence[DiskOperation] = ()  # of the job
         self.repaired = not repair
         self._makes_room = False  # removals are under way, for the outstanding job's sake
         if repair:
-            self._run(Batch(), repair)
+            self._run(LogBatch(), repair)
 
     @property
     def idle(self) -> bool:
@@ -114,7 +114,7 @@ class LogWriter:
         if ready.hard_state is None and ready.install is None and not ready.entries:
             return self._take_messages(ready)
         if not self._queue or ready.install is not None:
-            self._queue.append(Batch())
+            self._queue.append(LogBatch())
         self._queue[-1].add(ready)
         return ()
 
@@ -136,7 +136,7 @@ class LogWriter:
                 self._make_room()
             return
         if operations := self._removals(keeps=1):
-            self._run(Batch(), operations)
+            self._run(LogBatch(), operations)
             return
         if self._queue:
             batch = self._queue.popleft()
@@ -160,12 +160,12 @@ class LogWriter:
             self._makes_room = True
             self._disk.run(operations, self._job.interrupt())
 
-    def _run(self, batch: Batch, operations: Sequence[DiskOperation]) -> None:
+    def _run(self, batch: LogBatch, operations: Sequence[DiskOperation]) -> None:
         self._operations = operations
         self._outstanding = batch
         self._disk.run(operations, self._job.begin())
 
-    def done(self, ticket: int) -> Batch | None:
+    def done(self, ticket: int) -> LogBatch | None:
         """Return the batch that is synced; None for a job that is not the outstanding one."""
         if not self._job.owns(ticket):
             return None

@@ -13,17 +13,17 @@ from raft.messages import Entry
 from raft.ready import RaftRole
 from wire import bounds, errors
 
-from inventory_node.core.replies import Asker, Replies
+from inventory_node.core.replies import Replies, ReplyAddress
 from inventory_node.core.settings import NodeSettings
 from inventory_node.core.write.timestamps import TimestampOracle
 from inventory_node.errors import Halted
 from inventory_node.machine import RULES_VERSION, Applied, Machine
 
 
-class Waiting(NamedTuple):
+class WaitingCommand(NamedTuple):
     """A command that is checked and not yet proposed."""
 
-    asker: Asker | None  # None: the node's own
+    asker: ReplyAddress | None  # None: the node's own
     command: bytes
 
 
@@ -31,7 +31,7 @@ class Proposed(NamedTuple):
     """An entry of this leader that is not applied yet."""
 
     term: int
-    askers: tuple[Asker | None, ...]  # one for each command, in order
+    askers: tuple[ReplyAddress | None, ...]  # one for each command, in order
 
 
 class Proposals:
@@ -51,7 +51,7 @@ class Proposals:
         self._settings = settings
         self._replies = replies
         self._timestamps = timestamps
-        self._waiting: deque[Waiting] = deque()
+        self._waiting: deque[WaitingCommand] = deque()
         self._waiting_bytes = 0
         self._proposed: dict[int, Proposed] = {}
         self._own_term = 0  # in which this leader offered a command of its own
@@ -59,7 +59,7 @@ class Proposals:
     def offer(self, session: int, proposals: Iterable[forward_pb2.Proposal]) -> None:
         """Check and queue the commands of a frame; answer at once those that cannot be."""
         for proposal in proposals:
-            asker = Asker(session, proposal.id)
+            asker = ReplyAddress(session, proposal.id)
             command = proposal.command
             if self._is_full(len(command)):
                 self._replies.retry(asker, forward_pb2.RETRY_OVERLOADED)
@@ -68,7 +68,7 @@ class Proposals:
             if problem is not None:
                 self._replies.refuse(asker, problem)
                 continue
-            self._queue(Waiting(asker, command))
+            self._queue(WaitingCommand(asker, command))
 
     def initialize(self, raft: RawNode, machine: Machine, applied_term: int) -> None:
         """Propose the first state, once a term, when an entry of the own term finds none."""
@@ -82,7 +82,7 @@ class Proposals:
 
     def offer_own(self, command: bytes) -> None:
         """Queue a command of the cluster itself; nobody waits for it."""
-        self._queue(Waiting(None, command))
+        self._queue(WaitingCommand(None, command))
 
     def decline(
         self,
@@ -92,7 +92,7 @@ class Proposals:
     ) -> None:
         """Send the commands of a frame away."""
         for proposal in proposals:
-            self._replies.retry(Asker(session, proposal.id), retry)
+            self._replies.retry(ReplyAddress(session, proposal.id), retry)
 
     def turn_away(self) -> None:
         """Refuse what waits: this member has no space for it."""
@@ -109,7 +109,7 @@ class Proposals:
         room = self._settings.batches_in_flight_max - len(self._proposed)
         if not self._waiting or room <= 0 or (stamp_ms := self._timestamps.next_ms()) is None:
             return
-        batches: list[list[Waiting]] = []
+        batches: list[list[WaitingCommand]] = []
         while self._waiting and len(batches) < room:
             batches.append(self._next_batch())
         accepted = raft.propose([_payload(stamp_ms, batch) for batch in batches])
@@ -152,7 +152,7 @@ class Proposals:
             self._waiting.clear()
             self._waiting_bytes = 0
 
-    def _queue(self, waiting: Waiting) -> None:
+    def _queue(self, waiting: WaitingCommand) -> None:
         self._waiting.append(waiting)
         self._waiting_bytes += len(waiting.command)
 
@@ -182,7 +182,7 @@ class Proposals:
             case None:
                 return errors.invalid_field("command", "holds nothing that is known here")
 
-    def _next_batch(self) -> list[Waiting]:
+    def _next_batch(self) -> list[WaitingCommand]:
         """Take the commands of one entry from the front; one command always fits."""
         count, size = 0, 0
         for waiting in islice(self._waiting, self._settings.batch_commands_max):
@@ -193,19 +193,21 @@ class Proposals:
         self._waiting_bytes -= size
         return [self._waiting.popleft() for _ in range(count)]
 
-    def _put_back(self, batches: Iterable[Sequence[Waiting]]) -> None:
+    def _put_back(self, batches: Iterable[Sequence[WaitingCommand]]) -> None:
         """Let what was taken from the front wait there again, until commits make room."""
         waiting = [one for batch in batches for one in batch]
         self._waiting.extendleft(reversed(waiting))
         self._waiting_bytes += sum(len(one.command) for one in waiting)
 
-    def _retry(self, askers: Iterable[Asker | None], retry: forward_pb2.Retry.ValueType) -> None:
+    def _retry(
+        self, askers: Iterable[ReplyAddress | None], retry: forward_pb2.Retry.ValueType
+    ) -> None:
         for asker in askers:
             if asker is not None:
                 self._replies.retry(asker, retry)
 
 
-def _payload(stamp_ms: int, batch: Sequence[Waiting]) -> bytes:
+def _payload(stamp_ms: int, batch: Sequence[WaitingCommand]) -> bytes:
     return raw_pb2.RawBatch(
         stamp_ms=stamp_ms,
         rules_version=RULES_VERSION,
