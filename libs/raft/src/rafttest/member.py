@@ -22,7 +22,7 @@ from rafttest.properties import Properties
 
 
 @dataclass(slots=True, kw_only=True)
-class SnapshotStream:
+class CoreSnapshotStream:
     """A snapshot under way from a leader to a follower."""
 
     sender: "CoreMember"
@@ -45,7 +45,7 @@ class CoreSurroundings:
     disks: dict[int, CoreDisk]
     send: Callable[[Message], None]
     round: Callable[[], int]
-    streams: list[SnapshotStream]
+    streams: list[CoreSnapshotStream]
     sync_rounds_max: int
 
 
@@ -247,7 +247,7 @@ class CoreMember:
         configuration = node.configuration_at(self.image.index)
         meta = SnapshotMeta(self.image.index, self.image.term, configuration)
         world.streams.append(
-            SnapshotStream(
+            CoreSnapshotStream(
                 sender=self,
                 life=self.life,
                 recipient=peer,
@@ -259,7 +259,7 @@ class CoreMember:
             )
         )
 
-    def receive(self, stream: SnapshotStream) -> None:
+    def receive(self, stream: CoreSnapshotStream) -> None:
         """Receive the last byte of a snapshot, which is then verified and synced in staging."""
         self.staged[stream.meta.index, stream.meta.term] = stream.image
         stream.arrived = True
@@ -274,7 +274,7 @@ class CoreMember:
             if is_waiting and reply.index >= stream.meta.index:
                 self.end(stream, installed=True)
 
-    def end(self, stream: SnapshotStream, *, installed: bool) -> None:
+    def end(self, stream: CoreSnapshotStream, *, installed: bool) -> None:
         """Tell the sender of a stream once how the stream ended."""
         stream.deadline = 0
         sender = stream.sender

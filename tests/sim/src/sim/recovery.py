@@ -7,7 +7,7 @@ from itertools import chain, combinations
 from random import Random
 
 from inventory.v1 import inventory_pb2
-from linearizability import check
+from linearizability import JudgedOperation, check
 from linearizability.history import NEVER_NS
 from raft import quorum
 from raft.messages import Configuration
