@@ -374,7 +374,7 @@ def test_a_log_that_has_filled_the_disk_makes_room_for_itself(tmp_path: Path) ->
         leader.ask(order(f"r{number}"), first_id=number)
         cluster.settle()
     assert len(leader.disk.names()) == 5
-    leader.node._write.flusher.ask(leader.node.view().applied_index)
+    leader.node._write.flusher.hurry(leader.node.view().applied_index)
     cluster.pass_time(4)
     assert len(leader.disk.names()) == 1, "nothing but the segment that was written last"
     leader.disk.is_full = False

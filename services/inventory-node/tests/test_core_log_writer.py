@@ -93,11 +93,11 @@ def reply(index: int) -> AppendReply:
 
 def test_what_comes_during_a_job_is_the_next_one(world: World) -> None:
     """Two Readies that wait share one sync, and their last mark speaks for both."""
-    world.log_writer.take(append(1, 1))
+    world.log_writer.accept(append(1, 1))
     world.log_writer.start()
-    world.log_writer.take(append(2, 2))
+    world.log_writer.accept(append(2, 2))
     world.log_writer.start()
-    world.log_writer.take(append(3, 4))
+    world.log_writer.accept(append(3, 4))
     world.log_writer.start()
     assert world.finish().entries == list(entries(1, 1))
     batch = world.finish()
@@ -108,24 +108,24 @@ def test_what_comes_during_a_job_is_the_next_one(world: World) -> None:
 
 def test_a_message_leaves_with_its_batch_and_not_before(world: World) -> None:
     """Also one whose own Ready wrote nothing: the Readies before it did."""
-    assert world.log_writer.take(append(1, 1, messages=(reply(1),))) == ()
+    assert world.log_writer.accept(append(1, 1, messages=(reply(1),))) == ()
     world.log_writer.start()
-    assert world.log_writer.take(replace(NOTHING, after_sync=(reply(2),))) == ()
-    assert world.log_writer.take(append(2, 2, messages=(reply(3),))) == ()
-    assert world.log_writer.take(replace(NOTHING, after_sync=(reply(4),))) == ()
+    assert world.log_writer.accept(replace(NOTHING, after_sync=(reply(2),))) == ()
+    assert world.log_writer.accept(append(2, 2, messages=(reply(3),))) == ()
+    assert world.log_writer.accept(replace(NOTHING, after_sync=(reply(4),))) == ()
     assert world.finish().messages == [reply(1), reply(2)]
     assert world.finish().messages == [reply(3), reply(4)]
-    assert world.log_writer.take(replace(NOTHING, after_sync=(reply(5),))) == (reply(5),)
+    assert world.log_writer.accept(replace(NOTHING, after_sync=(reply(5),))) == (reply(5),)
 
 
 def test_an_entry_replaced_before_it_was_written_is_left_out(world: World) -> None:
     """The log ends as the last Ready says."""
-    world.log_writer.take(append(1, 4))
-    world.log_writer.take(append(3, 3, term=2))
+    world.log_writer.accept(append(1, 4))
+    world.log_writer.accept(append(3, 3, term=2))
     world.log_writer.start()
     assert world.finish().entries == [*entries(1, 2), *entries(3, 3, term=2)]
-    world.log_writer.take(append(4, 5, term=2))
-    world.log_writer.take(append(2, 2, term=3))
+    world.log_writer.accept(append(4, 5, term=2))
+    world.log_writer.accept(append(2, 2, term=3))
     world.log_writer.start()
     world.finish()
     assert world.written() == [(1, 1), (2, 3)]
@@ -134,9 +134,9 @@ def test_an_entry_replaced_before_it_was_written_is_left_out(world: World) -> No
 def test_a_snapshot_begins_a_batch_of_its_own(world: World) -> None:
     """What came before it is written before it; the entries after it share its sync."""
     meta = SnapshotMeta(9, 2, Configuration(frozenset({1})))
-    world.log_writer.take(append(1, 1))
-    world.log_writer.take(replace(NOTHING, install=meta, mark=Mark(9, 2, HardState(2, 0))))
-    world.log_writer.take(append(10, 11, term=2))
+    world.log_writer.accept(append(1, 1))
+    world.log_writer.accept(replace(NOTHING, install=meta, mark=Mark(9, 2, HardState(2, 0))))
+    world.log_writer.accept(append(10, 11, term=2))
     world.log_writer.start()
     assert world.finish().install is None
     assert world.finish().install == meta
@@ -145,9 +145,9 @@ def test_a_snapshot_begins_a_batch_of_its_own(world: World) -> None:
 
 def test_the_newest_hard_state_is_written(world: World) -> None:
     """A vote replaces the term's entry without one."""
-    world.log_writer.take(replace(NOTHING, hard_state=HardState(2, 0)))
-    world.log_writer.take(replace(NOTHING, hard_state=HardState(2, 3)))
-    world.log_writer.take(append(1, 1, term=2))
+    world.log_writer.accept(replace(NOTHING, hard_state=HardState(2, 0)))
+    world.log_writer.accept(replace(NOTHING, hard_state=HardState(2, 3)))
+    world.log_writer.accept(append(1, 1, term=2))
     world.log_writer.start()
     world.finish()
     assert wal.recover(world.disk, segment_bytes=4096).hard_state == HardState(2, 3)
@@ -156,14 +156,14 @@ def test_the_newest_hard_state_is_written(world: World) -> None:
 def test_a_cut_is_a_job_like_any_other(world: World) -> None:
     """It waits for its turn, and the next batch waits for it."""
     for index in range(1, 40):
-        world.log_writer.take(append(index, index))
+        world.log_writer.accept(append(index, index))
         world.log_writer.start()
         world.finish()
     before = world.disk.names()
-    world.log_writer.take(append(40, 40))
+    world.log_writer.accept(append(40, 40))
     world.log_writer.start()
     world.log_writer.cut(39)
-    world.log_writer.take(append(41, 41))
+    world.log_writer.accept(append(41, 41))
     assert world.finish().entries == list(entries(40, 40))
     assert world.finish() == LogBatch()
     assert len(world.disk.names()) < len(before)
@@ -176,14 +176,14 @@ class TestRoom:
     def fill(self, world: World) -> int:
         """Write until a segment ends with one that holds votes alone; return the last term."""
         for index in range(1, 40):
-            world.log_writer.take(append(index, index))
+            world.log_writer.accept(append(index, index))
             world.log_writer.start()
             world.finish()
         names, term = len(world.disk.names()), 1
         segments = world.log_writer._log._segments
         while len(world.disk.names()) == names or segments[-1].used < segments[-1].size:
             term += 1
-            world.log_writer.take(replace(NOTHING, hard_state=HardState(term, 1)))
+            world.log_writer.accept(replace(NOTHING, hard_state=HardState(term, 1)))
             world.log_writer.start()
             world.finish()
         world.disk.is_full = True
@@ -191,7 +191,7 @@ class TestRoom:
 
     def ask_for_more(self, world: World, ready: Ready) -> None:
         """Write what there is no space for, and let everything below go."""
-        world.log_writer.take(ready)
+        world.log_writer.accept(ready)
         world.log_writer.start()
         world.disk.drain()
         world.log_writer.full(world.full.pop())
@@ -228,14 +228,14 @@ def test_what_waits_for_one_sync_is_bounded(world: World) -> None:
     """A leader asks a member on whose disk is full; of its answers the furthest says all."""
     refused = replace(reply(0), accepted=False)
     heard = HeartbeatReply(1, 2, 1, context=5)
-    world.log_writer.take(append(1, 1, messages=(heard,)))
+    world.log_writer.accept(append(1, 1, messages=(heard,)))
     world.log_writer.start()
     for index in (*range(2, 2_000), 7):
-        world.log_writer.take(
+        world.log_writer.accept(
             replace(NOTHING, after_sync=(reply(index), replace(refused, index=index)))
         )
     other = replace(reply(3), recipient=3)
-    world.log_writer.take(replace(NOTHING, after_sync=(other,)))
+    world.log_writer.accept(replace(NOTHING, after_sync=(other,)))
     messages = world.finish().messages
     assert len(messages) <= log_writer.MESSAGES_MAX
     assert heard in messages
@@ -246,7 +246,7 @@ def test_what_waits_for_one_sync_is_bounded(world: World) -> None:
 
 def test_the_end_of_another_job_is_ignored(world: World) -> None:
     """A ticket names one job."""
-    world.log_writer.take(append(1, 1))
+    world.log_writer.accept(append(1, 1))
     world.log_writer.start()
     assert world.log_writer.done(99) is None
     assert not world.log_writer.idle
@@ -269,7 +269,7 @@ def test_one_try_at_a_time_is_under_way_on_a_full_disk(world: World) -> None:
     disk = ManualDisk()
     log = wal.recover(world.disk, segment_bytes=4096).log
     made = LogWriter(log, cast("LogDisk", disk), (), retry_ticks=4)
-    made.take(append(1, 1))
+    made.accept(append(1, 1))
     made.start()
     for tries in (1, 2):
         assert disk.given == [1] * tries

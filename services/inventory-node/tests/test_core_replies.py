@@ -40,9 +40,9 @@ def test_a_turn_is_one_frame_a_session(answers: Replies, transport: HandTranspor
 def test_each_outcome_has_its_place(answers: Replies, transport: HandTransport) -> None:
     """Kept ones as they are in the log's memory, refusals as a status."""
     status = item_not_found(9)
-    answers.applied(ReplyAddress(1, 1), MutationOutcome(b"kept"))
-    answers.applied(ReplyAddress(1, 2), AdminOutcome(b"administered", checkpoint=False))
-    answers.applied(ReplyAddress(1, 3), RefusedCommand(status.SerializeToString()))
+    answers.answer_outcome(ReplyAddress(1, 1), MutationOutcome(b"kept"))
+    answers.answer_outcome(ReplyAddress(1, 2), AdminOutcome(b"administered", checkpoint=False))
+    answers.answer_outcome(ReplyAddress(1, 3), RefusedCommand(status.SerializeToString()))
     answers.retry(ReplyAddress(1, 4), forward_pb2.RETRY_OVERLOADED)
     answers.send()
     kept, administered, refused, retry = transport.frames[0][1].replies

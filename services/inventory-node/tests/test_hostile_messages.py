@@ -177,7 +177,7 @@ def test_a_question_is_refused_or_answered(asker: Asker, seed: int) -> None:
             question.user_id, question.epoch = user_id, epoch
             known = asker.hand.machine.answer(question)
             if known is None:
-                (answer,) = asker.database.ask([(1, question)])
+                (answer,) = asker.database.answer([(1, question)])
                 assert answer.response or answer.error
             else:
                 assert isinstance(known, MutationOutcome | RefusedCommand)

@@ -18,7 +18,7 @@ from inventory_node.runtime.hooks import Timings
 from inventory_node.runtime.metrics import NodeCollector, NodeCounts, Traffic, registry
 from inventory_node.runtime.probes import LAG_ENTRIES_MAX, MemberProbes
 from inventory_node.runtime.store import SqliteStore
-from inventory_node.runtime.volume import look
+from inventory_node.runtime.volume import volume_of
 from inventory_node.runtime.watcher import ELECTIONS_MAX, MemberWatcher
 from prometheus_client import CollectorRegistry
 from raft.messages import Entry, EntryKind
@@ -159,7 +159,7 @@ class TestWatcher:
 
 def test_the_volume_is_looked_at(tmp_path: Path) -> None:
     """Its size, and what is free for anybody."""
-    found = look(tmp_path)
+    found = volume_of(tmp_path)
     assert found.size_bytes == shutil.disk_usage(tmp_path).total
     assert 0 < found.free_bytes <= found.size_bytes
 

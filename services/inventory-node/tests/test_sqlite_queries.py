@@ -372,7 +372,7 @@ def test_questions_of_one_batch_are_answered_from_one_state(asker: Asker) -> Non
         question = forward_pb2.Question(user_id=user_id, epoch=1)
         question.query.list_users.SetInParent()
         questions.append((ticket, question))
-    answers = asker.database.ask(questions)
+    answers = asker.database.answer(questions)
     assert [(one.ticket, bool(one.response), bool(one.error)) for one in answers] == [
         (1, True, False),
         (2, False, True),

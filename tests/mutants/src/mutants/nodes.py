@@ -44,25 +44,25 @@ CATCHING_UP_TESTS = "services/inventory-node/tests/test_core_snapshot_retention.
 
 def answers_before_the_sync(patch: pytest.MonkeyPatch) -> None:
     """Let votes and acknowledgements leave while their batch is being written."""
-    rule = LogWriter.take
+    rule = LogWriter.accept
 
-    def take(self: LogWriter, ready: Ready) -> tuple[Message, ...]:
+    def accept(self: LogWriter, ready: Ready) -> tuple[Message, ...]:
         return rule(self, replace(ready, after_sync=())) + ready.after_sync
 
-    patch.setattr(LogWriter, "take", take)
+    patch.setattr(LogWriter, "accept", accept)
 
 
 def answers_with_the_batch_before(patch: pytest.MonkeyPatch) -> None:
     """Let what waits for a sync leave with the job that is under way."""
-    rule = LogWriter.take
+    rule = LogWriter.accept
 
-    def take(self: LogWriter, ready: Ready) -> tuple[Message, ...]:
+    def accept(self: LogWriter, ready: Ready) -> tuple[Message, ...]:
         if self._outstanding is None:
             return rule(self, ready)
         self._outstanding.messages += ready.after_sync
         return rule(self, replace(ready, after_sync=()))
 
-    patch.setattr(LogWriter, "take", take)
+    patch.setattr(LogWriter, "accept", accept)
 
 
 def counts_a_batch_before_its_sync(patch: pytest.MonkeyPatch) -> None:
@@ -198,7 +198,7 @@ def has_caught_up_once_it_meets_a_leader(patch: pytest.MonkeyPatch) -> None:
 
 def lets_everybody_go(patch: pytest.MonkeyPatch) -> None:
     """Let a member stop that a majority needs."""
-    patch.setattr(Drain, "may_leave", lambda *_: True)
+    patch.setattr(Drain, "grant_leave", lambda *_: True)
 
 
 def takes_any_answer_for_a_removal(patch: pytest.MonkeyPatch) -> None:
@@ -287,15 +287,15 @@ def forgets_a_peer_that_catches_up(patch: pytest.MonkeyPatch) -> None:
 
 def answers_whoever_waits_at_an_index(patch: pytest.MonkeyPatch) -> None:
     """Take another leader's entry for one's own."""
-    rule = Proposals.applied
+    rule = Proposals.answer_entry
 
-    def applied(self: Proposals, entry: Entry, outcomes: Sequence[Applied]) -> None:
+    def answer_entry(self: Proposals, entry: Entry, outcomes: Sequence[Applied]) -> None:
         proposed = self._proposed.get(entry.index)
         if proposed is not None:
             self._proposed[entry.index] = Proposed(entry.term, proposed.askers)
         rule(self, entry, outcomes)
 
-    patch.setattr(Proposals, "applied", applied)
+    patch.setattr(Proposals, "answer_entry", answer_entry)
     patch.setattr(Proposals, "leadership_changed", lambda *_: None)
 
 

@@ -37,7 +37,7 @@ class Asker:
         request = getattr(question.query, kind)
         request.SetInParent()
         request.MergeFrom(type(request)(**fields))
-        (answer,) = self.database.ask([(7, question)])
+        (answer,) = self.database.answer([(7, question)])
         assert answer.ticket == 7
         if answer.error:
             return reason_of(status_pb2.Status.FromString(answer.error))

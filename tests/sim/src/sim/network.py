@@ -73,14 +73,15 @@ class SimNetwork:
     def storm(self, conditions: NetworkConditions) -> None:
         """Let the weather be as bad as this until it is over."""
         self._storms.append(conditions)
-        self._look()
+        self._weather()
 
     def calm(self, conditions: NetworkConditions) -> None:
         """End a storm."""
         self._storms.remove(conditions)
-        self._look()
+        self._weather()
 
-    def _look(self) -> None:
+    def _weather(self) -> None:
+        """Let the conditions be the worst of all storms."""
         all_of_it = [self._usual, *self._storms]
         names = [field.name for field in fields(NetworkConditions)]
         worst = {name: max(getattr(one, name) for one in all_of_it) for name in names}
@@ -90,7 +91,7 @@ class SimNetwork:
         """End every partition and every storm."""
         self._cut.clear()
         self._storms.clear()
-        self._look()
+        self._weather()
 
     def heal_among(self, names: Collection[str]) -> None:
         """End every storm, and what keeps these from each other; others stay cut off."""
@@ -98,7 +99,7 @@ class SimNetwork:
             if sender in names and recipient in names:
                 del self._cut[sender, recipient]
         self._storms.clear()
-        self._look()
+        self._weather()
 
     def passes(self, sender: str, recipient: str) -> bool:
         """Tell whether that direction is open."""

@@ -377,7 +377,7 @@ class SimProcess:
             return
         self.world.evidence.events += 1
         self._note(describe(event))
-        self._look(event)
+        self._report(event)
         try:
             node.handle(event)
         except Halted as halted:
@@ -397,7 +397,7 @@ class SimProcess:
         self.world.evidence.coverage["halts"] += 1
         self.end(power=False, restart=True)
 
-    def _look(self, event: Event) -> None:
+    def _report(self, event: Event) -> None:
         """Tell the checks of what an event says by itself."""
         match event:
             case Installed() if self.life.store is not None:

@@ -129,7 +129,7 @@ class SimStore:
 
     def ask(self, questions: Sequence[tuple[int, forward_pb2.Question]]) -> None:
         """See `Store.ask`."""
-        self._jobs.append((Thread.READER, lambda: Answered(self._database.ask(questions))))
+        self._jobs.append((Thread.READER, lambda: Answered(self._database.answer(questions))))
 
     def hash(self, ticket: int) -> None:
         """See `Store.hash`."""

@@ -73,7 +73,7 @@ class Node:
         self._reads = ReadQueue(settings, self._replies, machine, ports)
         self._snapshots = snapshots = SnapshotTransfers(settings, ports)
         self._membership = MembershipChanges(settings, self._replies, ports)
-        self._membership.configured(self._raft.configuration)
+        self._membership.learn_members(self._raft.configuration)
         clock_skew = write.timestamps.clock_skew
         self._leader_fitness = LeaderFitness(
             write.disk_space, write.flusher, snapshots.incoming, snapshots.outgoing, clock_skew
@@ -110,8 +110,8 @@ class Node:
     def handle(self, event: events.Event) -> None:
         """Take one event, bounded in work; raise Halted when the process must end."""
         try:
-            self._take(event)
-            self._settle()
+            self._dispatch(event)
+            self._finish()
         except ProtocolViolation as violation:
             raise Halted(
                 f"consensus broke an invariant: {violation}; going on would fork the replicas"
@@ -125,7 +125,7 @@ class Node:
         self._survey.show(member)
         return member
 
-    def _take(self, event: events.Event) -> None:  # noqa: C901, PLR0912 - one case an event
+    def _dispatch(self, event: events.Event) -> None:  # noqa: C901, PLR0912 - one case an event
         """Pass an event on to the part that it concerns."""
         match event:
             case events.Tick():
@@ -147,7 +147,7 @@ class Node:
             case events.Continue():
                 pass
             case events.ChangeAsked():
-                self._membership.asked(event, self._raft)
+                self._membership.begin(event, self._raft)
             case events.StopRequested():
                 self._leave()
             case events.DiskDone():
@@ -166,7 +166,7 @@ class Node:
             case events.Staged():
                 self._decide(event)
             case events.Installed():
-                self._replaced(event.ticket)
+                self._go_on_from_snapshot(event.ticket)
             case events.DiskFull() | events.StoreFull():
                 self._write.disk_space.ran_out(event)
                 self._leader_fitness.relieve(self._raft)
@@ -210,14 +210,14 @@ class Node:
         else:
             self._reads.offer(session, request.questions)
 
-    def _settle(self) -> None:
+    def _finish(self) -> None:
         """Do what the event made possible, once, and let the answers leave."""
         self._advance()
         if not self._is_stopping and self._apply():
             self._advance()
         if self._phase is Phase.LEAVING and not self._raft.transferring:
             self._stop()
-        self._membership.settle(self._raft)
+        self._membership.answer_decided(self._raft)
         self._replies.send()
         self._write.flusher.start()
         self._reads.flushed(self._write.flusher, leads=self._raft.role is RaftRole.LEADER)
@@ -242,13 +242,13 @@ class Node:
         if ready.install is not None:
             self._write.hold()
             self._snapshots.incoming.accepted(ready.install)
-        free = self._write.take(ready)
+        free = self._write.accept(ready)
         self._ports.transport.send(ready.at_once + free)
         self._reads.confirmed(ready.reads)
         self._reads.dropped(ready.dropped_reads)
         self._snapshots.outgoing.noted(ready)
         if ready.configuration is not None:
-            self._membership.configured(ready.configuration)
+            self._membership.learn_members(ready.configuration)
             self._membership.announce(self._raft)
         if ready.leadership is not None:
             self._lead_changed(ready.leadership)
@@ -277,7 +277,7 @@ class Node:
         """Apply one turn's worth of what is committed; return whether there was any."""
         was_any = self._write.apply(self._raft)
         if not self._snapshots.incoming.installing:  # the state below is being replaced
-            self._reads.applied(self._write.flusher)
+            self._reads.answer_applied(self._write.flusher)
         return was_any
 
     def _decide(self, event: events.Staged) -> None:
@@ -288,7 +288,7 @@ class Node:
             self._advance()
             self._snapshots.incoming.decided(self._raft)
 
-    def _replaced(self, ticket: int) -> None:
+    def _go_on_from_snapshot(self, ticket: int) -> None:
         """Go on from the state that a snapshot brought."""
         meta = self._snapshots.incoming.installed(ticket)
         if meta is None:

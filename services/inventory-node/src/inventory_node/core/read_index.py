@@ -118,7 +118,7 @@ class StoreReads:
             self._ask(questions)
         else:
             self._for_flush.append(Confirmed(index, questions))
-            flusher.ask(index)
+            flusher.hurry(index)
 
     def start(self, flusher: Flusher) -> None:
         """Ask the store, in one transaction, what its state as flushed can answer."""
@@ -252,7 +252,7 @@ class ReadQueue:
             self._open -= 1
             self._replies.retry(asker, forward_pb2.RETRY_NOT_LEADER)
 
-    def applied(self, flusher: Flusher) -> None:
+    def answer_applied(self, flusher: Flusher) -> None:
         """Answer what the machine has come far enough for."""
         if self._stale:
             stale, self._stale = self._stale, []

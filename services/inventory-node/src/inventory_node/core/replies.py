@@ -56,7 +56,7 @@ class Replies:
         for session in sorted(self._sessions):
             self._frame(session).leadership.CopyFrom(leadership)
 
-    def applied(self, asker: ReplyAddress, outcome: Applied) -> None:
+    def answer_outcome(self, asker: ReplyAddress, outcome: Applied) -> None:
         """Answer a proposal with what applying it came to."""
         match outcome:
             case MutationOutcome():

@@ -221,7 +221,9 @@ class Database:
         sql = "SELECT second, requests FROM request_seconds ORDER BY second"
         return dict(self._points.execute(sql))
 
-    def ask(self, questions: Sequence[tuple[int, forward_pb2.Question]]) -> tuple[StoreAnswer, ...]:
+    def answer(
+        self, questions: Sequence[tuple[int, forward_pb2.Question]]
+    ) -> tuple[StoreAnswer, ...]:
         """Answer (ticket, question)s from one read transaction."""
         connection = self._questions
 

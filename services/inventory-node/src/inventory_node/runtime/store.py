@@ -170,7 +170,7 @@ class SqliteStore:
 
         def job() -> events.Event:
             with self._asking:
-                return events.Answered(self._database.ask(questions))
+                return events.Answered(self._database.answer(questions))
 
         self._reader.do(job)
 

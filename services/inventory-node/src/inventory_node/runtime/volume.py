@@ -15,7 +15,7 @@ PROBE_BYTES = 64 << 10  # more than any single write of the database
 SPARE_BYTES = 64 << 20
 
 
-def look(folder: Path) -> cluster_pb2.Volume:
+def volume_of(folder: Path) -> cluster_pb2.Volume:
     """Return the size of a folder's volume, and what a process without privileges may fill."""
     found = os.statvfs(folder)
     return cluster_pb2.Volume(
@@ -25,7 +25,7 @@ def look(folder: Path) -> cluster_pb2.Volume:
 
 def snapshot_bytes_max(folder: Path) -> int:
     """Return how large a snapshot may be that is to be written in `folder`; 0 or less: none."""
-    return look(folder).free_bytes - SPARE_BYTES
+    return volume_of(folder).free_bytes - SPARE_BYTES
 
 
 def has_no_space(folder: Path) -> bool:
@@ -73,6 +73,6 @@ class VolumeWatch:
 
     def _run(self) -> None:
         while True:
-            self._seen = look(self._folder)
+            self._seen = volume_of(self._folder)
             if self._end.wait(LOOK_SECONDS):
                 return

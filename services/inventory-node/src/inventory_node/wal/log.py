@@ -116,7 +116,7 @@ class WriteAheadLog:
         segment.used += size
         self._next_batch += 1
         for record in records:
-            self._take(record)
+            self._remember(record)
         return operations
 
     def cut(self, index: int, keeps: int = 1) -> tuple[DiskOperation, ...]:
@@ -159,7 +159,7 @@ class WriteAheadLog:
         self._segments.append(segment)
         return operations
 
-    def _take(self, record: LogRecord) -> Entry | None:
+    def _remember(self, record: LogRecord) -> Entry | None:
         """Remember what a record means; return its entry. ValueError: it cannot follow."""
         outline = self._outline
         position = (record.index, record.term)
@@ -224,7 +224,7 @@ class WriteAheadLog:
         for batch in read.batches:
             for record in batch:
                 try:
-                    entry = self._take(record)
+                    entry = self._remember(record)
                 except (ValueError, CodecError) as error:
                     problem = f"batch {self._next_batch}: {error}"
                     raise LogDamaged(name, read.used, problem) from error

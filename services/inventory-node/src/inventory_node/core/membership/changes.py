@@ -70,7 +70,7 @@ class MembershipChanges:
         self._begun: dict[int, Begun] = {}  # by the index of the entry
         self._transfers: list[int] = []  # tickets
 
-    def configured(self, configuration: Configuration) -> None:
+    def learn_members(self, configuration: Configuration) -> None:
         """Learn who takes part; the transport meets whom it does not know."""
         contacts = self.joined = contacts_of(configuration)
         self.names = {**self._first, **{one: contact.name for one, contact in contacts.items()}}
@@ -94,7 +94,7 @@ class MembershipChanges:
         """Return the name of the leader that is known; empty for nobody."""
         return self.names.get(raft.leader, "")
 
-    def asked(self, event: ChangeAsked, raft: RawNode) -> None:
+    def begin(self, event: ChangeAsked, raft: RawNode) -> None:
         """Begin a change, or answer at once."""
         request, ticket = event.request, event.ticket
         if raft.role is not RaftRole.LEADER:
@@ -115,7 +115,7 @@ class MembershipChanges:
                 problem = errors.invalid_field("change", "names no change that is known here")
                 self._answer(ticket, Response(error=problem))
 
-    def settle(self, raft: RawNode) -> None:
+    def answer_decided(self, raft: RawNode) -> None:
         """Answer what is committed, or will not be for all this member knows."""
         for index, begun in list(self._begun.items()):
             if raft.commit_index >= index and raft.term_at(index) == begun.term:
@@ -198,7 +198,7 @@ class MembershipChanges:
             self._transfers.append(ticket)
 
     def _leave(self, ticket: int, leave: membership_pb2.Leave, raft: RawNode) -> None:
-        if self._drain.may_leave(leave.member_id, set(leave.reached), raft):
+        if self._drain.grant_leave(leave.member_id, set(leave.reached), raft):
             self._done(ticket, membership_pb2.STANDING_VOTER)
         else:
             problem = "without this one no majority would be left that holds what is committed"

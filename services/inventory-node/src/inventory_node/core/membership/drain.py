@@ -38,8 +38,8 @@ class Drain:
         self._asked: dict[int, int] = {}  # when, by member id
         self._gone: dict[int, int] = {}  # until when, by member id
 
-    def may_leave(self, member: int, reached: AbstractSet[int], raft: RawNode) -> bool:
-        """Tell whether a member that asks, and reaches these, may go; ask on the leader only."""
+    def grant_leave(self, member: int, reached: AbstractSet[int], raft: RawNode) -> bool:
+        """Let a member go that asks, and reaches these, or not; return which. Leader only."""
         now_ms = self._clock.elapsed_ms()
         self._asked[member] = now_ms
         voters = raft.configuration.voters
@@ -119,7 +119,7 @@ class Departure:
         if member.standing != cluster_pb2.MEMBER_STANDING_VOTER:
             return Decided(may_leave=True)
         if len(reached) < self._majority:
-            return self._ask_self(reached)
+            return self._question(reached)
         return AskReach(frozenset(reached))
 
     @property
@@ -135,7 +135,7 @@ class Departure:
         """
         if described is not None and not self._are_joined(described):
             return Decided(may_leave=False)
-        return self._ask_self(reached)
+        return self._question(reached)
 
     def _are_joined(self, described: Iterable[Described | None]) -> bool:
         """Tell whether a majority of the voters reach a majority without this member.
@@ -156,7 +156,7 @@ class Departure:
         ]
         return len(joined) >= self._majority
 
-    def _ask_self(self, reached: AbstractSet[int]) -> AskSelf:
+    def _question(self, reached: AbstractSet[int]) -> AskSelf:
         leave = membership_pb2.Leave(member_id=self._member.id, reached=sorted(reached))
         return AskSelf(membership_pb2.ChangeRequest(cluster_id=self._cluster_id, leave=leave))
 

@@ -26,8 +26,8 @@ class Pin:
     goal_index: int | None = None  # that the peer is to hold next; None: its stream is under way
     silent_rounds: int = 0  # in a row
 
-    def is_over(self, follower: Follower | None, commit_index: int) -> bool:
-        """End a round; tell whether the peer has caught up, or is not waited for any longer."""
+    def end_round(self, follower: Follower | None, commit_index: int) -> bool:
+        """End a round; return whether the pin ends: the peer has caught up, or is given up."""
         if self.goal_index is None:
             return False
         if follower is None or follower.needs_snapshot:
@@ -96,7 +96,7 @@ class LogPins:
             return
         followers, commit_index = raft.followers, raft.commit_index
         for peer, pin in list(self._pins.items()):
-            if pin.is_over(followers.get(peer), commit_index):
+            if pin.end_round(followers.get(peer), commit_index):
                 self.end(peer)
 
 

@@ -53,7 +53,7 @@ class Applier:
         self._committed.clear()
         self.held = self._flusher.held = True
 
-    def replaced(self, meta: SnapshotMeta) -> None:
+    def reload(self, meta: SnapshotMeta) -> None:
         """Go on from the state that a snapshot brought."""
         self._machine.reload()
         if self._machine.applied_index != meta.index:
@@ -88,7 +88,7 @@ class Applier:
                 "fork the replicas"
             ) from violation
         self._hooks.after(Step.APPLY)
-        self._proposals.applied(entry, outcomes)
+        self._proposals.answer_entry(entry, outcomes)
         self._flusher.applied(entry, len(outcomes))
         self._observer.applied(entry, outcomes)
         if any(isinstance(outcome, AdminOutcome) and outcome.checkpoint for outcome in outcomes):

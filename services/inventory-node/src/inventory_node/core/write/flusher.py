@@ -40,7 +40,7 @@ class LogTail:
         self._kept.append((entry.index, len(entry.payload)))
         self._bytes += len(entry.payload)
 
-    def replaced(self) -> None:
+    def clear(self) -> None:
         """Forget all: a snapshot took the log's place."""
         self._kept.clear()
         self._bytes = 0
@@ -69,7 +69,7 @@ class Unflushed:
         self._settings = settings
         self._commands = 0
         self._age_ticks = 0  # of the oldest of them
-        self._asked_index = 0
+        self._hurried_index = 0
 
     def __bool__(self) -> bool:
         """Whether there is anything."""
@@ -79,9 +79,9 @@ class Unflushed:
         """Count commands that were applied."""
         self._commands += commands
 
-    def ask(self, index: int) -> None:
-        """Ask for everything up to `index` to become durable soon."""
-        self._asked_index = max(self._asked_index, index)
+    def hurry(self, index: int) -> None:
+        """Let everything up to `index` become durable soon."""
+        self._hurried_index = max(self._hurried_index, index)
 
     def tick(self) -> None:
         """Let what is there age."""
@@ -96,7 +96,7 @@ class Unflushed:
         return (
             self._commands >= self._settings.flush_commands_max
             or self._age_ticks >= self._settings.flush_age_ticks_max
-            or (self._commands > 0 and self._asked_index > durable_index)
+            or (self._commands > 0 and self._hurried_index > durable_index)
         )
 
 
@@ -120,7 +120,7 @@ class Checkpoint:
             self.waits = False
             self.index = self.previous_index
 
-    def take(self) -> None:
+    def changes_taken(self) -> None:
         """See the changes taken where it stands."""
         self.is_hash_due, self.waits = self.waits, False
 
@@ -200,9 +200,9 @@ class Flusher:
         self._unflushed.add(max(1, commands))
         self._tail.applied(entry)
 
-    def ask(self, index: int) -> None:
-        """Ask for everything up to `index` to become durable soon."""
-        self._unflushed.ask(index)
+    def hurry(self, index: int) -> None:
+        """Let everything up to `index` become durable soon."""
+        self._unflushed.hurry(index)
 
     def checkpoint(self) -> None:
         """Hash the state where it stands."""
@@ -241,7 +241,7 @@ class Flusher:
         if not self._checkpoint.waits and not self._unflushed.is_due(self.durable_index):
             return
         changes = self._machine.take_changes()
-        self._checkpoint.take()
+        self._checkpoint.changes_taken()
         self._unflushed.clear()
         if changes is None:
             self._hash()
@@ -266,7 +266,7 @@ class Flusher:
 
     def replaced(self) -> None:
         """Begin anew with a state that came as a snapshot."""
-        self._tail.replaced()
+        self._tail.clear()
         self.durable_index = self._machine.applied_index
         self._unflushed.clear()
         self._checkpoint = Checkpoint()

@@ -109,16 +109,16 @@ class LogWriter:
         """Whether nothing is being written that could be."""
         return self.idle or self.is_full
 
-    def take(self, ready: Ready) -> tuple[Message, ...]:
+    def accept(self, ready: Ready) -> tuple[Message, ...]:
         """Take over the durable part of a Ready; return messages that wait for nothing any more."""
         if ready.hard_state is None and ready.install is None and not ready.entries:
-            return self._take_messages(ready)
+            return self._accept_messages(ready)
         if not self._queue or ready.install is not None:
             self._queue.append(LogBatch())
         self._queue[-1].add(ready)
         return ()
 
-    def _take_messages(self, ready: Ready) -> tuple[Message, ...]:
+    def _accept_messages(self, ready: Ready) -> tuple[Message, ...]:
         newest = self._queue[-1] if self._queue else self._outstanding
         if newest is None:
             return ready.after_sync

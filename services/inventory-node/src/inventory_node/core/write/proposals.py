@@ -124,7 +124,7 @@ class Proposals:
             askers = tuple(waiting.asker for waiting in batch)
             self._proposed[index] = Proposed(accepted.term, askers)
 
-    def applied(self, entry: Entry, outcomes: Sequence[Applied]) -> None:
+    def answer_entry(self, entry: Entry, outcomes: Sequence[Applied]) -> None:
         """Answer who waits for `entry`: with its outcomes, or as unknown when it is another's."""
         proposed = self._proposed.pop(entry.index, None)
         if proposed is None:
@@ -139,7 +139,7 @@ class Proposals:
             )
         for asker, outcome in zip(proposed.askers, outcomes, strict=True):
             if asker is not None:
-                self._replies.applied(asker, outcome)
+                self._replies.answer_outcome(asker, outcome)
 
     def leadership_changed(self, own_term: int) -> None:
         """Fail what another term's leadership has taken over; `own_term` is 0 without the lead."""

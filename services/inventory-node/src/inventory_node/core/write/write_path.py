@@ -72,9 +72,9 @@ class WritePath:
         self.applier.hold()
         self.timestamps.hold()
 
-    def take(self, ready: Ready) -> tuple[Message, ...]:
+    def accept(self, ready: Ready) -> tuple[Message, ...]:
         """Take over what is to be written and applied; return messages that wait for nothing."""
-        free = self.log_writer.take(ready)
+        free = self.log_writer.accept(ready)
         self.timestamps.note(ready.entries)
         self.applier.add(ready.committed)
         return free
@@ -96,11 +96,11 @@ class WritePath:
 
     def go_on_from(self, meta: SnapshotMeta) -> None:
         """Go on from the state that a snapshot brought."""
-        self.applier.replaced(meta)
+        self.applier.reload(meta)
         self.timestamps.replaced(self._machine.stamp_ms)
         self.flusher.replaced()
 
     def end(self) -> None:
         """Send everybody away, and make durable what is applied."""
         self.proposals.leadership_changed(0)
-        self.flusher.ask(self._machine.applied_index)
+        self.flusher.hurry(self._machine.applied_index)
