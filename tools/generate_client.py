@@ -7,6 +7,7 @@ made.
 """
 
 import argparse
+import keyword
 import re
 import subprocess
 import sys
@@ -337,6 +338,13 @@ def scalar_parameter(field: Any, at: str, name: str, *, is_by_name: bool) -> Par
     return Parameter(name, kind, default, (fill,))
 
 
+def check_names(request: Any) -> None:  # noqa: ANN401 - a Descriptor
+    """Refuse a field that Python cannot have as a parameter, where the schema is read."""
+    for field in request.fields:
+        if keyword.iskeyword(field.name):
+            sys.exit(f"{field.full_name}: `{field.name}` is a keyword of Python; name it otherwise")
+
+
 def parameters_of(request: Any) -> Iterator[Parameter]:  # noqa: ANN401 - a Descriptor
     """Yield the parameters that fill a request."""
     mask = mask_of(request)
@@ -411,6 +419,7 @@ class Method:
         self.service = service
         self.rpc = method
         self.request, self.response = method.input_type, method.output_type
+        check_names(self.request)
         self.who = access.who or roles_in_words(access.roles)
 
     @property
