@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from inventory.raft.v1 import forward_pb2, log_pb2
 from inventory.v1 import assistant_pb2, auth_pb2, cluster_pb2, inventory_pb2
 from inventory_node.machine import AdminOutcome, MutationOutcome, RefusedCommand
-from sim.asking import Asker
 from sim.machines import ADMIN, open_database
+from sim.query_asker import Asker
 from wire import bounds
 
 pytestmark = pytest.mark.slow

@@ -25,13 +25,13 @@ from inventory_node.errors import BootstrapRefused
 from inventory_node.ports import Contact, SnapshotHeader
 from inventory_node.runtime import api as api_module
 from inventory_node.runtime import peers as peers_module
-from inventory_node.runtime import sending as sending_module
+from inventory_node.runtime import snapshot_sender as sender_module
 from inventory_node.runtime.api import Gate, Gateways, GatewaySession, PeerApi, member_response
 from inventory_node.runtime.membership_service import MembershipService
 from inventory_node.runtime.peers import MESSAGES_WAITING_MAX, Local, Peer, Peers
 from inventory_node.runtime.probes import MemberProbes
-from inventory_node.runtime.sending import CHUNK_BYTES
 from inventory_node.runtime.server import serve
+from inventory_node.runtime.snapshot_sender import CHUNK_BYTES
 from raft.messages import Configuration, Heartbeat, HeartbeatReply, Message, SnapshotMeta
 from service.errors import AddressInUse
 from service.faults import Faults
@@ -393,8 +393,8 @@ class TestSnapshots:
     @pytest.fixture(autouse=True)
     def impatient(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Try again at once, and not often."""
-        monkeypatch.setattr(sending_module, "PAUSE_SECONDS", 0.0)
-        monkeypatch.setattr(sending_module, "TRIES_MAX", 3)
+        monkeypatch.setattr(sender_module, "PAUSE_SECONDS", 0.0)
+        monkeypatch.setattr(sender_module, "TRIES_MAX", 3)
 
     def test_the_next_chunk_comes_when_the_last_is_stored(self, tmp_path: Path) -> None:
         """The receiver sets the pace; the copy is gone when all is done."""
@@ -529,7 +529,7 @@ class TestSnapshots:
             return under_way[0]
 
         stand_in = SimpleNamespace(**{**vars(asyncio), "timeout": timeout})
-        monkeypatch.setattr(sending_module, "asyncio", stand_in)
+        monkeypatch.setattr(sender_module, "asyncio", stand_in)
         return lambda: under_way[0].reschedule(asyncio.get_running_loop().time())
 
     def test_a_chunk_that_is_not_stored_in_time_is_sent_again(

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from inventory.raft.v1 import forward_pb2, log_pb2
 from inventory.v1 import auth_pb2, inventory_pb2
 from inventory_node.runtime import pages
-from sim.asking import Asker
 from sim.machines import CUSTOMER, PRODUCER, by, open_database, place, usd
+from sim.query_asker import Asker
 from wire import bounds
 from wire.text import folded
 

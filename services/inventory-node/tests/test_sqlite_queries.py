@@ -8,7 +8,6 @@ import pytest
 from google.type import money_pb2
 from inventory.raft.v1 import forward_pb2
 from inventory.v1 import inventory_pb2
-from sim.asking import Asker
 from sim.machines import (
     ADMIN,
     CUSTOMER,
@@ -21,6 +20,7 @@ from sim.machines import (
     place,
     usd,
 )
+from sim.query_asker import Asker
 from wire.errors import Reason
 
 HOUR_MS = 3_600_000

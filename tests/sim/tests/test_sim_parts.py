@@ -200,9 +200,9 @@ def test_a_trap_stays_over_restarts_until_the_machine_is_healed() -> None:
     troubles = Troubles(relapses=2)
     for _ in range(2):
         troubles.relapse(Random(1))
-        assert any(troubles.power_goes() for _ in range(RELAPSE_OPERATIONS_MAX))
+        assert any(troubles.count_operation() for _ in range(RELAPSE_OPERATIONS_MAX))
     troubles.relapse(Random(1))
-    assert not any(troubles.power_goes() for _ in range(RELAPSE_OPERATIONS_MAX))
+    assert not any(troubles.count_operation() for _ in range(RELAPSE_OPERATIONS_MAX))
     healed = Troubles(relapses=1, crash_after=1, disk_factor=3, disk_hangs=1, log_flipped=True)
     healed.heal()
     assert healed == Troubles(log_flipped=True)

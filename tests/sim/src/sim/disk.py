@@ -45,7 +45,7 @@ class Job:
 
 
 class SimDisk:
-    """The `Disk` port over memory.
+    """The `LogDisk` port over memory.
 
     - Nothing happens to the files before `step` or `drain`.
     - What was synced survives every crash.

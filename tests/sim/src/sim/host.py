@@ -48,8 +48,8 @@ class Troubles:
             self.relapses -= 1
             self.crash_after = random.randrange(RELAPSE_OPERATIONS_MAX)
 
-    def power_goes(self) -> bool:
-        """Count an operation of the disk; tell whether the power goes before it."""
+    def count_operation(self) -> bool:
+        """Count an operation of the disk; return whether the power goes before it."""
         if self.crash_after is None:
             return False
         self.crash_after -= 1

@@ -47,7 +47,7 @@ class ChunkAnswer:
 
 
 class DiskPort:
-    """The `Disk` port: operations take their time one by one, and the power may go between."""
+    """The `LogDisk` port: operations take their time one by one, and the power may go between."""
 
     def __init__(self, process: "SimProcess", durable: Durable) -> None:
         """Note what is synced in `durable`; it is, once the repair, the first job, is done."""
@@ -98,7 +98,7 @@ class DiskPort:
         if process.host.troubles.disk_hangs:
             process.later(HANGS_US, self._work)
             return
-        if process.host.troubles.power_goes():
+        if process.host.troubles.count_operation():
             process.world.evidence.coverage["power lost in a repair"] += not self._is_repaired
             self._lose_power()
             return

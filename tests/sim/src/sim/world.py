@@ -1,9 +1,9 @@
 """Whole nodes, two gateways and clients in one thread, in virtual time, from one plan.
 
-`World(plan, folder).run()` is a whole run: members start, clients order, faults come and go; then a
-quorum alone heals and has to work again, then everything, the clients learn what became of their
-last operations, and the end is judged. Nothing depends on the machine, the folder, the wall clock
-or the hash seed: two runs of a plan have the same trace.
+`SimWorld(plan, folder).run()` is a whole run: members start, clients order, faults come and go.
+Then a quorum alone heals and has to work again, then everything. The clients learn what became of
+their last operations, and the end is judged. Nothing depends on the machine, the folder, the wall
+clock or the hash seed: two runs of a plan have the same trace.
 """
 
 from collections.abc import Callable, Iterable
@@ -54,7 +54,7 @@ NO_PASSWORD = "$argon2id$none"  # noqa: S105 - a hash that no password has
 
 
 class SimWorld:
-    """One run. It is what the processes reach of each other (`sim.process.Surroundings`)."""
+    """One run. It is what the processes reach of each other (`sim.process.ProcessSurroundings`)."""
 
     def __init__(self, plan: Plan, folder: Path, *, keep_trace: bool = False) -> None:
         """Databases live below `folder`."""

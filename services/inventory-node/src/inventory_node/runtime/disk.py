@@ -36,7 +36,7 @@ _sync_data = getattr(os, "fdatasync", os.fsync)  # not every system has the ligh
 
 
 class ThreadedDisk:
-    """The `Disk` port over a folder.
+    """The `LogDisk` port over a folder.
 
     - Jobs run in the order in which they were given, one at a time.
     - Once a job failed, nothing is written or synced again: what a second sync would prove is

@@ -31,7 +31,7 @@ from inventory_node.core import events
 from inventory_node.core.membership.bootstrap import Described
 from inventory_node.errors import BootstrapRefused
 from inventory_node.ports import NO_HOOKS, Contact, Hooks, PeerMessage, SnapshotHeader, Step
-from inventory_node.runtime.sending import Sending, raise_end, reason_of
+from inventory_node.runtime.snapshot_sender import SnapshotSender, raise_end, reason_of
 
 MESSAGES_WAITING_MAX = 1_024
 CALLERS_MAX = 16  # that take no part as far as is known here; more than a cluster has members
@@ -254,7 +254,7 @@ class Peer:
         self, path: Path, chunk_of: Callable[[int, bytes], peer_pb2.SnapshotChunk]
     ) -> str:
         """Send a snapshot; return what went wrong, or an empty string."""
-        return await Sending(self.stub, self._metadata, path, chunk_of).run()
+        return await SnapshotSender(self.stub, self._metadata, path, chunk_of).run()
 
     async def close(self) -> None:
         """End the channel."""

@@ -213,7 +213,8 @@ class Flusher:
         """Let what is not flushed age; a flush that found no space is tried again now and then."""
         self._unflushed.tick()
         self._slow_ticks = max(0, self._slow_ticks - 1)
-        if self._job.tick() and self._taken is not None:
+        self._job.tick()
+        if self._job.is_retry_due and self._taken is not None:
             self._store.flush(self._taken.changes, self._job.ticket)
         if self._job.age_ticks > self._settings.flush_hung_ticks // 2:
             self._slow_ticks = SLOW_TIMES * self._settings.flush_hung_ticks

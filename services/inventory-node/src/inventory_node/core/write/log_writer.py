@@ -181,7 +181,8 @@ class LogWriter:
 
     def tick(self) -> None:
         """Let the outstanding job age; one that found no space is tried again after a rest."""
-        if self._job.tick():
+        self._job.tick()
+        if self._job.is_retry_due:
             self._disk.run(self._operations, self._job.ticket)
 
     def hangs(self, ticks_max: int) -> bool:

@@ -17,6 +17,7 @@ class RetriedJob:
         self.is_outstanding = False
         self.is_full = False  # the outstanding job found no space
         self.age_ticks = 0
+        self.is_retry_due = False  # since the last tick: its rest is over
 
     @property
     def rests(self) -> bool:
@@ -50,12 +51,10 @@ class RetriedJob:
         self._rest_ticks = self._retry_ticks
         self.age_ticks = 0
 
-    def tick(self) -> bool:
-        """Let the outstanding job age or rest; return whether it is to be tried again."""
-        if not self.is_outstanding:
-            return False
-        if not self._rest_ticks:
+    def tick(self) -> None:
+        """Let the outstanding job age or rest."""
+        self.is_retry_due = self.is_outstanding and self._rest_ticks == 1
+        if self._rest_ticks:
+            self._rest_ticks -= 1
+        elif self.is_outstanding:
             self.age_ticks += 1
-            return False
-        self._rest_ticks -= 1
-        return not self._rest_ticks

@@ -24,7 +24,7 @@ PAUSE_SECONDS = 1.0  # between two streams
 TRIES_MAX = 10  # streams in a row that came no further
 
 
-class Sending:
+class SnapshotSender:
     """A file on its way to a peer.
 
     - A stream begins where the peer says that the last one has come to.
