@@ -4,6 +4,7 @@ import asyncio
 import signal
 import socket
 import sys
+import warnings
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,6 +36,9 @@ def run(
     except ValidationError as error:
         sys.stderr.write(refusals(service, error))
         return EXIT_SETTINGS
+    # A stream that is opened as the process ends has a receiver that gRPC never awaits. Its warning
+    # would be the last line, where the reason for the end belongs.
+    warnings.filterwarnings("ignore", "coroutine '_MessageReceiver", RuntimeWarning)
     logs.configure(name_of(config) if name_of else service, config.log_level, config.log_format)
     try:
         uvloop.run(work(config))
