@@ -1,4 +1,4 @@
-"""Logins that are refused before a password is checked."""
+"""What is refused before a password is hashed."""
 
 import asyncio
 from types import SimpleNamespace
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from gateway import auth
-from gateway.auth import Passwords, Tokens
+from gateway.auth import Passwords, Principal, Tokens
 from gateway.errors import RequestRefused
 from gateway.login_limiter import TRIES_MAX, LoginLimiter
 from gateway.runtime.api import Api
@@ -16,6 +16,7 @@ from wire import errors
 from wire.errors import Reason, reason_of
 
 KEY = "k" * 32
+PASSWORD = "password1"  # noqa: S105 - of nobody
 
 
 class Credentials:
@@ -118,3 +119,93 @@ def test_a_login_beyond_those_that_wait_is_refused(monkeypatch: pytest.MonkeyPat
 
     asyncio.run(scenario())
     bench.passwords.close()
+
+
+def test_guesses_that_come_together_have_no_more_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A try is taken before the password is looked at."""
+    bench = Bench(monkeypatch)
+    monkeypatch.setattr(auth, "HASHES_WAITING_MAX", 200)
+
+    async def scenario() -> None:
+        answers = await asyncio.gather(*(bench.login("ann") for _ in range(128)))
+        assert answers.count(Reason.INVALID_CREDENTIALS) == TRIES_MAX
+        assert bench.credentials.asked == TRIES_MAX
+
+    asyncio.run(scenario())
+    bench.passwords.close()
+
+
+class Keepers:
+    """The members, who know one caller; counts what is hashed."""
+
+    def __init__(self, role: auth_pb2.Role.ValueType) -> None:
+        """Know a caller by the role; the caller's id is 5."""
+        self.role = role
+        self.hashed = 0
+        self.applied = 0
+
+    async def current_user(self, principal: Principal, deadline_ms: int) -> auth_pb2.User:
+        """Return the caller."""
+        assert deadline_ms
+        return auth_pb2.User(id=principal.user_id, role=self.role)
+
+    async def hash(self, password: str, request_id: str, whom: str) -> str:
+        """Count instead of hashing."""
+        assert password
+        assert request_id
+        assert whom
+        self.hashed += 1
+        return "hash"
+
+    async def apply(self, command: bytes, deadline_ms: int) -> forward_pb2.Reply:
+        """Take a command."""
+        assert command
+        assert deadline_ms
+        self.applied += 1
+        return forward_pb2.Reply(administration=b"")
+
+
+CREATE = auth_pb2.CreateUserRequest(
+    request_id="a", username="eve", password=PASSWORD, role=auth_pb2.ROLE_CUSTOMER
+)  # fmt: skip
+OTHERS = auth_pb2.SetPasswordRequest(request_id="a", user_id=9, password=PASSWORD)
+OWN = auth_pb2.SetPasswordRequest(request_id="a", user_id=5, password=PASSWORD)
+
+
+@pytest.mark.parametrize(
+    ("token", "role", "request_", "why"),
+    [
+        ("", auth_pb2.ROLE_ADMIN, CREATE, Reason.TOKEN_INVALID),
+        ("garbage", auth_pb2.ROLE_ADMIN, CREATE, Reason.TOKEN_INVALID),
+        ("garbage", auth_pb2.ROLE_ADMIN, OWN, Reason.TOKEN_INVALID),
+        ("own", auth_pb2.ROLE_CUSTOMER, CREATE, Reason.ROLE_NOT_ALLOWED),
+        ("own", auth_pb2.ROLE_MACHINE, CREATE, Reason.ROLE_NOT_ALLOWED),
+        ("own", auth_pb2.ROLE_PRODUCER, OTHERS, Reason.ROLE_NOT_ALLOWED),
+        ("own", auth_pb2.ROLE_CUSTOMER, OWN, None),
+        ("own", auth_pb2.ROLE_ADMIN, OTHERS, None),
+        ("own", auth_pb2.ROLE_ADMIN, CREATE, None),
+    ],
+)
+def test_only_who_may_set_a_password_costs_a_hash(
+    token: str,
+    role: auth_pb2.Role.ValueType,
+    request_: auth_pb2.CreateUserRequest | auth_pb2.SetPasswordRequest,
+    why: Reason | None,
+) -> None:
+    """A hash takes 64 MiB and a thread: nobody's is made for a stranger."""
+    keepers, tokens = Keepers(role), Tokens(KEY)
+    everything: Any = keepers
+    api = Api(everything, everything, tokens, everything, LoginLimiter(), everything)
+    sent = tokens.make(5, 1, "ann")[0] if token == "own" else token  # noqa: S105 - a word of this test
+    metadata = [("authorization", f"Bearer {sent}")] if sent else []
+    context: Any = SimpleNamespace(
+        time_remaining=lambda: None, invocation_metadata=lambda: metadata
+    )
+    behavior = api._create_user if request_ is CREATE else api._set_password
+    if why is None:
+        asyncio.run(behavior(request_.SerializeToString(), context))
+    else:
+        with pytest.raises(RequestRefused) as refused:
+            asyncio.run(behavior(request_.SerializeToString(), context))
+        assert reason_of(refused.value.status) is why
+    assert (keepers.hashed, keepers.applied) == ((1, 1) if why is None else (0, 0))

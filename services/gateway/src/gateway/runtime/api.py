@@ -18,12 +18,13 @@ from gateway.errors import HashersBusy, RequestRefused, TokenRefused, malformed
 from gateway.login_limiter import LoginLimiter
 from gateway.runtime.driver import Driver, deadline_ms, now_ms
 from gateway.runtime.links import MemberLinks
-from gateway.runtime.members import Members
+from gateway.runtime.members import Members, role_in_words
 from gateway.runtime.status import status_of
 from gateway.runtime.submit import Submission
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Parsed = TypeVar("Parsed", bound=Message)
+Hashed = TypeVar("Hashed")
 Changing = Callable[[Parsed, Principal, int], Awaitable[cluster_pb2.ChangeMembersResponse]]
 Behavior = Callable[[bytes, Context], Awaitable[bytes]]
 
@@ -174,75 +175,96 @@ class Api:
     async def _login(self, raw: bytes, context: Context) -> bytes:
         request = parse_within_bounds(auth_pb2.LoginRequest, raw)
         name = folded(request.username)
-        if not self._logins.may_try(name, now_ms()):
+        if not self._logins.take_try(name, now_ms()):
             raise RequestRefused(errors.overloaded())
-        query = forward_pb2.Query()
-        query.get_credential.folded_name = name
-        reply = await self._driver.ask(
-            forward_pb2.Question(query=query), deadline_ms(context.time_remaining())
-        )
-        credential = forward_pb2.Credential.FromString(reply.answer)
         try:
-            right = await self._passwords.check(credential.password_hash, request.password)
-        except HashersBusy:
-            raise RequestRefused(errors.overloaded()) from None
+            credential = await self._credential(name, context)
+            right = await self._hashed(
+                self._passwords.check(credential.password_hash, request.password)
+            )
+        except RequestRefused:
+            self._logins.give_back(name, now_ms())  # nothing was said of the password
+            raise
         if not right:
-            self._logins.record_failure(name, now_ms())
             raise RequestRefused(errors.invalid_credentials())
+        self._logins.give_back(name, now_ms())
         user = credential.user
         token, expires = self._tokens.make(user.id, credential.epoch, user.name)
         response = auth_pb2.LoginResponse(token=token, user=user)
         response.expire_time.FromSeconds(expires)
         return response.SerializeToString()
 
+    async def _credential(self, name: str, context: Context) -> forward_pb2.Credential:
+        """Read the credential of a folded name; an empty one where there is no such user."""
+        query = forward_pb2.Query()
+        query.get_credential.folded_name = name
+        reply = await self._driver.ask(
+            forward_pb2.Question(query=query), deadline_ms(context.time_remaining())
+        )
+        return forward_pb2.Credential.FromString(reply.answer)
+
+    async def _hashed(self, work: Awaitable[Hashed]) -> Hashed:
+        try:
+            return await work
+        except HashersBusy:
+            raise RequestRefused(errors.overloaded()) from None
+
+    async def _check_keeper(self, principal: Principal, context: Context, user_id: int = 0) -> None:
+        """Refuse a caller who may set no password: all but admins, and the user itself."""
+        deadline = deadline_ms(context.time_remaining())
+        user = await self._members.current_user(principal, deadline)
+        if user.role != auth_pb2.ROLE_ADMIN and user.id != user_id:
+            raise RequestRefused(errors.role_not_allowed(role_in_words(user.role), "admin"))
+
     async def _create_user(self, raw: bytes, context: Context) -> bytes:
+        principal = self._principal(context)
         request = parse_within_bounds(auth_pb2.CreateUserRequest, raw)
+        await self._check_keeper(principal, context)
         administration = log_pb2.Administration(request_id=request.request_id)
         new = administration.create_user.user
         new.name, new.role = request.username, request.role
         new.folded_name = folded(new.name)
-        new.password_hash = await self._hash(request.password, request.request_id, new.name)
-        outcome = await self._administer(administration, context)
+        new.password_hash = await self._hashed(
+            self._passwords.hash(request.password, request.request_id, new.name)
+        )
+        outcome = await self._administer(administration, principal, context)
         response = auth_pb2.CreateUserResponse(user=outcome.user, revision=outcome.revision)
         return response.SerializeToString()
 
     async def _set_password(self, raw: bytes, context: Context) -> bytes:
+        principal = self._principal(context)
         request = parse_within_bounds(auth_pb2.SetPasswordRequest, raw)
+        await self._check_keeper(principal, context, request.user_id)
         administration = log_pb2.Administration(request_id=request.request_id)
         administration.set_password.user_id = request.user_id
-        administration.set_password.password_hash = await self._hash(
-            request.password, request.request_id, str(request.user_id)
+        administration.set_password.password_hash = await self._hashed(
+            self._passwords.hash(request.password, request.request_id, str(request.user_id))
         )
-        outcome = await self._administer(administration, context)
+        outcome = await self._administer(administration, principal, context)
         response = auth_pb2.SetPasswordResponse(user=outcome.user, revision=outcome.revision)
         return response.SerializeToString()
 
-    async def _hash(self, password: str, request_id: str, whom: str) -> str:
-        try:
-            return await self._passwords.hash(password, request_id, whom)
-        except HashersBusy:
-            raise RequestRefused(errors.overloaded()) from None
-
     async def _disable_user(self, raw: bytes, context: Context) -> bytes:
+        principal = self._principal(context)
         request = parse(auth_pb2.DisableUserRequest, raw)
         administration = log_pb2.Administration(request_id=request.request_id, disable_user=request)
-        outcome = await self._administer(administration, context)
+        outcome = await self._administer(administration, principal, context)
         response = auth_pb2.DisableUserResponse(user=outcome.user, revision=outcome.revision)
         return response.SerializeToString()
 
     async def _checkpoint(self, raw: bytes, context: Context) -> bytes:
+        principal = self._principal(context)
         request = parse(cluster_pb2.CheckpointRequest, raw)
         administration = log_pb2.Administration(
             request_id=request.request_id, checkpoint=log_pb2.Checkpoint()
         )
-        outcome = await self._administer(administration, context)
+        outcome = await self._administer(administration, principal, context)
         response = cluster_pb2.CheckpointResponse(index=outcome.checkpoint_index)
         return response.SerializeToString()
 
     async def _administer(
-        self, administration: log_pb2.Administration, context: Context
+        self, administration: log_pb2.Administration, principal: Principal, context: Context
     ) -> log_pb2.AdministrationOutcome:
-        principal = self._principal(context)
         problem = bounds.check_administration(administration)
         if problem is not None:
             raise RequestRefused(problem)
@@ -262,8 +284,8 @@ class Api:
         return log_pb2.AdministrationOutcome.FromString(reply.administration)
 
     async def _probe(self, raw: bytes, context: Context) -> bytes:
-        parse(cluster_pb2.ProbeRequest, raw)
         principal = self._principal(context)
+        parse(cluster_pb2.ProbeRequest, raw)
         command = raw_pb2.RawCommand(user_id=principal.user_id, epoch=principal.epoch, probe=b"")
         try:
             outcome = await self._administration_outcome(command, context)
@@ -286,8 +308,8 @@ class Api:
         return behavior
 
     async def _get_status(self, raw: bytes, context: Context) -> bytes:
-        parse(cluster_pb2.GetStatusRequest, raw)
         self._principal(context)
+        parse(cluster_pb2.GetStatusRequest, raw)
         return (await status_of(self._links)).SerializeToString()
 
 

@@ -84,13 +84,16 @@ class Members:
         return await self._change(change, deadline_ms)
 
     async def _check_admin(self, principal: Principal, deadline_ms: int) -> None:
+        user = await self.current_user(principal, deadline_ms)
+        if user.role != auth_pb2.ROLE_ADMIN:
+            raise RequestRefused(errors.role_not_allowed(role_in_words(user.role), "admin"))
+
+    async def current_user(self, principal: Principal, deadline_ms: int) -> auth_pb2.User:
+        """Return the caller as a linearizable read finds it; raise RequestRefused."""
         question = forward_pb2.Question(user_id=principal.user_id, epoch=principal.epoch)
         question.query.get_current_user.SetInParent()
         reply = await self._driver.ask(question, deadline_ms)
-        role = auth_pb2.GetCurrentUserResponse.FromString(reply.answer).user.role
-        if role != auth_pb2.ROLE_ADMIN:
-            name = auth_pb2.Role.Name(role).removeprefix("ROLE_").lower()
-            raise RequestRefused(errors.role_not_allowed(name, "admin"))
+        return auth_pb2.GetCurrentUserResponse.FromString(reply.answer).user
 
     async def _describe(self, address: str) -> peer_pb2.DescribeResponse:
         """Ask which member listens at an address; raise RequestRefused."""
@@ -120,3 +123,8 @@ class Members:
                 case _:
                     await asyncio.sleep(RETRY_SECONDS)  # for the election that is under way
         raise RequestRefused(errors.members_unknown())
+
+
+def role_in_words(role: auth_pb2.Role.ValueType) -> str:
+    """Return the word for a role, such as "customer"."""
+    return auth_pb2.Role.Name(role).removeprefix("ROLE_").lower()
