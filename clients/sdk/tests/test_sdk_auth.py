@@ -24,7 +24,7 @@ from inventory_client import (
     Unavailable,
     UsageError,
 )
-from inventory_client.auth import LIFE_SECONDS_MIN, RENEW_AT, Session
+from inventory_client.auth import LIFE_SECONDS_MIN, REFUSED_MAX, RENEW_AT, Session
 from wire import errors
 from wire.channels import abort, accept, bearer
 
@@ -44,17 +44,22 @@ class TokenGateway:
         self.peers: set[str] = set()
         self.expire_seconds = 0
         self.unreachable = 0  # how many log-ins are answered by nothing
+        self.takes_nothing = False  # every token is refused
 
     @property
     def newest(self) -> str:
-        """The one token that holds."""
+        """The token of the last log-in."""
         return f"token-{len(self.logins)}"
+
+    def takes(self, token: str | None) -> bool:
+        """Tell whether a token holds."""
+        return not self.takes_nothing and token in {self.newest, "another"}
 
     async def check(self, context: Any) -> None:  # noqa: ANN401 - grpc's
         """Refuse what is not the newest token."""
         self.peers.add(context.peer())
         self.callers.append(bearer(context.invocation_metadata()))
-        if self.callers[-1] not in {self.newest, "another"}:
+        if not self.takes(self.callers[-1]):
             await abort(context, errors.token_invalid("has expired"))
 
     async def login(self, raw: bytes, context: Any) -> bytes:  # noqa: ANN401 - grpc's
@@ -85,7 +90,7 @@ class TokenGateway:
         """Take orders; a token that ends in the meantime refuses each, and the stream goes on."""
         self.peers.add(context.peer())
         token = bearer(context.invocation_metadata())
-        if token not in {self.newest, "another"}:
+        if not self.takes(token):
             await abort(context, errors.token_invalid("has expired"))
         await accept(context)
         async for raw in requests:
@@ -96,7 +101,7 @@ class TokenGateway:
                 outcome = inventory_pb2.Outcome(
                     order_item=inventory_pb2.OrderItemResponse(order_id=1)
                 )
-                if token not in {self.newest, "another"}:
+                if not self.takes(token):
                     outcome = inventory_pb2.Outcome(error=errors.token_invalid("has expired"))
                 response.results.add(correlation_id=one.correlation_id, outcome=outcome)
             await context.write(response.SerializeToString())
@@ -223,6 +228,27 @@ def test_a_bearer_token_that_ends_is_the_callers_to_replace(unary: bool) -> None
             with pytest.raises(Unauthenticated):
                 await inventory.order_item(1, 1)
             assert fake.logins == []
+
+    run(work)
+
+
+@pytest.mark.parametrize("unary", [True, False])
+def test_tokens_that_are_all_refused_are_not_asked_for_again_and_again(unary: bool) -> None:  # noqa: FBT001 - a case
+    """Each log-in costs a hash; clocks that differ by a token's life cost a few of them."""
+
+    async def work() -> None:
+        async with (
+            gateway() as (fake, address),
+            AsyncInventory(address, ("ann", RIGHT), 600, unary=unary) as inventory,
+        ):
+            await inventory.order_item(1, 1)
+            fake.takes_nothing = True
+            with pytest.raises(Unauthenticated):
+                await inventory.order_item(1, 1)
+            assert fake.logins == ["ann"] * REFUSED_MAX
+            fake.takes_nothing = False
+            await inventory.order_item(1, 1)
+            assert fake.logins == ["ann"] * (REFUSED_MAX + 1)
 
     run(work)
 

@@ -22,6 +22,7 @@ from inventory_client.errors import Unauthenticated
 
 RENEW_AT = 0.8  # of a token's life
 LIFE_SECONDS_MIN = 60.0  # below it, the clocks differ: the token is used until it is refused
+REFUSED_MAX = 3  # tokens in a row, until a refusal is final: logging in costs the inventory a hash
 KEY_BYTES_MAX = 4_096
 _TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 
@@ -107,7 +108,8 @@ class Bearer(Auth):
 class Session:
     """The token of one client, and when another one is due.
 
-    - A token that was refused is not sent again.
+    - A token that was refused is not sent again. After REFUSED_MAX tokens in a row that served no
+      call, a refusal is final.
     - A clock that differs from the inventory's never makes every call log in: a life that seems
       too short to be true is not counted.
     """
@@ -117,6 +119,7 @@ class Session:
         self.auth = auth if not isinstance(auth, Bearer) else None
         self.token = auth.token if isinstance(auth, Bearer) else None
         self._due_seconds: float | None = None
+        self._refused = 0  # tokens in a row
 
     def is_due(self, now_seconds: float) -> bool:
         """Tell whether to log in before the next call, at this Unix time."""
@@ -134,10 +137,15 @@ class Session:
             if life >= LIFE_SECONDS_MIN:
                 self._due_seconds = now_seconds + life * RENEW_AT
 
+    def note_success(self) -> None:
+        """Note that the token served a call."""
+        self._refused = 0
+
     def drop(self, token: str | None) -> bool:
-        """Forget a token that was refused; tell whether another one can be got."""
+        """Forget a token that was refused; return whether another one can be got."""
         if self.auth is None:
             return False
         if token == self.token:
             self.token = None
-        return True
+            self._refused += 1
+        return self._refused < REFUSED_MAX

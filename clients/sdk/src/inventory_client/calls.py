@@ -152,13 +152,16 @@ class Caller:
                 token = await self._token(give_up - time.monotonic())
                 is_sent = True
                 left = give_up - time.monotonic()
-                return await multicallable(raw, timeout=left, metadata=metadata_of(token))
+                answer = await multicallable(raw, timeout=left, metadata=metadata_of(token))
             except grpc.aio.AioRpcError as error:
                 status = status_from(error)
             except asyncio.CancelledError:
                 if not self.ownership.is_closed or is_cancelled():
                     raise
                 raise error_of(CLOSED, request_id) from None
+            else:
+                self.session.note_success()
+                return answer
             pause = pause_seconds(attempt, status)
             may = may_try_again(status) or self.drop(token, status)
             if not may or time.monotonic() + pause >= give_up:

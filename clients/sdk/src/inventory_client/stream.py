@@ -251,6 +251,7 @@ class SubmitStream:
                 continue
             outcome = inventory_pb2.Outcome.FromString(result.outcome)
             if not outcome.HasField("error"):
+                self._caller.session.note_success()
                 waiting.future.set_result(outcome)
             elif self._caller.drop(self._token, outcome.error):
                 waiting.is_sent = False  # it was not proposed, and goes with the next stream
