@@ -54,7 +54,7 @@ def write_off_stock(
 ) -> inventory_pb2.Outcome:
     """Take all that is on hand."""
     item = find(cache, request.item_id)
-    if not isinstance(item, Item):
+    if not isinstance(item, ItemRecord):
         return item
     gone = item.quantity
     if gone:
