@@ -2,8 +2,10 @@
 
 Out: the transport streams a copy of the flushed state. The log is pinned above the copy until the
 peer has caught up, within a bound. A copy that finds no space, or a stream that fails, is retried
-after a backoff. In: the store stages chunks on disk, consensus decides, the log records the switch,
-the store switches. A crash between record and switch is finished at the next start, by the record.
+after a backoff.
+
+In: the store stages chunks on disk, consensus decides, the log records the switch, the store
+switches. A crash between record and switch is finished at the next start, by the record.
 """
 
 from collections import deque
