@@ -31,7 +31,7 @@ AuthLike = Auth | str | tuple[str, str] | None
 
 
 def new_request_id() -> str:
-    """Make a request id: a UUIDv7 (RFC 9562), so that its age can be told."""
+    """Make a request id: a UUIDv7 (RFC 9562), which carries the time when it was made."""
     return str(uuid_utils.uuid7())
 
 

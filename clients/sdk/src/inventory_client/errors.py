@@ -50,8 +50,8 @@ class Unavailable(InventoryError):
 class OutcomeUnknown(Unavailable):
     """A mutation that may or may not have taken effect: send it again with its request id.
 
-    `reason` is the reason of the last attempt's refusal, if it was refused. Request ids belong to a
-    user: sent again as another user, it is another mutation.
+    `reason` is the reason of the last attempt's refusal, if the attempt was refused. Request ids
+    belong to a user: a mutation that is sent again as another user is another mutation.
     """
 
 

@@ -3,16 +3,16 @@
 NodeError
 ├── StartRefused         the process ends before there is a node, and says what a person can do
 │   ├── BootstrapRefused   this member may not begin
-│   ├── LogDamaged         synced bytes of the log are not what was written
+│   ├── LogDamaged         synced bytes of the log differ from the written bytes
 │   ├── LogForeign         a log of another member, cluster or version
 │   └── DatabaseError      the database cannot be used
 │       └── DatabaseFull     there is no space for a transaction or a copy
-├── Halted               the process ends: going on could lose or fork what was acknowledged
-├── StateInvariantViolation  the rules exclude what has happened; becomes Halted
-├── CodecError           a peer's bytes, or a record's payload, are not what they should be
+├── Halted               the process ends: going on could lose or fork acknowledged writes
+├── StateInvariantViolation  the state is one that the rules exclude; becomes Halted
+├── CodecError           a peer's bytes, or a record's payload, are not well formed
 ├── FormatError          a record of the log breaks the format; becomes LogDamaged
 ├── QueryRefused         a question is refused; becomes its answer
-└── HashAbandoned        the store closes, and nobody waits for the hash
+└── HashAbandoned        the store closes before the hash is finished
 
 Errors of the caller's own code are ValueError and RuntimeError. `raft.InvariantViolation` comes out
 of consensus, and becomes Halted.
@@ -69,7 +69,10 @@ class DatabaseFull(DatabaseError):  # noqa: N818 - what is the case
 
 
 class Halted(NodeError):  # noqa: N818 - the end of the process, by design, is its name
-    """The node must end: it could lose or fork acknowledged writes. The message says what to do."""
+    """The node must end: going on could lose or fork acknowledged writes.
+
+    The message says what to do.
+    """
 
 
 class StateInvariantViolation(NodeError):  # noqa: N818 - it names the fact, and nobody handles it

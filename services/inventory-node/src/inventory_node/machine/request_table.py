@@ -4,7 +4,7 @@ A request is remembered for 24 hours of log time. If there are too many requests
 is forgotten earlier. An id that carries its own time (UUIDv7, RFC 9562) belongs to the second in
 which the id was made. So the floor - the newest second that was forgotten - tells whether an
 unknown id may ever have been seen. Any other id belongs to the second of the entry that brought the
-id, and is recognised only while it is remembered.
+id, and is recognised only while its request is remembered.
 """
 
 import heapq

@@ -277,7 +277,7 @@ class Recovered:
     log: WriteAheadLog
     identity: Identity | None  # None: no log was ever bootstrapped here
     hard_state: HardState
-    base_index: int  # just below the entries; the state's applied index must not be below it
+    base_index: int  # just below the entries; the state must have been applied up to this index
     base_term: int
     configuration: Configuration  # at the base; `entries` may hold newer ones; empty if no identity
     entries: tuple[Entry, ...]

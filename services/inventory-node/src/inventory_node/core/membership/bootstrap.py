@@ -1,14 +1,13 @@
 """The first start of a member: its identity, whether the member may begin, and the first state.
 
 The cluster's id and the first members' ids derive from the cluster's key and the members' names, so
-an interrupted bootstrap can resume. A member bootstraps when every other first member says the
-following of itself: it is empty or bootstrapped, it is the member that is listed at its address, it
-belongs to the same cluster, and it has no term. No member campaigns or votes until every member has
-bootstrapped.
+an interrupted bootstrap can resume. A member bootstraps when every other member describes itself as
+the member that is listed, of the same cluster, empty or bootstrapped, and without a term. No member
+campaigns or votes until every member has bootstrapped.
 
-An empty volume beside peers that have a term may have voted before it was lost. So its member draws
-another id and joins as a learner (dissertation §4.2.1): the votes of the old id count for nobody. A
-member that is none of the first members joins in the same way.
+An empty volume beside peers that have a term may have voted before the volume was lost. So the
+volume's member draws another id and joins as a learner (dissertation §4.2.1): the votes of the old
+id count for no member. A member that is none of the first members joins in the same way.
 """
 
 import enum

@@ -181,6 +181,6 @@ class Departure:
         return self._decide(answer)
 
     def _decide(self, answer: membership_pb2.ChangeResponse) -> Decided:
-        # A leader of an earlier version refuses the question itself, and would refuse it for ever.
+        # A leader of an earlier version refuses the question itself, and would do so for ever.
         is_refused = answer.HasField("error") and reason_of(answer.error) is Reason.CHANGE_REFUSED
         return Decided(may_leave=not is_refused)

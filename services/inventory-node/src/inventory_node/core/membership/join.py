@@ -106,13 +106,13 @@ class DataCheck:
 
     - The data of a member that was removed while it was away are of no use.
     - The data of a member with a diverged state are of no use as soon as the others go on without
-      the member. A leader's belief does not prove that: the leader may have been paused, and lead
-      no longer. A committed removal proves it. A majority of the remaining members holds the
+      the member. A leader's belief is no proof of that, since the leader may have been paused, and
+      lead no longer. A committed removal is proof: a majority of the remaining members holds the
       removal, and so every entry that was acknowledged before.
     - The removal is asked for only if two conditions hold. This member reaches a majority of the
       voters without itself, and the leader says that those voters hold the committed entries. A
       removal that waits for the voters would block a cluster that could go on with this member. A
-      leader of a version that does not know the question has not said so.
+      leader that does not know the question has not said so.
     - If no leader answers, the data are kept. A first member that may serve asks once: if all
       members start together, no leader can answer.
     """
