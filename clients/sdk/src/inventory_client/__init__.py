@@ -1,49 +1,53 @@
-"""The inventory from Python: `AsyncInventory` for asyncio, `Inventory` for everything else.
+"""The inventory from Python: `AsyncInventory` for asyncio, `Inventory` for all other programs.
 
     async with AsyncInventory("127.0.0.1:50051", auth=("Gayathri", "password1")) as inventory:
         placed = await inventory.order_item(1, 2)
         print(placed.order_id, placed.on_hand_after, placed.total)
 
-Both have the same methods. A read is named by what it returns: `item`, `order`, `current_user`,
-`currency`, `stats`, `item_stats` and `status` return one, `items`, `orders`, `users` and
-`all_item_stats` yield all. What changes something is a verb: `order_item`, `add_item`, `set_stock`.
+Both clients have the same methods. A read is named by its result: `item`, `order`, `current_user`,
+`currency`, `stats`, `item_stats` and `status` return one value; `items`, `orders`, `users` and
+`all_item_stats` yield all values. A mutation is a verb: `order_item`, `add_item`, `set_stock`.
 
-Each mutation gets its request id once, and keeps it through every
-retry; retries go on until the call's timeout (5 s unless told otherwise). Mutations that are made
-concurrently share one stream and are batched on their way, without the caller's doing.
+Each mutation gets its request id once, and keeps the id through every retry. Retries go on until
+the call's timeout (5 s by default). Concurrent mutations share one stream and are batched
+automatically.
 
-What ends a call otherwise is an `InventoryError`:
+A call without a result raises an `InventoryError`:
 
-- `Refused`: the inventory said no; `reason` and `details` say why, and nothing changed.
-- `Unauthenticated`, `NotAllowed`: kinds of Refused; log in again, or as somebody else.
+- `Refused`: the inventory refused the call; `reason` and `details` say why, and nothing changed.
+- `Unauthenticated`, `NotAllowed`: kinds of Refused; log in again, or as another user.
 - `Unavailable`: a read got no answer in time.
 - `OutcomeUnknown`: a mutation got no answer in time, and may or may not have taken effect. Call
-  again as the same user with `request_id=error.request_id`: it is applied once, however often it
-  is sent. So ends, too, what was refused after an attempt that went unanswered, unless the log
-  itself refused it: an overloaded gateway cannot know what the one before did. `reason` says why.
+  again as the same user with `request_id=error.request_id`: the mutation is applied once, however
+  often it is sent. A refusal after an unanswered attempt is also an OutcomeUnknown, unless the log
+  itself refused the mutation: an overloaded gateway cannot know the outcome of the earlier attempt.
+  `reason` says why.
 - `OutcomeForgotten`: a kind of OutcomeUnknown that stays unknown, since the request id is older
   than the inventory's memory. Look whether the mutation took effect instead of sending it again.
 
 `auth` is how the client gets its token: a name and password as here, `KeyFile` for a machine user,
-a bearer token as text, or an `Auth` of one's own. The client logs in at the first call, before the
-token ends, and when the token is refused; what was refused is sent again, the same bytes under the
-same request ids. `inventory.as_user(token)` speaks for another user over the same channel.
+a bearer token as text, or an `Auth` of the program's own. The client logs in at the first call,
+before the token ends, and when the token is refused. Calls that were refused with the token are
+sent again, the same bytes under the same request ids. `inventory.as_user(token)` speaks for another
+user over the same channel.
 
-`login` is for a person at a prompt: it keeps no password, and ends what is under way on the shared
-stream as `OutcomeUnknown`, since request ids belong to the user who was logged in before.
+`login` is for a person at a prompt. `login` keeps no password, and ends the mutations under way on
+the shared stream as `OutcomeUnknown`, since request ids belong to the user who was logged in
+before.
 
-Reads see everything that was acknowledged before them. `reads=Reads.bounded(timedelta(seconds=5))`
-or `reads=Reads.stale()` lets any member answer, with what it has.
+Reads see every write that was acknowledged before the read. With
+`reads=Reads.bounded(timedelta(seconds=5))` or `reads=Reads.stale()` any member may answer, from its
+own state.
 
 Money is whole minor units (`Money("USD", 1250)` is 12.50), and counts exactly: `price * 3 + fee`.
 Quantities are integers, times are aware datetimes, roles and standings are enums of text.
 `revision` is the log position that an answer speaks of.
 
-Caveats, each of which is answered with a `UsageError` before anything is sent: an `AsyncInventory`
-belongs to the loop of its first call. A client that was closed stays closed. gRPC does not survive
-a fork: a process that was forked after the first call cannot use any client, those that it makes
-itself included. Start such processes by `spawn` or `forkserver`, or fork before the first call.
-A client cannot be pickled; hand over its address and its token.
+Caveats, each with a `UsageError` before anything is sent: an `AsyncInventory` belongs to the loop
+of its first call. A closed client stays closed. gRPC does not survive a fork: a process that was
+forked after the first call cannot use any client, including clients that it makes itself. Start
+such processes by `spawn` or `forkserver`, or fork before the first call. A client cannot be
+pickled; pass its address and its token on instead.
 """
 
 from inventory_client import models

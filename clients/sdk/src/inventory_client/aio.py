@@ -15,11 +15,11 @@ class AsyncInventory(AsyncAuthCalls, AsyncInventoryCalls, AsyncClusterCalls, Asy
     """One user's connection to an inventory; use it as an async context manager.
 
     Methods raise `InventoryError`. Mutations take `request_id` to try an unknown outcome again;
-    without one they make their own.
+    without `request_id`, a mutation makes its own id.
     """
 
     async def __aenter__(self) -> Self:
-        """Return the client itself; it connects on first use."""
+        """Return the client itself; the client connects on first use."""
         return self
 
     async def __aexit__(
@@ -28,5 +28,5 @@ class AsyncInventory(AsyncAuthCalls, AsyncInventoryCalls, AsyncClusterCalls, Asy
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close."""
+        """Close the client."""
         await self.close()

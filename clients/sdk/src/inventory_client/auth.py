@@ -1,13 +1,13 @@
-"""Whom a client speaks for, and how it gets the token that says so.
+"""The user that a client speaks for, and how the client gets the user's token.
 
     AsyncInventory(address, auth=Password("Gayathri", "password1"))
 
-- `Bearer`: a token that was got before. When the token ends, calls end as `Unauthenticated`.
-- `Password`: logs in at the first call, and again before the token ends or when it is refused.
+- `Bearer`: a given token. When the token ends, calls end as `Unauthenticated`.
+- `Password`: logs in at the first call, again before the token ends, and when the token is refused.
 - `KeyFile`: the same for a machine user, whose key is read from its file at each log-in.
 
-Another way to get tokens is a subclass of `Auth`. `Auth.flow` does no I/O with the inventory: it
-yields the log-ins that the client sends, and is sent the responses.
+Another way to get tokens is a subclass of `Auth`. `Auth.flow` does no I/O with the inventory: the
+flow yields the log-ins that the client sends, and receives the responses.
 """
 
 import abc
@@ -21,19 +21,19 @@ from inventory.v1 import auth_pb2
 from inventory_client.errors import Unauthenticated
 
 RENEW_AT = 0.8  # of a token's life
-LIFE_SECONDS_MIN = 60.0  # below it, the clocks differ: the token is used until it is refused
+LIFE_SECONDS_MIN = 60.0  # for a shorter life the clocks differ: the token is used until refused
 REFUSED_MAX = 3  # tokens in a row, until a refusal is final: logging in costs the inventory a hash
 KEY_BYTES_MAX = 4_096
 _TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 
 
 def is_token(text: str) -> bool:
-    """Tell whether a text may be a bearer token (RFC 6750 §2.1): gRPC sends nothing else."""
+    """Tell whether a text may be a bearer token (RFC 6750 §2.1): gRPC sends no other text."""
     return _TOKEN.fullmatch(text) is not None
 
 
 class Token(NamedTuple):
-    """What a call proves its user with."""
+    """The proof of a call's user."""
 
     text: str
     expire_seconds: float | None = None  # Unix time; None: not known
@@ -54,7 +54,7 @@ class Password(Auth):
     """Logs in by name and password, as often as needed."""
 
     def __init__(self, username: str, password: str) -> None:
-        """Keep both for the client's life."""
+        """Keep name and password for the client's life."""
         self.username = username
         self._password = password
 
@@ -64,15 +64,15 @@ class Password(Auth):
 
 
 class KeyFile(Auth):
-    """Logs in as a machine user, by the key in a file; a file that is replaced is followed."""
+    """Logs in as a machine user, by the key in a file; a replaced file is read again."""
 
     def __init__(self, username: str, path: Path | str) -> None:
-        """Know the file; it is read at each log-in."""
+        """Note the file; it is read at each log-in."""
         self.username = username
         self._path = Path(path)
 
     def flow(self) -> Flow:
-        """Log in once with the key as it is in the file."""
+        """Log in once with the key that the file holds."""
         try:
             with self._path.open("rb") as file:
                 key = file.read(KEY_BYTES_MAX + 1).decode().strip()
@@ -91,27 +91,27 @@ def _log_in(username: str, password: str) -> Flow:
 
 
 class Bearer(Auth):
-    """Has one token and gets no other."""
+    """Has one token and gets no other token."""
 
     def __init__(self, token: str) -> None:
-        """Use this token; raise ValueError on a text that cannot be one."""
+        """Use this token; raise ValueError on a text that cannot be a token."""
         if not is_token(token):
             raise ValueError("token: this is not a token that a login gave")
         self.token = token
 
     def flow(self) -> Flow:
-        """Return the token, once more."""
+        """Return the token."""
         return Token(self.token)
-        yield  # a generator, as every flow
+        yield  # makes this a generator, as every flow
 
 
 class Session:
-    """The token of one client, and when another one is due.
+    """The token of one client, and when the next log-in is due.
 
-    - A token that was refused is not sent again. After REFUSED_MAX tokens in a row that served no
+    - A token that was refused is not sent again. After `REFUSED_MAX` tokens in a row that served no
       call, a refusal is final.
-    - A clock that differs from the inventory's never makes every call log in: a life that seems
-      too short to be true is not counted.
+    - A clock that differs from the inventory's never makes every call log in: a life below
+      `LIFE_SECONDS_MIN` is ignored.
     """
 
     def __init__(self, auth: Auth | None) -> None:
@@ -130,7 +130,7 @@ class Session:
         )
 
     def begin(self, token: Token, now_seconds: float) -> None:
-        """Use a token from here on."""
+        """Use `token` for the next calls."""
         self.token, self._due_seconds = token.text, None
         if token.expire_seconds is not None:
             life = token.expire_seconds - now_seconds
@@ -142,7 +142,7 @@ class Session:
         self._refused = 0
 
     def drop(self, token: str | None) -> bool:
-        """Forget a token that was refused; return whether another one can be got."""
+        """Forget a token that was refused; return whether another token can be got."""
         if self.auth is None:
             return False
         if token == self.token:

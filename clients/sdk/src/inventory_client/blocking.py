@@ -41,7 +41,7 @@ class Inventory(
         self._begin(inventory, LoopThread(), is_owner=True)
 
     def _begin(self, inventory: AsyncInventory, thread: LoopThread, *, is_owner: bool) -> None:
-        """Wait for what `inventory` does on the thread's loop; its owner ends the thread."""
+        """Run the calls of `inventory` on the thread's loop; the owner ends the thread."""
         self._inventory = inventory
         self._loop_thread = thread
         self._is_owner = is_owner
@@ -55,13 +55,14 @@ class Inventory(
     def as_user(self, auth: AuthLike) -> Self:
         """Return a client that speaks for another user over the same channel and thread.
 
-        Closing it leaves this client as it is; closing this client closes it.
+        Closing the returned client leaves this client as it is; closing this client closes the
+        returned client.
         """
         self._loop_thread.ownership.check()
         return self._over(self._inventory.as_user(auth), self._loop_thread)
 
     def __enter__(self) -> Self:
-        """Return the client itself; it connects on first use."""
+        """Return the client itself; the client connects on first use."""
         return self
 
     def __exit__(
@@ -70,11 +71,11 @@ class Inventory(
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close."""
+        """Close the client."""
         self.close()
 
     def close(self) -> None:
-        """End the connection; mutations under way end as OutcomeUnknown."""
+        """Close the connection; mutations under way end as OutcomeUnknown."""
         if self._is_owner:
             self._loop_thread.close(self._inventory.close())
         elif not self._loop_thread.ownership.is_closed:
@@ -87,17 +88,17 @@ class Inventory(
 
     @property
     def revision(self) -> int:
-        """The log position that the last answer to a read spoke of; 0 before the first."""
+        """The log position of the last answer to a read; 0 before the first answer."""
         return self._inventory.revision
 
     def login(self, username: str, password: str) -> User:
-        """Log in; later calls speak for this user, and calls under way for the one before.
+        """Log in; later calls speak for this user, and calls under way for the user before.
 
         Mutations under way on the shared stream end as OutcomeUnknown: request ids belong to a
-        user. A client that is to log in again by itself has `auth=Password(…)` instead.
+        user. A client that must log in again by itself has `auth=Password(…)` instead.
         """
         return self._wait(self._inventory.login(username, password))
 
     def currency(self) -> str:
-        """Return the ISO 4217 code of the one currency that the inventory's prices are in."""
+        """Return the ISO 4217 code of the one currency of the inventory's prices."""
         return self._wait(self._inventory.currency())

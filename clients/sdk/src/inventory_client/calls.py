@@ -1,4 +1,4 @@
-"""Unary calls that are tried again while that can help."""
+"""Unary calls that are retried while a retry can help."""
 
 import asyncio
 import random
@@ -29,7 +29,7 @@ Response = TypeVar("Response", bound=Message)
 
 
 def status_from(error: grpc.aio.AioRpcError) -> status_pb2.Status:
-    """Return the refusal that a call ended with, or one made of its code."""
+    """Return the refusal that ended a call, or a status made of the call's code."""
     status = status_of(error)
     if status is not None:
         return status
@@ -40,7 +40,7 @@ def status_from(error: grpc.aio.AioRpcError) -> status_pb2.Status:
 
 
 def unread(request: Message) -> status_pb2.Status | None:
-    """Return what is said of a read that nobody answered in time; None of any other request."""
+    """Return the status of a read that got no answer in time; None for any other request."""
     if "read_options" not in request.DESCRIPTOR.fields_by_name:
         return None
     options: inventory_pb2.ReadOptions = getattr(request, "read_options")  # noqa: B009 - of some
@@ -55,7 +55,7 @@ def unread(request: Message) -> status_pb2.Status | None:
 
 
 def is_silence(status: status_pb2.Status) -> bool:
-    """Tell whether the time was up and nobody said why."""
+    """Tell whether the deadline passed without a reason from the inventory."""
     return status.code == code_pb2.DEADLINE_EXCEEDED and reason_of(status) is None
 
 
@@ -66,18 +66,18 @@ def backoff_seconds(attempt: int) -> float:
 
 
 def pause_seconds(attempt: int, status: status_pb2.Status) -> float:
-    """Return how long to wait after a refusal: no less than it asks for (AIP-194)."""
+    """Return how long to wait after a refusal: no less than the refusal asks for (AIP-194)."""
     return backoff_seconds(attempt) + (retry_ms_of(status) or 0) / 1_000
 
 
 def is_cancelled() -> bool:
-    """Tell whether the running task is to end, rather than a call that it awaits."""
+    """Tell whether the running task is to end, rather than a call that the task awaits."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 class SharedChannel:
-    """One channel to an address, which every client over it shares."""
+    """One channel to an address, which every client over the channel shares."""
 
     def __init__(self, address: str, *, ignore_proxy: bool = False) -> None:
         """Connect on first use."""
@@ -86,27 +86,27 @@ class SharedChannel:
         self._connected: grpc.aio.Channel | None = None
 
     def open(self) -> grpc.aio.Channel:
-        """Return the channel, which belongs to the loop that it is made on."""
+        """Return the channel; the channel belongs to the loop of the first `open`."""
         if self._connected is None:
             self._connected = self._connect(self._address)
         return self._connected
 
     async def close(self) -> None:
-        """End the connection, and with it every call that is under way."""
+        """Close the connection, and end every call that is under way."""
         if self._connected is not None:
             await self._connected.close()
 
 
 class Caller:
-    """Calls over one channel as one user, from where its client may be used.
+    """Calls over one channel as one user, from where the caller's client may be used.
 
-    - A call keeps its bytes through all attempts, and its user: a log-in in between is the same
-      user's.
-    - Whatever many calls need one token for, one of them logs in.
+    - A call keeps its bytes and its user through all attempts: a log-in between attempts is for the
+      same user.
+    - If many calls need a token, only one of them logs in.
     """
 
     def __init__(self, channel: SharedChannel, session: Session, ownership: Ownership) -> None:
-        """Call as whom the session speaks for; without a token: as nobody yet."""
+        """Call as the session's user; without a token, as no user."""
         self._shared = channel
         self.session = session
         self.ownership = ownership
@@ -114,7 +114,7 @@ class Caller:
         self._turn = asyncio.Lock()  # of logging in
 
     async def close(self) -> None:
-        """End the wait of every call that would try again."""
+        """Wake every call that waits for a retry; the call then ends."""
         self._closing.set()
 
     async def _is_closed_within(self, seconds: float) -> bool:
@@ -132,7 +132,7 @@ class Caller:
         timeout: float,
         request_id: str | None = None,
     ) -> Response:
-        """Call until there is a final answer or the time is up; raise InventoryError.
+        """Call until there is a final answer or the timeout passes; raise InventoryError.
 
         `timeout` is in seconds. `request_id`: a mutation's, whose outcome may stay unknown.
         """
@@ -165,7 +165,7 @@ class Caller:
             pause = pause_seconds(attempt, status)
             may = may_try_again(status) or self.drop(token, status)
             if not may or time.monotonic() + pause >= give_up:
-                # The last attempt may have had little time: what was said before it says more.
+                # The last attempt may have had little time: an earlier status says more.
                 said = told if told is not None and is_silence(status) else status
                 raise error_of(said, request_id if is_sent else None, unanswered=unanswered)
             if is_sent and tells_nothing(status):
@@ -175,12 +175,12 @@ class Caller:
                 raise error_of(CLOSED, request_id)
 
     def drop(self, token: str | None, status: status_pb2.Status) -> bool:
-        """Forget a token that was refused; tell whether a call may be tried with another one."""
+        """Forget a refused token; tell whether a call may be retried with another token."""
         is_over = reason_of(status) is Reason.TOKEN_INVALID
         return is_over and token is not None and self.session.drop(token)
 
     async def _token(self, timeout: float) -> str | None:
-        """Return the token to call with, after a log-in where one is due."""
+        """Return the token to call with, after a log-in if a log-in is due."""
         if self.session.is_due(time.time()):
             async with self._turn:
                 if self.session.is_due(time.time()):
@@ -207,7 +207,7 @@ class Caller:
     async def stream(
         self, method: str, timeout: float
     ) -> tuple[str | None, grpc.aio.StreamStreamCall[bytes, bytes]]:
-        """Open a stream of raw frames; return the token that it was opened with, too."""
+        """Open a stream of raw frames; also return the token that opened the stream."""
         token = await self._token(timeout)
         multicallable: grpc.aio.StreamStreamMultiCallable[bytes, bytes]
         multicallable = self._shared.open().stream_stream(method)
@@ -215,5 +215,5 @@ class Caller:
 
 
 def metadata_of(token: str | None) -> tuple[tuple[str, str], ...]:
-    """Return what a call carries to say whom it speaks for."""
+    """Return the metadata that carries a token; empty without a token."""
     return authorization(token) if token else ()

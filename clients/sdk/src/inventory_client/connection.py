@@ -1,4 +1,4 @@
-"""What every method of the asyncio client stands on: a channel, a user, and ways to call."""
+"""The base of every method of the asyncio client: a channel, a user, and ways to call."""
 
 import weakref
 from collections.abc import AsyncIterator
@@ -31,12 +31,12 @@ AuthLike = Auth | str | tuple[str, str] | None
 
 
 def new_request_id() -> str:
-    """Make a request id: a UUIDv7 (RFC 9562), so that its age can be told."""
+    """Make a request id: a UUIDv7 (RFC 9562), which carries the time when it was made."""
     return str(uuid_utils.uuid7())
 
 
 def chosen(request_id: str | None) -> str:
-    """Return the caller's own request id, an empty one too: it is refused rather than replaced.
+    """Return the caller's request id, an empty id too: it is refused rather than replaced.
 
     A program whose variable is empty meant to try something again, not to do it twice.
     """
@@ -44,7 +44,7 @@ def chosen(request_id: str | None) -> str:
 
 
 def amount(name: str, value: Money) -> money_pb2.Money:
-    """Return an amount for the wire; raise TypeError on what is no Money, such as a float."""
+    """Return an amount for the wire; raise TypeError if it is no Money, such as a float."""
     if not isinstance(value, Money):
         raise TypeError(f"{name}: {value!r} is no Money, such as Money.parse('USD', '1.50')")
     return value.to_wire()
@@ -72,7 +72,7 @@ class Terms:
 
 
 class Connection(Unpicklable):
-    """A channel, whom it speaks for, and the ways to call."""
+    """A channel, the user that the channel's calls speak for, and the ways to call."""
 
     def __init__(
         self,
@@ -84,18 +84,18 @@ class Connection(Unpicklable):
         reads: Reads = LINEARIZABLE,
         ignore_proxy: bool = False,
     ) -> None:
-        """Speak to a gateway at host:port, from the first call on.
+        """Call a gateway at host:port; the connection is made at the first call.
 
-        `auth`: an `Auth`, a bearer token, a pair of name and password, or None for nobody yet.
+        `auth`: an `Auth`, a bearer token, a pair of name and password, or None for no user yet.
         `timeout`: seconds that a call may take, retries included. `unary`: one gRPC call for each
-        mutation, instead of the shared stream. `reads`: how fresh what is read has to be.
-        `ignore_proxy`: never by the proxy that `https_proxy` or `http_proxy` names; a gateway on
-        this machine is never called by one. Raises TypeError or ValueError on a timeout that
-        is none, an address that is not host:port, and a token that cannot be one.
+        mutation, instead of the shared stream. `reads`: how fresh the state behind a read must be.
+        `ignore_proxy`: never use the proxy that `https_proxy` or `http_proxy` names; a gateway on
+        this machine is never called by a proxy. Raises TypeError or ValueError on an invalid
+        timeout, an address that is not host:port, and a text that cannot be a token.
         """
         if isinstance(timeout, bool) or not isinstance(timeout, int | float):
             raise TypeError(f"timeout: {timeout!r} is no number of seconds")
-        if "/" not in address and not is_address(address):  # "dns:///…" is for gRPC to read
+        if "/" not in address and not is_address(address):  # gRPC reads "dns:///…"
             raise ValueError(f"address: {address!r} is not host:port, such as {ADDRESS_DEFAULT}")
         if not 0 < timeout <= TIMEOUT_SECONDS_MAX:
             raise ValueError(f"timeout: {timeout} is not above 0 s and up to {TIMEOUT_SECONDS_MAX}")
@@ -105,7 +105,7 @@ class Connection(Unpicklable):
     def _begin(
         self, channel: SharedChannel, auth: Auth | None, terms: Terms, parent: Ownership | None
     ) -> None:
-        """Belong to nobody yet, and have nothing under way; a child's channel is its parent's."""
+        """Start without an owner and without calls; a child uses its parent's channel."""
         self._shared = channel
         self._terms = terms
         self._is_child = parent is not None
@@ -126,9 +126,9 @@ class Connection(Unpicklable):
     def as_user(self, auth: AuthLike) -> Self:
         """Return a client that speaks for another user over the same channel.
 
-        The client has the same timeout and freshness, and a stream of its own. Closing it leaves
-        this client as it is; closing this client closes it. Raises UsageError, and TypeError or
-        ValueError on an `auth` that is none.
+        The returned client has the same timeout and freshness, and a stream of its own. Closing the
+        returned client leaves this client as it is; closing this client closes the returned client.
+        Raises UsageError, and TypeError or ValueError on an invalid `auth`.
         """
         self._ownership.check()
         child = self._over(self._shared, auth_of(auth), self._terms, self._ownership)
@@ -136,7 +136,7 @@ class Connection(Unpicklable):
         return child
 
     async def close(self) -> None:
-        """End the connection; mutations under way end as OutcomeUnknown."""
+        """Close the connection; mutations under way end as OutcomeUnknown."""
         for child in list(self._children):
             await child.close()
         if self._ownership.leave():
@@ -152,15 +152,15 @@ class Connection(Unpicklable):
 
     @property
     def revision(self) -> int:
-        """The log position that the last answer to a read spoke of; 0 before the first."""
+        """The log position of the last answer to a read; 0 before the first answer."""
         return self._revision
 
     async def login(self, username: str, password: str) -> User:
-        """Log in; later calls speak for this user, and calls under way for the one before.
+        """Log in; later calls speak for this user, and calls under way for the user before.
 
-        Mutations under way on the shared stream end as OutcomeUnknown. They are not sent again:
-        request ids belong to a user, so another user would order once more. A client that is to log
-        in again by itself has `auth=Password(…)` instead.
+        Mutations under way on the shared stream end as OutcomeUnknown. These mutations are not sent
+        again: request ids belong to a user, so another user would order once more. A client that
+        must log in again by itself has `auth=Password(…)` instead.
         """
         request = auth_pb2.LoginRequest(username=username, password=password)
         nobody = Caller(self._shared, Session(None), self._ownership)
@@ -174,14 +174,14 @@ class Connection(Unpicklable):
         return User.from_wire(response.user)
 
     async def currency(self) -> str:
-        """Return the ISO 4217 code of the one currency that the inventory's prices are in."""
+        """Return the ISO 4217 code of the one currency of the inventory's prices."""
         request = inventory_pb2.GetAllItemsRequest(page_size=1, read_options=self._terms.reads)
         method = "/inventory.v1.InventoryService/GetAllItems"
         page = await self._call(method, request, inventory_pb2.GetAllItemsResponse)
         return page.currency_code
 
     async def _call(self, method: str, request: Message, response: type[Response]) -> Response:
-        """Call once, with retries; what has a request id is a mutation."""
+        """Call once, with retries; a request with a request id is a mutation."""
         request_id: str | None = getattr(request, "request_id", None)
         timeout = self._terms.timeout
         found = await self._caller.call(method, request, response, timeout, request_id)
@@ -204,7 +204,7 @@ class Connection(Unpicklable):
                 return
 
     async def _mutate(self, kind: str, mutation: inventory_pb2.Mutation) -> inventory_pb2.Outcome:
-        """Send a mutation of `kind` by the way that was chosen; its bytes are made once."""
+        """Send a mutation of `kind` by stream or unary call; its bytes are made once."""
         request = getattr(mutation, kind)
         if not self._terms.unary:
             raw = mutation.SerializeToString()

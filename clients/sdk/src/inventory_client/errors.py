@@ -1,4 +1,4 @@
-"""What ends a call without a result, by what the caller can do about it."""
+"""The exceptions of calls without a result, by what the caller can do."""
 
 import time
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from wire.errors import Reason, details_of, reason_of, span
 
 
 class InventoryError(Exception):
-    """A call that brought no result; the message says what happened and what to do."""
+    """A call without a result; the message says what happened and what to do."""
 
     def __init__(
         self,
@@ -23,24 +23,24 @@ class InventoryError(Exception):
         self.reason = reason
         self.details = dict(details or {})
         self.request_id = request_id
-        self.status = status  # as it came, for whoever hands it on; None: nothing came
+        self.status = status  # as received, for programs that pass it on; None: nothing came
 
 
 class Refused(InventoryError):
-    """The inventory said no, and nothing changed.
+    """The inventory refused the call, and nothing changed.
 
-    That holds for the whole call: a mutation of which an attempt went unanswered ends so only where
-    the log itself refuses it, and as OutcomeUnknown otherwise. It says nothing of an earlier call
-    with the same request id.
+    The refusal holds for the whole call. A mutation with an unanswered attempt ends as Refused only
+    if the log itself refuses the mutation, and as OutcomeUnknown otherwise. A refusal says nothing
+    about an earlier call with the same request id.
     """
 
 
 class Unauthenticated(Refused):
-    """Nobody is logged in, or the token does not hold any more: log in."""
+    """No user is logged in, or the token is not valid any more: log in."""
 
 
 class NotAllowed(Refused):
-    """The user's role does not allow it."""
+    """The user's role does not allow the call."""
 
 
 class Unavailable(InventoryError):
@@ -50,29 +50,29 @@ class Unavailable(InventoryError):
 class OutcomeUnknown(Unavailable):
     """A mutation that may or may not have taken effect: send it again with its request id.
 
-    `reason` is what the last attempt was refused with, if it was. Request ids belong to a user:
-    sent again as another one, it is another mutation.
+    `reason` is the reason of the last attempt's refusal, if the attempt was refused. Request ids
+    belong to a user: a mutation that is sent again as another user is another mutation.
     """
 
 
 class OutcomeForgotten(OutcomeUnknown):
-    """The inventory does not remember request ids as old as this one: it can never be answered.
+    """The inventory has forgotten request ids of this age: the outcome can never be told.
 
-    Look whether the mutation took effect, and send it with a new request id if not. An id that was
-    made just now has such a time only if the clock that made it is far behind; the message says so
-    of this machine's clock. The mutation may have taken effect all the same: an id may have been
-    remembered at the first attempt of a gateway, and forgotten at its second.
+    Look whether the mutation took effect, and send it with another request id if not. An id that
+    was made just before has such a time only if the clock that made the id is far behind. The
+    message says so of this machine's clock. The mutation may have taken effect all the same: its id
+    may have been remembered at the first attempt of a gateway, and forgotten at the second.
     """
 
 
 class UsageError(RuntimeError):
     """A client was used where it cannot work, and nothing was sent: a fault of the program.
 
-    After it was closed, on another event loop, or in a forked process.
+    After the client was closed, on another event loop, or in a forked process.
     """
 
 
-CLOCK_SECONDS_MIN = 60  # by which a clock has to differ from the inventory's to be named
+CLOCK_SECONDS_MIN = 60  # a smaller difference from the inventory's clock is not reported
 
 UNKNOWN_CODES = frozenset(
     {
@@ -83,14 +83,14 @@ UNKNOWN_CODES = frozenset(
         code_pb2.INTERNAL,
     }
 )
-# CANCELLED is the far side's doing: a call that the caller ends raises CancelledError instead. A
-# saturated server resets streams so; trying again is safe, as always.
+# CANCELLED comes from the far side: a call that the caller ends raises CancelledError instead. A
+# saturated server resets streams with CANCELLED; trying again is safe, as always.
 RETRIED_CODES = frozenset({code_pb2.UNAVAILABLE, code_pb2.RESOURCE_EXHAUSTED, code_pb2.CANCELLED})
 
-# Without a reason of ours, a connection that broke: a gateway that ends resets its streams.
+# Without a reason of the inventory, a broken connection: a gateway that ends resets its streams.
 BROKEN_CODES = frozenset({code_pb2.UNKNOWN, code_pb2.INTERNAL})
 
-# What the log refuses a mutation with, and nobody else does: see `is_final`.
+# The reasons with which only the log refuses a mutation: see `is_final`.
 LOG_REASONS = frozenset(
     {
         Reason.ITEM_NOT_FOUND,
@@ -118,18 +118,19 @@ def may_try_again(status: status_pb2.Status) -> bool:
 
 
 def tells_nothing(status: status_pb2.Status) -> bool:
-    """Tell whether a mutation may have taken effect although its attempt ended so."""
+    """Tell whether a mutation may have taken effect although its attempt ended with `status`."""
     return status.code in UNKNOWN_CODES
 
 
 def is_final(status: status_pb2.Status) -> bool:
-    """Tell whether a refusal answers for every attempt of a mutation, not for the last one alone.
+    """Tell whether a refusal answers for every attempt of a mutation, not only for the last.
 
-    The log's does. It looks a request id up before anything else: had an earlier attempt taken
-    effect, that outcome would have been the answer. A gateway, or a member whose queue or volume is
-    full, refuses an attempt before it reaches the log, and knows nothing of those before it. So the
-    log's reasons are listed, and whatever is not listed is not final: a reason that a gateway or a
-    member gives too (INVALID_FIELD, TOKEN_INVALID), one of a later version, a proxy's refusal.
+    A refusal by the log does. The log looks a request id up before anything else: had an earlier
+    attempt taken effect, the answer would be that attempt's outcome. A gateway, or a member with a
+    full queue or volume, refuses an attempt before the attempt reaches the log, and knows nothing
+    of earlier attempts. So the log's reasons are listed, and no other reason is final: neither a
+    reason that a gateway or a member gives, too (INVALID_FIELD, TOKEN_INVALID), nor a later
+    version's reason, nor a proxy's refusal.
     """
     return reason_of(status) in LOG_REASONS
 
@@ -139,8 +140,8 @@ def error_of(
 ) -> InventoryError:
     """Return the exception for a status that ended a call.
 
-    `request_id` is a mutation's, None for what changes nothing. `unanswered`: an attempt before the
-    last one got no answer, so that only a final refusal is one of the whole call.
+    `request_id` is a mutation's, None for a call that changes nothing. `unanswered`: an earlier
+    attempt got no answer, so only a final refusal refuses the whole call.
     """
     kind, message = _kind_of(status, request_id), status.message + _clock_of(status)
     if request_id and unanswered and issubclass(kind, Refused) and not is_final(status):
@@ -153,7 +154,7 @@ def error_of(
 
 
 def _clock_of(status: status_pb2.Status) -> str:
-    """Return a sentence about this machine's clock where a request id's time is refused for it."""
+    """Return a sentence about this machine's clock if the clock explains a refused request id."""
     inventory_time = details_of(status).get("inventory_time", "")
     if not inventory_time.isdecimal():
         return ""

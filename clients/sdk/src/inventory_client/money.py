@@ -21,17 +21,17 @@ class Money:
     - Amounts of one currency are added, subtracted and compared; an amount is multiplied by a whole
       number. The result is exact, whatever its size.
     - Another currency is a ValueError. A float or a bool is a TypeError, here as in arithmetic.
-    - Equal amounts of one currency hash alike. Amounts of two currencies are never equal, and no
-      zero of them is.
+    - Equal amounts of one currency hash alike. Amounts of two currencies are never equal, not even
+      two zeros.
 
-    `sum` needs to know the currency: `sum(prices, start=Money("USD", 0))`.
+    `sum` must know the currency: `sum(prices, start=Money("USD", 0))`.
     """
 
-    currency: str  # an ISO 4217 code; empty: an amount that the inventory did not give
+    currency: str  # an ISO 4217 code; empty: the inventory gave no amount
     minor: int
 
     def __post_init__(self) -> None:
-        """Raise TypeError on what is no whole number, ValueError on what is no currency code."""
+        """Raise TypeError on a value of a wrong type, ValueError on an invalid currency code."""
         _whole(self.minor, "minor")
         if not isinstance(self.currency, str):
             raise TypeError(f"currency: {self.currency!r} is not a text such as 'USD'")
@@ -40,7 +40,7 @@ class Money:
 
     @classmethod
     def parse(cls, currency: str, text: str) -> Self:
-        """Read "1,250.00"; raise ValueError on any other text, TypeError on what is no text."""
+        """Read "1,250.00"; raise ValueError on any other text, TypeError on any other type."""
         if not isinstance(text, str):
             raise TypeError(f"amount: {text!r} is not a text such as '1,250.00'")
         return cls(currency, money.parse_minor(text, money.digits_of(currency)))
@@ -73,7 +73,7 @@ class Money:
         return type(self)(self.currency, self.minor - self._same(other))
 
     def __mul__(self, count: int) -> Self:
-        """Return so many times the amount."""
+        """Return the amount times `count`."""
         return type(self)(self.currency, self.minor * _whole(count, "count"))
 
     __rmul__ = __mul__
@@ -83,27 +83,27 @@ class Money:
         return type(self)(self.currency, -self.minor)
 
     def __bool__(self) -> bool:
-        """Tell whether this is any money at all."""
+        """Tell whether the amount is not zero."""
         return self.minor != 0
 
     def __lt__(self, other: "Money") -> bool:
-        """Tell whether this is less."""
+        """Tell whether this amount is less than the other."""
         return self.minor < self._same(other)
 
     def __le__(self, other: "Money") -> bool:
-        """Tell whether this is less or as much."""
+        """Tell whether this amount is less than the other, or equal."""
         return self.minor <= self._same(other)
 
     def __gt__(self, other: "Money") -> bool:
-        """Tell whether this is more."""
+        """Tell whether this amount is more than the other."""
         return self.minor > self._same(other)
 
     def __ge__(self, other: "Money") -> bool:
-        """Tell whether this is more or as much."""
+        """Tell whether this amount is more than the other, or equal."""
         return self.minor >= self._same(other)
 
     def _same(self, other: "Money") -> int:
-        """Return the other amount's minor units, if it is in the same currency."""
+        """Return the other amount's minor units, if both amounts are in one currency."""
         if not isinstance(other, Money):
             raise TypeError(f"{self} and {other!r}: the other is no Money")
         if other.currency != self.currency:
@@ -112,7 +112,7 @@ class Money:
 
 
 def _whole(number: int, name: str) -> int:
-    """Return a whole number; raise TypeError on anything else, such as 1.0 and True."""
+    """Return a whole number; raise TypeError on any other value, such as 1.0 and True."""
     if not isinstance(number, int) or isinstance(number, bool):
         raise TypeError(f"{name}: {number!r} is not a whole number")
     return number

@@ -1,9 +1,9 @@
-"""Where a client may be used: in one process, on one event loop, until it is closed.
+"""Where a client may be used: in one process, on one event loop, until the client is closed.
 
-- Use anywhere else raises UsageError before anything is sent or awaited.
+- Any other use raises UsageError before anything is sent or awaited.
 - A forked child has its parent's sockets and none of its threads. gRPC in the child hangs or ends
-  the process by a signal, for a client that the child makes itself too. So the child of a process
-  that has used a client cannot use any.
+  the process by a signal, also for a client that the child makes itself. So the child of a process
+  that has used a client cannot use any client.
 """
 
 import asyncio
@@ -30,9 +30,9 @@ NOT_PICKLED = (
 
 
 class Process:
-    """Which process uses gRPC; gRPC keeps its state for the process as a whole.
+    """The process that uses gRPC; gRPC keeps its state for the process as a whole.
 
-    - It is claimed once, by the first client that connects, and a child inherits the claim.
+    - gRPC is claimed once, by the first client that connects, and a child inherits the claim.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Process:
         self._user: int | None = None
 
     def claim(self) -> None:
-        """Use gRPC in this process; raise UsageError where its parent did before the fork."""
+        """Claim gRPC for this process; raise UsageError if its parent did before the fork."""
         if self._user is None:
             self._user = os.getpid()
         elif self._user != os.getpid():
@@ -51,12 +51,12 @@ PROCESS = Process()
 
 
 class Ownership:
-    """The one process and the one loop of a client: those of its first use."""
+    """The one process and the one loop of a client: those of the client's first use."""
 
     def __init__(self, parent: "Ownership | None" = None) -> None:
-        """Belong to nobody yet: a client may be made first, and its process forked after that.
+        """Belong to no process yet: a program may make a client first, and fork afterwards.
 
-        A client over the channel of another one is closed with that one, its parent.
+        A client over the channel of a parent client is closed with its parent.
         """
         self._parent = parent
         self._process: int | None = None
@@ -65,25 +65,25 @@ class Ownership:
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether this is a forked child of the client's process: nothing here is the child's."""
+        """Whether this process is a forked child of the client's process, and owns nothing here."""
         return self._process not in {None, os.getpid()}
 
     def check(self) -> None:
-        """Raise UsageError where the client cannot work. Any thread may."""
+        """Raise UsageError where the client cannot work. Any thread may call."""
         if self.is_elsewhere:
             raise UsageError(FORKED.format(parent=self._process))
         if self.is_closed or (self._parent is not None and self._parent.is_closed):
             raise UsageError(CLOSED)
 
     def claim(self) -> None:
-        """Belong to this process; raise UsageError where the client cannot work. Any thread may."""
+        """Claim this process; raise UsageError if the client cannot work. Any thread may call."""
         self.check()
         if self._process is None:
             PROCESS.claim()
             self._process = os.getpid()
 
     def enter(self) -> None:
-        """Belong to the running loop; raise UsageError where the client belongs to another."""
+        """Claim the running loop; raise UsageError if the client belongs to another loop."""
         self.claim()
         if self._parent is not None:
             self._parent.enter()
@@ -93,10 +93,10 @@ class Ownership:
             raise UsageError(OTHER_LOOP)
 
     def leave(self) -> bool:
-        """Refuse every later use; tell whether there is something to end here.
+        """Refuse every later use; tell whether there is a connection to end here.
 
-        A forked child ends nothing: the connection is its parent's. Raises UsageError on another
-        loop.
+        A forked child ends nothing: the connection belongs to the parent. Raises UsageError on
+        another loop.
         """
         if self.is_elsewhere or self.is_closed:
             return False
@@ -110,7 +110,7 @@ class Ownership:
 
 
 class Unpicklable:
-    """What pickle, copy and deepcopy refuse with a sentence."""
+    """An object that pickle, copy and deepcopy refuse with a sentence."""
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         """Raise TypeError."""

@@ -1,9 +1,9 @@
-"""All concurrent mutations of one client over one stream, in batches that form by themselves.
+"""All concurrent mutations of one client over one stream, batched without a timer.
 
-Whatever is queued while the last frame was being written leaves as the next one. When the stream
-breaks, another is opened and everything unanswered is sent again, the same bytes under the same
-request ids: the log applies each once. That an attempt went unanswered is remembered, since what
-the next one is refused with may say nothing of it.
+Everything that is queued while a frame is being written leaves as the next frame. When the stream
+breaks, another stream is opened, and every unanswered mutation is sent again. The bytes and request
+ids are the same, so the log applies each mutation once. The stream remembers which mutations had an
+unanswered attempt, since a later refusal may say nothing about that attempt.
 """
 
 import asyncio
@@ -31,17 +31,18 @@ from inventory_client.errors import InventoryError, error_of, may_try_again, tel
 METHOD = "/inventory.v1.InventoryService/Submit"
 FRAME_MAX = 512
 FRAME_BYTES_MAX = 1 << 20
-MUTATION_BYTES_MAX = 256 << 10  # what members take at most
+MUTATION_BYTES_MAX = 256 << 10  # the most that members take
 SWEEP_SECONDS = 0.05
 LOGIN_SECONDS_MAX = 5.0
-GRACE_SECONDS = 0.2  # the gateway knows why a deadline passed: its word is waited for
+GRACE_SECONDS = 0.2  # wait for the gateway, which knows why a deadline passed
 
 
 class Waiting:
-    """One mutation that is not answered.
+    """One mutation without an answer.
 
-    `is_sent`: it left on the stream that is open, and its answer is awaited there. `unanswered`: an
-    attempt before that got no answer, or one that tells nothing.
+    `is_sent`: the mutation was sent on the open stream, and its answer is awaited there.
+    `unanswered`: an earlier attempt got no answer, or an answer that tells nothing about the
+    outcome.
     """
 
     __slots__ = (
@@ -68,15 +69,16 @@ class Waiting:
 
 
 class SubmitStream:
-    """One user's stream, opened on first use; a login makes another one.
+    """One user's stream, opened on first use; a login makes another stream.
 
-    - Every mutation ends once: with its outcome, or as unknown when its time is up, or at the end.
-    - One task writes, one reads; a broken stream is replaced, and nothing is lost with it.
-    - A mutation is on the open stream once at most: the gateway refuses a second as in flight.
+    - Every mutation ends once: with its outcome, or as unknown when its timeout passes or the
+      stream is closed.
+    - One task writes, one task reads; a broken stream is replaced, and no mutation is lost with it.
+    - A mutation is on the open stream at most once: the gateway refuses a second one as in flight.
     """
 
     def __init__(self, caller: Caller) -> None:
-        """Open nothing yet."""
+        """Start without a stream."""
         self._caller = caller
         self._waiting: dict[int, Waiting] = {}
         self._queue: deque[Waiting] = deque()
@@ -86,15 +88,15 @@ class SubmitStream:
         self._last = 0
         self._task: asyncio.Task[None] | None = None
         self._sweeper: asyncio.TimerHandle | None = None
-        self._trouble = ""  # why the stream broke, until one brings an answer
+        self._trouble = ""  # why the last stream broke, until a stream brings an answer
         self._token: str | None = None  # of the open stream
-        self._attempt = 0  # streams that broke since one brought an answer
+        self._attempt = 0  # streams that broke since a stream brought an answer
 
     async def submit(self, raw: bytes, request_id: str, timeout: float) -> inventory_pb2.Outcome:
         """Send a serialized Mutation; return its outcome, or raise Refused or OutcomeUnknown.
 
-        One that is too long is refused here: a frame that the gateway cannot take would end the
-        stream, and with it everybody's.
+        A mutation that is too long is refused here. A frame that the gateway cannot take would end
+        the stream for all mutations.
         """
         self._caller.ownership.enter()
         if len(raw) > MUTATION_BYTES_MAX:
@@ -119,7 +121,7 @@ class SubmitStream:
             self._waiting.pop(waiting.number, None)
 
     async def close(self, why: str) -> None:
-        """End the stream; whoever waits is told `why`, and that the outcome is unknown."""
+        """End the stream; waiting mutations end as unknown, with the message `why`."""
         if self._sweeper is not None:
             self._sweeper.cancel()
         task, self._task = self._task, None
@@ -132,7 +134,7 @@ class SubmitStream:
             await asyncio.gather(task, return_exceptions=True)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """Hand a fault of the stream itself to everybody who waits, instead of hiding it."""
+        """Pass a fault of the stream itself to all waiting mutations, instead of hiding it."""
         fault = None if task.cancelled() else task.exception()
         if fault is not None:
             self._task = None
@@ -175,11 +177,11 @@ class SubmitStream:
             self._outbox.wake()
 
     async def _carry(self) -> status_pb2.Status:
-        """Carry mutations over one stream until it ends; return why it did."""
+        """Carry mutations over one stream until the stream ends; return why it ended."""
         try:
             self._token, call = await self._caller.stream(METHOD, LOGIN_SECONDS_MAX)
         except grpc.aio.AioRpcError as error:
-            return status_from(error)  # the log-in's
+            return status_from(error)  # the log-in's status
         except InventoryError as error:
             return status_pb2.Status(code=code_pb2.UNAUTHENTICATED, message=str(error))
         writer = asyncio.ensure_future(self._write_to(call))
@@ -202,18 +204,18 @@ class SubmitStream:
             call.cancel()
 
     async def _write_to(self, call: grpc.aio.StreamStreamCall[bytes, bytes]) -> None:
-        """Write once the token is taken: what a refused stream took along would be in doubt."""
+        """Write once the stream is accepted: mutations on a refused stream would be in doubt."""
         if await is_accepted(call):
             await self._outbox.write_to(call)
 
     def _broke(self) -> None:
-        """Remember whose answer was lost with the stream."""
+        """Mark the mutations whose answers were lost with the stream as unanswered."""
         for waiting in self._waiting.values():
             waiting.unanswered = waiting.unanswered or waiting.is_sent
             waiting.is_sent = False
 
     def _fail_all(self, status: status_pb2.Status) -> None:
-        """End everybody's wait: the stream itself was refused, for instance its token."""
+        """Fail all mutations: the stream itself was refused, for instance its token."""
         for waiting in self._waiting.values():
             self._fail(waiting, status)
         self._waiting.clear()
@@ -243,7 +245,7 @@ class SubmitStream:
         return frame.SerializeToString()
 
     def _read(self, raw: bytes) -> status_pb2.Status | None:
-        """Hand results out; return the refusal of the stream's token if another can be got."""
+        """Deliver results; return the refusal of the stream's token if another token can be got."""
         ended = None
         for result in raw_pb2.RawSubmitResponse.FromString(raw).results:
             waiting = self._waiting.get(result.correlation_id)
@@ -254,14 +256,14 @@ class SubmitStream:
                 self._caller.session.note_success()
                 waiting.future.set_result(outcome)
             elif self._caller.drop(self._token, outcome.error):
-                waiting.is_sent = False  # it was not proposed, and goes with the next stream
+                waiting.is_sent = False  # it was not proposed, and is sent on the next stream
                 ended = outcome.error
             else:
                 self._refused(waiting, outcome)
         return ended
 
     def _refused(self, waiting: Waiting, outcome: inventory_pb2.Outcome) -> None:
-        """Try again what may yet work in the time that is left; end the rest."""
+        """Retry a mutation if a retry may work in the remaining time; otherwise fail it."""
         pause = pause_seconds(waiting.attempt, outcome.error)
         again = may_try_again(outcome.error)
         if not again or time.monotonic() + pause >= waiting.give_up:
@@ -273,7 +275,7 @@ class SubmitStream:
         asyncio.get_running_loop().call_later(pause, self._again, waiting)
 
     def _again(self, waiting: Waiting) -> None:
-        """Queue a retry that is due; one that went with another stream meanwhile is not sent."""
+        """Queue a retry that is due; `_frame` skips a retry that was sent on another stream."""
         if waiting.number in self._waiting:
             self._queue.append(waiting)
             self._outbox.wake()

@@ -1,4 +1,4 @@
-"""Calls that wait: an asyncio client on a loop in a thread of its own."""
+"""Blocking calls: an asyncio client on a loop in a thread of its own."""
 
 import asyncio
 import threading
@@ -12,17 +12,17 @@ from inventory_client.ownership import Ownership, Unpicklable
 
 Result = TypeVar("Result")
 FINISH_SECONDS_MAX = 0.5
-SLICE_SECONDS = 0.2  # of a wait, after which signals are looked at
+SLICE_SECONDS = 0.2  # of a wait, after which signals are handled
 
 
 class LoopThread:
     """A loop in a thread of its own, which the first call starts; any thread may call.
 
-    - Nothing is given to the loop after it was closed.
+    - No work is given to the loop after the loop was closed.
     """
 
     def __init__(self) -> None:
-        """Start nothing yet."""
+        """Start without a thread."""
         self.ownership = Ownership()
         self._turn = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -31,7 +31,7 @@ class LoopThread:
     def wait(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Run `work` on the loop and return its result; raise UsageError, or what `work` raises."""
         try:
-            self.ownership.claim()  # before the lock: a forked child may have got it locked
+            self.ownership.claim()  # before the lock: a forked child may inherit it locked
             with self._turn:
                 self.ownership.claim()
                 future = asyncio.run_coroutine_threadsafe(work, self._started())
@@ -70,7 +70,7 @@ class LoopThread:
 
 
 class BlockingCalls(Unpicklable):
-    """What every method of the blocking client stands on."""
+    """The base of every method of the blocking client."""
 
     _inventory: AsyncInventory
     _loop_thread: LoopThread
@@ -92,19 +92,19 @@ class BlockingCalls(Unpicklable):
 def _result_of(future: Future[Result]) -> Result:
     """Wait for a result, in slices.
 
-    Python does not see a signal that arrives just before a wait begins until the wait ends, so that
-    Ctrl-C would do nothing for as long as there is no answer.
+    Python handles a signal that arrives just before a wait only after the wait. So without slices,
+    Ctrl-C would do nothing until an answer comes.
     """
     while True:
         try:
             return future.result(SLICE_SECONDS)
         except TimeoutError:
             if future.done():
-                return future.result()  # the call's own TimeoutError, or what came meanwhile
+                return future.result()  # the call's own TimeoutError, or a later result
 
 
 async def _finish() -> None:
-    """Let every other task of the loop come to its end, so that none is dropped with the loop."""
+    """Let every other task of the loop end, so that no task is dropped with the loop."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
     if others:
         _, late = await asyncio.wait(others, timeout=FINISH_SECONDS_MAX)

@@ -1,6 +1,7 @@
-"""Words: text that compares with text, and is checked where it is given.
+"""Words: enums of text that compare with text, and are checked where they are given.
 
-`UNKNOWN` is what was not said, and what a later server says that this client has no word for.
+`UNKNOWN` stands for a missing value, and for a value of a later server that this client does not
+know.
 """
 
 import enum
@@ -10,11 +11,11 @@ from google.protobuf.descriptor import EnumDescriptor
 
 
 class Word(enum.StrEnum):
-    """A word that the wire has a number for."""
+    """A word with a number on the wire."""
 
     @classmethod
     def _read(cls, numbers: EnumDescriptor, prefix: str, number: int) -> Self:
-        """Return the word of a number; the schema's name for it is the prefix and the word."""
+        """Return the word of a number; the number's name in the schema is prefix and word."""
         known = numbers.values_by_number.get(number)
         word = known.name.removeprefix(prefix).lower() if known is not None else ""
         return next((one for one in cls if one == word), cls(""))

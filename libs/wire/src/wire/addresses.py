@@ -1,4 +1,4 @@
-"""How members are named, and where they are found."""
+"""The form of members' names and addresses."""
 
 import re
 
@@ -8,10 +8,10 @@ PORT_MAX = 65_535
 
 
 def is_name(value: str) -> bool:
-    """Tell whether a member may be called so."""
+    """Tell whether a text may be a member's name."""
     return _NAME.fullmatch(value) is not None
 
 
 def is_address(value: str) -> bool:
-    """Tell whether this is host:port; port 0 would be another one at every start."""
+    """Tell whether a text is host:port; port 0 would differ at every start."""
     return bool(_ADDRESS.fullmatch(value)) and 0 < int(value.rpartition(":")[2]) <= PORT_MAX

@@ -1,7 +1,7 @@
-"""What a message may hold. Nothing out of bounds enters the log.
+"""The bounds of messages. Nothing out of bounds enters the log.
 
-The schema says it, and `wire.checker` compiles the checks. They look at the message alone; what
-depends on the state (is there enough?) is decided where the message is applied.
+The schema states the bounds, and `wire.checker` compiles the checks. A check looks at the message
+alone. A rule that depends on the state (is there enough?) is decided where the message is applied.
 """
 
 from google.protobuf import duration_pb2
@@ -48,11 +48,11 @@ QUANTITY_MAX = _bounds(inventory_pb2.AddItemRequest, "quantity").max
 LINES_MAX = _bounds(inventory_pb2.PlaceOrderRequest, "lines").max_items
 REQUEST_ID_BYTES_MAX = _bounds(inventory_pb2.AddItemRequest, "request_id").max_bytes
 PASSWORD_BYTES_MAX = _bounds(auth_pb2.CreateUserRequest, "password").max_bytes
-TIMEOUT_MS_MAX = 600_000  # of a call, and of a mutation of a stream
+TIMEOUT_MS_MAX = 600_000  # of a call, and of a mutation on a stream
 
 
 def check(message: Message) -> Problem:
-    """Return what is wrong with a message of any type, or None."""
+    """Return the problem of a message of any type, or None."""
     found = checker(message.DESCRIPTOR)
     return found(message, "") if found is not None else None
 
@@ -64,7 +64,7 @@ def _field(message: Message, field: str) -> Problem:
 
 
 def check_item_name(name: str) -> Problem:
-    """Return what is wrong with an item's name, or None."""
+    """Return the problem of an item's name, or None."""
     return _field(inventory_pb2.Item(name=name), "name")
 
 
@@ -74,7 +74,7 @@ _MUTATIONS = {
 
 
 def check_mutation(mutation: inventory_pb2.Mutation) -> Problem:
-    """Return what is wrong with a mutation, or None."""
+    """Return the problem of a mutation, or None."""
     kind = mutation.WhichOneof("operation")
     if kind is None:
         return invalid_field("mutation", "holds no operation that is known here")
@@ -83,7 +83,7 @@ def check_mutation(mutation: inventory_pb2.Mutation) -> Problem:
 
 
 def check_administration(administration: log_pb2.Administration) -> Problem:
-    """Return what is wrong with an administration, or None."""
+    """Return the problem of an administration, or None."""
     kind = administration.WhichOneof("operation")
     if kind is None:
         return invalid_field("administration", "holds no operation that is known here")
@@ -91,7 +91,7 @@ def check_administration(administration: log_pb2.Administration) -> Problem:
 
 
 def check_query(query: forward_pb2.Query) -> Problem:
-    """Return what is wrong with a query, or None."""
+    """Return the problem of a query, or None."""
     kind = query.WhichOneof("query")
     if kind is None:
         return invalid_field("query", "holds no query that is known here")
@@ -99,17 +99,17 @@ def check_query(query: forward_pb2.Query) -> Problem:
 
 
 def check_read_options(options: inventory_pb2.ReadOptions) -> Problem:
-    """Return what is wrong with how fresh a read is to be, or None."""
+    """Return the problem of a read's options, or None."""
     return of_read_options(options, "read_options")
 
 
 def staleness_ms(options: inventory_pb2.ReadOptions) -> int:
-    """Return how old the state may be that a bounded read is answered from."""
+    """Return the maximal staleness of a bounded read, in milliseconds."""
     return milliseconds(options.max_staleness)
 
 
 def check_timeout(timeout_ms: int) -> Problem:
-    """Return what is wrong with how long a mutation of a stream may take, or None."""
+    """Return the problem of the timeout of a mutation on a stream, or None."""
     if not 0 < timeout_ms <= TIMEOUT_MS_MAX:
         return invalid_field("timeout", f"must be 1 ms to {TIMEOUT_MS_MAX // 60_000} minutes")
     return None

@@ -1,9 +1,10 @@
 """gRPC as this system uses it: options for both ends, and refusals in and out.
 
-The options are facts about C-core that its defaults get wrong for a cluster on one network: it
-resolves names no sooner than every 30 s, backs off to 120 s, shares ports silently, and finds a
-dead peer only by keepalive. And C-core sends whatever it can through the proxy that `https_proxy`
-and its kind name. Processes of this system reach one another without it: `straight_channel`.
+The options replace defaults of C-core that are wrong for a cluster on one network. By default,
+C-core resolves names no sooner than every 30 s, backs off to 120 s, shares ports silently, and
+finds a dead peer only by keepalive. C-core also sends traffic through the proxy that `https_proxy`
+and similar variables name. Processes of this system reach one another without a proxy:
+`straight_channel`.
 """
 
 import ipaddress
@@ -19,21 +20,22 @@ from wire.errors import retry_ms_of
 MESSAGE_BYTES_MAX = 16 << 20
 DETAILS_KEY = "grpc-status-details-bin"
 PUSHBACK_KEY = "grpc-retry-pushback-ms"
-ACCEPTED_KEY = "accepted"  # in a stream's first metadata: who opened it may speak
-RELAY_KEY = "relay-to"  # names the address of a member that a stream is carried on to
+ACCEPTED_KEY = "accepted"  # in a stream's first metadata: the caller may send frames
+RELAY_KEY = "relay-to"  # names the address of the member to which a stream is relayed
 
 _BOTH = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
-    # The first becomes the kernel's TCP_USER_TIMEOUT, which counts from the first retransmission.
-    # The second bounds how long a ping may stay unanswered; its default is a minute.
+    # The keepalive timeout becomes the kernel's TCP_USER_TIMEOUT, which counts from the first
+    # retransmission. The ping timeout bounds how long a ping may stay unanswered; its default is a
+    # minute.
     ("grpc.keepalive_timeout_ms", 2_000),
     ("grpc.http2.ping_timeout_ms", 2_000),
     ("grpc.http2.max_pings_without_data", 0),
 )
 CLIENT_OPTIONS = (
     *_BOTH,
-    # A way that is cut is found out, and another one taken, within a caller's deadline of 5 s.
+    # A cut connection is noticed, and another connection used, within a caller's deadline of 5 s.
     ("grpc.keepalive_time_ms", 1_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.dns_min_time_between_resolutions_ms", 1_000),
@@ -60,10 +62,10 @@ def straight_channel(address: str) -> grpc.aio.Channel:
 
 
 def client_channel(address: str) -> grpc.aio.Channel:
-    """Open a user's channel to host:port, by a proxy where gRPC's rules name one.
+    """Open a user's channel to host:port, through a proxy if gRPC's rules name one.
 
     `https_proxy`, `http_proxy` and `no_proxy` count as for every gRPC client, except on this
-    machine: a proxy elsewhere cannot reach what listens on loopback here.
+    machine: a proxy elsewhere cannot reach a server on this machine's loopback.
     """
     if is_loopback(address):
         return straight_channel(address)
@@ -71,7 +73,7 @@ def client_channel(address: str) -> grpc.aio.Channel:
 
 
 def is_loopback(address: str) -> bool:
-    """Tell whether host:port is on this machine, by its name: nothing is looked up."""
+    """Tell by its name whether host:port is on this machine; nothing is looked up."""
     host = address.rpartition("/")[2].rpartition(":")[0].strip("[]").lower()
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -84,7 +86,7 @@ async def abort(
 ) -> NoReturn:
     """End a call with a refusal: its code, its sentence, and itself as the status details.
 
-    When to try again is told to gRPC's own retries too (gRFC A6).
+    The delay before a retry is also set for gRPC's own retries (gRFC A6).
     """
     metadata: list[tuple[str, str | bytes]] = [(DETAILS_KEY, status.SerializeToString())]
     retry_ms = retry_ms_of(status)
@@ -92,26 +94,26 @@ async def abort(
         metadata.append((PUSHBACK_KEY, str(retry_ms)))
     context.set_trailing_metadata(tuple(metadata))
     await context.abort(_CODES[status.code], status.message)
-    raise RuntimeError("abort returned")  # for the type checker: it never does
+    raise RuntimeError("abort returned")  # for the type checker: abort never returns
 
 
 async def accept(context: "grpc.aio.ServicerContext[Any, Any]") -> None:
-    """Tell whoever opened a stream that it is taken, before anything is read from it."""
+    """Tell the caller that its stream is accepted, before anything is read from the stream."""
     await context.send_initial_metadata(((ACCEPTED_KEY, "1"),))
 
 
 async def is_accepted(
     call: "grpc.aio.StreamStreamCall[Any, Any] | grpc.aio.StreamUnaryCall[Any, Any]",
 ) -> bool:
-    """Wait until a stream is taken; False: it is not, and how it ends says why.
+    """Wait until a stream is accepted; False: the stream's end says why it is not accepted.
 
-    A refused call has metadata too, but not this.
+    A refused call has metadata, too, but not ACCEPTED_KEY.
     """
     return any(key == ACCEPTED_KEY for key, _ in await call.initial_metadata())
 
 
 def status_of(error: grpc.RpcError) -> status_pb2.Status | None:
-    """Return the refusal that a call ended with; None when it ended otherwise."""
+    """Return the refusal that ended a call; None when the call ended without a refusal."""
     pairs: Any = error.trailing_metadata() if hasattr(error, "trailing_metadata") else None
     for key, value in pairs or ():
         if key == DETAILS_KEY and isinstance(value, bytes):
@@ -123,7 +125,7 @@ def status_of(error: grpc.RpcError) -> status_pb2.Status | None:
 
 
 def bearer(metadata: Any) -> str | None:  # noqa: ANN401 - grpc.aio's own pairs
-    """Return the token of an `authorization: Bearer …` header (RFC 6750), if there is one."""
+    """Return the token of an `authorization: Bearer …` header (RFC 6750), or None."""
     for key, value in metadata or ():
         if key.lower() == "authorization" and isinstance(value, str):
             scheme, _, token = value.partition(" ")
@@ -133,10 +135,10 @@ def bearer(metadata: Any) -> str | None:  # noqa: ANN401 - grpc.aio's own pairs
 
 
 def relay_target(metadata: Any) -> str | None:  # noqa: ANN401 - grpc.aio's own pairs
-    """Return the address that a stream is to be carried on to, if it is."""
+    """Return the address to which a stream is to be relayed, or None."""
     return next((str(value) for key, value in metadata or () if key == RELAY_KEY), None)
 
 
 def authorization(token: str) -> tuple[tuple[str, str], ...]:
-    """Return the metadata that carries a token."""
+    """Return the metadata with a token."""
     return (("authorization", f"Bearer {token}"),)

@@ -1,12 +1,13 @@
-"""From a message's descriptor to the check of what it holds, compiled once for each type.
+"""Compiles the check of a message from the message's descriptor, once for each type.
 
 The schema gives a field its bounds by the option `(inventory.v1.bounds)`. A check returns None, or
 a refusal that names the field by its path from the message, such as `lines.quantity`.
 
-- Fields that are always there are checked by one look at all of them: an order costs no more
-  than it would by a check that is written by hand.
-- A field that can be absent is checked where it is present; a REQUIRED one must be (AIP-203).
-- An update is checked as far as its field mask goes (AIP-134); what the mask leaves out may be
+- Fields that are always present are checked by one expression for all of them: an order costs no
+  more than with a check that is written by hand.
+- A field that can be absent is checked if the field is present; a REQUIRED field must be present
+  (AIP-203).
+- An update is checked as far as its field mask goes (AIP-134). A field outside the mask may be
   absent, and may not be out of bounds.
 """
 
@@ -32,19 +33,19 @@ from wire.errors import invalid_field
 PRICE_MINOR_MAX = 10**12
 STALENESS_MS_MAX = 3_600_000
 CURRENCY_CODE_CHARACTERS = 3
-SHOWN_CHARACTERS_MAX = 64  # of a caller's own text in a refusal, which has to fit into a header
+SHOWN_CHARACTERS_MAX = 64  # of a caller's own text in a refusal, which must fit into a header
 
 Problem: TypeAlias = status_pb2.Status | None
 Fits: TypeAlias = Callable[[Any], bool]
-Check: TypeAlias = Callable[[Any, str], Problem]  # of a message, and the path that leads to it
-Kind: TypeAlias = Any  # a descriptor, of whichever implementation protobuf has here
+Check: TypeAlias = Callable[[Any, str], Problem]  # of a message, and the path to the message
+Kind: TypeAlias = Any  # a descriptor, of the installed protobuf implementation
 
 _VALUE = re.compile(r"\bvalue\b")
 _NOT_NEGATIVE = "must not be negative"
 
 
 class Rule(NamedTuple):
-    """What the value of a field must meet, and what is said of a value that does not."""
+    """A condition on the value of a field, and the problem of a value that does not meet it."""
 
     field: str
     condition: str  # an expression in which `value` stands for the value
@@ -65,7 +66,7 @@ def has_behavior(
 
 
 def first(problems: Iterable[Problem]) -> Problem:
-    """Return the first problem among what was found; None where nothing was."""
+    """Return the first problem that is not None; None without a problem."""
     return next((problem for problem in problems if problem is not None), None)
 
 
@@ -101,7 +102,7 @@ def has_no_controls(value: str) -> bool:
 
 
 def is_seen(value: str) -> bool:
-    """Tell whether a text holds something that can be seen."""
+    """Tell whether a text is not empty in its folded form."""
     return bool(text.folded(value))
 
 
@@ -120,7 +121,7 @@ _CALLED = {one.__name__: one for one in (has_no_controls, is_seen, is_name, is_a
 
 
 def _text(field: str, bounds: options_pb2.Bounds) -> Iterator[Rule]:
-    """Yield the rules of a text: its length first, since the others look at each character."""
+    """Yield the rules of a text: its length first, since other rules look at each character."""
     for measure, least, most, unit in (
         ("len(value.encode())", bounds.min_bytes, bounds.max_bytes, "bytes"),
         ("len(value)", bounds.min_characters, bounds.max_characters, "characters"),
@@ -150,10 +151,10 @@ def _rules(field: FieldDescriptor) -> list[Rule]:
 
 
 def _compiled(rules: Iterable[Rule]) -> Fits:
-    """Return whether a message meets every rule, as one expression.
+    """Return a function that tells whether a message meets every rule, in one expression.
 
-    The expression is made of the schema's own names and numbers, as `dataclasses` makes a method
-    of the names of fields. A function for each rule takes more than twice as long.
+    The expression is made of the schema's own names and numbers, as `dataclasses` makes a method of
+    the names of fields. A function for each rule takes more than twice as long.
     """
     conditions = (f"({_VALUE.sub(f'message.{rule.field}', rule.condition)})" for rule in rules)
     source = f"lambda message: {' and '.join(conditions)}"
@@ -165,7 +166,7 @@ def _compiled(rules: Iterable[Rule]) -> Fits:
 
 
 def _name(path: str, name: str) -> Problem:
-    """Refuse a name that people could not see, tell from another, or type again."""
+    """Refuse a name that people could not see, tell from another name, or type again."""
     refused = text.refused_character(name)
     if refused:
         rule = (
@@ -200,14 +201,14 @@ def _currency(currency: log_pb2.Currency, path: str) -> Problem:
         return invalid_field(path, problem)
     digits = money.digits_of(currency.code)
     if currency.minor_digits != digits:
-        # Clients know the code alone, and read amounts by it.
+        # Clients have the code alone, and derive the digits of amounts from the code.
         problem = f"of {currency.code} must be {digits}, not {currency.minor_digits}"
         return invalid_field(f"{path}.minor_digits", problem)
     return None
 
 
 def of_read_options(options: inventory_pb2.ReadOptions, path: str) -> Problem:
-    """Return what is wrong with how fresh a read is to be, or None."""
+    """Return the problem of a read's options, or None."""
     is_bounded = options.consistency == inventory_pb2.CONSISTENCY_BOUNDED_STALENESS
     if options.consistency not in inventory_pb2.Consistency.values():
         return invalid_field(f"{path}.consistency", "is no value that is known here")
@@ -232,7 +233,7 @@ _OWN_RULES: dict[str, Check] = {
 
 
 def _of_values(rules: list[Rule]) -> Check:
-    """Return a check of fields that are always there, by one look at all of them."""
+    """Return a check of fields that are always present, by one expression for all fields."""
     fits = _compiled(rules)
 
     def check(message: Message, path: str) -> Problem:
@@ -253,7 +254,7 @@ def _of_a_name(field: str) -> Check:
 
 
 def _of_a_message(field: FieldDescriptor, kind: Kind) -> Check | None:
-    """Return a check of a field that holds a message; None for one without any rule."""
+    """Return a check of a field that holds a message; None for a field without any rule."""
     own = _price if bounds_of(field).format == options_pb2.FORMAT_PRICE else None
     check = own or _OWN_RULES.get(kind.full_name) or _below(checker(kind))
     name, is_required = field.name, has_behavior(field, field_behavior_pb2.REQUIRED)
@@ -281,7 +282,7 @@ def _of_the_values_of(field: FieldDescriptor) -> Check | None:
 
 
 def _of_many(field: FieldDescriptor) -> Check | None:
-    """Return a check of a repeated field: how many values there are, and each of them."""
+    """Return a check of a repeated field: the number of values, and each value."""
     bounds, name = bounds_of(field), field.name
     inner = _of_the_values_of(field)
     if inner is None and not bounds.ListFields():
@@ -308,7 +309,7 @@ def _of_many(field: FieldDescriptor) -> Check | None:
 
 
 def _special(field: FieldDescriptor) -> Check | None:
-    """Return a check of what a field holds beside one value that is always there."""
+    """Return a check of a field beyond one value that is always present."""
     if field.is_repeated:
         return _of_many(field)
     if field.message_type is not None:
@@ -324,7 +325,7 @@ def _always_there(field: FieldDescriptor) -> bool:
 
 
 def _all_of(checks: Iterable[Check | None]) -> Check | None:
-    """Return one check for many; None for none."""
+    """Return one check that runs all checks; None without a check."""
     found = tuple(check for check in checks if check is not None)
     if len(found) <= 1:
         return found[0] if found else None
@@ -358,19 +359,19 @@ def checker(descriptor: Kind) -> Check | None:
 
 
 def mask_of(descriptor: Kind) -> FieldDescriptor | None:
-    """Return the field of a request that says which fields of its resource change, if any."""
+    """Return the field mask of a request, which lists the changed fields; None without a mask."""
     return next((field for field in descriptor.fields if bounds_of(field).paths), None)
 
 
 def resource_of(descriptor: Kind) -> FieldDescriptor:
-    """Return the field of a request with a field mask that holds what changes."""
+    """Return the resource field of a request with a field mask."""
     mask = mask_of(descriptor)
     fields: list[FieldDescriptor] = descriptor.fields
     return next(one for one in fields if one.message_type and one != mask)
 
 
 def updated_fields(request: Message) -> tuple[str, ...]:
-    """Return which fields an update changes, in the order in which the schema lists them.
+    """Return which fields an update changes, in the order in which the schema lists the fields.
 
     A request without a mask changes the fields that its resource sets (AIP-134). Raises TypeError
     on a request that is no update.

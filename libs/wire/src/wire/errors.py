@@ -1,9 +1,9 @@
-"""Refusals: one list of reasons, and for each the code and the sentence it is told in.
+"""Refusals: one list of reasons, and for each reason the code and the sentence.
 
 A refusal is a value, `google.rpc.Status`, with one `google.rpc.ErrorInfo`: a stable reason, the
 domain "inventory", and details as strings. The sentence says what happened, to what, and what to
-do; programs read the reason and the details (AIP-193). What is RESOURCE_EXHAUSTED has a
-`google.rpc.RetryInfo` beside it: not to be tried again any sooner (AIP-194).
+do. Programs read the reason and the details (AIP-193). A RESOURCE_EXHAUSTED refusal also has a
+`google.rpc.RetryInfo`: the earliest time for a retry (AIP-194).
 """
 
 import enum
@@ -14,7 +14,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 DOMAIN = "inventory"
 STALE = "CONSISTENCY_STALE"
-RETRY_WITH = "retry_with"  # a detail: the consistency that would do without a majority
+RETRY_WITH = "retry_with"  # a detail: the consistency that needs no majority
 OVERLOADED_RETRY_MS = 100
 DISK_FULL_RETRY_MS = 1_000
 
@@ -89,7 +89,7 @@ CODES: Mapping[Reason, int] = MappingProxyType(
 def refusal(reason: Reason, message: str, **details: str | int) -> status_pb2.Status:
     """Make a refusal; the status details are one ErrorInfo.
 
-    The same refusal has the same bytes in every process: members keep it as an outcome.
+    The same refusal has the same bytes in every process: members store a refusal as an outcome.
     """
     info = error_details_pb2.ErrorInfo(
         reason=reason,
@@ -97,7 +97,7 @@ def refusal(reason: Reason, message: str, **details: str | int) -> status_pb2.St
         metadata={name: str(value) for name, value in details.items()},
     )
     status = status_pb2.Status(code=CODES[reason], message=message)
-    status.details.add().Pack(info, deterministic=True)  # a map is in no order of its own
+    status.details.add().Pack(info, deterministic=True)  # a map has no order
     return status
 
 
@@ -124,7 +124,7 @@ def details_of(status: status_pb2.Status) -> dict[str, str]:
 
 
 def retry_ms_of(status: status_pb2.Status) -> int | None:
-    """Return after how many milliseconds at the earliest to try again; None where that is open."""
+    """Return the earliest delay before a retry, in milliseconds; None without a RetryInfo."""
     info = error_details_pb2.RetryInfo()
     for detail in status.details:
         if detail.Unpack(info):
@@ -133,7 +133,7 @@ def retry_ms_of(status: status_pb2.Status) -> int | None:
 
 
 def _not_before(status: status_pb2.Status, retry_ms: int) -> status_pb2.Status:
-    """Add to a refusal when to try again."""
+    """Add the earliest delay before a retry to a refusal."""
     info = error_details_pb2.RetryInfo()
     info.retry_delay.FromMilliseconds(retry_ms)
     status.details.add().Pack(info)
@@ -150,7 +150,7 @@ def item_not_found(item_id: int) -> status_pb2.Status:
 
 
 def order_not_found(order_id: int) -> status_pb2.Status:
-    """Say that no order has the id, or it is another user's."""
+    """Say that no order has the id, or that the order is another user's."""
     return refusal(
         Reason.ORDER_NOT_FOUND,
         f"There is no order {order_id} of yours; list your orders to see which there are.",
@@ -177,7 +177,7 @@ def item_deleted(item_id: int) -> status_pb2.Status:
 
 
 def insufficient_stock(item_id: int, requested: int, available: int) -> status_pb2.Status:
-    """Say that there is less on hand than was asked for."""
+    """Say that the level is below the requested quantity."""
     return refusal(
         Reason.INSUFFICIENT_STOCK,
         f"Item {item_id} has {available} on hand and {requested} were requested; "
@@ -189,7 +189,7 @@ def insufficient_stock(item_id: int, requested: int, available: int) -> status_p
 
 
 def quantity_changed(item_id: int, expected: int, actual: int) -> status_pb2.Status:
-    """Say that a compare and set compared unequal."""
+    """Say that the level differs from the expected quantity of a compare-and-set."""
     return refusal(
         Reason.QUANTITY_CHANGED,
         f"Item {item_id} has {actual} on hand, not {expected}; read it again and decide anew.",
@@ -200,7 +200,7 @@ def quantity_changed(item_id: int, expected: int, actual: int) -> status_pb2.Sta
 
 
 def quantity_too_large(item_id: int, quantity: int, most: int) -> status_pb2.Status:
-    """Say that the stock would exceed what an item can hold."""
+    """Say that the level would exceed the maximum of an item."""
     return refusal(
         Reason.QUANTITY_TOO_LARGE,
         f"Item {item_id} would have {quantity} on hand, and {most} is the most; add less.",
@@ -210,7 +210,7 @@ def quantity_too_large(item_id: int, quantity: int, most: int) -> status_pb2.Sta
 
 
 def total_too_large() -> status_pb2.Status:
-    """Say that an order's total would exceed what can be counted."""
+    """Say that an order's total would exceed the maximum."""
     return refusal(
         Reason.TOTAL_TOO_LARGE,
         "The order's total is too large to be recorded; order less, in several orders.",
@@ -218,7 +218,7 @@ def total_too_large() -> status_pb2.Status:
 
 
 def currency_mismatch(expected: str, actual: str) -> status_pb2.Status:
-    """Say that a price is in another currency than the cluster's."""
+    """Say that a price is not in the cluster's currency."""
     return refusal(
         Reason.CURRENCY_MISMATCH,
         f"The price is in {actual or 'no currency'} and this inventory is kept in {expected}; "
@@ -238,7 +238,7 @@ def price_not_representable(digits: int) -> status_pb2.Status:
 
 
 def request_id_reused(request_id: str) -> status_pb2.Status:
-    """Say that the id came before with another payload."""
+    """Say that the id was used before with another payload."""
     return refusal(
         Reason.REQUEST_ID_REUSED,
         f"Request id {request_id!r} was used for another request; make a new id for this one.",
@@ -247,7 +247,7 @@ def request_id_reused(request_id: str) -> status_pb2.Status:
 
 
 def span(seconds: int) -> str:
-    """Return how far two times are apart, such as "25 hours"; rounded down, in one unit."""
+    """Return the distance of two times, such as "25 hours"; rounded down, in one unit."""
     for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
         if seconds >= 2 * length:
             return f"{seconds // length} {unit}s"
@@ -255,9 +255,9 @@ def span(seconds: int) -> str:
 
 
 def request_id_expired(request_id: str, made: int, now: int) -> status_pb2.Status:
-    """Say that the id is older than the memory of requests, or was made by a clock that is behind.
+    """Say that the id is older than the request table, or was made by a clock that is behind.
 
-    `made`: the time that the id carries. `now`: the inventory's. Both are seconds since 1970.
+    `made`: the time that the id carries. `now`: the inventory's time. Both are seconds since 1970.
     """
     behind = span(now - made)
     return refusal(
@@ -273,7 +273,7 @@ def request_id_expired(request_id: str, made: int, now: int) -> status_pb2.Statu
 
 
 def request_id_in_future(request_id: str, made: int, now: int) -> status_pb2.Status:
-    """Say that the id was made by a clock that is ahead; the times are as in `request_id_expired`.
+    """Say that the id was made by a clock that is ahead; for times see `request_id_expired`.
 
     The inventory's time never goes back, so no earlier attempt with the id took effect either.
     """
@@ -311,7 +311,7 @@ def invalid_page_token() -> status_pb2.Status:
 
 
 def invalid_credentials() -> status_pb2.Status:
-    """Say that name or password is wrong; which of them is not said."""
+    """Say that name or password is wrong, without saying which of the two."""
     return refusal(
         Reason.INVALID_CREDENTIALS,
         "The user name or the password is wrong; check both and log in again.",
@@ -319,7 +319,7 @@ def invalid_credentials() -> status_pb2.Status:
 
 
 def token_invalid(problem: str) -> status_pb2.Status:
-    """Say that the bearer token does not hold; `problem` continues "the token"."""
+    """Say that the bearer token is not valid; `problem` continues "the token"."""
     return refusal(Reason.TOKEN_INVALID, f"The token {problem}; log in again.")
 
 
@@ -334,7 +334,7 @@ def role_not_allowed(role: str, needed: str) -> status_pb2.Status:
 
 
 def last_admin(user_id: int) -> status_pb2.Status:
-    """Say that nobody would be left to administrate."""
+    """Say that no admin would be left."""
     return refusal(
         Reason.LAST_ADMIN,
         f"User {user_id} is the last admin; create another admin first.",
@@ -357,7 +357,7 @@ def no_quorum() -> status_pb2.Status:
 
 
 def members_unknown() -> status_pb2.Status:
-    """Say of a change of the members that no leader could be reached in time."""
+    """Say of a membership change that no leader could be reached in time."""
     return refusal(
         Reason.NO_QUORUM,
         "No majority of the inventory's members answered in time, so it is unknown whether they "
@@ -366,7 +366,7 @@ def members_unknown() -> status_pb2.Status:
 
 
 def retry_read(*, may_be_stale: bool) -> str:
-    """Return how to read after all, the end of a sentence."""
+    """Return the end of a sentence that says how to get an answer to a read."""
     other = f", or read what one member holds, however old, by read_options {STALE}"
     return f"try again{other if may_be_stale else ' in a moment'}."
 
@@ -374,9 +374,9 @@ def retry_read(*, may_be_stale: bool) -> str:
 def not_read(*, reachable: bool, is_stale_ok: bool, may_be_stale: bool) -> status_pb2.Status:
     """Say that no answer came in time to a call that changes nothing.
 
-    `reachable`: somebody could be asked. `is_stale_ok`: any member would have done.
-    `may_be_stale`: the call takes `read_options`, by which any member would do; the detail
-    RETRY_WITH says so too.
+    `reachable`: a member could be asked. `is_stale_ok`: any member could have answered.
+    `may_be_stale`: the call takes `read_options`, with which any member could answer; the detail
+    RETRY_WITH says so, too.
     """
     details = {RETRY_WITH: STALE} if may_be_stale else {}
     who = "member" if is_stale_ok else "majority"
@@ -389,7 +389,7 @@ def not_read(*, reachable: bool, is_stale_ok: bool, may_be_stale: bool) -> statu
 
 
 def member_not_found(name: str) -> status_pb2.Status:
-    """Say that nobody of this name takes part."""
+    """Say that no member has this name."""
     return refusal(
         Reason.MEMBER_NOT_FOUND,
         f"No member {name!r} takes part; `inventory status` lists those that do.",
@@ -398,7 +398,7 @@ def member_not_found(name: str) -> status_pb2.Status:
 
 
 def change_refused(problem: str) -> status_pb2.Status:
-    """Say why the cluster's members stay as they are."""
+    """Say why a membership change was refused."""
     return refusal(
         Reason.CHANGE_REFUSED,
         f"The members stay as they are: {problem}. Mend that, or try again a little later.",
@@ -406,7 +406,7 @@ def change_refused(problem: str) -> status_pb2.Status:
 
 
 def disk_full(member: str) -> status_pb2.Status:
-    """Say that there is no space left for a write, or for the flush that a list waits for."""
+    """Say that there is no space for a write, or for the flush that a list waits for."""
     full = refusal(
         Reason.DISK_FULL,
         f"The volume of {member} is full, so nothing is changed, and no list of what changed last "
@@ -425,7 +425,7 @@ def overloaded() -> status_pb2.Status:
 
 
 def internal(error_id: str) -> status_pb2.Status:
-    """Say that a fault of the inventory's own ended the call."""
+    """Say that a fault of the inventory itself ended the call."""
     return refusal(
         Reason.INTERNAL,
         "A fault of the inventory itself ended this call, and whether it took effect is unknown; "
@@ -435,7 +435,7 @@ def internal(error_id: str) -> status_pb2.Status:
 
 
 def deadline() -> status_pb2.Status:
-    """Say of a mutation that its caller's time is up."""
+    """Say of a mutation that its deadline passed."""
     return refusal(
         Reason.DEADLINE,
         "The deadline passed before the outcome was known; try again with the same request id.",

@@ -11,7 +11,7 @@ GROUP_DIGITS = 3
 AMOUNT_CHARACTERS_MAX = 100
 _POWERS = tuple(10**digits for digits in range(NANO_DIGITS + 1))
 
-# By code, those of ISO 4217 that have a minor unit; gold, for example, has none.
+# By code, the currencies of ISO 4217 that have a minor unit; gold, for example, has none.
 _DIGITS = {
     currency.code: currency.exponent for currency in Currency if currency.exponent is not None
 }
@@ -24,15 +24,15 @@ class MoneyError(ValueError):
 
 
 def is_currency(code: str) -> bool:
-    """Tell whether an inventory can be kept in a currency: one of ISO 4217 with a minor unit."""
+    """Tell whether an inventory can use a currency: in ISO 4217, and with a minor unit."""
     return code in _DIGITS
 
 
 def digits_of(code: str) -> int:
     """Return how many decimals a currency has (ISO 4217).
 
-    2 for a code that is not listed: an inventory outlives the withdrawal of its currency, and
-    almost every currency that was withdrawn had 2.
+    2 for a code that is not listed. An inventory outlives the withdrawal of its currency, and
+    almost every withdrawn currency had 2 decimals.
     """
     return _DIGITS.get(code, _DIGITS_OF_MOST)
 
@@ -40,7 +40,7 @@ def digits_of(code: str) -> int:
 def to_minor(money: money_pb2.Money, digits: int) -> int:
     """Return an amount in minor units; raise MoneyError unless it is whole and well-formed.
 
-    Well-formed: nanos below one unit, and of the sign of the units (google.type.Money).
+    Well-formed: nanos are below one unit, and have the sign of the units (google.type.Money).
     """
     units, nanos = money.units, money.nanos
     if not -_POWERS[NANO_DIGITS] < nanos < _POWERS[NANO_DIGITS]:
@@ -62,17 +62,17 @@ def from_minor(minor: int, code: str, digits: int) -> money_pb2.Money:
 
 
 def fill(money: money_pb2.Money, minor: int, digits: int) -> None:
-    """Set units and nanos, both, to an amount."""
+    """Set both units and nanos to an amount."""
     units, rest = divmod(abs(minor), _POWERS[digits])
     nanos = rest * _POWERS[NANO_DIGITS - digits]
     money.units, money.nanos = (units, nanos) if minor >= 0 else (-units, -nanos)
 
 
 def parse_minor(text: str, digits: int) -> int:
-    """Return "1,299.50" or "1299.5" as minor units; raise MoneyError on anything else.
+    """Return "1,299.50" or "1299.5" as minor units; raise MoneyError on any other text.
 
     Commas stand between groups of three digits, or nowhere. Zeros behind the currency's decimals
-    are refused too: 1.500 may be meant as 1,500.
+    are refused, too: 1.500 may be meant as 1,500.
     """
     if len(text) > AMOUNT_CHARACTERS_MAX:
         raise MoneyError("this is longer than any amount")

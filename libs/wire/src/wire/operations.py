@@ -1,8 +1,8 @@
-"""Every operation of the inventory, as its schema defines it: routing and roles.
+"""Every operation of the inventory, as the schema defines the operation: routing and roles.
 
-A mutation is a field of `Mutation.operation`, a query one of `Query.query`. The method that takes
-the field's message is the operation's method, and the method's option `access` says whose roles
-suffice. So an operation is routed and guarded as soon as its messages and its method are there.
+A mutation is a field of `Mutation.operation`, a query is a field of `Query.query`. The method that
+takes the field's message is the operation's method. The method's option `access` lists the roles
+that suffice. So an operation is routed and guarded as soon as its messages and its method exist.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ from inventory.v1 import auth_pb2, inventory_pb2
 
 
 class Operation(NamedTuple):
-    """One operation, by the names that it has on the wire."""
+    """One operation, by its names on the wire."""
 
     kind: str  # of the field, such as "add_item"
     service: str  # in full, such as "inventory.v1.InventoryService"
@@ -26,7 +26,7 @@ class Operation(NamedTuple):
 
     @property
     def path(self) -> str:
-        """The method as gRPC names it."""
+        """The method's path in gRPC."""
         return f"/{self.service}/{self.method}"
 
 

@@ -1,8 +1,8 @@
 """The writing side of a stream: one task, since grpc.aio allows one write at a time.
 
-Whatever gathered while the last frame was being written leaves with the next. A write that fails
-ends the call, so that whoever reads from it learns of it: a stream whose writer died quietly would
-look alive for ever.
+Everything that is queued during a write is sent in the next frame. A write that fails ends the
+call, so that the call's reader notices. A stream whose writer ended quietly would look alive for
+ever.
 """
 
 import asyncio
@@ -30,19 +30,19 @@ class Call(Protocol[Written_contra]):
 
 
 class Outbox(Generic[Frame]):
-    """Asks for the next frame until there is none, then waits to be woken.
+    """Asks for the next frame until there is no frame, then waits to be woken.
 
-    - One write is under way at most.
+    - At most one write is under way.
     - After a failed write the call is cancelled, always.
     """
 
     def __init__(self, following: Callable[[], Frame | None]) -> None:
-        """`following` makes the next frame; None: nothing waits."""
+        """`following` makes the next frame; None: no frame waits."""
         self._following = following
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
-        """Say that something waits."""
+        """Note that a frame waits."""
         self._wake.set()
 
     async def write_to(self, call: Call[Frame]) -> None:

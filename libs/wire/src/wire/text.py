@@ -1,23 +1,23 @@
-"""Text: the one form in which it is compared, and what a name may hold.
+"""Text: the one form in which texts are compared, and the characters that a name may hold.
 
-Two texts are the same to people where Unicode says so whatever their case and encoding: "Öl", "ÖL"
-and the "Öl" that is an O with a combining mark. `folded` gives all of them one form: full case
-folding of the canonical decomposition, composed again (Unicode 3.13, D145, in NFC), without the
-characters that show nothing, and with one space for each run of white space. Text is stored as it
-came, and compared by this form alone.
+Two texts count as the same if Unicode says so whatever their case and encoding: "Öl", "ÖL" and the
+"Öl" that is an O with a combining mark. `folded` gives such texts one form: full case folding of
+the canonical decomposition, composed again (Unicode 3.13, D145, in NFC). Characters that show
+nothing are left out, and each run of white space becomes one space. Text is stored as it came, and
+compared by this form alone.
 
 The form of a text of assigned characters is the same in every later version of Unicode (its
 stability policies of normalization and of case folding). So a name may not hold a character that is
-not assigned: processes with other versions of Unicode then agree about each name that was taken.
+not assigned. Processes with other versions of Unicode then agree about each name that was taken.
 """
 
 import re
 import unicodedata
 
-FOLDED_PER_CHARACTER_MAX = 4  # characters that one becomes, at most
+FOLDED_PER_CHARACTER_MAX = 4  # characters from one character, at most
 FOLDED_BYTES_PER_CHARACTER_MAX = 12  # of UTF-8
 
-# Default_Ignorable_Code_Point (Unicode, DerivedCoreProperties): what shows nothing by itself.
+# Default_Ignorable_Code_Point (Unicode, DerivedCoreProperties): characters that show nothing alone.
 _IGNORABLE = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
     "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
@@ -25,8 +25,9 @@ _IGNORABLE = (
 )
 _IGNORED = re.compile(f"[{_IGNORABLE}]+")
 _SPACES = re.compile(r"\s+")
-# What shows nothing and has no use in a name. Variation selectors choose a form of an emoji, of a
-# Han or Mongolian letter, or of a keycap ("#", "*", a digit); behind other ASCII they have no use.
+# Characters that show nothing and have no use in a name. A variation selector chooses a form of an
+# emoji, of a Han or Mongolian letter, or of a keycap ("#", "*", a digit). Behind other ASCII a
+# variation selector has no use.
 _FILLER = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0]")
 _STRAY_SELECTOR = re.compile(
     '(?:^|[\\s!"$-)+-/:-~])[\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]'
@@ -34,14 +35,14 @@ _STRAY_SELECTOR = re.compile(
 _BLANK = re.compile(rf"[\s\u2800{_IGNORABLE}]*")  # U+2800 is the Braille cell without dots
 # Control, format, surrogate, private use, not assigned; separators of lines and paragraphs.
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-# Persian, Kurdish and the scripts of India cannot be spelt without the non-joiner and the joiner,
-# nor can emoji of several parts.
+# Persian, Kurdish and the scripts of India cannot be spelt without the non-joiner and the joiner.
+# Emoji of several parts need the joiner, too.
 _JOINERS = "\u200c\u200d"
 _STRAY_JOINER = re.compile(rf"(?:^|[\s{_JOINERS}])[{_JOINERS}]|[{_JOINERS}](?:$|\s)")
 
 
 def folded(text: str) -> str:
-    """Return the form by which a text is compared, sorted and looked for."""
+    """Return the form by which a text is compared, sorted and searched."""
     if text.isascii():
         return _SPACES.sub(" ", text.lower())
     decomposed = unicodedata.normalize("NFD", text).casefold()

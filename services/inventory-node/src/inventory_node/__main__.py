@@ -3,7 +3,7 @@
 Exit status: 0 stopped cleanly on SIGTERM or SIGINT; 2 the settings are nonsense; 3 the data
 directory is in use or cannot be written; 4 log or database are damaged or of another version; 5
 this member may not begin; 6 an address cannot be listened on; 70 the member halted, because going
-on could have lost or forked what was acknowledged.
+on could have lost or forked acknowledged writes.
 """
 
 import asyncio
@@ -25,14 +25,14 @@ from inventory_node.errors import BootstrapRefused, Halted, StartRefused
 from inventory_node.member import MemberProcess
 
 LOCK_POLL_SECONDS = 0.1
-SWITCH_INTERVAL_SECONDS = 0.0001  # or a busy loop keeps the sync thread waiting (measured)
+SWITCH_INTERVAL_SECONDS = 0.0001  # otherwise a busy loop keeps the sync thread waiting (measured)
 
 _log = structlog.get_logger()
 
 
 @contextlib.asynccontextmanager
 async def _locked(folder: Path, seconds_max: float) -> AsyncIterator[None]:
-    """Hold the data directory, so that no other process uses it; wait for it so long."""
+    """Lock the data directory against other processes; wait up to `seconds_max` for the lock."""
     with _lock_of(folder) as lock:
         deadline = time.monotonic() + seconds_max
         is_waiting = False
@@ -55,7 +55,7 @@ def _lock_of(folder: Path) -> TextIO:
 
 
 def _is_free(lock: TextIO) -> bool:
-    """Take a lock where nobody holds it."""
+    """Take the lock unless another process holds it."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -79,7 +79,8 @@ async def _run(config: NodeConfig) -> None:
 
 def main() -> int:
     """Run the member; return the exit status."""
-    # Until the loop has handlers of its own: process 1 of a container ignores what it has none for.
+    # Until the loop has handlers of its own: process 1 of a container ignores signals without a
+    # handler.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     return process.run("inventory-node", NodeConfig, _run, lambda config: config.node_name)  # type: ignore[arg-type]  # from the environment

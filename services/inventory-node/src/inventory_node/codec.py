@@ -1,8 +1,8 @@
 """Messages and configurations as bytes, and back.
 
-What arrives is not trusted to be well formed: a message of no known kind, an entry of no known
+Received bytes are not trusted to be well formed. A message of no known kind, an entry of no known
 kind, or an id of 0 raises `CodecError`, and the caller drops the frame. `InstallSnapshot` has no
-wire form: a snapshot travels in chunks, and its recipient makes the message.
+wire form: a snapshot travels in chunks, and the recipient builds the message.
 """
 
 from collections.abc import Iterable
@@ -44,7 +44,7 @@ def encode_configuration(configuration: Configuration) -> bytes:
 
 
 def decode_configuration(payload: bytes) -> Configuration:
-    """Read what `encode_configuration` wrote; raise CodecError on anything else."""
+    """Read the payload of a configuration entry; raise CodecError on any other bytes."""
     try:
         read = log_pb2.Configuration.FromString(payload)
     except DecodeError as error:
@@ -57,7 +57,7 @@ def decode_configuration(payload: bytes) -> Configuration:
 
 
 def message_to_wire(message: Message) -> peer_pb2.Message:  # noqa: C901, PLR0912 - an arm a kind
-    """Return the wire form; raise CodecError for InstallSnapshot, which has none."""
+    """Return a message's wire form; raise CodecError for InstallSnapshot, which has none."""
     wire = peer_pb2.Message(sender=message.sender, recipient=message.recipient, term=message.term)
     match message:
         case AppendRequest():
@@ -101,7 +101,7 @@ def message_to_wire(message: Message) -> peer_pb2.Message:  # noqa: C901, PLR091
 def message_from_wire(  # noqa: C901, PLR0911, PLR0912 - an arm a kind
     wire: peer_pb2.Message,
 ) -> Message:
-    """Read a peer's message; raise CodecError when it is none."""
+    """Read a peer's message; raise CodecError on bytes that are no message."""
     sender, recipient, term = wire.sender, wire.recipient, wire.term
     if not sender or not recipient:
         raise CodecError("a message without a sender or a recipient")
@@ -191,7 +191,7 @@ def _read_append_request(wire: peer_pb2.Message) -> AppendRequest:
 
 
 def add_to_frame(frame: peer_pb2.PeerFrame, message: PeerMessage) -> int:
-    """Put a message into a frame; return its size in bytes. CodecError as `message_to_wire`."""
+    """Put a message into a frame; return the message's size in bytes. CodecError: no wire form."""
     if isinstance(message, Survey):
         return _write_survey(frame.surveys.add(), message)
     if isinstance(message, SurveyReply):
@@ -202,9 +202,9 @@ def add_to_frame(frame: peer_pb2.PeerFrame, message: PeerMessage) -> int:
 
 
 def surveys_of(frame: peer_pb2.PeerFrame) -> Iterable[Survey | SurveyReply]:
-    """Read what a frame holds beside messages of consensus.
+    """Read the surveys and survey replies of a frame.
 
-    Hashes of another form than this build's are left out: they compare with nothing.
+    Hashes of another form than this build's are left out: hashes of different forms do not compare.
     """
     for survey in frame.surveys:
         comparable = survey.form == STATE_HASH_FORM

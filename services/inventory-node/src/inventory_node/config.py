@@ -11,7 +11,7 @@ from inventory_node.wal.format import SECTOR_BYTES
 
 
 def _folder(value: object) -> object:
-    if value == "":  # pathlib would take it for the current directory
+    if value == "":  # pathlib would take an empty path for the current directory
         raise ValueError("is empty")
     return value
 
@@ -20,26 +20,27 @@ class NodeConfig(ServiceSettings):
     """One node's settings."""
 
     node_name: str  # this member's name, a DNS label
-    node_listen: Address  # of gRPC
+    node_listen: Address  # for gRPC
     node_members: Members  # the first members, the same for every member
-    node_address: OptionalAddress = ""  # where others find a member that is none of the first
-    # auto: a member that does not take part asks to; wait: for `inventory cluster add`
+    node_address: OptionalAddress = ""  # where others find a member beyond the first members
+    # auto: a member that does not take part asks to join; wait: for `inventory cluster add`
     node_join: Literal["auto", "wait"] = "auto"
-    # how long a member that a majority needs serves on after SIGTERM; a second signal ends it
+    # how long a member that a majority needs serves on after SIGTERM; a second signal ends the
+    # member
     node_leave_seconds: Annotated[float, Field(ge=0, le=3_600)] = 0
-    # how long a start waits for the process before it to let go of the data directory
+    # how long a start waits until the previous process releases the data directory
     node_lock_seconds: Annotated[float, Field(ge=0, le=3_600)] = 0
     # between two checkpoints, at which members compare their states; none without a change
     node_checkpoint_seconds: Annotated[float, Field(ge=1, le=86_400)] = 300
-    data_dir: Annotated[Path, BeforeValidator(_folder)]  # of this member alone
+    data_dir: Annotated[Path, BeforeValidator(_folder)]  # used by this member alone
     cluster_key_file: Path  # the secret that members and gateways share
-    watch_key_file: Path | None = None  # the key of who may see this member, and nothing else
+    watch_key_file: Path | None = None  # the key of clients that may only see this member
     bootstrap_file: Path | None = None  # the first state: currency, users, items
-    # Of a file of the log, from the next file on; whole sectors.
+    # The size of a file of the log, from the next file on; whole sectors.
     raft_segment_bytes: Annotated[
         int, Field(ge=8 * SECTOR_BYTES, le=1 << 30, multiple_of=SECTOR_BYTES)
     ] = 16 << 20
-    # Kept for followers that are slow, below what is in the database.
+    # Log entries below the durable index that are kept for slow followers.
     raft_tail_entries: Annotated[int, Field(ge=1)] = 4_096
     failpoints: Failpoints = ""  # for tests: where this member dies or waits
 
@@ -59,5 +60,5 @@ class NodeConfig(ServiceSettings):
 
     @property
     def address(self) -> str:
-        """Where the others find this member, host:port."""
+        """Where the other members find this member, host:port."""
         return self.members.get(self.node_name, self.node_address)

@@ -3,16 +3,16 @@
 NodeError
 ├── StartRefused         the process ends before there is a node, and says what a person can do
 │   ├── BootstrapRefused   this member may not begin
-│   ├── LogDamaged         synced bytes of the log are not what was written
+│   ├── LogDamaged         synced bytes of the log differ from the written bytes
 │   ├── LogForeign         a log of another member, cluster or version
 │   └── DatabaseError      the database cannot be used
 │       └── DatabaseFull     there is no space for a transaction or a copy
-├── Halted               the process ends: going on could lose or fork what was acknowledged
-├── StateInvariantViolation  the rules exclude what has happened; becomes Halted
-├── CodecError           a peer's bytes, or a record's payload, are not what they should be
+├── Halted               the process ends: going on could lose or fork acknowledged writes
+├── StateInvariantViolation  the state is one that the rules exclude; becomes Halted
+├── CodecError           a peer's bytes, or a record's payload, are not well formed
 ├── FormatError          a record of the log breaks the format; becomes LogDamaged
 ├── QueryRefused         a question is refused; becomes its answer
-└── HashAbandoned        the store closes, and nobody waits for the hash
+└── HashAbandoned        the store closes before the hash is finished
 
 Errors of the caller's own code are ValueError and RuntimeError. `raft.InvariantViolation` comes out
 of consensus, and becomes Halted.
@@ -31,7 +31,7 @@ class NodeError(Exception):
 
 
 class StartRefused(NodeError):  # noqa: N818 - a refusal
-    """The process cannot start on what it finds; the message says why, and what to do."""
+    """The process cannot start; the message says why, and what to do."""
 
 
 class BootstrapRefused(StartRefused):
@@ -39,7 +39,7 @@ class BootstrapRefused(StartRefused):
 
 
 class LogDamaged(StartRefused):
-    """Bytes that were synced are not what was written; opening could lose acknowledged orders."""
+    """Synced bytes differ from the written bytes; opening could lose acknowledged orders."""
 
     def __init__(self, name: str, offset: int, problem: str) -> None:
         """`offset` counts bytes from the start of the file `name`."""
@@ -53,7 +53,7 @@ class LogForeign(StartRefused):
     """A whole log, but of another member, cluster or format version."""
 
     def __init__(self, name: str, problem: str) -> None:
-        """Say what does not belong here."""
+        """Say what does not belong to this member."""
         super().__init__(
             f"the log does not belong here: {name}: {problem}. Nothing was changed. Start this "
             "member with the data directory and the version of the software that wrote it."
@@ -65,19 +65,22 @@ class DatabaseError(StartRefused):
 
 
 class DatabaseFull(DatabaseError):  # noqa: N818 - what is the case
-    """There is no space for a transaction or a copy; nothing of it was written."""
+    """There is no space for a transaction or a copy; no part of it was written."""
 
 
 class Halted(NodeError):  # noqa: N818 - the end of the process, by design, is its name
-    """The node must end: going on could lose or fork what was acknowledged. Says what to do."""
+    """The node must end: going on could lose or fork acknowledged writes.
+
+    The message says what to do.
+    """
 
 
 class StateInvariantViolation(NodeError):  # noqa: N818 - it names the fact, and nobody handles it
-    """Something that the rules exclude has happened: going on would fork the replicas."""
+    """The state is one that the rules exclude: going on would fork the replicas."""
 
 
 class CodecError(NodeError):
-    """Bytes that are not what they should be, or a message that has no wire form."""
+    """Bytes that are not well formed, or a message without a wire form."""
 
 
 class FormatError(NodeError):
@@ -94,4 +97,4 @@ class QueryRefused(NodeError):  # noqa: N818 - a value on its way out of a query
 
 
 class HashAbandoned(NodeError):  # noqa: N818 - what became of a hash
-    """The store closes, and nobody waits for the hash."""
+    """The store closes, so the hash is not finished."""

@@ -1,4 +1,4 @@
-"""One member from its first byte to its last: identity, server, node."""
+"""One member from its start to its stop: identity, server, node."""
 
 import asyncio
 import gc
@@ -42,11 +42,11 @@ from inventory_node.runtime.watcher import MemberWatcher
 from inventory_node.wal import Identity, Recovered
 
 SHOW_SECONDS = 0.25
-CHECKPOINT_GAP_TICKS = 1_200  # or less, where checkpoints come more often
-# Full collections are all but off: over a state in use they take hundreds of milliseconds on the
-# loop, and hardly anything in it is a cycle.
+CHECKPOINT_GAP_TICKS = 1_200  # shorter if checkpoints are more frequent
+# Full collections are all but off. Over a state in use, a full collection blocks the loop for
+# hundreds of milliseconds, and finds hardly any cycle.
 GC_THRESHOLDS = (5_000, 5, 1_000)
-STOP_SECONDS = 0.2  # that calls under way are given
+STOP_SECONDS = 0.2  # for calls under way
 VERSION = "0.1.0"
 
 
@@ -71,26 +71,26 @@ class Chance:
 
 
 class SelfDescription:
-    """What this member says of itself to a peer that starts, from its own first moment on.
+    """The member's description for a peer that starts, from the member's own first moment on.
 
-    - Nothing is said before the log is read, when it might seem to be empty.
+    - No description is given before the log is read: the member might seem to be empty.
     """
 
     def __init__(self, identity: Identity) -> None:
-        """Begin with what the settings say; the id is 0 where it is not drawn, or not read yet."""
+        """Begin with the settings' identity; the id is 0 until it is drawn or read."""
         self.identity = identity
-        self._is_read = False  # what is on the disk is known
+        self._is_read = False  # the content of the disk is known
         self._is_bootstrapped = False
-        self._term = 0  # known before the node runs
+        self._term = 0  # the term before the node runs
 
     def read(self, recovered: Recovered) -> None:
-        """Know what is on the disk, long before this member is open."""
+        """Take the content of the disk, long before this member is open."""
         self._is_read = True
         self._is_bootstrapped = recovered.identity is not None
         self._term = recovered.hard_state.term
 
     def take_over(self, recovered: Recovered) -> None:
-        """Be the member that the log says."""
+        """Take the identity that the log holds."""
         if recovered.identity is not None:
             self.identity = recovered.identity
         self._is_bootstrapped = True
@@ -99,7 +99,7 @@ class SelfDescription:
     def response(
         self, node: Node | None, reached: Collection[int]
     ) -> peer_pb2.DescribeResponse | None:
-        """Say what this member is, and which peers it reaches; None before its log is read."""
+        """Return the description and the reached peers; None before the log is read."""
         if not self._is_read:
             return None
         return peer_pb2.DescribeResponse(
@@ -116,12 +116,12 @@ class StopSignal:
     """SIGTERM and SIGINT: the first lets the member leave in time, the second ends it at once."""
 
     def __init__(self) -> None:
-        """Start with neither."""
+        """Start without a signal."""
         self.has_come = False
         self._leave = asyncio.Event()
 
     def come(self, *, may_leave: bool) -> bool:
-        """Note a signal; return whether the member is to stop at once."""
+        """Note a signal; return whether the member must stop at once."""
         is_first, self.has_come = not self.has_come, True
         if is_first and may_leave:
             self._leave.set()
@@ -129,12 +129,12 @@ class StopSignal:
         return True
 
     async def wait_to_leave(self) -> None:
-        """Return once the member is to leave in time."""
+        """Return once the member should leave in time."""
         await self._leave.wait()
 
 
 class MemberProcess:
-    """One member from its first byte to its last: identity, server, node."""
+    """One member from its start to its stop: identity, server, node."""
 
     def __init__(self, config: NodeConfig) -> None:
         """Read the key; nothing is opened yet."""
@@ -160,7 +160,7 @@ class MemberProcess:
         return self._description.identity
 
     def view(self) -> cluster_pb2.Member:
-        """Return the member as it sees itself, with what only the process knows."""
+        """Return the member as the member sees itself, with facts that only the process knows."""
         config = self._config
         member = cluster_pb2.Member(name=config.node_name, id=self._identity.member_id)
         if self._node is not None:
@@ -239,13 +239,13 @@ class MemberProcess:
             await network_peers.close()
 
     def _stop(self, loop: Loop) -> None:
-        """Begin to leave; end at once where there is no time for that, or the second time."""
+        """Begin to leave; stop at once without time to leave, or at a second signal."""
         may_leave = self._node is not None and bool(self._config.node_leave_seconds)
         if self._stop_signal.come(may_leave=may_leave):
             loop.post(events.StopRequested())
 
     async def _leave(self, leaving: DepartureRequests, loop: Loop) -> None:
-        """Stop once that was asked for and a majority does not need this member any more."""
+        """Wait for a signal, then until this member may stop or its time is up; then stop."""
         await self._stop_signal.wait_to_leave()
         await leaving.run(self.view, self._config.node_leave_seconds)
         loop.post(events.StopRequested())
@@ -259,7 +259,7 @@ class MemberProcess:
         loop: Loop,
         probes: MemberProbes,
     ) -> None:
-        """Be a member until the end."""
+        """Run the node until the node ends."""
         config, identity = self._config, self._identity
         initialize = bootstrap.initialize_of(config.bootstrap_file, identity.cluster_id)
         installed = recovered.installed_index
@@ -312,7 +312,7 @@ class MemberProcess:
             store.close()
 
     async def _take_part(self, node: Node, peers: Peers) -> None:
-        """See to it that this member takes part, or stays up without campaigning."""
+        """Ask for membership and a vote; once removed, stay up without campaigning."""
         is_auto = self._config.node_join == "auto"
         watch = StandingWatch(self._identity, self._config.address, auto=is_auto)
         self._standing_watch = watch
@@ -321,8 +321,8 @@ class MemberProcess:
         await asyncio.Event().wait()
 
     async def _watch(self, node: Node, peers: Peers, probes: MemberProbes) -> None:
-        """Open elections when everybody has bootstrapped, and show how the member is."""
-        # With a term of its own this member asks nobody: a peer that hangs need not be waited for.
+        """Allow elections once all members have bootstrapped, and report the member's health."""
+        # With a term, this member asks no peer, so a peer that hangs causes no delay.
         while not node.view().term:
             described = await peers.describe()
             for peer in filter(None, described):
@@ -337,5 +337,5 @@ class MemberProcess:
 
 
 async def _pause() -> None:
-    """Wait before peers are asked again: they have no way to say that they changed."""
+    """Wait before the peers are asked again: a peer cannot announce a change."""
     await asyncio.sleep(POLL_SECONDS)

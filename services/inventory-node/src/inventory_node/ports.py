@@ -1,8 +1,8 @@
-"""What the node may ask of the world. Adapters live in `runtime/` and in `tests/sim`.
+"""The ports: what the node may ask of the world. Adapters live in `runtime/` and in `tests/sim`.
 
-Nothing here blocks and nothing here raises for the world's sake: what takes time finishes as an
-event (`events.py`) that the adapter hands back to `Node.handle`, in the same order in which jobs of
-one kind were given.
+No call of a port blocks, and no call raises for the world's sake. A job that takes time ends in an
+event (`events.py`), which the adapter gives to `Node.handle`. The events of one kind of job come in
+the order in which the jobs were given.
 """
 
 import enum
@@ -20,7 +20,7 @@ from inventory_node.machine.changes import Changes
 
 @dataclass(frozen=True, slots=True)
 class CreateFile:
-    """Create `name`, which must not exist, as `size` zero bytes on disk; its content is synced."""
+    """Create `name`, which must not exist, as `size` zero bytes on disk; the content is synced."""
 
     name: str
     size: int
@@ -37,19 +37,19 @@ class WriteAt:
 
 @dataclass(frozen=True, slots=True)
 class SyncFile:
-    """fdatasync: everything written to `name` before survives a crash."""
+    """fdatasync: all earlier writes to `name` survive a crash."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class SyncFolder:
-    """fsync of the folder itself: creations, renames and removals before it survive a crash."""
+    """fsync of the folder itself: all earlier creations, renames and removals survive a crash."""
 
 
 @dataclass(frozen=True, slots=True)
 class RenameFile:
-    """Rename within the folder, replacing what stands there."""
+    """Rename within the folder, replacing a file of the other name."""
 
     name: str
     to: str
@@ -57,7 +57,7 @@ class RenameFile:
 
 @dataclass(frozen=True, slots=True)
 class RemoveFile:
-    """Remove a file; one that is not there is no error."""
+    """Remove a file; a missing file is no error."""
 
     name: str
 
@@ -67,7 +67,7 @@ DiskOperation = CreateFile | WriteAt | SyncFile | SyncFolder | RenameFile | Remo
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """Where a member is found."""
+    """The name and the address of a member."""
 
     name: str
     address: str  # host:port
@@ -75,51 +75,51 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotHeader:
-    """What a snapshot file must turn out to be."""
+    """The facts that a snapshot file is verified against."""
 
     meta: SnapshotMeta
     size: int  # bytes
     sha256: bytes
 
 
-STATE_HASH_FORM = 2  # which rows a state's hash covers and how; another form is not comparable
+STATE_HASH_FORM = 2  # form of a state's hash: its rows and their order; other forms do not compare
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """A leader asks a member for its clock and its state's hash, and tells it the others'."""
+    """A leader's question for a member's clock and hash, with the hashes of other members."""
 
     sender: int
     recipient: int
     term: int
-    sent_ms: int  # on the leader's steady clock; comes back as it is
+    sent_ms: int  # on the leader's steady clock; the reply repeats it
     skew_ms: int | None  # of the recipient's clock, ahead of the voters' median; None: unknown
-    index: int  # of a checkpoint that the recipient has hashed; 0: of none
-    hashes: tuple[tuple[int, str], ...]  # there: member id, hexadecimal SHA-256
+    index: int  # of a checkpoint that the recipient has hashed; 0: none
+    hashes: tuple[tuple[int, str], ...]  # at `index`: member id, hexadecimal SHA-256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SurveyReply:
-    """What a member answers to a survey."""
+    """A member's answer to a survey."""
 
     sender: int
     recipient: int
     term: int
     sent_ms: int  # of the survey
-    clock_ms: int  # its wall clock
-    index: int  # of the newest checkpoint that it has hashed since its start; 0: of none
+    clock_ms: int  # the member's wall clock
+    index: int  # of the newest checkpoint hashed since the member's start; 0: none
     sha256: str  # hexadecimal
-    is_compared: bool  # its state was held against a majority's since its start
-    is_diverged: bool  # it is out of service: it differs
-    is_stuck: bool = False  # it cannot write: no space, or a state that is being replaced
-    is_at_risk: bool = False  # its database is slow, or it had no space for a copy
+    is_compared: bool  # the state was compared with a majority's since the member's start
+    is_diverged: bool  # the member is out of service: its state differs
+    is_stuck: bool = False  # the member cannot write: no space, or a state being replaced
+    is_at_risk: bool = False  # the database is slow, or a copy found no space
 
 
 PeerMessage = Message | Survey | SurveyReply
 
 
 class LogDisk(Protocol):
-    """One folder of plain files: the log's. Names have no slash."""
+    """The log's folder of plain files. Names have no slash."""
 
     def names(self) -> list[str]:
         """List the files, sorted. At start only."""
@@ -130,25 +130,25 @@ class LogDisk(Protocol):
         ...
 
     def run(self, operations: Sequence[DiskOperation], ticket: int) -> None:
-        """Do these in order, off the loop; then `DiskDone(ticket)` or `DiskFailed(ticket, …)`.
+        """Do operations in order, off the loop; then `DiskDone(ticket)` or `DiskFailed(ticket, …)`.
 
-        `DiskFull(ticket)` instead where the first creates a file, and there is no space for it. The
-        same job may be given again after that, and not before.
+        Instead `DiskFull(ticket)`, if the first operation creates a file and there is no space for
+        the file. The same job may be given again after `DiskFull`, and not before.
         """
         ...
 
 
 class Store(Protocol):
-    """The durable state: SQLite behind one writer thread and one reader thread.
+    """The durable state: SQLite behind threads of its own.
 
-    The blocking reads of `machine.records.Records` (points by key, on the loop) are part of it too.
+    The store also has the blocking reads of `machine.records.Records` (by key, on the loop).
     """
 
     def flush(self, changes: Changes, ticket: int) -> None:
         """Write all of `changes` in one synced transaction; then `Flushed(ticket)`.
 
-        `StoreFull(ticket)` instead where there is no space for it: nothing was written. The same
-        flush may be given again after that, and not before.
+        Instead `StoreFull(ticket)`, if there is no space: nothing was written. The same flush may
+        be given again after `StoreFull`, and not before.
         """
         ...
 
@@ -157,46 +157,47 @@ class Store(Protocol):
         ...
 
     def hash(self, ticket: int) -> None:
-        """Hash the state as flushed; then `Hashed(ticket, index, sha256)`.
+        """Hash the flushed state; then `Hashed(ticket, index, sha256)`.
 
-        The read transaction is pinned before this returns, so later flushes do not show in it.
+        The read transaction is pinned before this call returns, so the hash shows no later flush.
         """
         ...
 
     def copy(self, ticket: int) -> None:
         """Copy the flushed state to a file; then `Copied`, whose header names no members.
 
-        Its path is empty where there was no space: nothing is left of the copy.
+        The path of `Copied` is empty if there was no space: nothing is left of the copy.
         """
         ...
 
     def stage(self, header: SnapshotHeader, offset: int, data: bytes, ticket: int) -> None:
         """Add a chunk to the incoming snapshot; offset 0 begins anew; then `Staged(ticket, …)`.
 
-        The chunk that reaches `header.size` ends it: the file is synced and verified first.
+        The chunk that reaches `header.size` is the last chunk: `Staged` follows after the file is
+        synced and verified.
         """
         ...
 
     def install(self, meta: SnapshotMeta, ticket: int) -> None:
         """Switch to the staged snapshot (a directory of its own); then `Installed(ticket)`.
 
-        Asked for only after the log holds a synced record that names `meta`; the old state goes.
+        Called only after the log holds a synced record that names `meta`. The old state is removed.
         """
         ...
 
     def quarantine(self, reason: str) -> None:
-        """Mark the state as one that may not be served, for the next start; no event follows.
+        """Mark the state as unfit to be served, for the next start; no event follows.
 
-        The mark goes with the state, when a snapshot takes its place.
+        The mark is removed with the state, when a snapshot replaces the state.
         """
         ...
 
 
 class Transport(Protocol):
-    """Ways out of the process. Losing what is sent is allowed, delivering it twice is not news."""
+    """The ways out of the process. Messages may be lost, and may be delivered twice."""
 
     def send(self, messages: Sequence[PeerMessage]) -> None:
-        """Hand messages to the streams of their recipients; drop them where one is down."""
+        """Give messages to the streams of their recipients; drop messages whose stream is down."""
         ...
 
     def reply(self, session: int, response: forward_pb2.ForwardResponse) -> None:
@@ -204,65 +205,65 @@ class Transport(Protocol):
         ...
 
     def meet(self, contacts: Mapping[int, Contact]) -> None:
-        """Know these by their ids, besides the first members; forget, in time, who is not here."""
+        """Know these members by id, besides the first members; in time, forget other members."""
         ...
 
     def answer_change(self, ticket: int, response: membership_pb2.ChangeResponse) -> None:
-        """Answer a `ChangeAsked`; nothing happens when whoever asked is gone."""
+        """Answer a `ChangeAsked`; nothing happens when the caller is gone."""
         ...
 
     def send_snapshot(self, peer: int, term: int, header: SnapshotHeader, path: str) -> None:
-        """Stream a copied file to a peer and remove it; then `SnapshotSent(peer, index, …)`.
+        """Stream a copied file to a peer and remove the file; then `SnapshotSent(peer, index, …)`.
 
-        A stream that breaks goes on in another one, from what the peer has staged. The log stays
-        pinned until the end, so what does not move has to end by itself.
+        If a stream breaks, another stream resumes behind the chunks that the peer has staged. The
+        log stays pinned until `SnapshotSent`, so a stream that does not move must end by itself.
         """
         ...
 
     def cut_snapshots(self) -> None:
-        """Send nothing more of what is under way: the state is not fit to be given away.
+        """End the snapshots under way: the state must not be given to peers, or is of no use.
 
-        Each ends as usual, in `SnapshotSent`.
+        Each snapshot ends as usual, in `SnapshotSent`.
         """
         ...
 
     def answer_chunk(
         self, peer: int, index: int, taken: int, *, installed: bool, problem: str
     ) -> None:
-        """Tell the sender of the incoming snapshot at `index` how it stands.
+        """Answer a chunk of the incoming snapshot at `index`, to the snapshot's sender.
 
-        Every `ChunkReceived` is answered once: with `taken` bytes stored the next chunk may come;
-        `installed` ends the stream, mostly after the last chunk, but any time when this member has
-        no need of it; a `problem` that is not empty ends the stream too.
+        Every `ChunkReceived` is answered once. After an answer with `taken` bytes stored, the next
+        chunk may come. `installed` ends the stream, mostly after the last chunk, but at any time if
+        this member does not need the snapshot. A `problem` that is not empty ends the stream, too.
         """
         ...
 
 
 class Observer(Protocol):
-    """Who writes logs and counts. Changes nothing and does not fail."""
+    """Writes logs and counts. Changes nothing and does not fail."""
 
     def applied(self, entry: Entry, outcomes: Sequence[Applied]) -> None:
-        """See an entry that was applied, and one outcome for each of its commands."""
+        """Observe an applied entry, and one outcome for each of its commands."""
         ...
 
     def filled_up(self, *, is_full: bool) -> None:
-        """See that there is no space left, or that there is again."""
+        """Observe that the space has run out, or that there is space again."""
         ...
 
     def lead_changed(self, leadership: Leadership, leader: str) -> None:
-        """See this member's view of the leadership change; `leader` by name, empty for nobody."""
+        """Observe a change of the leadership; `leader` is a name, empty without a known leader."""
         ...
 
     def warned(self, what: str, detail: str) -> None:
-        """See what an operator has to know: "diverged" or "clock_ahead"."""
+        """Observe a condition that an operator must know: "diverged" or "clock_ahead"."""
         ...
 
 
 class Step(enum.StrEnum):
     """A step of a member's work that hooks surround."""
 
-    WAL_JOB = "wal-job"  # a batch of the log, from the moment the disk is given it
-    FLUSH_JOB = "flush-job"  # likewise, of the database
+    WAL_JOB = "wal-job"  # a batch of the log, from the call of the disk's port on
+    FLUSH_JOB = "flush-job"  # a flush, from the call of the store's port on
     WAL_WRITE = "wal-write"
     WAL_SYNC = "wal-sync"
     SEGMENT_CREATION = "segment-creation"
@@ -272,28 +273,28 @@ class Step(enum.StrEnum):
     FLUSH = "flush"
     CHECKPOINT = "checkpoint"  # the hash that a Checkpoint entry asks for
     SNAPSHOT_SAVE = "snapshot-save"  # the copy that a leader makes
-    SNAPSHOT_CHUNK = "snapshot-chunk"  # staged by the member that it is sent to
-    SNAPSHOT_INSTALL = "snapshot-install"  # the switch to it
+    SNAPSHOT_CHUNK = "snapshot-chunk"  # staged by the receiving member
+    SNAPSHOT_INSTALL = "snapshot-install"  # the switch to the snapshot
 
 
 class Hooks(Protocol):
-    """Who is called around each step, on the thread that takes the step.
+    """Functions that are called around each step, on the thread that takes the step.
 
-    A step of one kind ends before the next of the kind begins. A job begins on the thread that
-    asks for it. `after` is left out where a step found no space: it is taken again.
+    A step of one kind ends before the next step of the kind begins. A job begins on the thread that
+    gives the job. `after` is not called if a step found no space: the step is taken again.
     """
 
     def before(self, step: Step) -> None:
-        """See that a step begins."""
+        """Note that a step begins."""
         ...
 
     def after(self, step: Step) -> None:
-        """See that a step is done."""
+        """Note that a step is done."""
         ...
 
 
 class NoHooks:
-    """The hooks of a member that nobody watches."""
+    """The hooks of a member without timings and failpoints."""
 
     def before(self, step: Step) -> None:
         """Do nothing."""
@@ -306,7 +307,7 @@ NO_HOOKS: Hooks = NoHooks()
 
 
 class Clock(Protocol):
-    """Time, as the world has it and as it passes."""
+    """The wall clock, and a steady clock."""
 
     def elapsed_ms(self) -> int:
         """Milliseconds since some moment; never goes back, and goes on while the process stops."""
@@ -318,7 +319,7 @@ class Clock(Protocol):
 
 
 class Random(Protocol):
-    """The only source of chance."""
+    """The only source of randomness."""
 
     def below(self, bound: int) -> int:
         """Return an integer from 0 to bound - 1."""

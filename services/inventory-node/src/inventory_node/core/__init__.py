@@ -1,33 +1,35 @@
-"""The node: synchronous, complete, and without an adapter in sight.
+"""The node: synchronous, complete, and free of adapters.
 
-- `node` takes one event at a time, and is the one place that hands obligations to the ports.
-- `settings` and `events`: what a node is told at its start, and what may happen to it.
+- `node` takes one event at a time. Only `node` hands obligations to the ports.
+- `settings` has what a node is given at its start. `events` has what may happen to a node.
 - `write`, `snapshot`, `membership` and `survey` are the four kinds of work; each has a room.
-- `read_index` answers questions after a round of the quorum. `replies` gathers what goes back to
-  gateways. `clock_skew` compares clocks. `status` shows the member as it sees itself.
+- `read_index` answers questions after a quorum round. `replies` gathers the replies to gateways.
+  `clock_skew` compares clocks. `status` shows the member as the member sees itself.
 
-What whoever drives a `node.Node` owes it:
+What the caller that drives a `node.Node` owes the node:
 
-1. `wal.recover` first, and a machine over a store that was opened at the recovered `installed`
-   index. The node runs `recovered.repair` itself, as its first disk job.
-2. Every event from one thread, one at a time. `Tick` at the configured interval. While `busy`, a
-   `Continue` behind the events that wait already; so heartbeats are answered between turns.
-3. Every job given to a port ends in its event, once, also when it fails. A stream of a snapshot
-   that does not move ends by itself: the log is pinned until `SnapshotSent`.
-4. Messages of `PeerMessages` are from members of this cluster (the cluster id was compared) and
-   addressed to this member.
-5. `Halted`, and any other exception out of `handle`, ends the process with its message and a
-   status that is not 0. The node is not used after it.
-6. `allow_campaigns(allowed=False)` until every listed member has bootstrapped.
-7. `StopRequested`, then events until `stopped`, then the process ends. A member that stops hears
-   neither ticks nor peers, so it neither votes nor leads on.
+1. Call `wal.recover` first, and build the machine over a store that was opened at the recovered
+   `installed` index. The node runs `recovered.repair` itself, as its first disk job.
+2. Give every event from one thread, one event at a time. Give `Tick` at the configured interval.
+   While the node is `busy`, give a `Continue` behind the events that wait already, so that the node
+   answers heartbeats between turns.
+3. End every job that was given to a port with the job's event, exactly once, also when the job
+   fails. End a snapshot stream that does not move: the log is pinned until `SnapshotSent`.
+4. Give `PeerMessages` only from members of this cluster, after the cluster id was compared, and
+   only messages addressed to this member.
+5. On `Halted` or any other exception out of `handle`, end the process with the exception's message
+   and a status that is not 0. Do not use the node afterwards.
+6. Call `allow_campaigns(allowed=False)` until every listed member has bootstrapped.
+7. To stop, give `StopRequested`, then events until the node is `stopped`, then end the process. A
+   stopping member ignores ticks and peers, so the member neither votes nor goes on leading.
 
-What it may rely on: every proposal and question of a `Forwarded` is answered exactly once while
-its session is open; every `ChunkReceived` is answered by `answer_chunk`, once.
+What the caller may rely on: the node answers every proposal and every question of a `Forwarded`
+exactly once while the session is open. The node answers every `ChunkReceived` once, by
+`answer_chunk`.
 
-Caveats: followers take no proposals, they name the leader. A follower learns of a commit with the
-next append or heartbeat, so at rest its state is a heartbeat behind. Changes of the members come
-one at a time, and only where a majority of those that would be left answered lately. Time that
-went ahead with one leader's clock stays ahead, also when that leader has handed over for it. A
-state that is damaged in memory alone is not found before it is flushed.
+Caveats: followers take no proposals; followers name the leader. A follower learns of a commit with
+the next append or heartbeat, so an idle follower's state is up to a heartbeat behind. Membership
+changes come one at a time, and only while a majority of the remaining members answered lately. If a
+leader's clock was ahead, the log's time stays ahead, also after that leader has handed over the
+lead. State that is damaged in memory alone is not detected before the state is flushed.
 """

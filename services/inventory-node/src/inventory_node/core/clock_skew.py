@@ -1,52 +1,53 @@
-"""How far the members' clocks are from each other, as their leader measures it.
+"""How far the members' clocks are from each other, as the leader measures the clocks.
 
-A member's clock is compared half a round trip after it was asked (Cristian's algorithm), on the
-leader's steady clock. An answer that waited somewhere is not used. A clock is compared with the
-latest time that a majority of the voters has reached, so a single wrong clock does not move that
-time. A clock counts as ahead only if a majority of other members measured it ahead.
+The leader takes a member's clock reading as made half a round trip after the survey (Cristian's
+algorithm), on the leader's steady clock. An answer with a long round trip is not used. The voters'
+time is the latest time that a majority of the voters has reached, so a single wrong clock does not
+move the voters' time. A clock counts as ahead only if a majority of other members measured it
+ahead.
 
-A clock is kept as what it is ahead of the leader's steady clock. That number jumps when the clock
-is set, and when its machine was suspended. What was measured before a jump counts for nothing.
+A clock is stored as its lead over the leader's steady clock. The lead jumps when the clock is set,
+and when its machine was suspended. Measurements from before a jump are dropped.
 """
 
 from collections.abc import Iterable, Mapping
 
 from inventory_node.ports import Clock
 
-ROUND_TRIP_MS_MAX = 1_500  # an older answer is off by up to half of its age
-MEASURED_MS_MAX = 10_000  # what was measured earlier counts for nothing
+ROUND_TRIP_MS_MAX = 1_500  # a slower answer is not used: it is off by up to half of its round trip
+MEASURED_MS_MAX = 10_000  # older measurements are not used
 
 
 class ClockSkew:
-    """How far clocks are ahead of this member's steady one, and so of each other.
+    """How far the members' clocks are ahead of this member's steady clock, and so of each other.
 
     - A skew is off by at most half of `ROUND_TRIP_MS_MAX`.
-    - No skew is told unless a majority of the voters was measured lately.
-    - This member's clock is trusted from when a majority's clocks were found to agree with it,
-      until they do not or somebody sets it.
+    - No skew is returned unless a majority of the voters was measured lately.
+    - This member's clock is trusted once a majority's clocks agreed with this clock, until the
+      clocks disagree or this clock is set.
     """
 
     def __init__(self, clock: Clock, ahead_ms_max: int) -> None:
-        """Start with nothing measured; who is ahead by more than that is not trusted."""
+        """Start without measurements; a clock more than `ahead_ms_max` ahead is not trusted."""
         self._clock = clock
         self._ahead_ms_max = ahead_ms_max
-        self._others: dict[int, tuple[int, int]] = {}  # ahead by ms; measured at, steady ms
-        self._own_ms = self._ahead_ms()  # as it was at the last `tick`
-        self._set_at_ms: int | None = None  # when it had jumped, steady ms
+        self._others: dict[int, tuple[int, int]] = {}  # lead in ms, and when measured, steady ms
+        self._own_ms = self._ahead_ms()  # this clock's lead at the last `tick`
+        self._set_at_ms: int | None = None  # when a jump was last noticed, steady ms
         self._is_trusted = False
-        self.is_ahead = False  # of the voters' time by too much, when that was last found
+        self.is_ahead = False  # whether this clock was too far ahead when its skew was last found
 
     @property
     def is_trusted(self) -> bool:
-        """Whether this clock was found right, and nobody has set it since."""
+        """Whether this clock was found right, and was not set since."""
         return self._is_trusted and not self._was_set
 
     def clear(self) -> None:
-        """Forget what others' clocks were: another member measures."""
+        """Forget the other members' clocks: another member measures."""
         self._others.clear()
 
     def measured(self, member: int, sent_ms: int, clock_ms: int) -> None:
-        """Take a member's answer to what was asked at `sent_ms` on this member's steady clock."""
+        """Take a member's answer to the survey sent at `sent_ms`, on this member's steady clock."""
         self.tick()
         arrived_ms = self._clock.elapsed_ms()
         round_trip_ms = arrived_ms - sent_ms
@@ -54,9 +55,9 @@ class ClockSkew:
             self._others[member] = (clock_ms + round_trip_ms // 2 - arrived_ms, arrived_ms)
 
     def skews_ms(self, own_id: int, voters: Iterable[int]) -> Mapping[int, int]:
-        """Return how far each member measured lately is ahead of the voters' time.
+        """Return how far each lately measured member is ahead of the voters' time.
 
-        Empty when no majority is known.
+        Empty when fewer than a majority of the voters were measured lately.
         """
         since_ms = self._clock.elapsed_ms() - MEASURED_MS_MAX
         others = {} if self._was_set else self._others
@@ -71,15 +72,15 @@ class ClockSkew:
         return {one: ms - reached for one, ms in ahead.items()}
 
     def ahead(self, own_id: int, voters: Iterable[int]) -> frozenset[int]:
-        """Return whose clocks are ahead of the voters' time by too much."""
+        """Return the members whose clocks are ahead of the voters' time by more than allowed."""
         skews = self.skews_ms(own_id, voters)
         return frozenset(one for one, ms in skews.items() if ms > self._ahead_ms_max)
 
     def found(self, skew_ms: int | None, *, by_leader: bool = False) -> None:
-        """Learn this clock's skew, if it is known.
+        """Take this clock's skew; None if the skew is unknown.
 
-        What a leader says may be as old as what it measured, so it counts for nothing for so long
-        after this clock was set.
+        A leader's skew may rest on measurements that are `MEASURED_MS_MAX` old. So a leader's skew
+        is ignored for that long after this clock was set.
         """
         self.tick()
         now_ms, set_at_ms = self._clock.elapsed_ms(), self._set_at_ms
@@ -91,7 +92,7 @@ class ClockSkew:
         self._is_trusted = not self.is_ahead
 
     def tick(self) -> None:
-        """Forget what was measured where this clock was set since the last tick."""
+        """Forget all measurements if this clock was set since the last tick."""
         if self._was_set:
             self._others.clear()
             self._is_trusted = False

@@ -1,4 +1,4 @@
-"""What happens to a node. `Node.handle` takes one at a time and returns without waiting."""
+"""The events of a node. `Node.handle` takes one event at a time and returns without waiting."""
 
 from dataclasses import dataclass
 
@@ -20,28 +20,28 @@ class Continue:
 
 @dataclass(frozen=True, slots=True)
 class PeerMessages:
-    """Messages of one frame, from a member of this cluster, addressed to this one."""
+    """Messages of one frame, from a member of this cluster, addressed to this member."""
 
     messages: tuple[Message, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Surveyed:
-    """A survey, or the reply to one, from a member of this cluster, addressed to this one."""
+    """A survey or a survey's reply, from a member of this cluster, addressed to this member."""
 
     message: Survey | SurveyReply
 
 
 @dataclass(frozen=True, slots=True)
 class SessionOpened:
-    """A gateway's stream began; the node pushes its view of the leadership at once."""
+    """A gateway's stream began; the node sends the gateway its view of the leadership at once."""
 
     session: int
 
 
 @dataclass(frozen=True, slots=True)
 class SessionClosed:
-    """A gateway's stream ended; nobody waits for its answers."""
+    """A gateway's stream ended; its answers are dropped."""
 
     session: int
 
@@ -56,14 +56,14 @@ class Forwarded:
 
 @dataclass(frozen=True, slots=True)
 class DiskDone:
-    """A job of the log's disk is done and synced as far as its operations said."""
+    """A job of the log's disk is done, and synced as far as the job's operations asked for."""
 
     ticket: int
 
 
 @dataclass(frozen=True, slots=True)
 class DiskFull:
-    """A job's first operation, the creation of a file, found no space; nothing of it was done.
+    """A job's first operation, the creation of a file, found no space; no operation was done.
 
     The same job may be given again, under the same ticket.
     """
@@ -73,7 +73,7 @@ class DiskFull:
 
 @dataclass(frozen=True, slots=True)
 class DiskFailed:
-    """A job failed; what it wrote may or may not be there. The node stops."""
+    """A job failed; the job's writes may or may not be on disk. The node stops."""
 
     ticket: int
     problem: str
@@ -88,7 +88,7 @@ class Flushed:
 
 @dataclass(frozen=True, slots=True)
 class StoreFull:
-    """A transaction of the store found no space, and left nothing; it may be given again."""
+    """A transaction of the store found no space and wrote nothing; it may be given again."""
 
     ticket: int
 
@@ -102,7 +102,7 @@ class StoreFailed:
 
 @dataclass(frozen=True, slots=True)
 class StoreAnswer:
-    """One answered question: exactly one of the two is not empty."""
+    """One answered question: exactly one of `response` and `error` is not empty."""
 
     ticket: int
     response: bytes  # the serialized response message
@@ -127,7 +127,7 @@ class Hashed:
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """A snapshot file is ready to be sent; without a path there was no space for one."""
+    """A snapshot file is ready to be sent; an empty path means that a copy found no space."""
 
     ticket: int
     header: SnapshotHeader
@@ -136,7 +136,7 @@ class Copied:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotSent:
-    """The stream of a snapshot to a peer ended, well or not."""
+    """The stream of a snapshot to a peer ended; `installed`: the peer has taken the snapshot."""
 
     peer: int
     index: int
@@ -145,9 +145,9 @@ class SnapshotSent:
 
 @dataclass(frozen=True, slots=True)
 class ChunkReceived:
-    """A chunk of a snapshot, its CRC already checked; the next comes after `Staged` was handled.
+    """A chunk of a snapshot with a checked CRC; the next chunk comes after `Staged` was handled.
 
-    One without data, at offset 0, begins a stream and asks how much is staged.
+    A chunk without data at offset 0 begins a stream, and asks how many bytes are staged.
     """
 
     sender: int
@@ -159,7 +159,7 @@ class ChunkReceived:
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A chunk is stored. `problem` is not empty when the whole was refused."""
+    """A chunk is stored. `problem` is not empty when the whole snapshot was refused."""
 
     ticket: int
     complete: bool
@@ -168,14 +168,14 @@ class Staged:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """The store serves the staged snapshot from here on."""
+    """The store serves the staged snapshot from this event on."""
 
     ticket: int
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeAsked:
-    """Somebody with the cluster's key asks for a change of its members."""
+    """A caller with the cluster's key asks for a membership change."""
 
     ticket: int
     request: membership_pb2.ChangeRequest
@@ -197,7 +197,7 @@ Event = (
     | ChunkReceived
     | ChangeAsked
     | StopRequested
-    # The end of what the node began:
+    # The results of jobs that the node began:
     | DiskDone
     | DiskFull
     | DiskFailed
@@ -214,7 +214,7 @@ Event = (
 
 
 def arrival(message: PeerMessage) -> PeerMessages | Surveyed:
-    """Return the event that a single message of a peer makes."""
+    """Return the event for a single message of a peer."""
     if isinstance(message, Survey | SurveyReply):
         return Surveyed(message)
     return PeerMessages((message,))

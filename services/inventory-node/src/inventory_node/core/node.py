@@ -1,8 +1,8 @@
-"""The node: synchronous, complete, and without an adapter in sight.
+"""The node: synchronous, complete, and free of adapters.
 
-`Node.handle` takes one event and returns without waiting; what it wants of the world goes out
-through the ports and comes back as events. Consensus says what is owed (`raft.ready`), and
-`Node._discharge` is the one place where that is handed to disk, transport and machine.
+`Node.handle` takes one event and returns without waiting. The node's requests leave through the
+ports, and their results come back as events. Consensus returns its obligations (`raft.ready`), and
+only `Node._discharge` hands the obligations to disk, transport and machine.
 """
 
 import enum
@@ -44,22 +44,22 @@ class Phase(enum.Enum):
     """How far a member's stop has come."""
 
     SERVING = "serving"
-    LEAVING = "leaving"  # the lead is being handed over, then this member stops
+    LEAVING = "leaving"  # the member hands the lead over before it stops
     STOPPING = "stopping"
 
 
 class Node:
     """One member: events in, effects through the ports out.
 
-    - No outcome leaves before the entry is synced on a majority, committed and applied here.
-    - Nothing that waits for a sync leaves before it.
-    - One call does a bounded amount of work; `busy` says that more is left.
+    - No outcome leaves before its entry is synced on a majority, committed and applied here.
+    - No message that waits for a sync leaves before that sync.
+    - One call does a bounded amount of work; `busy` says whether work is left.
     """
 
     def __init__(
         self, settings: NodeSettings, ports: Ports, recovered: Recovered, machine: Machine
     ) -> None:
-        """Take over what recovery found; its repair is the first job of the disk.
+        """Take over what recovery found; the recovery's repair is the first job of the disk.
 
         Raises Halted when log and state do not belong together.
         """
@@ -90,7 +90,7 @@ class Node:
         self._phase = Phase.SERVING
 
     def allow_campaigns(self, *, allowed: bool) -> None:
-        """Let this member vote and campaign, or not yet: the bootstrap decides."""
+        """Set whether this member may vote and campaign; the bootstrap decides."""
         self._raft.campaign_allowed = allowed
 
     @property
@@ -100,7 +100,7 @@ class Node:
 
     @property
     def stopped(self) -> bool:
-        """Whether StopRequested came and all is written that can be; the log has the rest."""
+        """Whether StopRequested came and nothing more can be written; the log has the rest."""
         return self._is_stopping and self._write.is_at_rest
 
     @property
@@ -108,7 +108,7 @@ class Node:
         return self._phase is Phase.STOPPING
 
     def handle(self, event: events.Event) -> None:
-        """Take one event, bounded in work; raise Halted when the process must end."""
+        """Handle one event with bounded work; raise Halted when the process must end."""
         try:
             self._dispatch(event)
             self._finish()
@@ -118,7 +118,7 @@ class Node:
             ) from violation
 
     def view(self) -> cluster_pb2.Member:
-        """Return the member as it sees itself; pid, version and address are the runtime's."""
+        """Return the member as the member sees itself, without pid, version and address."""
         member = show(self._settings, self._raft, self._machine, self._write.flusher)
         member.caught_up = self._reads.caught_up
         self._membership.show(member, self._raft)
@@ -126,7 +126,7 @@ class Node:
         return member
 
     def _dispatch(self, event: events.Event) -> None:  # noqa: C901, PLR0912 - one case an event
-        """Pass an event on to the part that it concerns."""
+        """Pass an event to the part of the node that handles the event."""
         match event:
             case events.Tick():
                 self._tick()
@@ -177,18 +177,18 @@ class Node:
 
     @property
     def _is_deaf(self) -> bool:
-        """Whether ticks and peers are ignored: the log is being repaired, or the member stops."""
+        """Whether the node ignores ticks and peers: during the log's repair, and while stopping."""
         return self._is_stopping or not self._write.log_writer.repaired
 
     def _tick(self) -> None:
-        """Let time pass."""
+        """Count a tick in every part that measures time."""
         if self._is_deaf:
             return
         self._raft.tick()
         self._write.tick()
         self._snapshots.outgoing.tick(self._raft)
         if self._write.log_writer.hangs(self._settings.disk_hung_ticks):
-            self._raft.step_down()  # the disk hangs, the others' may not
+            self._raft.step_down()  # other voters' disks may still work
         self._ports.transport.send(self._survey.tick(self._raft))
 
     def _step(self, messages: Sequence[Message]) -> None:
@@ -198,7 +198,7 @@ class Node:
                 self._raft.step(message)
 
     def _admit(self, event: events.Forwarded) -> None:
-        """Take a gateway's frame; commands are for the leader, questions for anybody."""
+        """Take a gateway's frame: the leader takes commands, any member takes questions."""
         session, request = event.session, event.request
         out_of_service = self._is_stopping or self._survey.diverged
         if self._raft.role is RaftRole.LEADER and not out_of_service:
@@ -211,7 +211,7 @@ class Node:
             self._reads.offer(session, request.questions)
 
     def _finish(self) -> None:
-        """Do what the event made possible, once, and let the answers leave."""
+        """Do the work that the event made possible, once, and send the replies."""
         self._advance()
         if not self._is_stopping and self._apply():
             self._advance()
@@ -224,10 +224,10 @@ class Node:
         self._snapshots.start(self._raft.term, self._write.flusher)
 
     def _advance(self) -> None:
-        """Propose and ask what waits, and discharge what consensus owes.
+        """Propose waiting commands, begin a read round, and discharge what consensus owes.
 
-        One Ready holds all that is owed, or as many committed entries as fit it: then applying
-        them comes first, and leads here again.
+        One Ready holds all obligations, or as many committed entries as fit in one Ready. In the
+        second case the node applies the entries first, and calls `_advance` again.
         """
         is_held = self._phase is Phase.LEAVING or self._survey.diverged
         self._write.propose(self._raft, is_held=is_held)
@@ -254,7 +254,7 @@ class Node:
             self._lead_changed(ready.leadership)
 
     def _synced(self, ticket: int) -> None:
-        """Let go what waited for the sync of a batch."""
+        """Release the messages and the mark that waited for the sync of a batch."""
         batch = self._write.log_writer.done(ticket)
         if batch is None:
             return
@@ -265,7 +265,7 @@ class Node:
             self._snapshots.incoming.recorded()
 
     def _lead_changed(self, leadership: Leadership) -> None:
-        """Tell gateways who leads, and send away who waits for a lead that is over."""
+        """Tell gateways who leads; send away proposals that waited for a lead that is over."""
         leads = leadership.role is RaftRole.LEADER
         self._ports.observer.lead_changed(leadership, self._membership.leader(self._raft))
         self._membership.announce(self._raft)
@@ -274,14 +274,14 @@ class Node:
             self._snapshots.outgoing.leadership_lost()
 
     def _apply(self) -> bool:
-        """Apply one turn's worth of what is committed; return whether there was any."""
+        """Apply one turn of committed entries; return whether any entry was applied."""
         was_any = self._write.apply(self._raft)
-        if not self._snapshots.incoming.installing:  # the state below is being replaced
+        if not self._snapshots.incoming.installing:  # an install replaces the state
             self._reads.answer_applied(self._write.flusher)
         return was_any
 
     def _decide(self, event: events.Staged) -> None:
-        """Let consensus decide on a snapshot that is complete."""
+        """Let consensus decide on a snapshot whose last chunk is staged."""
         message = self._snapshots.incoming.staged(event)
         if message is not None and not self._is_stopping:
             self._raft.step(message)
@@ -289,7 +289,7 @@ class Node:
             self._snapshots.incoming.decided(self._raft)
 
     def _go_on_from_snapshot(self, ticket: int) -> None:
-        """Go on from the state that a snapshot brought."""
+        """Resume from the state that a snapshot brought."""
         meta = self._snapshots.incoming.installed(ticket)
         if meta is None:
             return
@@ -298,9 +298,10 @@ class Node:
         self._raft.applied(meta.index)
 
     def _leave(self) -> None:
-        """Hand the lead over first, where there is somebody to have it; asked twice, do not wait.
+        """Hand the lead over before stopping, if a successor exists; stop at once if asked twice.
 
-        What is offered meanwhile is held, and sent away to the successor.
+        Proposals that arrive meanwhile are held. After the transfer, the proposals are answered
+        with a retry.
         """
         begun = self._raft.transferring or isinstance(
             self._raft.transfer(self._leader_fitness.successor(self._raft)), TransferBegun
@@ -311,7 +312,7 @@ class Node:
             self._stop()
 
     def _stop(self) -> None:
-        """Fall silent, send everybody away, and make durable what is applied."""
+        """Stop handling ticks and peers, decline waiting requests, and flush applied entries."""
         self._phase = Phase.STOPPING
         self._write.end()
         self._reads.stop()
@@ -327,7 +328,7 @@ def _failure_of(event: events.DiskFailed | events.StoreFailed) -> str:
 
 
 def _check_fit(recovered: Recovered, machine: Machine) -> None:
-    """Refuse a state that the log neither reaches down nor up to."""
+    """Refuse a state that ends before the log begins, or after the log ends."""
     last_index = recovered.entries[-1].index if recovered.entries else recovered.base_index
     if machine.applied_index < recovered.base_index:
         raise Halted(

@@ -1,9 +1,10 @@
-"""Reads, on any member: one quorum round for all questions that wait (dissertation §6.4).
+"""Linearizable reads on any member: one quorum round for all waiting questions (dissertation §6.4).
 
-A question joins a round only when the round begins after it, so the index that the quorum confirms
-covers every write that was acknowledged before the question was asked. A bounded question is
-content with an earlier round, a stale one with none. Reads by id are answered from the machine once
-it has applied that far; what needs the database waits, together, for a flush that covers the index.
+A question joins a round only if the round begins after the question arrived. So the index that the
+quorum confirms covers every write that was acknowledged before the question. A bounded question may
+use an earlier round. A stale question needs no round. The machine answers reads by id once the
+machine has applied the read index. Reads that need the database wait together for a flush that
+covers the read index.
 """
 
 from collections import deque
@@ -25,7 +26,7 @@ from inventory_node.ports import Clock, Store
 
 
 class Asked(NamedTuple):
-    """A question and who waits for its answer."""
+    """A question, and the address of the gateway that waits for the answer."""
 
     asker: ReplyAddress
     question: forward_pb2.Question
@@ -39,34 +40,34 @@ class Confirmed(NamedTuple):
 
 
 class QuorumRounds:
-    """The rounds in which a quorum confirms an index.
+    """The rounds in which a quorum confirms a read index.
 
-    - One round is outstanding at most; its context is used once.
-    - A question joins a round only when the round begins after it.
-    - While a leader is known, one round is made even when nobody asks: a member has caught up once
-      it has applied what the leader had committed when it was met.
+    - At most one round is outstanding; its context is used once.
+    - A question joins a round only if the round begins after the question arrived.
+    - While a leader is known, one round is made even without a question. A member has caught up
+      once the member has applied the read index of that round.
     """
 
     def __init__(self, clock: Clock) -> None:
         """Start with no question, and no round."""
         self.waiting: list[Asked] = []  # for the next round
-        self.goal_index: int | None = None  # of the first round since a leader is known
+        self.goal_index: int | None = None  # read index of the first round since a leader is known
         self._clock = clock
         self._round: list[Asked] | None = None
-        self._round_ms = 0  # when it began
+        self._round_ms = 0  # when the outstanding round began
         self._known_ms = 0  # when the last confirmed round began
-        self._known_index: int | None = None  # what it confirmed; None: there was none
+        self._known_index: int | None = None  # its read index; None: no round was confirmed
         self._context = 0
 
     def index_within(self, staleness_ms: int) -> int | None:
-        """Return what the last round confirmed, if it began so lately by this member's clock."""
+        """Return the last confirmed read index, if its round began at most `staleness_ms` ago."""
         is_fresh = self._clock.elapsed_ms() - self._known_ms <= staleness_ms
         return self._known_index if is_fresh else None
 
     def begin(self, raft: RawNode) -> list[Asked]:
-        """Begin a round for all that wait, when none is outstanding; return who waits in vain."""
+        """Begin a round if none is outstanding; return the questions that cannot be served."""
         if not raft.leader:
-            self.goal_index = None  # nobody knows what is committed meanwhile
+            self.goal_index = None  # without a leader, the commit index is unknown
         if self._round is not None or not (self.waiting or self.goal_index is None):
             return []
         if raft.read(self._context + 1):
@@ -79,7 +80,7 @@ class QuorumRounds:
         return []
 
     def confirm(self, read: ReadState) -> Confirmed | None:
-        """End the outstanding round with the index that a quorum confirmed."""
+        """End the outstanding round with the read index that a quorum confirmed."""
         if read.context != self._context or self._round is None:
             return None
         questions, self._round = self._round, None
@@ -89,21 +90,21 @@ class QuorumRounds:
         return Confirmed(read.index, questions)
 
     def drop(self, contexts: Iterable[int]) -> list[Asked]:
-        """End a round that leadership did not outlive; return its questions."""
+        """End the outstanding round if its leadership ended; return the round's questions."""
         if self._context not in contexts or self._round is None:
             return []
         questions, self._round = self._round, None
         return questions
 
     def clear(self) -> list[Asked]:
-        """End everything; return all that waited."""
+        """End the outstanding round; return the questions of the round and of the queue."""
         questions = self.waiting + (self._round or [])
         self.waiting, self._round = [], None
         return questions
 
 
 class StoreReads:
-    """Questions that the database answers: they wait for a flush, and then for the answer."""
+    """Questions for the database: each waits for a flush, and then for the store's answer."""
 
     def __init__(self, store: Store) -> None:
         """Start with no question."""
@@ -113,7 +114,7 @@ class StoreReads:
         self._ticket = 0
 
     def add(self, index: int, questions: list[Asked], flusher: Flusher) -> None:
-        """Let the store answer once it holds everything up to `index`."""
+        """Let the store answer the questions once the store holds every entry up to `index`."""
         if index <= flusher.flushed_index:
             self._ask(questions)
         else:
@@ -121,7 +122,7 @@ class StoreReads:
             flusher.hurry(index)
 
     def start(self, flusher: Flusher) -> None:
-        """Ask the store, in one transaction, what its state as flushed can answer."""
+        """Ask the store, in one transaction, all questions that the flushed state can answer."""
         ready: list[Asked] = []
         while self._for_flush and self._for_flush[0].read_index <= flusher.flushed_index:
             ready += self._for_flush.popleft().questions
@@ -137,17 +138,17 @@ class StoreReads:
         self._store.ask(batch)
 
     def pop(self, ticket: int) -> ReplyAddress | None:
-        """Return who waits for an answer; None where nobody does any more."""
+        """Return the address that waits for an answer; None if the question was given up."""
         return self._asked.pop(ticket, None)
 
     def clear_waiting(self) -> list[Asked]:
-        """Give up waiting for flushes; return whose questions waited for one."""
+        """Give up waiting for flushes; return the questions that waited for a flush."""
         questions = [asked for confirmed in self._for_flush for asked in confirmed.questions]
         self._for_flush.clear()
         return questions
 
     def clear_asked(self) -> list[ReplyAddress]:
-        """Give up waiting for the store; return who did."""
+        """Give up waiting for the store; return the addresses that waited for the store."""
         askers = list(self._asked.values())
         self._asked.clear()
         return askers
@@ -156,11 +157,11 @@ class StoreReads:
 class ReadQueue:
     """Questions on their way from the gateway to an answer.
 
-    - A linearizable question is answered only from a state at or past the index that a quorum
-      confirmed in a round begun after the question came.
-    - A bounded question is answered from a state at or past the index of a round that began no
-      longer before it than it allows, by this member's own steady clock.
-    - Every offered question is answered exactly once, and their number is bounded.
+    - A linearizable question is answered only from a state at or past a read index. A quorum
+      confirmed the read index in a round that began after the question arrived.
+    - A bounded question is answered from a state at or past an earlier round's read index. That
+      round is no older than the question allows, by this member's own steady clock.
+    - Every offered question is answered exactly once, and the number of open questions is bounded.
     """
 
     def __init__(
@@ -178,12 +179,12 @@ class ReadQueue:
 
     @property
     def caught_up(self) -> bool:
-        """Whether the state holds what was committed when the leader was met, or later."""
+        """Whether the state holds every entry that was committed when the leader became known."""
         goal_index = self._rounds.goal_index
         return goal_index is not None and goal_index <= self._machine.applied_index
 
     def offer(self, session: int, questions: Iterable[forward_pb2.Question]) -> None:
-        """Check and queue the questions of a frame; answer at once those that cannot be."""
+        """Check and queue the questions of a frame; answer at once where queueing fails."""
         for question in questions:
             asker = ReplyAddress(session, question.id)
             if self._open >= self._settings.questions_waiting_max:
@@ -198,7 +199,7 @@ class ReadQueue:
             self._queue(Asked(asker, question))
 
     def _queue(self, asked: Asked) -> None:
-        """Let a question wait for what it needs."""
+        """Queue a question by its consistency."""
         options = asked.question.read_options
         match options.consistency:
             case inventory_pb2.CONSISTENCY_STALE:
@@ -216,31 +217,31 @@ class ReadQueue:
         questions: Iterable[forward_pb2.Question],
         retry: forward_pb2.Retry.ValueType,
     ) -> None:
-        """Send the questions of a frame away."""
+        """Answer the questions of a frame with `retry`."""
         for question in questions:
             self._replies.retry(ReplyAddress(session, question.id), retry)
 
     def begin(self, raft: RawNode) -> None:
-        """Begin a round for all questions that wait, when none is outstanding."""
+        """Begin a round for all waiting questions, unless a round is outstanding."""
         self._send_away(self._rounds.begin(raft))
 
     def confirmed(self, reads: Iterable[ReadState]) -> None:
-        """Take the index that a quorum confirmed."""
+        """Take the read indexes that a quorum confirmed."""
         for read in reads:
             confirmed = self._rounds.confirm(read)
             if confirmed is not None:
                 self._confirmed.append(confirmed)
 
     def dropped(self, contexts: Iterable[int]) -> None:
-        """Send away the questions of a round that leadership did not outlive."""
+        """Answer with a retry the questions of rounds whose leadership ended."""
         self._send_away(self._rounds.drop(contexts))
 
     def stop(self) -> None:
-        """Send away what no quorum has confirmed; other questions keep their answer."""
+        """Answer unconfirmed questions with a retry; confirmed questions stay queued."""
         self._send_away(self._rounds.clear())
 
     def abandon(self) -> None:
-        """Send everybody away: the state may not be shown."""
+        """Answer every question with a retry: the state must not be served."""
         self.stop()
         for confirmed in self._confirmed:
             self._send_away(confirmed.questions)
@@ -253,10 +254,10 @@ class ReadQueue:
             self._replies.retry(asker, forward_pb2.RETRY_NOT_LEADER)
 
     def answer_applied(self, flusher: Flusher) -> None:
-        """Answer what the machine has come far enough for."""
+        """Answer the questions whose read index the machine has applied."""
         if self._stale:
             stale, self._stale = self._stale, []
-            held = flusher.is_full  # then what is flushed will not come nearer
+            held = flusher.is_full  # a full disk keeps the flushed index from advancing
             index = flusher.flushed_index if held else self._machine.applied_index
             self._answer(index, stale, flusher)
         while self._confirmed and self._confirmed[0].read_index <= self._machine.applied_index:
@@ -264,16 +265,16 @@ class ReadQueue:
             self._answer(index, questions, flusher)
 
     def _answer(self, index: int, questions: list[Asked], flusher: Flusher) -> None:
-        """Answer from memory, or let the store answer once it holds everything up to `index`."""
+        """Answer from memory, or let the store answer once the store holds `index`."""
         for_store = [asked for asked in questions if not self._answer_from_memory(asked)]
         if for_store:
             self._store_reads.add(index, for_store, flusher)
 
     def flushed(self, flusher: Flusher, *, leads: bool) -> None:
-        """Let the store answer what its state as flushed can answer.
+        """Let the store answer the questions that the flushed state can answer.
 
-        While a full disk keeps it from coming further, whoever waits for that is sent to the leader
-        or, by the leader, refused.
+        A full disk keeps the flushed index from advancing. A follower then answers the questions
+        that wait for a flush with a retry, and a leader refuses these questions.
         """
         self._store_reads.start(flusher)
         if flusher.is_full:
@@ -289,7 +290,7 @@ class ReadQueue:
             self._replies.refuse(asked.asker, errors.disk_full(self._settings.name))
 
     def answered(self, answers: Iterable[StoreAnswer]) -> None:
-        """Pass on what the store said."""
+        """Send the store's answers to the gateways."""
         for answer in answers:
             asker = self._store_reads.pop(answer.ticket)
             if asker is None:

@@ -1,4 +1,4 @@
-"""What goes back to gateways: gathered over one turn, then one frame a session, or few."""
+"""Replies to gateways: gathered over one turn, then sent in one frame a session, or in a few."""
 
 from collections.abc import Iterable
 from typing import NamedTuple, assert_never
@@ -9,11 +9,11 @@ from inventory.raft.v1 import forward_pb2
 from inventory_node.machine import AdminOutcome, Applied, MutationOutcome, RefusedCommand
 from inventory_node.ports import Contact, Transport
 
-FRAME_BYTES_MAX = 1 << 20  # well under gRPC's 4 MiB, with one answer of up to 3 MiB on top
+FRAME_BYTES_MAX = 1 << 20  # well under gRPC's 4 MiB; one answer of up to 3 MiB may come on top
 
 
 class ReplyAddress(NamedTuple):
-    """Who waits: a request of a gateway's session."""
+    """The address of a reply: a request of a gateway's session."""
 
     session: int
     request: int
@@ -22,12 +22,12 @@ class ReplyAddress(NamedTuple):
 class Replies:
     """The replies of one turn, and each session's view of the leadership.
 
-    - A session learns the leadership when it opens, and once for every change.
-    - Nothing is kept for a session that closed.
+    - A session receives the leadership when the session opens, and once for every change.
+    - Nothing is kept for a closed session.
     """
 
     def __init__(self, transport: Transport, term: int) -> None:
-        """Start with no session, in `term`, with nobody known to lead."""
+        """Start with no session, in `term`, with no known leader."""
         self._transport = transport
         self._sessions: set[int] = set()
         self._frames: dict[int, forward_pb2.ForwardResponse] = {}
@@ -35,7 +35,7 @@ class Replies:
         self._leadership = forward_pb2.Leadership(term=term)
 
     def open(self, session: int) -> None:
-        """Greet a session with the leadership as it is."""
+        """Open a session and send the session the current leadership."""
         self._sessions.add(session)
         self._frame(session).leadership.CopyFrom(self._leadership)
 
@@ -46,7 +46,7 @@ class Replies:
         self._frame_bytes.pop(session, None)
 
     def announce(self, term: int, leader: str, joined: Iterable[Contact]) -> None:
-        """Tell every session, unless nothing of it changed; `joined` later than the first."""
+        """Send a changed leadership to every session; `joined`: members beyond the first ones."""
         leadership = forward_pb2.Leadership(term=term, leader=leader)
         for contact in joined:
             leadership.members.add(name=contact.name, address=contact.address)
@@ -57,7 +57,7 @@ class Replies:
             self._frame(session).leadership.CopyFrom(leadership)
 
     def answer_outcome(self, asker: ReplyAddress, outcome: Applied) -> None:
-        """Answer a proposal with what applying it came to."""
+        """Answer a proposal with the outcome of its command."""
         match outcome:
             case MutationOutcome():
                 frame = self._frame_for(asker, len(outcome.outcome))
@@ -85,11 +85,11 @@ class Replies:
         self.refuse(asker, status_pb2.Status.FromString(status))
 
     def retry(self, asker: ReplyAddress, retry: forward_pb2.Retry.ValueType) -> None:
-        """Send the asker away, to ask again or elsewhere."""
+        """Answer with a retry: the gateway asks again, or asks another member."""
         self._frame_for(asker, 0).replies.add(id=asker.request, retry=retry)
 
     def send(self) -> None:
-        """Hand out the frames of this turn."""
+        """Send the frames of this turn."""
         if not self._frames:
             return
         frames, self._frames = self._frames, {}
@@ -98,7 +98,7 @@ class Replies:
             self._transport.reply(session, frame)
 
     def _frame_for(self, asker: ReplyAddress, size: int) -> forward_pb2.ForwardResponse:
-        """Return the frame that takes a reply of `size` bytes; a full one leaves first."""
+        """Return the frame that takes a reply of `size` bytes; a full frame is sent first."""
         session = asker.session
         if session not in self._sessions:
             return forward_pb2.ForwardResponse()

@@ -1,4 +1,4 @@
-"""What a node is told at its start, and what it may lean on. Nothing here changes later."""
+"""A node's settings and ports. Nothing here changes after the start."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class NodeSettings:
     member_id: int
     cluster_id: str
     members: Mapping[int, str]  # the first members' names by their ids
-    initialize: bytes = b""  # a serialized Administration, proposed while there is no state
+    initialize: bytes = b""  # a serialized Administration, proposed while the state is empty
 
     election_timeout_ticks_min: int = 12
     election_timeout_ticks_max: int = 24
@@ -23,12 +23,12 @@ class NodeSettings:
     bytes_per_append_max: int = 1 << 20
     appends_in_flight_max: int = 64
     bytes_in_flight_max: int = 8 << 20  # to one follower
-    uncommitted_bytes_max: int = 16 << 20  # in the log of a leader; past it proposals wait
+    uncommitted_bytes_max: int = 16 << 20  # in the log of a leader; above this, proposals wait
 
     batch_commands_max: int = 512  # of one entry
     batch_bytes_max: int = 256 << 10
     batches_in_flight_max: int = 8  # entries proposed and not applied
-    commands_waiting_max: int = 16_384  # not yet proposed; past it: RETRY_OVERLOADED
+    commands_waiting_max: int = 16_384  # not yet proposed; above this: RETRY_OVERLOADED
     bytes_waiting_max: int = 16 << 20
     questions_waiting_max: int = 16_384
 
@@ -37,21 +37,21 @@ class NodeSettings:
     flush_age_ticks_max: int = 40
     log_tail_entries: int = 4_096  # kept below the durable index for slow followers
     log_tail_bytes: int = 32 << 20
-    full_retry_ticks: int = 40  # until a full disk is tried again
+    full_retry_ticks: int = 40  # backoff after a full disk
     disk_hung_ticks: int = 200  # a leader whose disk job takes longer steps down
-    flush_hung_ticks: int = 400  # one whose database takes longer hands over
+    flush_hung_ticks: int = 400  # a leader whose flush takes longer hands over the lead
 
     quarantined: str = (
-        ""  # why an earlier start found the state unfit to be served; empty: it is fit
+        ""  # why an earlier start found the state unfit to be served; empty: the state is fit
     )
-    survey_ticks: int = 40  # between two rounds of a leader that compare clocks and states
-    checkpoint_ticks: int = 12_000  # between two checkpoints, where anything was applied
-    checkpoint_gap_ticks: int = 1_200  # the same where a member that started is to be compared
-    clock_ahead_ms_max: int = 2_000  # of the voters' median; a leader further ahead hands over
-    clock_leap_ms_max: int = 3_600_000  # of the log; further only with a clock that others confirm
+    survey_ticks: int = 40  # between two survey rounds of a leader
+    checkpoint_ticks: int = 12_000  # between two checkpoints, if any entry was applied
+    checkpoint_gap_ticks: int = 1_200  # the same while a started member's state is not compared yet
+    clock_ahead_ms_max: int = 2_000  # ahead of the voters' time; a leader further ahead hands over
+    clock_leap_ms_max: int = 3_600_000  # a leap past the log's time by more needs a trusted clock
 
     def __post_init__(self) -> None:
-        """Refuse what would only fail later and less clearly."""
+        """Refuse settings that would only fail later and less clearly."""
         if self.members.get(self.member_id, self.name) != self.name:
             raise ValueError(f"{self.name!r} is not member {self.member_id} of the given members")
         if not 0 < self.heartbeat_ticks < self.election_timeout_ticks_min:

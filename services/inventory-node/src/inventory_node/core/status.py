@@ -1,4 +1,4 @@
-"""One member as it sees itself."""
+"""One member as the member sees itself."""
 
 from inventory.v1 import cluster_pb2
 from raft import RawNode
@@ -19,7 +19,7 @@ _ROLES = {
 def show(
     settings: NodeSettings, raft: RawNode, machine: Machine, flusher: Flusher
 ) -> cluster_pb2.Member:
-    """Return a member's view, as far as these know it."""
+    """Return a member's view, filled from the arguments."""
     return cluster_pb2.Member(
         name=settings.name,
         id=settings.member_id,
@@ -36,10 +36,10 @@ def show(
 
 
 def _standing(raft: RawNode) -> cluster_pb2.MemberStanding.ValueType:
-    """Return how this member takes part, by the newest configuration that it knows."""
+    """Return how this member takes part, by the newest configuration in this member's log."""
     if raft.id in raft.configuration.voters:
         return cluster_pb2.MEMBER_STANDING_VOTER
     if raft.id in raft.configuration.learners:
         return cluster_pb2.MEMBER_STANDING_LEARNER
-    removed = raft.last_index > 0  # an entry reaches nobody before it is added
+    removed = raft.last_index > 0  # no entry reaches a member before the member is added
     return cluster_pb2.MEMBER_STANDING_REMOVED if removed else cluster_pb2.MEMBER_STANDING_JOINING

@@ -2,14 +2,14 @@
 
 What the caller owes:
 
-1. Entries in the order of the log, without a gap, each once: `apply` raises on anything else.
-2. Between `take_changes` and `flushed`, the changes go into one durable transaction. At most a few
-   takes are outstanding, and `flushed` speaks of the oldest.
-3. `reload` after the state below was replaced by a snapshot.
+1. Give entries in the order of the log, without a gap, each once: `apply` raises otherwise.
+2. Between `take_changes` and `flushed`, write the changes in one durable transaction. At most a few
+   takes are outstanding, and `flushed` ends the oldest take.
+3. Call `reload` after a snapshot replaced the database.
 
-Order of checks for each command (DESIGN: exactly once): the memory of requests, authority, rules.
-Only outcomes of rules are remembered; a refusal by one of the first two is a `RefusedCommand`, and
-may be different the next time.
+Order of checks for each command (DESIGN: exactly once): the request table, authority, rules. Only
+outcomes of rules are remembered. A refusal by the request table or by authority is a
+`RefusedCommand`, and may be different the next time.
 
 Caveats: nothing here knows the clock, draws a number, or iterates over a set. A refusal is a value.
 `StateInvariantViolation` ends the process.

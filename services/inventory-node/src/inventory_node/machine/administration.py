@@ -1,4 +1,4 @@
-"""The rules of the cluster's own commands: its first state, users, checkpoints."""
+"""The rules of administration: the cluster's first state, users, checkpoints."""
 
 from google.rpc import status_pb2
 from inventory.raft.v1 import log_pb2
@@ -17,7 +17,7 @@ AdministrationOutcome = log_pb2.AdministrationOutcome
 def create_user(
     cache: StateCache, request: log_pb2.CreateUser, context: Context
 ) -> AdministrationOutcome | status_pb2.Status:
-    """Keep a new user; ids and names are never used again."""
+    """Add a user; ids and names are never used again."""
     if cache.user_by_name(request.user.folded_name) is not None:
         return errors.user_exists(request.user.name)
     user = add_user(cache, request.user, context.stamp_ms)
@@ -25,7 +25,7 @@ def create_user(
 
 
 def add_user(cache: StateCache, new: log_pb2.NewUser, stamp_ms: int) -> UserRecord:
-    """Give a new user the next id."""
+    """Add a user with the next id."""
     user = UserRecord(
         id=cache.next_user_id,
         name=new.name,
@@ -57,7 +57,7 @@ def set_password(
 def disable_user(
     cache: StateCache, request: auth_pb2.DisableUserRequest, context: Context
 ) -> AdministrationOutcome | status_pb2.Status:
-    """End a user and every token of it; the last admin stays."""
+    """Disable a user and end every token of the user; the last admin cannot be disabled."""
     user = cache.user(request.user_id)
     if user is None:
         return errors.user_not_found(request.user_id)

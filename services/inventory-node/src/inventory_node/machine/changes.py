@@ -1,4 +1,4 @@
-"""What one flush writes."""
+"""The content of one flush."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from inventory_node.machine.records import Header, Remembered
 
 
 class Level(NamedTuple):
-    """What orders and adjustments change of an item; the id comes last, as its statement has it."""
+    """The fields of an item that orders and adjustments change; the id is last, as in the SQL."""
 
     quantity: int
     order_count: int
@@ -21,7 +21,7 @@ class Level(NamedTuple):
 class Movement(NamedTuple):
     """One line of the ledger: stock that moved.
 
-    The lines of an order stand together, and the order's id is the id of its first line.
+    The lines of an order are consecutive, and the order's id is the id of the order's first line.
     """
 
     id: int
@@ -35,7 +35,7 @@ class Movement(NamedTuple):
 
 
 class HourlySales(NamedTuple):
-    """What one item sold in one hour, since the last flush."""
+    """The units of one item sold in one hour, since the last flush."""
 
     item_id: int
     hour: int  # since 1970
@@ -44,13 +44,13 @@ class HourlySales(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class Changes:
-    """Everything that apply changed between two takes, in the order of the log."""
+    """All changes by apply between two takes, in the order of the log."""
 
     header: Header
     items: list[tuple[object, ...]] = field(default_factory=list)  # rows: the fields of Item
-    levels: list[Level] = field(default_factory=list)  # of items that are not among `items`
+    levels: list[Level] = field(default_factory=list)  # of items that are not in `items`
     users: list[tuple[object, ...]] = field(default_factory=list)  # rows: the fields of User
     movements: list[Movement] = field(default_factory=list)
     sales: list[HourlySales] = field(default_factory=list)
     requests: list[Remembered] = field(default_factory=list)
-    buckets: dict[int, int] = field(default_factory=dict)  # second: how many it holds, 0: forgotten
+    buckets: dict[int, int] = field(default_factory=dict)  # second: its request count, 0: forgotten

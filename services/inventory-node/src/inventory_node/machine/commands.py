@@ -1,4 +1,4 @@
-"""One entry after the other: who asked before, who may ask, what comes of it."""
+"""Applies one entry after the other: the request table first, then authority, then the rules."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class MutationOutcome:
 
 @dataclass(frozen=True, slots=True)
 class AdminOutcome:
-    """A serialized AdministrationOutcome; `checkpoint`: hash the state exactly here."""
+    """A serialized AdministrationOutcome; `checkpoint`: hash the state at exactly this entry."""
 
     outcome: bytes
     checkpoint: bool = False
@@ -59,21 +59,21 @@ _RULES: dict[str, Callable[[StateCache, Any, Context], inventory_pb2.Outcome]] =
 
 
 class Machine:
-    """The state after the entries that were applied.
+    """The state after the applied entries.
 
-    - Entries are applied without a gap; time never goes back.
-    - The same entries give the same state, the same outcomes and the same changes, wherever the
-      flushes fall.
+    - Entries are applied without a gap; the log's time never goes back.
+    - The same entries give the same state, the same outcomes and the same changes, whenever the
+      state is flushed.
     - A level is never below zero.
     """
 
     def __init__(self, records: Records) -> None:
-        """Go on from what the database holds."""
+        """Start from the database's state."""
         self._records = records
         self.reload()
 
     def reload(self) -> None:
-        """Forget what is in memory and go on from the database: a snapshot replaced it."""
+        """Drop the memory and start from the database: a snapshot replaced the database."""
         self._cache = StateCache(self._records)
         header = self._cache.header
         self._requests = RequestTable(self._records, header.request_floor)
@@ -134,7 +134,7 @@ class Machine:
 
     def _command(self, command: raw_pb2.RawCommand) -> Applied:
         if not self._cluster_id and command.user_id != users.CLUSTER:
-            return _refused(errors.not_initialized())  # before it knows any user, or any request
+            return _refused(errors.not_initialized())  # before the state has any user or request
         if command.HasField("mutation"):
             return self._mutation(command.user_id, command.epoch, command.mutation)
         if command.HasField("probe"):
@@ -161,7 +161,7 @@ class Machine:
         return MutationOutcome(outcome)
 
     def _probe(self, user_id: int, epoch: int) -> Applied:
-        """Change nothing. A build that does not know probes refuses them, and changes as little."""
+        """Change nothing. A build without probes refuses a probe, and changes nothing either."""
         refused = users.check_probe(self._cache, user_id, epoch)
         if refused is not None:
             return _refused(refused)
@@ -185,7 +185,7 @@ class Machine:
         )
 
     def _known(self, bucket: int, user_id: int, request_id: str, raw: bytes) -> Applied | None:
-        """Answer from the memory of requests; None for a request that is new."""
+        """Answer from the request table; None for a request that is not remembered and may run."""
         found = self._requests.find(bucket, user_id, request_id)
         if found is not None:
             if found.digest != _digest(raw):
@@ -252,7 +252,7 @@ class Machine:
         return AdminOutcome(outcome.SerializeToString())
 
     def take_changes(self) -> Changes | None:
-        """Return everything since the last take, None when nothing was applied since."""
+        """Return all changes since the last take, None when no entry was applied since."""
         if self._applied_index == self._taken_index:
             return None
         cache = self._cache
@@ -279,12 +279,12 @@ class Machine:
         return changes
 
     def flushed(self) -> None:
-        """Learn that the oldest taken changes are durable."""
+        """Note that the oldest taken changes are durable."""
         self._cache.flushed()
         self._requests.flushed()
 
     def answer(self, question: forward_pb2.Question) -> MutationOutcome | RefusedCommand | None:
-        """Answer a question by id from memory; None for one that takes a query."""
+        """Answer a question by id from memory; None for a question that needs the database."""
         kind = question.query.WhichOneof("query")
         if not self._cluster_id:
             return _refused(errors.not_initialized())

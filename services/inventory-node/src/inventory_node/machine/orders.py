@@ -13,7 +13,7 @@ TOTAL_MINOR_MAX = 10**18
 def order_item(
     cache: StateCache, request: inventory_pb2.OrderItemRequest, context: Context
 ) -> inventory_pb2.Outcome:
-    """Take one item; the outcome is `context.ordered`, good until the next order."""
+    """Take one item; the outcome is `context.ordered`, valid until the next order."""
     item = find(cache, request.item_id)
     if not isinstance(item, ItemRecord):
         return item
@@ -38,7 +38,7 @@ def order_item(
 def place_order(
     cache: StateCache, request: inventory_pb2.PlaceOrderRequest, context: Context
 ) -> inventory_pb2.Outcome:
-    """Take several items, or none of them."""
+    """Take several items, or no item."""
     items: list[ItemRecord] = []
     total = 0
     for line in request.lines:

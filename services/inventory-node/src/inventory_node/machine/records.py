@@ -1,4 +1,4 @@
-"""What is kept: the records of the state, and point reads of those that are not in memory."""
+"""The records of the state, and point reads of the records that are not in memory."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -6,11 +6,11 @@ from typing import NamedTuple, Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """The scalars of the state; a fresh one stands before the first entry."""
+    """The scalars of the state; before the first entry, the defaults hold."""
 
     applied_index: int = 0
     applied_term: int = 0
-    stamp_ms: int = 0  # the log's time: of the last command entry
+    stamp_ms: int = 0  # the log's time: the stamp of the last command entry
     cluster_id: str = ""  # empty: not initialized
     currency: str = ""  # ISO 4217
     digits: int = 0  # decimals of the currency
@@ -19,8 +19,8 @@ class Header:
     next_ledger_id: int = 1
     admins: int = 0  # users that are admins and not disabled
     request_floor: int = 0  # the newest bucket of request ids that was forgotten
-    requests: int = 0  # how many are remembered
-    orders: int = 0  # how many were placed
+    requests: int = 0  # how many requests are remembered
+    orders: int = 0  # how many orders were placed
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class ItemRecord:
 
 @dataclass(slots=True, kw_only=True)
 class UserRecord:
-    """A user; `epoch` goes up whenever its tokens end."""
+    """A user; `epoch` goes up whenever the user's tokens end."""
 
     id: int
     name: str
@@ -53,42 +53,42 @@ class UserRecord:
     disabled: bool
     create_ms: int
     password_hash: str
-    folded_name: str  # by which names are compared (`wire.text`)
+    folded_name: str  # for the comparison of names (`wire.text`)
 
 
 class Remembered(NamedTuple):
-    """What became of a request."""
+    """A remembered request, with its outcome."""
 
-    bucket: int  # the second in which its id was made; 0 when the id does not tell
+    bucket: int  # the second in which the id was made; 0 for an id without a time
     user_id: int
     request_id: str
-    second: int  # it goes with all others of this second
+    second: int  # all requests of this second are forgotten together
     digest: bytes  # of the mutation's bytes
-    outcome: bytes  # as it was returned
+    outcome: bytes  # the outcome as it was returned
     administration: bool  # an AdministrationOutcome, not an Outcome
 
 
 class Records(Protocol):
-    """Point reads of the durable state, by key, blocking; asked when memory does not know."""
+    """Point reads of the durable state, by key, blocking; for records that are not in memory."""
 
     def header(self) -> Header:
         """Return the scalars as last flushed."""
         ...
 
     def item(self, item_id: int) -> ItemRecord | None:
-        """Return an item of its own, deleted ones too."""
+        """Return an item as a fresh record, deleted items too."""
         ...
 
     def user(self, user_id: int) -> UserRecord | None:
-        """Return a user, disabled ones too."""
+        """Return a user as a fresh record, disabled users too."""
         ...
 
     def user_by_name(self, folded_name: str) -> UserRecord | None:
-        """Return a user, disabled ones too."""
+        """Return a user as a fresh record, disabled users too."""
         ...
 
     def request(self, bucket: int, user_id: int, request_id: str) -> Remembered | None:
-        """Return what is remembered; `bucket` is 0 for an id that has no time of its own."""
+        """Return a remembered request; `bucket` is 0 for an id without a time of its own."""
         ...
 
     def buckets(self) -> dict[int, int]:

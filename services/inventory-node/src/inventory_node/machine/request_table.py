@@ -1,10 +1,10 @@
-"""The memory of requests: what makes a retry harmless.
+"""The request table: the memory of requests, which makes a retry harmless.
 
-A request is remembered for 24 hours of log time, or until there are too many, whichever comes
-first; the oldest second goes first. An id that carries its own time (UUIDv7, RFC 9562) belongs to
-the second in which it was made, so that the floor - the newest second that was forgotten - tells
-whether an unknown one may ever have been seen. Other ids belong to the second of the entry that
-brought them, and hold only while they are kept.
+A request is remembered for 24 hours of log time. If there are too many requests, the oldest second
+is forgotten earlier. An id that carries its own time (UUIDv7, RFC 9562) belongs to the second in
+which the id was made. So the floor - the newest second that was forgotten - tells whether an
+unknown id may ever have been seen. Any other id belongs to the second of the entry that brought the
+id, and is recognised only while its request is remembered.
 """
 
 import heapq
@@ -16,7 +16,7 @@ from inventory_node.machine.records import Records, Remembered
 
 KEPT_SECONDS = 24 * 3_600
 KEPT_MAX = 1_000_000
-RESIDENT_MAX = 200_000  # kept in memory after a flush, of either kind
+RESIDENT_MAX = 200_000  # kept in memory after a flush, for ids with a time and for ids without
 AHEAD_SECONDS_MAX = 300
 FORGOTTEN_PER_ENTRY_MAX = 1_024  # seconds
 
@@ -33,7 +33,7 @@ def bucket_of(request_id: str) -> int:
 
 
 class UnwrittenRequests:
-    """What changed since the last take, in memory alone."""
+    """Changes since the last take, in memory alone."""
 
     def __init__(self) -> None:
         """Start with nothing changed."""
@@ -42,7 +42,7 @@ class UnwrittenRequests:
         self.forgotten: list[int] = []  # seconds
 
     def forget(self, second: int) -> None:
-        """See a second forgotten."""
+        """Note that a second was forgotten."""
         self.forgotten.append(second)
         self.seconds.pop(second, None)
 
@@ -51,33 +51,33 @@ class NamedRequests:
     """Requests in memory whose ids have no time of their own."""
 
     def __init__(self, *, database_has_more: bool) -> None:
-        """Start with none; `database_has_more` says whether a miss needs a look there."""
+        """Start empty; `database_has_more` says whether a miss needs a read of the database."""
         self.database_has_more = database_has_more
         self._records: dict[Key, Remembered] = {}
         self._keys: dict[int, list[Key]] = {}  # by second
 
     def __len__(self) -> int:
-        """How many there are."""
+        """How many requests are in memory."""
         return len(self._records)
 
     def get(self, key: Key) -> Remembered | None:
-        """Return what became of a request, as far as memory knows."""
+        """Return a request that memory holds, None for any other request."""
         return self._records.get(key)
 
     def keep(self, key: Key, record: Remembered) -> None:
-        """Keep what became of a request."""
+        """Keep a request."""
         self._records[key] = record
         self._keys.setdefault(record.second, []).append(key)
 
     def forget(self, second: int) -> None:
-        """Forget those of a second."""
+        """Forget the requests of a second."""
         for key in self._keys.pop(second, ()):
             record = self._records.get(key)
             if record is not None and record.second == second:
                 del self._records[key]
 
     def shed(self, kept: Iterable[Remembered]) -> None:
-        """Let all go but these; the database has the others."""
+        """Drop all requests except `kept`; the database has the dropped requests."""
         self.database_has_more = True
         self._records, self._keys = {}, {}
         for record in kept:
@@ -85,17 +85,18 @@ class NamedRequests:
 
 
 class RequestTable:
-    """What is remembered, by (user, request id).
+    """The remembered requests, by (user, request id).
 
     - A key is remembered once, with one digest.
-    - `floor` never falls; no second at or below it is remembered, whatever the database holds.
-    - Memory holds all of a second at or above `_resident_from`, so there a miss needs no look at
-      the database.
-    - What is not durable is in memory.
+    - `floor` never falls; no second at or below the floor is remembered, whatever the database
+      holds.
+    - For each second at or above `_resident_from`, memory holds all timed requests, so a miss needs
+      no read of the database.
+    - Requests that are not durable are in memory.
     """
 
     def __init__(self, records: Records, floor: int) -> None:
-        """Begin with the counts; records come from the database when they are asked for."""
+        """Begin with the counts; records are read from the database on demand."""
         self._records = records
         self.floor = floor
         self._counts = records.buckets()
@@ -109,7 +110,7 @@ class RequestTable:
         self._taken: list[list[Remembered]] = []  # on their way to the database
 
     def find(self, bucket: int, user_id: int, request_id: str) -> Remembered | None:
-        """Return what became of a request, None when it is not remembered."""
+        """Return a remembered request, None for any other request."""
         key = (user_id, request_id)
         if bucket:
             second = self._timed.get(bucket)
@@ -120,15 +121,16 @@ class RequestTable:
         found = self._named.get(key)
         if found is None and self._named.database_has_more:
             found = self._records.request(0, user_id, request_id)
-        # The database forgets at the next flush, memory at once: the floor makes them the same.
+        # The database forgets at the next flush, memory forgets at once: the floor hides the
+        # difference.
         return found if found is not None and found.second > self.floor else None
 
     def second_of(self, bucket: int, stamp_ms: int) -> int:
-        """Return the second that a request of an entry of `stamp_ms` is remembered with."""
+        """Return the second under which to remember a request of an entry of `stamp_ms`."""
         return bucket or max(stamp_ms // 1_000, self.floor + 1)
 
     def remember(self, record: Remembered) -> None:
-        """Keep what became of a request that `find` does not find."""
+        """Remember a request that `find` does not find."""
         second = record.second
         key = (record.user_id, record.request_id)
         if record.bucket:
@@ -149,7 +151,7 @@ class RequestTable:
             heapq.heappush(self._seconds, second)
 
     def forget(self, stamp_ms: int) -> None:
-        """Forget the oldest seconds that are over the limits; a bounded number at a time."""
+        """Forget the oldest seconds above the limits, a bounded number at a time."""
         limit = stamp_ms // 1_000 - KEPT_SECONDS
         if self.total <= KEPT_MAX and self.floor >= limit - 1:
             return
@@ -170,7 +172,7 @@ class RequestTable:
         self._named.forget(second)
 
     def take(self, changes: Changes) -> None:
-        """Move what is to be written into `changes`."""
+        """Move the unwritten changes into `changes`."""
         unwritten, self._unwritten = self._unwritten, UnwrittenRequests()
         fresh = unwritten.records
         if unwritten.forgotten:
@@ -181,7 +183,7 @@ class RequestTable:
         self._taken.append(fresh)
 
     def flushed(self) -> None:
-        """Let the oldest seconds go from memory when there are many; the database has them."""
+        """Drop the oldest seconds from memory when there are many; the database has them."""
         del self._taken[0]
         if self._timed_total > RESIDENT_MAX:
             self._shed_timed()
@@ -192,7 +194,7 @@ class RequestTable:
         return [record for records in (*self._taken, self._unwritten.records) for record in records]
 
     def _shed_timed(self) -> None:
-        """Let a quarter go, so that this is rare."""
+        """Drop a quarter, so that this is rare."""
         kept = {record.second for record in self._not_durable()}
         for second in sorted(self._timed):
             if self._timed_total <= RESIDENT_MAX // 4 * 3:

@@ -1,7 +1,7 @@
-"""What is hot: the records that apply works on, loaded on first use and flushed behind.
+"""The cache of records that apply works on: loaded on first use, flushed later.
 
-A record that was changed stays until a flush made it durable; a clean one may be let go at any
-flush, since the database has it.
+A record that was changed stays in memory until a flush made the record durable. A clean record may
+be dropped at any flush, since the database has the record.
 """
 
 from dataclasses import fields
@@ -11,7 +11,7 @@ from inventory_node.errors import StateInvariantViolation
 from inventory_node.machine.changes import Changes, HourlySales, Level, Movement
 from inventory_node.machine.records import Header, ItemRecord, Records, UserRecord
 
-ITEMS_MAX = 100_000  # kept after a flush; reads alone may double them
+ITEMS_MAX = 100_000  # kept after a flush; reads alone may double the items
 USERS_MAX = 100_000
 HOUR_MS = 3_600_000
 
@@ -20,18 +20,18 @@ _user_row = attrgetter(*(field.name for field in fields(UserRecord)))
 
 
 class Unwritten:
-    """What changed since the last take, in memory alone."""
+    """Changes since the last take, in memory alone."""
 
     def __init__(self) -> None:
         """Start with nothing changed."""
         self.items: dict[int, ItemRecord] = {}
-        self.described: dict[int, ItemRecord] = {}  # those changed in more than their level
+        self.described: dict[int, ItemRecord] = {}  # items with changes beyond the level
         self.users: dict[int, UserRecord] = {}
         self.movements: list[Movement] = []
         self.sales: dict[tuple[int, int], int] = {}  # units, by item and hour
 
     def write(self, changes: Changes) -> None:
-        """Write all of it into `changes`; rows are copies, apply goes on with its records."""
+        """Write all changes into `changes`; rows are copies, since apply changes the records."""
         changes.items = [_item_row(item) for item in self.described.values()]
         changes.levels = [
             Level(
@@ -54,13 +54,13 @@ class Unwritten:
 class StateCache:
     """Items, users and the ledger's tail.
 
-    - A record in memory is newer than the database's, or equal to it.
-    - What is changed and not flushed is in memory.
+    - A record in memory is at least as recent as the database's record.
+    - A changed record that is not flushed is in memory.
     - A record stays the same object while a command is applied.
     """
 
     def __init__(self, records: Records) -> None:
-        """Start with nothing but the users that are asked for."""
+        """Start with the database's scalars; records are loaded on demand."""
         self._records = records
         self.header: Header = records.header()
         self.next_item_id = self.header.next_item_id
@@ -84,13 +84,13 @@ class StateCache:
         return item
 
     def add_item(self, item: ItemRecord) -> None:
-        """Keep a new item."""
+        """Add an item."""
         self._items[item.id] = item
         self._unwritten.items[item.id] = self._unwritten.described[item.id] = item
         self.next_item_id = item.id + 1
 
     def change(self, item: ItemRecord) -> None:
-        """Note that the description of an item of this memory was changed in place."""
+        """Note that the description of an item in memory was changed in place."""
         self._unwritten.items[item.id] = self._unwritten.described[item.id] = item
 
     def user(self, user_id: int) -> UserRecord | None:
@@ -103,7 +103,7 @@ class StateCache:
         return user
 
     def user_by_name(self, folded_name: str) -> UserRecord | None:
-        """Return a user to read; folded names are unique, disabled users' too."""
+        """Return a user to read; folded names are unique, also among disabled users."""
         user_id = self._ids_by_name.get(folded_name)
         if user_id is not None:
             return self._users[user_id]
@@ -117,19 +117,19 @@ class StateCache:
         self._ids_by_name[user.folded_name] = user.id
 
     def add_user(self, user: UserRecord) -> None:
-        """Keep a new user."""
+        """Add a user."""
         self._keep_user(user)
         self._unwritten.users[user.id] = user
         self.next_user_id = user.id + 1
 
     def change_user(self, user: UserRecord) -> None:
-        """Note that a user of this memory was changed in place."""
+        """Note that a user in memory was changed in place."""
         self._unwritten.users[user.id] = user
 
     def move(
         self, item: ItemRecord, user_id: int, delta: int, order_id: int, stamp_ms: int
     ) -> None:
-        """Change an item's level and write the ledger; raise on a level below zero."""
+        """Change an item's level and append to the ledger; raise on a level below zero."""
         item.quantity += delta
         if item.quantity < 0:
             raise StateInvariantViolation(f"item {item.id} would have {item.quantity} on hand")
@@ -149,7 +149,7 @@ class StateCache:
         self.next_ledger_id += 1
 
     def sell(self, item: ItemRecord, units: int, revenue_minor: int, stamp_ms: int) -> None:
-        """Count what an order line sold."""
+        """Count the sale of an order line."""
         item.order_count += 1
         item.units_sold += units
         item.revenue_minor += revenue_minor
@@ -160,13 +160,13 @@ class StateCache:
         sales[key] = sales.get(key, 0) + units
 
     def take(self, changes: Changes) -> None:
-        """Move what changed into `changes`."""
+        """Move the unwritten changes into `changes`."""
         self._unwritten.write(changes)
         self._taken.append(self._unwritten)
         self._unwritten = Unwritten()
 
     def flushed(self) -> None:
-        """Let clean records go when there are many; the oldest take is durable."""
+        """Drop clean records when there are many; the oldest take is durable."""
         del self._taken[0]
         self._shed_items(ITEMS_MAX)
         if len(self._users) > USERS_MAX:
@@ -176,7 +176,7 @@ class StateCache:
             self._keep_users(self._unwritten.users)
 
     def before_reading(self) -> None:
-        """Let clean items go that reads have brought in; never while a command is applied."""
+        """Drop clean items that reads have loaded; never while a command is applied."""
         if len(self._items) > 2 * ITEMS_MAX:
             self._shed_items(ITEMS_MAX)
 
@@ -185,7 +185,7 @@ class StateCache:
             self._keep_user(user)
 
     def _shed_items(self, most: int) -> None:
-        """Let the clean items go that came first."""
+        """Drop the clean items that were loaded first."""
         surplus = len(self._items) - most
         if surplus <= 0:
             return

@@ -11,7 +11,7 @@ Outcome = inventory_pb2.Outcome
 
 
 class Context:
-    """What a rule may know of the entry that it is applied from."""
+    """The facts about the applied entry that a rule may use."""
 
     __slots__ = (
         "currency",
@@ -25,7 +25,7 @@ class Context:
     )
 
     def __init__(self, currency: str, digits: int) -> None:
-        """Hold the cluster's currency; the rest is set for each command."""
+        """Set the cluster's currency; the other fields are set for each command."""
         self.use_currency(currency, digits)
         self.revision = 0  # the entry's index
         self.stamp_ms = 0
@@ -35,8 +35,8 @@ class Context:
         """Set the cluster's currency."""
         self.currency = currency
         self.digits = digits
-        # Of an order of one item; filled in anew for each, since making one costs as much as all
-        # the rest of the order.
+        # The outcome of an order of one item, filled in anew for each order: making an outcome
+        # costs as much as all the rest of the order.
         self.ordered = Outcome(order_item=inventory_pb2.OrderItemResponse())
         self.ordered_response = self.ordered.order_item
         self.ordered_total = self.ordered_response.total
@@ -47,7 +47,7 @@ def price_minor(
     price: money_pb2.Money,
     context: Context,
 ) -> int | inventory_pb2.Outcome:
-    """Return a price in minor units, or the refusal of one that the currency cannot hold."""
+    """Return a price in minor units, or the refusal of a price that the currency cannot hold."""
     given = price.currency_code or price.units or price.nanos
     if given and price.currency_code != context.currency:
         refused = errors.currency_mismatch(context.currency, price.currency_code)
@@ -79,7 +79,7 @@ def message(item: ItemRecord, currency: str, digits: int) -> inventory_pb2.Item:
 
 
 def find(cache: StateCache, item_id: int) -> ItemRecord | inventory_pb2.Outcome:
-    """Return an item that can be worked on, or the refusal."""
+    """Return an item that a rule may change, or the refusal."""
     item = cache.item(item_id)
     if item is None:
         return Outcome(error=errors.item_not_found(item_id))
@@ -91,7 +91,7 @@ def find(cache: StateCache, item_id: int) -> ItemRecord | inventory_pb2.Outcome:
 def add_item(
     cache: StateCache, request: inventory_pb2.AddItemRequest, context: Context
 ) -> inventory_pb2.Outcome:
-    """Keep a new item; its first level is a movement like any other."""
+    """Add an item; its first level is a movement like any other."""
     minor = price_minor(request.price, context)
     if not isinstance(minor, int):
         return minor
@@ -114,7 +114,7 @@ def add_item(
 def update_item(
     cache: StateCache, request: inventory_pb2.UpdateItemRequest, context: Context
 ) -> inventory_pb2.Outcome:
-    """Change what the mask names; never a quantity."""
+    """Change the fields that the mask names; never a quantity."""
     item = find(cache, request.item.id)
     if not isinstance(item, ItemRecord):
         return item
@@ -154,7 +154,7 @@ def delete_item(
 def adjust_stock(
     cache: StateCache, request: inventory_pb2.AdjustStockRequest, context: Context
 ) -> inventory_pb2.Outcome:
-    """Add to what is on hand, or take from it."""
+    """Add to an item's level, or take from the level."""
     item = find(cache, request.item_id)
     if not isinstance(item, ItemRecord):
         return item
@@ -176,7 +176,7 @@ def adjust_stock(
 def set_stock(
     cache: StateCache, request: inventory_pb2.SetStockRequest, context: Context
 ) -> inventory_pb2.Outcome:
-    """Set the count, if it still is what the caller saw."""
+    """Set an item's level, if the level still is what the caller saw."""
     item = find(cache, request.item_id)
     if not isinstance(item, ItemRecord):
         return item

@@ -1,6 +1,6 @@
 """Who may do what: roles and epochs, looked up in the replicated users, never in a request.
 
-Whose roles suffice is said where a method is defined, in `proto/` (`inventory.v1.access`).
+The roles that suffice are stated at a method's definition, in `proto/` (`inventory.v1.access`).
 """
 
 from google.rpc import status_pb2
@@ -13,7 +13,7 @@ from inventory_node.machine.state_cache import StateCache
 
 ADMINS = frozenset({auth_pb2.ROLE_ADMIN})
 KEEPERS = frozenset({auth_pb2.ROLE_PRODUCER, auth_pb2.ROLE_ADMIN, auth_pb2.ROLE_MACHINE})
-NOBODY = frozenset[int]()  # but the gateway itself
+NOBODY = frozenset[int]()  # except the gateway itself
 HEALTH = "health"  # the machine user that probes, and may do nothing else
 CLUSTER = 0  # the user id of the cluster itself
 
@@ -21,7 +21,7 @@ _QUERIES_OF_HEALTH = frozenset({"get_current_user"})
 
 
 def check_token(user: UserRecord | None, epoch: int) -> status_pb2.Status | None:
-    """Return why a token does not hold any more, or None."""
+    """Return why a token is not valid any more, or None."""
     if user is None:
         return errors.token_invalid("names a user who is not there")
     if user.disabled:
@@ -57,7 +57,7 @@ def check_mutation(
 
 
 def check_query(user: UserRecord | None, epoch: int, kind: str) -> status_pb2.Status | None:
-    """Return why a user may not ask, or None; the cluster itself is not asked here."""
+    """Return why a user may not ask a query, or None; not for queries of the cluster itself."""
     problem = check_token(user, epoch)
     if problem is not None or user is None:
         return problem
@@ -69,7 +69,7 @@ def check_query(user: UserRecord | None, epoch: int, kind: str) -> status_pb2.St
 def check_administration(
     cache: StateCache, user_id: int, epoch: int, own_id: int
 ) -> status_pb2.Status | None:
-    """Return why a user may not administrate, or None; `own_id` is whom it concerns, or 0."""
+    """Return why a user may not administrate, or None; `own_id`: the user concerned, or 0."""
     if user_id == CLUSTER:
         return None
     user = cache.user(user_id)

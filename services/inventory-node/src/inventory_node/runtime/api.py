@@ -1,6 +1,6 @@
 """What this member serves: peers' messages and snapshots, and gateways' streams.
 
-Every call proves itself with the cluster's key, and every frame of a peer with the cluster's id.
+Every call carries the cluster's key, and every frame of a peer carries the cluster's id.
 """
 
 import asyncio
@@ -32,8 +32,8 @@ from inventory_node.runtime.peers import Local
 from inventory_node.runtime.relay import carry
 
 FRAMES_WAITING_MAX = 4_096  # to one gateway
-BYTES_WAITING_MAX = 32 << 20  # likewise, of those behind the first; a frame has up to 4 MiB
-FRAMES_UNCOUNTED = 8  # to know a frame's size costs as much as to send it
+BYTES_WAITING_MAX = 32 << 20  # to one gateway, behind the first frames; a frame has up to 4 MiB
+FRAMES_UNCOUNTED = 8  # the first frames; sizing a frame costs as much as sending it
 CHUNK_SECONDS_MAX = 30.0  # between two chunks of a snapshot
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -42,15 +42,15 @@ Post = Callable[[events.Event], None]
 
 
 class Gate:
-    """Who may talk to this member."""
+    """Checks who may call this member."""
 
     def __init__(self, key: str, watch_key: str = "") -> None:
-        """Let those in who know the cluster's key, and those who know the other one look."""
+        """Admit callers with the cluster's key; let callers with `watch_key` only look."""
         self.key = key
         self._watch_key = watch_key.encode()
 
     async def check(self, context: Context) -> None:
-        """End the call of anybody else."""
+        """End the call of a caller without the cluster's key."""
         token = bearer(context.invocation_metadata()) or ""
         if not hmac.compare_digest(token.encode(), self.key.encode()):
             await context.abort(
@@ -58,7 +58,7 @@ class Gate:
             )
 
     async def check_watcher(self, context: Context) -> None:
-        """End the call of anybody who may not even look."""
+        """End the call of a caller with neither key."""
         token = bearer(context.invocation_metadata()) or ""
         if not self._watch_key or not hmac.compare_digest(token.encode(), self._watch_key):
             await self.check(context)
@@ -67,12 +67,13 @@ class Gate:
 class GatewaySession:
     """One gateway's stream: frames on their way out.
 
-    - So many frames wait at most, of so many bytes. A gateway that lets more gather does not read:
-      nothing more is kept for it, and its stream ends, so that it asks again for what it wants.
+    - The waiting frames are bounded in number and bytes. A gateway above a bound does not read. No
+      more frames are kept for this gateway, and its stream ends, so that the gateway repeats its
+      requests.
     """
 
     def __init__(self) -> None:
-        """Start with nothing to say."""
+        """Start without a frame."""
         self._frames: deque[tuple[forward_pb2.ForwardResponse, int]] = deque()  # and its bytes
         self._bytes = 0
         self._wake = asyncio.Event()
@@ -93,10 +94,10 @@ class GatewaySession:
         self._wake.set()
 
     async def write(self, context: Context) -> None:
-        """Write frames until the stream breaks or is over-full; the one writer it has.
+        """Write frames until the stream breaks or is over-full; the only writer of the stream.
 
-        A stream cannot be ended while a write is stuck in it. That one ends when the gateway reads
-        on, or by keepalive when it is gone.
+        A stream cannot be ended while a write is stuck. A stuck write ends when the gateway reads
+        on, or by keepalive when the gateway is gone.
         """
         while True:
             await self._wake.wait()
@@ -117,7 +118,7 @@ class GatewaySession:
 
 
 class Gateways(forward_pb2_grpc.ForwardServiceServicer):
-    """The gateway-facing half of the transport port, and what serves it."""
+    """The gateway-facing half of the transport port, and its gRPC service."""
 
     def __init__(
         self, gate: Gate, post: Post, describe: Callable[[], forward_pb2.GetMemberResponse]
@@ -137,7 +138,7 @@ class Gateways(forward_pb2_grpc.ForwardServiceServicer):
         return [len(session) for session in list(self._sessions.values())]
 
     def reply(self, session: int, response: forward_pb2.ForwardResponse) -> None:
-        """Answer on a session; nothing happens when it is gone."""
+        """Answer on a session; nothing happens when the session is gone."""
         stream = self._sessions.get(session)
         if stream is not None:
             stream.reply(response)
@@ -145,7 +146,7 @@ class Gateways(forward_pb2_grpc.ForwardServiceServicer):
     async def Forward(  # type: ignore[override]  # writes by the context, not as an iterator
         self, request_iterator: AsyncIterator[forward_pb2.ForwardRequest], context: Context
     ) -> None:
-        """Carry all requests of a gateway, for this member or another."""
+        """Carry all requests of a gateway, for this member or for another member."""
         await self._gate.check(context)
         target = relay_target(context.invocation_metadata())
         if target is not None:
@@ -170,13 +171,13 @@ class Gateways(forward_pb2_grpc.ForwardServiceServicer):
     async def GetMember(
         self, request: forward_pb2.GetMemberRequest, context: Context
     ) -> forward_pb2.GetMemberResponse:
-        """Say how this member sees itself."""
+        """Return this member's own view."""
         await self._gate.check_watcher(context)
         return self._describe()
 
 
 class PeerApi(peer_pb2_grpc.PeerServiceServicer):
-    """What other members send."""
+    """The gRPC service for the other members."""
 
     def __init__(
         self,
@@ -199,7 +200,8 @@ class PeerApi(peer_pb2_grpc.PeerServiceServicer):
     ) -> peer_pb2.DeliverResponse:
         """Take one peer's messages; a frame that is not for this member ends the stream.
 
-        The first frame is answered with metadata, so that the peer knows that it may go on.
+        The first frame is answered with metadata, so that the peer knows that the stream is
+        accepted.
         """
         await self._gate.check(context)
         accepted = False
@@ -225,14 +227,15 @@ class PeerApi(peer_pb2_grpc.PeerServiceServicer):
 
     async def _refuse(self, context: Context, problem: str) -> NoReturn:
         await context.abort(grpc.StatusCode.INVALID_ARGUMENT, problem)
-        raise RuntimeError("abort returned")  # for the type checker: it never does
+        raise RuntimeError("abort returned")  # for the type checker: abort never returns
 
     async def SendSnapshot(  # type: ignore[override]  # writes by the context, not as an iterator
         self, request_iterator: AsyncIterator[peer_pb2.SnapshotChunk], context: Context
     ) -> None:
-        """Take one snapshot; each chunk is answered when it is stored.
+        """Take one snapshot; each chunk is answered when the chunk is stored.
 
-        A sender that is silent for long loses the stream; what is stored stays for the next one.
+        The stream of a sender that is silent for long ends; the next stream resumes behind the
+        stored chunks.
         """
         await self._gate.check(context)
         requests = aiter(request_iterator)
@@ -266,7 +269,7 @@ class PeerApi(peer_pb2_grpc.PeerServiceServicer):
         header = SnapshotHeader(meta, chunk.meta.size, chunk.meta.sha256)
         key = (chunk.sender, chunk.meta.index)
         before = self._chunks.get(key)
-        if before is not None and not before.done():  # its sender has given it up
+        if before is not None and not before.done():  # the sender has given this chunk up
             before.set_result(Answer(problem="another stream takes its place"))
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._chunks[key] = answer
@@ -282,7 +285,7 @@ class PeerApi(peer_pb2_grpc.PeerServiceServicer):
     def answer_chunk(
         self, peer: int, index: int, taken: int, *, installed: bool, problem: str
     ) -> None:
-        """Answer the chunk that waits."""
+        """Answer the waiting chunk."""
         waiting = self._chunks.get((peer, index))
         if waiting is not None and not waiting.done():
             waiting.set_result(Answer(taken=taken, installed=installed, problem=problem))
@@ -290,13 +293,13 @@ class PeerApi(peer_pb2_grpc.PeerServiceServicer):
     async def Describe(
         self, request: peer_pb2.DescribeRequest, context: Context
     ) -> peer_pb2.DescribeResponse:
-        """Say what this member is, while it starts and after; UNAVAILABLE before it knows."""
+        """Describe this member, during its start and after; UNAVAILABLE before the log is read."""
         del request
         await self._gate.check(context)
         described = self._describe()
         if described is None:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the log is not read yet")
-            raise RuntimeError("abort returned")  # for the type checker: it never does
+            raise RuntimeError("abort returned")  # for the type checker: abort never returns
         return described
 
 

@@ -1,8 +1,8 @@
-"""A member's data directory: its log is read and begun here, and its data are set aside.
+"""A member's data directory: the log is read and begun here, and data are set aside.
 
 Data are set aside as a whole, or not at all, whatever step a crash comes after. The folder
-`moving-<name>` is the decision; while it is there, a start moves what is not moved yet, the log
-last, and gives the folder its own name at the end.
+`moving-<name>` records the decision. While the folder is there, a start moves the remaining data,
+the log last, and at the end gives the folder its final name.
 """
 
 import itertools
@@ -24,7 +24,7 @@ from inventory_node.wal import Identity, Recovered, recover
 
 LOG = "wal"
 MOVING = "moving-"
-STATES = ("state-*", "partial-*")  # `partial-*` is what a crash left of a snapshot's installation
+STATES = ("state-*", "partial-*")  # a crash during a snapshot's installation leaves `partial-*`
 
 _log = structlog.get_logger()
 
@@ -32,11 +32,11 @@ _log = structlog.get_logger()
 class DataDirectory:
     """One member's data: the folder of its log, and its database.
 
-    - Nothing is written to a log but its first bytes.
+    - Nothing is written to a log except the log's first bytes.
     """
 
     def __init__(self, folder: Path, segment_bytes: int) -> None:
-        """Know the folder, and the size of the log's files to come; nothing is opened yet."""
+        """Note the folder, and the size of the log's later files; nothing is opened yet."""
         self.folder = folder
         self._segment_bytes = segment_bytes
 
@@ -49,18 +49,18 @@ class DataDirectory:
             disk.close()
 
     def begin_log(self, empty: Recovered, own: Identity, voters: Configuration) -> None:
-        """Write the first bytes of a log that is empty, and sync them; raise Exit."""
+        """Write the first bytes of an empty log, and sync them; raise Exit."""
         self._run_now((*empty.repair, *empty.log.bootstrap(own, voters)))
 
     def is_diverged(self, recovered: Recovered) -> bool:
-        """Tell whether an earlier start found that the state differs from the others'."""
+        """Tell whether an earlier start found that the state has diverged."""
         return bool(quarantined(self.folder, recovered.installed_index))
 
     def check_no_state(self) -> None:
-        """Refuse a database that something was applied to, and whose log is lost.
+        """Refuse a database with applied entries whose log is lost.
 
-        One that nothing was applied to says no more than an empty volume does: its member begins
-        with a vote only where all others have no term, so that no vote of its own ever counted.
+        A database without applied entries means no more than an empty volume: the member begins
+        with a vote only if all others have no term. So no vote of the member ever counted.
         """
         if not all(map(is_unused, self.folder.glob(f"state-*/{FILE}"))):
             raise Exit(
@@ -70,7 +70,7 @@ class DataDirectory:
             )
 
     def set_aside(self, identity: Identity, why: str) -> None:
-        """Move the data of a member that is no more out of the way; it is kept for a person."""
+        """Move the data of a removed member out of the way; the data are kept for a person."""
         moving = self.folder / f"{MOVING}{why}-{identity.member_id}"
         try:
             moving.mkdir(mode=0o700)
@@ -79,7 +79,7 @@ class DataDirectory:
         self.finish_moving()
 
     def finish_moving(self) -> None:
-        """Move what is to be set aside and is not moved yet."""
+        """Move the data that are to be set aside and are not moved yet."""
         for moving in sorted(self.folder.glob(f"{MOVING}*")):
             try:
                 aside = move_all(moving)
@@ -94,7 +94,7 @@ class DataDirectory:
             raise Exit(3, f"the log's folder cannot be made: {error}") from error
 
     def _run_now(self, operations: Sequence[DiskOperation]) -> None:
-        """Run a plan of the log and wait for it, before there is a node."""
+        """Run a plan of the log and wait for the plan, before there is a node."""
         done: SimpleQueue[events.Event] = SimpleQueue()
         disk = self._disk(done.put)
         disk.run(operations, 0)
@@ -113,7 +113,7 @@ class DataDirectory:
 
 
 def is_unused(path: Path) -> bool:
-    """Tell whether a database can be read, and nothing was ever applied to it; raise Exit."""
+    """Tell whether a database can be read and has no applied entry; raise Exit."""
     try:
         database = Database(path)
         try:
@@ -127,10 +127,10 @@ def is_unused(path: Path) -> bool:
 
 
 def move_all(moving: Path) -> Path:
-    """Move a member's data into `moving`, what a crash left undone too; return its last name.
+    """Move a member's data into `moving`, also after a crash; return the folder's final name.
 
-    The log goes last, when the rest is moved and synced. So where it is there, nothing else in
-    the data directory is of that member. Raises OSError.
+    The log is moved last, when the rest is moved and synced. So if `moving` has a log, nothing else
+    in the data directory belongs to that member. Raises OSError.
     """
     folder, log = moving.parent, moving / LOG
     sync_directory(folder)
@@ -149,7 +149,7 @@ def move_all(moving: Path) -> Path:
 
 
 def _sync_both(moving: Path, folder: Path) -> None:
-    """Sync where something went to before where it came from: it is in one of them at any time."""
+    """Sync the target before the source: each file is in one of them at any time."""
     sync_directory(moving)
     sync_directory(folder)
 

@@ -32,23 +32,23 @@ _STEPS: Mapping[type[DiskOperation], Step] = {
 }
 
 _ZEROS = bytes(1 << 20)
-_sync_data = getattr(os, "fdatasync", os.fsync)  # not every system has the lighter one
+_sync_data = getattr(os, "fdatasync", os.fsync)  # fdatasync is lighter, but not on every system
 
 
 class ThreadedDisk:
     """The `LogDisk` port over a folder.
 
     - Jobs run in the order in which they were given, one at a time.
-    - Once a job failed, nothing is written or synced again: what a second sync would prove is
-      nothing (a failed one may have marked the pages clean). Every later job fails too.
-    - A file that could not be created whole is not left behind; where there was no space for the
-      first operation of a job, nothing has happened, and the job may be given again.
+    - Once a job failed, nothing is written or synced again. A second sync proves nothing, since the
+      failed sync may have marked the pages clean. Every later job fails, too.
+    - A file that could not be created whole is not left behind. If there was no space for the first
+      operation of a job, nothing has happened, and the job may be given again.
     """
 
     def __init__(
         self, folder: Path, emit: Callable[[Ended], None], hooks: Hooks = NO_HOOKS
     ) -> None:
-        """Open `folder`, made and synced if it is not there; `emit` is called on the thread."""
+        """Open `folder`, making it if needed; `emit` is called on the disk's thread."""
         if not folder.is_dir():
             folder.mkdir(mode=0o700, parents=True)
             _sync_folder(folder.parent)
@@ -161,7 +161,7 @@ class ThreadedDisk:
 
 
 def _write(file: int, data: bytes, offset: int) -> None:
-    """Write all of it: the system may take less at a time."""
+    """Write all of `data`: the system may take less at a time."""
     written = os.pwrite(file, data, offset)
     while written < len(data):
         written += os.pwrite(file, data[written:], offset + written)

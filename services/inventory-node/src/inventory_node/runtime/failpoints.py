@@ -1,12 +1,12 @@
 """Places where a test lets a real member die or wait: before and after each step of a write.
 
-`INVENTORY_FAILPOINTS` arms them, as `NAME=ACTION` joined by semicolons, in the words of fail-rs:
-`kill` is SIGKILL, `sleep(MS)` keeps the thread that does the step waiting, `N*off->` before either
+`INVENTORY_FAILPOINTS` arms failpoints, as `NAME=ACTION` joined by semicolons, in the syntax of
+fail-rs: `kill` is SIGKILL, `sleep(MS)` keeps the step's thread waiting, `N*off->` before an action
 lets N passes go first. The names are `POINTS`: `before-` or `after-` and a step.
 
-`Armed` is one of a member's hooks, and is there only when something is armed: a member without
-failpoints runs none of this code. A killed process keeps what the system has taken, so the
-points show the order of steps, not what a disk loses: that is the simulator's.
+`Armed` is among a member's hooks only if a failpoint is armed: a member without failpoints runs
+none of this code. A killed process keeps what the system has taken. So failpoints test the order of
+steps; the simulator tests what a disk loses.
 """
 
 import os
@@ -34,10 +34,10 @@ _log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Failpoint:
-    """What happens at one place. Each is passed on one thread only."""
+    """The action at one place. Each failpoint is passed on one thread only."""
 
     name: str
-    passes: int  # that go by before anything happens
+    passes: int  # that go by before the action
     sleep_ms: int | None  # None: the process is killed
 
     def reach(self) -> None:
@@ -78,7 +78,7 @@ class Armed:
     """The failpoints of this process, as `Hooks`."""
 
     def __init__(self, points: Mapping[str, Failpoint]) -> None:
-        """Say aloud that they are there: no member that matters should have any."""
+        """Log a warning that failpoints are armed: no member that matters should have any."""
         self._points = points
         _log.warning("failpoints_armed", points=sorted(points))
 

@@ -1,4 +1,4 @@
-"""Who watches a member's steps: timings for its metrics, and failpoints for its tests."""
+"""Hooks around a member's steps: timings for its metrics, and failpoints for its tests."""
 
 import time
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ TIMED = (Step.WAL_JOB, Step.FLUSH_JOB, Step.APPLY)
 
 
 class Timing:
-    """How often a step was taken, and how long all of them took."""
+    """How often a step was taken, and how long all runs of the step took."""
 
     __slots__ = ("count", "seconds")
 
@@ -31,7 +31,7 @@ class Timings:
         self._began: dict[Step, float] = {}
 
     def of(self, step: Step) -> Timing:
-        """Return what was measured of one of `TIMED`."""
+        """Return the timing of a step of `TIMED`."""
         return self._timings[step]
 
     def before(self, step: Step) -> None:
@@ -48,7 +48,7 @@ class Timings:
 
 
 class AllHooks:
-    """`Hooks` that pass each step on to several others, in their order."""
+    """`Hooks` that pass each step on to several other hooks, in their order."""
 
     def __init__(self, hooks: Sequence[Hooks]) -> None:
         """Pass steps on to `hooks`."""

@@ -1,7 +1,7 @@
-"""The one thread that the node lives on: events in, one after the other, frames out.
+"""The node's one thread: events in, one after the other, frames out.
 
 Events gather in a queue, from gRPC's tasks on this thread and from disk and database threads. A
-turn takes what is there, bounded, and then lets the frames of all of it go at once.
+turn handles the queued events, up to a bound, and then sends the frames of all of them at once.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from inventory_node.core.node import Node
 from inventory_node.errors import Halted
 
 TICK_SECONDS = 0.025
-TICKS_AT_ONCE_MAX = 4  # after a pause: a stopped process does not live through what it missed
+TICKS_AT_ONCE_MAX = 4  # after a pause of the process; further missed ticks are skipped
 EVENTS_PER_TURN_MAX = 256
 
 
@@ -38,7 +38,7 @@ class Loop:
         self._tick_due = 0.0
         self.ended: asyncio.Future[None] = self._loop.create_future()
         self.lag_seconds = 0.0  # how late the last tick was
-        self.busy_seconds = 0.0  # that all turns took
+        self.busy_seconds = 0.0  # duration of all turns
 
     @property
     def waiting_events(self) -> int:
@@ -46,7 +46,7 @@ class Loop:
         return len(self._queue)
 
     def run(self, node: Node, send: Callable[[], None]) -> None:
-        """Begin to handle what has come and what comes; `send` lets a turn's frames go."""
+        """Begin to handle events; `send` sends the frames of a turn."""
         self._node = node
         self._send = send
         self._tick_due = self._loop.time() + TICK_SECONDS
@@ -98,7 +98,7 @@ class Loop:
             self.ended.set_exception(halted)
             return
         except Exception as error:
-            # Half an event was handled: nothing may be built on that.
+            # The event was handled in part: the node cannot go on from that state.
             self.ended.set_exception(error)
             raise
         self._send()

@@ -1,6 +1,6 @@
-"""What a member asks the others about itself while its node runs.
+"""A member's requests about itself to the other members, while its node runs.
 
-`core.membership` decides what is asked and what an answer means; here requests are sent.
+`core.membership` decides on requests and judges answers. This module sends the requests.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from inventory_node.runtime.membership_service import MembershipService
 from inventory_node.runtime.peers import Peers
 
 JOIN_SECONDS = 0.5  # between two tries
-LEAVE_SECONDS = 0.2  # likewise
+LEAVE_SECONDS = 0.2  # between two tries
 
 View = Callable[[], cluster_pb2.Member]
 
@@ -32,7 +32,7 @@ _log = structlog.get_logger()
 
 
 async def run_standing_watch(watch: StandingWatch, peers: Peers, view: View) -> None:
-    """Ask the other members what the watch wants to know, until this member was removed."""
+    """Send the watch's requests to the other members, until this member was removed."""
     told = ""
     while not watch.was_removed:
         await asyncio.sleep(JOIN_SECONDS)
@@ -46,10 +46,10 @@ async def run_standing_watch(watch: StandingWatch, peers: Peers, view: View) -> 
 
 
 class DepartureRequests:
-    """Asks what `Departure` wants to know, for as long as a member that stops has time for that."""
+    """Sends the requests of `Departure`, for as long as a stopping member has time."""
 
     def __init__(self, departure: Departure, service: MembershipService, peers: Peers) -> None:
-        """Ask this member, which may lead, and the others."""
+        """Ask this member's own node, which may lead, and the other members."""
         self._departure = departure
         self._service = service
         self._peers = peers
@@ -75,7 +75,7 @@ class DepartureRequests:
         return step.may_leave
 
     async def _answer(self, step: AskReach | AskSelf | AskLeader) -> DepartureStep:
-        """Send what one step asks, and hand in what comes back."""
+        """Send the request of one step, and pass the answer to `Departure`."""
         departure, peers = self._departure, self._peers
         match step:
             case AskReach(members):

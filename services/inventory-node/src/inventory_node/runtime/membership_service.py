@@ -1,4 +1,4 @@
-"""Serves changes of the members over gRPC."""
+"""Serves membership changes over gRPC."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,10 +15,10 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
 class MembershipService(membership_pb2_grpc.MembershipServiceServicer):
-    """Serves `Change`: hands requests to the node, and its answers back."""
+    """Serves `Change`: passes requests to the node, and the node's answers back."""
 
     def __init__(self, gate: Gate, cluster_id: str, post: Callable[[events.Event], None]) -> None:
-        """Start with nobody waiting."""
+        """Start without a waiting caller."""
         self._gate = gate
         self._cluster_id = cluster_id
         self._post = post
@@ -28,7 +28,7 @@ class MembershipService(membership_pb2_grpc.MembershipServiceServicer):
     async def Change(  # noqa: N802 - named by gRPC
         self, request: membership_pb2.ChangeRequest, context: Context
     ) -> membership_pb2.ChangeResponse:
-        """Change one thing; a caller whose time is up does not learn what became of it."""
+        """Make one change; a caller whose deadline passed does not learn the outcome."""
         await self._gate.check(context)
         if request.cluster_id != self._cluster_id:
             problem = errors.invalid_field("cluster_id", "names another cluster")
@@ -36,7 +36,7 @@ class MembershipService(membership_pb2_grpc.MembershipServiceServicer):
         return await self.ask(request)
 
     async def ask(self, request: membership_pb2.ChangeRequest) -> membership_pb2.ChangeResponse:
-        """Ask this member itself."""
+        """Ask this member's own node."""
         self._last += 1
         ticket = self._last
         answer: asyncio.Future[membership_pb2.ChangeResponse]

@@ -1,4 +1,4 @@
-"""What Prometheus reads of one member, gathered when it asks; docs/metrics.md lists all of it."""
+"""The metrics of one member, gathered at each scrape of Prometheus; docs/metrics.md lists them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ PREFIX = "inventory_node_"
 
 
 class NodeCounts:
-    """What is counted as it happens."""
+    """Counts of events as the events happen."""
 
     __slots__ = (
         "applied_commands",
@@ -43,7 +43,7 @@ class NodeCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:
-    """What comes, goes and waits, at one moment."""
+    """Counts of messages, requests and queues, at one moment."""
 
     loop_queue_events: int = 0
     loop_busy_seconds: float = 0.0
@@ -57,7 +57,7 @@ class Traffic:
 
 
 class NodeCollector(Collector):
-    """Reads the member's own view."""
+    """Collects metrics from the member's own view, its counts and its traffic."""
 
     def __init__(
         self,
@@ -66,14 +66,14 @@ class NodeCollector(Collector):
         loop_lag_seconds: Callable[[], float],
         traffic: Callable[[], Traffic] = Traffic,
     ) -> None:
-        """Ask these at each scrape, on the scraper's thread: they only read."""
+        """Call these functions at each scrape, on the scraper's thread: the functions only read."""
         self._view = view
         self._counts = counts
         self._lag = loop_lag_seconds
         self._traffic = traffic
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the metrics as they are."""
+        """Yield the current metrics."""
         counts, traffic = self._counts, self._traffic()
         yield from self._member()
         gauges = (

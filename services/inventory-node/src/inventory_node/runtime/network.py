@@ -1,4 +1,4 @@
-"""The transport port: members, gateways, and whoever asks for a change of the members."""
+"""The transport port: to members, to gateways, and to the callers of membership changes."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,7 +18,7 @@ class MemberTransport:
     def __init__(
         self, peers: Peers, gateways: Gateways, peer_api: PeerApi, membership: MembershipService
     ) -> None:
-        """Join them."""
+        """Join the four parts."""
         self._membership = membership
         self._peers = peers
         self._gateways = gateways
@@ -55,7 +55,7 @@ class MemberTransport:
         self._peer_api.answer_chunk(peer, index, taken, installed=installed, problem=problem)
 
     def traffic(self, loop: Loop) -> Traffic:
-        """Return what comes, goes and waits; only reads, so any thread may ask."""
+        """Return the counts of traffic; only reads, so any thread may call."""
         frames = self._gateways.waiting_frames
         return Traffic(
             loop_queue_events=loop.waiting_events,

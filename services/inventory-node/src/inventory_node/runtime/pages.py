@@ -1,9 +1,10 @@
-"""Pages of a list (AIP-158): cut by rows and by bytes, and hung together by tokens.
+"""Pages of a list (AIP-158): cut by rows and by bytes, and linked by tokens.
 
 - Pages are cut by key, not by count. A page token holds the last row's sort key and id, so pages
   stay right while rows come and go.
-- A token holds a fingerprint of its question too, so a token of another question is refused.
-- A page is full at `PAGE_BYTES_MAX`, however few rows it holds. It holds one row at least.
+- A token also holds a fingerprint of its question, so a token of another question is refused.
+- A page is full at `PAGE_BYTES_MAX`, however few rows the page holds. A page holds at least one
+  row.
 - The longest token that is issued is accepted (`PAGE_TOKEN_BYTES_MAX`).
 """
 
@@ -21,8 +22,8 @@ from inventory_node.errors import QueryRefused
 
 PAGE_DEFAULT = 50
 PAGE_MAX = 1_000
-# Clients of gRPC take 4 MiB by default. The rest is for the token, and for what a member answers in
-# the same frame (`replies.FRAME_BYTES_MAX`).
+# Clients of gRPC take 4 MiB by default. The rest is for the token, and for other answers of a
+# member in the same frame (`replies.FRAME_BYTES_MAX`).
 PAGE_BYTES_MAX = 3 << 20
 ROW_OVERHEAD_BYTES = 5  # the tag and the length of a row of up to 256 MiB
 
@@ -40,13 +41,13 @@ class Paged(Protocol):
     next_page_token: str
 
     def ByteSize(self) -> int:  # noqa: N802 - protobuf's
-        """Return the bytes of what it holds so far."""
+        """Return the bytes of the response so far."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Where a page begins, how it is sorted, and how many rows it has at most."""
+    """Where a page begins, how the page is sorted, and how many rows it has at most."""
 
     column: str
     descending: bool
@@ -93,7 +94,7 @@ class Page:
             last = (key, row_id)
 
     def token(self, last: Place) -> str:
-        """Return the token of the page behind a row."""
+        """Return the token of the page behind the row `last`."""
         key, row_id = last
         if self.column == "id":
             text = b""
@@ -119,7 +120,7 @@ def page_of(
 ) -> Page:
     """Read a request's page; raise QueryRefused on an order or a token that does not hold.
 
-    `columns`: the column of each order. `texts`: those columns that hold text, not numbers.
+    `columns`: the column of each order. `texts`: the columns that hold text, not numbers.
     """
     name, _, way = order_by.strip().partition(" ")
     if name not in columns or way.strip() not in ("", "asc", "desc"):
@@ -142,7 +143,7 @@ def page_of(
 
 
 def _read_token(token: str, fingerprint: bytes, column: str, *, is_text: bool) -> Place:
-    """Return the place that a token holds, which SQLite can compare; it is the caller's bytes."""
+    """Return a token's place, which SQLite can compare; the token's bytes are the caller's."""
     try:
         found = base64.b64decode(token, altchars=b"-_", validate=True)
         known, row_id = _HEAD.unpack_from(found)
@@ -154,7 +155,7 @@ def _read_token(token: str, fingerprint: bytes, column: str, *, is_text: bool) -
             key, is_whole = rest.decode(), True
         else:
             (key,), is_whole = _NUMBER.unpack(rest), True
-    except (ValueError, struct.error):  # base64's and Unicode's errors are ValueErrors
+    except (ValueError, struct.error):  # the errors of base64 and Unicode are ValueErrors
         raise QueryRefused(errors.invalid_page_token()) from None
     if known != fingerprint or not is_whole:
         raise QueryRefused(errors.invalid_page_token())

@@ -1,7 +1,7 @@
-"""The other members over gRPC: one stream to each, snapshots on streams of their own.
+"""The other members over gRPC: one stream to each member, and a stream of its own for a snapshot.
 
-What cannot be sent is dropped: consensus repeats what matters. A turn's messages to one peer travel
-in one frame. A heartbeat waits for no append that is still here.
+Messages that cannot be sent are dropped: consensus repeats the messages that matter. A turn's
+messages to one peer travel in one frame. A heartbeat is sent before all queued messages.
 """
 
 import asyncio
@@ -34,10 +34,10 @@ from inventory_node.ports import NO_HOOKS, Contact, Hooks, PeerMessage, Snapshot
 from inventory_node.runtime.snapshot_sender import SnapshotSender, raise_end, reason_of
 
 MESSAGES_WAITING_MAX = 1_024
-CALLERS_MAX = 16  # that take no part as far as is known here; more than a cluster has members
+CALLERS_MAX = 16  # callers that are in no configuration; more than a cluster has members
 FRAME_BYTES_MAX = 4 << 20
 RECONNECT_SECONDS = 0.1
-REFUSED_SECONDS = 1.0  # a wrong key does not get right by asking often
+REFUSED_SECONDS = 1.0  # a wrong key does not become right by frequent tries
 DESCRIBE_SECONDS_MAX = 1.0
 CHANGE_SECONDS_MAX = 2.0
 REFUSALS = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.INVALID_ARGUMENT)
@@ -47,7 +47,7 @@ _log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Local:
-    """A member as the others know it, itself here; the id is 0 until it is read or drawn."""
+    """The own member, as the others know the member; the id is 0 until it is read or drawn."""
 
     cluster_id: str
     member_id: int
@@ -55,10 +55,10 @@ class Local:
 
 
 class PeerQueue:
-    """What waits for the next frame to one peer.
+    """The messages that wait for the next frame to one peer.
 
-    - Messages wait only for a stream that the peer has accepted, and only so many.
-    - The newest heartbeat goes before all that waits, and says what the older ones did.
+    - Messages wait only for a stream that the peer has accepted, and their number is bounded.
+    - The newest heartbeat goes before all waiting messages, and replaces the older heartbeats.
     """
 
     def __init__(self, own: Local, hooks: Hooks) -> None:
@@ -76,7 +76,7 @@ class PeerQueue:
         return len(self._waiting) + (self._beat is not None)
 
     def add(self, message: PeerMessage) -> None:
-        """Take a message for the next frame; drop it without a stream, or when too many wait."""
+        """Queue a message; drop the message without a stream, or when too many wait."""
         if self.is_open and isinstance(message, Heartbeat):
             self._beat = message
         elif self.is_open and len(self._waiting) < MESSAGES_WAITING_MAX:
@@ -85,13 +85,13 @@ class PeerQueue:
             self.dropped_messages += 1
 
     def close(self) -> None:
-        """Drop what waits: the stream is broken."""
+        """Drop the waiting messages: the stream is broken."""
         self.is_open = False
         self._beat = None
         self._waiting.clear()
 
     def next_frame(self) -> peer_pb2.PeerFrame | None:
-        """Return the next frame; it is asked for once the last one was taken."""
+        """Return the next frame; called once the previous frame was taken."""
         if self._is_sending:
             self._hooks.after(Step.SEND)
         frame = self._frame()
@@ -114,7 +114,7 @@ class PeerQueue:
 
 
 class Peer:
-    """One other member: a queue, and the task that empties it into a stream.
+    """One other member: a queue, and the task that empties the queue into a stream.
 
     - Each change, found, lost or refused, is logged once.
     """
@@ -140,7 +140,7 @@ class Peer:
 
     @property
     def dropped_messages(self) -> int:
-        """How many messages were not sent."""
+        """How many messages were dropped."""
         return self._queue.dropped_messages
 
     @property
@@ -149,11 +149,11 @@ class Peer:
         return len(self._queue)
 
     def queue(self, message: PeerMessage) -> None:
-        """Take a message for the next frame; drop it when the stream is down or far behind."""
+        """Queue a message; drop the message when the stream is down or far behind."""
         self._queue.add(message)
 
     def flush(self) -> None:
-        """Let the queued messages go."""
+        """Send the queued messages."""
         if len(self._queue):
             self._outbox.wake()
 
@@ -170,7 +170,7 @@ class Peer:
             await asyncio.sleep(pause)
 
     def _broken(self, error: Exception) -> float:
-        """Log why there is no stream, once; return how long to wait."""
+        """Log once why the stream broke; return how long to wait."""
         reason = reason_of(error)
         if self.is_up:
             _log.info("peer_lost", peer=self.name, reason=reason)
@@ -195,16 +195,16 @@ class Peer:
             self._queue.is_open = True
             self._refusal = ""
             _log.info("peer_found", peer=self.name)
-            # The answer has nothing to say: it comes when the peer ends the stream.
+            # The call ends only when the peer ends the stream; its answer is empty.
             await until_first(raise_end(call), self._outbox.write_to(call))
         finally:
             call.cancel()
 
     async def _raise_refusal(self) -> None:
-        """Raise the refusal of this member's key, if the peer refuses it.
+        """Raise the refusal of this member's key, if the peer refuses the key.
 
-        A refusal may be quicker than the first write. gRPC may then end the call with INTERNAL in
-        place of the refusal, which an RPC without a stream still tells.
+        A refusal may arrive before the first write is done. gRPC may then end the call with
+        INTERNAL instead of the refusal. A call without a stream still reports the refusal.
         """
         request = peer_pb2.DescribeRequest(cluster_id=self._own.cluster_id)
         call = self.stub.Describe(request, metadata=self._metadata, timeout=DESCRIBE_SECONDS_MAX)
@@ -219,9 +219,9 @@ class Peer:
         return peer_pb2.PeerFrame(cluster_id=own.cluster_id, caller=caller)
 
     async def describe(self, member_id: int) -> Described | None:
-        """Ask what the peer is; None when it does not answer.
+        """Ask for the peer's description; None when the peer does not answer.
 
-        Raises BootstrapRefused when it does not take this member's key.
+        Raises BootstrapRefused when the peer refuses this member's key.
         """
         request = peer_pb2.DescribeRequest(cluster_id=self._own.cluster_id, member_id=member_id)
         call = self.stub.Describe(request, metadata=self._metadata, timeout=DESCRIBE_SECONDS_MAX)
@@ -246,29 +246,30 @@ class Peer:
     async def ask(
         self, request: membership_pb2.ChangeRequest
     ) -> membership_pb2.ChangeResponse | None:
-        """Ask for a change of the members; None when no answer comes in time."""
+        """Ask for a membership change; None when no answer comes in time."""
         call = self._changes.Change(request, metadata=self._metadata, timeout=CHANGE_SECONDS_MAX)
         return await call if await call.code() is grpc.StatusCode.OK else None
 
     async def send_snapshot(
         self, path: Path, chunk_of: Callable[[int, bytes], peer_pb2.SnapshotChunk]
     ) -> str:
-        """Send a snapshot; return what went wrong, or an empty string."""
+        """Send a snapshot; return the problem, or an empty string."""
         return await SnapshotSender(self.stub, self._metadata, path, chunk_of).run()
 
     async def close(self) -> None:
-        """End the channel."""
+        """Close the channel."""
         await self._channel.close()
 
 
 class Peers:
     """The member-facing half of the transport port.
 
-    - A snapshot's end is reported once, however it ended, unless the process ends.
-    - The first members are known for ever; one that joined later until the second configuration
-      without it, so that it can be told of the first.
-    - A caller that is in no configuration is known until another calls from its address, or too
-      many do: a member that loses its volume at each start is another one each time.
+    - A snapshot's end is reported once, however the snapshot ended, unless the process ends.
+    - The first members are known for ever. A joined member is known until the second configuration
+      without the member, so that the member can receive the first such configuration.
+    - A caller that is in no configuration is known until another caller calls from its address, or
+      until there are too many callers. A member that loses its volume at each start calls with
+      another id each time.
     """
 
     def __init__(
@@ -279,21 +280,21 @@ class Peers:
         post: Callable[[events.Event], None],
         hooks: Hooks = NO_HOOKS,
     ) -> None:
-        """Know the other first members by their ids."""
+        """Start with the other first members by their ids."""
         self._own = own
         self._hooks = hooks
         self._key = key
         self._post = post
         self._group = asyncio.TaskGroup()
         self._running = False
-        self._is_cut = False  # what is under way of snapshots
+        self._is_cut = False  # the snapshots under way end
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._leaving: set[int] = set()
         self._peers: dict[int, Peer] = {}
         for member, contact in first.items():
             self._add(member, contact)
         self._later: set[int] = set()
-        self._callers: dict[int, Peer] = {}  # of these, in no configuration; the latest last
+        self._callers: dict[int, Peer] = {}  # peers in no configuration; the latest caller last
 
     async def run(self) -> None:
         """Keep a stream to every peer, and send snapshots, for ever."""
@@ -309,7 +310,7 @@ class Peers:
             self._tasks[member] = self._group.create_task(peer.run())
 
     def heard(self, caller: peer_pb2.Caller) -> None:
-        """Know a member that speaks: a newcomer's log does not say where its leader is."""
+        """Connect to a calling member: a joining member's log does not say where the leader is."""
         member = caller.member_id
         if caller.address and member not in {0, self._own.member_id, *self._peers}:
             self._make_room(caller.address)
@@ -318,7 +319,7 @@ class Peers:
             self._callers[member] = self._peers[member]
 
     def _make_room(self, address: str) -> None:
-        """Forget who called from an address before; of too many, one that is not reached."""
+        """Forget earlier callers from `address`; of too many, an unreached caller or the oldest."""
         callers = self._callers
         for member in [one for one, peer in callers.items() if peer.address == address]:
             self._forget(member)
@@ -338,7 +339,7 @@ class Peers:
         self._leaving = self._later - contacts.keys()
 
     def _forget(self, member: int) -> None:
-        """End the stream to a peer, and whatever else is under way to it."""
+        """End the stream and the tasks to a peer."""
         self._later.discard(member)
         self._leaving.discard(member)
         self._callers.pop(member, None)
@@ -350,7 +351,7 @@ class Peers:
     async def ask(
         self, request: membership_pb2.ChangeRequest
     ) -> list[membership_pb2.ChangeResponse]:
-        """Ask every peer for a change of the members, and a leader that they name: one leads."""
+        """Ask every peer, and each leader that a peer names, for a membership change."""
         asked = await asyncio.gather(*(peer.ask(request) for peer in self._all()))
         responses = [response for response in asked if response is not None]
         addresses = {response.not_leader.address for response in responses} - {""}
@@ -364,7 +365,7 @@ class Peers:
     async def ask_leader(
         self, request: membership_pb2.ChangeRequest
     ) -> membership_pb2.ChangeResponse | None:
-        """Ask every peer; return the first answer of one that leads, None when none does."""
+        """Ask every peer; return the first answer of a leader, None when no peer leads."""
         asked = [asyncio.ensure_future(peer.ask(request)) for peer in self._all()]
         try:
             for following in asyncio.as_completed(asked):
@@ -388,12 +389,12 @@ class Peers:
                 peer.queue(message)
 
     def flush(self) -> None:
-        """Let a turn's messages go."""
+        """Send a turn's messages."""
         for peer in self._peers.values():
             peer.flush()
 
     def send_snapshot(self, peer: int, term: int, header: SnapshotHeader, path: str) -> None:
-        """Stream a copied file, then remove it; report the end as an event."""
+        """Stream a copied file, then remove the file; report the end as an event."""
         self._is_cut = False
         self._group.create_task(self._send_snapshot(peer, term, header, Path(path)))
 
@@ -410,7 +411,7 @@ class Peers:
             name = to.name
             _log.info("snapshot_sending", peer=name, index=index, bytes=header.size)
             problem = await to.send_snapshot(path, self._chunks(peer, term, header))
-        with contextlib.suppress(OSError):  # what is left in staging goes at the next start
+        with contextlib.suppress(OSError):  # staging is cleared at the next start
             path.unlink()  # noqa: ASYNC240 - one system call
         _log.info("snapshot_sent", peer=name, index=index, problem=problem)
         self._post(events.SnapshotSent(peer, index, installed=not problem))
@@ -443,7 +444,7 @@ class Peers:
         return chunk_of
 
     async def describe(self, members: Collection[int] | None = None) -> list[Described | None]:
-        """Ask these peers, by id, or all what they are; raise BootstrapRefused."""
+        """Ask peers, by id, or all peers for descriptions; raise BootstrapRefused."""
         asked = self._all() if members is None else [self._peers[one] for one in members]
         return list(await asyncio.gather(*(peer.describe(self._own.member_id) for peer in asked)))
 
@@ -459,7 +460,7 @@ class Peers:
 
     @property
     def dropped_messages(self) -> int:
-        """How many messages were not sent, to all peers."""
+        """How many messages were dropped, to all peers."""
         return sum(peer.dropped_messages for peer in self._all())
 
     @property
@@ -471,6 +472,6 @@ class Peers:
         return list(self._peers.values())
 
     async def close(self) -> None:
-        """End the channels."""
+        """Close the channels."""
         for peer in self._all():
             await peer.close()

@@ -1,9 +1,10 @@
 """gRPC health, under three names, as Kubernetes asks for it.
 
-`startup`: the log is replayed. `liveness`: the loop turns; never leadership, quorum or a slow disk,
-or a restart would make a bad day worse. `readiness`: it takes part, a leader is known and what
-that one had committed is applied, so that a rollout goes on to the next member only when this one
-can take its place; false while the process ends, and while its state differs from the others'.
+`startup`: the log is replayed. `liveness`: the loop turns. Liveness never depends on leadership,
+quorum or a slow disk, since a restart would make a bad day worse. `readiness`: the member takes
+part, a leader is known, and the entries that this leader had committed are applied. So a rollout
+goes on to the next member only when this member can take its place. Readiness is false while the
+process ends, and while the member is diverged.
 """
 
 from grpc_health.v1 import health, health_pb2
@@ -25,18 +26,18 @@ class MemberProbes:
         self.servicer = health.aio.HealthServicer()
 
     async def begin(self) -> None:
-        """Show that the process lives, before anything is known of the member."""
+        """Report the process as alive, before anything is known of the member."""
         for name in ("", "startup", "readiness"):
             await self.servicer.set(name, _NOT_SERVING)
         await self.servicer.set("liveness", _SERVING)
 
     async def show(self, member: cluster_pb2.Member, *, ending: bool) -> None:
-        """Show a member whose log is replayed as it is."""
+        """Report the health of a member whose log is replayed."""
         await self.servicer.set("startup", _SERVING)
         await self._show_ready(ready=not ending and is_ready(member))
 
     async def end(self) -> None:
-        """Send nobody here any more; the calls under way are finished."""
+        """Report the member as not ready; the calls under way are finished."""
         await self._show_ready(ready=False)
 
     async def _show_ready(self, *, ready: bool) -> None:
@@ -45,7 +46,7 @@ class MemberProbes:
 
 
 def is_ready(member: cluster_pb2.Member) -> bool:
-    """Tell whether a member takes part, in service, has caught up and not fallen behind again."""
+    """Tell whether a member takes part, is not diverged, has caught up and does not lag."""
     if member.standing not in TAKING_PART or member.diverged:
         return False
     behind = member.commit_index - member.applied_index

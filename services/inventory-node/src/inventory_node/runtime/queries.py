@@ -1,4 +1,4 @@
-"""Questions that take a query, answered from one read transaction."""
+"""Questions that need the database, answered from one read transaction."""
 
 from dataclasses import fields
 
@@ -19,8 +19,8 @@ LOW_STOCK_DEFAULT = 10
 HOURS_PER_DAY = 24
 LINES_MAX = 100
 INTEGER_MAX = 2**63 - 1  # of SQLite, and of the wire
-# Products and sums that may pass 64 bits are taken in parts; each part's sum stays below 2**63 for
-# nine million items.
+# Products and sums that may pass 64 bits are computed in parts; each part's sum stays below 2**63
+# for nine million items.
 PRICE_PART = 10**6
 QUANTITY_PART = 10**3
 REVENUE_PART = 10**9
@@ -56,10 +56,10 @@ def to_item(row: Row) -> ItemRecord:
 
 
 class Queries:
-    """Answers within one read transaction, whose header says the revision."""
+    """Answers within one read transaction, whose header has the revision."""
 
     def __init__(self, select: Select, header: Header) -> None:
-        """Answer from what `select` sees."""
+        """Answer from the rows that `select` returns."""
         self._select = select
         self._header = header
 
@@ -104,7 +104,7 @@ class Queries:
             minor = money.to_minor(price, self._header.digits)
         except money.MoneyError as error:
             raise QueryRefused(errors.invalid_field(field, f"does not hold: {error}")) from None
-        return max(-1, min(minor, INTEGER_MAX))  # no price is beyond these
+        return max(-1, min(minor, INTEGER_MAX))  # no price is beyond these bounds
 
     def _get_all_items(
         self, request: inventory_pb2.GetAllItemsRequest

@@ -1,8 +1,9 @@
-"""A gateway's stream carried on to a member that the gateway cannot reach itself.
+"""Relay: carries a gateway's stream on to a member that the gateway cannot reach itself.
 
-Where only the way between two machines is cut, everybody is alive, the leader leads, and a gateway
-beside it hears nobody that leads. Any member that it does hear can pass its stream on. It takes no
-part in what is said: to the leader, and to the gateway, it is the other end.
+If only the way between two machines is cut, every member is alive and the leader leads, but the
+gateway reaches no leader. Any member that the gateway reaches can relay the stream. The relaying
+member takes no part in the exchange. To the leader, the relaying member acts as the gateway. To the
+gateway, the relaying member acts as the leader.
 """
 
 from collections.abc import AsyncIterator
@@ -22,7 +23,7 @@ RequestTable: TypeAlias = AsyncIterator[forward_pb2.ForwardRequest]
 async def carry(requests: RequestTable, context: Context, address: str, key: str) -> None:
     """Pass frames on in both directions until either end is gone.
 
-    What is sent on asks for no relay of its own, so that there are no circles.
+    The relayed call asks for no relay of its own, so there are no circles.
     """
     async with straight_channel(address) as channel:
         call = forward_pb2_grpc.ForwardServiceStub(channel).Forward(metadata=authorization(key))

@@ -1,12 +1,12 @@
-"""The directories of the state: which one counts, and how a snapshot becomes it.
+"""The directories of the state: which directory counts, and how a snapshot becomes the state.
 
-Under the data directory stand `state-<index>/state.db`, where the index is that of the snapshot
-that the state began with (0 for none), and `staging/`, which may be lost at any time. A database is
-never renamed over another one: a write-ahead file left beside it would bring old rows back.
+The data directory has `state-<index>/state.db` and `staging/`. The index is that of the snapshot
+that the state began with (0 for none). `staging/` may be lost at any time. A database is never
+renamed over another database: a write-ahead file left beside it would bring old rows back.
 
 A snapshot arrives in `staging/incoming.db`, is synced and verified there, and waits until the log
-holds a synced record that names it. Only then does it move to a directory of its own; a start that
-finds the record and not the directory finishes the move.
+holds a synced record that names the snapshot. Only then does the snapshot move to a directory of
+its own. A start that finds the record without the directory finishes the move.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from inventory_node.runtime.sqlite import verify
 from inventory_node.runtime.volume import NO_SPACE, snapshot_bytes_max
 
 FILE = "state.db"
-QUARANTINED = "condemned"  # beside the database: why it may not be served
+QUARANTINED = "condemned"  # beside the database: why the state must not be served
 READ_BYTES = 1 << 20
 
 
@@ -43,7 +43,7 @@ def digest_of(path: Path) -> bytes:
 
 
 def quarantined(folder: Path, installed_index: int) -> str:
-    """Return why the state that counts may not be served; empty when it may."""
+    """Return why the current state is quarantined; empty when it is not."""
     mark = folder / _name(installed_index) / QUARANTINED
     return mark.read_text() if mark.exists() else ""
 
@@ -68,12 +68,12 @@ def _name(index: int) -> str:
 class StateFolder:
     """The data directory, as far as the database is concerned.
 
-    - Exactly one `state-*` directory counts: the one that the log's newest record names.
-    - What is verified and synced in staging is what moves.
+    - Exactly one `state-*` directory counts: the directory that the log's newest record names.
+    - Only a file that was verified and synced in staging is moved.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Work in `folder`, which is there."""
+        """Work in `folder`, which exists."""
         self._folder = folder
         self._staging = folder / "staging"
         self._incoming = self._staging / "incoming.db"
@@ -82,7 +82,7 @@ class StateFolder:
         return self._folder / _name(index)
 
     def open(self, installed_index: int) -> Path:
-        """Return the file of the state that counts; finish or remove what a crash left.
+        """Return the file of the current state; finish or remove what a crash left.
 
         Raises DatabaseError when the snapshot that the log names is not there.
         """
@@ -106,16 +106,16 @@ class StateFolder:
         sync_directory(self._folder)
 
     def copy_path(self, ticket: int) -> Path:
-        """Return where a copy to be sent may be made; earlier ones are of no use any more."""
+        """Return the path for a copy to be sent; remove earlier copies, which are of no use."""
         for left in self._staging.glob("copy-*"):
             left.unlink(missing_ok=True)
         return self._staging / f"copy-{ticket}.db"
 
     def stage(self, header: SnapshotHeader, offset: int, data: bytes) -> tuple[bool, str]:
-        """Add a chunk; return whether it was the last, and what is wrong, if anything is.
+        """Add a chunk; return whether the chunk was the last, and the problem, empty for none.
 
-        Each is synced as it comes: all of a large state at once would hold up the log's syncs.
-        Where there is no space, nothing of the snapshot is kept: log and database go first.
+        Each chunk is synced when it arrives: one sync of a large state would hold up the log's
+        syncs. Without space, no part of the snapshot is kept: log and database go first.
         """
         try:
             return self._stage(header, offset, data)
@@ -149,9 +149,9 @@ class StateFolder:
         return verify(self._incoming, header.meta.index)
 
     def quarantine(self, reason: str) -> None:
-        """Mark the state that counts as one that may not be served; the mark goes with it.
+        """Mark the current state as quarantined; the mark is removed with the state.
 
-        DatabaseFull: again, once there is space. One that is marked stays as it is.
+        DatabaseFull: try again once there is space. A mark that exists is not changed.
         """
         try:
             for state in self._folder.glob("state-*"):
@@ -164,9 +164,9 @@ class StateFolder:
             raise DatabaseFull(f"there is no space for a mark in {self._folder}") from error
 
     def install(self, index: int) -> Path:
-        """Give the staged snapshot a directory of its own, unless it has one; return its file.
+        """Move the staged snapshot to a directory of its own, unless done; return the state's file.
 
-        DatabaseFull: again, once there is space.
+        DatabaseFull: try again once there is space.
         """
         state = self._state(index)
         try:
@@ -189,7 +189,7 @@ class StateFolder:
                 )
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
-            sync_directory(self._folder)  # before the only copy is in it
+            sync_directory(self._folder)  # before the only copy is in the directory
             self._incoming.rename(partial / FILE)
             sync_directory(partial)
         shutil.rmtree(state, ignore_errors=True)

@@ -1,9 +1,9 @@
-"""One snapshot to one peer, over as many streams as it takes.
+"""One snapshot to one peer, over as many streams as needed.
 
-Every chunk is answered when the peer has stored it, so progress shows: a chunk that is not answered
-in time ends the stream, and the next one goes on from what the peer says that it has. A peer that
-comes no further for some streams in a row, or is forgotten meanwhile, is given up, so that the log
-is not pinned for ever.
+The peer answers every chunk once the chunk is stored, so progress shows. A chunk without an answer
+in time ends the stream, and the next stream resumes at the offset that the peer reports. A peer
+that makes no progress for some streams in a row is given up, so that the log is not pinned for
+ever. So is a peer that was forgotten meanwhile.
 """
 
 import asyncio
@@ -18,17 +18,17 @@ from wire.outbox import BROKEN
 
 CHUNK_BYTES = 1 << 20
 ANSWER_SECONDS_MAX = 15.0  # until a chunk is stored
-INSTALL_SECONDS_MAX = 300.0  # until the last one is, verified, recorded and switched to
+INSTALL_SECONDS_MAX = 300.0  # until the last chunk is stored, verified, recorded and switched to
 STREAM_SECONDS_MAX = 900.0
 PAUSE_SECONDS = 1.0  # between two streams
-TRIES_MAX = 10  # streams in a row that came no further
+TRIES_MAX = 10  # streams in a row without progress
 
 
 class SnapshotSender:
     """A file on its way to a peer.
 
-    - A stream begins where the peer says that the last one has come to.
-    - At most `TRIES_MAX` streams in a row come no further than those before.
+    - A stream begins at the offset that the peer reports.
+    - At most `TRIES_MAX` streams in a row make no progress.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class SnapshotSender:
         self._taken = 0  # bytes that the peer has stored
 
     async def run(self) -> str:
-        """Send all of it; return what went wrong, or an empty string."""
+        """Send the whole file; return the problem, or an empty string."""
         problem, tries, furthest = "", 0, 0
         while tries < TRIES_MAX:
             if problem:
@@ -56,7 +56,7 @@ class SnapshotSender:
             except (grpc.aio.UsageError, asyncio.CancelledError):
                 if _is_ending():
                     raise
-                return "the peer is not known any more"  # its channel is closed
+                return "the peer is not known any more"  # the peer's channel is closed
             except BROKEN as error:
                 problem = reason_of(error)
             except TimeoutError:
@@ -108,16 +108,16 @@ class SnapshotSender:
 
 
 def _is_ending() -> bool:
-    """Whether this task itself is to end: a call whose channel is closed under it looks like it."""
+    """Whether this task itself is to end; a call on a closed channel looks the same."""
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0
 
 
 async def raise_end(call: grpc.aio.Call) -> NoReturn:
-    """Wait for the end of a call, and raise what it ended with.
+    """Wait for the end of a call, and raise the call's status.
 
-    Awaiting the call itself would raise CancelledError when a failed write has cancelled it, and
-    that would look as if this task was to end.
+    Awaiting the call itself would raise CancelledError when a failed write has cancelled the call.
+    The error would look as if this task was to end.
     """
     raise grpc.aio.AioRpcError(
         await call.code(),

@@ -1,9 +1,8 @@
-"""The database of one member: synchronous, whole, and the only place that knows SQLite.
+"""The database of one member: synchronous, whole, and the only module that knows SQLite.
 
-One connection writes (a flush is one transaction), one reads by key for the machine, one answers
-questions, each batch in one read transaction, and each hash or copy has its own.
-`journal_mode=WAL, synchronous=FULL`:
-what a flush wrote is synced when it returns.
+One connection writes (a flush is one transaction). One connection reads by key for the machine. One
+connection answers questions, each batch in one read transaction. Each hash or copy has a connection
+of its own. `journal_mode=WAL, synchronous=FULL`: a flush is synced when it returns.
 """
 
 import hashlib
@@ -36,15 +35,15 @@ HASHED = {  # every table of the state, by its primary key
     "requests": "bucket, user_id, request_id",
     "request_seconds": "second",
 }
-NOT_HASHED = {("items", "folded_name")}  # what a member derives for itself
-_HEADER_FIELDS = tuple(field.name for field in fields(Header))  # in the order of its columns
-PAGES_PER_STEP = 256  # of a copy, so that it never holds the interpreter long
-ROWS_PER_REST = 50  # of a hash: it runs on every member at once, and nobody is to wait for it
+NOT_HASHED = {("items", "folded_name")}  # each member derives this column for itself
+_HEADER_FIELDS = tuple(field.name for field in fields(Header))  # in the order of the columns
+PAGES_PER_STEP = 256  # of a copy, so that a copy never holds the interpreter long
+ROWS_PER_REST = 50  # of a hash, which runs on every member at once and must not delay other work
 
 
-Error = sqlite3.Error  # what any use of a database may raise
-# What SQLite says of a write that a quota refuses, of a file that cannot be made or grown, and of a
-# broken disk. Of a write without space it says SQLITE_FULL.
+Error = sqlite3.Error  # any use of a database may raise this
+# SQLite's codes for a write that a quota refuses, for a file that cannot be made or grown, and for
+# a broken disk. The code of a write without space is SQLITE_FULL.
 PERHAPS_FULL = (
     sqlite3.SQLITE_IOERR_WRITE,
     sqlite3.SQLITE_IOERR_SHMSIZE,
@@ -53,7 +52,7 @@ PERHAPS_FULL = (
 
 
 def _ran_out(error: BaseException, folder: Path) -> bool:
-    """Tell whether an error is the want of space in `folder`; what was written must still stand."""
+    """Tell whether an error is a lack of space in `folder`; call before files are removed."""
     code = getattr(error, "sqlite_errorcode", None)
     return code == sqlite3.SQLITE_FULL or (code in PERHAPS_FULL and has_no_space(folder))
 
@@ -75,14 +74,14 @@ def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
 class Database:
     """The state in one file.
 
-    - A flush is durable, whole, when it returns, and not there at all otherwise.
-    - A read transaction sees one flushed state; its header says which.
+    - When a flush returns, the flush is durable as a whole, or not there at all.
+    - A read transaction sees one flushed state; its header says which state.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open a file, made if it is not there; raise DatabaseError on one that is not ours.
+        """Open a file, made if missing; raise DatabaseError on a file of another program.
 
-        DatabaseFull: it can be opened once there is space.
+        DatabaseFull: the file can be opened once there is space.
         """
         self.path = path
         writer: sqlite3.Connection | None = None
@@ -122,9 +121,9 @@ class Database:
         self._derive()
 
     def _derive(self) -> None:
-        """Fold the names of items anew where another version of Unicode folded them.
+        """Fold the names of items again if another version of Unicode folded the names.
 
-        A file may come from another member, or from this one before an upgrade of Python.
+        A file may come from another member, or from this member before an upgrade of Python.
         """
         writer, version = self._writer, unicodedata.unidata_version
         if writer.execute("SELECT unicode FROM derived").fetchone() == (version,):
@@ -137,19 +136,19 @@ class Database:
         )
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the connections."""
         self._points.close()
         self._questions.close()
         self._writer.close()
 
     def flush(self, changes: Changes) -> None:
-        """Write all of it in one transaction and sync it; DatabaseFull where there is no space."""
+        """Write all of `changes` in one synced transaction; DatabaseFull without space."""
         try:
             self._writer.execute("BEGIN IMMEDIATE")
             self._write(changes)
             self._writer.execute("COMMIT")
         except BaseException as error:
-            if self._writer.in_transaction:  # some errors end it by themselves
+            if self._writer.in_transaction:  # some errors end the transaction by themselves
                 self._writer.execute("ROLLBACK")
             if _ran_out(error, self.path.parent):
                 raise DatabaseFull(f"no space for {self.path}") from error
@@ -174,7 +173,7 @@ class Database:
             changes.sales,
         )
         if any(not count for count in changes.buckets.values()):
-            # First, since an id that was forgotten may have come again.
+            # First, since a forgotten id may have come again.
             floor = (header.request_floor,)
             self._writer.execute("DELETE FROM request_seconds WHERE second <= ?", floor)
             self._writer.execute("DELETE FROM requests WHERE bucket BETWEEN 1 AND ?", floor)
@@ -190,17 +189,17 @@ class Database:
         return _header(self._points)
 
     def item(self, item_id: int) -> ItemRecord | None:
-        """Return an item of its own."""
+        """Return an item, as a fresh record."""
         sql = f"SELECT {ITEM_COLUMNS} FROM items WHERE id = ?"
         row = self._points.execute(sql, (item_id,)).fetchone()
         return None if row is None else to_item(row)
 
     def user(self, user_id: int) -> UserRecord | None:
-        """Return a user of its own."""
+        """Return a user, as a fresh record."""
         return self._user("id", user_id)
 
     def user_by_name(self, folded_name: str) -> UserRecord | None:
-        """Return a user of its own."""
+        """Return a user, as a fresh record."""
         return self._user("folded_name", folded_name)
 
     def _user(self, column: str, key: int | str) -> UserRecord | None:
@@ -209,7 +208,7 @@ class Database:
         return None if row is None else to_user(row)
 
     def request(self, bucket: int, user_id: int, request_id: str) -> Remembered | None:
-        """Return what became of a request."""
+        """Return the outcome of a request."""
         row = self._points.execute(
             "SELECT * FROM requests WHERE bucket = ? AND user_id = ? AND request_id = ?",
             (bucket, user_id, request_id),
@@ -238,14 +237,14 @@ class Database:
             connection.execute("COMMIT")
 
     def pin(self) -> "Pinned":
-        """Pin the state as it is flushed; later flushes do not show in it."""
+        """Pin the flushed state; later flushes do not show in the pinned state."""
         connection = _connect(self.path, read_only=True)
         connection.execute("BEGIN")
         return Pinned(connection, _header(connection))
 
 
 class Pinned:
-    """A read transaction that outlives the flushes after it. Close it."""
+    """A read transaction that later flushes do not change. The caller closes it."""
 
     def __init__(self, connection: sqlite3.Connection, header: Header) -> None:
         """Hold a transaction that has begun to read."""
@@ -255,8 +254,8 @@ class Pinned:
     def sha256(self, rest: Callable[[], None] = lambda: None) -> str:
         """Hash every logical row, table after table, each in primary-key order.
 
-        The database puts many rows into one text while others have the interpreter. `rest` is
-        called after each.
+        The database joins many rows into one text while other threads have the interpreter. `rest`
+        is called after each text.
         """
         digest = hashlib.sha256()
         for table, key in HASHED.items():
@@ -269,7 +268,7 @@ class Pinned:
     def _portions(self, table: str, key: str) -> Iterator[str]:
         """Yield the rows of a table as text, a line each, `ROWS_PER_REST` at a time."""
         columns = self._connection.execute(f"PRAGMA table_info({table})")
-        # Text as its bytes: a quoted text would end at a zero.
+        # Text is hashed as its bytes in hexadecimal: a quoted text would end at a zero byte.
         row = " || ',' || ".join(
             name if kind == "INTEGER" else f"hex(CAST({name} AS BLOB))"
             for _, name, kind, *_ in columns
@@ -305,8 +304,8 @@ class Pinned:
     def copy(self, path: Path) -> None:
         """Copy the pinned state into a file of its own, without a write-ahead file beside it.
 
-        Nothing is synced: the copy may be lost, and the log's disk is not kept busy with it.
-        DatabaseFull: there was no space for it, and nothing of it is left.
+        Nothing is synced: the copy may be lost, and a sync would keep the log's disk busy.
+        DatabaseFull: there was no space for the copy, and no part of the copy is left.
         """
         path.unlink(missing_ok=True)
         try:
@@ -338,7 +337,7 @@ def _places(values: Sequence[object]) -> str:
 
 
 def verify(path: Path, applied_index: int) -> str:
-    """Return what is wrong with a database file that was received, or an empty string."""
+    """Return the problem of a received database file, or an empty string."""
     try:
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None

@@ -1,7 +1,7 @@
-"""The start of a member: its log is read, begun for the first time, or set aside and begun anew.
+"""The start of a member: the log is read, begun for the first time, or set aside and begun anew.
 
-`core.membership.join` and `core.membership.bootstrap` decide; here files are read and moved, and
-the other members are asked.
+`core.membership.join` and `core.membership.bootstrap` decide. This module reads and moves files,
+and asks the other members.
 """
 
 import asyncio
@@ -27,10 +27,10 @@ _log = structlog.get_logger()
 class Startup:
     """Opens one data directory for one member.
 
-    - A log that exists is never written to before it is known to be this member's.
-    - A member that is not the one that the cluster was founded with draws its id once.
-    - It is open only when its log is begun, and on the disk.
-    - A log that may hold what others do not is not set aside.
+    - A log that exists is never written to before it is known to be this member's log.
+    - A member that joins a founded cluster draws its id once.
+    - A data directory is open only when its log is begun, and on the disk.
+    - A log that may hold entries that no other member holds is not set aside.
     """
 
     def __init__(  # noqa: PLR0913  # each is a fact of the start
@@ -43,11 +43,11 @@ class Startup:
         is_ending: Callable[[], bool],
         know: Callable[[Recovered], None],
     ) -> None:
-        """Know the data directory, the first members' ids by name, and whom to ask.
+        """Take the data directory, the first members' ids by name, and the peers to ask.
 
-        `own` has the id 0 for a member that is none of the first.
-        `know` is told what was read as soon as it is: an empty peer asks before this one is open,
-        and would begin beside it, with a vote, if it heard that nobody has data.
+        `own` has the id 0 for a member that is none of the first members. `know` is called with the
+        log as soon as the log is read, before the data directory is open. Otherwise an empty peer
+        could hear that no member has data, and begin beside this member, with a vote.
         """
         self._directory = directory
         self._own = own
@@ -59,7 +59,8 @@ class Startup:
     async def open(self, address: str) -> Recovered:
         """Return the log; raise Exit, BootstrapRefused, LogDamaged or LogForeign.
 
-        `address`: where a member that joined later is found; it asks whether it still takes part.
+        `address`: where the others find a member that joined later; the member asks for its
+        standing.
         """
         self._directory.finish_moving()
         recovered = self._read()
@@ -79,7 +80,7 @@ class Startup:
         return recovered
 
     async def _discard(self, recovered: Recovered, identity: Identity, address: str) -> bool:
-        """Set the data aside where they are of no use; return whether they were set aside."""
+        """Set the data aside if they are of no use; return whether they were set aside."""
         is_diverged = self._directory.is_diverged(recovered)
         is_first = identity.name in self._first
         check = DataCheck(recovered, identity, address, is_first=is_first, is_diverged=is_diverged)
@@ -91,7 +92,7 @@ class Startup:
         return False
 
     async def _verdict_of(self, check: DataCheck) -> DataVerdict:
-        """Ask the other members what the check wants to know, until it is decided."""
+        """Send the check's requests to the other members until the check has a verdict."""
         while True:
             verdict = check.answer(await self._peers.ask(check.request), self._peers.reached)
             if verdict is DataVerdict.ASK:
@@ -111,7 +112,7 @@ class Startup:
         return self._read()
 
     async def _may_begin(self) -> Beginning:
-        """Ask until this member may begin; tell for whom it waits, once for each change."""
+        """Ask until this member may begin; log the silent members once for each change."""
         first_start = bootstrap.FirstStart(self._own, self._first)
         told: tuple[str, ...] = ()
         while (decided := first_start.hear(await self._peers.describe())) is Beginning.WAIT:
@@ -120,5 +121,5 @@ class Startup:
             if first_start.silent != told:
                 told = first_start.silent
                 _log.info("waiting_for_members", names=list(told))
-            await asyncio.sleep(POLL_SECONDS)  # a peer has no way to say that it changed
+            await asyncio.sleep(POLL_SECONDS)  # a peer cannot announce a change
         return decided

@@ -1,12 +1,12 @@
 """The store port: the database behind four threads, one for each kind of work.
 
-Flushes, reads, copies and hashes do not wait for each other: a hash of a large state takes minutes,
-and a member that lost its volume would wait for it. Whatever fails in any of them is
+Flushes, reads, copies and hashes do not wait for each other. A hash of a large state takes minutes,
+and would hold up the copy for a member that lost its volume. Any failure in a thread is a
 `StoreFailed`: the node stops and recovers at its next start. A thread never ends in silence.
 
-The want of space is no failure: a flush, a copy or a chunk that finds none says so and leaves
-nothing behind; the switch to a snapshot, which the log has recorded, waits for it; and the mark of
-a state that may not be served is tried again, while flushes go on.
+A lack of space is no failure. A flush, a copy or a chunk without space reports the lack and leaves
+nothing behind. The switch to a snapshot, which the log has recorded, waits for space. The
+quarantine mark is retried, while flushes go on.
 """
 
 import queue
@@ -29,7 +29,7 @@ from inventory_node.runtime.sqlite import Database, Error, Pinned
 from inventory_node.runtime.volume import snapshot_bytes_max
 
 REST_SECONDS = 0.001
-FULL_SECONDS = 1.0  # until the switch to a snapshot, or a mark, looks for space again
+FULL_SECONDS = 1.0  # until a snapshot's switch, or a quarantine mark, looks for space again
 
 Job = Callable[[], events.Event | None]
 
@@ -39,8 +39,8 @@ _log = structlog.get_logger()
 class Worker:
     """One thread that does jobs of one kind, in order.
 
-    - One job at most is put off. It is done once its time is over and no other waits, or at the
-      end.
+    - At most one job is put off. The job is done once its time has come and no other job waits, or
+      at the end.
     """
 
     def __init__(self, name: str, emit: Callable[[events.Event], None]) -> None:
@@ -48,20 +48,20 @@ class Worker:
         self._emit = emit
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._put_off: Job | None = None
-        self._due = 0.0  # when that is done
+        self._due = 0.0  # when the job that is put off is done
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def do(self, job: Job) -> None:
-        """Queue a job; the event that it returns is emitted."""
+        """Queue a job; the event that the job returns is emitted."""
         self._jobs.put(job)
 
     def put_off(self, job: Job, seconds: float) -> None:
-        """Do a job later, in the place of one that is put off; for jobs of this thread."""
+        """Do a job later, in place of an earlier job that is put off; for jobs of this thread."""
         self._put_off, self._due = job, time.monotonic() + seconds
 
     def close(self) -> None:
-        """Finish what is queued, and try once more what is put off; end the thread."""
+        """Finish the queued jobs, try the job that is put off once more, and end the thread."""
         self._jobs.put(None)
         self._thread.join()
 
@@ -94,11 +94,11 @@ class Worker:
 
 
 def copied(pinned: Pinned, path: Path, ticket: int, bytes_max: int) -> events.Copied:
-    """Copy a pinned state to `path`, if it has no more than `bytes_max`.
+    """Copy a pinned state to `path`, if the copy has no more than `bytes_max`.
 
-    The event has no path, and no file is left, where there is no space for it.
+    Without space for the copy, the event has no path, and no file is left.
     """
-    # Who takes part is the log's knowledge; the node fills it in.
+    # The log knows the configuration; the node fills the configuration in.
     nobody = Configuration(frozenset())
     meta = SnapshotMeta(pinned.header.applied_index, pinned.header.applied_term, nobody)
     not_made = events.Copied(ticket, SnapshotHeader(meta, 0, b""), "")
@@ -117,8 +117,8 @@ class SqliteStore:
 
     - Jobs of one kind end in the order in which they were given.
     - A pinned state (hash, copy) is the flushed state at the moment of the call.
-    - The database is replaced between reads, never under one.
-    - A state that may not be served is marked as soon as there is space, unless it is replaced.
+    - The database is replaced between reads, never during a read.
+    - A quarantined state is marked as soon as there is space, unless the state is replaced.
     """
 
     def __init__(
@@ -134,7 +134,8 @@ class SqliteStore:
         self._hooks = hooks
         self._database = Database(self._folder.open(installed_index))
         self._closing = threading.Event()
-        # Held while the database is replaced; by questions, and by the short reads of the loop.
+        # Both locks are held while the database is replaced. `_asking` is also held by questions,
+        # `_reads` by the short reads of the loop.
         self._asking = threading.Lock()
         self._reads = threading.Lock()
         self._flusher = Worker("inventory-flush", emit)
@@ -143,7 +144,7 @@ class SqliteStore:
         self._hasher = Worker("inventory-hash", emit)
 
     def close(self) -> None:
-        """Finish what is queued, but for hashes, and let the files go."""
+        """Finish the queued jobs, except hashes, and close the files."""
         self._closing.set()
         for worker in (self._flusher, self._reader, self._copier, self._hasher):
             worker.close()
@@ -175,7 +176,7 @@ class SqliteStore:
         self._reader.do(job)
 
     def hash(self, ticket: int) -> None:
-        """Hash the state as flushed."""
+        """Hash the flushed state."""
 
         def work(pinned: Pinned) -> events.Event | None:
             self._hooks.before(Step.CHECKPOINT)
@@ -189,7 +190,7 @@ class SqliteStore:
         self._with_pinned(self._hasher, work)
 
     def _rest(self) -> None:
-        """Leave the cores to whoever waits: nobody waits for a hash, and all hash at once."""
+        """Leave the cores to other work: no work waits for a hash, and all members hash at once."""
         if self._closing.wait(REST_SECONDS):
             raise HashAbandoned
 
@@ -252,7 +253,7 @@ class SqliteStore:
         self._flusher.do(job)
 
     def _replacement(self, index: int) -> Database | None:
-        """Give the staged snapshot its place and open it, once there is space; None at the end."""
+        """Move the staged snapshot into place and open it, once there is space; None at the end."""
         while True:
             try:
                 return Database(self._folder.install(index))
@@ -262,12 +263,12 @@ class SqliteStore:
                 return None
 
     def quarantine(self, reason: str) -> None:
-        """Mark the state as one that may not be served, once there is space for that."""
+        """Mark the state as quarantined, once there is space for the mark."""
         database = self._database
 
         def job() -> None:
             if self._database is not database:
-                return  # a snapshot has taken its place
+                return  # a snapshot replaced the state
             try:
                 self._folder.quarantine(reason)
             except DatabaseFull as full:

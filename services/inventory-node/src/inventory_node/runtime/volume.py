@@ -1,4 +1,4 @@
-"""How much space is left where a member keeps its data."""
+"""How much space is left on the volume of a member's data."""
 
 import contextlib
 import errno
@@ -11,7 +11,7 @@ from inventory.v1 import cluster_pb2
 LOOK_SECONDS = 2.0
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 PROBE_BYTES = 64 << 10  # more than any single write of the database
-# For a few segments and flushes: a snapshot to a peer must not be what fills a volume.
+# Room for a few segments and flushes: a snapshot to a peer must not fill a volume.
 SPARE_BYTES = 64 << 20
 
 
@@ -24,14 +24,14 @@ def volume_of(folder: Path) -> cluster_pb2.Volume:
 
 
 def snapshot_bytes_max(folder: Path) -> int:
-    """Return how large a snapshot may be that is to be written in `folder`; 0 or less: none."""
+    """Return how many bytes a snapshot in `folder` may have; 0 or less: no snapshot fits."""
     return volume_of(folder).free_bytes - SPARE_BYTES
 
 
 def has_no_space(folder: Path) -> bool:
-    """Tell whether nothing can be written in `folder` for want of space, by trying.
+    """Tell, by a test write, whether `folder` has no space.
 
-    For whoever learns that a write failed, and not why; a quota shows nowhere else.
+    For callers whose write failed without a reason; a quota does not show otherwise.
     """
     probe = folder / "probe"
     try:
@@ -49,13 +49,13 @@ def has_no_space(folder: Path) -> bool:
 
 
 class VolumeWatch:
-    """Looks now and then, in a thread of its own: a disk that hangs holds up nobody else.
+    """Reads the volume's space in a thread of its own: a disk that hangs holds up no other work.
 
-    - What is shown was read at one moment, and stays while the disk does not answer.
+    - The shown values were read at one moment, and stay while the disk does not answer.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Begin to look at the volume that `folder` is on."""
+        """Begin to watch the volume that `folder` is on."""
         self._folder = folder
         self._seen: cluster_pb2.Volume | None = None
         self._end = threading.Event()
@@ -64,11 +64,11 @@ class VolumeWatch:
 
     @property
     def seen(self) -> cluster_pb2.Volume | None:
-        """What was read last, None before the first time."""
+        """The values that were read last, None before the first read."""
         return self._seen
 
     def close(self) -> None:
-        """Look no more; a look that hangs is not waited for."""
+        """Stop reading; a read that hangs is not waited for."""
         self._end.set()
 
     def _run(self) -> None:

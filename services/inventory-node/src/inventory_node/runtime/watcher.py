@@ -1,4 +1,4 @@
-"""The observer port: counts, and tells of changes of the catalogue and of the lead."""
+"""The observer port: counts, and logs changes of the catalogue and of the lead."""
 
 import time
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from inventory_node.runtime.metrics import NodeCounts
 
 _log = structlog.get_logger()
 
-ELECTIONS_MAX = 16  # that are remembered
+ELECTIONS_MAX = 16  # elections that are remembered
 LENGTH_DELIMITED = 2  # the wire type of a message field
 
 
 def _first_bytes(*kinds: str) -> frozenset[bytes]:
-    """Return what outcomes of these kinds begin with: who skips by that need not parse."""
+    """Return the first bytes of these kinds' outcomes, so that other outcomes need no parsing."""
     fields = inventory_pb2.Outcome.DESCRIPTOR.fields_by_name
     return frozenset(bytes([fields[kind].number << 3 | LENGTH_DELIMITED]) for kind in kinds)
 
@@ -28,16 +28,16 @@ ORDERS = _first_bytes("order_item", "place_order")
 
 
 class MemberWatcher:
-    """The `Observer` port: counts, and tells of changes of the catalogue and of the lead."""
+    """The `Observer` port: counts, and logs changes of the catalogue and of the lead."""
 
     def __init__(self, counts: NodeCounts, *, orders: bool = False) -> None:
-        """Count into `counts`; tell of `orders` too, at level debug."""
+        """Count into `counts`; with `orders`, log orders, too, at level debug."""
         self._counts = counts
         self._told = CATALOGUE | ORDERS if orders else CATALOGUE
         self.elections: tuple[cluster_pb2.Election, ...] = ()  # that brought a leader, oldest first
 
     def applied(self, entry: Entry, outcomes: Sequence[Applied]) -> None:
-        """Count, and log what changed the catalogue."""
+        """Count an entry, and log its changes of the catalogue."""
         self._counts.applied_entries += 1
         self._counts.applied_commands += len(outcomes)
         if entry.kind is not EntryKind.COMMAND:
@@ -47,7 +47,7 @@ class MemberWatcher:
                 _tell(inventory_pb2.Outcome.FromString(outcome.outcome))
 
     def filled_up(self, *, is_full: bool) -> None:
-        """Log, and show it."""
+        """Log whether there is space, and note the state for the metrics."""
         self._counts.is_full = is_full
         if is_full:
             _log.error("disk_full", effect="nothing is changed until there is space again")
@@ -55,11 +55,11 @@ class MemberWatcher:
             _log.info("disk_has_space")
 
     def warned(self, what: str, detail: str) -> None:
-        """Log."""
+        """Log the warning."""
         _log.error(what, detail=detail)
 
     def lead_changed(self, leadership: Leadership, leader: str) -> None:
-        """Count, log and remember."""
+        """Count, log and remember a change of the leadership."""
         self._counts.elections += 1
         self._counts.candidacies += leadership.role is RaftRole.CANDIDATE
         _log.info("leadership", role=leadership.role.value, term=leadership.term)

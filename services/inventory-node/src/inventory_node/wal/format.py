@@ -1,9 +1,9 @@
-"""Bytes of the log, version 1; `docs/disk-format.md` is their specification.
+"""Bytes of the log, version 1; `docs/disk-format.md` specifies the bytes.
 
-A file is a row of 512-byte sectors. A sector carries 510 bytes of content and a trailer of two:
-which place it has in its block, and a constant. So no written sector is all zero, whatever the
-content, and damage to any one byte cannot make it look unwritten. A block is the content of
-one or more sectors, padded with zeros: the header of a segment is one, each batch is one.
+A file is a row of 512-byte sectors. A sector has 510 bytes of content and a trailer of two bytes:
+the sector's place in its block, and a constant. So no written sector is all zero, whatever the
+content. Damage to any one byte cannot make a sector look unwritten. A block is the content of one
+or more sectors, padded with zeros: a segment's header is a block, and each batch is a block.
 """
 
 import enum
@@ -20,13 +20,13 @@ from inventory_node.errors import CodecError, FormatError, LogForeign
 VERSION = 1
 MAGIC = b"INVTWAL\n"
 SECTOR_BYTES = 512
-CONTENT_BYTES = 510  # of a sector; the rest is its trailer
+CONTENT_BYTES = 510  # of a sector; the rest is the trailer
 TRAILER_FIRST = b"\xb7\xe5"  # of a block's first sector
-TRAILER_LATER = b"\x6d\xe5"  # of the others
+TRAILER_LATER = b"\x6d\xe5"  # of a block's later sectors
 ZERO_SECTOR = bytes(SECTOR_BYTES)
 
 _RECORD = struct.Struct("<IIBBHQQ")  # length, CRC32C, type, kind, zero, index, term
-_RECORD_CHECKED = struct.Struct("<IBBHQQ")  # what the CRC covers of it, before the payload
+_RECORD_CHECKED = struct.Struct("<IBBHQQ")  # the part under the CRC, before the payload
 _HEADER = struct.Struct("<8sHHII")  # magic, version, zero, length of the payload, CRC32C
 _HEADER_CHECKED = struct.Struct("<8sHHI")
 _HEADER_NUMBERS = struct.Struct("<8Q")
@@ -37,14 +37,14 @@ RECORD_BYTES = _RECORD.size
 
 
 class RecordType(enum.IntEnum):
-    """What a record means; the numbers are on disk."""
+    """The meaning of a record; the numbers are on disk."""
 
     BEGIN = 1  # index: the batch's number; term: its sectors
     ENTRY = 2  # kind, index, term and payload of a log entry
     HARD_STATE = 3  # index: the vote; term: the term
     RESET = 4  # the log ends at (index, term); payload: the configuration there
     INSTALL = 5  # a snapshot at (index, term) replaces the log; payload: its configuration
-    COMMIT = 6  # index: the batch's number; term: its records, BEGIN and COMMIT left out
+    COMMIT = 6  # index: the batch's number; term: its records, without BEGIN and COMMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class LogRecord:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whose log this is. The member id is unique to this data directory, the name is not."""
+    """The owner of a log. Only the member id is unique to this data directory, not the name."""
 
     cluster_id: str
     member_id: int
@@ -69,26 +69,26 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentHeader:
-    """What the first block of a segment says: enough to begin the log here."""
+    """The first block of a segment: enough to begin the log at this segment."""
 
     sequence: int  # of the segment, as in its name
     size: int  # bytes of the file
-    first_batch: int  # the number of the first batch in it
+    first_batch: int  # the number of the segment's first batch
     identity: Identity
     base_index: int  # of the log's last entry when the segment was made
     base_term: int  # of that entry
     hard_state: HardState
-    configuration: Configuration  # the newest in the log then
+    configuration: Configuration  # the newest in the log at that time
     installed: SnapshotMeta | None
 
 
 def sectors_for(content_bytes: int) -> int:
-    """Return how many sectors hold that much content."""
+    """Return how many sectors hold `content_bytes` bytes."""
     return -(-content_bytes // CONTENT_BYTES)
 
 
 def to_sectors(content: bytes) -> bytes:
-    """Lay content out as a block: padded, cut into sectors, each with its trailer."""
+    """Lay content out as a block: padded, cut into sectors, each sector with its trailer."""
     count = sectors_for(len(content))
     end = count * CONTENT_BYTES
     padded = content.ljust(end, b"\0")
@@ -205,7 +205,7 @@ def encode_header(header: SegmentHeader) -> bytes:
 
 
 def decode_header(name: str, data: bytes) -> tuple[SegmentHeader, int]:
-    """Return the header of the segment file `data`, and its length in bytes, whole sectors.
+    """Return the header of segment file `data`, and the header's length in bytes, whole sectors.
 
     Raises FormatError, and LogForeign for a version that this software does not read.
     """

@@ -1,7 +1,7 @@
-"""The whole log: recovery, and plans of disk operations that append to it and cut it.
+"""The whole log: recovery, and plans of disk operations that append to the log and cut the log.
 
-Nothing here touches a disk but `recover`, which reads. A plan changes what the log remembers at
-once: the caller runs plans in order, one at a time, and gives the log up when one fails.
+Only `recover` touches a disk: it reads. A plan changes the log in memory at once. So the caller
+runs plans in order, one at a time, and gives the log up when a plan fails.
 """
 
 from collections.abc import Sequence
@@ -47,13 +47,13 @@ class WriteAheadLog:
     """The open end of the log.
 
     - A batch is planned whole: its records, its commit, its sync.
-    - It stands in one segment; where it does not fit, the next segment is made first, as large
-      as it needs.
-    - Every segment's header says all that the segments before it come to.
+    - A batch is in one segment. If the batch does not fit, the next segment is made first, large
+      enough for the batch.
+    - Every segment's header sums up all segments before the segment.
     """
 
     def __init__(self, segment_bytes: int) -> None:
-        """Begin empty; `recover` and `bootstrap` fill it. Segments have that size or more."""
+        """Begin empty; `recover` and `bootstrap` fill the log. Segments have that size or more."""
         if segment_bytes < SECTOR_BYTES or segment_bytes % SECTOR_BYTES:
             raise ValueError(f"{segment_bytes} bytes are no segment of whole sectors")
         self._segment_bytes = segment_bytes
@@ -65,7 +65,7 @@ class WriteAheadLog:
     def bootstrap(
         self, identity: Identity, configuration: Configuration
     ) -> tuple[DiskOperation, ...]:
-        """Make the first segment. The member exists from the moment this is done."""
+        """Make the first segment. The member exists once this plan is done."""
         if self._segments:
             raise ValueError("this log has been bootstrapped")
         self._identity = identity
@@ -78,11 +78,11 @@ class WriteAheadLog:
         install: SnapshotMeta | None,
         entries: Sequence[Entry],
     ) -> tuple[DiskOperation, ...]:
-        """Write one batch, in this order; an entry at index i replaces everything from i on.
+        """Write one batch, in this order; an entry at index i replaces every entry from i on.
 
-        Returns () when there is nothing to write. The last operation is the batch's sync; the
-        next plan may run only after it. ValueError: entries that leave a gap, or go below what
-        was cut.
+        Returns () when there is nothing to write. The last operation is the batch's sync; the next
+        plan may run only after the sync. ValueError: entries that leave a gap, or begin below the
+        base.
         """
         if not self._segments:
             raise ValueError("this log has not been bootstrapped")
@@ -122,9 +122,9 @@ class WriteAheadLog:
     def cut(self, index: int, keeps: int = 1) -> tuple[DiskOperation, ...]:
         """Remove the oldest segments whose every entry is below `index`; () when there are none.
 
-        Everything below `index` must be committed, and durable elsewhere. The folder is synced
-        after each removal, so that a crash leaves no gap. The last `keeps` segments stay: one on
-        the disk at least, so one more while the last is only planned.
+        Every entry below `index` must be committed, and durable elsewhere. The folder is synced
+        after each removal, so that a crash leaves no gap. The last `keeps` segments stay. At least
+        one segment must stay on the disk, so `keeps` is 2 while the last segment is only planned.
         """
         operations: list[DiskOperation] = []
         while len(self._segments) > keeps and self._segments[0].last_index < index:
@@ -160,7 +160,7 @@ class WriteAheadLog:
         return operations
 
     def _remember(self, record: LogRecord) -> Entry | None:
-        """Remember what a record means; return its entry. ValueError: it cannot follow."""
+        """Take a record into the outline; return its entry. ValueError: it cannot follow."""
         outline = self._outline
         position = (record.index, record.term)
         match record.type:
@@ -186,19 +186,19 @@ class WriteAheadLog:
         return None
 
     def _lower(self, index: int) -> None:
-        """Entries after `index` were replaced, wherever they stand."""
+        """Lower the last indexes of all segments: the entries after `index` were replaced."""
         for segment in self._segments:
             segment.last_index = min(segment.last_index, index)
 
     def _begin(self, header: SegmentHeader) -> None:
-        """Take the first segment's header for what came before it."""
+        """Take the state before the first segment from the segment's header."""
         self._identity = header.identity
         self._next_batch = header.first_batch
         position = (header.base_index, header.base_term)
         self._outline = Outline(position, header.configuration, header.hard_state, header.installed)
 
     def _replay(self, name: str, read: SegmentRead, entries: list[Entry]) -> None:
-        """Take a segment after those before it. LogDamaged, LogForeign: it does not follow them."""
+        """Take the next segment. LogDamaged, LogForeign: it does not follow the segments before."""
         header = read.header
         if not self._segments:
             self._begin(header)
@@ -237,9 +237,9 @@ class WriteAheadLog:
     def recover(self, disk: LogDisk) -> "Recovered":
         """Fill an empty log from the disk; see the function of this name.
 
-        The last batch and the zeros after it are written again, since a sync that failed leaves
-        pages in memory that count as clean: another sync alone would not bring them to the disk
-        (Rebello et al., "Can Applications Recover from fsync Failures?", 2020).
+        The last batch and the zeros after the batch are written again. A sync that failed leaves
+        pages in memory that count as clean, and another sync alone would not bring the pages to the
+        disk (Rebello et al., "Can Applications Recover from fsync Failures?", 2020).
         """
         names = disk.names()
         repair: list[DiskOperation] = [RemoveFile(name) for name in names if is_unfinished(name)]
@@ -272,28 +272,28 @@ class WriteAheadLog:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovered:
-    """What a log held at the start."""
+    """The content of a log at the start."""
 
     log: WriteAheadLog
-    identity: Identity | None  # None: nothing was ever bootstrapped here
+    identity: Identity | None  # None: no log was ever bootstrapped here
     hard_state: HardState
-    base_index: int  # the entries follow it; the state must have been applied up to it, or past it
+    base_index: int  # just below the entries; the state must have been applied up to this index
     base_term: int
-    configuration: Configuration  # at the base; those in `entries` follow it; empty if no identity
+    configuration: Configuration  # at the base; `entries` may hold newer ones; empty if no identity
     entries: tuple[Entry, ...]
-    installed: SnapshotMeta | None  # the newest snapshot that was switched to
+    installed: SnapshotMeta | None  # the newest snapshot that the log recorded
     repair: tuple[DiskOperation, ...]  # to be run before anything else
 
     @property
     def installed_index(self) -> int:
-        """The index of the snapshot that the state began with; 0 for none."""
+        """The index of the snapshot that the state began with; 0 without a snapshot."""
         return self.installed.index if self.installed is not None else 0
 
 
 def recover(disk: LogDisk, *, segment_bytes: int) -> Recovered:
-    """Read the log of a folder; changes nothing, what needs a change is in `repair`.
+    """Read the log of a folder; changes nothing, `repair` holds the changes that are needed.
 
-    `segment_bytes` is the size of segments to come, whole sectors. Raises LogDamaged, LogForeign.
+    `segment_bytes` is the size of later segments, whole sectors. Raises LogDamaged, LogForeign.
     """
     return WriteAheadLog(segment_bytes).recover(disk)
 

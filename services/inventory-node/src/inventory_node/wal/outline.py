@@ -1,4 +1,4 @@
-"""What a log holds, without the payloads: enough to write the next record and the next header."""
+"""The content of a log without payloads: enough to write the next record and the next header."""
 
 from bisect import bisect_right
 from collections.abc import Iterable
@@ -10,11 +10,11 @@ T = TypeVar("T")
 
 
 class Outline:
-    """Positions, terms and configurations of the log as its records leave it.
+    """Positions, terms and configurations of the log after its records.
 
     - Entries go from `base_index` + 1 to `last_index` without a gap.
-    - The runs of equal terms, and the configurations, ascend by index; the first of each stands
-      at or below `base_index`, so that every position from there on has both.
+    - The runs of equal terms, and the configurations, ascend by index. The first run and the first
+      configuration are at or below `base_index`, so every position from there on has both.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Outline:
 
     @property
     def last_term(self) -> int:
-        """Return the term of the last entry, or of the base when there is none."""
+        """Return the term of the last entry, or of the base without an entry."""
         return self._runs[-1][1]
 
     @property
@@ -56,7 +56,7 @@ class Outline:
         return self._configurations[-1][1]
 
     def add(self, entry: Entry, configuration: Configuration | None) -> None:
-        """Put an entry after the last; `configuration` when it is one."""
+        """Append an entry; `configuration` when the entry is a configuration."""
         if entry.index != self.last_index + 1:
             raise ValueError(f"entry {entry.index} does not follow {self.last_index}")
         if entry.term < self.last_term:
@@ -68,10 +68,10 @@ class Outline:
             self._configurations.append((entry.index, configuration))
 
     def reset(self, position: tuple[int, int], configuration: Configuration) -> None:
-        """End the log at `position`; at or below the base, it begins there.
+        """End the log at `position`; at or below the base, the log begins at `position`.
 
-        A log that is read from a later segment on begins with what the earlier ones ended with,
-        part of which may have been replaced since: then the base goes back.
+        A log that is read from a later segment on begins with the last state of the earlier
+        segments. Part of that state may have been replaced since: then the base goes back.
         """
         index = position[0]
         if index <= self.base_index:
@@ -85,12 +85,12 @@ class Outline:
         self._configurations = _up_to(self._configurations, index)
 
     def install(self, meta: SnapshotMeta) -> None:
-        """Replace everything by a snapshot."""
+        """Replace the content by a snapshot."""
         self.installed = meta
         self._begin((meta.index, meta.term), meta.configuration)
 
     def forget(self, index: int) -> None:
-        """Let the base rise to `index`, or as far as the log goes."""
+        """Raise the base to `index`, or as far as the log goes."""
         index = min(index, self.last_index)
         if index <= self.base_index:
             return

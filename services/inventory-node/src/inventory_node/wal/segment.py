@@ -1,4 +1,4 @@
-"""One file of the log: how it is made so that it is whole or not there, and how it is read back."""
+"""One file of the log: created whole or not at all, and read back."""
 
 import re
 from dataclasses import dataclass
@@ -44,17 +44,16 @@ def is_segment(name: str) -> bool:
 
 
 def is_unfinished(name: str) -> bool:
-    """Tell whether a file is a segment that a crash kept from being finished; it holds nothing."""
+    """Tell whether a file is a segment that a crash left unfinished; such a file holds no batch."""
     return _UNFINISHED.fullmatch(name) is not None
 
 
 @dataclass(slots=True)
 class Segment:
-    """What an open log remembers of one of its files.
+    """One file of an open log, as the log remembers the file.
 
-    - `used` and `size` are whole sectors; `used` is where the next batch goes.
-    - `last_index` is that of the last entry that stands in this file and was not replaced, 0 when
-      there is none.
+    - `used` and `size` are whole sectors; the next batch goes to `used`.
+    - `last_index` is the index of the last entry in this file that was not replaced, 0 without one.
     """
 
     sequence: int
@@ -69,10 +68,10 @@ class Segment:
 
 
 def create(header: SegmentHeader) -> tuple[tuple[DiskOperation, ...], Segment]:
-    """Plan a new file and return what is remembered of it.
+    """Plan a new file and return the file's segment.
 
-    The file gets its name only when its zeros and its header are synced. So a file that has a
-    segment's name and no good header is damaged, never half made.
+    The file gets its name only when its zeros and its header are synced. So a file with a segment's
+    name and without a good header is damaged, never half made.
     """
     sectors = encode_header(header)
     name = segment_name(header.sequence)
@@ -89,11 +88,11 @@ def create(header: SegmentHeader) -> tuple[tuple[DiskOperation, ...], Segment]:
 
 @dataclass(frozen=True, slots=True)
 class SegmentRead:
-    """A segment as found."""
+    """A segment as found on disk."""
 
     header: SegmentHeader
     batches: tuple[tuple[LogRecord, ...], ...]
-    last: int  # bytes: where the last batch begins, or the next one where there is none
+    last: int  # bytes: where the last batch begins; without a batch, where the first goes
     used: int  # bytes: where the next batch goes
     dirty: int  # bytes after `used` that a torn batch may have left, whole sectors
 
@@ -113,7 +112,7 @@ def read_segment(name: str, data: bytes, *, last: bool) -> SegmentRead:
         raise LogDamaged(name, len(data), f"the file should have {header.size} bytes")
     batches: list[tuple[LogRecord, ...]] = []
     last_at = at
-    torn_end = len(data)  # a torn batch whose first sector is missing may have had any length
+    torn_end = len(data)  # a torn batch without its first sector may have had any length
     while at < len(data) and data[at : at + SECTOR_BYTES] != ZERO_SECTOR:
         number = header.first_batch + len(batches)
         sectors, whole = _batch_at(name, data, at, number)
@@ -132,7 +131,7 @@ def read_segment(name: str, data: bytes, *, last: bool) -> SegmentRead:
 
 
 def _batch_at(name: str, data: bytes, at: int, number: int) -> tuple[bytes, bool]:
-    """Return the sectors of the batch that begins at `at`, and whether none of them is all zero."""
+    """Return the sectors of the batch that begins at `at`, and whether no sector is all zero."""
     try:
         found, count = read_begin(data[at : at + SECTOR_BYTES])
     except FormatError as error:
@@ -155,10 +154,10 @@ def _batch_at(name: str, data: bytes, at: int, number: int) -> tuple[bytes, bool
 
 
 def _torn_bytes(name: str, data: bytes, at: int, torn_end: int) -> int:
-    """Return how many bytes from `at` on a torn batch left; what it cannot have left is damage.
+    """Return how many bytes from `at` on a torn batch left; any other byte is damage.
 
-    Past its first sector, only later sectors of that one batch may stand: a batch is written only
-    after the one before it was synced, so a sector that begins another batch means that this one
+    Past the first sector, only later sectors of that one batch may follow. A batch is written only
+    after the batch before was synced. So a sector that begins another batch means that this batch
     was whole once.
     """
     end = at

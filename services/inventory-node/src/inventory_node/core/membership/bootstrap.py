@@ -1,12 +1,13 @@
-"""The first start of a member: who it is, whether it may begin, and the first state.
+"""The first start of a member: its identity, whether the member may begin, and the first state.
 
-The cluster's id and its first members' ids derive from the cluster's key and the members' names, so
-that a bootstrap that was cut short goes on where it was. A member bootstraps when every other one
-says that it is empty, or bootstrapped, as the very member that it is listed as, of the same cluster
-and without a term; nobody campaigns or votes until every member has. An empty volume beside peers
-that have a term may have voted before it was lost, so its member draws a new id and joins as a
-learner (dissertation §4.2.1): the votes of the old id count for nobody. So does a member that is
-none of the first.
+The cluster's id and the first members' ids derive from the cluster's key and the members' names, so
+an interrupted bootstrap can resume. A member bootstraps when every other member describes itself as
+the member that is listed, of the same cluster, empty or bootstrapped, and without a term. No member
+campaigns or votes until every member has bootstrapped.
+
+An empty volume beside peers that have a term may have voted before the volume was lost. So the
+volume's member draws another id and joins as a learner (dissertation §4.2.1): the votes of the old
+id count for no member. A member that is none of the first members joins in the same way.
 """
 
 import enum
@@ -31,17 +32,17 @@ from inventory_node.wal import Identity
 class Described:
     """What a peer says of itself."""
 
-    name: str  # as it is listed
-    says: str  # as it calls itself
+    name: str  # as the peer is listed
+    says: str  # as the peer calls itself
     cluster_id: str
     member_id: int
     bootstrapped: bool
-    term: int  # 0 until its first election
-    reached: frozenset[int] | None = None  # by member id; None: it does not say
+    term: int  # 0 until the peer's first election
+    reached: frozenset[int] | None = None  # by member id; None: the peer does not say
 
 
 def cluster_id_of(key: bytes, names: Iterable[str]) -> str:
-    """Derive the cluster's id; the key cannot be computed from it."""
+    """Derive the cluster's id; the key cannot be computed from the id."""
     text = ",".join(sorted(names)).encode()
     return blake2b(text, key=blake2b(key).digest(), digest_size=16, person=b"cluster").hexdigest()
 
@@ -53,9 +54,9 @@ def member_id_of(cluster_id: str, name: str) -> int:
 
 
 def check_peer(own: Identity, peer: Described) -> None:
-    """Refuse a peer that is not the member that it is listed as.
+    """Refuse a peer that is not the member that is listed at its address.
 
-    Also an empty one: given another list, it would begin another cluster beside this one.
+    An empty peer is refused, too: with another member list, the peer would begin another cluster.
     """
     if peer.cluster_id != own.cluster_id:
         raise BootstrapRefused(
@@ -78,9 +79,9 @@ class Beginning(enum.Enum):
 
 
 def beginning(own: Identity, peers: Iterable[Described | None], *, is_first: bool) -> Beginning:
-    """Decide for an empty member; None stands for a peer that does not answer.
+    """Decide what an empty member does first; None stands for a peer that does not answer.
 
-    Raises BootstrapRefused when it never may begin.
+    Raises BootstrapRefused when the member may never begin.
     """
     known = list(peers)
     for peer in filter(None, known):
@@ -94,13 +95,13 @@ class FirstStart:
     """Whether an empty member may begin, asked again and again."""
 
     def __init__(self, own: Identity, first: Mapping[str, int]) -> None:
-        """Know the first members' ids by their names."""
+        """Start with the first members' ids by their names."""
         self.silent: tuple[str, ...] = ()  # the first members that do not answer
         self._own = own
         self._first = first
 
     def hear(self, described: Iterable[Described | None]) -> Beginning:
-        """Take what the others say of themselves; see `beginning`."""
+        """Take the descriptions of the other members; see `beginning`."""
         known = list(described)
         heard = {self._own.name, *(peer.name for peer in known if peer is not None)}
         self.silent = tuple(name for name in self._first if name not in heard)
@@ -108,7 +109,7 @@ class FirstStart:
 
 
 def drawn_id(taken: Iterable[int]) -> int:
-    """Draw the id of a member that joins: positive, below 2^63, and nobody's."""
+    """Draw the id of a member that joins: positive, below 2^63, and not taken."""
     others = {0, *taken}
     while (drawn := secrets.randbits(63)) in others:
         pass
@@ -127,7 +128,7 @@ def is_complete(own_term: int, peers: Iterable[Described | None]) -> bool:
 
 
 def check_identity(found: Identity, wanted: Identity, folder: Path) -> None:
-    """Refuse a volume that belongs to somebody else; the id is the volume's own."""
+    """Refuse the volume of another member; the member id is the volume's own."""
     if (found.cluster_id, found.name) != (wanted.cluster_id, wanted.name):
         raise BootstrapRefused(
             f"{folder} belongs to member {found.name} of cluster {found.cluster_id}, and this is "

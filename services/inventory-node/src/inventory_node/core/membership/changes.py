@@ -1,8 +1,8 @@
-"""Who takes part: what members and operators ask of the leader, answered once it is committed.
+"""Membership changes: members and operators ask the leader, which answers after the commit.
 
-Consensus decides whether a change may begin (`raft.membership`); here names become ids, and whoever
-asked is told. A member that joins later than the first ones is known by the label of its id in the
-configuration, `name=host:port`, which every member has as soon as it has the configuration.
+Consensus decides whether a change may begin (`raft.membership`). This module turns names into ids,
+and answers each request. The configuration labels the id of a member that joins later than the
+first members: `name=host:port`. So every member that has the configuration knows the member.
 """
 
 from collections.abc import Iterable
@@ -38,11 +38,11 @@ class Begun(NamedTuple):
 
     ticket: int
     term: int
-    standing: membership_pb2.Standing.ValueType  # that it leads to
+    standing: membership_pb2.Standing.ValueType  # of the member, once the change is committed
 
 
 def contacts_of(configuration: Configuration) -> dict[int, Contact]:
-    """Return the members that joined later than the first ones, by their ids."""
+    """Return the members that joined later than the first members, by their ids."""
     contacts = {}
     for member, label in configuration.labels:
         name, _, address = label.partition("=")
@@ -51,37 +51,37 @@ def contacts_of(configuration: Configuration) -> dict[int, Contact]:
 
 
 class MembershipChanges:
-    """Changes on their way, and the names of those who take part.
+    """Changes on their way, and the names of the members.
 
-    - Every `ChangeAsked` is answered once: with the standing that is committed, with a refusal, or
-      with who may know better.
-    - Nobody is added under the name of a member that is heard of.
+    - Every `ChangeAsked` is answered once: with the committed standing, with a refusal, or with the
+      leader that is known.
+    - No member is added under the name of a member that is present.
     """
 
     def __init__(self, settings: NodeSettings, replies: Replies, ports: Ports) -> None:
-        """Know the first members."""
+        """Start with the first members."""
         self._first = settings.members
         self._own_id = settings.member_id
         self._replies = replies
         self._transport = ports.transport
         self._drain = Drain(ports.clock)
         self.names = dict(settings.members)
-        self.joined: dict[int, Contact] = {}  # later than the first
+        self.joined: dict[int, Contact] = {}  # later than the first members
         self._begun: dict[int, Begun] = {}  # by the index of the entry
         self._transfers: list[int] = []  # tickets
 
     def learn_members(self, configuration: Configuration) -> None:
-        """Learn who takes part; the transport meets whom it does not know."""
+        """Learn the members of a configuration; pass the joined members to the transport."""
         contacts = self.joined = contacts_of(configuration)
         self.names = {**self._first, **{one: contact.name for one, contact in contacts.items()}}
         self._transport.meet({one: contacts[one] for one in contacts.keys() - {self._own_id}})
 
     def announce(self, raft: RawNode) -> None:
-        """Tell gateways who leads, and who joined later than the first members."""
+        """Tell gateways who leads, and which members joined later than the first members."""
         self._replies.announce(raft.term, self.leader(raft), self.joined.values())
 
     def show(self, member: cluster_pb2.Member, raft: RawNode) -> None:
-        """Write into a view who leads and who takes part."""
+        """Write the leader, the voters and the learners into a view."""
         member.leader = self.leader(raft)
         configuration = raft.configuration
         member.voters.extend(self._names_of(configuration.voters))
@@ -91,11 +91,11 @@ class MembershipChanges:
         return sorted(self.names.get(one, str(one)) for one in members)
 
     def leader(self, raft: RawNode) -> str:
-        """Return the name of the leader that is known; empty for nobody."""
+        """Return the name of the known leader; empty without a known leader."""
         return self.names.get(raft.leader, "")
 
     def begin(self, event: ChangeAsked, raft: RawNode) -> None:
-        """Begin a change, or answer at once."""
+        """Begin a change, or answer the request at once."""
         request, ticket = event.request, event.ticket
         if raft.role is not RaftRole.LEADER:
             self._answer(ticket, self._not_leader(raft))
@@ -116,7 +116,7 @@ class MembershipChanges:
                 self._answer(ticket, Response(error=problem))
 
     def answer_decided(self, raft: RawNode) -> None:
-        """Answer what is committed, or will not be for all this member knows."""
+        """Answer changes that are committed, or whose outcome this member cannot learn."""
         for index, begun in list(self._begun.items()):
             if raft.commit_index >= index and raft.term_at(index) == begun.term:
                 self._done(self._begun.pop(index).ticket, begun.standing)
@@ -133,7 +133,7 @@ class MembershipChanges:
                     self._done(ticket, membership_pb2.STANDING_VOTER)
 
     def _id_of(self, name: str, configuration: Configuration) -> int:
-        """Return who takes part under a name; 0 for nobody."""
+        """Return the id of the member with this name; 0 if no member has the name."""
         members = configuration.voters | configuration.learners
         return next((one for one in sorted(members) if self.names.get(one) == name), 0)
 
@@ -150,9 +150,9 @@ class MembershipChanges:
                 self._change(ticket, Promote(member), membership_pb2.STANDING_VOTER, raft)
         elif not join.is_empty:
             known = raft.configuration_at(raft.commit_index)
-            is_known = raft.term_at(raft.commit_index) == raft.term  # what is committed (Raft §8)
+            is_known = raft.term_at(raft.commit_index) == raft.term  # commit index known (Raft §8)
             if not is_known or member in known.voters | known.learners:
-                # The removal may still be taken back.
+                # Another leader may still replace the entry of the removal.
                 self._answer(ticket, self._not_leader(raft))
             else:
                 self._done(ticket, membership_pb2.STANDING_REMOVED)
@@ -160,7 +160,7 @@ class MembershipChanges:
             if namesake == raft.id or raft.followers[namesake].is_present:
                 problem = f"member {join.name} takes part already, and is alive"
                 self._answer(ticket, Response(error=errors.change_refused(problem)))
-            else:  # its volume is gone, and its votes with it: the newcomer counts for itself
+            else:  # the volume and its votes are lost: the joining member has an id of its own
                 self._change(ticket, Remove(namesake), membership_pb2.STANDING_ABSENT, raft)
         else:
             label = f"{join.name}={join.address}"

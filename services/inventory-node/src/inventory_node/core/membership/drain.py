@@ -1,8 +1,8 @@
-"""Who may stop for a while: `Drain` decides on the leader, `Departure` on the member itself.
+"""Stopping for a while: `Drain` decides on the leader, `Departure` on the member itself.
 
-Whoever runs a member asks it to stop without knowing what a majority needs: two pods are deleted
-at once, or one while another is still being replaced. So a member that is asked to stop asks the
-leader first, again and again for as long as its grace lasts, and serves on meanwhile.
+The operator that stops a member does not know what a majority needs. Two pods may be deleted at
+once, or one pod while another is still being replaced. So a member that is asked to stop asks the
+leader first, repeatedly until its grace period ends, and serves on meanwhile.
 """
 
 from collections.abc import Iterable
@@ -17,29 +17,30 @@ from wire.errors import Reason, reason_of
 from inventory_node.core.membership.bootstrap import Described
 from inventory_node.ports import Clock
 
-ASKED_MS = 1_000  # who asked so lately still wants to go
-GONE_MS = 2_000  # from a leave on, until the member's silence or its return speaks for itself
-BEHIND_ENTRIES_MAX = 256  # of what is committed: a member that lacks more commits nothing soon
+ASKED_MS = 1_000  # a member that asked within this time still wants to stop
+GONE_MS = 2_000  # a member that was let go counts as gone; afterwards its presence decides
+BEHIND_ENTRIES_MAX = 256  # committed entries; a voter that lacks more helps to commit nothing soon
 
 
 class Drain:
-    """Keeps a majority that holds what is committed, as far as leaving is up to the members.
+    """Keeps a majority that holds the committed entries, as far as the members decide on leaving.
 
-    - A voter may go when those that stay are such a majority.
-    - It may go as well when there is none even with it, or when all that would stay want to go too:
-      then its staying serves nobody.
-    - One that was let go does not count as staying until it is heard of anew. Nor does one that the
-      member which asks does not reach: it sees a connection close before the leader misses a reply.
+    - A voter may leave when the staying voters are such a majority.
+    - A voter may also leave when there is no such majority even with the voter, or when all staying
+      voters want to leave, too: then its staying helps nobody.
+    - A voter that was let go does not count as staying until the leader hears of it anew. A voter
+      that the asking member does not reach does not count as staying: the asking member sees a
+      connection close before the leader misses a reply.
     """
 
     def __init__(self, clock: Clock) -> None:
-        """Start with nobody leaving."""
+        """Start with no leaving member."""
         self._clock = clock
         self._asked: dict[int, int] = {}  # when, by member id
         self._gone: dict[int, int] = {}  # until when, by member id
 
     def grant_leave(self, member: int, reached: AbstractSet[int], raft: RawNode) -> bool:
-        """Let a member go that asks, and reaches these, or not; return which. Leader only."""
+        """Decide whether `member`, which reaches `reached`, may leave; on the leader only."""
         now_ms = self._clock.elapsed_ms()
         self._asked[member] = now_ms
         voters = raft.configuration.voters
@@ -56,7 +57,7 @@ class Drain:
         return is_broken or all_go
 
     def _stays(self, member: int, raft: RawNode, now_ms: int) -> bool:
-        """Tell whether a voter answers, was not let go, and holds what is committed."""
+        """Tell whether a voter answers, was not let go, and holds the committed entries."""
         if now_ms < self._gone.get(member, 0):
             return False
         if member == raft.id:
@@ -75,21 +76,21 @@ class Decided:
 
 @dataclass(frozen=True, slots=True)
 class AskReach:
-    """Ask these members, by id, whom they reach; hand the answers to `Departure.hear_reach`."""
+    """Ask these members, by id, whom they reach; pass the answers to `Departure.hear_reach`."""
 
     members: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
 class AskSelf:
-    """Ask the own node for this; hand its answer to `Departure.hear_self`."""
+    """Send the request to the own node; pass the node's answer to `Departure.hear_self`."""
 
     request: membership_pb2.ChangeRequest
 
 
 @dataclass(frozen=True, slots=True)
 class AskLeader:
-    """Ask the other members for this, one of which leads; hand the answer to `hear_leader`."""
+    """Send the request to the other members; pass the leader's answer to `hear_leader`."""
 
     request: membership_pb2.ChangeRequest
 
@@ -98,22 +99,23 @@ DepartureStep = Decided | AskReach | AskSelf | AskLeader
 
 
 class Departure:
-    """Whether a member that was asked to stop may do so, as far as it can tell by itself.
+    """Whether a member that was asked to stop may stop, as far as the member itself can tell.
 
-    - A member without a vote does not ask, nor one that is alone: nobody needs it.
-    - The others go on without it only where they reach one another, which the leader cannot see.
+    - A member without a vote does not ask the others, nor does a lone member: no member needs it.
+    - The others can go on without the member only if they reach one another. The leader cannot see
+      whether they do.
     - Each try begins with `begin`, and ends with `Decided`.
     """
 
     def __init__(self, cluster_id: str) -> None:
-        """Ask for a member of this cluster."""
+        """Start for a member of this cluster."""
         self._cluster_id = cluster_id
         self._member = cluster_pb2.Member()
 
     def begin(self, member: cluster_pb2.Member, reached: AbstractSet[int]) -> DepartureStep:
-        """Begin a try, given how the member sees itself, and the ids of those that it reaches.
+        """Begin a try, given the member's own view and the ids of the members that it reaches.
 
-        Where it reaches no majority itself, the leader judges what the others reach.
+        If the member reaches no majority, the leader judges which members the others reach.
         """
         self._member = member
         if member.standing != cluster_pb2.MEMBER_STANDING_VOTER:
@@ -129,9 +131,9 @@ class Departure:
     def hear_reach(
         self, described: Iterable[Described | None] | None, reached: AbstractSet[int]
     ) -> DepartureStep:
-        """Take what the members say of themselves; None where one refuses this member's key.
+        """Take the members' descriptions; None if a member refuses this member's key.
 
-        A key that was changed keeps nobody from stopping.
+        A changed key keeps no member from stopping.
         """
         if described is not None and not self._are_joined(described):
             return Decided(may_leave=False)
@@ -140,7 +142,7 @@ class Departure:
     def _are_joined(self, described: Iterable[Described | None]) -> bool:
         """Tell whether a majority of the voters reach a majority without this member.
 
-        One that does not say whom it reaches is taken to reach everybody.
+        A voter that does not say whom it reaches is taken to reach every voter.
         """
         there = {
             peer.member_id: peer.reached
@@ -161,7 +163,7 @@ class Departure:
         return AskSelf(membership_pb2.ChangeRequest(cluster_id=self._cluster_id, leave=leave))
 
     def hear_self(self, asked: AskSelf, answer: membership_pb2.ChangeResponse) -> DepartureStep:
-        """Take the own node's answer, which may lead."""
+        """Take the own node's answer; the own node may be the leader."""
         if answer.HasField("not_leader"):
             return AskLeader(asked.request)
         return self._decide(answer)
@@ -169,15 +171,16 @@ class Departure:
     def hear_leader(
         self, answer: membership_pb2.ChangeResponse | None, reached: AbstractSet[int]
     ) -> Decided:
-        """Take the leader's answer; None where nobody leads.
+        """Take the leader's answer; None if no member leads.
 
-        Those that are left may then be about to elect somebody: a member that they may need stays.
+        The remaining members may then be about to elect a leader: a member that they may need
+        stays.
         """
         if answer is None:
             return Decided(may_leave=len(reached) + 1 < self._majority)
         return self._decide(answer)
 
     def _decide(self, answer: membership_pb2.ChangeResponse) -> Decided:
-        # A leader of an earlier version refuses the question itself, and would for ever.
+        # A leader of an earlier version refuses the question itself, and would do so for ever.
         is_refused = answer.HasField("error") and reason_of(answer.error) is Reason.CHANGE_REFUSED
         return Decided(may_leave=not is_refused)

@@ -1,8 +1,8 @@
-"""What a member asks about itself: whether its data are of use, for a part, and for a vote.
+"""A member's questions about itself: are its data of use, is it a member, may it vote.
 
 `DataCheck` decides at the start, before there is a node. `StandingWatch` decides while the node
-runs. Both hand out requests and take answers; whoever runs them sends the requests to the other
-members, waits between two tries, and moves data.
+runs. Both return requests and take answers. The caller sends the requests to the other members,
+waits between two tries, and moves data.
 """
 
 import enum
@@ -16,8 +16,8 @@ from raft.messages import EntryKind
 from inventory_node.codec import decode_configuration
 from inventory_node.wal import Identity, Recovered
 
-ALONE_TIMES = 4  # views without a leader, until a member asks whether it still takes part
-ATTEMPTS_MAX = 6  # of a start to learn its standing: an election is over by then
+ALONE_TIMES = 4  # views without a leader, until a member asks for its standing
+ATTEMPTS_MAX = 6  # of a start to learn the member's standing: an election is over by then
 TAKING_PART = (membership_pb2.STANDING_LEARNER, membership_pb2.STANDING_VOTER)
 
 Request = membership_pb2.ChangeRequest
@@ -25,9 +25,9 @@ Response = membership_pb2.ChangeResponse
 
 
 def standing_request(identity: Identity, address: str, term: int, *, is_empty: bool) -> Request:
-    """Return the question how a member, which is in `term`, takes part.
+    """Return a request for the standing of a member in `term`.
 
-    It asks for no vote. A leader of an earlier term does not answer it.
+    The request asks for no vote. A leader of an earlier term does not answer the request.
     """
     join = membership_pb2.Join(
         member_id=identity.member_id,
@@ -41,7 +41,7 @@ def standing_request(identity: Identity, address: str, term: int, *, is_empty: b
 
 
 def voters_of(recovered: Recovered) -> frozenset[int]:
-    """Return who votes, by the newest entry of the log that says so, committed or not."""
+    """Return the voters by the newest configuration in the log, committed or not."""
     for entry in reversed(recovered.entries):
         if entry.kind == EntryKind.CONFIGURATION:
             return decode_configuration(entry.payload).voters
@@ -49,24 +49,25 @@ def voters_of(recovered: Recovered) -> frozenset[int]:
 
 
 class StandingWatch:
-    """How one member comes to take part, and learns that it does so no longer.
+    """How one member comes to take part, and how the member learns that it was removed.
 
-    - A part and a vote are asked for only where the member is to join by itself (`auto`).
-    - It was removed when a leader says so, and never by its own log: that may hold a removal which
-      another leader takes back (Raft §5.3), and until then this member may be the only one that can
-      be elected (dissertation §4.2.2); or it may end before the entry that added the member.
+    - The member asks for membership and for a vote only if the member joins by itself (`auto`).
+    - Only a leader's answer makes the member count as removed, never the member's own log. The log
+      may hold a removal that another leader takes back (Raft §5.3), and until then this member may
+      be the only electable member (dissertation §4.2.2). The log may also end before the entry that
+      added the member.
     """
 
     def __init__(self, identity: Identity, address: str, *, auto: bool) -> None:
-        """Ask for this member, which others find at `address`."""
+        """Start for this member, which others find at `address`."""
         self.was_removed = False
         self._identity = identity
         self._address = address
         self._auto = auto
-        self._alone = 0  # views in a row that knew of no leader
+        self._alone = 0  # views in a row without a known leader
 
     def observe(self, member: cluster_pb2.Member) -> Request | None:
-        """Note how the member sees itself; return what to ask the others, if anything."""
+        """Take the member's own view; return the request to the others, None for no request."""
         self._alone = 0 if member.leader else self._alone + 1
         match member.standing:
             case cluster_pb2.MEMBER_STANDING_REMOVED:
@@ -83,7 +84,7 @@ class StandingWatch:
         return standing_request(self._identity, self._address, term, is_empty=is_empty)
 
     def hear(self, response: Response) -> str:
-        """Note one member's answer; return what it says, empty where it does not lead."""
+        """Take one member's answer; return its standing or refusal, empty without either."""
         if response.HasField("done"):
             standing = response.done.standing
             self.was_removed = self.was_removed or standing == membership_pb2.STANDING_REMOVED
@@ -92,11 +93,11 @@ class StandingWatch:
 
 
 class DataVerdict(enum.Enum):
-    """What becomes of the data that a member starts with."""
+    """What happens to the data that a member starts with."""
 
     KEEP = "keep"
     SET_ASIDE = "set aside"
-    ASK = "ask"  # the next request, at once
+    ASK = "ask"  # send the next request at once
     ASK_LATER = "ask later"
 
 
@@ -104,16 +105,16 @@ class DataCheck:
     """Whether the data that a member starts with are still of use.
 
     - The data of a member that was removed while it was away are of no use.
-    - The data of a member whose state differs from the others' are of no use as soon as the others
-      go on without that member. What a leader believes is no proof of that: it may have been
-      paused, and lead no longer. A removal that is committed is one: a majority of those that are
-      left holds it, and with it all that was acknowledged before.
-    - The removal is asked for only where this member reaches a majority of the voters without
-      itself, and the leader says that those hold what is committed. A removal that waits for them
-      would hold up a cluster that could go on with this member. A leader that does not know the
-      question has not said so.
-    - Where nobody says, the data are kept. A first member that may serve asks once, since where all
-      start together nobody can say.
+    - The data of a member with a diverged state are of no use as soon as the others go on without
+      the member. A leader's belief is no proof of that, since the leader may have been paused, and
+      lead no longer. A committed removal is proof: a majority of the remaining members holds the
+      removal, and so every entry that was acknowledged before.
+    - The removal is asked for only if two conditions hold. This member reaches a majority of the
+      voters without itself, and the leader says that those voters hold the committed entries. A
+      removal that waits for the voters would block a cluster that could go on with this member. A
+      leader that does not know the question has not said so.
+    - If no leader answers, the data are kept. A first member that may serve asks once: if all
+      members start together, no leader can answer.
     """
 
     def __init__(
@@ -125,7 +126,7 @@ class DataCheck:
         is_first: bool,
         is_diverged: bool,
     ) -> None:
-        """Begin with the question how the member takes part, which others find at `address`."""
+        """Begin with the request for the member's standing; others find the member at `address`."""
         self.problem = "no leader answers"  # why the data are not set aside yet
         self._identity = identity
         self._voters = voters_of(recovered)
@@ -158,7 +159,7 @@ class DataCheck:
     def _judge(
         self, standing: membership_pb2.Standing.ValueType | None, reached: AbstractSet[int]
     ) -> DataVerdict | None:
-        """Decide by how the member takes part; None where that decides nothing."""
+        """Decide by the member's standing; None if the standing decides nothing."""
         if standing == membership_pb2.STANDING_REMOVED:
             return DataVerdict.SET_ASIDE
         if not self._is_diverged:
@@ -182,7 +183,7 @@ class DataCheck:
 
 
 def _standing_in(responses: Iterable[Response]) -> membership_pb2.Standing.ValueType | None:
-    """Return how a member takes part, by the first leader that says; None where none does."""
+    """Return the standing that the first leader reports; None if no leader reports one."""
     return next((one.done.standing for one in responses if one.HasField("done")), None)
 
 
@@ -191,6 +192,6 @@ def _is_done(responses: Iterable[Response]) -> bool:
 
 
 def _refusal_in(responses: Iterable[Response]) -> str:
-    """Return the last refusal; empty where there is none."""
+    """Return the last refusal; empty without a refusal."""
     refusals = [one.error.message for one in responses if one.HasField("error")]
     return refusals[-1] if refusals else ""

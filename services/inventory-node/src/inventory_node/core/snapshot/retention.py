@@ -1,4 +1,4 @@
-"""What a leader keeps for peers that a snapshot brings up, and how long they wait for one."""
+"""Log retention for peers that receive a snapshot, and the backoff after a failed snapshot."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -7,21 +7,22 @@ from raft import RawNode
 from raft.messages import Entry
 from raft.view import Follower
 
-# Of the log, kept in memory and on disk for a peer that is sent a snapshot, or catches up after it.
-# Not a multiple of the database's size: memory does not grow with that. An eighth of the chart's
-# limit for a member, a minute of orders at the highest pace measured, and hours at a shop's.
+# Bytes of the log that are kept, in memory and on disk, for a peer that is sent a snapshot or
+# catches up after the snapshot. Not a multiple of the database's size: memory does not grow with
+# the database. An eighth of the chart's limit for a member, a minute of orders at the highest pace
+# measured, and hours at a shop's pace.
 PINNED_BYTES_MAX = 256 << 20
-ROUND_TICKS = 4  # whoever is no further behind has caught up: far less than the log's tail
-SILENT_ROUNDS_MAX = 100  # of a peer that starts again, or is busy with the state that it got
+ROUND_TICKS = 4  # a peer that lags by no more has caught up; far shorter than the log tail
+SILENT_ROUNDS_MAX = 100  # for a peer that restarts, or is busy with the state that it got
 ENTRY_BYTES = 200  # of memory that an entry takes besides its payload, as measured
-DOUBLINGS_MAX = 4  # of the rest after a snapshot that failed
+DOUBLINGS_MAX = 4  # of the backoff after a failed snapshot
 
 
 @dataclass(slots=True)
 class Pin:
-    """What the log keeps for one peer."""
+    """The part of the log that is kept for one peer."""
 
-    index: int  # all above it
+    index: int  # all entries above it are kept
     size: int = 0  # bytes that the log took since
     goal_index: int | None = None  # that the peer is to hold next; None: its stream is under way
     silent_rounds: int = 0  # in a row
@@ -38,47 +39,48 @@ class Pin:
 
 
 class LogPins:
-    """What the log keeps for peers that are sent a snapshot, and catch up from it afterwards.
+    """The parts of the log that are kept for peers during a snapshot, and while the peers catch up.
 
-    - A peer has one pin at most, and one that keeps more than `PINNED_BYTES_MAX` goes.
-    - A peer catches up in rounds (dissertation §4.2.1): when it holds what was committed
-      `ROUND_TICKS` before, its pin goes. One that takes no part or needs another snapshot is not
-      waited for, and one that is absent not for long.
+    - A peer has at most one pin. A pin that keeps more than `PINNED_BYTES_MAX` ends.
+    - A peer catches up in rounds (dissertation §4.2.1). The peer's pin ends when the peer holds
+      every entry that was committed `ROUND_TICKS` before.
+    - The pin of a peer that is no follower, or that needs another snapshot, ends at the next round.
+      The pin of a peer that is absent for more than `SILENT_ROUNDS_MAX` rounds in a row ends.
     """
 
     def __init__(self) -> None:
-        """Start with none."""
+        """Start without a pin."""
         self._pins: dict[int, Pin] = {}
         self._ticks = 0  # of the round
 
     @property
     def index(self) -> int | None:
-        """Above which the log is kept, for all of them; None where it is not."""
+        """The index above which the log is kept for all pins; None without a pin."""
         return min((pin.index for pin in self._pins.values()), default=None)
 
     def __contains__(self, peer: int) -> bool:
-        """Whether the log keeps anything for a peer."""
+        """Whether the log keeps entries for a peer."""
         return peer in self._pins
 
     def begin(self, peer: int, index: int) -> None:
-        """Keep what follows `index` for a peer that is to get a snapshot."""
+        """Keep the entries after `index` for a peer that is to get a snapshot."""
         self._pins[peer] = Pin(index)
 
     def catch_up(self, peer: int, commit_index: int) -> None:
-        """Keep it on: the peer has the snapshot, and gets the log from there."""
+        """Keep the pin of a peer that has the snapshot, until the peer holds the log from there."""
         if peer in self._pins:
             self._pins[peer].goal_index = commit_index
 
     def end(self, peer: int) -> None:
-        """Keep nothing for a peer any more."""
+        """End a peer's pin."""
         self._pins.pop(peer, None)
 
     def keep_only(self, peer: int | None) -> None:
-        """Keep nothing for any other peer."""
+        """End the pins of all other peers."""
         self._pins = {one: pin for one, pin in self._pins.items() if one == peer}
 
     def grown(self, entries: Sequence[Entry]) -> Collection[int]:
-        """See the log grow; return the peers for whom that is too much."""
+        """Count new entries; end the pins that keep too much, and return their peers."""
         if not self._pins:
             return ()
         size = sum(ENTRY_BYTES + len(entry.payload) for entry in entries)
@@ -90,7 +92,7 @@ class LogPins:
         return given_up
 
     def tick(self, raft: RawNode) -> None:
-        """Let time pass; a round ends now and then."""
+        """Count a tick; every `ROUND_TICKS` a round ends."""
         self._ticks = (self._ticks + 1) % ROUND_TICKS
         if self._ticks or not self._pins:
             return
@@ -101,14 +103,14 @@ class LogPins:
 
 
 class Backoff:
-    """How long peers wait after a snapshot to them has failed."""
+    """How long peers wait after a failed snapshot."""
 
     def __init__(self, retry_ticks: int) -> None:
-        """Begin with nobody who waits; `retry_ticks` is the first rest."""
+        """Begin with no waiting peer; `retry_ticks` is the first wait."""
         self._retry_ticks = retry_ticks
         self.longest_ticks = retry_ticks << DOUBLINGS_MAX
         self._failures: dict[int, int] = {}  # in a row
-        self._ticks: dict[int, int] = {}  # that are left
+        self._ticks: dict[int, int] = {}  # ticks left, by peer
 
     def begin(self, peer: int) -> None:
         """Let a peer wait, longer after each failure in a row."""
@@ -117,12 +119,12 @@ class Backoff:
         self._ticks[peer] = self._retry_ticks << min(failures, DOUBLINGS_MAX)
 
     def forget(self, peer: int) -> None:
-        """Let a peer wait no more: it has one."""
+        """End a peer's wait and forget its failures: the peer has a snapshot."""
         self._failures.pop(peer, None)
         self._ticks.pop(peer, None)
 
     def clear(self) -> None:
-        """Let nobody wait any more."""
+        """End the waits of all peers."""
         self._failures.clear()
         self._ticks.clear()
 
@@ -131,5 +133,5 @@ class Backoff:
         return peer not in self._ticks
 
     def tick(self) -> None:
-        """Let time pass."""
+        """Count a tick of every wait."""
         self._ticks = {peer: left - 1 for peer, left in self._ticks.items() if left > 1}

@@ -1,10 +1,11 @@
-"""Snapshots: out to peers that are behind the log, and in from a leader that this member is behind.
+"""Snapshots: out to peers that lag behind the log, and in when this member itself lags.
 
-Out: a copy of the flushed state, streamed by the transport; the log is pinned above it until the
-peer has caught up, within a bound. A copy that finds no space, or a stream that fails, is tried
-again after a rest.
-In: chunks are staged on disk, consensus decides, the log records the switch, the store switches.
-A crash between record and switch is finished at the next start, by the record.
+Out: the transport streams a copy of the flushed state. The log is pinned above the copy until the
+peer has caught up, within a bound. A copy that finds no space, or a stream that fails, is retried
+after a backoff.
+
+In: the store stages chunks on disk, consensus decides, the log records the switch, the store
+switches. A crash between record and switch is finished at the next start, by the record.
 """
 
 from collections import deque
@@ -20,23 +21,24 @@ from inventory_node.core.snapshot.retention import Backoff, LogPins
 from inventory_node.core.write.flusher import Flusher
 from inventory_node.ports import SnapshotHeader, Store, Transport
 
-SHORT_TIMES = 8  # as long as the longest rest a want of space is remembered
+SHORT_TIMES = 8  # a lack of space is remembered for this many times the longest backoff
 NOT_APPLIED = "this member's log holds that much, and it is not applied yet: ask again"
 
 
 class Outgoing:
     """Snapshots to peers, one copy and one stream at a time.
 
-    - A peer is queued once at most, so the queue is bounded by the members.
-    - The log keeps what follows a snapshot until its peer has caught up (`LogPins`). Where that is
-      too much before its stream has ended, the stream is cut, and a newer snapshot sent.
+    - A peer is queued at most once, so the number of members bounds the queue.
+    - The log keeps the entries after a snapshot until the snapshot's peer has caught up
+      (`LogPins`). If the entries are too many before the stream has ended, the stream is cut, and a
+      newer snapshot sent.
     - No copy is made while a snapshot is being installed: the database is behind the log's base.
-    - After one that failed its peer waits: twice as long for each in a row, up to a bound. The
-      others do not wait for it.
+    - After a failed snapshot the snapshot's peer waits. The wait doubles with each failure in a
+      row, up to a bound. The other peers do not wait.
     """
 
     def __init__(self, store: Store, transport: Transport, retry_ticks: int) -> None:
-        """Start with nothing to send; `retry_ticks` is the first rest after a failure."""
+        """Start with nothing to send; `retry_ticks` is the first backoff after a failure."""
         self._store = store
         self._transport = transport
         self._peers: deque[int] = deque()
@@ -45,23 +47,24 @@ class Outgoing:
         self._ticket = 0
         self._rests = Backoff(retry_ticks)
         self._pins = LogPins()
-        self._short_ticks = 0  # for which it counts as short of space
-        self.forbidden = False  # the state is not fit to be given away
+        self._short_ticks = 0  # for which this member counts as short of space
+        self.forbidden = False  # the state must not be given to peers
 
     @property
     def pinned_index(self) -> int | None:
-        """Above which the log may not be given up; None where all of it may."""
+        """The index above which the log must be kept; None if all of the log may be cut."""
         return self._pins.index
 
     @property
     def is_short(self) -> bool:
-        """Whether there was no space for a copy lately: peers that are behind get none here."""
+        """Whether a copy found no space lately: peers that need a snapshot get none here."""
         return self._short_ticks > 0
 
     def noted(self, ready: Ready) -> None:
-        """Queue peers that are behind the log; see it grow, and give up pins that keep too much.
+        """Queue peers that need a snapshot, count new entries, and end pins that keep too much.
 
-        What is under way then is of no use to its peer: the log will not go on from there.
+        When the pin of the peer whose stream is under way ends, the stream is cut: the log will not
+        go on from that snapshot.
         """
         for peer in ready.snapshots:
             if peer not in self._peers and peer != self._peer:
@@ -71,28 +74,28 @@ class Outgoing:
             self._transport.cut_snapshots()
 
     def tick(self, raft: RawNode) -> None:
-        """Let time pass: after a failure, and for peers that catch up."""
+        """Count a tick for every backoff, and for the peers that catch up."""
         self._short_ticks = max(0, self._short_ticks - 1)
         self._rests.tick()
         self._pins.tick(raft)
 
     def forbid(self) -> None:
-        """Give nobody this state any more."""
+        """Give this state to no peer any more."""
         self.forbidden = True
         self._peers.clear()
         self._transport.cut_snapshots()
 
     def leadership_lost(self) -> None:
-        """Forget who waits, and who catches up: the next leader sends the log.
+        """Forget the queued peers and the peers that catch up: the next leader sends the log.
 
-        A copy or stream under way ends by itself, in the term it began in.
+        A copy or stream under way ends by itself, in the term in which it began.
         """
         self._peers.clear()
         self._rests.clear()
         self._pins.keep_only(self._peer)
 
     def start(self, term: int, durable_index: int, incoming: "Incoming") -> None:
-        """Begin the next copy; it shows the state at `durable_index` or later."""
+        """Begin the next copy; the copy shows the state at `durable_index` or later."""
         is_held = self.forbidden or incoming.installing
         if not self._peers or self._peer is not None or is_held:
             return
@@ -105,10 +108,11 @@ class Outgoing:
             self._store.copy(self._ticket)
 
     def copied(self, event: Copied, raft: RawNode) -> None:
-        """Stream a copy, with the members that the database knows nothing of.
+        """Stream a copy; its header gets the configuration, which the database does not hold.
 
-        The term is the one of the lead that asked, so that a lead lost since is noticed. A copy
-        without a path found no space; one that is not sent goes with the next copy or start.
+        The term is the term in which this member began the copy, so that a lead lost since is
+        noticed. A copy without a path found no space. A copy that is not sent is removed by the
+        next copy or start.
         """
         if self._peer is None or event.ticket != self._ticket:
             return
@@ -139,15 +143,16 @@ class Outgoing:
 class Incoming:
     """A snapshot on its way in.
 
-    - One chunk is being staged at most, and each is answered once.
-    - A stream of the same snapshot, by its header, goes on where one before it broke.
-    - Staging is not touched from the last chunk until the store has switched to it.
+    - At most one chunk is being staged, and each chunk is answered once.
+    - A stream of the same snapshot, by the header, resumes where an earlier stream broke.
+    - The staged file is not touched from the last chunk until the store has switched to the file.
     - The store is asked to switch only after the log's record of the switch is synced.
-    - What counts as installed is applied, so it is synced: the leader will take it for held here.
+    - Only an applied snapshot counts as installed, so its entries are synced: the leader will count
+      them as held here.
     """
 
     def __init__(self, member_id: int, store: Store, transport: Transport) -> None:
-        """Start with nothing on its way."""
+        """Start with no snapshot."""
         self._member_id = member_id
         self._store = store
         self._transport = transport
@@ -168,14 +173,14 @@ class Incoming:
 
     @property
     def switching(self) -> bool:
-        """Whether the store has been asked to switch and has not said that it did."""
+        """Whether the store has been asked to switch and has not switched yet."""
         return self._switching
 
     def chunk(self, event: ChunkReceived, raft: RawNode, problem: str) -> None:
-        """Stage a chunk, or say why not; a `problem` of the caller's comes first.
+        """Stage a chunk, or answer why not; the caller's `problem` comes first.
 
-        What this member has applied already counts as installed: a leader that missed the answer
-        to an earlier stream would send the same again for ever.
+        A snapshot at or below the applied index counts as installed. Otherwise a leader that missed
+        the answer to an earlier stream would send the same snapshot for ever.
         """
         problem = problem or self._refusal(event, raft)
         index = event.header.meta.index
@@ -187,7 +192,7 @@ class Incoming:
         if event.offset == 0 and (event.data or event.header != self._header):
             self._taken = 0
         self._sender, self._term, self._header = event.sender, event.term, event.header
-        if not event.data:  # a stream begins: it goes on where one of the same snapshot broke
+        if not event.data:  # a stream begins: resume where a stream of the same snapshot broke
             self._answer()
             return
         self._staging_bytes = len(event.data)
@@ -195,7 +200,7 @@ class Incoming:
         self._store.stage(event.header, event.offset, event.data, self._ticket)
 
     def staged(self, event: Staged) -> InstallSnapshot | None:
-        """Ask for the next chunk, or return the whole for consensus to decide on."""
+        """Ask for the next chunk, or return the whole snapshot for consensus to decide on."""
         if not self._staging_bytes or event.ticket != self._ticket or self._header is None:
             return None
         self._taken += self._staging_bytes
@@ -222,23 +227,23 @@ class Incoming:
             self._answer(problem=NOT_APPLIED if is_held else f"term {self._term} is over")
 
     def accepted(self, meta: SnapshotMeta) -> None:
-        """Consensus took the snapshot; the log is recording it."""
+        """Note that consensus took the snapshot; the log is recording the snapshot."""
         self._meta = meta
         self._recorded = False
 
     def recorded(self) -> None:
-        """Note that the log's record is synced."""
+        """Note that the log's record of the switch is synced."""
         self._recorded = True
 
     def start(self, *, store_idle: bool) -> None:
-        """Switch, once the record is synced and no flush is under way."""
+        """Switch, once the log's record is synced and no flush is under way."""
         if self._meta is not None and self._recorded and store_idle and not self._switching:
             self._switching = True
             self._ticket += 1
             self._store.install(self._meta, self._ticket)
 
     def installed(self, ticket: int) -> SnapshotMeta | None:
-        """Return what the store serves from here on; None when `ticket` names another job."""
+        """Return the snapshot that the store serves; None when `ticket` names another job."""
         if not self._switching or ticket != self._ticket:
             return None
         meta, self._meta = self._meta, None
@@ -248,7 +253,7 @@ class Incoming:
         return meta
 
     def _refusal(self, event: ChunkReceived, raft: RawNode) -> str:
-        """Say why a chunk cannot be staged; empty when it can, or need not be."""
+        """Return why a chunk cannot be staged; empty when it can, or need not be staged."""
         if event.term < raft.term:
             return f"term {event.term} is over: this member is in term {raft.term}"
         if self._meta is not None:
@@ -272,15 +277,15 @@ class Incoming:
 
 
 class SnapshotTransfers:
-    """Both directions of one member: one that comes in keeps the others from being copied."""
+    """Both directions of one member: no copy is made while a snapshot is being installed."""
 
     def __init__(self, settings: NodeSettings, ports: Ports) -> None:
-        """Start with nothing under way."""
+        """Start with no transfer."""
         retry_ticks = settings.full_retry_ticks
         self.outgoing = Outgoing(ports.store, ports.transport, retry_ticks)
         self.incoming = Incoming(settings.member_id, ports.store, ports.transport)
 
     def start(self, term: int, flusher: Flusher) -> None:
-        """Begin what can begin: a switch while nothing is being flushed, and a copy."""
+        """Begin the transfers that may begin: a switch while no flush is outstanding, a copy."""
         self.incoming.start(store_idle=flusher.idle)
         self.outgoing.start(term, flusher.durable_index, self.incoming)

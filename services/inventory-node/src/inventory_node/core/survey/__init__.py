@@ -1,6 +1,6 @@
 """The leader's survey of the members: their clocks, their states, and who is fit to lead.
 
-- `rounds` asks every member each few seconds, and acts on the answers.
+- `rounds` surveys every member each few seconds, and acts on the replies.
 - `divergence` compares the hashes of the members' states.
-- `leader_fitness` says what keeps each member from leading well, and who leads better.
+- `leader_fitness` knows each member's impairment, and picks the fittest successor.
 """

@@ -1,8 +1,9 @@
-"""Whether the members hold the same state: hashes at one index, and what a majority makes of them.
+"""Whether the members hold the same state: hashes at one index, compared with a majority's hash.
 
-A `Checkpoint` in the log makes every member hash its state exactly there. Equal logs give equal
-states, so two hashes that differ at one index mean that somebody's database is not what the log
-made of it: a disk, a hand, or a bug has changed it. What a majority of the voters agrees on counts.
+A `Checkpoint` in the log makes every member hash its state at exactly the checkpoint's index. Equal
+logs give equal states. So two hashes that differ at one index mean that a member's database is not
+what the log made of it: a disk, a hand, or a bug has changed the database. The hash of a majority
+of the voters counts as right.
 """
 
 from collections import Counter
@@ -11,22 +12,22 @@ from collections.abc import Collection, Mapping
 from inventory.v1 import cluster_pb2
 
 CHECKPOINTS_KEPT = 8
-REST_SHARE = 10  # times as long as a hash took, nobody hashes again: a large state takes minutes
-SHOWN = 12  # characters of a hash that tell it from another
+REST_SHARE = 10  # pause after a hash, in durations of the hash: a large state takes minutes
+SHOWN = 12  # characters of a hash that tell hashes apart
 
 
 class DivergenceDetector:
-    """The hashes of this member, and while it leads those that the others tell.
+    """The hashes of this member, and on the leader the hashes of the other members.
 
     - A verdict takes a majority of the voters with one hash at one index.
-    - A member that has another hash there has diverged, and stays so until its state is replaced.
+    - A member with another hash at the index has diverged, until its state is replaced.
     - The newest few checkpoints are kept.
     """
 
     def __init__(self, quarantined: str) -> None:
-        """Start with nothing hashed; `quarantined`: why an earlier start was out of service."""
+        """Start with no hash; `quarantined`: why an earlier start was out of service."""
         self.newest = cluster_pb2.StateHash()
-        self.problem = quarantined  # empty: none is known
+        self.problem = quarantined  # empty: no divergence is known
         self.is_compared = False  # with a majority, since the start
         self._own: dict[int, str] = {}  # by index, oldest first
         self._told: dict[int, dict[int, str]] = {}  # by index and member
@@ -46,18 +47,18 @@ class DivergenceDetector:
             _shorten(self._told)
 
     def forget(self) -> None:
-        """Forget what others told: another member asks them."""
+        """Forget the other members' hashes: another member surveys."""
         self._told.clear()
 
     def at(self, index: int, own_id: int) -> dict[int, str]:
-        """Return all hashes that are known at an index, by member."""
+        """Return all known hashes at an index, by member."""
         hashes = dict(self._told.get(index, {}))
         if index in self._own:
             hashes[own_id] = self._own[index]
         return hashes
 
     def judge(self, index: int, hashes: Mapping[int, str], voters: Collection[int]) -> bool:
-        """Hold the own state at `index` against the others'; return whether it fell now."""
+        """Compare the own state at `index` with the others; return whether it just diverged."""
         own = self._own.get(index)
         known = [sha256 for member, sha256 in hashes.items() if member in voters]
         quorum = len(voters) // 2 + 1
@@ -74,7 +75,7 @@ class DivergenceDetector:
         return True
 
     def judge_own(self, own_id: int, voters: Collection[int]) -> bool:
-        """Hold the own state against what others told; return whether it fell now."""
+        """Compare the own state with the others' hashes; return whether it just diverged."""
         known = self.problem
         for index in self._own:
             self.judge(index, self.at(index, own_id), voters)
@@ -97,21 +98,21 @@ def _shorten(kept: dict[int, str] | dict[int, dict[int, str]]) -> None:
 class Schedule:
     """When a leader puts a checkpoint into the log.
 
-    - Nothing that is applied is hashed twice for the clock's sake alone.
-    - Two checkpoints of a leader are `gap_ticks` apart at least.
+    - A periodic checkpoint is due only if an entry was applied since the last checkpoint.
+    - Two checkpoints of a leader are at least `gap_ticks` apart.
     - Members hash a small part of the time, however large their states are.
     """
 
     def __init__(self, period_ticks: int, gap_ticks: int) -> None:
-        """Start as if the last one was long ago."""
+        """Start as if the last checkpoint was long ago."""
         self._period_ticks = period_ticks
         self._gap_ticks = gap_ticks
-        self._quiet_ticks = max(period_ticks, gap_ticks)  # since one was applied or proposed
-        self._hash_ticks = 0  # that the last hash of this member took
-        self._seen_index = 0  # of the last one applied
+        self._quiet_ticks = max(period_ticks, gap_ticks)  # since the last was applied or proposed
+        self._hash_ticks = 0  # duration of this member's last hash
+        self._seen_index = 0  # of the last applied checkpoint
 
     def pass_tick(self, checkpoint_index: int, *, is_hashing: bool = False) -> None:
-        """Let a tick pass; `checkpoint_index`: of the last checkpoint that was applied."""
+        """Count a tick; `checkpoint_index`: of the last checkpoint that was applied."""
         self._quiet_ticks += 1
         if checkpoint_index != self._seen_index:
             self._seen_index = checkpoint_index
@@ -120,7 +121,7 @@ class Schedule:
             self._hash_ticks = self._quiet_ticks
 
     def is_due(self, applied_index: int, *, wanted: bool) -> bool:
-        """Tell whether it is time; `wanted`: a member's state was not compared since its start."""
+        """Tell whether a checkpoint is due; `wanted`: a state was not compared since its start."""
         if wanted and self._quiet_ticks >= self._gap_ticks:
             return True
         changed = applied_index > self._seen_index
@@ -129,5 +130,5 @@ class Schedule:
         )
 
     def proposed(self) -> None:
-        """Note that one is on its way."""
+        """Note that a checkpoint was proposed."""
         self._quiet_ticks = 0

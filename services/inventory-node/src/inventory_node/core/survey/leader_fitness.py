@@ -1,7 +1,7 @@
-"""Who had best lead: what keeps each member from leading well, and to whom a leader hands over.
+"""Each member's impairment, and the member to which an impaired leader hands over.
 
-A member's log may be whole, and it may be elected, while its disk is full, its clock wrong, or its
-database slow. Members tell their leader how they are (`rounds.py`).
+A member with a whole log may be elected while its disk is full, its clock wrong, or its database
+slow. Members tell their leader their impairments (`rounds.py`).
 """
 
 import enum
@@ -18,19 +18,19 @@ from inventory_node.ports import SurveyReply
 
 
 class Impairment(enum.IntEnum):
-    """What keeps a member from leading well, the worst last."""
+    """A condition that keeps a member from leading well, the worst last."""
 
     NONE = 0
     POOR = 1  # a slow database, no space for a copy
-    AHEAD = 2  # a clock by which it would stamp nothing for long, or wrongly
-    STUCK = 3  # it can write nothing
+    AHEAD = 2  # a clock so far ahead that its stamps would be wrong, or withheld
+    STUCK = 3  # the member can write nothing
 
 
 class LeaderFitness:
     """Weighs the members of a term.
 
-    - A leader is relieved by a member with a lesser burden than its own, by what that one said in
-      this term: so the lead does not go round.
+    - A leader hands over only to a member with a lesser impairment than its own, by the member's
+      reply of this term. So the lead does not go round.
     """
 
     def __init__(
@@ -52,39 +52,39 @@ class LeaderFitness:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether nothing can be written: for want of space, or of a state that is to come."""
+        """Whether nothing can be written: space is short, or a snapshot is being installed."""
         return self._disk_space.is_full or self._incoming.installing
 
     @property
     def _is_poor(self) -> bool:
-        """Whether others might do better: the database hangs, or a peer's copy found no space."""
+        """Whether others might lead better: the database hangs, or a peer's copy found no space."""
         return self._flusher.hangs or self._outgoing.is_short
 
     @property
     def is_at_risk(self) -> bool:
-        """Whether it was so until a while ago, or nearly.
+        """Whether this member is poor, or its database was slow lately.
 
-        Members that are slow by turns would hand the lead round and round.
+        Without this memory, members that are slow by turns would hand the lead round and round.
         """
         return self._is_poor or self._flusher.is_slow
 
     def begin(self, term: int, replies: Mapping[int, SurveyReply]) -> None:
-        """Lead in a term, in which `replies` grows."""
+        """Begin to lead in `term`; `replies` grows during the term."""
         self._term, self._replies = term, replies
 
     def relieve(self, raft: RawNode) -> None:
-        """Hand the lead to a member with a lesser burden, where there is one."""
+        """Hand the lead to a member with a lesser impairment, if there is one."""
         impairment = self._own()
         leads = raft.role is RaftRole.LEADER and raft.term == self._term
         if leads and impairment:
             self._hand_over(raft, self._best(raft, self._replies, Impairment(impairment - 1)))
 
     def leave(self, raft: RawNode) -> None:
-        """Hand the lead to whoever had best have it."""
+        """Hand the lead to the fittest successor."""
         self._hand_over(raft, self.successor(raft))
 
     def successor(self, raft: RawNode) -> int:
-        """Return who had best lead: the least burdened, then who holds most; 0: anybody."""
+        """Return the least impaired peer, of equals the most up to date; 0: no peer is fit."""
         return self._best(raft, raft.followers, max(Impairment))
 
     @staticmethod
@@ -108,14 +108,14 @@ class LeaderFitness:
         return Impairment.POOR if reply is not None and reply.is_at_risk else Impairment.NONE
 
     def _best(self, raft: RawNode, peers: Iterable[int], most: Impairment) -> int:
-        """Return the best of some peers that are not burdened more; 0 where nobody can lead."""
+        """Return the best of `peers` with at most the impairment `most`; 0 if there is none."""
         voters = raft.configuration.voters
         ahead = self._clock_skew.ahead(raft.id, voters)
         found: list[tuple[Impairment, int, int]] = []
         for peer in voters.intersection(peers):
             follower, reply = raft.followers.get(peer), self._replies.get(peer)
             if follower is None or not follower.is_present or follower.needs_snapshot:
-                continue  # the log alone does not bring it up
+                continue  # the log alone does not bring this peer up to date
             if reply is None or not reply.is_diverged:
                 found.append((self._of(peer, ahead), -follower.match_index, peer))
         impairment, _, best = min(found, default=(Impairment.NONE, 0, 0))

@@ -1,14 +1,14 @@
-"""The leader's rounds beside consensus: whose clock is off, and whose state differs.
+"""The leader's survey rounds: whose clock is off, and whose state differs.
 
-Once a second the leader asks every member for its clock, the hash of its state and whether it could
-lead, and tells it what the others said. Nothing of it is needed for the log, so a lost message is
-made good by the next round. A member draws the conclusion about its own state itself, and leaves
-service:
+Once a second the leader asks every member for its clock, the hash of its state and whether the
+member could lead. The leader also sends the member the member's clock skew and the others' hashes.
+The log needs no survey, so the next round makes up for a lost message. A member judges its own
+state. A member that finds its state diverged leaves service:
 
-- its log is sound, so it goes on to hold entries, to acknowledge them and to vote;
-- it answers neither commands nor questions and gives nobody a snapshot;
-- it does not stay leader. It may be elected, since it may be the only one that holds an entry that
-  is committed, and then only brings a successor up to date and hands over.
+- its log is sound, so the member goes on holding entries, acknowledging entries and voting;
+- the member answers neither commands nor questions, and gives no peer a snapshot;
+- the member does not stay leader. It may be elected, since it may be the only member that holds a
+  committed entry. It then only brings a successor up to date, and hands over.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ from inventory_node.ports import Survey, SurveyReply
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """What a member gives others of its state, and what it tells them of itself."""
+    """What a member's state is used for, and what the member reports of itself."""
 
     proposals: Proposals
     reading: ReadQueue
@@ -44,10 +44,10 @@ class Serving:
 
 
 class SurveyRounds:
-    """Asks while this member leads, and answers while another does.
+    """Surveys while this member leads, and answers surveys while another member leads.
 
-    - A member that has diverged answers nobody, and hands over whenever it leads.
-    - Only what was said in the current term counts.
+    - A diverged member serves no gateway, and hands over whenever it leads.
+    - Only messages of the current term count.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class SurveyRounds:
         flusher: Flusher,
         serving: Serving,
     ) -> None:
-        """Start with nothing known but what an earlier start found."""
+        """Start with nothing known but the quarantine of an earlier start."""
         self._settings = settings
         self._ports = ports
         self._machine = machine
@@ -67,7 +67,7 @@ class SurveyRounds:
         self._divergence = DivergenceDetector(settings.quarantined)
         self._schedule = Schedule(settings.checkpoint_ticks, settings.checkpoint_gap_ticks)
         self._ticks = 0  # since the last round
-        self._term = 0  # that the replies are of
+        self._term = 0  # of the replies
         self._replies: dict[int, SurveyReply] = {}
         self._skew_ms: int | None = None  # of this member
         if self.diverged:
@@ -79,7 +79,7 @@ class SurveyRounds:
         return bool(self._divergence.problem)
 
     def show(self, member: cluster_pb2.Member) -> None:
-        """Write into a view what is known of state and clock."""
+        """Write the state's hash, the divergence and the clock skew into a view."""
         if self._divergence.newest.index:
             member.state_hash.CopyFrom(self._divergence.newest)
         member.diverged = self._divergence.problem
@@ -91,12 +91,12 @@ class SurveyRounds:
         self._divergence.hashed(index, sha256)
 
     def replaced(self) -> None:
-        """Serve again: the state is another one."""
+        """Serve again: a snapshot replaced the state."""
         self._divergence.replaced(self._machine.applied_index)
         self._serving.outgoing.forbidden = False
 
     def tick(self, raft: RawNode) -> Sequence[Survey]:
-        """Let a tick pass; return what a round asks, when it is time for one."""
+        """Count a tick; return the surveys of a round when a round is due."""
         self._schedule.pass_tick(self._flusher.checkpoint_index, is_hashing=self._is_hashing)
         if raft.role is not RaftRole.LEADER:
             self._term = 0
@@ -120,7 +120,7 @@ class SurveyRounds:
         return self._ask(raft)
 
     def _begin(self, raft: RawNode) -> None:
-        """Begin to ask, in a term of this member's."""
+        """Begin to survey, in a term that this member leads."""
         self._term = raft.term
         self._ticks = 0
         self._replies.clear()
@@ -151,14 +151,14 @@ class SurveyRounds:
         return surveys
 
     def heard(self, message: Survey | SurveyReply, raft: RawNode) -> Sequence[SurveyReply]:
-        """Take a member's message; return the answer to it, if it wants one."""
+        """Take a survey or a reply; return the reply to a survey."""
         if isinstance(message, Survey):
             return self._answer(message, raft)
         self._replied(message, raft)
         return ()
 
     def _answer(self, message: Survey, raft: RawNode) -> Sequence[SurveyReply]:
-        """Answer the leader, and learn what it knows."""
+        """Answer the leader's survey, and take its skew and hashes."""
         if message.term != raft.term or message.sender != raft.leader:
             return ()
         self._skew_ms = message.skew_ms
@@ -185,7 +185,7 @@ class SurveyRounds:
         ]
 
     def _replied(self, message: SurveyReply, raft: RawNode) -> None:
-        """Take a member's answer."""
+        """Take a member's reply."""
         if message.term != self._term or raft.role is not RaftRole.LEADER:
             return
         self._replies[message.sender] = message
@@ -194,7 +194,7 @@ class SurveyRounds:
         self._divergence.told(message.sender, message.index, message.sha256)
 
     def _judge_clock(self, raft: RawNode) -> None:
-        """See whether this leader's clock is far ahead: its stamps would drag the log along."""
+        """Judge this leader's clock: a clock ahead would drag the log's time along."""
         clock_skew = self._serving.clock_skew
         was_ahead = clock_skew.is_ahead
         self._skew_ms = clock_skew.skews_ms(raft.id, raft.configuration.voters).get(raft.id)
@@ -203,7 +203,7 @@ class SurveyRounds:
             self._ports.observer.warned("clock_ahead", f"by {self._skew_ms} ms: hands over")
 
     def _checkpoint(self, raft: RawNode) -> None:
-        """Let all members hash their states, when that is due and can be proposed."""
+        """Propose a checkpoint, when one is due and can be proposed."""
         is_fit = self._machine.initialized and not self.diverged
         if not is_fit or self._is_hashing or self._serving.leader_fitness.is_stuck:
             return
@@ -212,7 +212,7 @@ class SurveyRounds:
         wanted = not self._divergence.is_compared or not all(one.is_compared for one in told)
         if self._schedule.is_due(self._machine.applied_index, wanted=wanted):
             self._schedule.proposed()
-            # Nothing was proposed since under this id: a log does not end twice at one index.
+            # This request id is unused: within a term, a log does not end twice at one index.
             command = log_pb2.Command()
             command.administration.request_id = f"checkpoint-{raft.term}-{raft.last_index}"
             command.administration.checkpoint.SetInParent()
@@ -223,7 +223,7 @@ class SurveyRounds:
         return self._flusher.checkpoint_index > self._divergence.newest.index
 
     def _leave_service(self) -> None:
-        """Send everybody away, and see to it that the next start knows."""
+        """Send all waiting requests away, forbid snapshots, and quarantine the state."""
         serving = self._serving
         serving.proposals.leadership_changed(0)
         serving.reading.abandon()

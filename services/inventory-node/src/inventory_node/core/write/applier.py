@@ -14,10 +14,11 @@ from inventory_node.ports import Hooks, Observer, Step
 
 
 class Applier:
-    """Applies what is committed, in the order of the log.
+    """Applies committed entries, in the order of the log.
 
     - Entries are applied without a gap, each once.
-    - Nothing is applied while a checkpoint waits to be taken, or a snapshot to replace the state.
+    - No entry is applied while a checkpoint waits for a flush to take its changes, or while a
+      snapshot waits to replace the state.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - its neighbours
@@ -41,7 +42,7 @@ class Applier:
 
     @property
     def busy(self) -> bool:
-        """Whether another turn would apply something."""
+        """Whether another turn would apply an entry."""
         return bool(self._committed) and not self.held and not self._flusher.blocks_apply
 
     def add(self, entries: Iterable[Entry]) -> None:
@@ -49,12 +50,12 @@ class Applier:
         self._committed.extend(entries)
 
     def hold(self) -> None:
-        """Drop what a snapshot covers and wait for it; nothing is flushed meanwhile."""
+        """Drop the queued entries and wait for the snapshot; nothing is flushed meanwhile."""
         self._committed.clear()
         self.held = self._flusher.held = True
 
     def reload(self, meta: SnapshotMeta) -> None:
-        """Go on from the state that a snapshot brought."""
+        """Resume from the state that a snapshot brought."""
         self._machine.reload()
         if self._machine.applied_index != meta.index:
             raise Halted(
@@ -64,7 +65,7 @@ class Applier:
         self.held = False
 
     def turn(self) -> Entry | None:
-        """Apply what one turn may; return the last entry applied, None when there was none."""
+        """Apply the entries of one turn; return the last applied entry, None without an entry."""
         entry = None
         commands = 0
         while self.busy and commands < self._settings.apply_commands_per_turn_max:

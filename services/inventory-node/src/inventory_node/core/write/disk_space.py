@@ -1,8 +1,9 @@
-"""What a member does whose disk is full: nothing new is taken, what is held stays, reads go on.
+"""A full disk: the member refuses commands, keeps what it holds, and goes on answering reads.
 
-The log meets a full disk where its next segment is to be preallocated, the database where it
-flushes. Both keep what they were given and try again now and then, so the member goes on by itself
-once there is space. A leader without any lets a member lead that has some (`leader_fitness.py`).
+The log finds no space when it preallocates its next segment. The database finds no space when it
+flushes. Both keep their job and retry the job after a backoff, so the member recovers by itself
+once there is space. A leader without space hands the lead to a member with space
+(`leader_fitness.py`).
 """
 
 from inventory_node.core.events import DiskFull, StoreFull
@@ -12,7 +13,7 @@ from inventory_node.ports import Observer
 
 
 class DiskSpace:
-    """Knows whether log and database have found space."""
+    """Knows whether log and database have space."""
 
     def __init__(self, log_writer: LogWriter, flusher: Flusher, observer: Observer) -> None:
         """Begin with space enough."""
@@ -23,11 +24,11 @@ class DiskSpace:
 
     @property
     def is_full(self) -> bool:
-        """Whether something waits for space."""
+        """Whether the log or the database waits for space."""
         return self._log_writer.is_full or self._flusher.is_full
 
     def ran_out(self, event: DiskFull | StoreFull) -> None:
-        """Keep what could not be written."""
+        """Keep the job that found no space."""
         if isinstance(event, DiskFull):
             self._log_writer.full(event.ticket)
         else:

@@ -1,7 +1,7 @@
-"""When the state is written to the database, and when the log may forget what the database holds.
+"""When the state is flushed to the database, and which log entries may then be cut.
 
-Apply changes memory; a flush writes everything changed since the last one in one transaction. It
-is due by count, by age, or because someone waits for it: a query, a checkpoint, the end of the
+Apply changes memory. A flush writes all changes since the last flush in one transaction. A flush is
+due by count, by age, or because a waiter needs the flush: a query, a checkpoint, the end of the
 process.
 """
 
@@ -17,14 +17,14 @@ from inventory_node.machine import Machine
 from inventory_node.machine.changes import Changes
 from inventory_node.ports import Store
 
-SLOW_TIMES = 6  # as long as a flush that hangs, a slow one is remembered
+SLOW_TIMES = 6  # a slow flush is remembered for this many times the limit of a hung flush
 
 
 class LogTail:
-    """How much of the log is kept below the applied index, for followers that are slow.
+    """How much of the log is kept below the applied index, for slow followers.
 
-    - Nothing above the durable index is given up, so a restart finds every entry that it replays.
-    - Nothing above the pin is given up, so a peer can follow on from the snapshot sent to it.
+    - No entry above the durable index is cut, so a restart finds every entry that it replays.
+    - No entry above the pin is cut, so a peer can follow on from the snapshot sent to it.
     """
 
     def __init__(self, settings: NodeSettings, entries: Iterable[Entry]) -> None:
@@ -36,17 +36,17 @@ class LogTail:
             self.applied(entry)
 
     def applied(self, entry: Entry) -> None:
-        """See the next applied entry."""
+        """Count the next applied entry."""
         self._kept.append((entry.index, len(entry.payload)))
         self._bytes += len(entry.payload)
 
     def clear(self) -> None:
-        """Forget all: a snapshot took the log's place."""
+        """Forget all entries: a snapshot took the log's place."""
         self._kept.clear()
         self._bytes = 0
 
     def give_up(self, durable_index: int, pinned_index: int | None) -> int:
-        """Return up to where the log may be compacted; 0 when nothing is to go."""
+        """Return the index up to which the log may be compacted; 0 for none."""
         limit = durable_index if pinned_index is None else min(durable_index, pinned_index)
         index = 0
         while self._kept and self._kept[0][0] <= limit and self._is_long():
@@ -62,17 +62,17 @@ class LogTail:
 
 
 class Unflushed:
-    """What is applied and not taken by a flush, and how urgent it is."""
+    """Applied commands that no flush has taken, and how urgent their flush is."""
 
     def __init__(self, settings: NodeSettings) -> None:
         """Start with nothing applied."""
         self._settings = settings
         self._commands = 0
-        self._age_ticks = 0  # of the oldest of them
+        self._age_ticks = 0  # of the oldest command
         self._hurried_index = 0
 
     def __bool__(self) -> bool:
-        """Whether there is anything."""
+        """Whether there is an unflushed command."""
         return self._commands > 0
 
     def add(self, commands: int) -> None:
@@ -80,19 +80,19 @@ class Unflushed:
         self._commands += commands
 
     def hurry(self, index: int) -> None:
-        """Let everything up to `index` become durable soon."""
+        """Make a flush due until everything up to `index` is durable."""
         self._hurried_index = max(self._hurried_index, index)
 
     def tick(self) -> None:
-        """Let what is there age."""
+        """Age the unflushed commands by a tick."""
         self._age_ticks += bool(self._commands)
 
     def clear(self) -> None:
-        """See all of it taken, or given up for another state."""
+        """Forget the commands: a flush took them, or another state replaced them."""
         self._commands = self._age_ticks = 0
 
     def is_due(self, durable_index: int) -> bool:
-        """Tell whether it is to be flushed."""
+        """Tell whether a flush is due."""
         return (
             self._commands >= self._settings.flush_commands_max
             or self._age_ticks >= self._settings.flush_age_ticks_max
@@ -102,12 +102,12 @@ class Unflushed:
 
 @dataclass(slots=True)
 class Checkpoint:
-    """The last checkpoint, from its entry to the hash of the state there."""
+    """The last checkpoint, from its entry to the hash of the state at that entry."""
 
-    index: int = 0  # of the last one applied to this state since the start
-    waits: bool = False  # for a flush to take the changes exactly where it stands
+    index: int = 0  # of the last checkpoint applied to this state since the start
+    waits: bool = False  # for a flush to take the changes exactly at `index`
     is_hash_due: bool = False  # once that flush is durable
-    previous_index: int = 0  # of the one before the one that waits
+    previous_index: int = 0  # of the checkpoint before the waiting checkpoint
 
     def begin(self, index: int) -> None:
         """Let a checkpoint wait at `index`."""
@@ -115,21 +115,21 @@ class Checkpoint:
         self.previous_index, self.index = self.index, index
 
     def give_up(self) -> None:
-        """Wait no longer: there is no space to flush."""
+        """Abandon the waiting checkpoint: there is no space to flush."""
         if self.waits:
             self.waits = False
             self.index = self.previous_index
 
     def changes_taken(self) -> None:
-        """See the changes taken where it stands."""
+        """Note that a flush took the changes; a waiting checkpoint's hash follows the flush."""
         self.is_hash_due, self.waits = self.waits, False
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What the outstanding flush writes."""
+    """The content of the outstanding flush."""
 
-    index: int  # applied up to there
+    index: int  # applied up to this index
     changes: Changes
 
 
@@ -137,17 +137,18 @@ class Flusher:
     """Decides on flushes and knows what is durable.
 
     - At most one flush is outstanding.
-    - `durable_index` is the applied index of the last flush that is durable, never more.
-    - The state is hashed at exactly the index of a checkpoint: nothing is applied between the
-      checkpoint and the take of its changes, nothing is flushed between its flush and the pin.
+    - `durable_index` is the applied index of the last durable flush, never more.
+    - The state is hashed at exactly the index of a checkpoint. Nothing is applied between the
+      checkpoint and the take of its changes. Nothing is flushed between the checkpoint's flush and
+      the start of the hash's read transaction.
     - Nothing is flushed while a snapshot waits to replace the state.
-    - A checkpoint that finds no space is not waited for: the next one is hashed.
+    - A checkpoint that finds no space is abandoned: the next checkpoint is hashed.
     """
 
     def __init__(
         self, settings: NodeSettings, machine: Machine, store: Store, tail: LogTail
     ) -> None:
-        """Begin with a state that is as durable as it is applied."""
+        """Begin with a state whose applied entries are all durable."""
         self._settings = settings
         self._tail = tail
         self._machine = machine
@@ -157,7 +158,7 @@ class Flusher:
         self._unflushed = Unflushed(settings)
         self._job = RetriedJob(settings.full_retry_ticks)  # the outstanding flush
         self._taken: Taken | None = None  # by the outstanding flush
-        self._slow_ticks = 0  # for which it counts as slow
+        self._slow_ticks = 0  # remaining ticks for which the database counts as slow
         self._checkpoint = Checkpoint()
 
     @property
@@ -177,40 +178,43 @@ class Flusher:
 
     @property
     def is_durable(self) -> bool:
-        """Whether all that is applied is flushed."""
+        """Whether every applied entry is flushed."""
         return not self._unflushed and self.idle
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether nothing is being flushed that could be: at the end, the log has the rest."""
+        """Whether no flush can be done: all is flushed, space is short, or a snapshot is awaited.
+
+        At the end of the process, the log holds the entries that are not flushed.
+        """
         return self.is_durable or self.is_full or self.held
 
     @property
     def flushed_index(self) -> int:
-        """The index up to which a question to the store sees everything."""
+        """The index up to which the store's answers show every entry."""
         return self._machine.applied_index if self.is_durable else self.durable_index
 
     @property
     def blocks_apply(self) -> bool:
-        """Whether a checkpoint waits to be taken exactly where it stands."""
+        """Whether a checkpoint waits for a flush to take its changes."""
         return self._checkpoint.waits
 
     def applied(self, entry: Entry, commands: int) -> None:
-        """Count an applied entry; one without commands counts as one."""
+        """Count an applied entry; an entry without commands counts as one command."""
         self._unflushed.add(max(1, commands))
         self._tail.applied(entry)
 
     def hurry(self, index: int) -> None:
-        """Let everything up to `index` become durable soon."""
+        """Make a flush due until everything up to `index` is durable."""
         self._unflushed.hurry(index)
 
     def checkpoint(self) -> None:
-        """Hash the state where it stands."""
+        """Hash the state at the applied index, unless the database waits for space."""
         if not self.is_full:
             self._checkpoint.begin(self._machine.applied_index)
 
     def tick(self) -> None:
-        """Let what is not flushed age; a flush that found no space is tried again now and then."""
+        """Age unflushed commands; retry a flush that found no space once its backoff is over."""
         self._unflushed.tick()
         self._slow_ticks = max(0, self._slow_ticks - 1)
         self._job.tick()
@@ -221,22 +225,22 @@ class Flusher:
 
     @property
     def hangs(self) -> bool:
-        """Whether the database keeps a flush for long."""
+        """Whether the outstanding flush takes longer than `flush_hung_ticks`."""
         return self._job.age_ticks > self._settings.flush_hung_ticks
 
     @property
     def is_slow(self) -> bool:
-        """Whether it did so, or nearly, until a while ago: it may again."""
+        """Whether a flush hung or nearly hung lately: the next flush may hang, too."""
         return self._slow_ticks > 0
 
     def full(self, ticket: int) -> None:
-        """Learn that the outstanding flush found no space; nothing of it was written."""
+        """Note that the outstanding flush found no space and wrote nothing."""
         if self._job.owns(ticket):
             self._job.run_out()
             self._checkpoint.give_up()
 
     def start(self) -> None:
-        """Begin a flush when one is due and none is outstanding."""
+        """Begin a flush when a flush is due and none is outstanding."""
         if self.held or not self.idle:
             return
         if not self._checkpoint.waits and not self._unflushed.is_due(self.durable_index):
@@ -251,7 +255,7 @@ class Flusher:
         self._store.flush(changes, self._job.begin())
 
     def finished(self, ticket: int) -> bool:
-        """Note that the outstanding flush is durable; False when `ticket` names another."""
+        """Note that the outstanding flush is durable; False when `ticket` names another flush."""
         if self._taken is None or not self._job.owns(ticket):
             return False
         self._job.end()
@@ -262,7 +266,7 @@ class Flusher:
         return True
 
     def give_up(self, pinned_index: int | None) -> int:
-        """Return up to where the log may be compacted; 0 when nothing is to go."""
+        """Return the index up to which the log may be compacted; 0 for none."""
         return self._tail.give_up(self.durable_index, pinned_index)
 
     def replaced(self) -> None:

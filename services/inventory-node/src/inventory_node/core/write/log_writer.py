@@ -1,6 +1,6 @@
-"""The log's disk: one job at a time, and what came meanwhile is the next job.
+"""The log's disk: one job at a time; obligations that arrive meanwhile form the next job.
 
-That is the whole of group commit: no timer gathers anything, the previous sync does.
+This is the whole group commit: no timer gathers obligations, the previous sync does.
 """
 
 from collections import deque
@@ -14,7 +14,7 @@ from inventory_node.core.write.retried_job import RetriedJob
 from inventory_node.ports import DiskOperation, LogDisk
 from inventory_node.wal import WriteAheadLog
 
-MESSAGES_MAX = 256  # that wait for one sync, before those are left out that say nothing more
+MESSAGES_MAX = 256  # that wait for one sync; more are reduced to the newest (`_newest`)
 
 
 @dataclass(slots=True)
@@ -28,7 +28,7 @@ class LogBatch:
     messages: list[Message] = field(default_factory=list)
 
     def add(self, ready: Ready) -> None:
-        """Put a later Ready, one without a snapshot unless this batch is empty, on top."""
+        """Add a later Ready; a Ready with a snapshot only goes into an empty batch."""
         self.hard_state = ready.hard_state or self.hard_state
         self.install = ready.install or self.install
         if ready.entries:
@@ -37,20 +37,20 @@ class LogBatch:
         self.owe(ready)
 
     def owe(self, ready: Ready) -> None:
-        """Take messages that wait for this sync, and what it proves."""
+        """Take the messages that wait for this sync, and the mark that the sync makes durable."""
         self.mark = ready.mark or self.mark
         self.messages += ready.after_sync
-        if len(self.messages) > MESSAGES_MAX:  # the disk is full or hangs, and others ask on
+        if len(self.messages) > MESSAGES_MAX:  # the disk is full or hangs, and peers go on asking
             self.messages = _newest(self.messages)
 
     def _replace_from(self, index: int) -> None:
-        """Leave out what a later entry at `index` replaces (Raft §5.3) and was never written."""
+        """Drop unwritten entries that a later entry at `index` replaces (Raft §5.3)."""
         if self.entries and self.entries[-1].index >= index:
             del self.entries[max(0, index - self.entries[0].index) :]
 
 
 def _newest(messages: Sequence[Message]) -> list[Message]:
-    """Keep what says most, of each kind to each member: the last, or what is accepted furthest."""
+    """Keep one message of each kind to each member: the last, or the furthest acceptance."""
     kept: dict[tuple[type[Message], int, bool], Message] = {}
     for message in messages:
         key = (type(message), message.recipient, _accepts(message))
@@ -68,20 +68,20 @@ def _reach(message: Message) -> tuple[int, int]:
 
 
 class LogWriter:
-    """Hands batches to the disk, in order.
+    """Gives batches to the disk, in order.
 
-    - At most one job is outstanding; so a batch is written only after the previous sync.
-    - A message that waits for a sync leaves with its batch or later, never before.
+    - At most one job is outstanding, so a batch is written only after the previous sync.
+    - A message that waits for a sync is sent with its batch or later, never before.
     - A mark is returned only when its batch is synced.
-    - What waits for one sync is bounded, but for entries, which consensus bounds.
-    - While a job waits for space, segments that are of no use go.
-    - What recovery read counts as synced only once `repaired`: it may have been in memory alone.
+    - The messages that wait for one sync are bounded. Consensus bounds the entries.
+    - While a job waits for space, superfluous segments are removed.
+    - Recovered entries count as synced only once `repaired`: they may have been in memory alone.
     """
 
     def __init__(
         self, log: WriteAheadLog, disk: LogDisk, repair: Sequence[DiskOperation], retry_ticks: int
     ) -> None:
-        """Begin with what recovery found to be mended; everything else queues behind it."""
+        """Begin with the recovery's repair; every other job queues behind the repair."""
         self._log = log
         self._disk = disk
         self._queue: deque[LogBatch] = deque()
@@ -90,7 +90,7 @@ class LogWriter:
         self._cut_index = 0  # asked for and not yet planned
         self._operations: Sequence[DiskOperation] = ()  # of the job
         self.repaired = not repair
-        self._makes_room = False  # removals are under way, for the outstanding job's sake
+        self._makes_room = False  # the disk removes segments in the middle of the outstanding job
         if repair:
             self._run(LogBatch(), repair)
 
@@ -106,11 +106,11 @@ class LogWriter:
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether nothing is being written that could be."""
+        """Whether everything taken is synced, or the disk has no space."""
         return self.idle or self.is_full
 
     def accept(self, ready: Ready) -> tuple[Message, ...]:
-        """Take over the durable part of a Ready; return messages that wait for nothing any more."""
+        """Take over a Ready's durable part; return the messages that need not wait for a sync."""
         if ready.hard_state is None and ready.install is None and not ready.entries:
             return self._accept_messages(ready)
         if not self._queue or ready.install is not None:
@@ -130,7 +130,7 @@ class LogWriter:
         self._cut_index = max(self._cut_index, index)
 
     def start(self) -> None:
-        """Give the disk its next job when it has none."""
+        """Give the disk its next job unless a job is outstanding."""
         if self._outstanding is not None:
             if self._job.rests and self._outstanding.install is None:
                 self._make_room()
@@ -143,7 +143,7 @@ class LogWriter:
             self._run(batch, self._log.append(batch.hard_state, batch.install, batch.entries))
 
     def _removals(self, keeps: int) -> Sequence[DiskOperation]:
-        """Return what removes the segments that may go, but for the last ones."""
+        """Return the operations that remove superfluous segments, but for the last `keeps`."""
         if not self._cut_index:
             return ()
         operations = self._log.cut(self._cut_index, keeps)
@@ -152,9 +152,10 @@ class LogWriter:
         return operations
 
     def _make_room(self) -> None:
-        """Let segments go while a job waits for the space of one that is not on the disk yet.
+        """Remove segments while a job waits for space for a segment that is not on the disk yet.
 
-        Not where that job is to record a snapshot: the log counts without what is before it.
+        Not while the job records a snapshot: the planned log already counts without the entries
+        before the snapshot.
         """
         if operations := self._removals(keeps=2):
             self._makes_room = True
@@ -166,7 +167,7 @@ class LogWriter:
         self._disk.run(operations, self._job.begin())
 
     def done(self, ticket: int) -> LogBatch | None:
-        """Return the batch that is synced; None for a job that is not the outstanding one."""
+        """Return the batch that is synced; None if `ticket` does not end the outstanding job."""
         if not self._job.owns(ticket):
             return None
         if self._makes_room:
@@ -180,16 +181,16 @@ class LogWriter:
         return batch
 
     def tick(self) -> None:
-        """Let the outstanding job age; one that found no space is tried again after a rest."""
+        """Age the outstanding job; retry a job that found no space once its backoff is over."""
         self._job.tick()
         if self._job.is_retry_due:
             self._disk.run(self._operations, self._job.ticket)
 
     def hangs(self, ticks_max: int) -> bool:
-        """Tell whether the disk keeps a job for long."""
+        """Tell whether the outstanding job takes longer than `ticks_max`."""
         return self._job.age_ticks > ticks_max
 
     def full(self, ticket: int) -> None:
-        """Learn that the outstanding job found no space; nothing of it was done."""
+        """Note that the outstanding job found no space; no operation of the job was done."""
         if self._job.owns(ticket):
             self._job.run_out()

@@ -1,4 +1,4 @@
-"""From gateways' commands to entries of the log, and from applied entries back to who waits."""
+"""From gateways' commands to entries of the log, and from applied entries back to the gateways."""
 
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ from inventory_node.machine import RULES_VERSION, Applied, Machine
 class WaitingCommand(NamedTuple):
     """A command that is checked and not yet proposed."""
 
-    asker: ReplyAddress | None  # None: the node's own
+    asker: ReplyAddress | None  # None: the node's own command
     command: bytes
 
 
@@ -35,13 +35,13 @@ class Proposed(NamedTuple):
 
 
 class Proposals:
-    """A leader's queue of commands and its waiters.
+    """A leader's queue of commands, and the addresses that wait for outcomes.
 
-    - A waiter succeeds only when the entry of its own (index, term) is applied here.
+    - An address gets an outcome only when the entry of its own (index, term) is applied here.
     - Every offered command is answered exactly once.
     - Commands waiting, bytes waiting and entries in flight are bounded.
     - Commands are proposed in the order in which they came.
-    - The cluster's own commands are never turned away: nobody would offer them again.
+    - The cluster's own commands are never turned away: no gateway would offer them again.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Proposals:
         self._own_term = 0  # in which this leader offered a command of its own
 
     def offer(self, session: int, proposals: Iterable[forward_pb2.Proposal]) -> None:
-        """Check and queue the commands of a frame; answer at once those that cannot be."""
+        """Check and queue the commands of a frame; answer at once where queueing fails."""
         for proposal in proposals:
             asker = ReplyAddress(session, proposal.id)
             command = proposal.command
@@ -71,7 +71,7 @@ class Proposals:
             self._queue(WaitingCommand(asker, command))
 
     def initialize(self, raft: RawNode, machine: Machine, applied_term: int) -> None:
-        """Propose the first state, once a term, when an entry of the own term finds none."""
+        """Propose the first state, once a term, if an entry of the own term finds no state."""
         leads = raft.role is RaftRole.LEADER and applied_term == raft.term
         if not leads or machine.initialized or self._own_term == applied_term:
             return
@@ -81,7 +81,7 @@ class Proposals:
             self.offer_own(command.SerializeToString())
 
     def offer_own(self, command: bytes) -> None:
-        """Queue a command of the cluster itself; nobody waits for it."""
+        """Queue a command of the cluster itself; no gateway waits for its outcome."""
         self._queue(WaitingCommand(None, command))
 
     def decline(
@@ -90,12 +90,12 @@ class Proposals:
         proposals: Iterable[forward_pb2.Proposal],
         retry: forward_pb2.Retry.ValueType,
     ) -> None:
-        """Send the commands of a frame away."""
+        """Answer the commands of a frame with `retry`."""
         for proposal in proposals:
             self._replies.retry(ReplyAddress(session, proposal.id), retry)
 
     def turn_away(self) -> None:
-        """Refuse what waits: this member has no space for it."""
+        """Refuse the waiting commands of gateways: this member has no space for commands."""
         waiting, self._waiting = self._waiting, deque()
         self._waiting_bytes = 0
         for one in waiting:
@@ -105,7 +105,7 @@ class Proposals:
                 self._replies.refuse(one.asker, errors.disk_full(self._settings.name))
 
     def propose(self, raft: RawNode) -> None:
-        """Propose what waits, as few entries as bounds allow."""
+        """Propose the waiting commands, in as few entries as the bounds allow."""
         room = self._settings.batches_in_flight_max - len(self._proposed)
         if not self._waiting or room <= 0 or (stamp_ms := self._timestamps.next_ms()) is None:
             return
@@ -125,7 +125,7 @@ class Proposals:
             self._proposed[index] = Proposed(accepted.term, askers)
 
     def answer_entry(self, entry: Entry, outcomes: Sequence[Applied]) -> None:
-        """Answer who waits for `entry`: with its outcomes, or as unknown when it is another's."""
+        """Answer the commands proposed at the entry's index; unknown if the terms differ."""
         proposed = self._proposed.pop(entry.index, None)
         if proposed is None:
             return
@@ -142,7 +142,7 @@ class Proposals:
                 self._replies.answer_outcome(asker, outcome)
 
     def leadership_changed(self, own_term: int) -> None:
-        """Fail what another term's leadership has taken over; `own_term` is 0 without the lead."""
+        """Retry the proposals of other terms; `own_term` is 0 on a member that does not lead."""
         for index, proposed in list(self._proposed.items()):
             if proposed.term != own_term:
                 del self._proposed[index]
@@ -163,7 +163,7 @@ class Proposals:
         )
 
     def _check(self, command: bytes) -> status_pb2.Status | None:
-        """Return why a command may not enter the log; None when it may."""
+        """Return why a command may not enter the log; None when the command may."""
         if len(command) > self._settings.batch_bytes_max:
             return errors.invalid_field(
                 "command", f"is over {self._settings.batch_bytes_max} bytes long"
@@ -183,7 +183,7 @@ class Proposals:
                 return errors.invalid_field("command", "holds nothing that is known here")
 
     def _next_batch(self) -> list[WaitingCommand]:
-        """Take the commands of one entry from the front; one command always fits."""
+        """Take the commands of one entry from the front; a single command always fits."""
         count, size = 0, 0
         for waiting in islice(self._waiting, self._settings.batch_commands_max):
             if count and size + len(waiting.command) > self._settings.batch_bytes_max:
@@ -194,7 +194,7 @@ class Proposals:
         return [self._waiting.popleft() for _ in range(count)]
 
     def _put_back(self, batches: Iterable[Sequence[WaitingCommand]]) -> None:
-        """Let what was taken from the front wait there again, until commits make room."""
+        """Put batches back at the front of the queue, until commits make room."""
         waiting = [one for batch in batches for one in batch]
         self._waiting.extendleft(reversed(waiting))
         self._waiting_bytes += sum(len(one.command) for one in waiting)

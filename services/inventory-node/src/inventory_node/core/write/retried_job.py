@@ -1,12 +1,12 @@
-"""A job that a disk or a database does for the node, tried again while there is no space."""
+"""A job that a disk or a database does for the node, retried while there is no space."""
 
 
 class RetriedJob:
     """The ticket, the age and the next try of one kind of job.
 
-    - At most one job is outstanding; an event with another ticket is not about that job.
-    - A job that found no space rests for `retry_ticks`, and is then tried again.
-    - `age_ticks` counts the try that is under way; a job that rests does not age.
+    - At most one job is outstanding; an event with another ticket does not end the outstanding job.
+    - A job that found no space is retried after a backoff of `retry_ticks`.
+    - `age_ticks` counts the ticks of the try under way; a job in backoff does not age.
     """
 
     def __init__(self, retry_ticks: int) -> None:
@@ -17,7 +17,7 @@ class RetriedJob:
         self.is_outstanding = False
         self.is_full = False  # the outstanding job found no space
         self.age_ticks = 0
-        self.is_retry_due = False  # since the last tick: its rest is over
+        self.is_retry_due = False  # since the last tick: the backoff is over
 
     @property
     def rests(self) -> bool:
@@ -25,19 +25,19 @@ class RetriedJob:
         return self._rest_ticks > 0
 
     def begin(self) -> int:
-        """Return the ticket of the next job, which is given to its port."""
+        """Return the ticket of the next job, which the caller gives to the job's port."""
         self.is_outstanding = True
         self.age_ticks = 0
         return self.interrupt()
 
     def interrupt(self) -> int:
-        """Return a ticket for what is done in the middle of the outstanding job."""
+        """Return a ticket for operations in the middle of the outstanding job."""
         self._rest_ticks = 0
         self.ticket += 1
         return self.ticket
 
     def owns(self, ticket: int) -> bool:
-        """Tell whether an event is about the outstanding job."""
+        """Tell whether `ticket` is the outstanding job's."""
         return self.is_outstanding and ticket == self.ticket
 
     def end(self) -> None:
@@ -46,13 +46,13 @@ class RetriedJob:
         self.age_ticks = 0
 
     def run_out(self) -> None:
-        """Note that the outstanding job found no space; nothing of it was done."""
+        """Note that the outstanding job found no space; no part of the job was done."""
         self.is_full = True
         self._rest_ticks = self._retry_ticks
         self.age_ticks = 0
 
     def tick(self) -> None:
-        """Let the outstanding job age or rest."""
+        """Count a tick for the outstanding job's age or backoff."""
         self.is_retry_due = self.is_outstanding and self._rest_ticks == 1
         if self._rest_ticks:
             self._rest_ticks -= 1

@@ -1,8 +1,9 @@
-"""The time that a leader writes into an entry: its own clock, but never less than the log's.
+"""The stamp that a leader writes into an entry: its own clock, but never less than the log's time.
 
-What the log has been told, it keeps: a stamp that is days ahead would let request ids of today
-count as forgotten, long after the clock is right again. So a leap is taken only from a clock that a
-majority's agree with, which a member learns within a second of following a leader, or of leading.
+The log's time never goes back. A stamp that is days ahead would let request ids of today count as
+forgotten, long after the clock is right again. So a stamp leaps only by a clock that a majority's
+clocks agree with. A member learns of the agreement within a second of following a leader, or of
+leading.
 """
 
 from collections.abc import Iterable
@@ -19,9 +20,10 @@ class TimestampOracle:
     """Draws the stamps of a leader.
 
     - A stamp is never less than that of any command entry that this log held, or of the snapshot.
-    - None is drawn while the log's time is not known, or that leaps by this clock's word alone.
+    - No stamp is drawn while the log's time is unknown. A stamp that leaps is drawn only if this
+      member's clock is trusted.
 
-    An entry that was replaced by another leader's counts too, which only ever errs upwards.
+    An entry counts even if another leader's entry replaced it, so stamps only ever err upwards.
     """
 
     def __init__(
@@ -31,7 +33,7 @@ class TimestampOracle:
         snapshot_ms: int,
         entries: Iterable[Entry],
     ) -> None:
-        """Begin with the state's own time and the entries behind it."""
+        """Begin with the state's own time and the entries behind the state."""
         self._settings = settings
         self._clock = clock
         self.clock_skew = ClockSkew(clock, settings.clock_ahead_ms_max)
@@ -41,22 +43,22 @@ class TimestampOracle:
         self.note(entries)
 
     def note(self, entries: Iterable[Entry]) -> None:
-        """See entries that were added to the log; the newest command has the latest stamp."""
+        """Note entries that were added to the log; the newest command has the latest stamp."""
         for entry in entries:
             if entry.kind is EntryKind.COMMAND:
                 self._unread = entry
 
     def hold(self) -> None:
-        """Wait for a snapshot: the log's time is that of a state that is not read yet."""
+        """Draw no stamp until the snapshot is installed: its state holds the log's time."""
         self._held = True
 
     def replaced(self, stamp_ms: int) -> None:
-        """See the time of the state that replaced this one."""
+        """Take the time of the state that replaced the old state."""
         self._held = False
         self._last_ms = max(self._last_ms, stamp_ms)
 
     def next_ms(self) -> int | None:
-        """Return the stamp of the next entry, milliseconds since 1970; None: not now."""
+        """Return the next entry's stamp, milliseconds since 1970; None if none may be drawn."""
         now_ms, last_ms = self._clock.now_ms(), self._read_ms()
         leaps = now_ms - last_ms > self._settings.clock_leap_ms_max
         if self._held or (leaps and not self.clock_skew.is_trusted):

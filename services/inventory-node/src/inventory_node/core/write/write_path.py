@@ -1,4 +1,4 @@
-"""The write path of one member as a whole, from a command that is offered to a durable state."""
+"""The write path of one member as a whole, from an offered command to a durable state."""
 
 from raft import RawNode
 from raft.messages import Message, SnapshotMeta
@@ -17,10 +17,10 @@ from inventory_node.wal import Recovered
 
 
 class WritePath:
-    """The parts that write, and what two of them or more have to do together.
+    """The parts that write, and the work that concerns two parts or more.
 
-    - A snapshot that replaces the state stops them all at once, and they go on from it at once.
-    - The log is given up only below what the database holds.
+    - A snapshot that replaces the state stops all parts at once, and all parts resume at once.
+    - The log is cut only below what the database holds.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class WritePath:
         machine: Machine,
         replies: Replies,
     ) -> None:
-        """Take over what recovery found; its repair is the first job of the disk."""
+        """Take over what recovery found; the recovery's repair is the first job of the disk."""
         self._machine = machine
         self.log_writer = LogWriter(
             recovered.log, ports.disk, recovered.repair, settings.full_retry_ticks
@@ -49,17 +49,17 @@ class WritePath:
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether nothing is being written that could be."""
+        """Whether neither the log nor the database can write any more."""
         return self.log_writer.is_at_rest and self.flusher.is_at_rest
 
     def tick(self) -> None:
-        """Let time pass."""
+        """Count a tick in every part that measures time."""
         self.flusher.tick()
         self.log_writer.tick()
         self.timestamps.clock_skew.tick()
 
     def propose(self, raft: RawNode, *, is_held: bool) -> None:
-        """Propose what waits, on a leader; `is_held` lets it wait on."""
+        """Propose the waiting commands, on a leader; if `is_held`, the commands go on waiting."""
         self.disk_space.report()
         if self.disk_space.is_full and not raft.transferring:
             self.proposals.turn_away()
@@ -73,14 +73,14 @@ class WritePath:
         self.timestamps.hold()
 
     def accept(self, ready: Ready) -> tuple[Message, ...]:
-        """Take over what is to be written and applied; return messages that wait for nothing."""
+        """Take over writes and committed entries; return messages that need not wait for a sync."""
         free = self.log_writer.accept(ready)
         self.timestamps.note(ready.entries)
         self.applier.add(ready.committed)
         return free
 
     def apply(self, raft: RawNode) -> bool:
-        """Apply one turn's worth of what is committed; return whether there was any."""
+        """Apply one turn of committed entries; return whether any entry was applied."""
         entry = self.applier.turn()
         if entry is None:
             return False
@@ -89,18 +89,18 @@ class WritePath:
         return True
 
     def compact(self, raft: RawNode, pinned_index: int | None) -> None:
-        """Give up the part of the log that the database has made superfluous."""
+        """Cut the part of the log that the database has made superfluous."""
         if index := self.flusher.give_up(pinned_index):
             raft.compact(index)
             self.log_writer.cut(index)
 
     def go_on_from(self, meta: SnapshotMeta) -> None:
-        """Go on from the state that a snapshot brought."""
+        """Resume from the state that a snapshot brought."""
         self.applier.reload(meta)
         self.timestamps.replaced(self._machine.stamp_ms)
         self.flusher.replaced()
 
     def end(self) -> None:
-        """Send everybody away, and make durable what is applied."""
+        """Answer all waiting commands with a retry, and make applied entries durable."""
         self.proposals.leadership_changed(0)
         self.flusher.hurry(self._machine.applied_index)
