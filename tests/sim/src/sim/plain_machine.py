@@ -203,14 +203,14 @@ class PlainStock:
                 raise RefusedPlainly(errors.total_too_large())
             items.append(item)
         order_id = len(self.ledger) + 1
-        order = inventory_pb2.Order(id=order_id, user_id=user_id, total=self._money(total))
+        order = inventory_pb2.Order(id=order_id, user_id=user_id, total=self.money(total))
         set_time(order.create_time, self.stamp_ms)
         for item, (item_id, quantity) in zip(items, lines, strict=True):
             self._move(item, -quantity, user_id, order_id)
             order.lines.add(
                 item_id=item_id,
                 quantity=quantity,
-                unit_price=self._money(item.price_minor),
+                unit_price=self.money(item.price_minor),
                 on_hand_after=self.quantity(item_id),
             )
         return order
@@ -269,7 +269,8 @@ class PlainStock:
             raise RefusedPlainly(errors.invalid_field("price", problem))
         return minor
 
-    def _money(self, minor: int) -> money_pb2.Money:
+    def money(self, minor: int) -> money_pb2.Money:
+        """Return an amount for the wire."""
         nanos = minor * NANOS // 10**self.digits
         return money_pb2.Money(
             currency_code=self.currency, units=nanos // NANOS, nanos=nanos % NANOS
@@ -281,7 +282,7 @@ class PlainStock:
             id=item.id,
             name=item.name,
             description=item.description,
-            price=self._money(item.price_minor),
+            price=self.money(item.price_minor),
             quantity=self.quantity(item.id),
         )
         set_time(shown.create_time, item.create_ms)
