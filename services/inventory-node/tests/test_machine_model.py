@@ -18,6 +18,7 @@ from inventory.raft.v1 import forward_pb2
 from inventory.v1 import inventory_pb2
 from inventory_node.machine import (
     Applied,
+    Machine,
     MutationOutcome,
     RefusedCommand,
     request_table,
@@ -104,7 +105,9 @@ class Member:
         if self.taken:
             self.database.flush(self.taken.pop(0))
             self.hand.machine.flushed()
-            check_balance(self.database)
+            tables = check_balance(self.database)
+            if tables.header.applied_index == self.hand.machine.applied_index:
+                check_bounds(self.hand.machine)
 
     def flush(self) -> Tables:
         """Flush all, and compare all."""
@@ -119,6 +122,19 @@ class Member:
         self.hand = Hand(self.database)
         for entry, came_to in self.log[self.hand.machine.applied_index :]:
             assert self.hand.machine.apply(entry) == came_to
+
+
+def check_bounds(machine: Machine) -> None:
+    """Require that a flush of all that was applied leaves memory within its bounds."""
+    cache, requests = machine._cache, machine._requests
+    assert len(cache._items) <= state_cache.ITEMS_MAX
+    assert len(cache._users) <= state_cache.USERS_MAX
+    resident = sum(map(len, requests._timed.values()))
+    assert max(resident, len(requests._named)) <= request_table.RESIDENT_MAX
+    for item_id in range(1, cache.next_item_id):
+        cache.before_reading()
+        assert len(cache._items) <= 2 * state_cache.ITEMS_MAX
+        assert cache.item(item_id) is not None
 
 
 def check_reads(hand: Hand, plain: PlainMachine) -> None:
@@ -260,11 +276,21 @@ def test_requests_are_remembered_as_the_plain_memory_says(
     compare(databases, history, plan, squeeze)
 
 
+@pytest.mark.slow
+@settings(quick, max_examples=60)
+@given(history=histories.rich_histories, plan=plans)
+def test_the_largest_totals_are_taken_and_no_larger(
+    databases: tuple[Database, Database], history: History, plan: list[str]
+) -> None:
+    """Of an order, of its lines together, and of all that an item sold."""
+    compare(databases, history, plan, {})
+
+
 @pytest.mark.long
 @pytest.mark.slow
 @settings(quick, max_examples=1_500, derandomize=False)
 @given(
-    history=st.one_of(histories.histories, histories.request_histories),
+    history=st.one_of(histories.histories, histories.request_histories, histories.rich_histories),
     plan=plans,
     squeeze=squeezes,
 )

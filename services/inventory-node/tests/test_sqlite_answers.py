@@ -29,10 +29,12 @@ from sim.machines import (
     first_state,
     open_database,
     order,
+    place,
     usd,
 )
 from sim.plain_machine import PlainMachine
 from sim.tables import empty
+from wire import bounds
 from wire.errors import Reason, reason_of
 
 HOUR_MS = 3_600_000
@@ -87,7 +89,7 @@ class Shop:
 
     def walk(self, kind: str, field: str, size: int, user_id: int = ADMIN, **asked: object) -> Any:  # noqa: ANN401 - rows
         """Return the rows of every page, each of which but the last is full."""
-        found: list[Message] = []
+        found = list[Message]()
         token = ""
         while True:
             page = self.ask(kind, user_id, page_size=size, page_token=token, **asked)
@@ -193,6 +195,45 @@ def test_an_order_leaves_the_windows_with_its_hour(database: Database) -> None:
             shop.apply(begin_ms + age_ms)
             found = shop.ask("get_item_stats", item_id=1).stats
             assert getattr(found, f"units_sold_{field}") == units
+
+
+def test_an_order_of_as_many_lines_as_may_be_is_shown_whole(database: Database) -> None:
+    """The last line of the largest order, and no line of the order behind it."""
+    shop = Shop(database)
+    shop.apply(START_MS, first_state())
+    for number in range(bounds.LINES_MAX):
+        item = inventory_pb2.AddItemRequest(request_id=f"i{number}", name="Nut", quantity=9)
+        shop.apply(START_MS, by(PRODUCER, inventory_pb2.Mutation(add_item=item)))
+    lines = [(4 + number, 1 + number % 3) for number in range(bounds.LINES_MAX)]
+    shop.apply(START_MS, by(CUSTOMER, place("a", *lines)), by(CUSTOMER, place("b", *lines[:2])))
+    expected = plain_queries.orders(shop.plain, None)
+    assert [len(one.lines) for one in expected] == [2, bounds.LINES_MAX]
+    assert shop.walk("list_orders", "orders", 1) == expected
+    assert shop.ask("get_order", order_id=expected[1].id).order == expected[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "rows"), [(0, 50), (1, 1), (999, 999), (1_000, 1_000)])
+def test_a_page_has_as_many_rows_as_were_asked_for(
+    database: Database, size: int, rows: int
+) -> None:
+    """50 where nothing was said, 1,000 at most, and a token where one row is left."""
+    shop = Shop(database)
+    shop.apply(START_MS, first_state())
+    added = []
+    for number in range(rows - 3 if rows > 3 else 0):
+        item = inventory_pb2.AddItemRequest(request_id=f"i{number}", name="Nut", quantity=9)
+        added.append(by(PRODUCER, inventory_pb2.Mutation(add_item=item)))
+    shop.apply(START_MS, *added)
+    if rows > 3:
+        whole = shop.ask("get_all_items", page_size=size)
+        assert (len(whole.items), whole.next_page_token) == (rows, "")
+    item = inventory_pb2.AddItemRequest(request_id="last", name="Nut")
+    shop.apply(START_MS, by(PRODUCER, inventory_pb2.Mutation(add_item=item)))
+    for asked in {size, size if size < 1_000 else 1_001}:
+        page = shop.ask("get_all_items", page_size=asked)
+        assert len(page.items) == rows
+        assert page.next_page_token
 
 
 def _changed(

@@ -90,15 +90,10 @@ def _add(
 
 
 def _update(
-    request_id: str, item_id: int, name: str, price: money_pb2.Money, mask: list[str] | None
+    request_id: str,
+    item: inventory_pb2.Item,
+    mask: list[str] | None,
 ) -> Mutation:
-    item = inventory_pb2.Item(
-        id=item_id,
-        name=name,
-        description=f"of {name}",
-        price=price,
-        quantity=7,
-    )
     request = inventory_pb2.UpdateItemRequest(request_id=request_id, item=item)
     if mask is not None:
         request.update_mask.paths.extend(mask)
@@ -146,6 +141,14 @@ def _probe(user_id: int, epoch: int) -> Command:
     return Command(user_id=user_id, epoch=epoch, probe=log_pb2.Probe())
 
 
+_described = st.builds(
+    inventory_pb2.Item,
+    id=item_ids,
+    name=st.sampled_from(NAMES),
+    description=st.sampled_from(("", "long")),
+    price=st.none() | prices,
+    quantity=st.just(7),  # which no update sets
+)
 _levels = st.sampled_from((0, 0, 1, STOCK - 1, STOCK))
 _expected = st.none() | st.sampled_from((0, 0, 1, STOCK - 1, STOCK))
 _lines = st.dictionaries(item_ids, orderable, min_size=1, max_size=3)
@@ -165,7 +168,7 @@ mutations = often(
     (2, st.builds(adjust, request_ids, item_ids, _deltas.filter(bool))),
     (4, st.builds(_set, request_ids, item_ids, _levels, _expected)),
     (3, st.builds(_add, request_ids, _names, st.sampled_from(("", "long")), prices, quantities)),
-    (4, st.builds(_update, request_ids, item_ids, _names, prices, _masks)),
+    (4, st.builds(_update, request_ids, _described, _masks)),
     (1, st.builds(_delete, request_ids, st.sampled_from((2, 4, ITEMS)))),
 )
 _roles = st.sampled_from((auth_pb2.ROLE_ADMIN, auth_pb2.ROLE_CUSTOMER, auth_pb2.ROLE_MACHINE))
@@ -204,6 +207,42 @@ request_histories = st.lists(
     ),
     min_size=4,
     max_size=9,
+)
+
+# Of two items whose orders come to the largest totals that may be, and one minor unit more.
+_sums = st.sampled_from((1, 10**6, 10**9 - 1, 10**9))
+_costs = st.sampled_from((1, 10**9 - 1, 10**9, 10**9 + 1, 10**12))
+
+
+def _treasure(costs: tuple[int, int], batches: list[list[Command]]) -> History:
+    added = [
+        by(PRODUCER, _add(f"add {number}", "Dear", "", money.from_minor(cost, "USD", 2), 10**9))
+        for number, cost in enumerate(costs)
+    ]
+    return [(0, added), *((1, batch) for batch in batches)]
+
+
+def _pair(request_id: str, first: int, second: int) -> Mutation:
+    return place(request_id, (4, first), (5, second))
+
+
+_dear_orders = often(
+    (1, st.builds(order, fresh_ids, st.sampled_from((4, 5)), _sums)),
+    (
+        2,
+        st.builds(
+            lambda name, one, other: place(name, (4, one), (5, other)), fresh_ids, _sums, _sums
+        ),
+    ),
+    (1, st.builds(_set, fresh_ids, st.sampled_from((4, 5)), st.just(10**9), st.none())),
+)
+_bought = st.builds(by, st.just(ADMIN), _dear_orders)
+rich_histories = st.builds(
+    _treasure,
+    st.tuples(_costs, _costs),
+    st.lists(
+        st.lists(st.builds(by, st.just(ADMIN), _dear_orders), min_size=1, max_size=4), max_size=4
+    ),
 )
 
 
