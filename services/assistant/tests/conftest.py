@@ -169,6 +169,11 @@ class Asker:
         self.serve("electronics", "USD", ELECTRONICS)
         self.serve("garden", "JPY", GARDEN)
 
+    @property
+    def goods(self) -> list[Goods]:
+        """Return goods, by whose kind further catalogues are made."""
+        return ELECTRONICS
+
     def serve(self, name: str, currency: str, goods: list[Goods]) -> None:
         """Serve one more catalogue."""
         asyncio.run_coroutine_threadsafe(self._serve(name, currency, goods), self._loop).result()

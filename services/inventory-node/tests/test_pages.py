@@ -73,6 +73,12 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
     database.close()
 
 
+def is_within(number: int, pair: tuple[int | None, int | None]) -> bool:
+    """Tell whether a number is within bounds, each inclusive where it is given."""
+    low, high = pair
+    return (low is None or number >= low) and (high is None or number <= high)
+
+
 KEYS = {
     "": lambda item: item.id,
     "id": lambda item: item.id,
@@ -92,8 +98,8 @@ BYTES = st.sampled_from([1, 60, 200, 1_000, pages.PAGE_BYTES_MAX])
     SIZES,
     BYTES,
     st.sampled_from(["", "a", "Ä", "чай", "nothing"]),
-    st.none() | st.integers(0, 4),
-    st.none() | st.integers(0, 4),
+    st.tuples(*[st.none() | st.integers(0, 4)] * 2),
+    st.tuples(*[st.none() | st.integers(0, 5)] * 2),
 )
 def test_pages_of_items_are_the_sorted_whole(  # noqa: PLR0913, PLR0917 - what can be asked
     shop: Asker,
@@ -102,20 +108,22 @@ def test_pages_of_items_are_the_sorted_whole(  # noqa: PLR0913, PLR0917 - what c
     size: int,
     bytes_max: int,
     part: str,
-    quantity_min: int | None,
-    price_max: int | None,
+    quantities: tuple[int | None, int | None],
+    prices: tuple[int | None, int | None],
 ) -> None:
     """Whatever the order, the filter, and what cuts a page: rows or bytes."""
-    wanted = inventory_pb2.ItemFilter(name_contains=part, quantity_min=quantity_min)
-    if price_max is not None:
-        wanted.price_max.CopyFrom(usd(price_max))
+    low, high = quantities
+    wanted = inventory_pb2.ItemFilter(name_contains=part, quantity_min=low, quantity_max=high)
+    for bound, price in zip((wanted.price_min, wanted.price_max), prices, strict=True):
+        if price is not None:
+            bound.CopyFrom(usd(price))
     whole = [item for page in walk(shop, "get_all_items") for item in page.items]
     kept = [
         item
         for item in whole
         if folded(part) in folded(item.name)
-        and (quantity_min is None or item.quantity >= quantity_min)
-        and (price_max is None or 100 * item.price.units + item.price.nanos // 10**7 <= price_max)
+        and is_within(item.quantity, quantities)
+        and is_within(100 * item.price.units + item.price.nanos // 10**7, prices)
     ]
     kept.sort(key=KEYS[order], reverse=descending)
     with pytest.MonkeyPatch.context() as patch:

@@ -17,6 +17,8 @@ from inventory_node.runtime.sqlite import Database
 from raft.messages import Entry, EntryKind
 from wire import money
 
+from sim.watched_machine import WatchedMachine
+
 CUSTOMER, PRODUCER, ADMIN, WATCHER, SECOND_CUSTOMER = 1, 2, 3, 4, 5  # user ids of `first_state`
 START_MS = 1_700_000_000_000
 STOCK = 100  # of each of the first three items
@@ -145,7 +147,7 @@ class Hand:
 
     def __post_init__(self) -> None:
         """Begin where the database stands."""
-        self.machine = Machine(self.records)
+        self.machine = WatchedMachine(self.records)
 
     def apply(self, *commands: log_pb2.Command) -> list[Applied]:
         """Apply one entry of these commands."""

@@ -35,7 +35,6 @@ from inventory_node.core.membership.bootstrap import Described
 from inventory_node.core.membership.join import DataVerdict
 from inventory_node.core.node import Node, NodeSettings, Ports
 from inventory_node.errors import Halted, LogDamaged, LogForeign
-from inventory_node.machine import Machine
 from inventory_node.ports import (
     PeerMessage,
     SnapshotHeader,
@@ -57,6 +56,7 @@ from sim.store import NO_SPACE, SimStore
 from sim.timeline import Timeline
 from sim.trace import describe
 from sim.violation import SafetyViolation
+from sim.watched_machine import WatchedMachine
 
 TICK_US = 25_000
 TURN_US = 5  # between an event and the Continue that it makes necessary
@@ -268,7 +268,7 @@ class SimProcess:
         self.life.store = SimStore(self.host.folder, installed)
         self.life.store.is_full = self.host.disk.is_full
         self.world.evidence.coverage["switches finished at a start"] += self.life.store.has_switched
-        machine = Machine(self.life.store)
+        machine = WatchedMachine(self.life.store)
         durable = Durable.found(recovered)
         self.world.evidence.checks.started(
             self.id, durable, recovered.entries, machine.applied_index
@@ -432,7 +432,12 @@ class SimProcess:
         self.world.timeline.after(delay_us, lambda: None if life.over else action())
 
     def audit(self, user_id: int, items: Iterable[int]) -> FinalState:
-        """Read stock and orders from the database, past the node, as a user who may see them."""
+        """Read stock and orders from the database, past the node, as a user who may see them.
+
+        The tables of the database must agree with each other.
+        """
+        if self.life.store is not None:
+            self.life.store.check_balance()
         found = {item: self.life.store.item(item) for item in items} if self.life.store else {}
         on_hand = {key: item.quantity for key, item in found.items() if item is not None}
         orders: list[tuple[int, int, int]] = []

@@ -29,6 +29,8 @@ from inventory_node.runtime.sqlite import Database, Pinned, verify
 from inventory_node.runtime.store import copied
 from raft.messages import SnapshotMeta
 
+from sim.tables import check_balance
+
 STATE = "state.db"
 STAGED = "staged.db"
 NO_SPACE = "there is no space"
@@ -196,6 +198,10 @@ class SimStore:
             return Installed(ticket)
 
         self._jobs.append((Thread.FLUSHER, job))
+
+    def check_balance(self) -> None:
+        """Raise SafetyViolation where the tables contradict each other."""
+        check_balance(self._database)
 
     def header(self) -> Header:
         """See `Records.header`."""

@@ -1,0 +1,362 @@
+"""The machine against the plain rules of `sim.plain_machine`, and memory against the database.
+
+Each history is applied by members that flush, take, restart and forget in their own ways. Every
+command must come to what the plain rules say, and every flush must leave memory, tables and a
+machine that is loaded from them equal.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from inventory.raft.v1 import forward_pb2
+from inventory.v1 import inventory_pb2
+from inventory_node.machine import (
+    Applied,
+    Machine,
+    MutationOutcome,
+    RefusedCommand,
+    request_table,
+    state_cache,
+)
+from inventory_node.machine.changes import Changes
+from inventory_node.machine.records import Header
+from inventory_node.runtime.sqlite import Database
+from raft.messages import Entry
+from sim import histories
+from sim.histories import History, entries_of
+from sim.machines import ADMIN, CUSTOMER, EmptyRecords, Hand, open_database
+from sim.plain_machine import PlainMachine, is_admin, is_same, shown_user
+from sim.tables import Tables, check_balance, check_flushed, empty
+
+DAY_MS = 86_400_000
+STEPS = ("go on", "flush", "take", "settle", "restart")
+plans = st.lists(st.sampled_from(STEPS), min_size=10, max_size=10)
+squeezes = st.sampled_from(
+    (
+        {"KEPT_MAX": request_table.KEPT_MAX},
+        {"KEPT_MAX": 6, "RESIDENT_MAX": 1, "FORGOTTEN_PER_ENTRY_MAX": 2},
+        {"KEPT_MAX": 1, "RESIDENT_MAX": 0, "FORGOTTEN_PER_ENTRY_MAX": 1},
+        {"KEPT_MAX": 3, "RESIDENT_MAX": 2},
+    )
+)
+quick = settings(
+    max_examples=120,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+@pytest.fixture(scope="module")
+def databases() -> Iterator[tuple[Database, Database]]:
+    """Open two databases that serve for many histories."""
+    with tempfile.TemporaryDirectory() as folder:
+        first, second = (open_database(Path(folder) / f"{name}.db") for name in "ab")
+        yield first, second
+        first.close()
+        second.close()
+
+
+class Member:
+    """A machine over a database of its own; it takes, flushes and restarts when it is told to."""
+
+    def __init__(self, database: Database) -> None:
+        """Begin with nothing."""
+        empty(database)
+        self.database = database
+        self.hand = Hand(database)
+        self.taken = list[Changes]()  # on their way to the database, oldest first
+        self.log: list[tuple[Entry, list[Applied]]] = []  # with what each came to
+
+    def apply(self, entry: Entry) -> list[Applied]:
+        """Apply an entry."""
+        came_to: list[Applied] = [*self.hand.machine.apply(entry)]
+        self.log.append((entry, came_to))
+        return came_to
+
+    def step(self, name: str) -> None:
+        """Do what a plan says."""
+        match name:
+            case "take":
+                self.take()
+            case "settle":
+                self.settle()
+            case "flush":
+                self.flush()
+            case "restart":
+                self.restart()
+            case _:
+                pass
+
+    def take(self) -> None:
+        """Take what changed; the flush comes later."""
+        changes = self.hand.machine.take_changes()
+        if changes is not None:
+            self.taken.append(changes)
+
+    def settle(self) -> None:
+        """Flush the oldest take; apply went on meanwhile."""
+        if self.taken:
+            self.database.flush(self.taken.pop(0))
+            self.hand.machine.flushed()
+            tables = check_balance(self.database)
+            if tables.header.applied_index == self.hand.machine.applied_index:
+                check_bounds(self.hand.machine)
+
+    def flush(self) -> Tables:
+        """Flush all, and compare all."""
+        self.take()
+        while self.taken:
+            self.settle()
+        return check_flushed(self.hand.machine, self.database)
+
+    def restart(self) -> None:
+        """Lose what is not flushed and apply it again; it comes to what it came to before."""
+        self.taken.clear()
+        self.hand = Hand(self.database)
+        for entry, came_to in self.log[self.hand.machine.applied_index :]:
+            assert self.hand.machine.apply(entry) == came_to
+
+
+def check_bounds(machine: Machine) -> None:
+    """Require that a flush of all that was applied leaves memory within its bounds."""
+    cache, requests = machine._cache, machine._requests
+    assert len(cache._items) <= state_cache.ITEMS_MAX
+    assert len(cache._users) <= state_cache.USERS_MAX
+    resident = sum(map(len, requests._timed.values()))
+    assert max(resident, len(requests._named)) <= request_table.RESIDENT_MAX
+    for item_id in range(1, cache.next_item_id):
+        cache.before_reading()
+        assert len(cache._items) <= 2 * state_cache.ITEMS_MAX
+        assert cache.item(item_id) is not None
+
+
+def check_reads(hand: Hand, plain: PlainMachine) -> None:
+    """Compare what is answered from memory with the plain state."""
+    for item_id in range(len(plain.stock.described) + 2):
+        query = forward_pb2.Query(get_item=inventory_pb2.GetItemRequest(item_id=item_id))
+        admin = next(user for user in plain.users.known if is_admin(user))
+        question = forward_pb2.Question(user_id=admin.id, epoch=admin.epoch, query=query)
+        answer = hand.machine.answer(question)
+        if 0 < item_id <= len(plain.stock.described):
+            assert isinstance(answer, MutationOutcome)
+            found = inventory_pb2.GetItemResponse.FromString(answer.outcome)
+            assert found == inventory_pb2.GetItemResponse(
+                item=plain.stock.shown(plain.stock.described[item_id - 1]),
+                revision=plain.applied_index,
+            )
+        else:
+            assert isinstance(answer, RefusedCommand)
+    for user in plain.users.known:
+        query = forward_pb2.Query()
+        query.get_credential.folded_name = user.folded_name
+        answer = hand.machine.answer(forward_pb2.Question(query=query))
+        assert isinstance(answer, MutationOutcome)
+        shown = forward_pb2.Credential()
+        if not user.disabled:
+            shown.user.CopyFrom(shown_user(user))
+            shown.epoch, shown.password_hash = user.epoch, user.password_hash
+        assert forward_pb2.Credential.FromString(answer.outcome) == shown
+
+
+def expected_tables(plain: PlainMachine, tables: Tables) -> Tables:
+    """Return what the plain state has for tables; sums are taken from `tables`."""
+    items = [plain.stock.record(item.id) for item in plain.stock.described]
+    header = Header(
+        applied_index=plain.applied_index,
+        applied_term=1,
+        stamp_ms=plain.stamp_ms,
+        cluster_id=plain.cluster_id,
+        currency=plain.stock.currency,
+        digits=plain.stock.digits,
+        next_item_id=len(items) + 1,
+        next_user_id=len(plain.users.known) + 1,
+        next_ledger_id=len(plain.stock.ledger) + 1,
+        admins=sum(map(is_admin, plain.users.known)),
+        request_floor=plain.requests.floor,
+        requests=len(plain.requests.kept),
+        orders=len({line.order_id for line in plain.stock.ledger if line.order_id}),
+    )
+    return replace(
+        tables,
+        header=header,
+        items={item.id: item for item in items},
+        users={user.id: user for user in plain.users.known},
+        ledger=plain.stock.ledger,
+        requests=plain.requests.kept,
+    )
+
+
+def asked(kind: str, **fields: object) -> forward_pb2.Query:
+    """Return a query."""
+    query = forward_pb2.Query()
+    request = getattr(query, kind)
+    request.SetInParent()
+    request.MergeFrom(type(request)(**fields))
+    return query
+
+
+def questions(plain: PlainMachine) -> Iterator[forward_pb2.Question]:
+    """Yield a question of each kind that takes a query, for each order of its rows."""
+    wanted = [asked("list_users"), asked("list_orders"), asked("get_inventory_stats")]
+    for way in ("", " desc"):
+        names: tuple[str, ...] = ("id", "name", "price", "quantity")
+        wanted += [asked("get_all_items", order_by=name + way) for name in names]
+        names = ("item_id", "units_sold", "revenue")
+        wanted += [asked("list_item_stats", order_by=name + way) for name in names]
+    wanted += [asked("get_item_stats", item_id=one.id) for one in plain.stock.described]
+    wanted += [asked("get_order", order_id=line.id) for line in plain.stock.ledger]
+    for user_id, epoch in ((ADMIN, 1), (ADMIN, 2), (CUSTOMER, 1)):
+        for query in wanted:
+            yield forward_pb2.Question(user_id=user_id, epoch=epoch, query=query)
+
+
+@contextmanager
+def squeezed(squeeze: dict[str, int]) -> Iterator[None]:
+    """Let memory be as small as a squeeze says."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, most in squeeze.items():
+            patch.setattr(request_table, name, most)
+        records_max = squeeze.get("RESIDENT_MAX", state_cache.ITEMS_MAX)
+        patch.setattr(state_cache, "ITEMS_MAX", records_max)
+        patch.setattr(state_cache, "USERS_MAX", records_max)
+        yield
+
+
+def compare(
+    databases: tuple[Database, Database], history: History, plan: list[str], squeeze: dict[str, int]
+) -> None:
+    """Let two members and the plain rules apply a history, one of them by a plan."""
+    with squeezed(squeeze):
+        plain, one, other = PlainMachine(), Member(databases[0]), Member(databases[1])
+        for number, entry in enumerate(entries_of(history)):
+            expected = plain.apply(entry)
+            came_to = one.apply(entry)
+            assert other.apply(entry) == came_to
+            for found, wanted in zip(came_to, expected, strict=True):
+                assert is_same(found, wanted), (found, wanted)
+            check_reads(one.hand, plain)
+            one.step(plan[number % len(plan)])
+        tables = one.flush()
+        assert tables == expected_tables(plain, tables)
+        assert other.flush() == tables
+        every = list(enumerate(questions(plain)))
+        assert databases[0].answer(every) == databases[1].answer(every)
+
+
+@pytest.mark.slow
+@quick
+@given(history=histories.histories, plan=plans, squeeze=squeezes)
+def test_every_command_comes_to_what_the_plain_rules_say(
+    databases: tuple[Database, Database],
+    history: History,
+    plan: list[str],
+    squeeze: dict[str, int],
+) -> None:
+    """Outcomes, reads, tables and answers, whatever is flushed, forgotten and restarted."""
+    compare(databases, history, plan, squeeze)
+
+
+@pytest.mark.slow
+@quick
+@given(history=histories.request_histories, plan=plans, squeeze=squeezes)
+def test_requests_are_remembered_as_the_plain_memory_says(
+    databases: tuple[Database, Database],
+    history: History,
+    plan: list[str],
+    squeeze: dict[str, int],
+) -> None:
+    """Ids that are known, reused, expired, ahead, evicted by age or by size; and each edge."""
+    compare(databases, history, plan, squeeze)
+
+
+@pytest.mark.slow
+@settings(quick, max_examples=60)
+@given(history=histories.rich_histories, plan=plans)
+def test_the_largest_totals_are_taken_and_no_larger(
+    databases: tuple[Database, Database], history: History, plan: list[str]
+) -> None:
+    """Of an order, of its lines together, and of all that an item sold."""
+    compare(databases, history, plan, {})
+
+
+@pytest.mark.long
+@pytest.mark.slow
+@settings(quick, max_examples=1_500, derandomize=False)
+@given(
+    history=st.one_of(histories.histories, histories.request_histories, histories.rich_histories),
+    plan=plans,
+    squeeze=squeezes,
+)
+def test_long_searches_find_no_command_that_comes_to_something_else(
+    databases: tuple[Database, Database],
+    history: History,
+    plan: list[str],
+    squeeze: dict[str, int],
+) -> None:
+    """As above, from another seed each time."""
+    compare(databases, history, plan, squeeze)
+
+
+@pytest.mark.slow
+@settings(quick, max_examples=60)
+@given(history=st.one_of(histories.histories, histories.request_histories))
+def test_a_machine_that_restarts_at_any_cut_answers_the_same(
+    databases: tuple[Database, Database], history: History
+) -> None:
+    """The entries after a flush come to the same bytes in a machine that begins there."""
+    database, _ = databases
+    empty(database)
+    entries = entries_of(history)
+    untouched, flushed = Hand(EmptyRecords()), Hand(database)
+    came_to = [untouched.machine.apply(entry) for entry in entries]
+    for cut, entry in enumerate(entries, start=1):
+        assert flushed.machine.apply(entry) == came_to[cut - 1]
+        flushed.flush(database)
+        restarted = Hand(database)
+        for later, expected in zip(entries[cut:], came_to[cut:], strict=True):
+            assert restarted.machine.apply(later) == expected
+
+
+@pytest.mark.slow
+@settings(quick, max_examples=30)
+@given(history=histories.request_histories, plan=plans, squeeze=squeezes)
+def test_when_all_is_forgotten_nothing_is_counted(
+    databases: tuple[Database, Database],
+    history: History,
+    plan: list[str],
+    squeeze: dict[str, int],
+) -> None:
+    """Every count, index and table of the memory of requests returns to nothing."""
+    with squeezed(squeeze):
+        member = Member(databases[0])
+        for number, entry in enumerate(entries_of(history)):
+            member.apply(entry)
+            member.step(plan[number % len(plan)])
+        hand = member.hand
+        hand.stamp_ms = hand.machine.stamp_ms + 3 * DAY_MS
+        for _ in range(60):
+            hand.apply()
+        tables = member.flush()
+    requests = hand.machine._requests
+    assert (requests.total, requests._timed_total, len(requests._named)) == (0, 0, 0)
+    for held in (
+        requests._counts,
+        requests._seconds,
+        requests._timed,
+        requests._taken,
+        requests._not_durable(),
+        requests._named._keys,
+        requests._unwritten.seconds,
+        requests._unwritten.forgotten,
+        tables.requests,
+        tables.seconds,
+    ):
+        assert not held
+    assert requests.floor >= hand.stamp_ms // 1_000 - request_table.KEPT_SECONDS - 1

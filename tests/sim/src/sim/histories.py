@@ -1,0 +1,256 @@
+"""Histories for a state machine, drawn by hypothesis: batches of commands, at times apart.
+
+Ids are few, so that retries and reuse are frequent. Times, quantities and prices stand at the edges
+of what the rules tell apart, and one to each side of them.
+"""
+
+from typing import TypeVar
+
+from google.type import money_pb2
+from hypothesis import strategies as st
+from inventory.raft.v1 import log_pb2
+from inventory.v1 import auth_pb2, inventory_pb2
+from raft.messages import Entry
+from wire import money
+from wire.text import folded
+
+from sim.machines import (
+    ADMIN,
+    CUSTOMER,
+    PRODUCER,
+    SECOND_CUSTOMER,
+    START_MS,
+    STOCK,
+    WATCHER,
+    adjust,
+    by,
+    entry,
+    first_state,
+    order,
+    place,
+    uuid7,
+)
+
+T = TypeVar("T")
+Command = log_pb2.Command
+Mutation = inventory_pb2.Mutation
+History = list[tuple[int, list[Command]]]  # milliseconds since the entry before, and its commands
+
+ITEMS = 5
+SECOND_MS, HOUR_MS, DAY_MS = 1_000, 3_600_000, 86_400_000
+DAY_SECONDS, AHEAD_SECONDS = 86_400, 300
+PRICES = (0, 1, 1_250, 10**9, 10**9 + 1, 10**12, 10**12 + 1)
+QUANTITIES = (0, 1, 2, STOCK - 1, STOCK, STOCK + 1, 10**9 - STOCK, 10**9 - 1, 10**9)
+NAMES = ("ann", "Ann", "Öl", "O\u0308L", "health", "bob")
+
+
+def often(*weighted: tuple[int, st.SearchStrategy[T]]) -> st.SearchStrategy[T]:
+    """Draw from one of (weight, strategy)s; `one_of` would draw from each as often."""
+    choices = [one for weight, one in weighted for _ in range(weight)]
+    return st.sampled_from(choices).flatmap(lambda one: one)
+
+
+users = st.sampled_from((CUSTOMER, SECOND_CUSTOMER, PRODUCER, PRODUCER, ADMIN, ADMIN, WATCHER, 6))
+epochs = st.sampled_from((1, 1, 1, 1, 1, 2))
+item_ids = st.sampled_from((1, 1, 2, 3, 4, ITEMS))
+quantities = st.one_of(st.sampled_from(QUANTITIES), st.integers(0, 60))
+orderable = quantities.filter(bool)
+
+_edges = (-DAY_SECONDS, 0, AHEAD_SECONDS)
+timed_ids = st.builds(
+    uuid7,
+    st.sampled_from(
+        [START_MS + (edge + side) * SECOND_MS for edge in _edges for side in (-1, 0, 1)]
+        + [START_MS + DAY_MS, START_MS + DAY_MS + 299_000, START_MS + 999, START_MS + 2_000]
+    ),
+    st.integers(0, 1),
+)
+named_ids = st.sampled_from([f"id-{number}" for number in range(8)])
+fresh_ids = st.uuids(version=4).map(str)
+request_ids = often((7, fresh_ids), (2, named_ids), (2, timed_ids))
+prices = often(
+    (6, st.sampled_from(PRICES).map(lambda minor: money.from_minor(minor, "USD", 2))),
+    (2, st.sampled_from((0, 5)).map(lambda minor: money.from_minor(minor, "EUR", 2))),
+    (1, st.just(money.from_minor(1, "USD", 3))),
+    (1, st.just(money_pb2.Money(units=1))),
+)
+
+
+def _add(
+    request_id: str, name: str, description: str, price: money_pb2.Money, quantity: int
+) -> Mutation:
+    request = inventory_pb2.AddItemRequest(
+        request_id=request_id,
+        name=name,
+        description=description,
+        price=price,
+        quantity=quantity,
+    )
+    return Mutation(add_item=request)
+
+
+def _update(
+    request_id: str,
+    item: inventory_pb2.Item,
+    mask: list[str] | None,
+) -> Mutation:
+    request = inventory_pb2.UpdateItemRequest(request_id=request_id, item=item)
+    if mask is not None:
+        request.update_mask.paths.extend(mask)
+    return Mutation(update_item=request)
+
+
+def _delete(request_id: str, item_id: int) -> Mutation:
+    request = inventory_pb2.DeleteItemRequest(request_id=request_id, item_id=item_id)
+    return Mutation(delete_item=request)
+
+
+def _set(request_id: str, item_id: int, quantity: int, expected: int | None) -> Mutation:
+    request = inventory_pb2.SetStockRequest(
+        request_id=request_id, item_id=item_id, quantity=quantity, expected_quantity=expected
+    )
+    return Mutation(set_stock=request)
+
+
+def _create(request_id: str, name: str, role: int) -> log_pb2.Administration:
+    user = log_pb2.NewUser(name=name, folded_name=folded(name), password_hash=f"hash {request_id}")
+    user.role = auth_pb2.Role.ValueType(role)
+    create = log_pb2.CreateUser(user=user)
+    return log_pb2.Administration(request_id=request_id, create_user=create)
+
+
+def _password(request_id: str, user_id: int) -> log_pb2.Administration:
+    password = log_pb2.SetPassword(user_id=user_id, password_hash=f"hash {request_id}")
+    return log_pb2.Administration(request_id=request_id, set_password=password)
+
+
+def _disable(request_id: str, user_id: int) -> log_pb2.Administration:
+    disable = auth_pb2.DisableUserRequest(user_id=user_id)
+    return log_pb2.Administration(request_id=request_id, disable_user=disable)
+
+
+def _checkpoint(request_id: str) -> log_pb2.Administration:
+    return log_pb2.Administration(request_id=request_id, checkpoint=log_pb2.Checkpoint())
+
+
+def _administrate(user_id: int, epoch: int, what: log_pb2.Administration) -> Command:
+    return Command(user_id=user_id, epoch=epoch, administration=what)
+
+
+def _probe(user_id: int, epoch: int) -> Command:
+    return Command(user_id=user_id, epoch=epoch, probe=log_pb2.Probe())
+
+
+_described = st.builds(
+    inventory_pb2.Item,
+    id=item_ids,
+    name=st.sampled_from(NAMES),
+    description=st.sampled_from(("", "long")),
+    price=st.none() | prices,
+    quantity=st.just(7),  # which no update sets
+)
+_levels = st.sampled_from((0, 0, 1, STOCK - 1, STOCK))
+_expected = st.none() | st.sampled_from((0, 0, 1, STOCK - 1, STOCK))
+_lines = st.dictionaries(item_ids, orderable, min_size=1, max_size=3)
+_names = st.sampled_from(NAMES)
+_masks = st.none() | st.lists(
+    st.sampled_from(("name", "description", "price")), min_size=1, max_size=3, unique=True
+)
+_deltas = st.one_of(
+    st.sampled_from(QUANTITIES), st.integers(-60, 60), st.just(-STOCK), st.just(-STOCK - 1)
+)
+orders = st.one_of(
+    st.builds(order, request_ids, item_ids, orderable),
+    st.builds(lambda request_id, some: place(request_id, *some.items()), request_ids, _lines),
+)
+mutations = often(
+    (5, orders),
+    (2, st.builds(adjust, request_ids, item_ids, _deltas.filter(bool))),
+    (4, st.builds(_set, request_ids, item_ids, _levels, _expected)),
+    (3, st.builds(_add, request_ids, _names, st.sampled_from(("", "long")), prices, quantities)),
+    (4, st.builds(_update, request_ids, _described, _masks)),
+    (1, st.builds(_delete, request_ids, st.sampled_from((2, 4, ITEMS)))),
+)
+_roles = st.sampled_from((auth_pb2.ROLE_ADMIN, auth_pb2.ROLE_CUSTOMER, auth_pb2.ROLE_MACHINE))
+_somebody = st.sampled_from((0, CUSTOMER, ADMIN, WATCHER, SECOND_CUSTOMER, 6, 7, 8))
+administrations = often(
+    (4, st.builds(_create, request_ids, _names, _roles)),
+    (2, st.builds(_password, request_ids, _somebody)),
+    (2, st.builds(_disable, request_ids, _somebody)),
+    (1, st.builds(_checkpoint, request_ids)),
+)
+_who = st.sampled_from((0, 0, 0, ADMIN, ADMIN, CUSTOMER, 6))
+commands = often(
+    (24, st.builds(by, st.just(ADMIN), mutations)),
+    (8, st.builds(by, users, mutations, epochs)),
+    (10, st.builds(_administrate, _who, epochs, administrations)),
+    (1, st.builds(_probe, users, epochs)),
+    (1, st.just(first_state())),
+)
+gaps_ms = st.sampled_from(
+    (0, 0, 0, 1, 999, SECOND_MS, HOUR_MS - 1, HOUR_MS, DAY_MS - 1, DAY_MS, DAY_MS + 1)
+)
+histories = st.lists(
+    st.tuples(gaps_ms, st.lists(commands, min_size=1, max_size=8)), min_size=4, max_size=9
+)
+
+# Of requests alone, close to each other and to every edge of the memory of requests.
+_requests = st.builds(
+    by,
+    st.sampled_from((CUSTOMER, CUSTOMER, ADMIN)),
+    st.builds(order, st.one_of(named_ids, timed_ids), st.just(1), st.sampled_from((1, 1, 1, 2))),
+)
+request_histories = st.lists(
+    st.tuples(
+        st.sampled_from((0, 0, 1, 999, SECOND_MS, DAY_MS - 1, DAY_MS, DAY_MS + SECOND_MS)),
+        st.lists(_requests, min_size=1, max_size=6),
+    ),
+    min_size=4,
+    max_size=9,
+)
+
+# Of two items whose orders come to the largest totals that may be, and one minor unit more.
+_sums = st.sampled_from((1, 10**6, 10**9 - 1, 10**9))
+_costs = st.sampled_from((1, 10**9 - 1, 10**9, 10**9 + 1, 10**12))
+
+
+def _treasure(costs: tuple[int, int], batches: list[list[Command]]) -> History:
+    added = [
+        by(PRODUCER, _add(f"add {number}", "Dear", "", money.from_minor(cost, "USD", 2), 10**9))
+        for number, cost in enumerate(costs)
+    ]
+    return [(0, added), *((1, batch) for batch in batches)]
+
+
+def _pair(request_id: str, first: int, second: int) -> Mutation:
+    return place(request_id, (4, first), (5, second))
+
+
+_dear_orders = often(
+    (1, st.builds(order, fresh_ids, st.sampled_from((4, 5)), _sums)),
+    (
+        2,
+        st.builds(
+            lambda name, one, other: place(name, (4, one), (5, other)), fresh_ids, _sums, _sums
+        ),
+    ),
+    (1, st.builds(_set, fresh_ids, st.sampled_from((4, 5)), st.just(10**9), st.none())),
+)
+_bought = st.builds(by, st.just(ADMIN), _dear_orders)
+rich_histories = st.builds(
+    _treasure,
+    st.tuples(_costs, _costs),
+    st.lists(
+        st.lists(st.builds(by, st.just(ADMIN), _dear_orders), min_size=1, max_size=4), max_size=4
+    ),
+)
+
+
+def entries_of(history: History) -> list[Entry]:
+    """Return the log of a history, which begins with the first state."""
+    stamp_ms = START_MS
+    made = [entry(1, stamp_ms, first_state())]
+    for gap_ms, batch in history:
+        stamp_ms += gap_ms
+        made.append(entry(len(made) + 1, stamp_ms, *batch))
+    return made

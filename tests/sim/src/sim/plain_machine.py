@@ -1,0 +1,518 @@
+"""The rules of the state machine once more, plainly: what each command must come to.
+
+Nothing is cached, counted ahead or flushed: levels, statistics and counters are sums over a ledger,
+and the memory of requests is one dictionary with a floor. A `PlainMachine` takes the entries that
+a `Machine` takes, and returns what that has to return.
+
+Caveat: the bounds of a message are not checked here either, since nothing out of bounds enters the
+log.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from hashlib import blake2b
+from uuid import UUID
+
+from google.protobuf.message import Message
+from google.rpc import status_pb2
+from google.type import money_pb2
+from inventory.raft.v1 import log_pb2
+from inventory.v1 import auth_pb2, inventory_pb2
+from inventory_node.machine import AdminOutcome, Applied, MutationOutcome, RefusedCommand
+from inventory_node.machine import request_table as limits
+from inventory_node.machine.changes import Movement
+from inventory_node.machine.records import ItemRecord, Remembered, UserRecord
+from raft.messages import Entry, EntryKind
+from wire import errors
+
+Outcome = inventory_pb2.Outcome
+Key = tuple[int, int, str]  # bucket, user id, request id
+NANOS = 10**9
+PRICE_MINOR_MAX = 10**12
+QUANTITY_MAX = 10**9
+REVENUE_MINOR_MAX = 10**18
+HOUR_MS = 3_600_000
+KEEPERS: set[int] = {auth_pb2.ROLE_PRODUCER, auth_pb2.ROLE_ADMIN}
+BUYERS: set[int] = {auth_pb2.ROLE_CUSTOMER, auth_pb2.ROLE_ADMIN}
+PROBER = "health"
+
+
+class RefusedPlainly(Exception):  # noqa: N818 - what became of a command is its name
+    """A command that is refused, with its status."""
+
+    def __init__(self, status: status_pb2.Status) -> None:
+        """Carry the status."""
+        super().__init__(status.message)
+        self.status = status
+
+
+def second_of_id(request_id: str) -> int:
+    """Return the second that an id carries, 0 when it carries none: a UUIDv7 as it is written."""
+    try:
+        found = UUID(request_id)
+    except ValueError:
+        return 0
+    if str(found) != request_id or found.version != 7:  # RFC 9562
+        return 0
+    return (found.int >> 80) // 1_000
+
+
+@dataclass(slots=True)
+class PlainRequests:
+    """What is remembered, and the newest second that was forgotten."""
+
+    kept: dict[Key, Remembered] = field(default_factory=dict)
+    floor: int = 0
+
+    def forget(self, stamp_ms: int) -> None:
+        """Forget the oldest second until all fit and none is over a day old, a bounded number."""
+        oldest_kept = stamp_ms // 1_000 - limits.KEPT_SECONDS
+        for _ in range(limits.FORGOTTEN_PER_ENTRY_MAX):
+            oldest = min((one.second for one in self.kept.values()), default=oldest_kept)
+            if oldest >= oldest_kept and len(self.kept) <= limits.KEPT_MAX:
+                self.floor = max(self.floor, oldest_kept - 1)
+                return
+            self.kept = {key: one for key, one in self.kept.items() if one.second != oldest}
+            self.floor = oldest
+
+    def known(self, key: Key, raw: bytes, now: int) -> Remembered | None:
+        """Return what a request came to before; raise RefusedPlainly for an id that does not do."""
+        second, _, request_id = key
+        one = self.kept.get(key)
+        if one is not None and one.digest != digest_of(raw):
+            raise RefusedPlainly(errors.request_id_reused(request_id))
+        if one is None and 0 < second <= self.floor:
+            raise RefusedPlainly(errors.request_id_expired(request_id, second, now))
+        if one is None and second > now + 300:
+            raise RefusedPlainly(errors.request_id_in_future(request_id, second, now))
+        return one
+
+    def keep(self, key: Key, raw: bytes, applied: MutationOutcome | AdminOutcome, now: int) -> None:
+        """Remember what a request came to, with the second of its id or the log's."""
+        second = key[0] or max(now, self.floor + 1)
+        is_administration = isinstance(applied, AdminOutcome)
+        one = Remembered(*key, second, digest_of(raw), applied.outcome, is_administration)
+        self.kept[key] = one
+
+
+@dataclass(slots=True, kw_only=True)
+class PlainStock:
+    """Descriptions of items, and a ledger that levels and statistics are sums over."""
+
+    currency: str = ""
+    digits: int = 0
+    revision: int = 0
+    stamp_ms: int = 0
+    described: list[ItemRecord] = field(default_factory=list)  # without levels and sales
+    ledger: list[Movement] = field(default_factory=list)
+
+    def done(  # noqa: PLR0911 - one return a kind
+        self, kind: str, request: Message, user_id: int
+    ) -> Outcome:
+        """Do what a mutation asks for; raise RefusedPlainly where a rule does."""
+        match request:
+            case inventory_pb2.AddItemRequest():
+                shown = self.added(request, user_id)
+                return outcome_of(kind, revision=self.revision, item=shown)
+            case inventory_pb2.UpdateItemRequest():
+                shown = self._updated(request)
+                return outcome_of(kind, revision=self.revision, item=shown)
+            case inventory_pb2.DeleteItemRequest():
+                item = self._living(request.item_id)
+                item.delete_ms = item.update_ms = self.stamp_ms
+                return outcome_of(kind, revision=self.revision, item=self.shown(item))
+            case inventory_pb2.AdjustStockRequest():
+                return self._level(kind, self._living(request.item_id), request.delta, user_id)
+            case inventory_pb2.SetStockRequest():
+                item = self._living(request.item_id)
+                found = self.quantity(item.id)
+                if request.HasField("expected_quantity") and request.expected_quantity != found:
+                    expected = request.expected_quantity
+                    raise RefusedPlainly(errors.quantity_changed(item.id, expected, found))
+                return self._level(kind, item, request.quantity - found, user_id)
+            case inventory_pb2.OrderItemRequest():
+                order = self._placed([(request.item_id, request.quantity)], user_id)
+                return outcome_of(
+                    kind,
+                    revision=self.revision,
+                    order_id=order.id,
+                    on_hand_after=order.lines[0].on_hand_after,
+                    total=order.total,
+                )
+            case inventory_pb2.PlaceOrderRequest():
+                lines = [(line.item_id, line.quantity) for line in request.lines]
+                order = self._placed(lines, user_id)
+                return outcome_of(kind, revision=self.revision, order=order)
+            case _:
+                raise TypeError(f"{kind} has no rule here")
+
+    def added(self, request: inventory_pb2.AddItemRequest, user_id: int) -> inventory_pb2.Item:
+        """Keep a new item."""
+        item = ItemRecord(
+            id=len(self.described) + 1,
+            name=request.name,
+            description=request.description,
+            price_minor=self._price(request.price),
+            quantity=0,
+            create_ms=self.stamp_ms,
+            update_ms=self.stamp_ms,
+        )
+        self.described.append(item)
+        if request.quantity:
+            self._move(item, request.quantity, user_id, 0)
+        return self.shown(item)
+
+    def _updated(self, request: inventory_pb2.UpdateItemRequest) -> inventory_pb2.Item:
+        given = request.item
+        item = self._living(given.id)
+        is_set = {
+            "name": bool(given.name),
+            "description": bool(given.description),
+            "price": given.HasField("price"),
+        }
+        if request.HasField("update_mask"):
+            is_set = {name: name in request.update_mask.paths for name in is_set}
+        price_minor = self._price(given.price) if is_set["price"] else item.price_minor
+        item.price_minor = price_minor
+        item.name = given.name if is_set["name"] else item.name
+        item.description = given.description if is_set["description"] else item.description
+        item.update_ms = self.stamp_ms
+        return self.shown(item)
+
+    def _level(self, kind: str, item: ItemRecord, delta: int, user_id: int) -> Outcome:
+        before = self.quantity(item.id)
+        if before + delta < 0:
+            raise RefusedPlainly(errors.insufficient_stock(item.id, -delta, before))
+        if before + delta > QUANTITY_MAX:
+            raise RefusedPlainly(errors.quantity_too_large(item.id, before + delta, QUANTITY_MAX))
+        if delta:
+            self._move(item, delta, user_id, 0)
+        after = before + delta
+        return outcome_of(kind, revision=self.revision, item_id=item.id, on_hand_after=after)
+
+    def _placed(self, lines: Sequence[tuple[int, int]], user_id: int) -> inventory_pb2.Order:
+        items = []
+        total = 0
+        for item_id, quantity in lines:
+            item, found = self._living(item_id), self.quantity(item_id)
+            if quantity > found:
+                raise RefusedPlainly(errors.insufficient_stock(item_id, quantity, found))
+            total += item.price_minor * quantity
+            if total + self.record(item_id).revenue_minor > REVENUE_MINOR_MAX:
+                raise RefusedPlainly(errors.total_too_large())
+            items.append(item)
+        order_id = len(self.ledger) + 1
+        order = inventory_pb2.Order(id=order_id, user_id=user_id, total=self.money(total))
+        set_time(order.create_time, self.stamp_ms)
+        for item, (item_id, quantity) in zip(items, lines, strict=True):
+            self._move(item, -quantity, user_id, order_id)
+            order.lines.add(
+                item_id=item_id,
+                quantity=quantity,
+                unit_price=self.money(item.price_minor),
+                on_hand_after=self.quantity(item_id),
+            )
+        return order
+
+    def _move(self, item: ItemRecord, delta: int, user_id: int, order_id: int) -> None:
+        line, after = len(self.ledger) + 1, self.quantity(item.id) + delta
+        price_minor = item.price_minor if order_id else 0
+        self.ledger.append(
+            Movement(line, order_id, item.id, user_id, delta, after, price_minor, self.stamp_ms)
+        )
+
+    def quantity(self, item_id: int) -> int:
+        """Return what is on hand of an item."""
+        return sum(line.delta for line in self.ledger if line.item_id == item_id)
+
+    def record(self, item_id: int) -> ItemRecord:
+        """Return an item with its level and its sales."""
+        sold = [line for line in self.ledger if line.item_id == item_id and line.order_id]
+        return replace(
+            self.described[item_id - 1],
+            quantity=self.quantity(item_id),
+            order_count=len(sold),
+            units_sold=sum(-line.delta for line in sold),
+            revenue_minor=sum(-line.delta * line.unit_price_minor for line in sold),
+            first_order_ms=min((line.stamp_ms for line in sold), default=0),
+            last_order_ms=max((line.stamp_ms for line in sold), default=0),
+        )
+
+    def units(self, item_id: int, days: int) -> int:
+        """Return the units sold in the hour of the log's time and the whole hours before it."""
+        begin_ms = (self.stamp_ms // HOUR_MS - 24 * days + 1) * HOUR_MS
+        return -sum(
+            line.delta
+            for line in self.ledger
+            if line.item_id == item_id and line.order_id and line.stamp_ms >= begin_ms
+        )
+
+    def _living(self, item_id: int) -> ItemRecord:
+        if not 0 < item_id <= len(self.described):
+            raise RefusedPlainly(errors.item_not_found(item_id))
+        item = self.described[item_id - 1]
+        if item.delete_ms:
+            raise RefusedPlainly(errors.item_deleted(item_id))
+        return item
+
+    def _price(self, price: money_pb2.Money) -> int:
+        given = price.currency_code or price.units or price.nanos
+        if given and price.currency_code != self.currency:
+            raise RefusedPlainly(errors.currency_mismatch(self.currency, price.currency_code))
+        minor: int
+        minor, rest = divmod(price.units * NANOS + price.nanos, NANOS // 10**self.digits)
+        if rest or price.units * price.nanos < 0 or abs(price.nanos) >= NANOS:
+            raise RefusedPlainly(errors.price_not_representable(self.digits))
+        if minor > PRICE_MINOR_MAX:
+            problem = f"must be at most {PRICE_MINOR_MAX} minor units"
+            raise RefusedPlainly(errors.invalid_field("price", problem))
+        return minor
+
+    def money(self, minor: int) -> money_pb2.Money:
+        """Return an amount for the wire."""
+        nanos = minor * NANOS // 10**self.digits
+        return money_pb2.Money(
+            currency_code=self.currency, units=nanos // NANOS, nanos=nanos % NANOS
+        )
+
+    def shown(self, item: ItemRecord) -> inventory_pb2.Item:
+        """Return an item for the wire."""
+        shown = inventory_pb2.Item(
+            id=item.id,
+            name=item.name,
+            description=item.description,
+            price=self.money(item.price_minor),
+            quantity=self.quantity(item.id),
+        )
+        set_time(shown.create_time, item.create_ms)
+        set_time(shown.update_time, item.update_ms)
+        if item.delete_ms:
+            set_time(shown.delete_time, item.delete_ms)
+        return shown
+
+
+@dataclass(slots=True)
+class PlainUsers:
+    """Who there is, by id from 1 on."""
+
+    known: list[UserRecord] = field(default_factory=list)
+
+    def user(self, command: log_pb2.Command, roles: set[int] | None = None) -> UserRecord:
+        """Return who commands; raise RefusedPlainly where the token or the role does not hold."""
+        user_id, epoch = command.user_id, command.epoch
+        user = self.known[user_id - 1] if 0 < user_id <= len(self.known) else None
+        if user is None or user.disabled or user.epoch != epoch:
+            raise RefusedPlainly(errors.token_invalid(""))
+        if roles is not None and user.role not in roles:
+            raise RefusedPlainly(errors.role_not_allowed("", ""))
+        return user
+
+    def by_id(self, user_id: int) -> UserRecord:
+        """Return a user; raise RefusedPlainly where there is none."""
+        if not 0 < user_id <= len(self.known):
+            raise RefusedPlainly(errors.user_not_found(user_id))
+        return self.known[user_id - 1]
+
+    def add(self, new: log_pb2.NewUser, stamp_ms: int) -> UserRecord:
+        """Keep a new user; raise RefusedPlainly where the name is taken."""
+        if new.folded_name in {user.folded_name for user in self.known}:
+            raise RefusedPlainly(errors.user_exists(new.name))
+        user = UserRecord(
+            id=len(self.known) + 1,
+            name=new.name,
+            role=new.role,
+            epoch=1,
+            disabled=False,
+            create_ms=stamp_ms,
+            password_hash=new.password_hash,
+            folded_name=new.folded_name,
+        )
+        self.known.append(user)
+        return user
+
+
+@dataclass(slots=True, kw_only=True)
+class PlainMachine:
+    """The state after the entries that were applied: stock, users, and the memory of requests."""
+
+    applied_index: int = 0
+    stamp_ms: int = 0
+    cluster_id: str = ""
+    stock: PlainStock = field(default_factory=PlainStock)
+    users: PlainUsers = field(default_factory=PlainUsers)
+    requests: PlainRequests = field(default_factory=PlainRequests)
+
+    def apply(self, entry: Entry) -> list[Applied]:
+        """Apply an entry."""
+        self.applied_index = self.stock.revision = entry.index
+        if entry.kind is not EntryKind.COMMAND:
+            return []
+        batch = log_pb2.Batch.FromString(entry.payload)
+        self.stamp_ms = self.stock.stamp_ms = batch.stamp_ms
+        self.requests.forget(batch.stamp_ms)
+        return [self._command(command) for command in batch.commands]
+
+    def _command(self, command: log_pb2.Command) -> Applied:
+        try:
+            return self._tried(command)
+        except RefusedPlainly as refused:
+            return RefusedCommand(refused.status.SerializeToString())
+
+    def _tried(self, command: log_pb2.Command) -> Applied:
+        if not self.cluster_id and command.user_id:
+            raise RefusedPlainly(errors.not_initialized())
+        match command.WhichOneof("kind"):
+            case "mutation":
+                return self._mutation(command)
+            case "probe":
+                user = self.users.user(command)
+                is_prober = user.name == PROBER and user.role == auth_pb2.ROLE_MACHINE
+                if user.role != auth_pb2.ROLE_ADMIN and not is_prober:
+                    raise RefusedPlainly(errors.role_not_allowed("", ""))
+                return admin(revision=self.applied_index)
+            case _:
+                return self._administration(command)
+
+    def _mutation(self, command: log_pb2.Command) -> Applied:
+        kind = command.mutation.WhichOneof("operation") or ""
+        request = getattr(command.mutation, kind)
+        raw, now = command.mutation.SerializeToString(), self.stamp_ms // 1_000
+        key = second_of_id(request.request_id), command.user_id, request.request_id
+        known = self.requests.known(key, raw, now)
+        if known is not None:
+            return again(known)
+        self.users.user(command, BUYERS if kind in {"order_item", "place_order"} else KEEPERS)
+        try:
+            outcome = self.stock.done(kind, request, command.user_id)
+        except RefusedPlainly as refused:
+            outcome = Outcome(error=refused.status)
+        applied = MutationOutcome(outcome.SerializeToString())
+        self.requests.keep(key, raw, applied, now)
+        return applied
+
+    def _administration(self, command: log_pb2.Command) -> Applied:
+        request = command.administration
+        if request.HasField("initialize"):
+            return self._initialize(command)
+        raw, now = request.SerializeToString(), self.stamp_ms // 1_000
+        key = second_of_id(request.request_id), command.user_id, request.request_id
+        known = self.requests.known(key, raw, now)
+        if known is not None:
+            return again(known)
+        if command.user_id:
+            user = self.users.user(command)
+            is_prober = user.name == PROBER and user.role == auth_pb2.ROLE_MACHINE
+            is_own = request.set_password.user_id == user.id and not is_prober
+            if user.role != auth_pb2.ROLE_ADMIN and not is_own:
+                raise RefusedPlainly(errors.role_not_allowed("", ""))
+        applied = self._administered(request)
+        self.requests.keep(key, raw, applied, now)
+        return applied
+
+    def _administered(self, request: log_pb2.Administration) -> AdminOutcome:
+        match request.WhichOneof("operation"):
+            case "checkpoint":
+                found = admin(revision=self.applied_index, checkpoint_index=self.applied_index)
+                return replace(found, checkpoint=True)
+            case "create_user":
+                new = request.create_user.user
+                user = self.users.add(new, self.stamp_ms)
+            case "set_password":
+                user = self.users.by_id(request.set_password.user_id)
+                user.password_hash = request.set_password.password_hash
+                user.epoch += 1
+            case "disable_user":
+                user = self.users.by_id(request.disable_user.user_id)
+                admins = [one for one in self.users.known if is_admin(one)]
+                if admins == [user]:
+                    raise RefusedPlainly(errors.last_admin(user.id))
+                user.epoch += not user.disabled
+                user.disabled = True
+            case _:
+                raise TypeError("an administration has no rule here")
+        return admin(revision=self.applied_index, user=shown_user(user))
+
+    def _initialize(self, command: log_pb2.Command) -> Applied:
+        request = command.administration.initialize
+        if command.user_id:
+            raise RefusedPlainly(errors.role_not_allowed("", ""))
+        is_first = not self.cluster_id
+        if is_first:
+            self.cluster_id = request.cluster_id
+            self.stock.currency, self.stock.digits = (
+                request.currency.code,
+                request.currency.minor_digits,
+            )
+            for new in request.users:
+                if new.folded_name not in {user.folded_name for user in self.users.known}:
+                    self.users.add(new, self.stamp_ms)
+            for item in request.items:
+                self.stock.added(item, 0)
+        return admin(revision=self.applied_index, initialized=is_first)
+
+
+def is_admin(user: UserRecord) -> bool:
+    """Tell whether a user may do all."""
+    return user.role == auth_pb2.ROLE_ADMIN and not user.disabled
+
+
+def shown_user(user: UserRecord) -> auth_pb2.User:
+    """Return a user for the wire."""
+    shown = auth_pb2.User(
+        id=user.id,
+        name=user.name,
+        role=auth_pb2.Role.ValueType(user.role),
+        disabled=user.disabled,
+    )
+    set_time(shown.create_time, user.create_ms)
+    return shown
+
+
+def set_time(field: Message, stamp_ms: int) -> None:
+    """Set a Timestamp."""
+    moment = datetime.fromtimestamp(stamp_ms // 1_000, UTC).replace(
+        microsecond=stamp_ms % 1_000 * 1_000
+    )
+    field.FromDatetime(moment)  # type: ignore[attr-defined]  # of every Timestamp
+
+
+def outcome_of(kind: str, **fields: object) -> Outcome:
+    """Return an outcome that is no refusal."""
+    outcome = Outcome()
+    response = getattr(outcome, kind)
+    response.CopyFrom(type(response)(**fields))
+    return outcome
+
+
+def admin(**fields: object) -> AdminOutcome:
+    """Return the outcome of an administration or of a probe."""
+    outcome = log_pb2.AdministrationOutcome(**fields)  # type: ignore[arg-type]  # checked by protobuf
+    return AdminOutcome(outcome.SerializeToString())
+
+
+def again(one: Remembered) -> MutationOutcome | AdminOutcome:
+    """Return what a request came to before."""
+    return AdminOutcome(one.outcome) if one.administration else MutationOutcome(one.outcome)
+
+
+def digest_of(raw: bytes) -> bytes:
+    """Return what tells one payload from another."""
+    return blake2b(raw, digest_size=16).digest()
+
+
+def is_same(applied: Applied, expected: Applied) -> bool:
+    """Tell whether a command came to what it must: the same bytes, or the same reason to refuse."""
+    if not isinstance(applied, RefusedCommand) or not isinstance(expected, RefusedCommand):
+        return applied == expected
+    found, wanted = (
+        status_pb2.Status.FromString(applied.status),
+        status_pb2.Status.FromString(expected.status),
+    )
+    if errors.reason_of(wanted) is errors.Reason.ROLE_NOT_ALLOWED:  # the roles are told otherwise
+        return errors.reason_of(found) is errors.reason_of(wanted)
+    return _told(found) == _told(wanted)
+
+
+def _told(status: status_pb2.Status) -> tuple[errors.Reason | None, int, Mapping[str, str]]:
+    return errors.reason_of(status), status.code, errors.details_of(status)

@@ -1,0 +1,244 @@
+"""A member's database as records, and what its tables owe each other and the machine's memory.
+
+The statements here name every column, so that a column that the product writes and reads at another
+one's place shows. `imbalances` compares the tables of one database with each other: levels,
+statistics and counters follow from the ledger, the users and the requests. `strangers` compares the
+memory of a machine with the tables that its last flush wrote.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from inventory.v1 import auth_pb2
+from inventory_node.machine import Machine
+from inventory_node.machine.changes import Movement
+from inventory_node.machine.records import Header, ItemRecord, Remembered, UserRecord
+from inventory_node.runtime.sqlite import Database
+from wire.text import folded
+
+from sim.violation import SafetyViolation
+
+HOUR_MS = 3_600_000
+Row = tuple[Any, ...]
+_HEADER = tuple(field.name for field in fields(Header))
+_ITEM = tuple(field.name for field in fields(ItemRecord))
+_USER = tuple(field.name for field in fields(UserRecord))
+_EMPTYING = "".join(
+    f"DELETE FROM {table};"  # noqa: S608 - our own names
+    for table in ("header", "users", "items", "ledger", "sales", "requests", "request_seconds")
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tables:
+    """Every row of a database that is part of the state."""
+
+    header: Header
+    items: Mapping[int, ItemRecord]
+    folded_names: Mapping[int, str]  # by item
+    users: Mapping[int, UserRecord]
+    ledger: Sequence[Movement]
+    sales: Mapping[tuple[int, int], int]  # units, by item and hour
+    requests: Mapping[tuple[int, int, str], Remembered]
+    seconds: Mapping[int, int]  # requests, by second
+
+
+def tables_of(database: Database) -> Tables:
+    """Read every table."""
+
+    def rows(columns: Sequence[str], table: str) -> list[Row]:
+        sql = f"SELECT {', '.join(columns)} FROM {table} ORDER BY 1, 2"  # noqa: S608 - our own names
+        found: list[Row] = database._writer.execute(sql).fetchall()
+        return found
+
+    headers = rows(_HEADER, "header")
+    items = [ItemRecord(**dict(zip(_ITEM, row, strict=True))) for row in rows(_ITEM, "items")]
+    users = [UserRecord(**dict(zip(_USER, row, strict=True))) for row in rows(_USER, "users")]
+    for user in users:
+        user.disabled = bool(user.disabled)
+    ledger = [Movement(*row) for row in rows(Movement._fields, "ledger")]
+    requests = [Remembered(*row) for row in rows(Remembered._fields, "requests")]
+    return Tables(
+        header=Header(**dict(zip(_HEADER, headers[0], strict=True))) if headers else Header(),
+        items={item.id: item for item in items},
+        folded_names=dict(rows(("id", "folded_name"), "items")),
+        users={user.id: user for user in users},
+        ledger=ledger,
+        sales={(item, hour): n for item, hour, n in rows(("item_id", "hour", "units"), "sales")},
+        requests={
+            one[:3]: one._replace(administration=bool(one.administration)) for one in requests
+        },
+        seconds=dict(rows(("second", "requests"), "request_seconds")),
+    )
+
+
+def empty(database: Database) -> None:
+    """Delete every row, so that a database serves for many short histories."""
+    database._writer.executescript(f"BEGIN; {_EMPTYING} COMMIT;")
+
+
+def imbalances(tables: Tables) -> Iterator[str]:
+    """Yield what the tables of one database contradict each other in."""
+    yield from _unlike("header", asdict(tables.header) | _counters(tables), asdict(tables.header))
+    yield from _unlike("levels and statistics", _items(tables), tables.items)
+    yield from _unlike("sales", _sales(tables.ledger), tables.sales)
+    folds = {item.id: folded(item.name) for item in tables.items.values()}
+    yield from _unlike("folded names", folds, tables.folded_names)
+    kept = Counter(one.second for one in tables.requests.values())
+    yield from _unlike("requests of a second", kept, tables.seconds)
+    for one in tables.requests.values():
+        if one.second <= tables.header.request_floor or (one.bucket and one.bucket != one.second):
+            yield f"{one} is remembered, and the floor is {tables.header.request_floor}"
+
+
+def _counters(tables: Tables) -> dict[str, int]:
+    """Return the counters of the header that follow from other tables."""
+    admins = [
+        user
+        for user in tables.users.values()
+        if user.role == auth_pb2.ROLE_ADMIN and not user.disabled
+    ]
+    return {
+        "next_item_id": len(tables.items) + 1,
+        "next_user_id": len(tables.users) + 1,
+        "next_ledger_id": len(tables.ledger) + 1,
+        "admins": len(admins),
+        "requests": len(tables.requests),
+        "orders": len({line.order_id for line in tables.ledger if line.order_id}),
+    }
+
+
+def _items(tables: Tables) -> dict[int, ItemRecord]:
+    """Return the items with the levels and statistics that follow from the ledger."""
+    found = {}
+    for item in tables.items.values():
+        moved = [line for line in tables.ledger if line.item_id == item.id]
+        sold = [line for line in moved if line.order_id]
+        found[item.id] = ItemRecord(
+            id=item.id,
+            name=item.name,
+            description=item.description,
+            price_minor=item.price_minor,
+            quantity=sum(line.delta for line in moved),
+            create_ms=item.create_ms,
+            update_ms=item.update_ms,
+            delete_ms=item.delete_ms,
+            order_count=len(sold),
+            units_sold=-sum(line.delta for line in sold),
+            revenue_minor=-sum(line.delta * line.unit_price_minor for line in sold),
+            first_order_ms=sold[0].stamp_ms if sold else 0,
+            last_order_ms=sold[-1].stamp_ms if sold else 0,
+        )
+    return found
+
+
+def _sales(ledger: Sequence[Movement]) -> dict[tuple[int, int], int]:
+    sold: dict[tuple[int, int], int] = defaultdict(int)
+    for line in ledger:
+        if line.order_id:
+            sold[line.item_id, line.stamp_ms // HOUR_MS] -= line.delta
+    return dict(sold)
+
+
+def _unlike(what: str, expected: Mapping[Any, Any], found: Mapping[Any, Any]) -> Iterator[str]:
+    for key in expected.keys() | found.keys():
+        if expected.get(key) != found.get(key):
+            yield f"{what}: {key} should be {expected.get(key)}, and is {found.get(key)}"
+
+
+def strangers(machine: Machine, tables: Tables) -> Iterator[str]:
+    """Yield what the memory of a machine, of which all is flushed, holds unlike the tables."""
+    cache, requests = machine._cache, machine._requests
+    header = tables.header
+    counters = {
+        "applied_index": machine.applied_index,
+        "applied_term": machine.applied_term,
+        "stamp_ms": machine.stamp_ms,
+        "cluster_id": machine.cluster_id,
+        "currency": machine._context.currency,
+        "digits": machine._context.digits,
+        "next_item_id": cache.next_item_id,
+        "next_user_id": cache.next_user_id,
+        "next_ledger_id": cache.next_ledger_id,
+        "admins": cache.admins,
+        "request_floor": requests.floor,
+        "requests": requests.total,
+        "orders": cache.orders,
+    }
+    yield from _unlike("header in memory", counters, asdict(header))
+    for item_id, item in cache._items.items():
+        if item != tables.items.get(item_id):
+            yield f"item in memory: {item}, and in the database {tables.items.get(item_id)}"
+    for user_id, user in cache._users.items():
+        if user != tables.users.get(user_id):
+            yield f"user in memory: {user}, and in the database {tables.users.get(user_id)}"
+    names = {user.folded_name: user.id for user in cache._users.values()}
+    yield from _unlike("users by name", names, cache._ids_by_name)
+    yield from _unlike("seconds in memory", tables.seconds, requests._counts)
+    if sorted(requests._seconds) != sorted(tables.seconds):
+        yield f"the heap of seconds holds {requests._seconds}"
+    yield from _requests(machine, tables)
+    yield from _points(machine, tables)
+
+
+def _requests(machine: Machine, tables: Tables) -> Iterator[str]:
+    """Yield what the memory of requests holds unlike the tables, or finds otherwise."""
+    requests = machine._requests
+    timed = {
+        (second, *key): one for second, kept in requests._timed.items() for key, one in kept.items()
+    }
+    named = {(0, *key): one for key, one in requests._named._records.items()}
+    for key, one in (timed | named).items():
+        if one != tables.requests.get(key):
+            yield f"request in memory: {one}, and in the database {tables.requests.get(key)}"
+    for key, one in tables.requests.items():
+        if requests.find(*key) != one:
+            yield f"{one} is remembered, and {requests.find(*key)} is found"
+    listed = Counter(key for keys in requests._named._keys.values() for key in keys)
+    if listed != Counter(requests._named._records.keys()):
+        yield f"the keys by second are {listed}"
+    if requests._timed_total != len(timed) or any(not kept for kept in requests._timed.values()):
+        yield f"{requests._timed_total} requests are counted in memory, and {len(timed)} are there"
+    if requests._taken or machine._cache._taken:
+        yield "all is flushed, and something counts as on its way to the database"
+
+
+def _points(machine: Machine, tables: Tables) -> Iterator[str]:
+    """Yield what the machine's records find otherwise than the tables."""
+    records = machine._records
+    for item_id in range(len(tables.items) + 2):
+        if records.item(item_id) != tables.items.get(item_id):
+            yield f"item {item_id} is read as {records.item(item_id)}"
+    for user_id in range(len(tables.users) + 2):
+        user = tables.users.get(user_id)
+        if records.user(user_id) != user:
+            yield f"user {user_id} is read as {records.user(user_id)}"
+        if user is not None and records.user_by_name(user.folded_name) != user:
+            yield f"user {user.name} is read as {records.user_by_name(user.folded_name)}"
+    for key, one in tables.requests.items():
+        if records.request(*key) != one:
+            yield f"request {key} is read as {records.request(*key)}"
+    if records.header() != tables.header or records.buckets() != dict(tables.seconds):
+        yield f"header and seconds are read as {records.header()} and {records.buckets()}"
+
+
+def check_balance(database: Database) -> Tables:
+    """Raise on tables that contradict each other; return them."""
+    tables = tables_of(database)
+    for problem in imbalances(tables):
+        raise SafetyViolation(f"the books of {tables.header.applied_index} disagree: {problem}")
+    return tables
+
+
+def check_flushed(machine: Machine, database: Database) -> Tables:
+    """Raise unless memory, tables, and a machine that is loaded from them agree; return the tables.
+
+    All that was applied is flushed.
+    """
+    tables = check_balance(database)
+    for one in (machine, Machine(database)):
+        for problem in strangers(one, tables):
+            raise SafetyViolation(f"a flush at {one.applied_index} left a difference: {problem}")
+    return tables
