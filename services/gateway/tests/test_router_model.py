@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from typing import TypeAlias
 
+import pytest
 from gateway.leader_queue import FrameBounds
 from gateway.router import Router, RouterSettings
 from google.rpc import status_pb2
@@ -202,6 +203,7 @@ class RouterModel:
                 self.router.pump()
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.lists(EVENTS, max_size=60))
 def test_every_request_ends_once_and_the_newest_members_are_known(events: list[Event]) -> None:
