@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from crc32c import crc32c
 from inventory_node.codec import decode_configuration
+from inventory_node.core.node import Node
 from inventory_node.machine import AdminOutcome, Applied, MutationOutcome
 from inventory_node.ports import PeerMessage
 from raft import RawNode, quorum
@@ -22,6 +23,7 @@ from raft.messages import (
 )
 from raft.ready import RaftRole
 
+from sim.bookkeeping import contradictions
 from sim.clients import ClientOperation, Read
 from sim.coverage import Coverage
 from sim.durable import Durable
@@ -121,6 +123,7 @@ class Checks:
       once a term for ever.
     - Durable log: what was synced is found by every later start.
     - Own disk: what a member applies is synced on its own disk (`raft.ready_builder`).
+    - Books: what a node counts is what there is (`sim.bookkeeping`).
     """
 
     def __init__(self, ledger: Ledger, coverage: Coverage, founders: Configuration) -> None:
@@ -175,6 +178,12 @@ class Checks:
                 "has not synced"
             )
         self.applied_log.applied(member, entry, outcomes)
+
+    def balanced(self, node: Node) -> None:
+        """See what a node counts, after an event."""
+        found = contradictions(node)
+        if found:
+            raise SafetyViolation(f"books: member {node._raft.id}: {'; '.join(found)}")
 
     def settled(self, node: RawNode) -> None:
         """See what a member takes itself for, after an event."""

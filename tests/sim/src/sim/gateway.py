@@ -13,7 +13,9 @@ from raft.ready import RaftRole
 from sim.clients import SimClient
 from sim.network import KEEPALIVE_US, RECONNECT_US, End, SimLink
 from sim.process import TICK_US, ProcessSurroundings, SimProcess
+from sim.router_bookkeeping import contradictions, remainders
 from sim.trace import describe
+from sim.violation import SafetyViolation
 
 RESET_US = 1_000  # until the end of a killed process shows
 
@@ -151,8 +153,15 @@ class GatewayProcess:
 
     # The gateway's events, and its one port.
 
+    def remainders(self) -> list[str]:
+        """Return what is kept of requests that have ended."""
+        return remainders(self._core)
+
     def _tick(self) -> None:
         self._core.tick(self._now_ms)
+        found = contradictions(self._core)
+        if found:
+            raise SafetyViolation(f"books: {self.name}: {'; '.join(found)}")
         self.world.timeline.after(TICK_US, self._tick)
 
     def _hear(self, member: str, response: forward_pb2.ForwardResponse) -> None:

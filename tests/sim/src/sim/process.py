@@ -383,6 +383,7 @@ class SimProcess:
         except Halted as halted:
             self._halt(event, halted)
             return
+        self.world.evidence.checks.balanced(node)
         self.world.evidence.checks.settled(node._raft)
         if node.stopped:
             self.end(power=False)
