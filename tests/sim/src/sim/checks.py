@@ -52,6 +52,7 @@ class AppliedLog:
         self.commands = 0  # of all members together
         self.configuration = founders  # the newest that was applied anywhere
         self.configuration_index = 0
+        self._first: tuple[int, frozenset[int]] = 0, frozenset()  # members at a term's beginning
         self._ledger = ledger
         self._coverage = coverage
         self._chains: dict[int, tuple[int, int]] = {}  # by member: index and checksum
@@ -86,12 +87,17 @@ class AppliedLog:
             self._ledger.applied(entry, outcomes)
             if entry.kind is EntryKind.CONFIGURATION:
                 self.configuration_index = entry.index
-                self._configured(decode_configuration(entry.payload))
+                self._configured(entry.term, decode_configuration(entry.payload))
 
-    def _configured(self, after: Configuration) -> None:
+    def _configured(self, term: int, after: Configuration) -> None:
         """Count what a change of the members came to."""
         before, self.configuration = self.configuration, after
         members = before.voters | before.learners
+        if term != self._first[0]:
+            self._first = term, members
+        now = after.voters | after.learners
+        is_replaced = bool(self._first[1] - now and now - self._first[1])
+        self._coverage["members replaced within a term"] += is_replaced
         self._coverage["members joined"] += bool(after.learners - members)
         self._coverage["members promoted"] += bool(after.voters - before.voters)
         self._coverage["members removed"] += bool(members - after.voters - after.learners)

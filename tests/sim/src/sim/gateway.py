@@ -146,6 +146,8 @@ class GatewayProcess:
     def _closed(self, member: str) -> None:
         self._note(f"link to {member} closed")
         self.world.evidence.coverage["links broken"] += 1
+        is_amid = bool(self._core.pending.held_by(member))
+        self.world.evidence.coverage["links broken amid requests"] += is_amid
         del self._sessions[member]
         self._core.link_closed(member)
         self._core.pump()
