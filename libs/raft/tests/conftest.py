@@ -1,11 +1,22 @@
 """Small cores to test on: a leader of three, and a caller whose disk syncs at once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from raft import RaftSettings, RawNode, Restored
-from raft.messages import AppendReply, Configuration, Entry, HardState, PreVoteReply, VoteReply
-from raft.ready import RaftRole, Ready
+from raft.messages import (
+    AppendReply,
+    Configuration,
+    Entry,
+    HardState,
+    HeartbeatReply,
+    PreVoteReply,
+    VoteReply,
+)
+from raft.ready import Mark, RaftRole, Ready
+from rafttest import bookkeeping
+
+REST_ROUNDS = 3  # of replies to everything, until a leader waits for nothing
 
 
 def make_node(  # noqa: PLR0913 - each part of a disk by name
@@ -73,6 +84,44 @@ def make_leader(node: RawNode) -> RawNode:
         )
     settle_node(node)
     return node
+
+
+def bring_to_rest(node: RawNode) -> None:
+    """Let every peer of a leader hold the leader's log, and let what waits for time end."""
+    for _ in range(REST_ROUNDS):
+        settle_node(node)
+        node.persisted(Mark(node.last_index, node._state.log.last_term, node.hard_state))
+        for peer in list(node.followers):
+            reply = AppendReply(
+                sender=peer, recipient=node.id, term=node.term, accepted=True, index=node.last_index
+            )
+            node.step(reply)
+            node.step(HeartbeatReply(peer, node.id, node.term, 1 << 62))
+        settle_node(node)
+        for _ in range(node._state.settings.election_timeout_ticks_min):
+            node.tick()
+    settle_node(node)
+
+
+@pytest.fixture(autouse=True)
+def _books(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have no counter of a member differ from what is counted, after any test."""
+    made: list[RawNode] = []
+    begin = RawNode.__init__
+
+    def remember(node: RawNode, settings: RaftSettings, restored: Restored) -> None:
+        begin(node, settings, restored)
+        made.append(node)
+
+    if request.node.get_closest_marker("slow") is None:  # those look at it themselves
+        monkeypatch.setattr(RawNode, "__init__", remember)
+    yield
+    for node in made:
+        assert not bookkeeping.contradictions(node)
+        assert not bookkeeping.contradictions_of_log(node)
+        bring_to_rest(node)
+        assert not bookkeeping.contradictions(node)
+        assert not bookkeeping.remainders(node)
 
 
 @pytest.fixture

@@ -322,6 +322,38 @@ def test_a_removed_leader_steps_down(leader: RawNode, settle: Settle) -> None:
     assert leader.role is RaftRole.FOLLOWER
 
 
+def test_a_removal_that_was_taken_back_ends_no_later_lead(leader: RawNode, settle: Settle) -> None:
+    """§4.1: the leader falls back to the configuration before, and so to staying."""
+    leader.change(Remove(1))
+    settle(leader)
+    request = AppendRequest(
+        sender=3,
+        recipient=1,
+        term=2,
+        previous_index=1,
+        previous_term=1,
+        commit=1,
+        entries=(Entry(2, 2, EntryKind.NOOP, b""),),
+    )
+    leader.step(request)
+    settle(leader)
+    assert leader.configuration == of(1, 2, 3)
+    leader.step(TimeoutNow(3, 1, 2))
+    settle(leader)
+    leader.step(VoteReply(2, 1, 3, granted=True))
+    hold(leader, settle, 2, 3)
+    assert (leader.role, leader.commit_index) == (RaftRole.LEADER, 3)
+
+
+def test_a_removed_leaders_successor_is_a_voter(make: Make, settle: Settle, elect: Elect) -> None:
+    """§4.2.2: a learner cannot lead, however much of the log the learner holds."""
+    node = elect(make(learners=frozenset({4})))
+    hold(node, settle, 4)
+    node.change(Remove(1))
+    messages = sent(hold(node, settle, 4, 3, 2))
+    assert [one.recipient for one in messages if isinstance(one, TimeoutNow)] == [2]
+
+
 def test_a_member_being_removed_campaigns(make: Make, settle: Settle) -> None:
     """§4.2.2: the removed voter may be needed until the entry is committed; it has no own vote."""
     node = make(term=1, entries=(entry(1, 1, of(2, 3)),))

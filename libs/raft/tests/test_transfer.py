@@ -142,6 +142,17 @@ def test_the_most_caught_up_voter_is_chosen(make: Make, settle: Settle, elect: E
     assert node.transfer() == TransferBegun(3)
 
 
+def test_a_learner_that_holds_more_is_no_successor(
+    make: Make, settle: Settle, elect: Elect
+) -> None:
+    """§3.10: a transfer to a member that cannot lead would end nowhere."""
+    node = elect(make(learners=frozenset({4})))
+    node.propose([b"x"])
+    settle(node)
+    node.step(AppendReply(sender=4, recipient=1, term=1, accepted=True, index=2))
+    assert node.transfer() == TransferBegun(2)
+
+
 def test_a_silent_voter_is_no_successor(leader: RawNode, settle: Settle) -> None:
     """A voter that answered just before a check of the quorum is present after the check."""
     for number in range(30):

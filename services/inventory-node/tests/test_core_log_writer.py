@@ -5,6 +5,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from inventory_node import wal
 from inventory_node.core.write import log_writer
 from inventory_node.core.write.log_writer import LogBatch, LogWriter
@@ -129,6 +131,55 @@ def test_an_entry_replaced_before_it_was_written_is_left_out(world: World) -> No
     world.log_writer.start()
     world.finish()
     assert world.written() == [(1, 1), (2, 3)]
+
+
+class LogModel:
+    """A log and its writer, and what the log has to hold."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self.world = World()
+        self.terms: list[int] = []  # of the entries, from index 1
+        self.term = 1
+        self.owed: list[Message] = []  # that have not left
+        self.written: list[tuple[Mark, list[int]]] = []  # by Ready
+
+    def append(self, back: int, count: int, *, is_later: bool) -> None:
+        """Take entries behind the last, or in the place of some of the last by a later term."""
+        self.term += is_later
+        kept = max(0, len(self.terms) - (back if is_later else 0))
+        self.terms = [*self.terms[:kept], *[self.term] * count]
+        message = reply(len(self.terms))
+        self.owed.append(message)
+        ready = append(kept + 1, len(self.terms), self.term, (message,))
+        assert ready.mark is not None
+        self.written.append((ready.mark, list(self.terms)))
+        assert self.world.log_writer.accept(ready) == ()
+        self.world.log_writer.start()
+
+    def sync(self) -> None:
+        """Finish the outstanding job, and look at what the log holds by then."""
+        batch = self.world.finish()
+        assert batch.messages == self.owed[: len(batch.messages)]
+        del self.owed[: len(batch.messages)]
+        held = next(terms for mark, terms in reversed(self.written) if mark == batch.mark)
+        assert self.world.written() == list(enumerate(held, start=1))
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 3), st.sampled_from("arrs"))))
+def test_the_log_holds_what_the_last_ready_says(steps: list[tuple[int, int, str]]) -> None:
+    """However many entries were replaced while they waited for the disk."""
+    model = LogModel()
+    for back, count, what in steps:
+        if what != "s":
+            model.append(back, count, is_later=what == "r")
+        elif not model.world.log_writer.idle:
+            model.sync()
+    while not model.world.log_writer.idle:
+        model.sync()
+    assert model.owed == []
 
 
 def test_a_snapshot_begins_a_batch_of_its_own(world: World) -> None:

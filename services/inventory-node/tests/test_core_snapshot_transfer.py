@@ -8,6 +8,7 @@ from inventory_node.core.events import ChunkReceived, SnapshotSent, StopRequeste
 from inventory_node.core.node import NodeSettings
 from inventory_node.errors import Halted
 from sim.manual_cluster import HandMember, ManualCluster, order
+from sim.store import Thread
 
 CHUNK_BYTES = 8_192
 
@@ -97,6 +98,24 @@ class TestTheWay:
         cluster.settle()
         assert late.transport.chunk_answers[-1][3]
         assert late.node.view().applied_index > before
+
+    def test_the_store_switches_only_after_a_flush_that_is_under_way(self, tmp_path: Path) -> None:
+        """What the flush took belongs to the state before."""
+        cluster = behind(tmp_path)
+        leader, late = cluster[1], cluster[3]
+        late.store_held = True
+        cluster.pass_time(late.settings.flush_age_ticks_max + 1)
+        assert late.store.jobs == 1
+        for part in chunks(leader):
+            late.handle(part)
+            staged = late.store.step(Thread.COPIER)
+            assert staged is not None
+            late.inbox.append(staged)
+            cluster.settle()
+        assert late.store.jobs == 1, "the flush"
+        late.store_held = False
+        cluster.settle()
+        assert late.transport.chunk_answers[-1][3]
 
     def test_a_leader_that_is_still_to_switch_proposes_nothing(self, tmp_path: Path) -> None:
         """It does not know the time of the state to come; a stamp before it would halt all."""

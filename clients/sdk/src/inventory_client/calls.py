@@ -14,7 +14,7 @@ from wire.channels import authorization, client_channel, status_of, straight_cha
 from wire.errors import DOMAIN, RETRY_WITH, STALE, Reason, reason_of, retry_ms_of, retry_read
 
 from inventory_client.auth import Session
-from inventory_client.errors import error_of, may_try_again, tells_nothing
+from inventory_client.errors import InventoryError, error_of, may_try_again, tells_nothing
 from inventory_client.ownership import Ownership
 
 LOGIN = "/inventory.v1.AuthService/Login"
@@ -155,6 +155,11 @@ class Caller:
                 answer = await multicallable(raw, timeout=left, metadata=metadata_of(token))
             except grpc.aio.AioRpcError as error:
                 status = status_from(error)
+            except InventoryError as error:  # no token can be got, which tells of no attempt before
+                if not unanswered:
+                    raise
+                untold = status_pb2.Status(code=code_pb2.UNAUTHENTICATED, message=str(error))
+                raise error_of(untold, request_id, unanswered=True) from error
             except asyncio.CancelledError:
                 if not self.ownership.is_closed or is_cancelled():
                     raise

@@ -130,9 +130,11 @@ class CoreMember:
         """Fulfil the obligations of every Ready, and check the properties."""
         self.world.properties.events += 1
         node = self.running
+        self.world.properties.consistent(node)
         while (ready := node.ready()) is not None:
             self._judge(node, ready)
             for message in ready.at_once:
+                self.world.properties.directed(message, node.configuration)
                 self._leave(message)
             self._write(ready)
             if ready.install is not None:

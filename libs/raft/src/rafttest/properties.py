@@ -8,11 +8,13 @@ from raft.messages import (
     Configuration,
     Entry,
     Message,
+    TimeoutNow,
     VoteReply,
     VoteRequest,
 )
 from raft.ready import RaftRole
 
+from rafttest.bookkeeping import contradictions
 from rafttest.disk import CoreDisk, Image
 
 PAYLOAD_BYTES_MAX = 8  # the payload is a number
@@ -43,6 +45,8 @@ class Properties:
       snapshot and restart (dissertation §4.1).
     - One change at a time: a leader changes one voter, after the change before is committed, and
       after an entry of its own term is committed (dissertation §4.1).
+    - Successors: only a voter is told to campaign (dissertation §3.10).
+    - Books: what a member counts is what there is (`rafttest.bookkeeping`).
     - Bounds: the uncommitted bytes keep to the settings, except for one larger batch. The bytes
       under way to a follower exceed the settings by less than one entry.
     """
@@ -164,6 +168,19 @@ class Properties:
         if self.checksums.setdefault(image.index, image.checksum) != image.checksum:
             raise PropertyViolation(
                 f"state machine safety: member {member} differs after entry {image.index}"
+            )
+
+    def consistent(self, node: RawNode) -> None:
+        """Check what a member counts (books)."""
+        found = contradictions(node)
+        if found:
+            raise PropertyViolation(f"books: member {node.id}: {'; '.join(found)}")
+
+    def directed(self, message: Message, configuration: Configuration) -> None:
+        """Check whom a leader tells to campaign (successors)."""
+        if isinstance(message, TimeoutNow) and message.recipient not in configuration.voters:
+            raise PropertyViolation(
+                f"successors: {message} leaves, and the voters are {configuration.voters}"
             )
 
     def left(self, message: Message, disk: CoreDisk) -> None:

@@ -37,6 +37,11 @@ class HedgedReads:
         """Queue a read before all others."""
         self._waiting.appendleft(request)
 
+    def drop_done(self, pending_count: int) -> None:
+        """Drop the reads that are done, if more are queued than `pending_count` explains."""
+        if len(self._waiting) > 2 * pending_count:
+            self._waiting = deque(one for one in self._waiting if not one.is_done)
+
     def tick(self, now_ms: int) -> int:
         """Let time pass: queue again what is due; return how many reads are hedged."""
         self._now_ms = now_ms

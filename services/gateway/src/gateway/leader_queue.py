@@ -33,6 +33,7 @@ class LeaderQueue:
 
     - A frame is in flight until each of its proposals was answered, cancelled or taken back.
     - A question waits for no frame: it changes nothing, and costs no sync.
+    - After `drop_done` at most half of the queued requests are done.
     """
 
     def __init__(self, bounds: FrameBounds) -> None:
@@ -90,6 +91,15 @@ class LeaderQueue:
                 size += len(request.command)
                 count -= 1
                 yield request
+
+    def drop_done(self, pending_count: int) -> None:
+        """Drop the requests that are done, if more are queued than `pending_count` explains.
+
+        While no leader can be reached, nobody takes what has ended out of the queue.
+        """
+        if len(self._commands) + len(self._questions) > 2 * pending_count:
+            self._commands = deque(one for one in self._commands if not one.is_done)
+            self._questions = deque(one for one in self._questions if not one.is_done)
 
     def leave_frame(self, request: Request) -> None:
         """Take a request out of its frame, if it is in one; the last one ends the frame."""

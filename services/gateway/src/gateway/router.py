@@ -199,6 +199,8 @@ class Router:
             request = self._paused.popleft()[1]
             self._line(request).append(request)
         self.retries += self._hedged.tick(now_ms)
+        self._leader_queue.drop_done(len(self.pending))
+        self._hedged.drop_done(len(self.pending))
         self.pump()
 
     def pump(self) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from crc32c import crc32c
 from inventory_node.codec import decode_configuration
+from inventory_node.core.node import Node
 from inventory_node.machine import AdminOutcome, Applied, MutationOutcome
 from inventory_node.ports import PeerMessage
 from raft import RawNode, quorum
@@ -22,6 +23,7 @@ from raft.messages import (
 )
 from raft.ready import RaftRole
 
+from sim.bookkeeping import contradictions
 from sim.clients import ClientOperation, Read
 from sim.coverage import Coverage
 from sim.durable import Durable
@@ -50,6 +52,7 @@ class AppliedLog:
         self.commands = 0  # of all members together
         self.configuration = founders  # the newest that was applied anywhere
         self.configuration_index = 0
+        self._first: tuple[int, frozenset[int]] = 0, frozenset()  # members at a term's beginning
         self._ledger = ledger
         self._coverage = coverage
         self._chains: dict[int, tuple[int, int]] = {}  # by member: index and checksum
@@ -84,12 +87,17 @@ class AppliedLog:
             self._ledger.applied(entry, outcomes)
             if entry.kind is EntryKind.CONFIGURATION:
                 self.configuration_index = entry.index
-                self._configured(decode_configuration(entry.payload))
+                self._configured(entry.term, decode_configuration(entry.payload))
 
-    def _configured(self, after: Configuration) -> None:
+    def _configured(self, term: int, after: Configuration) -> None:
         """Count what a change of the members came to."""
         before, self.configuration = self.configuration, after
         members = before.voters | before.learners
+        if term != self._first[0]:
+            self._first = term, members
+        now = after.voters | after.learners
+        is_replaced = bool(self._first[1] - now and now - self._first[1])
+        self._coverage["members replaced within a term"] += is_replaced
         self._coverage["members joined"] += bool(after.learners - members)
         self._coverage["members promoted"] += bool(after.voters - before.voters)
         self._coverage["members removed"] += bool(members - after.voters - after.learners)
@@ -121,6 +129,7 @@ class Checks:
       once a term for ever.
     - Durable log: what was synced is found by every later start.
     - Own disk: what a member applies is synced on its own disk (`raft.ready_builder`).
+    - Books: what a node counts is what there is (`sim.bookkeeping`).
     """
 
     def __init__(self, ledger: Ledger, coverage: Coverage, founders: Configuration) -> None:
@@ -175,6 +184,12 @@ class Checks:
                 "has not synced"
             )
         self.applied_log.applied(member, entry, outcomes)
+
+    def balanced(self, node: Node) -> None:
+        """See what a node counts, after an event."""
+        found = contradictions(node)
+        if found:
+            raise SafetyViolation(f"books: member {node._raft.id}: {'; '.join(found)}")
 
     def settled(self, node: RawNode) -> None:
         """See what a member takes itself for, after an event."""

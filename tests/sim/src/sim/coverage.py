@@ -49,6 +49,17 @@ HAPPENINGS = (
     "leaders with a clock ahead",
     "leaders that could not lead",
     "halts",
+    "changes taken back",
+    "own removals taken back",
+    "elected after an own removal taken back",
+    "unwritten entries replaced",
+    "snapshots taken amid a flush",
+    "flushes due in an install",
+    "transfers with a learner ahead",
+    "leaders deposed with many commands",
+    "many commands sent to no leader",
+    "members replaced within a term",
+    "links broken amid requests",
 )
 
 

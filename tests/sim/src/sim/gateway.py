@@ -13,7 +13,9 @@ from raft.ready import RaftRole
 from sim.clients import SimClient
 from sim.network import KEEPALIVE_US, RECONNECT_US, End, SimLink
 from sim.process import TICK_US, ProcessSurroundings, SimProcess
+from sim.router_bookkeeping import contradictions, remainders
 from sim.trace import describe
+from sim.violation import SafetyViolation
 
 RESET_US = 1_000  # until the end of a killed process shows
 
@@ -144,6 +146,8 @@ class GatewayProcess:
     def _closed(self, member: str) -> None:
         self._note(f"link to {member} closed")
         self.world.evidence.coverage["links broken"] += 1
+        is_amid = bool(self._core.pending.held_by(member))
+        self.world.evidence.coverage["links broken amid requests"] += is_amid
         del self._sessions[member]
         self._core.link_closed(member)
         self._core.pump()
@@ -151,8 +155,15 @@ class GatewayProcess:
 
     # The gateway's events, and its one port.
 
+    def remainders(self) -> list[str]:
+        """Return what is kept of requests that have ended."""
+        return remainders(self._core)
+
     def _tick(self) -> None:
         self._core.tick(self._now_ms)
+        found = contradictions(self._core)
+        if found:
+            raise SafetyViolation(f"books: {self.name}: {'; '.join(found)}")
         self.world.timeline.after(TICK_US, self._tick)
 
     def _hear(self, member: str, response: forward_pb2.ForwardResponse) -> None:

@@ -52,6 +52,7 @@ from sim.membership_requests import DataQuestions, DepartureQuestions, StandingQ
 from sim.network import SimNetwork
 from sim.numbers import Numbers
 from sim.ports import ChunkAnswer, DiskPort, Senses, StorePort, TransportPort
+from sim.rarities import Rarities, glance
 from sim.store import NO_SPACE, SimStore
 from sim.timeline import Timeline
 from sim.trace import describe
@@ -140,6 +141,7 @@ class Life:
     changes: dict[int, Callable[[membership_pb2.ChangeResponse], None]] = field(
         default_factory=dict
     )  # who waits for an answer, by ticket
+    rarities: Rarities
 
 
 class SimProcess:
@@ -162,11 +164,14 @@ class SimProcess:
         self.founders = founders
         self.world = world
         self.random = random
-        self.life = Life(over=True)
+        self.life = self._new_life(over=True)
         self.host = Host(folder, random, Senses(self))
         self.has_run = False
         self._last_configuration = (0, Configuration(frozenset(founders)))  # when it ended
         self._bootstrap()
+
+    def _new_life(self, *, over: bool = False) -> Life:
+        return Life(over=over, rarities=Rarities(self.world.evidence.coverage))
 
     def _bootstrap(self) -> None:
         log = wal.recover(self.host.disk, segment_bytes=SEGMENT_BYTES).log
@@ -239,7 +244,7 @@ class SimProcess:
             self.world.evidence.coverage["damaged logs refused"] += 1
             self.replace_disk()
             recovered = self._recovered()
-        self.life = Life()
+        self.life = self._new_life()
         self.has_run = True
         self.host.troubles.relapse(self.random)
         if recovered.hard_state.term or recovered.entries or recovered.base_index:
@@ -378,11 +383,14 @@ class SimProcess:
         self.world.evidence.events += 1
         self._note(describe(event))
         self._report(event)
+        before = glance(node)
         try:
             node.handle(event)
         except Halted as halted:
             self._halt(event, halted)
             return
+        self.life.rarities.seen(event, before, node)
+        self.world.evidence.checks.balanced(node)
         self.world.evidence.checks.settled(node._raft)
         if node.stopped:
             self.end(power=False)

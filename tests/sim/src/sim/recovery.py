@@ -13,6 +13,7 @@ from raft import quorum
 from raft.messages import Configuration
 from raft.ready import RaftRole
 
+from sim.bookkeeping import remainders, snapshot_remainders
 from sim.checks import (
     ACKNOWLEDGED_MIN,
     LINEARIZABLE_MIN,
@@ -34,6 +35,7 @@ LEVEL_TICKS_MAX = 160
 AGREE_TICKS_MAX = 320
 JOIN_TICKS_MAX = 480  # for those whose disks are empty, one after the other
 WORK_TICKS_MAX = 480  # until enough has happened
+REST_TICKS_MAX = 200
 CHECKPOINT_TICKS = 40  # between two tries
 
 
@@ -65,7 +67,9 @@ def recover(world: SimWorld) -> str:
             process.heal()
     _join(world)
     _work_on(world)
-    return _agree(world)
+    state_hash = _agree(world)
+    _rest(world)
+    return state_hash
 
 
 def smallest_quorum(world: SimWorld, random: Random, spared: SimProcess | None) -> list[SimProcess]:
@@ -230,6 +234,24 @@ def _agree(world: SimWorld) -> str:
                 raise SafetyViolation(f"states differ: {hashes}")
             return hashes[0].sha256
     raise LivenessViolation("the members do not come to one index")
+
+
+def _rest(world: SimWorld) -> None:
+    """Wait until nothing is in flight, and nothing is counted as if it were."""
+
+    def found() -> list[str]:
+        kept = {one.name: one.remainders() for one in world.gateways}
+        for process in participants(world):
+            node = process.life.node
+            if node is not None:
+                kept[process.name] = remainders(node) + snapshot_remainders(node)
+        return [f"{name}: {what}" for name, whats in kept.items() for what in whats]
+
+    for _ in range(REST_TICKS_MAX):
+        if not found():
+            return
+        _pass(world, 1)
+    raise LivenessViolation(f"nothing is in flight, and still counted: {found()}")
 
 
 def _pass(world: SimWorld, ticks: int) -> None:

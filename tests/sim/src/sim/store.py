@@ -57,6 +57,8 @@ class SimStore:
     """One member's database, below a folder of its own; `Store` and `Records`.
 
     - Jobs of one thread are done in the order in which they were given.
+    - One that writes to the database or switches it is given when none before it waits: what a
+      flush has taken belongs to the state that it was taken of.
     - While `is_full`, flushes, copies and chunks find no space, and an install waits for it; while
       `is_short`, copies and chunks alone find none.
     - A staged snapshot is served only after `install`, or when a start names its index.
@@ -123,6 +125,11 @@ class SimStore:
             self._database.flush(changes)
             return Flushed(ticket)
 
+        self._write(job)
+
+    def _write(self, job: Job) -> None:
+        if any(thread is Thread.FLUSHER for thread, _ in self._jobs):
+            raise RuntimeError("a flush or an install is given while another one waits")
         self._jobs.append((Thread.FLUSHER, job))
 
     def quarantine(self, reason: str) -> None:
@@ -197,7 +204,7 @@ class SimStore:
             self._database = _open(path)
             return Installed(ticket)
 
-        self._jobs.append((Thread.FLUSHER, job))
+        self._write(job)
 
     def check_balance(self) -> None:
         """Raise SafetyViolation where the tables contradict each other."""

@@ -218,9 +218,9 @@ class Node:
         if self._phase is Phase.LEAVING and not self._raft.transferring:
             self._stop()
         self._membership.answer_decided(self._raft)
-        self._replies.send()
         self._write.flusher.start()
         self._reads.flushed(self._write.flusher, leads=self._raft.role is RaftRole.LEADER)
+        self._replies.send()
         self._snapshots.start(self._raft.term, self._write.flusher)
 
     def _advance(self) -> None:
