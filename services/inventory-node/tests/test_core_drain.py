@@ -34,7 +34,7 @@ def begin(departure: Departure, reached: set[int], voters: int = 3) -> object:
     """Begin a try of node-0, the member 9 of so many voters."""
     standing = cluster_pb2.MEMBER_STANDING_VOTER
     view = cluster_pb2.Member(name=NAMES[0], id=9, standing=standing, voters=NAMES[:voters])
-    return departure.begin(view, reached)
+    return departure.attempt(view, reached)
 
 
 def asks(*reaches: set[int] | None, voters: int = 3) -> bool:
@@ -93,7 +93,7 @@ def test_another_try_is_judged_by_what_they_reach_then() -> None:
 def test_a_member_without_a_vote_asks_nobody() -> None:
     """Nobody needs it."""
     learner = cluster_pb2.Member(standing=cluster_pb2.MEMBER_STANDING_LEARNER, voters=NAMES[:3])
-    assert Departure("c").begin(learner, {1, 2, 3}) == Decided(may_leave=True)
+    assert Departure("c").attempt(learner, {1, 2, 3}) == Decided(may_leave=True)
 
 
 def test_a_key_that_was_changed_keeps_nobody_from_stopping() -> None:

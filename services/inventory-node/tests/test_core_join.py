@@ -126,18 +126,18 @@ class TestTheDataOfAStart:
 
     def test_those_of_a_removed_member_go_aside(self) -> None:
         """Whoever else answers does not lead."""
-        assert self.check().answer([NOT_LEADER, GONE], {1, 2}) is DataVerdict.SET_ASIDE
-        assert self.check(is_diverged=True).answer([GONE], {1}) is DataVerdict.SET_ASIDE
+        assert self.check().hear([NOT_LEADER, GONE], {1, 2}) is DataVerdict.SET_ASIDE
+        assert self.check(is_diverged=True).hear([GONE], {1}) is DataVerdict.SET_ASIDE
 
     def test_those_of_a_member_that_takes_part_are_kept(self) -> None:
         """A leader says so, and nothing more is asked."""
         for is_first in (True, False):
             check = self.check(is_first=is_first)
-            assert check.answer([STAYS_VOTER], {1, 2}) is DataVerdict.KEEP
+            assert check.hear([STAYS_VOTER], {1, 2}) is DataVerdict.KEEP
 
     def test_a_first_member_asks_once(self) -> None:
         """Where all start together nobody can say."""
-        assert self.check().answer([], set()) is DataVerdict.KEEP
+        assert self.check().hear([], set()) is DataVerdict.KEEP
 
     @pytest.mark.parametrize(("is_first", "is_diverged"), [(False, False), (True, True)])
     def test_others_ask_until_an_election_is_over(
@@ -145,23 +145,23 @@ class TestTheDataOfAStart:
     ) -> None:
         """And go on with what they have where nobody says."""
         check = self.check(is_first=is_first, is_diverged=is_diverged)
-        verdicts = [check.answer([NOT_LEADER], {1, 2}) for _ in range(ATTEMPTS_MAX)]
+        verdicts = [check.hear([NOT_LEADER], {1, 2}) for _ in range(ATTEMPTS_MAX)]
         assert verdicts == [*[DataVerdict.ASK_LATER] * (ATTEMPTS_MAX - 1), DataVerdict.KEEP]
         assert check.problem == "no leader answers"
 
     def test_those_that_differ_go_aside_when_the_removal_is_committed(self) -> None:
         """The leader says first that the others hold what is committed."""
         check = self.check(is_diverged=True)
-        assert check.answer([STAYS_VOTER], {1, 2}) is DataVerdict.ASK
+        assert check.hear([STAYS_VOTER], {1, 2}) is DataVerdict.ASK
         assert check.request.leave == membership_pb2.Leave(member_id=4, reached=[1, 2])
-        assert check.answer([NOT_LEADER, STAYS_VOTER], {1, 2}) is DataVerdict.ASK
+        assert check.hear([NOT_LEADER, STAYS_VOTER], {1, 2}) is DataVerdict.ASK
         assert check.request.remove == "node-4"
-        assert check.answer([GONE], {1, 2}) is DataVerdict.SET_ASIDE
+        assert check.hear([GONE], {1, 2}) is DataVerdict.SET_ASIDE
 
     def test_no_removal_is_asked_for_where_a_majority_is_not_reached(self) -> None:
         """The cluster may need this member."""
         check = self.check(is_diverged=True)
-        assert check.answer([STAYS_VOTER], {1, 9}) is DataVerdict.ASK_LATER
+        assert check.hear([STAYS_VOTER], {1, 9}) is DataVerdict.ASK_LATER
         assert check.request.HasField("join")
         assert "does not reach a majority" in check.problem
 
@@ -173,8 +173,8 @@ class TestTheDataOfAStart:
         """Whether the leave was refused, or the removal."""
         check = self.check(is_diverged=True)
         for _ in range(steps):
-            assert check.answer([STAYS_VOTER], {1, 2}) is DataVerdict.ASK
-        assert check.answer(answers, {1, 2}) is DataVerdict.ASK_LATER
+            assert check.hear([STAYS_VOTER], {1, 2}) is DataVerdict.ASK
+        assert check.hear(answers, {1, 2}) is DataVerdict.ASK_LATER
         assert check.request.HasField("join")
         assert check.problem == (
             REFUSED.error.message if REFUSED in answers else "no leader answers"

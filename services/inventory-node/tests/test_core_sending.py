@@ -133,13 +133,13 @@ class TestWithoutSpace:
         cluster = missing(tmp_path, 3)
         outgoing = cluster[1].node._snapshots.outgoing
         for _ in range(3):
-            outgoing._rests.begin(3)
+            outgoing._rests.defer(3)
         cluster.pass_time(REST_TICKS_MAX, 1)
         meet(cluster, 3)
         stream(cluster, cluster[1], cluster[3])
         index = cluster[1].transport.streams[-1][2].meta.index
         cluster[1].handle(SnapshotSent(3, index, installed=True))
-        outgoing._rests.begin(3)
+        outgoing._rests.defer(3)
         cluster.pass_time(RETRY_TICKS, 1)
         assert outgoing._rests.is_over(3), "as long as after the first that failed"
 
@@ -148,7 +148,7 @@ class TestWithoutSpace:
         cluster = missing(tmp_path, 3, 4, count=5)
         outgoing = cluster[1].node._snapshots.outgoing
         for _ in range(9):
-            outgoing._rests.begin(3)
+            outgoing._rests.defer(3)
         meet(cluster, 3)
         assert cluster[1].transport.streams == []
         meet(cluster, 4)

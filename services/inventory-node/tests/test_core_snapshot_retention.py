@@ -133,10 +133,10 @@ def test_a_leader_that_leads_no_more_keeps_nothing(scene: Scene) -> None:
 def test_each_peer_has_a_pin_of_its_own() -> None:
     """None waits for another that catches up; the log is kept above the lowest."""
     pins = retention.LogPins()
-    pins.begin(3, 40)
-    pins.begin(2, 60)
+    pins.pin(3, 40)
+    pins.pin(2, 60)
     assert pins.index == 40
-    pins.end(3)
+    pins.unpin(3)
     assert pins.index == 60
     pins.keep_only(None)
     assert pins.index is None

@@ -210,7 +210,7 @@ class TestProbes:
 
         async def scenario() -> None:
             probes = MemberProbes()
-            await probes.begin()
+            await probes.mark_alive()
             assert await health(probes) == {
                 "whole": False, "startup": False, "liveness": True, "readiness": False,
             }  # fmt: skip
@@ -252,7 +252,7 @@ class TestProbes:
 
         async def scenario() -> None:
             probes = MemberProbes()
-            await probes.begin()
+            await probes.mark_alive()
             await probes.show(known, ending=ending)
             assert await health(probes) == {
                 "whole": ready, "startup": True, "liveness": True, "readiness": ready,
@@ -265,9 +265,9 @@ class TestProbes:
 
         async def scenario() -> None:
             probes = MemberProbes()
-            await probes.begin()
+            await probes.mark_alive()
             await probes.show(member(), ending=False)
-            await probes.end()
+            await probes.mark_draining()
             assert (await health(probes))["readiness"] is False
             assert (await health(probes))["liveness"] is True
 

@@ -15,7 +15,7 @@ from inventory.raft.v1 import forward_pb2
 from inventory.v1 import inventory_pb2
 from inventory_node.runtime.sqlite import Database
 from sim import histories, plain_queries
-from sim.asking import ANSWERS
+from sim.query_asker import ANSWERS
 from sim.histories import History, entries_of
 from sim.machines import (
     ADMIN,

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections.abc import Awaitable
 from typing import TypeVar
 
 import grpc
@@ -152,7 +153,8 @@ class Caller:
                 token = await self._token(give_up - time.monotonic())
                 is_sent = True
                 left = give_up - time.monotonic()
-                answer = await multicallable(raw, timeout=left, metadata=metadata_of(token))
+                call = multicallable(raw, timeout=left, metadata=metadata_of(token))
+                return await self._answer_of(call)
             except grpc.aio.AioRpcError as error:
                 status = status_from(error)
             except InventoryError as error:  # no token can be got, which tells of no attempt before
@@ -164,9 +166,6 @@ class Caller:
                 if not self.ownership.is_closed or is_cancelled():
                     raise
                 raise error_of(CLOSED, request_id) from None
-            else:
-                self.session.note_success()
-                return answer
             pause = pause_seconds(attempt, status)
             may = may_try_again(status) or self.drop(token, status)
             if not may or time.monotonic() + pause >= give_up:
@@ -178,6 +177,12 @@ class Caller:
             attempt += 1
             if await self._is_closed_within(pause):
                 raise error_of(CLOSED, request_id)
+
+    async def _answer_of(self, call: Awaitable[Response]) -> Response:
+        """Return the answer to a call, which the token served."""
+        answer = await call
+        self.session.note_success()
+        return answer
 
     def drop(self, token: str | None, status: status_pb2.Status) -> bool:
         """Forget a refused token; tell whether a call may be retried with another token."""

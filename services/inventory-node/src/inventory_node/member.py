@@ -203,7 +203,7 @@ class MemberProcess:
             network_peers.heard,
         )
         probes = MemberProbes()
-        await probes.begin()
+        await probes.mark_alive()
         membership = MembershipService(gate, cluster_id, loop.post)
         server = await serve(
             config.node_listen, gateways, peer_api, membership, probes, self._faults
@@ -234,7 +234,7 @@ class MemberProcess:
             await until_first(network_peers.run(), live())
         finally:
             self._volume.close()
-            await probes.end()
+            await probes.mark_draining()
             await server.stop(STOP_SECONDS)
             await network_peers.close()
 

@@ -212,16 +212,16 @@ def takes_any_answer_for_a_removal(patch: pytest.MonkeyPatch) -> None:
 
 def takes_a_leave_for_a_removal(patch: pytest.MonkeyPatch) -> None:
     """Set data that differ aside before the others have committed to go on without them."""
-    rule = DataCheck.answer
+    rule = DataCheck.hear
 
-    def answer(
+    def hear(
         self: DataCheck, responses: Sequence[ChangeResponse], reached: AbstractSet[int]
     ) -> DataVerdict:
         was_leave = self.request.HasField("leave")
         verdict = rule(self, responses, reached)
         return DataVerdict.SET_ASIDE if was_leave and verdict is DataVerdict.ASK else verdict
 
-    patch.setattr(DataCheck, "answer", answer)
+    patch.setattr(DataCheck, "hear", hear)
 
 
 def leaves_those_that_do_not_reach_one_another(patch: pytest.MonkeyPatch) -> None:

@@ -104,7 +104,7 @@ class DataQuestions:
 
     def _answer(self, responses: Responses) -> None:
         process = self._process
-        verdict = self._check.answer(responses, process.world.reached(process))
+        verdict = self._check.hear(responses, process.world.reached(process))
         match verdict:
             case DataVerdict.ASK:
                 self.ask()
@@ -165,7 +165,7 @@ class DepartureQuestions:
             world.evidence.coverage["stops without leave"] += 1
             self._stop()
         else:
-            self._follow(self._departure.begin(node.view(), self._reached))
+            self._follow(self._departure.attempt(node.view(), self._reached))
 
     def _follow(self, step: DepartureStep) -> None:
         """Do what one step asks, and hand in what comes back."""

@@ -69,7 +69,7 @@ class DepartureRequests:
 
     async def _is_allowed(self, member: cluster_pb2.Member) -> bool:
         """Make one try."""
-        step = self._departure.begin(member, self._peers.reached)
+        step = self._departure.attempt(member, self._peers.reached)
         while not isinstance(step, Decided):
             step = await self._answer(step)
         return step.may_leave

@@ -25,7 +25,7 @@ class MemberProbes:
         """Begin alive and neither started nor ready."""
         self.servicer = health.aio.HealthServicer()
 
-    async def begin(self) -> None:
+    async def mark_alive(self) -> None:
         """Report the process as alive, before anything is known of the member."""
         for name in ("", "startup", "readiness"):
             await self.servicer.set(name, _NOT_SERVING)
@@ -36,7 +36,7 @@ class MemberProbes:
         await self.servicer.set("startup", _SERVING)
         await self._show_ready(ready=not ending and is_ready(member))
 
-    async def end(self) -> None:
+    async def mark_draining(self) -> None:
         """Report the member as not ready; the calls under way are finished."""
         await self._show_ready(ready=False)
 

@@ -94,7 +94,7 @@ class Startup:
     async def _verdict_of(self, check: DataCheck) -> DataVerdict:
         """Send the check's requests to the other members until the check has a verdict."""
         while True:
-            verdict = check.answer(await self._peers.ask(check.request), self._peers.reached)
+            verdict = check.hear(await self._peers.ask(check.request), self._peers.reached)
             if verdict is DataVerdict.ASK:
                 continue
             if verdict is not DataVerdict.ASK_LATER or self._is_ending():

@@ -112,7 +112,7 @@ class Departure:
         self._cluster_id = cluster_id
         self._member = cluster_pb2.Member()
 
-    def begin(self, member: cluster_pb2.Member, reached: AbstractSet[int]) -> DepartureStep:
+    def attempt(self, member: cluster_pb2.Member, reached: AbstractSet[int]) -> DepartureStep:
         """Begin a try, given the member's own view and the ids of the members that it reaches.
 
         If the member reaches no majority, the leader judges which members the others reach.

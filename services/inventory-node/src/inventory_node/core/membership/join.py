@@ -137,7 +137,7 @@ class DataCheck:
         self._standing_request = standing_request(identity, address, term, is_empty=is_empty)
         self.request = self._standing_request  # to all other members, and a leader that they name
 
-    def answer(self, responses: Sequence[Response], reached: AbstractSet[int]) -> DataVerdict:
+    def hear(self, responses: Sequence[Response], reached: AbstractSet[int]) -> DataVerdict:
         """Take the answers to `request`; `reached` are the ids of the members with a stream."""
         match self.request.WhichOneof("change"):
             case "leave" if _is_done(responses):

@@ -62,7 +62,7 @@ class LogPins:
         """Whether the log keeps entries for a peer."""
         return peer in self._pins
 
-    def begin(self, peer: int, index: int) -> None:
+    def pin(self, peer: int, index: int) -> None:
         """Keep the entries after `index` for a peer that is to get a snapshot."""
         self._pins[peer] = Pin(index)
 
@@ -71,7 +71,7 @@ class LogPins:
         if peer in self._pins:
             self._pins[peer].goal_index = commit_index
 
-    def end(self, peer: int) -> None:
+    def unpin(self, peer: int) -> None:
         """End a peer's pin."""
         self._pins.pop(peer, None)
 
@@ -88,7 +88,7 @@ class LogPins:
             pin.size += size
         given_up = [peer for peer, pin in self._pins.items() if pin.size > PINNED_BYTES_MAX]
         for peer in given_up:
-            self.end(peer)
+            self.unpin(peer)
         return given_up
 
     def tick(self, raft: RawNode) -> None:
@@ -99,7 +99,7 @@ class LogPins:
         followers, commit_index = raft.followers, raft.commit_index
         for peer, pin in list(self._pins.items()):
             if pin.end_round(followers.get(peer), commit_index):
-                self.end(peer)
+                self.unpin(peer)
 
 
 class Backoff:
@@ -112,7 +112,7 @@ class Backoff:
         self._failures: dict[int, int] = {}  # in a row
         self._ticks: dict[int, int] = {}  # ticks left, by peer
 
-    def begin(self, peer: int) -> None:
+    def defer(self, peer: int) -> None:
         """Let a peer wait, longer after each failure in a row."""
         failures = self._failures.get(peer, 0)
         self._failures[peer] = failures + 1

@@ -69,7 +69,7 @@ class Outgoing:
         for peer in ready.snapshots:
             if peer not in self._peers and peer != self._peer:
                 self._peers.append(peer)
-                self._pins.end(peer)
+                self._pins.unpin(peer)
         if self._peer in self._pins.grown(ready.entries):
             self._transport.cut_snapshots()
 
@@ -103,7 +103,7 @@ class Outgoing:
         if peer is not None:
             self._peers.remove(peer)
             self._peer, self._term = peer, term
-            self._pins.begin(self._peer, durable_index)
+            self._pins.pin(self._peer, durable_index)
             self._ticket += 1
             self._store.copy(self._ticket)
 
@@ -135,8 +135,8 @@ class Outgoing:
                 self._rests.forget(event.peer)
                 self._pins.catch_up(event.peer, raft.commit_index)
             else:
-                self._rests.begin(event.peer)
-                self._pins.end(event.peer)
+                self._rests.defer(event.peer)
+                self._pins.unpin(event.peer)
         raft.snapshot_sent(event.peer, event.index, installed=event.installed)
 
 

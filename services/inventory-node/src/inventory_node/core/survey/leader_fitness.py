@@ -68,7 +68,7 @@ class LeaderFitness:
         """
         return self._is_poor or self._flusher.is_slow
 
-    def begin(self, term: int, replies: Mapping[int, SurveyReply]) -> None:
+    def lead(self, term: int, replies: Mapping[int, SurveyReply]) -> None:
         """Begin to lead in `term`; `replies` grows during the term."""
         self._term, self._replies = term, replies
 

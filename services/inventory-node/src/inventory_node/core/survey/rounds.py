@@ -124,7 +124,7 @@ class SurveyRounds:
         self._term = raft.term
         self._ticks = 0
         self._replies.clear()
-        self._serving.leader_fitness.begin(raft.term, self._replies)
+        self._serving.leader_fitness.lead(raft.term, self._replies)
         self._serving.clock_skew.clear()
         self._divergence.forget()
         self._judge_clock(raft)
