@@ -137,11 +137,15 @@ def compare_answers(shop: Shop, size: int) -> None:
 
 @pytest.mark.slow
 @quick
-@given(history=histories.histories, size=st.integers(1, 6))
-def test_every_answer_is_the_plain_one(database: Database, history: History, size: int) -> None:
-    """Lists in each order, orders of each user, statistics and totals."""
+@given(history=histories.histories, size=st.integers(1, 6), gone=st.sampled_from((1, 2, 3)))
+def test_every_answer_is_the_plain_one(
+    database: Database, history: History, size: int, gone: int
+) -> None:
+    """Lists in each order, orders of each user, statistics and totals, when one item has gone."""
     shop = Shop(database)
-    for one in entries_of(history):
+    request = inventory_pb2.DeleteItemRequest(request_id="gone", item_id=gone)
+    last = by(ADMIN, inventory_pb2.Mutation(delete_item=request))
+    for one in entries_of([*history, (1, [last])]):
         shop.hand.machine.apply(one)
         shop.plain.apply(one)
     shop.hand.flush(database)
