@@ -201,6 +201,7 @@ def test_an_order_leaves_the_windows_with_its_hour(database: Database) -> None:
             assert getattr(found, f"units_sold_{field}") == units
 
 
+@pytest.mark.slow
 def test_an_order_of_as_many_lines_as_may_be_is_shown_whole(database: Database) -> None:
     """The last line of the largest order, and no line of the order behind it."""
     shop = Shop(database)
