@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from inventory.raft.v1 import forward_pb2
-from inventory.v1 import inventory_pb2
+from inventory.v1 import auth_pb2, inventory_pb2
 from inventory_node.machine import (
     Applied,
     Machine,
@@ -25,7 +25,7 @@ from inventory_node.machine import (
     state_cache,
 )
 from inventory_node.machine.changes import Changes
-from inventory_node.machine.records import Header
+from inventory_node.machine.records import Header, UserRecord
 from inventory_node.runtime.sqlite import Database
 from raft.messages import Entry
 from sim import histories
@@ -159,10 +159,27 @@ def check_reads(hand: Hand, plain: PlainMachine) -> None:
         answer = hand.machine.answer(forward_pb2.Question(query=query))
         assert isinstance(answer, MutationOutcome)
         shown = forward_pb2.Credential()
+        check_own_user(hand, plain, user)
         if not user.disabled:
             shown.user.CopyFrom(shown_user(user))
             shown.epoch, shown.password_hash = user.epoch, user.password_hash
         assert forward_pb2.Credential.FromString(answer.outcome) == shown
+
+
+def check_own_user(hand: Hand, plain: PlainMachine, user: UserRecord) -> None:
+    """Compare what a user is told of itself, with a token that holds and one of another epoch."""
+    for epoch in (user.epoch, user.epoch + 1):
+        question = forward_pb2.Question(user_id=user.id, epoch=epoch)
+        question.query.get_current_user.SetInParent()
+        answer = hand.machine.answer(question)
+        if user.disabled or epoch != user.epoch:
+            assert isinstance(answer, RefusedCommand)
+        else:
+            assert isinstance(answer, MutationOutcome)
+            found = auth_pb2.GetCurrentUserResponse.FromString(answer.outcome)
+            assert found == auth_pb2.GetCurrentUserResponse(
+                user=shown_user(user), revision=plain.applied_index
+            )
 
 
 def expected_tables(plain: PlainMachine, tables: Tables) -> Tables:

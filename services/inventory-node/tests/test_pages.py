@@ -133,6 +133,23 @@ def test_pages_of_items_are_the_sorted_whole(  # noqa: PLR0913, PLR0917 - what c
     assert seen == [item.id for item in kept]
 
 
+@pytest.mark.parametrize("rows", [1, 2, 7])
+@pytest.mark.parametrize("kind", sorted(FIELDS))
+def test_a_page_may_be_exactly_full(
+    shop: Asker, monkeypatch: pytest.MonkeyPatch, kind: str, rows: int
+) -> None:
+    """By bytes: the last row that fits is on the page, and a byte less leaves it for the next."""
+    whole = getattr(shop.ask(kind, page_size=50), FIELDS[kind])
+    page = shop.ask(kind, page_size=50)
+    page.ClearField(FIELDS[kind])
+    page.next_page_token = ""
+    full = page.ByteSize()
+    full += sum(row.ByteSize() + pages.ROW_OVERHEAD_BYTES for row in whole[:rows])
+    for bytes_max, expected in ((full, rows), (full - 1, max(1, rows - 1))):
+        monkeypatch.setattr(pages, "PAGE_BYTES_MAX", bytes_max)
+        assert len(getattr(shop.ask(kind, page_size=50), FIELDS[kind])) == expected
+
+
 @pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(

@@ -137,11 +137,15 @@ def compare_answers(shop: Shop, size: int) -> None:
 
 @pytest.mark.slow
 @quick
-@given(history=histories.histories, size=st.integers(1, 6))
-def test_every_answer_is_the_plain_one(database: Database, history: History, size: int) -> None:
-    """Lists in each order, orders of each user, statistics and totals."""
+@given(history=histories.histories, size=st.integers(1, 6), gone=st.sampled_from((1, 2, 3)))
+def test_every_answer_is_the_plain_one(
+    database: Database, history: History, size: int, gone: int
+) -> None:
+    """Lists in each order, orders of each user, statistics and totals, when one item has gone."""
     shop = Shop(database)
-    for one in entries_of(history):
+    request = inventory_pb2.DeleteItemRequest(request_id="gone", item_id=gone)
+    last = by(ADMIN, inventory_pb2.Mutation(delete_item=request))
+    for one in entries_of([*history, (1, [last])]):
         shop.hand.machine.apply(one)
         shop.plain.apply(one)
     shop.hand.flush(database)
@@ -197,6 +201,7 @@ def test_an_order_leaves_the_windows_with_its_hour(database: Database) -> None:
             assert getattr(found, f"units_sold_{field}") == units
 
 
+@pytest.mark.slow
 def test_an_order_of_as_many_lines_as_may_be_is_shown_whole(database: Database) -> None:
     """The last line of the largest order, and no line of the order behind it."""
     shop = Shop(database)

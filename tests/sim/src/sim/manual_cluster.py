@@ -25,13 +25,14 @@ from inventory_node.core.events import (
     arrival,
 )
 from inventory_node.core.node import Node, NodeSettings, Ports
-from inventory_node.machine import Applied, Machine
+from inventory_node.machine import Applied
 from inventory_node.ports import Contact, PeerMessage, SnapshotHeader
 from raft.messages import Configuration, Entry
 from raft.ready import Leadership
 
 from sim.disk import SimDisk
 from sim.store import SimStore
+from sim.watched_machine import WatchedMachine
 
 GATEWAY = 7  # the session that a test speaks on unless it says otherwise
 CUSTOMER = 1  # the user id of the first state's customer
@@ -201,7 +202,7 @@ class HandMember:
             random=HandRandom(self.settings.member_id),
             observer=self.observer,
         )
-        self.node = Node(self.settings, ports, recovered, Machine(self.store))
+        self.node = Node(self.settings, ports, recovered, WatchedMachine(self.store))
         self.node.allow_campaigns(allowed=True)
 
     def crash(self) -> None:

@@ -84,6 +84,7 @@ def imbalances(tables: Tables) -> Iterator[str]:
     yield from _unlike("header", asdict(tables.header) | _counters(tables), asdict(tables.header))
     yield from _unlike("levels and statistics", _items(tables), tables.items)
     yield from _unlike("sales", _sales(tables.ledger), tables.sales)
+    yield from _lines(tables)
     folds = {item.id: folded(item.name) for item in tables.items.values()}
     yield from _unlike("folded names", folds, tables.folded_names)
     kept = Counter(one.second for one in tables.requests.values())
@@ -91,6 +92,25 @@ def imbalances(tables: Tables) -> Iterator[str]:
     for one in tables.requests.values():
         if one.second <= tables.header.request_floor or (one.bucket and one.bucket != one.second):
             yield f"{one} is remembered, and the floor is {tables.header.request_floor}"
+
+
+def _lines(tables: Tables) -> Iterator[str]:
+    """Yield what a line of the ledger contradicts in those before it, or in the users."""
+    levels: dict[int, int] = defaultdict(int)
+    before: Movement | None = None
+    for line in tables.ledger:
+        levels[line.item_id] += line.delta
+        goes_on = before is not None and before.order_id == line.order_id
+        is_begun = line.order_id in {0, line.id}
+        is_alike = before is not None and before.user_id == line.user_id
+        if (
+            levels[line.item_id] != line.on_hand_after
+            or line.user_id not in {0, *tables.users}
+            or (line.unit_price_minor and not line.order_id)
+            or not (is_begun or (goes_on and is_alike))
+        ):
+            yield f"{line} cannot follow {before}; on hand are {levels[line.item_id]}"
+        before = line
 
 
 def _counters(tables: Tables) -> dict[str, int]:
