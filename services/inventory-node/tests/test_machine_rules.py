@@ -7,7 +7,7 @@ from google.rpc import status_pb2
 from google.type import money_pb2
 from inventory.v1 import inventory_pb2
 from inventory_node.machine import Machine, RefusedCommand
-from inventory_node.machine.orders import TOTAL_MINOR_MAX
+from inventory_node.machine.changes import Changes, HourlySales, Level, Movement
 from sim.machines import (
     CUSTOMER,
     PRICES_MINOR,
@@ -70,6 +70,13 @@ def set_stock(request_id: str, quantity: int, expected: int | None = None) -> Mu
     return Mutation(set_stock=request)
 
 
+def changes_of(hand: Hand) -> Changes:
+    """Return what was changed since this was asked last."""
+    changes = hand.machine.take_changes()
+    assert changes is not None
+    return changes
+
+
 class TestOrders:
     """Check and take are one step."""
 
@@ -121,7 +128,7 @@ class TestOrders:
     def test_a_total_over_the_limit_is_refused(self) -> None:
         """Neither one order nor the sum of an item's orders passes 10^18 minor units."""
         hand = started()
-        most = TOTAL_MINOR_MAX // 10**12
+        most = 10**6
         dear = add("a", price=usd(10**12), quantity=10**9)
         item_id = taken(hand.mutate(PRODUCER, dear)).add_item.item.id
         assert refused(hand.mutate(CUSTOMER, order("b", item_id, most + 1))) is (
@@ -131,6 +138,49 @@ class TestOrders:
         assert refused(hand.mutate(CUSTOMER, order("d", item_id, 1))) is Reason.TOTAL_TOO_LARGE
         lines = hand.mutate(CUSTOMER, place("e", (1, 1), (item_id, 1)))
         assert refused(lines) is Reason.TOTAL_TOO_LARGE
+        second = add("f", name="Lamp", price=usd(10**12), quantity=10**9)
+        item_id = taken(hand.mutate(PRODUCER, second)).add_item.item.id
+        taken(hand.mutate(CUSTOMER, place("g", (item_id, most))))
+
+    def test_an_order_of_lines_takes_the_last_one_and_no_more(self) -> None:
+        """The refusal says what was asked for and what there is."""
+        hand = started()
+        response = taken(hand.mutate(CUSTOMER, place("a", (1, STOCK)))).place_order
+        [line] = response.order.lines
+        assert (line.item_id, line.quantity, line.on_hand_after) == (1, STOCK, 0)
+        assert response.revision == hand.machine.applied_index == 2
+        status = hand.mutate(CUSTOMER, place("b", (2, 1), (1, 3)))
+        assert refused(status) is Reason.INSUFFICIENT_STOCK
+        assert isinstance(status, status_pb2.Status)
+        assert details_of(status) == {"item_id": "1", "requested": "3", "available": "0"}
+
+    def test_the_ledger_has_a_line_for_each_line_of_an_order(self) -> None:
+        """The lines of one order have the order's id; the counts are those of all orders."""
+        hand = started()
+        assert changes_of(hand).header.orders == 0
+        taken(hand.mutate(CUSTOMER, order("a", 1, 3)))
+        first, second, third = 4, 5, 6  # ids; the first items took 1 to 3
+        changes = changes_of(hand)
+        price, other = PRICES_MINOR[0], PRICES_MINOR[1]
+        assert changes.movements == [
+            Movement(first, first, 1, CUSTOMER, -3, STOCK - 3, price, START_MS)
+        ]
+        hand.stamp_ms = later_ms = START_MS + 3_600_000
+        taken(hand.mutate(CUSTOMER, place("b", (1, 2), (2, 5))))
+        changes = changes_of(hand)
+        assert changes.header.orders == 2
+        assert changes.movements == [
+            Movement(second, second, 1, CUSTOMER, -2, STOCK - 5, price, later_ms),
+            Movement(third, second, 2, CUSTOMER, -5, STOCK - 5, other, later_ms),
+        ]
+        assert sorted(changes.levels, key=lambda level: level.item_id) == [
+            Level(STOCK - 5, 2, 5, 5 * price, START_MS, later_ms, 1),
+            Level(STOCK - 5, 1, 5, 5 * other, later_ms, later_ms, 2),
+        ]
+        hour = later_ms // 3_600_000
+        assert sorted(changes.sales) == [HourlySales(1, hour, 2), HourlySales(2, hour, 5)]
+        taken(hand.mutate(CUSTOMER, order("c", 3)))
+        assert changes_of(hand).header.orders == 3
 
 
 class TestItems:
