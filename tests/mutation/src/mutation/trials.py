@@ -39,6 +39,7 @@ KILLED, TIMEOUT, SURVIVED, UNREACHED, NOT_RUN = (
     "unreached",
     "not run",
 )
+CONTROL = "control"  # the key of a trial without an edit, which has to survive
 SLOTS = max(1, len(os.sched_getaffinity(0)))
 BLOCKED_SECONDS = 60  # a trial that waits without computing
 MEMORY_BYTES = 4 << 30
@@ -228,7 +229,7 @@ class Collected:
             for before, after in pairs:
                 if each.__code__ == before:
                     each.__code__ = after
-        first = set(self.baseline.reached[function])
+        first = set(self.baseline.reached.get(function, ()))
         items = sorted(self.items, key=lambda item: item.nodeid not in first)
         for _ in self.run_items(items):
             pass
@@ -248,13 +249,13 @@ def use_fixed_examples() -> None:
     hypothesis.settings.load_profile("mutation")
 
 
-def import_trial(target: Target, edit: Edit) -> NoReturn:
+def import_trial(target: Target, source: str) -> NoReturn:
     """Import the edited module in the place of the target, and run the tests."""
     path, load = str(target.path), SourceFileLoader.get_code
 
     def get_code(loader: SourceFileLoader, name: str) -> CodeType | None:
         if loader.path == path:
-            return compile(edit.source, path, "exec", dont_inherit=True)
+            return compile(source, path, "exec", dont_inherit=True)
         return load(loader, name)
 
     patch.object(SourceFileLoader, "get_code", get_code).start()
@@ -282,7 +283,7 @@ def try_in_place(target: Target, edits: Sequence[Edit], deadline: float) -> Foun
     found = Found({}, [], 0, [], "the tests could not be collected")
 
     def run(collected: Collected) -> None:
-        trials: dict[str, Trial] = {}
+        trials: dict[str, Trial] = {CONTROL: partial(collected.trial, (), "")}
         source, baseline = target.path.read_text(), collected.baseline
         for edit in edits:
             pairs = swapped(target.path, source, edit) if edit.function else []
@@ -327,16 +328,29 @@ def try_all(target: Target, edits: Sequence[Edit], deadline: float) -> dict[str,
     if found.failed:
         raise RuntimeError(f"the tests of {target.module} fail without an edit: {found.failed}")
     at_import = set(found.at_import)
+    check_control(target, found.verdicts)
     trials: dict[str, Trial] = {
-        edit.key: partial(import_trial, target, edit) for edit in edits if edit.key in at_import
+        edit.key: partial(import_trial, target, edit.source)
+        for edit in edits
+        if edit.key in at_import
     }
-    return found.verdicts | _tried_at_import(trials, found, deadline)
+    if trials:
+        trials = {CONTROL: partial(import_trial, target, target.path.read_text())} | trials
+        verdicts = _tried_at_import(trials, found, deadline)
+        check_control(target, verdicts)
+        found.verdicts.update(verdicts)
+    return found.verdicts
+
+
+def check_control(target: Target, verdicts: dict[str, str]) -> None:
+    """Take the control's verdict out; raise RuntimeError where the trial itself fails the tests."""
+    verdict = verdicts.pop(CONTROL)
+    if verdict not in {SURVIVED, NOT_RUN}:
+        raise RuntimeError(f"a trial of {target.module} without an edit was {verdict}")
 
 
 def _tried_at_import(trials: Mapping[str, Trial], found: Found, deadline: float) -> dict[str, str]:
     """Try edits in forks of a process that has imported third-party packages alone."""
-    if not trials:
-        return {}
     with tempfile.TemporaryFile("w+") as answer:
         pid = os.fork()
         if pid == 0:
