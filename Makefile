@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help install lock proto client fmt check test test-long test-all e2e sim sim-core soak mutants up bench manifests image kind
+.PHONY: help install lock proto client fmt check test test-long test-all e2e sim sim-core soak mutants mutation coverage up bench manifests image kind
 
 help:  ## this menu
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -82,6 +82,14 @@ sim-core: install  ## consensus alone from seeds: SEEDS=n of them, or SEED=n alo
 
 mutants: install  ## planted bugs: each is caught by its run; SEARCH=1 looks for one afresh
 	$(BIN)/python -m mutants $(if $(SEARCH),--search)
+
+mutation: install  ## small changes of judged modules, or of MODULE=name: the tests notice each
+	$(BIN)/python -m mutation $(if $(MODULE),--module '$(MODULE)') $(if $(SINCE),--since $(SINCE)) \
+	  $(if $(MUTATION_MINUTES),--minutes $(MUTATION_MINUTES)) $(if $(FRESH),--fresh) \
+	  $(if $(SCORES),--scores)
+
+coverage: install  ## branches of judged modules, or of MODULE=name, that no test takes
+	$(BIN)/python -m mutation --branches $(if $(MODULE),--module '$(MODULE)')
 
 MINUTES ?= 10
 soak: install  ## real processes under random faults, with load, for MINUTES=n; SEED=n draws them

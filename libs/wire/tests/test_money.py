@@ -5,6 +5,7 @@ from google.type import money_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 from wire.money import (
+    CURRENCIES,
     MoneyError,
     digits_of,
     fill,
@@ -24,6 +25,8 @@ def test_money_comes_back_as_it_went(minor: int, places: int) -> None:
     """For every amount, of either sign, and every number of decimals."""
     money = from_minor(minor, "USD", places)
     assert to_minor(money, places) == minor
+    assert type(to_minor(money, places)) is int
+    assert money.currency_code == "USD"
     assert money_pb2.Money.FromString(money.SerializeToString()) == money
     assert money.units * money.nanos >= 0
     assert abs(money.nanos) < 10**9
@@ -34,7 +37,7 @@ def test_text_comes_back_as_it_went(minor: int, places: int) -> None:
     """What is shown can be typed in again."""
     shown = format_minor(abs(minor), places)
     assert parse_minor(shown, places) == abs(minor)
-    assert format_minor(-abs(minor), places).removeprefix("-") == shown
+    assert format_minor(-abs(minor), places) == (f"-{shown}" if minor else shown)
 
 
 @given(first=minors, second=minors, places=digits)
@@ -58,6 +61,7 @@ def test_nothing_of_an_earlier_amount_stays(first: int, second: int, places: int
         (" 5 ", 500),
         ("1,234,567.89", 123_456_789),
         ("10000000000", 10**12),
+        ("1".rjust(100, "0"), 100),
     ],
 )
 def test_amounts_are_read_as_they_are_written(text: str, minor: int) -> None:
@@ -69,7 +73,7 @@ def test_amounts_are_read_as_they_are_written(text: str, minor: int) -> None:
     "text",
     ["", ".", ".5", "1.", "-1", "+1", "1,50", "1,5000", ",500", "1,,500", "1500,000", "1.5.0",
      "1.005", "1.000", "1.500", "1e3", "1 500", "$1", "½", "\u0661", "1.\u0665", "nan",
-     "0x10", "1_000"],
+     "0x10", "1_000", "1".rjust(101, "0")],
 )  # fmt: skip
 def test_what_is_no_amount_is_refused(text: str) -> None:
     """Rather than read as something else."""
@@ -114,3 +118,10 @@ def test_an_inventory_is_kept_in_a_currency_with_a_minor_unit(code: str) -> None
     """Not in gold, not in what there is not, not in what there is no more."""
     assert not is_currency(code)
     assert is_currency("CLF")
+
+
+def test_the_currencies_are_listed_in_the_order_of_the_alphabet() -> None:
+    """Each of them has a minor unit."""
+    assert list(CURRENCIES) == sorted(CURRENCIES)
+    assert {"USD", "EUR", "JPY", "CLF"} <= set(CURRENCIES)
+    assert all(is_currency(code) for code in CURRENCIES)

@@ -71,3 +71,19 @@ def test_who_failed_longest_ago_is_forgotten_first(monkeypatch: pytest.MonkeyPat
     assert tries.take_try("eve", 0)  # bob's failures are the oldest, and are forgotten
     assert not tries.take_try("ann", 0)
     assert tries.take_try("bob", 0)
+
+
+def test_the_limits_are_those_of_the_documentation() -> None:
+    """docs/api.md: ten failed logins at a time, and one more every six seconds."""
+    assert (TRIES_MAX, TRY_BACK_MS) == (10, 6_000)
+
+
+def test_ten_thousand_names_are_kept() -> None:
+    """One name more, and the first name is forgotten."""
+    tries = LoginLimiter()
+    failed(tries, "ann", TRIES_MAX)
+    for number in range(9_999):
+        assert tries.take_try(str(number), 0)
+    assert not tries.take_try("ann", 0)
+    assert tries.take_try("eve", 0)
+    assert tries.take_try("ann", 0)

@@ -1,13 +1,14 @@
 """What comes of each mutation: the outcome, or the refusal with its reason."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from google.rpc import status_pb2
 from google.type import money_pb2
 from inventory.v1 import inventory_pb2
 from inventory_node.machine import Machine, RefusedCommand
-from inventory_node.machine.orders import TOTAL_MINOR_MAX
+from inventory_node.machine.changes import Changes, HourlySales, Level, Movement
 from sim.machines import (
     CUSTOMER,
     PRICES_MINOR,
@@ -17,6 +18,7 @@ from sim.machines import (
     Hand,
     adjust,
     by,
+    open_database,
     order,
     place,
     started,
@@ -70,6 +72,13 @@ def set_stock(request_id: str, quantity: int, expected: int | None = None) -> Mu
     return Mutation(set_stock=request)
 
 
+def changes_of(hand: Hand) -> Changes:
+    """Return what was changed since this was asked last."""
+    changes = hand.machine.take_changes()
+    assert changes is not None
+    return changes
+
+
 class TestOrders:
     """Check and take are one step."""
 
@@ -121,7 +130,7 @@ class TestOrders:
     def test_a_total_over_the_limit_is_refused(self) -> None:
         """Neither one order nor the sum of an item's orders passes 10^18 minor units."""
         hand = started()
-        most = TOTAL_MINOR_MAX // 10**12
+        most = 10**6
         dear = add("a", price=usd(10**12), quantity=10**9)
         item_id = taken(hand.mutate(PRODUCER, dear)).add_item.item.id
         assert refused(hand.mutate(CUSTOMER, order("b", item_id, most + 1))) is (
@@ -131,6 +140,49 @@ class TestOrders:
         assert refused(hand.mutate(CUSTOMER, order("d", item_id, 1))) is Reason.TOTAL_TOO_LARGE
         lines = hand.mutate(CUSTOMER, place("e", (1, 1), (item_id, 1)))
         assert refused(lines) is Reason.TOTAL_TOO_LARGE
+        second = add("f", name="Lamp", price=usd(10**12), quantity=10**9)
+        item_id = taken(hand.mutate(PRODUCER, second)).add_item.item.id
+        taken(hand.mutate(CUSTOMER, place("g", (item_id, most))))
+
+    def test_an_order_of_lines_takes_the_last_one_and_no_more(self) -> None:
+        """The refusal says what was asked for and what there is."""
+        hand = started()
+        response = taken(hand.mutate(CUSTOMER, place("a", (1, STOCK)))).place_order
+        [line] = response.order.lines
+        assert (line.item_id, line.quantity, line.on_hand_after) == (1, STOCK, 0)
+        assert response.revision == hand.machine.applied_index == 2
+        status = hand.mutate(CUSTOMER, place("b", (2, 1), (1, 3)))
+        assert refused(status) is Reason.INSUFFICIENT_STOCK
+        assert isinstance(status, status_pb2.Status)
+        assert details_of(status) == {"item_id": "1", "requested": "3", "available": "0"}
+
+    def test_the_ledger_has_a_line_for_each_line_of_an_order(self) -> None:
+        """The lines of one order have the order's id; the counts are those of all orders."""
+        hand = started()
+        assert changes_of(hand).header.orders == 0
+        taken(hand.mutate(CUSTOMER, order("a", 1, 3)))
+        first, second, third = 4, 5, 6  # ids; the first items took 1 to 3
+        changes = changes_of(hand)
+        price, other = PRICES_MINOR[0], PRICES_MINOR[1]
+        assert changes.movements == [
+            Movement(first, first, 1, CUSTOMER, -3, STOCK - 3, price, START_MS)
+        ]
+        hand.stamp_ms = later_ms = START_MS + 3_600_000
+        taken(hand.mutate(CUSTOMER, place("b", (1, 2), (2, 5))))
+        changes = changes_of(hand)
+        assert changes.header.orders == 2
+        assert changes.movements == [
+            Movement(second, second, 1, CUSTOMER, -2, STOCK - 5, price, later_ms),
+            Movement(third, second, 2, CUSTOMER, -5, STOCK - 5, other, later_ms),
+        ]
+        assert sorted(changes.levels, key=lambda level: level.item_id) == [
+            Level(STOCK - 5, 2, 5, 5 * price, START_MS, later_ms, 1),
+            Level(STOCK - 5, 1, 5, 5 * other, later_ms, later_ms, 2),
+        ]
+        hour = later_ms // 3_600_000
+        assert sorted(changes.sales) == [HourlySales(1, hour, 2), HourlySales(2, hour, 5)]
+        taken(hand.mutate(CUSTOMER, order("c", 3)))
+        assert changes_of(hand).header.orders == 3
 
 
 class TestItems:
@@ -185,6 +237,86 @@ class TestItems:
             Reason.QUANTITY_CHANGED
         )
         assert taken(hand.mutate(PRODUCER, set_stock("e", 1, expected=0))).set_stock.item_id == 1
+
+    def test_a_changed_item_says_when_and_at_which_revision(self) -> None:
+        """An addition, an update and a deletion show the item as it is from then on."""
+        hand = started()
+        changes_of(hand)
+        added = taken(hand.mutate(PRODUCER, add("a"))).add_item
+        assert added.revision == 2
+        assert changes_of(hand).movements == [Movement(4, 0, 4, PRODUCER, 5, 5, 0, START_MS)]
+        hand.stamp_ms = later_ms = START_MS + 1_000
+        updated = taken(hand.mutate(PRODUCER, update("b", name="Lamp"))).update_item
+        assert updated.revision == 3
+        assert updated.item.create_time.ToMilliseconds() == START_MS
+        assert updated.item.update_time.ToMilliseconds() == later_ms
+        assert len(changes_of(hand).items) == 1
+        deleted = taken(hand.mutate(PRODUCER, delete("c"))).delete_item
+        assert deleted.revision == 4
+        assert deleted.item.price == usd(PRICES_MINOR[0])
+        assert len(changes_of(hand).items) == 1
+
+    def test_the_ledger_has_a_line_for_each_change_of_stock(self) -> None:
+        """By whom and when; no order has the line, and a count that changes nothing has none."""
+        hand = started()
+        changes_of(hand)
+        hand.stamp_ms = later_ms = START_MS + 1_000
+        adjusted = taken(hand.mutate(PRODUCER, adjust("a", 1, -10))).adjust_stock
+        assert adjusted == inventory_pb2.AdjustStockResponse(
+            item_id=1, on_hand_after=STOCK - 10, revision=2
+        )
+        taken(hand.mutate(PRODUCER, set_stock("b", 7)))
+        taken(hand.mutate(PRODUCER, set_stock("c", 7)))
+        assert changes_of(hand).movements == [
+            Movement(4, 0, 1, PRODUCER, -10, STOCK - 10, 0, later_ms),
+            Movement(5, 0, 1, PRODUCER, 7 - (STOCK - 10), 7, 0, later_ms),
+        ]
+
+    def test_a_refused_adjustment_says_how_much_there_is(self) -> None:
+        """The refusal of a level over the limit says what the level would be."""
+        hand = started()
+        status = hand.mutate(PRODUCER, adjust("a", 1, -STOCK - 3))
+        assert refused(status) is Reason.INSUFFICIENT_STOCK
+        assert isinstance(status, status_pb2.Status)
+        assert details_of(status) == {"item_id": "1", "requested": "103", "available": "100"}
+        status = hand.mutate(PRODUCER, adjust("b", 1, 10**9))
+        assert refused(status) is Reason.QUANTITY_TOO_LARGE
+        assert isinstance(status, status_pb2.Status)
+        assert details_of(status) == {"item_id": "1", "quantity": "1000000100"}
+        assert "1000000000 is the most" in status.message
+
+    def test_a_refused_price_says_what_a_price_may_be(self) -> None:
+        """The currency, the decimals or the limit."""
+        euros = money_pb2.Money(currency_code="EUR", units=1)
+        fine = money_pb2.Money(currency_code="USD", nanos=1)
+        for price, details, words in (
+            (euros, {"expected": "USD", "actual": "EUR"}, "in EUR"),
+            (fine, {"digits": "2"}, "at most 2 decimals"),
+            (usd(10**12 + 1), {"field": "price"}, "must be at most 1000000000000 minor units"),
+        ):
+            status = started().mutate(PRODUCER, add("a", price=price))
+            assert isinstance(status, status_pb2.Status)
+            assert details_of(status) == details
+            assert words in status.message
+
+    def test_a_deleted_item_is_named_by_its_refusal(self) -> None:
+        """By its id."""
+        hand = started()
+        taken(hand.mutate(PRODUCER, delete("a")))
+        status = hand.mutate(CUSTOMER, order("b", 1))
+        assert isinstance(status, status_pb2.Status)
+        assert details_of(status) == {"item_id": "1"}
+
+    def test_a_member_that_starts_again_keeps_its_currency(self, tmp_path: Path) -> None:
+        """The currency and its decimals are read from the database."""
+        database = open_database(tmp_path / "state.db")
+        hand = started(database)
+        hand.flush(database)
+        again = Hand(database)
+        updated = taken(again.mutate(PRODUCER, update("a", price=usd(99)))).update_item
+        assert updated.item.price == usd(99)
+        assert taken(again.mutate(CUSTOMER, order("b", 1, 2))).order_item.total == usd(198)
+        database.close()
 
 
 WORK: list[Callable[[str], Mutation]] = [

@@ -15,7 +15,6 @@ from inventory.raft.v1 import forward_pb2
 from inventory.v1 import inventory_pb2
 from inventory_node.runtime.sqlite import Database
 from sim import histories, plain_queries
-from sim.query_asker import ANSWERS
 from sim.histories import History, entries_of
 from sim.machines import (
     ADMIN,
@@ -33,6 +32,7 @@ from sim.machines import (
     usd,
 )
 from sim.plain_machine import PlainMachine
+from sim.query_asker import ANSWERS
 from sim.tables import empty
 from wire import bounds
 from wire.errors import Reason, reason_of
