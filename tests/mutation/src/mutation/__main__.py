@@ -78,7 +78,10 @@ def main() -> int:
         began = time.monotonic()
         results = examine(target, deadline, is_fresh=options.fresh)
         if all(one.verdict != NOT_RUN for one in results):
-            results = judged_by(read_equivalents(target.module), results)
+            try:
+                results = judged_by(read_equivalents(target.module), results)
+            except ValueError as error:
+                parser.exit(1, f"mutation: {target.module}: {error}\n")
         survivors = [one for one in results if one.verdict in {SURVIVED, UNREACHED}]
         for one in survivors:
             show(one)
