@@ -92,6 +92,13 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         return self.clock.now
 
 
+async def let_pass(seconds: float) -> None:
+    """Let the loop's own time pass."""
+    is_over = asyncio.Event()
+    asyncio.get_running_loop().call_later(seconds, is_over.set)
+    await is_over.wait()
+
+
 class ModelLog:
     """Applies each request id once, and keeps what became of it."""
 
@@ -174,10 +181,10 @@ class ModelGateway:
 
         async def call(raw: bytes, timeout: float, metadata: object) -> Any:  # noqa: ANN401 - as above
             del metadata
-            await asyncio.sleep(0.001)
+            await let_pass(0.001)
             outcome = self.attempt(inventory_pb2.OrderItemRequest.FromString(raw))
             if outcome is None:
-                await asyncio.sleep(timeout)
+                await let_pass(timeout)
                 raise failure(status_pb2.Status(code=code_pb2.DEADLINE_EXCEEDED))
             if outcome.HasField("error"):
                 raise failure(outcome.error)
@@ -187,7 +194,7 @@ class ModelGateway:
 
     async def _log_in(self, raw: bytes, timeout: float) -> auth_pb2.LoginResponse:
         del raw, timeout
-        await asyncio.sleep(0.001)
+        await let_pass(0.001)
         match self.draw("login"):
             case "lost":
                 raise failure(LOST)
@@ -226,12 +233,12 @@ class ModelStream:
 
     async def initial_metadata(self) -> grpc.aio.Metadata:
         """Say whether the stream is taken."""
-        await asyncio.sleep(0.001)
+        await let_pass(0.001)
         return grpc.aio.Metadata(*([(ACCEPTED_KEY, "1")] if self._is_accepted else []))
 
     async def write(self, raw: bytes) -> None:
         """Take a frame."""
-        await asyncio.sleep(0.001)
+        await let_pass(0.001)
         if self._is_over:
             raise failure(LOST)
         what = self._gateway.draw("frame")
@@ -335,7 +342,7 @@ async def run(script: Script, items: list[int], *, is_unary: bool, renews: bool)
             orders = [order(inventory, gateway, item, new_request_id()) for item in items]
             await asyncio.gather(*orders)
             if not is_unary:
-                await asyncio.sleep(TIMEOUT_SECONDS + GRACE_SECONDS + 2 * SWEEP_SECONDS)
+                await let_pass(TIMEOUT_SECONDS + GRACE_SECONDS + 2 * SWEEP_SECONDS)
                 assert at_rest(inventory._stream)
     assert max(gateway.log.applied.values(), default=0) <= 1
 

@@ -411,6 +411,22 @@ def test_a_removed_member_is_told(leader: RawNode, settle: Settle) -> None:
     assert len(commits) <= 11, "an election timeout and a farewell"
 
 
+def test_a_member_leaves_at_the_entry_that_removed_it(leader: RawNode, settle: Settle) -> None:
+    """§4.1: a later change, which the removed member need not hold, does not put off its end."""
+    leader.change(AddLearner(4))
+    hold(leader, settle, 2, 3)
+    leader.change(Remove(3))
+    hold(leader, settle, 2)
+    leader.change(AddLearner(5))
+    settle(leader)
+    assert 3 in leader.followers
+    leader.step(AppendReply(sender=3, recipient=1, term=1, accepted=True, index=3))
+    for _ in range(10):
+        leader.step(HeartbeatReply(2, 1, 1, 0))
+        leader.tick()
+    assert 3 not in leader.followers
+
+
 def test_a_silent_member_that_leaves_is_given_up(leader: RawNode, settle: Settle) -> None:
     """The usual reason to remove a member is that the member is dead."""
     leader.change(Remove(3))

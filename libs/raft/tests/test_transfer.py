@@ -81,6 +81,18 @@ def test_voters_do_not_protect_a_leader_that_hands_over(make: Make, settle: Sett
     assert sent(settle(node)) == [VoteReply(1, 2, 2, granted=True)]
 
 
+def test_who_follows_the_terms_leader_votes_for_nobody_else(make: Make, settle: Settle) -> None:
+    """§5.2: a term has one leader; a vote for another candidate of the term would be in vain."""
+    node = make()
+    node.step(Heartbeat(3, 1, 1, 0, 0))
+    settle(node)
+    request = VoteRequest(
+        sender=2, recipient=1, term=1, last_index=9, last_term=9, is_transfer=True
+    )
+    node.step(request)
+    assert sent(settle(node)) == [VoteReply(1, 2, 1, granted=False)]
+
+
 def test_an_outdated_request_to_campaign_is_ignored(make: Make, settle: Settle) -> None:
     """§5.1: a TimeoutNow of an earlier term is stale."""
     node = make(term=3)

@@ -68,3 +68,19 @@ def test_reads_that_pause_go_to_the_leader_past_a_read_that_waits_for_a_member()
     assert batches(reads) == []
     reads.append(read(2))
     assert batches(reads, reachable=(), has_leader=True) == [(LEADER, [1])]
+
+
+def test_reads_that_are_done_are_dropped_when_they_outnumber_those_that_wait() -> None:
+    """Twice as many as are pending may be queued; one more, and the reads that are done go."""
+    reads = HedgedReads(hedge_after_ms=250, batch_max=9)
+    waiting, done = [read(1), read(2)], [read(3), read(4), read(5)]
+    for request in (done[0], waiting[0], done[1], waiting[1]):
+        reads.append(request)
+    for request in done:
+        request.is_done = True
+    reads.drop_done(2)
+    assert len(reads._waiting) == 4
+    reads.append(done[2])
+    reads.drop_done(2)
+    assert list(reads._waiting) == waiting
+    assert batches(reads) == [("node-1", [1, 2])]

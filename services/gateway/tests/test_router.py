@@ -580,6 +580,27 @@ def test_a_read_that_nobody_answered_changed_nothing(
     assert details_of(status) == ({"retry_with": "CONSISTENCY_STALE"} if names_stale else {})
 
 
+def test_a_read_that_has_moved_is_not_hedged_for_the_member_that_had_it() -> None:
+    """The time of a hedge counts from the last member that was asked."""
+    bench = Bench(hedge_after_ms=250)
+    bench.lead(1, "node-0")
+    question = forward_pb2.Question()
+    question.read_options.consistency = inventory_pb2.CONSISTENCY_STALE
+    number = bench.router.ask(question, 5_000, lambda _: None)
+    bench.router.pump()
+    [(first, _)] = bench.links.sent
+    bench.router.tick(200)
+    bench.reply(first, number, retry=forward_pb2.RETRY_OVERLOADED)
+    bench.router.tick(249)
+    frames = len(bench.links.sent)
+    assert frames == 1
+    bench.router.tick(250)
+    asked = [len(frame.questions) for _, frame in bench.links.sent]
+    assert asked == [1, 1], "its pause is over"
+    bench.router.tick(499)
+    assert len(bench.links.sent) == 2
+
+
 def test_members_that_joined_later_are_met() -> None:
     """Members are met before one of them leads; a view of an earlier term changes nothing."""
     bench = Bench()

@@ -57,6 +57,11 @@ def _contradictions_of_leader(state: MemberState) -> Iterator[str]:
     staying = {peer for peer, progress in leading.progress.items() if not progress.leaves_at}
     if staying != set(state.peers):
         yield f"the leader sends to {staying}, and its peers are {state.peers}"
+    for peer, progress in leading.progress.items():
+        if progress.leaves_at > state.log.base_index + 1:
+            before, after = known.at(progress.leaves_at - 1), known.at(progress.leaves_at)
+            if peer not in before.voters | before.learners or peer in after.voters | after.learners:
+                yield f"entry {progress.leaves_at} does not remove {peer}"
     transfer = leading.transfer
     if transfer is not None and transfer.target not in known.current.voters - {state.id}:
         yield f"the successor {transfer.target} is no voter"

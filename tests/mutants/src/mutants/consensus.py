@@ -33,7 +33,7 @@ from raft.messages import (
 from raft.node import RawNode
 from raft.progress import Progress
 from raft.ready import Mark, RaftRole, ReadState
-from raft.state import MemberState, ReadRound
+from raft.state import LeaderState, MemberState, ReadRound
 
 from mutants.catching import CoreSeed, GoldenScript, Mutant, NodeSeed
 
@@ -443,6 +443,32 @@ def takes_a_sync_for_what_came_after(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(RawNode, "persisted", persisted)
 
 
+def keeps_the_index_of_a_removal_that_was_taken_back(patch: pytest.MonkeyPatch) -> None:
+    """Step down after the first commit of every later lead."""
+    rule = LeaderState.clear
+
+    def clear(self: LeaderState) -> None:
+        leaves_at = self.leaves_at
+        rule(self)
+        self.leaves_at = leaves_at
+
+    patch.setattr(LeaderState, "clear", clear)
+
+
+def hands_over_to_learners(patch: pytest.MonkeyPatch) -> None:
+    """Hand the lead over to somebody who cannot lead."""
+
+    def chosen(state: MemberState) -> int:
+        held = {
+            peer: progress.match
+            for peer, progress in state.leading.progress.items()
+            if progress.is_present
+        }
+        return max(held, key=lambda peer: (held[peer], -peer), default=0)
+
+    patch.setattr(transfer, "most_caught_up", chosen)
+
+
 MUTANTS = (
     Mutant(counts_unsynced_self, CoreSeed(1)),
     Mutant(counts_unsynced_self, NodeSeed(1)),
@@ -521,4 +547,6 @@ MUTANTS = (
     Mutant(takes_more_than_it_commits, GoldenScript("a_leader_that_is_overloaded_takes_nothing")),
     Mutant(never_counts_commits, GoldenScript("a_leader_that_is_overloaded_takes_nothing")),
     Mutant(floods_a_follower, GoldenScript("bytes_under_way_to_a_follower_are_bounded")),
+    Mutant(keeps_the_index_of_a_removal_that_was_taken_back, CoreSeed(7)),
+    Mutant(hands_over_to_learners, CoreSeed(18)),
 )

@@ -322,7 +322,7 @@ MUTANTS = (
     Mutant(sends_a_snapshot_without_its_members, NodeSeed(1)),
     Mutant(takes_any_chunk, UnitTests(SNAPSHOT_TESTS, "that_does_not_follow")),
     Mutant(reads_before_it_applied, NodeSeed(1)),
-    Mutant(joins_a_round_that_has_begun, NodeSeed(13)),
+    Mutant(joins_a_round_that_has_begun, NodeSeed(16)),
     Mutant(reads_what_it_has, NodeSeed(1)),
     Mutant(has_caught_up_once_it_meets_a_leader, UnitTests(READING_TESTS, "has_first_to_apply")),
     Mutant(lets_everybody_go, UnitTests(MEMBERSHIP_TESTS, "one_at_a_time")),

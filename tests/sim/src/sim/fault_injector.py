@@ -5,6 +5,7 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
+from sim.compound_faults import CompoundFaults
 from sim.faults import FaultKind, SimFault
 from sim.host import Troubles
 from sim.network import Cut, NetworkConditions
@@ -54,6 +55,7 @@ class FaultInjector:
         """Strike `world`."""
         self._world = world
         self._operators = operators
+        self._compound_faults = CompoundFaults(world, operators)
         self._endings: dict[SimFault, Ending] = {}
         self._is_over = False
 
@@ -99,14 +101,16 @@ class FaultInjector:
         """Begin; None where there is nothing to strike."""
         kind = fault.kind
         if kind in (FaultKind.TRANSFER, FaultKind.REMOVE, FaultKind.ADD):
-            return nothing if self._operators.act(kind, process, random) else None
+            asked = self._operators.act(kind, process, random)
+            return self._compound_faults.join(fault, process, nothing) if asked else None
         if kind in (FaultKind.SPLIT, FaultKind.ONE_WAY):
-            return self._split(kind, random)
+            return self._compound_faults.split_pair(fault) or self._split(kind, random)
         if kind is FaultKind.SNAPSHOT_FLIP:
             return self._flip_snapshots()
         if kind in STORMS:
             return self._storm(kind, random)
-        return self._ail(kind, process, random)
+        ending = self._ail(kind, process, random)
+        return self._compound_faults.join(fault, process, ending) if ending else None
 
     def _ail(self, kind: FaultKind, process: SimProcess, random: Random) -> Ending | None:
         """Begin what concerns one process."""

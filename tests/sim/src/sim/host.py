@@ -20,6 +20,7 @@ class Troubles:
 
     disk_factor: int = 1  # how much slower its disk is
     disk_hangs: int = 0  # how many faults make it hang
+    flushes_hang: int = 0  # how many faults keep its database from being written
     crash_after: int | None = None  # so many operations of the disk the power goes
     crash_behind: str = ""  # the power goes behind the next such: "write", "folder" or "install"
     relapses: int = 0  # at so many more starts it goes again soon: recovery is cut short
@@ -39,8 +40,16 @@ class Troubles:
         """Let all be over, but for what is damaged for good."""
         self.disarm()
         self.disk_factor = 1
-        self.disk_hangs = self.shortages = 0
+        self.disk_hangs = self.flushes_hang = self.shortages = 0
         self.store_fails = False
+
+    def end_hung_flush(self) -> None:
+        """Let the database be written, unless all was well before."""
+        self.flushes_hang = max(0, self.flushes_hang - 1)
+
+    def end_hung_disk(self) -> None:
+        """Let the disk go on, unless all was well before."""
+        self.disk_hangs = max(0, self.disk_hangs - 1)
 
     def relapse(self, random: Random) -> None:
         """See a start: the power may go again within what it does first."""

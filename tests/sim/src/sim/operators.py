@@ -46,6 +46,14 @@ class Operators:
         self._ask(leader, request)
         return True
 
+    def hand_over(self, process: SimProcess) -> None:
+        """Ask whoever leads to hand the lead to a member."""
+        leader = self._world.leader()
+        if leader is not None and leader.alive:
+            request = membership_pb2.ChangeRequest(cluster_id=leader.settings.cluster_id)
+            request.transfer = process.name
+            self._ask(leader, request)
+
     def _add(self) -> bool:
         """Start a member that never was, and joins by itself."""
         spare = [one for one in self._world.processes.values() if not one.alive and one.is_spare]

@@ -165,9 +165,10 @@ class StorePort:
 
     def _work(self, thread: Thread) -> None:
         process = self._process
-        event = None
-        if not (thread.writes and process.host.troubles.disk_hangs):
-            event = self._step(thread)
+        troubles = process.host.troubles
+        is_hung = thread.writes and troubles.disk_hangs
+        is_flush_hung = thread is Thread.FLUSHER and troubles.flushes_hang
+        event = None if is_hung or is_flush_hung else self._step(thread)
         if event is None:
             process.later(HANGS_US, partial(self._work, thread))
             return

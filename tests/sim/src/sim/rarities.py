@@ -1,6 +1,6 @@
 """Happenings that show in no single event of a node: what a node is before an event, and after."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from inventory_node.core.events import Event, Forwarded
 from inventory_node.core.node import Node
@@ -14,12 +14,12 @@ from sim.coverage import Coverage
 MANY = 2  # commands of one frame
 
 
-class Glance(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glance:
     """What a node is at one moment."""
 
     configuration: Configuration
     configuration_index: int
-    last_index: int
     is_leader: bool
     is_transferring: bool
     batch: LogBatch | None  # the newest that waits for the disk
@@ -36,16 +36,16 @@ def glance(node: Node) -> Glance:
     batch = write.log_writer._queue[-1] if write.log_writer._queue else None
     proposals = write.proposals
     return Glance(
-        known.current,
-        known.index,
-        raft.last_index,
-        raft.role is RaftRole.LEADER,
-        raft.transferring,
-        batch,
-        batch.entries[-1] if batch is not None and batch.entries else None,
-        node._snapshots.incoming.installing,
-        not write.flusher.idle,
-        len(proposals._waiting) + sum(len(one.askers) for one in proposals._proposed.values()),
+        configuration=known.current,
+        configuration_index=known.index,
+        is_leader=raft.role is RaftRole.LEADER,
+        is_transferring=raft.transferring,
+        batch=batch,
+        entry=batch.entries[-1] if batch is not None and batch.entries else None,
+        is_installing=node._snapshots.incoming.installing,
+        is_flush_under_way=not write.flusher.idle,
+        commands=len(proposals._waiting)
+        + sum(len(one.askers) for one in proposals._proposed.values()),
     )
 
 
