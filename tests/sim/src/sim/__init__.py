@@ -11,9 +11,10 @@ must hold after every event, `recovery` what must come of it at the end; `covera
 count what happened, `trace` is a digest of all of it, and `shrink` finds the faults that a failure
 needs. `evidence` gathers what is seen, `world` puts all together, and `run` is the way in:
 `run_seed(seed)` returns a `SimResult`, whose `violation` is empty when all held. `manual_cluster`
-is a world where a test itself says what happens next, `machines` a state machine alone. `watched_machine` sees that
-a refusal changes nothing, `tables` that a database agrees with itself and with memory,
-`plain_machine` has the rules once more, and `histories` draws what a machine is given.
+is a world where a test itself says what happens next, `machines` a state machine alone.
+`watched_machine` sees that a refusal changes nothing, `tables` that a database agrees with itself
+and with memory, `plain_machine` has the rules once more, and `histories` draws what a machine is
+given.
 
 `python -m sim --seed 7` runs one seed and prints what it came to; `--seeds 100` runs that many from
 there; `--trace` prints every event of one run. The same seed gives the same trace on every machine.
