@@ -65,7 +65,8 @@ class ModelLinks:
 class RouterModel:
     """A router amid events, and what must be known of it after each.
 
-    - The newest term is followed, and the leader of that term once a member names it.
+    - The leader of the newest term of which a member names the leader is followed, until the leader
+      itself tells that it leads no more. The term of a candidate counts for nothing.
     - Known members are the founders and whoever the newest leader named; of the same term, whoever
       another member named as well.
     - A request is answered once, by a refusal only if no member may have taken it.
@@ -123,9 +124,12 @@ class RouterModel:
             view.members.add(name=name, address="host:1")
         before = (self.router.term, self.router.leader)
         after = before
-        if term >= self.router.term:
+        if term >= before[0]:
             self.members = joined | (set(FOUNDERS) if leader == teller else self.members)
-            after = (term, leader or (before[1] if term == before[0] else ""))
+        if leader and (term > before[0] or before == (term, "")):
+            after = (term, leader)
+        elif not leader and teller == before[1] and term >= before[0]:
+            after = (before[0], "")
         if after != before:
             self.links.lose(set(NAMES) - {leader})
         self.router.response_received(teller, forward_pb2.ForwardResponse(leadership=view))
@@ -191,7 +195,7 @@ class RouterModel:
         term = max([self.router.term, *self.leaders]) + 1
         for name in sorted(self.links.wanted - self.router._open):
             self.router.link_opened(name)
-        self.push("node-1", term, 6)  # an election, and who won it
+        self.push("node-1", term + 9, 6)  # a candidate that nobody hears, and who was elected
         self.push("node-0", term, 0)
         self.router.pump()
         assert (self.router.leader, self.router.term) == ("node-0", term)

@@ -8,9 +8,11 @@ from inventory.raft.v1 import forward_pb2
 class LeaderView:
     """The leadership that a gateway follows.
 
-    - The highest term wins. Within one term, a view that names a leader wins.
-    - While no leader is named, the view of a member that is gone does not count: a crash can undo a
-      candidate's term, and the other members may go on in the term before.
+    - A view counts if the view names a leader: in a higher term than the followed one, or in the
+      same term while no leader is known.
+    - A view that names no leader counts from the followed leader alone, which then leads no more.
+      The term of any other member's view may be known to that member alone: a candidate whose disk
+      hangs, or whose messages are lost, tells gateways of its term and no other member.
     """
 
     def __init__(self) -> None:
@@ -22,23 +24,22 @@ class LeaderView:
     def update(self, member: str, view: forward_pb2.Leadership) -> bool:
         """Keep a member's view; return whether this changed the followed leader or term."""
         self._views[member] = view
+        if member == self.leader and not view.leader and view.term >= self.term:
+            self.leader = ""
+            return True
         return self._follow(view)
 
     def forget(self, member: str) -> None:
-        """Forget a member's view, and the term too if nobody leads and no other view has it."""
+        """Forget the view of a member whose link is closed."""
         self._views.pop(member, None)
-        if not self.leader:
-            self.term = 0
-            for view in self._views.values():
-                self._follow(view)
 
     def forget_leader(self) -> None:
-        """Know no leader until a view of a later term names one."""
+        """Know no leader until a view of this term or a later one names a leader."""
         self.leader = ""
 
     def _follow(self, view: forward_pb2.Leadership) -> bool:
-        is_known = view.term == self.term and (self.leader or not view.leader)
-        if view.term < self.term or is_known:
+        is_newer = view.term > self.term or (view.term == self.term and not self.leader)
+        if not view.leader or not is_newer:
             return False
         self.term, self.leader = view.term, view.leader
         return True

@@ -29,13 +29,17 @@ def follows_an_older_term(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(LeaderView, "_follow", follow)
 
 
-def holds_to_a_term_that_is_undone(patch: pytest.MonkeyPatch) -> None:
-    """Wait for a leader of a term that a candidate's crash undid."""
+def waits_for_a_candidate(patch: pytest.MonkeyPatch) -> None:
+    """Leave a leader for a later term that a candidate alone knows of."""
+    rule = LeaderView.update
 
-    def forget(self: LeaderView, member: str) -> None:
-        self._views.pop(member, None)
+    def update(self: LeaderView, member: str, view: forward_pb2.Leadership) -> bool:
+        if view.leader or view.term <= self.term:
+            return rule(self, member, view)
+        self.term, self.leader = view.term, ""
+        return True
 
-    patch.setattr(LeaderView, "forget", forget)
+    patch.setattr(LeaderView, "update", update)
 
 
 def hears_a_retry_of_a_left_leader(patch: pytest.MonkeyPatch) -> None:
@@ -89,7 +93,7 @@ def takes_without_a_bound(patch: pytest.MonkeyPatch) -> None:
 MUTANTS = (
     Mutant(leaves_requests_with_a_left_leader, UnitTests(TESTS, "moves_everything_unanswered")),
     Mutant(follows_an_older_term, UnitTests(TESTS, "earlier_term_is_not_followed")),
-    Mutant(holds_to_a_term_that_is_undone, UnitTests(TESTS, "the_member_that_told_it")),
+    Mutant(waits_for_a_candidate, UnitTests(TESTS, "a_candidate_that_nobody_hears")),
     Mutant(hears_a_retry_of_a_left_leader, UnitTests(TESTS, "retry_of_a_left_leader")),
     Mutant(takes_an_unknown_fate_for_an_answer, UnitTests(TESTS, "unknown_fate_is_sent_again")),
     Mutant(asks_who_does_not_lead_again, UnitTests(TESTS, "does_not_lead_is_not_asked_again")),
