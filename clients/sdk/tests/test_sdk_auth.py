@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import gc
+import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from inventory_client import (
     Bearer,
     Flow,
     Inventory,
+    InventoryError,
     KeyFile,
     Password,
     Refused,
@@ -24,7 +28,7 @@ from inventory_client import (
     Unavailable,
     UsageError,
 )
-from inventory_client.auth import LIFE_SECONDS_MIN, REFUSED_MAX, RENEW_AT, Session
+from inventory_client.auth import LATER_SECONDS, LIFE_SECONDS_MIN, REFUSED_MAX, RENEW_AT, Session
 from wire import errors
 from wire.channels import abort, accept, bearer
 
@@ -45,6 +49,8 @@ class TokenGateway:
         self.expire_seconds = 0
         self.unreachable = 0  # how many log-ins are answered by nothing
         self.takes_nothing = False  # every token is refused
+        self.may_answer = asyncio.Event()  # while it is clear, log-ins wait
+        self.may_answer.set()
 
     @property
     def newest(self) -> str:
@@ -65,6 +71,7 @@ class TokenGateway:
     async def login(self, raw: bytes, context: Any) -> bytes:  # noqa: ANN401 - grpc's
         """Take one password."""
         request = auth_pb2.LoginRequest.FromString(raw)
+        await self.may_answer.wait()
         if self.unreachable:
             self.unreachable -= 1
             await context.abort(grpc.StatusCode.UNAVAILABLE, "nobody there")
@@ -444,3 +451,150 @@ def test_what_is_no_token_is_refused_where_it_is_given(token: str) -> None:
     """RFC 6750: gRPC would end the call with a riddle."""
     with pytest.raises(ValueError, match="token"):
         Inventory(auth=token)
+
+
+def test_calls_that_wait_for_a_log_in_wait_no_longer_than_each_may() -> None:
+    """One after the other they would take 40 s."""
+
+    async def work() -> None:
+        async with (
+            gateway() as (fake, address),
+            AsyncInventory(address, ("ann", RIGHT), 1) as inventory,
+        ):
+            fake.may_answer.clear()
+            calls = (inventory.item(1) for _ in range(40))
+            ended = await asyncio.gather(*calls, return_exceptions=True)
+            assert {type(one) for one in ended} == {Unavailable}
+            fake.may_answer.set()
+
+    run(work)
+
+
+@pytest.mark.parametrize("unary", [True, False])
+def test_a_client_that_closes_ends_the_calls_that_wait_for_a_log_in(unary: bool) -> None:  # noqa: FBT001 - a case
+    """With an error of the client's own."""
+
+    async def work() -> None:
+        async with gateway() as (fake, address):
+            inventory = AsyncInventory(address, ("ann", RIGHT), 600, unary=unary)
+            fake.may_answer.clear()
+            orders = [asyncio.ensure_future(inventory.order_item(1, 1)) for _ in range(5)]
+            reads = [asyncio.ensure_future(inventory.item(1)) for _ in range(5)]
+            await asyncio.sleep(0)
+            await inventory.close()
+            ended = await asyncio.gather(*orders, *reads, return_exceptions=True)
+            assert all(isinstance(one, InventoryError) for one in ended), ended
+            fake.may_answer.set()
+
+    run(work)
+
+
+def test_a_client_that_closes_ends_the_calls_of_the_user_before() -> None:
+    """A call that waits for its next attempt belongs to whoever was logged in before."""
+
+    async def work() -> None:
+        async with gateway() as (fake, address):
+            inventory = AsyncInventory(address, ("ann", RIGHT), 600, unary=True)
+            fake.unreachable = 10**6
+            call = asyncio.ensure_future(inventory.item(1))
+            await asyncio.wait([call], timeout=0.2)
+            fake.unreachable = 0
+            await inventory.login("bob", RIGHT)
+            fake.unreachable = 10**6
+            await inventory.close()
+            [ended] = await asyncio.gather(call, return_exceptions=True)
+            assert not isinstance(ended, BaseException) or isinstance(ended, InventoryError)
+
+    run(work)
+
+
+def test_a_token_serves_on_while_no_other_can_be_got() -> None:
+    """At four fifths of its life a token is good for another fifth."""
+
+    async def work() -> None:
+        async with (
+            gateway() as (fake, address),
+            AsyncInventory(address, ("ann", RIGHT), 600) as inventory,
+        ):
+            await inventory.item(1)
+            inventory._caller.session._due_seconds = 0.0
+            fake.unreachable = 1
+            await asyncio.gather(*(inventory.item(1) for _ in range(5)))
+            assert fake.unreachable == 0
+            assert fake.logins == ["ann"]
+            assert set(fake.callers) == {"token-1"}
+
+    run(work)
+
+
+def test_a_refused_log_in_is_not_sent_again_at_once() -> None:
+    """A program that goes on with an old password would keep its user locked out."""
+
+    async def work() -> None:
+        async with (
+            gateway() as (fake, address),
+            AsyncInventory(address, ("ann", "wrong"), unary=True) as inventory,
+        ):
+            for _ in range(5):
+                with pytest.raises(Unauthenticated, match="password"):
+                    await inventory.item(1)
+            assert fake.logins == ["ann"]
+            session = inventory._caller.session
+            assert session.refusal(time.time()) is not None
+            assert session.refusal(time.time() + LATER_SECONDS + 1) is None
+
+    run(work)
+
+
+def test_clients_that_nobody_holds_end_with_the_channel() -> None:
+    """Their streams and tasks too."""
+
+    async def work() -> None:
+        async with gateway() as (_, address):
+            inventory = AsyncInventory(address, ("ann", RIGHT))
+            for _ in range(5):
+                await inventory.as_user("another").as_user("another").order_item(1, 1)
+            gc.collect()
+            carried = [one for one in asyncio.all_tasks() if "SubmitStream" in repr(one)]
+            assert len(carried) >= 5
+            await inventory.close()
+            assert all(one.done() for one in carried)
+
+    run(work)
+
+
+@pytest.mark.parametrize("token", [None, "text", Token("line\nfeed"), Token("")])
+def test_a_flow_that_brings_no_token_is_a_fault_of_the_program(token: Any) -> None:  # noqa: ANN401 - a case
+    """It is said before anything is sent."""
+
+    class Wrong(Auth):
+        """Brings something else."""
+
+        def flow(self) -> Flow:
+            """Return no token."""
+            yield auth_pb2.LoginRequest(username="ann", password=RIGHT)
+            return token  # type: ignore[no-any-return]  # that is the case
+
+    async def work() -> None:
+        async with (
+            gateway() as (fake, address),
+            AsyncInventory(address, Wrong(), unary=True) as inventory,
+        ):
+            with pytest.raises(TypeError, match="no Token"):
+                await inventory.item(1)
+            assert fake.callers == []
+
+    run(work)
+
+
+def test_a_key_in_a_pipe_is_refused(tmp_path: Path) -> None:
+    """To read it would hold the loop up."""
+    os.mkfifo(tmp_path / "key")
+
+    async def work() -> None:
+        inventory = AsyncInventory("127.0.0.1:1", KeyFile("metrics", tmp_path / "key"))
+        with pytest.raises(Unauthenticated, match="no file"):
+            await inventory.item(1)
+        await inventory.close()
+
+    run(work)

@@ -27,12 +27,13 @@ from inventory_client import (
     Unavailable,
     calls,
     stream,
+    tokens,
 )
-from inventory_client.auth import Auth, Bearer, Flow, Token
-from inventory_client.calls import LOGIN
+from inventory_client.auth import LATER_SECONDS, Auth, Bearer, Flow, Token
 from inventory_client.connection import new_request_id
 from inventory_client.errors import LOG_REASONS
 from inventory_client.stream import GRACE_SECONDS, SWEEP_SECONDS, SubmitStream
+from inventory_client.tokens import LOGIN
 from wire import errors
 from wire.channels import ACCEPTED_KEY, DETAILS_KEY
 
@@ -324,6 +325,7 @@ async def order(
                 return
             case _:
                 raise AssertionError(repr(told))
+        await let_pass(LATER_SECONDS)  # a log-in that was refused is not sent again at once
     raise AssertionError("the outcome stays unknown")
 
 
@@ -333,9 +335,10 @@ async def run(script: Script, items: list[int], *, is_unary: bool, renews: bool)
     with pytest.MonkeyPatch.context() as patch:
         loop = asyncio.get_running_loop()
         patch.setattr(calls, "client_channel", lambda _: gateway)
-        clock = SimpleNamespace(monotonic=loop.time, time=lambda: 1_700_000_000.0)
+        clock = SimpleNamespace(monotonic=loop.time, time=lambda: 1_700_000_000.0 + loop.time())
         patch.setattr(calls, "time", clock)
         patch.setattr(stream, "time", clock)
+        patch.setattr(tokens, "time", clock)
         auth = ModelAuth(gateway) if renews else Bearer("token")
         inventory = AsyncInventory(auth=auth, timeout=TIMEOUT_SECONDS, unary=is_unary)
         async with inventory:

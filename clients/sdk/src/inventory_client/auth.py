@@ -16,12 +16,14 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import NamedTuple
 
+from google.rpc import status_pb2
 from inventory.v1 import auth_pb2
 
 from inventory_client.errors import Unauthenticated
 
 RENEW_AT = 0.8  # of a token's life
 LIFE_SECONDS_MIN = 60.0  # for a shorter life the clocks differ: the token is used until refused
+LATER_SECONDS = 30.0  # until a failed log-in is tried again while a token holds, or was refused
 REFUSED_MAX = 3  # tokens in a row, until a refusal is final: logging in costs the inventory a hash
 KEY_BYTES_MAX = 4_096
 _TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
@@ -73,6 +75,8 @@ class KeyFile(Auth):
 
     def flow(self) -> Flow:
         """Log in once with the key that the file holds."""
+        if self._path.exists() and not self._path.is_file():  # to open a FIFO would wait
+            raise Unauthenticated(f"The key file {self._path} cannot be read: it is no file")
         try:
             with self._path.open("rb") as file:
                 key = file.read(KEY_BYTES_MAX + 1).decode().strip()
@@ -120,6 +124,7 @@ class Session:
         self.token = auth.token if isinstance(auth, Bearer) else None
         self._due_seconds: float | None = None
         self._refused = 0  # tokens in a row
+        self._refusal: tuple[status_pb2.Status, float] | None = None  # of a log-in, and until when
 
     def is_due(self, now_seconds: float) -> bool:
         """Tell whether to log in before the next call, at this Unix time."""
@@ -131,11 +136,25 @@ class Session:
 
     def begin(self, token: Token, now_seconds: float) -> None:
         """Use `token` for the next calls."""
-        self.token, self._due_seconds = token.text, None
+        self.token, self._due_seconds, self._refusal = token.text, None, None
         if token.expire_seconds is not None:
             life = token.expire_seconds - now_seconds
             if life >= LIFE_SECONDS_MIN:
                 self._due_seconds = now_seconds + life * RENEW_AT
+
+    def postpone(self, now_seconds: float) -> None:
+        """Let the token serve on: the log-in that was due has failed."""
+        self._due_seconds = now_seconds + LATER_SECONDS
+
+    def note_refusal(self, status: status_pb2.Status, now_seconds: float) -> None:
+        """Note that the inventory refused a log-in."""
+        self._refusal = status, now_seconds + LATER_SECONDS
+
+    def refusal(self, now_seconds: float) -> status_pb2.Status | None:
+        """Return why no log-in is sent at this time; None where one may be sent."""
+        if self._refusal is None or now_seconds >= self._refusal[1]:
+            return None
+        return self._refusal[0]
 
     def note_success(self) -> None:
         """Note that the token served a call."""

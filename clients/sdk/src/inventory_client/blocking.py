@@ -78,7 +78,9 @@ class Inventory(
         """Close the connection; mutations under way end as OutcomeUnknown."""
         if self._is_owner:
             self._loop_thread.close(self._inventory.close())
-        elif not self._loop_thread.ownership.is_closed:
+        elif not (
+            self._loop_thread.ownership.is_closed or self._loop_thread.ownership.is_elsewhere
+        ):
             self._wait(self._inventory.close())
 
     @property

@@ -10,21 +10,18 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
-from inventory.v1 import auth_pb2, inventory_pb2
+from inventory.v1 import inventory_pb2
 from wire.channels import authorization, client_channel, status_of, straight_channel
 from wire.errors import DOMAIN, RETRY_WITH, STALE, Reason, reason_of, retry_ms_of, retry_read
 
 from inventory_client.auth import Session
-from inventory_client.errors import InventoryError, error_of, may_try_again, tells_nothing
+from inventory_client.errors import error_of, may_try_again, tells_nothing
 from inventory_client.ownership import Ownership
+from inventory_client.tokens import CLOSED, LogInFailed, TokenSource
 
-LOGIN = "/inventory.v1.AuthService/Login"
 BACKOFF_SECONDS_MIN = 0.02
 BACKOFF_SECONDS_MAX = 0.5
 RELAXED = (inventory_pb2.CONSISTENCY_BOUNDED_STALENESS, inventory_pb2.CONSISTENCY_STALE)
-CLOSED = status_pb2.Status(
-    code=code_pb2.CANCELLED, message="The client was closed before the answer came."
-)
 
 Response = TypeVar("Response", bound=Message)
 
@@ -103,7 +100,6 @@ class Caller:
 
     - A call keeps its bytes and its user through all attempts: a log-in between attempts is for the
       same user.
-    - If many calls need a token, only one of them logs in.
     """
 
     def __init__(self, channel: SharedChannel, session: Session, ownership: Ownership) -> None:
@@ -112,7 +108,7 @@ class Caller:
         self.session = session
         self.ownership = ownership
         self._closing = asyncio.Event()
-        self._turn = asyncio.Lock()  # of logging in
+        self._tokens = TokenSource(session, channel.open, status_from, self._closing)
 
     async def close(self) -> None:
         """Wake every call that waits for a retry; the call then ends."""
@@ -150,18 +146,15 @@ class Caller:
         token: str | None = None
         while True:
             try:
-                token = await self._token(give_up - time.monotonic())
+                token = await self._tokens.token(give_up)
                 is_sent = True
                 left = give_up - time.monotonic()
                 call = multicallable(raw, timeout=left, metadata=metadata_of(token))
                 return await self._answer_of(call)
             except grpc.aio.AioRpcError as error:
                 status = status_from(error)
-            except InventoryError as error:  # no token can be got, which tells of no attempt before
-                if not unanswered:
-                    raise
-                untold = status_pb2.Status(code=code_pb2.UNAUTHENTICATED, message=str(error))
-                raise error_of(untold, request_id, unanswered=True) from error
+            except LogInFailed as failed:
+                status = failed.status
             except asyncio.CancelledError:
                 if not self.ownership.is_closed or is_cancelled():
                     raise
@@ -189,36 +182,11 @@ class Caller:
         is_over = reason_of(status) is Reason.TOKEN_INVALID
         return is_over and token is not None and self.session.drop(token)
 
-    async def _token(self, timeout: float) -> str | None:
-        """Return the token to call with, after a log-in if a log-in is due."""
-        if self.session.is_due(time.time()):
-            async with self._turn:
-                if self.session.is_due(time.time()):
-                    await self._log_in(timeout)
-        return self.session.token
-
-    async def _log_in(self, timeout: float) -> None:
-        """Get another token; raise AioRpcError or Unauthenticated."""
-        if self.session.auth is None:
-            return
-        multicallable: grpc.aio.UnaryUnaryMultiCallable[bytes, auth_pb2.LoginResponse]
-        multicallable = self._shared.open().unary_unary(
-            LOGIN, response_deserializer=auth_pb2.LoginResponse.FromString
-        )
-        flow = self.session.auth.flow()
-        try:
-            request = next(flow)
-            while True:
-                response = await multicallable(request.SerializeToString(), timeout=timeout)
-                request = flow.send(response)
-        except StopIteration as end:
-            self.session.begin(end.value, time.time())
-
     async def stream(
         self, method: str, timeout: float
     ) -> tuple[str | None, grpc.aio.StreamStreamCall[bytes, bytes]]:
-        """Open a stream of raw frames; also return the token that opened the stream."""
-        token = await self._token(timeout)
+        """Open a stream of raw frames; also return its token. Raises LogInFailed."""
+        token = await self._tokens.token(time.monotonic() + timeout)
         multicallable: grpc.aio.StreamStreamMultiCallable[bytes, bytes]
         multicallable = self._shared.open().stream_stream(method)
         return token, multicallable(metadata=metadata_of(token))

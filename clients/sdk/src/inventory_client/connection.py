@@ -14,12 +14,13 @@ from wire.bounds import TIMEOUT_MS_MAX
 from wire.operations import MUTATIONS
 
 from inventory_client.auth import Auth, Bearer, Password, Session, Token
-from inventory_client.calls import LOGIN, Caller, SharedChannel
+from inventory_client.calls import Caller, SharedChannel
 from inventory_client.models import User
 from inventory_client.money import Money
 from inventory_client.ownership import Ownership, Unpicklable
 from inventory_client.reads import LINEARIZABLE, Reads
 from inventory_client.stream import SubmitStream
+from inventory_client.tokens import LOGIN
 
 ADDRESS_DEFAULT = "127.0.0.1:50051"
 TIMEOUT_SECONDS_DEFAULT = 5.0
@@ -103,21 +104,23 @@ class Connection(Unpicklable):
         self._begin(SharedChannel(address, ignore_proxy=ignore_proxy), auth_of(auth), terms, None)
 
     def _begin(
-        self, channel: SharedChannel, auth: Auth | None, terms: Terms, parent: Ownership | None
+        self, channel: SharedChannel, auth: Auth | None, terms: Terms, parent: "Connection | None"
     ) -> None:
         """Start without an owner and without calls; a child uses its parent's channel."""
         self._shared = channel
         self._terms = terms
-        self._is_child = parent is not None
-        self._ownership = Ownership(parent)
+        self._parent = parent
+        above = parent._ownership if parent is not None else None  # noqa: SLF001 - of this class
+        self._ownership: Ownership = Ownership(above)
         self._caller = Caller(channel, Session(auth), self._ownership)
         self._stream = SubmitStream(self._caller)
         self._revision = 0
-        self._children: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self._children: set[Connection] = set()  # until each is closed
+        self._former: weakref.WeakSet[Caller] = weakref.WeakSet()  # of users before, with calls
 
     @classmethod
     def _over(
-        cls, channel: SharedChannel, auth: Auth | None, terms: Terms, parent: Ownership
+        cls, channel: SharedChannel, auth: Auth | None, terms: Terms, parent: "Connection"
     ) -> Self:
         self = cls.__new__(cls)
         self._begin(channel, auth, terms, parent)
@@ -126,12 +129,13 @@ class Connection(Unpicklable):
     def as_user(self, auth: AuthLike) -> Self:
         """Return a client that speaks for another user over the same channel.
 
-        The returned client has the same timeout and freshness, and a stream of its own. Closing the
-        returned client leaves this client as it is; closing this client closes the returned client.
+        The returned client has the same timeout and freshness, and a stream of its own: close it
+        when it is not needed any more. Closing the returned client leaves this client as it is;
+        closing this client closes the returned client.
         Raises UsageError, and TypeError or ValueError on an invalid `auth`.
         """
         self._ownership.check()
-        child = self._over(self._shared, auth_of(auth), self._terms, self._ownership)
+        child = self._over(self._shared, auth_of(auth), self._terms, self)
         self._children.add(child)
         return child
 
@@ -139,10 +143,13 @@ class Connection(Unpicklable):
         """Close the connection; mutations under way end as OutcomeUnknown."""
         for child in list(self._children):
             await child.close()
+        if self._parent is not None:
+            self._parent._children.discard(self)  # noqa: SLF001 - of this class
         if self._ownership.leave():
             await self._stream.close("The client was closed before the outcome was known.")
-            await self._caller.close()
-            if not self._is_child:
+            for caller in [self._caller, *self._former]:
+                await caller.close()
+            if self._parent is None:
                 await self._shared.close()
 
     @property
@@ -168,6 +175,7 @@ class Connection(Unpicklable):
         session = Session(None)
         session.begin(Token(response.token), 0.0)
         before = self._stream
+        self._former.add(self._caller)
         self._caller = Caller(self._shared, session, self._ownership)
         self._stream = SubmitStream(self._caller)
         await before.close("A login ended the stream: request ids belong to whoever sent them.")

@@ -26,7 +26,8 @@ from inventory_client.calls import (
     pause_seconds,
     status_from,
 )
-from inventory_client.errors import InventoryError, error_of, may_try_again, tells_nothing
+from inventory_client.errors import error_of, may_try_again, tells_nothing
+from inventory_client.tokens import LogInFailed
 
 METHOD = "/inventory.v1.InventoryService/Submit"
 FRAME_MAX = 512
@@ -180,10 +181,8 @@ class SubmitStream:
         """Carry mutations over one stream until the stream ends; return why it ended."""
         try:
             self._token, call = await self._caller.stream(METHOD, LOGIN_SECONDS_MAX)
-        except grpc.aio.AioRpcError as error:
-            return status_from(error)  # the log-in's status
-        except InventoryError as error:
-            return status_pb2.Status(code=code_pb2.UNAUTHENTICATED, message=str(error))
+        except LogInFailed as failed:
+            return failed.status
         writer = asyncio.ensure_future(self._write_to(call))
         try:
             async for raw in call:
