@@ -209,3 +209,53 @@ def test_only_who_may_set_a_password_costs_a_hash(
             asyncio.run(behavior(request_.SerializeToString(), context))
         assert reason_of(refused.value.status) is why
     assert (keepers.hashed, keepers.applied) == ((1, 1) if why is None else (0, 0))
+
+
+def test_a_retry_of_ones_own_password_reaches_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first attempt ended the token; the log answers the retry from its memory."""
+    keepers, tokens = Keepers(auth_pb2.ROLE_CUSTOMER), Tokens(KEY)
+    everything: Any = keepers
+    api = Api(everything, everything, tokens, everything, LoginLimiter(), everything)
+    metadata = [("authorization", f"Bearer {tokens.make(5, 1, 'ann')[0]}")]
+    context: Any = SimpleNamespace(
+        time_remaining=lambda: None, invocation_metadata=lambda: metadata
+    )
+
+    async def ended(*_: object) -> auth_pb2.User:
+        raise RequestRefused(errors.token_invalid("has ended"))
+
+    async def overloaded(*_: object) -> auth_pb2.User:
+        raise RequestRefused(errors.overloaded())
+
+    monkeypatch.setattr(keepers, "current_user", ended)
+    asyncio.run(api._set_password(OWN.SerializeToString(), context))
+    assert keepers.applied == 1
+    monkeypatch.setattr(keepers, "current_user", overloaded)
+    with pytest.raises(RequestRefused):
+        asyncio.run(api._set_password(OWN.SerializeToString(), context))
+    assert keepers.applied == 1
+
+
+def test_logins_that_are_broken_off_cost_no_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stranger who opens and ends calls locks nobody out."""
+    bench = Bench(monkeypatch)
+
+    async def never(*_: object) -> forward_pb2.Reply:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def scenario() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(bench.credentials, "ask", never)
+            calls = [asyncio.ensure_future(bench.login("ann")) for _ in range(2 * TRIES_MAX)]
+            await asyncio.wait(calls, timeout=0)
+            await asyncio.sleep(0)
+            for call in calls:
+                call.cancel()
+            await asyncio.gather(*calls, return_exceptions=True)
+        for _ in range(TRIES_MAX):
+            assert await bench.login("ann") is Reason.INVALID_CREDENTIALS
+        assert await bench.login("ann") is Reason.OVERLOADED
+
+    asyncio.run(scenario())
+    bench.passwords.close()

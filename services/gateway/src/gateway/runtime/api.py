@@ -175,10 +175,15 @@ class Api:
     async def _login(self, raw: bytes, context: Context) -> bytes:
         request = parse_within_bounds(auth_pb2.LoginRequest, raw)
         name = folded(request.username)
-        if not self._logins.take_try(name, now_ms()):
+        if not self._logins.let_in(name, now_ms()):
             raise RequestRefused(errors.overloaded())
         try:
             credential = await self._credential(name, context)
+        except BaseException:
+            self._logins.leave(name)  # the caller may be gone: its password was not looked at
+            raise
+        self._logins.take_try(name, now_ms())
+        try:
             right = await self._hashed(
                 self._passwords.check(credential.password_hash, request.password)
             )
@@ -212,7 +217,12 @@ class Api:
     async def _check_keeper(self, principal: Principal, context: Context, user_id: int = 0) -> None:
         """Refuse a caller who may set no password: all but admins, and the user itself."""
         deadline = deadline_ms(context.time_remaining())
-        user = await self._members.current_user(principal, deadline)
+        try:
+            user = await self._members.current_user(principal, deadline)
+        except RequestRefused as refused:
+            if errors.reason_of(refused.status) is not errors.Reason.TOKEN_INVALID:
+                raise
+            return  # a password that was set ended the token: the log knows whether this is a retry
         if user.role != auth_pb2.ROLE_ADMIN and user.id != user_id:
             raise RequestRefused(errors.role_not_allowed(role_in_words(user.role), "admin"))
 
