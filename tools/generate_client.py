@@ -282,6 +282,7 @@ def kinds() -> tuple[dict[str, list[Any]], dict[str, Any]]:
     def visit(message: Any) -> None:  # noqa: ANN401 - a Descriptor
         if message is None or message.full_name in {MONEY, TIMESTAMP}:
             return
+        check_record(message)
         for field in message.fields:
             visit(field.message_type)
             if field.enum_type is not None:
@@ -338,11 +339,52 @@ def scalar_parameter(field: Any, at: str, name: str, *, is_by_name: bool) -> Par
     return Parameter(name, kind, default, (fill,))
 
 
-def check_names(request: Any) -> None:  # noqa: ANN401 - a Descriptor
-    """Refuse a field that Python cannot have as a parameter, where the schema is read."""
+def check_request(request: Any) -> None:  # noqa: ANN401 - a Descriptor
+    """Refuse what a method's parameters cannot be made of, where the schema is read."""
+    for oneof in request.oneofs:
+        if not is_synthetic(oneof):
+            sys.exit(f"{request.full_name}: no parameters can be made of the oneof {oneof.name}")
     for field in request.fields:
-        if keyword.iskeyword(field.name):
-            sys.exit(f"{field.full_name}: `{field.name}` is a keyword of Python; name it otherwise")
+        why = why_no_parameter(field, field.message_type)
+        if why:
+            sys.exit(f"{field.full_name}: {why}")
+
+
+def why_no_parameter(field: Any, kind: Any) -> str:  # noqa: ANN401 - descriptors
+    """Return why a field of a request cannot be a parameter; empty where it can."""
+    named = kind.full_name if kind is not None else ""
+    if keyword.iskeyword(field.name) or field.name in {"amount", "chosen", "self"}:
+        return f"`{field.name}` cannot be a parameter; name it otherwise"
+    if field.type == FieldDescriptor.TYPE_BYTES or (field.is_repeated and kind is None):
+        return "holds bytes, or a list of single values; let each value be a message"
+    if kind is not None and kind.GetOptions().map_entry:
+        return "is a map"
+    if named.startswith("google.protobuf.") and named != "google.protobuf.FieldMask":
+        return f"holds a {named}"
+    if is_filter(field) and has_behavior(field, field_behavior_pb2.REQUIRED):
+        return "must be given, and its fields would be parameters that need not"
+    return ""
+
+
+def is_synthetic(oneof: Any) -> bool:  # noqa: ANN401 - a OneofDescriptor
+    """Tell whether a oneof stands for an `optional` field."""
+    return len(oneof.fields) == 1 and oneof.name == f"_{oneof.fields[0].name}"
+
+
+def check_record(message: Any) -> None:  # noqa: ANN401 - a Descriptor
+    """Refuse what a record cannot show rightly, where the schema is read."""
+    for oneof in message.oneofs:
+        if not is_synthetic(oneof):
+            sys.exit(f"{message.full_name}: a record cannot show the oneof {oneof.name}")
+    for field in message.fields:
+        kind = field.message_type
+        named = kind.full_name if kind is not None else ""
+        if field.type == FieldDescriptor.TYPE_BYTES or (
+            named.startswith("google.") and named not in {MONEY, TIMESTAMP}
+        ):
+            sys.exit(f"{field.full_name}: a record cannot show {named or 'bytes'}")
+        if kind is not None and kind.GetOptions().map_entry:
+            sys.exit(f"{field.full_name}: a record cannot show a map")
 
 
 def parameters_of(request: Any) -> Iterator[Parameter]:  # noqa: ANN401 - a Descriptor
@@ -419,8 +461,16 @@ class Method:
         self.service = service
         self.rpc = method
         self.request, self.response = method.input_type, method.output_type
-        check_names(self.request)
+        if not self.is_by_hand:
+            check_request(self.request)
+            self.check_result()
         self.who = access.who or roles_in_words(access.roles)
+
+    def check_result(self) -> None:
+        """Refuse a field that is returned alone and may be absent: nobody could tell."""
+        found = self.brings
+        if found is not None and not found.is_repeated and may_be_absent(found):
+            sys.exit(f"{found.full_name}: what is returned alone cannot be absent")
 
     @property
     def mutation(self) -> str:

@@ -217,7 +217,8 @@ def of_read_options(options: inventory_pb2.ReadOptions, path: str) -> Problem:
         return invalid_field(f"{path}.max_staleness", rule)
     age = options.max_staleness
     age_ms = age.seconds * 1_000 + age.nanos // 1_000_000
-    if is_bounded and not 0 < age_ms <= STALENESS_MS_MAX:
+    is_valid = age.seconds >= 0 and 0 <= age.nanos < 10**9
+    if is_bounded and not (is_valid and 0 < age_ms <= STALENESS_MS_MAX):
         return invalid_field(f"{path}.max_staleness", "must be 1 ms to 1 hour")
     return None
 
@@ -340,9 +341,46 @@ def _all_of(checks: Iterable[Check | None]) -> Check | None:
     return check
 
 
+_PAIRS = (
+    ("min_items", "max_items"),
+    ("min_characters", "max_characters"),
+    ("min_bytes", "max_bytes"),
+)
+
+
+def _sayable(field: FieldDescriptor) -> set[str]:
+    """Return the bounds that a field of this kind can have."""
+    if field.is_repeated:
+        of_messages = {"unique_by", "unused"} if field.message_type is not None else set()
+        return {"min_items", "max_items", *of_messages}
+    if field.message_type is not None:
+        return {"paths", "format"}
+    if field.type == FieldDescriptor.TYPE_STRING:
+        return {"min_characters", "max_characters", "min_bytes", "max_bytes", "format"}
+    if field.enum_type is not None:
+        return {"min"}
+    return {"min", "max", "is_signed"} if field.type != FieldDescriptor.TYPE_BYTES else set()
+
+
+def _refuse_unsayable(field: FieldDescriptor) -> None:
+    """Raise TypeError on bounds that no check would look at."""
+    bounds = bounds_of(field)
+    given = {one.name for one, _ in bounds.ListFields()}
+    unsayable = given - _sayable(field)
+    if unsayable:
+        raise TypeError(f"{field.full_name}: no field of its kind has the bounds {unsayable}")
+    for least, most in _PAIRS:
+        if least in given and most not in given:
+            raise TypeError(f"{field.full_name}: {least} needs {most}")
+    if bounds.format == options_pb2.FORMAT_NAME and field.has_presence:
+        raise TypeError(f"{field.full_name}: a name that may be absent has no check")
+
+
 def of_fields(fields: Iterable[Kind]) -> Check | None:
     """Return the check of some fields of a message."""
     fields = list(fields)
+    for field in fields:
+        _refuse_unsayable(field)
     always = [rule for field in fields if _always_there(field) for rule in _rules(field)]
     values = _of_values(always) if always else None
     return _all_of([values, *map(_special, fields)])

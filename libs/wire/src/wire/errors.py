@@ -150,7 +150,7 @@ def item_not_found(item_id: int) -> status_pb2.Status:
 
 
 def order_not_found(order_id: int) -> status_pb2.Status:
-    """Say that no order has the id, or that the order is another user's."""
+    """Say that no order has the id, or the order is another user's."""
     return refusal(
         Reason.ORDER_NOT_FOUND,
         f"There is no order {order_id} of yours; list your orders to see which there are.",
