@@ -15,9 +15,9 @@ from wire.channels import authorization, client_channel, status_of, straight_cha
 from wire.errors import DOMAIN, RETRY_WITH, STALE, Reason, reason_of, retry_ms_of, retry_read
 
 from inventory_client.auth import Session
-from inventory_client.errors import error_of, may_try_again, tells_nothing
+from inventory_client.errors import LogInFailed, error_of, may_try_again, tells_nothing
 from inventory_client.ownership import Ownership
-from inventory_client.tokens import CLOSED, LogInFailed, TokenSource
+from inventory_client.tokens import CLOSED, TokenSource
 
 BACKOFF_SECONDS_MIN = 0.02
 BACKOFF_SECONDS_MAX = 0.5

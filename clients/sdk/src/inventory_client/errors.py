@@ -72,6 +72,15 @@ class UsageError(RuntimeError):
     """
 
 
+class LogInFailed(Exception):
+    """No token could be got; the call was not sent."""
+
+    def __init__(self, status: status_pb2.Status) -> None:
+        """Carry why."""
+        super().__init__(status.message)
+        self.status = status
+
+
 CLOCK_SECONDS_MIN = 60  # a smaller difference from the inventory's clock is not reported
 
 UNKNOWN_CODES = frozenset(

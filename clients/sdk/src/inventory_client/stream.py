@@ -26,8 +26,7 @@ from inventory_client.calls import (
     pause_seconds,
     status_from,
 )
-from inventory_client.errors import error_of, may_try_again, tells_nothing
-from inventory_client.tokens import LogInFailed
+from inventory_client.errors import LogInFailed, error_of, may_try_again, tells_nothing
 
 METHOD = "/inventory.v1.InventoryService/Submit"
 FRAME_MAX = 512

@@ -9,22 +9,13 @@ from google.rpc import code_pb2, status_pb2
 from inventory.v1 import auth_pb2
 
 from inventory_client.auth import Auth, Session, Token, is_token
-from inventory_client.errors import InventoryError
+from inventory_client.errors import InventoryError, LogInFailed
 
 LOGIN = "/inventory.v1.AuthService/Login"
 LATE = status_pb2.Status(code=code_pb2.DEADLINE_EXCEEDED, message="No log-in came in time.")
 CLOSED = status_pb2.Status(
     code=code_pb2.CANCELLED, message="The client was closed before the answer came."
 )
-
-
-class LogInFailed(Exception):
-    """No token could be got; the call was not sent."""
-
-    def __init__(self, status: status_pb2.Status) -> None:
-        """Carry why."""
-        super().__init__(status.message)
-        self.status = status
 
 
 class TokenSource:
