@@ -18,8 +18,8 @@ SLOW_DISKS = tuple(  # each of these makes them forty times slower
     for at_us, draw in ((3_000_000, 5), (3_100_000, 6), (3_200_000, 10))
     for member in (1, 2, 3)
 )
-SEEDS = range(160, 200)  # in them everything happens that a run counts
-FEW_SEEDS = range(200, 206)
+SEEDS = range(200, 240)  # in them everything happens that a run counts
+FEW_SEEDS = range(160, 166)
 
 
 @pytest.fixture(scope="module")
