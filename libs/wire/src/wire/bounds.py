@@ -15,7 +15,7 @@ from wire.checker import (
     Problem,
     bounds_of,
     checker,
-    of_fields,
+    field_checker,
     of_read_options,
     updated_fields,
 )
@@ -59,7 +59,7 @@ def check(message: Message) -> Problem:
 
 def _field(message: Message, field: str) -> Problem:
     """Check one field of a message alone."""
-    found = of_fields([message.DESCRIPTOR.fields_by_name[field]])
+    found = field_checker(message.DESCRIPTOR, field)
     return found(message, "") if found is not None else None
 
 
