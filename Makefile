@@ -86,7 +86,7 @@ mutants: install  ## planted bugs: each is caught by its run; SEARCH=1 looks for
 mutation: install  ## small changes of judged modules, or of MODULE=name: the tests notice each
 	$(BIN)/python -m mutation $(if $(MODULE),--module '$(MODULE)') $(if $(SINCE),--since $(SINCE)) \
 	  $(if $(MUTATION_MINUTES),--minutes $(MUTATION_MINUTES)) $(if $(FRESH),--fresh) \
-	  $(if $(SCORES),--scores)
+	  $(if $(SURVIVORS),--survivors) $(if $(SCORES),--scores)
 
 coverage: install  ## branches of judged modules, or of MODULE=name, that no test takes
 	$(BIN)/python -m mutation --branches $(if $(MODULE),--module '$(MODULE)')

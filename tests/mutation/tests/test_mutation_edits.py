@@ -1,7 +1,7 @@
 """What the edits of a small module are, and how they are told."""
 
 import pytest
-from mutation.edits import edits
+from mutation.edits import edits, statements
 from mutation.ledger import Judged, judged_by, score_of
 from mutation.targets import read_targets
 
@@ -32,6 +32,15 @@ def test_the_edits_of_a_module_stay_the_same() -> None:
         ("Gate.is_open", 14, "self.note()", "pass"),
         ("Gate.is_open", 15, "return True", "return False"),
     ]
+
+
+def test_a_line_belongs_to_the_innermost_statement() -> None:
+    """Of a block it belongs to the head alone, however many lines that has."""
+    source = "if (\n    a\n):\n    b(\n        1\n    )\nelse:\n    c\n"
+    lines = statements(source)
+    assert [lines[line] for line in (1, 2, 3)] == [range(1, 4)] * 3
+    assert [lines[line] for line in (4, 5, 6)] == [range(4, 7)] * 3
+    assert lines[8] == range(8, 9)
 
 
 def test_a_key_is_that_of_the_function_alone() -> None:

@@ -66,6 +66,7 @@ def main() -> int:
     parser.add_argument("--since", default="", help="judged modules that differ from this commit")
     parser.add_argument("--minutes", type=float, default=24 * 60, help="start no trial after these")
     parser.add_argument("--fresh", action="store_true", help="try again what is kept")
+    parser.add_argument("--survivors", action="store_true", help="keep what other tests killed")
     parser.add_argument("--scores", action="store_true", help="write the table of docs/testing.md")
     parser.add_argument("--branches", action="store_true", help="measure branches, change nothing")
     options = parser.parse_args()
@@ -76,7 +77,7 @@ def main() -> int:
     scores, unexplained = [], 0
     for target in targets:
         began = time.monotonic()
-        results = examine(target, deadline, is_fresh=options.fresh)
+        results = examine(target, deadline, is_fresh=options.fresh, keeps_killed=options.survivors)
         if all(one.verdict != NOT_RUN for one in results):
             try:
                 results = judged_by(read_equivalents(target.module), results)

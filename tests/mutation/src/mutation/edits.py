@@ -53,6 +53,19 @@ def spans(source: str) -> list[Span]:
     return list(below(ast.parse(source).body, ""))
 
 
+def statements(source: str) -> dict[int, range]:
+    """Return for each line, from 1, the lines of the statement around it; of a block, its head."""
+    found: dict[int, range] = {}
+    for node in ast.walk(ast.parse(source)):  # what is inside comes after what is around it
+        if isinstance(node, ast.stmt | ast.ExceptHandler | ast.match_case):
+            where = node.pattern if isinstance(node, ast.match_case) else node
+            body: list[ast.stmt] = getattr(node, "body", [])
+            last = (where.end_lineno or where.lineno) if not body else body[0].lineno - 1
+            lines = range(where.lineno, max(last, where.lineno) + 1)
+            found |= dict.fromkeys(lines, lines)
+    return found
+
+
 def drop_call(node: cst.Expr) -> Iterator[cst.CSTNode]:
     """Leave out a call whose result nobody takes."""
     if isinstance(node.value, cst.Call | cst.Await):

@@ -24,12 +24,13 @@ DIGITS_OF_KEY = 24
 class Judged:
     """An edit without its text, and its verdict."""
 
-    key: str
+    key: str  # a hash of the edit and of its tests
     function: str
     line: int
     was: str
     now: str
     verdict: str
+    edit: str = ""  # a hash of the edit alone
 
     @property
     def place(self) -> tuple[str, str, str]:
@@ -102,8 +103,13 @@ def _hash(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:DIGITS_OF_KEY]
 
 
-def examine(target: Target, deadline: float, *, is_fresh: bool) -> list[Judged]:
-    """Return the verdicts on a target's edits; only those that are not kept are tried."""
+def examine(
+    target: Target, deadline: float, *, is_fresh: bool = False, keeps_killed: bool = False
+) -> list[Judged]:
+    """Return the verdicts on a target's edits; only those that are not kept are tried.
+
+    `keeps_killed` keeps what earlier tests killed, as somebody needs who adds tests.
+    """
     source, tests = target.path.read_text(), target.tests_hash
     kept_path = KEPT / f"{target.module}.json"
     stamp = _hash(source, tests, Path(operators.__file__).read_text())
@@ -114,16 +120,19 @@ def examine(target: Target, deadline: float, *, is_fresh: bool) -> list[Judged]:
         kept = {one.key: one.verdict for one in results if one.verdict != NOT_RUN}
         if rows["stamp"] == stamp and len(kept) == len(results):
             return results
+        if keeps_killed:
+            kept |= {one.edit: one.verdict for one in results if one.verdict in {KILLED, TIMEOUT}}
     found = edits(source)
     keys = {edit.key: _hash(edit.key, tests) for edit in found}
-    tried = [edit for edit in found if keys[edit.key] not in kept]
+    tried = [edit for edit in found if not kept.keys() & {edit.key, keys[edit.key]}]
     verdicts = try_all(target, tried, deadline) if tried else {}
 
     def result(edit: Edit) -> Judged:
         key = keys[edit.key]
-        verdict = kept.get(key) or verdicts[edit.key]
+        verdict = kept.get(key) or kept.get(edit.key) or verdicts[edit.key]
         return Judged(
             key=key,
+            edit=edit.key,
             function=edit.function,
             line=edit.line,
             was=edit.was,

@@ -16,20 +16,21 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from importlib.machinery import SourceFileLoader
+from itertools import chain
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType
-from typing import NoReturn
+from typing import Any, NoReturn
 from unittest.mock import patch
 
 import hypothesis
 import pytest
 
-from mutation.edits import Edit, spans
+from mutation.edits import Edit, spans, statements
 from mutation.targets import Target
 
 KILLED, TIMEOUT, SURVIVED, UNREACHED, NOT_RUN = (
@@ -50,6 +51,7 @@ OPTIONS = (
 )
 
 Trial = Callable[[], NoReturn]
+TraceFunction = Callable[[FrameType, str, object], Any]
 
 
 @dataclass(slots=True)
@@ -57,7 +59,7 @@ class Baseline:
     """What the tests do without an edit."""
 
     seconds: float = 0.0
-    reached: dict[str, list[str]] = field(default_factory=dict)  # function: its tests
+    reached: dict[int, list[str]] = field(default_factory=dict)  # line: its tests, quickest first
     imported: set[str] = field(default_factory=set)  # functions that ran before the first test
     packages: list[str] = field(default_factory=list)  # third-party modules that were imported
 
@@ -121,7 +123,7 @@ class Collected:
     """The pytest plugin that runs the baseline, and then the trials, in forks of a collection."""
 
     def __init__(self, target: Target, run: Callable[["Collected"], None]) -> None:
-        """Watch which functions of the target are called, from now on."""
+        """Prepare to collect the tests of a target, and to run `run` with them."""
         self.target = target
         self.items: list[pytest.Item] = []
         self.functions: list[FunctionType] = []  # of the target
@@ -131,27 +133,29 @@ class Collected:
         self._run = run
         self._path = str(target.path)
         self._spans = spans(target.path.read_text())
-        self._called: set[int] = set()  # the first lines of code objects
+        self._lines: set[int] = set()
+        self._called: set[int] = set()  # the first lines of functions
 
     def watch(self) -> None:
-        """Note every call of the target's functions, in every thread."""
-        path, called = self._path, self._called
+        """Note every line and function of the target that runs, in every thread."""
+        path, lines, called = self._path, self._lines, self._called
 
-        def note(frame: FrameType, event: str, _argument: object) -> None:
-            if event == "call" and frame.f_code.co_filename == path:
+        def note(frame: FrameType, event: str, _argument: object) -> TraceFunction | None:
+            if frame.f_code.co_filename != path:
+                return None
+            if event == "line":
+                lines.add(frame.f_lineno)
+            elif event == "call":
                 called.add(frame.f_code.co_firstlineno)
+            return note
 
-        threading.setprofile(note)
-        sys.setprofile(note)
+        threading.settrace(note)
+        sys.settrace(note)
 
-    def functions_called(self) -> set[str]:
-        """Return the functions that were called since this was asked last."""
-        found = {
-            span.function
-            for span in self._spans
-            if any(span.first <= line <= span.last for line in self._called)
-        }
-        self._called.clear()
+    def lines_run(self) -> set[int]:
+        """Return the lines of the target that ran since this was asked last."""
+        found = set(self._lines)
+        self._lines.clear()
         return found
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -166,8 +170,8 @@ class Collected:
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run the baseline and the trials, in the place of pytest's own loop."""
-        sys.setprofile(None)
-        threading.setprofile(None)
+        sys.settrace(None)
+        threading.settrace(None)
         if not self.failed:
             self.items = list(session.items)
             self._measure()
@@ -191,8 +195,13 @@ class Collected:
             yield item
 
     def _measure(self) -> None:
-        """Run every test in a fork, and learn which functions each of them calls."""
-        self.baseline.imported = self.functions_called()
+        """Run every test in a fork, and learn which lines each of them runs."""
+        self.lines_run()
+        self.baseline.imported = {
+            span.function
+            for span in self._spans
+            if any(span.first <= line <= span.last for line in self._called)
+        }
         self.baseline.packages = [
             name
             for name, module in list(sys.modules.items())
@@ -209,28 +218,40 @@ class Collected:
                     end(0)
             os.waitpid(pid, 0)
             answer.seek(0)
-            self.baseline.seconds, self.baseline.reached, self.failed = json.loads(
+            self.baseline.seconds, reached, self.failed = json.loads(
                 answer.read() or '[0, {}, "the tests ended their process"]'
             )
+            self.baseline.reached = {int(line): tests for line, tests in reached.items()}
 
-    def _measured(self) -> tuple[float, dict[str, list[str]], str]:
-        """Return the CPU seconds of all tests, the tests of each function, and what failed."""
-        reached: dict[str, list[str]] = defaultdict(list)
-        began = time.process_time()
+    def _measured(self) -> tuple[float, dict[int, list[str]], str]:
+        """Return the CPU seconds of all tests, the tests of each line, and what failed."""
+        reached: dict[int, list[str]] = defaultdict(list)
+        seconds: dict[str, float] = {}
+        began = last = time.process_time()
         self.watch()
         for item in self.run_items(self.items):
-            for function in self.functions_called():
-                reached[function].append(item.nodeid)
-        return time.process_time() - began, reached, self.failed
+            now = time.process_time()
+            seconds[item.nodeid], last = now - last, now
+            for line in self.lines_run():
+                reached[line].append(item.nodeid)
+        for tests in reached.values():
+            tests.sort(key=seconds.__getitem__)
+        return last - began, reached, self.failed
 
-    def trial(self, pairs: Sequence[tuple[CodeType, CodeType]], function: str) -> NoReturn:
-        """Give a function its edited code and run the tests, those that call it first."""
+    def tests_of(self, lines: Iterable[int]) -> list[pytest.Item]:
+        """Return the tests that run one of the lines, the quickest first."""
+        tests = [self.baseline.reached.get(line, ()) for line in lines]
+        named = {item.nodeid: item for item in self.items}
+        return [named[name] for name in dict.fromkeys(chain.from_iterable(tests))]
+
+    def trial(
+        self, pairs: Sequence[tuple[CodeType, CodeType]], items: Sequence[pytest.Item]
+    ) -> NoReturn:
+        """Give a function its edited code and run tests until one fails."""
         for each in self.functions:
             for before, after in pairs:
                 if each.__code__ == before:
                     each.__code__ = after
-        first = set(self.baseline.reached.get(function, ()))
-        items = sorted(self.items, key=lambda item: item.nodeid not in first)
         for _ in self.run_items(items):
             pass
         end(1 if self.failed else 0)
@@ -283,16 +304,17 @@ def try_in_place(target: Target, edits: Sequence[Edit], deadline: float) -> Foun
     found = Found({}, [], 0, [], "the tests could not be collected")
 
     def run(collected: Collected) -> None:
-        trials: dict[str, Trial] = {CONTROL: partial(collected.trial, (), "")}
+        trials: dict[str, Trial] = {CONTROL: partial(collected.trial, (), collected.items)}
         source, baseline = target.path.read_text(), collected.baseline
+        statement = statements(source)
         for edit in edits:
             pairs = swapped(target.path, source, edit) if edit.function else []
             if not pairs or edit.function in baseline.imported:
                 found.at_import.append(edit.key)
-            elif edit.function not in baseline.reached:
-                found.verdicts[edit.key] = UNREACHED
+            elif tests := collected.tests_of(statement[edit.line]):
+                trials[edit.key] = partial(collected.trial, pairs, tests)
             else:
-                trials[edit.key] = partial(collected.trial, pairs, edit.function)
+                found.verdicts[edit.key] = UNREACHED
         found.cpu_seconds = cpu_limit(baseline)
         found.packages = baseline.packages
         found.verdicts.update(run_trials(trials, found.cpu_seconds, deadline))
@@ -300,7 +322,7 @@ def try_in_place(target: Target, edits: Sequence[Edit], deadline: float) -> Foun
     collected = Collected(target, run)
     collected.watch()
     pytest.main([*OPTIONS, *map(str, target.tests)], plugins=[collected])
-    sys.setprofile(None)
+    sys.settrace(None)
     found.failed = collected.failed or ("" if collected.is_done else "no tests were collected")
     return found
 
