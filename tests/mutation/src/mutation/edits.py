@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 import libcst as cst
+from libcst.metadata import CodeRange, MetadataWrapper, WhitespaceInclusivePositionProvider
 from mutmut.mutation.mutators import mutation_operators, operator_string
 
 Operator = Callable[[Any], Iterable[cst.CSTNode]]
@@ -154,18 +155,35 @@ def edit_of(source: str, changed: str, functions: Sequence[Span]) -> Edit:
     )
 
 
+def replaced(
+    module: cst.Module, source: str, node: cst.CSTNode, variant: cst.CSTNode, place: CodeRange
+) -> str:
+    """Return the text of a module in which a variant stands in the place of a node."""
+    if place.start.line != place.end.line:  # its text depends on the indentation around it
+        changed = module.deep_replace(node, variant)
+        if not isinstance(changed, cst.Module):
+            raise TypeError("an operator replaced the module")
+        return changed.code
+    lines = source.splitlines(keepends=True)
+    at = place.start.line - 1
+    line = lines[at]
+    changed_line = (
+        line[: place.start.column] + module.code_for_node(variant) + line[place.end.column :]
+    )
+    return "".join([*lines[:at], changed_line, *lines[at + 1 :]])
+
+
 def edits(source: str) -> list[Edit]:
     """Return every edit of a module that compiles."""
-    module = cst.parse_module(source)
+    wrapped = MetadataWrapper(cst.parse_module(source), unsafe_skip_copy=True)
+    places = wrapped.resolve(WhitespaceInclusivePositionProvider)
+    module = wrapped.module
     changes = EditCollector()
     module.visit(changes)
     functions = spans(source)
     found: dict[str, Edit] = {}
     for node, variant in changes.found:
-        changed = module.deep_replace(node, variant)
-        if not isinstance(changed, cst.Module):
-            raise TypeError("an operator replaced the module")
-        text = changed.code
+        text = replaced(module, source, node, variant, places[node])
         try:
             compile(text, "edit", "exec", dont_inherit=True)
         except SyntaxError:
