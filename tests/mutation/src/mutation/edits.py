@@ -15,7 +15,7 @@ Operator = Callable[[Any], Iterable[cst.CSTNode]]
 
 # Code that runs once and decides nothing, or whose change no test of behaviour looks at.
 _KEPT = (cst.Annotation, cst.Decorator, cst.Import, cst.ImportFrom, cst.Raise, cst.TypeAlias)
-_CALLS_KEPT = {"TypeVar", "cast", "field", "isinstance", "len"}
+_CALLS_KEPT = {"TypeVar", "assert_never", "cast", "field", "isinstance", "len"}
 _ASSIGNED_KEPT = {"__all__", "__slots__"}
 
 
@@ -104,8 +104,10 @@ def is_kept(node: cst.CSTNode) -> bool:
         return node.func.value in _CALLS_KEPT
     if isinstance(node, cst.Assign) and isinstance(node.targets[0].target, cst.Name):
         return node.targets[0].target.value in _ASSIGNED_KEPT
-    if isinstance(node, cst.Expr):  # a docstring
-        return isinstance(node.value, cst.BaseString)
+    if isinstance(node, cst.AnnAssign) and isinstance(node.annotation.annotation, cst.Name):
+        return node.annotation.annotation.value == "TypeAlias"
+    if isinstance(node, cst.Expr):  # a docstring, or what the types rule out
+        return isinstance(node.value, cst.BaseString) or is_kept(node.value)
     return isinstance(node, _KEPT)
 
 
