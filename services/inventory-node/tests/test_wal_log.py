@@ -209,6 +209,14 @@ def test_a_cut_keeps_the_entry_at_its_index() -> None:
         assert recovered.entries[-1].index == 39
 
 
+def test_a_segment_may_hold_its_header_alone() -> None:
+    """The first batch did not fit, or a crash came before it."""
+    bench = Bench(512)
+    assert bench.reopen().identity == IDENTITY
+    bench.append(command(1))
+    assert bench.reopen().entries == (command(1),)
+
+
 def test_a_segment_without_an_entry_may_go_at_once() -> None:
     """Votes and terms of before stand in the header of the next segment."""
     bench = Bench(1024)

@@ -278,8 +278,10 @@ def _below(check: Check | None) -> Check | None:
 
 def _of_the_values_of(field: FieldDescriptor) -> Check | None:
     kind, unused = field.message_type, bounds_of(field).unused
-    if kind is None or not unused:
-        return checker(kind) if kind is not None else None
+    if kind is None:
+        return None
+    if not unused:
+        return checker(kind)
     return of_fields(one for one in kind.fields if one.name != unused)
 
 
