@@ -505,9 +505,7 @@ def test_a_snapshot_brings_its_configuration(make: Make, settle: Settle) -> None
         node.configuration_at(1)
 
 
-def test_a_snapshot_without_another_configuration_tells_of_none(
-    make: Make, settle: Settle
-) -> None:
+def test_a_snapshot_without_another_configuration_tells_of_none(make: Make, settle: Settle) -> None:
     """The caller would connect to the same members anew."""
     node = make()
     node.step(InstallSnapshot(2, 1, 1, SnapshotMeta(5, 1, of(1, 2, 3))))

@@ -12,8 +12,8 @@ from wire.checker import checker
 from wire.errors import invalid_field
 
 FIELD = descriptor_pb2.FieldDescriptorProto
-INTEGERS = {"type": FIELD.TYPE_INT64, "label": FIELD.LABEL_REPEATED}
-OF_INNER = {"type": FIELD.TYPE_MESSAGE, "type_name": ".made.Inner"}
+INTEGERS: dict[str, Any] = {"type": FIELD.TYPE_INT64, "label": FIELD.LABEL_REPEATED}
+OF_INNER: dict[str, Any] = {"type": FIELD.TYPE_MESSAGE, "type_name": ".made.Inner"}
 
 
 def add_field(message: descriptor_pb2.DescriptorProto, **field: Any) -> None:  # noqa: ANN401 - a field's own
@@ -43,12 +43,12 @@ def problem_of(kind: Descriptor, **fields: Any) -> str | None:  # noqa: ANN401 -
     check = checker(kind)
     assert check is not None
     problem = check(message_factory.GetMessageClass(kind)(**fields), "")
-    return None if problem is None else problem.message
+    return None if problem is None else str(problem.message)
 
 
 def rule(field: str, problem: str) -> str:
     """Return the sentence of a refusal."""
-    return invalid_field(field, problem).message
+    return str(invalid_field(field, problem).message)
 
 
 @pytest.mark.parametrize(

@@ -357,7 +357,7 @@ def _sayable(field: FieldDescriptor) -> set[str]:
         of_messages = {"unique_by", "unused"} if field.message_type is not None else set()
         return {"min_items", "max_items", *of_messages}
     if field.message_type is not None:
-        return {"paths", "format"}
+        return {"format"}
     if field.type == FieldDescriptor.TYPE_STRING:
         return {"min_characters", "max_characters", "min_bytes", "max_bytes", "format"}
     if field.enum_type is not None:
