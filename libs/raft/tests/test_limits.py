@@ -168,9 +168,9 @@ def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], problem
     """At the edge: an id of 1, a heartbeat in each tick, a timeout out of two are enough."""
     with pytest.raises(ValueError, match=problem):
         replace(SETTINGS, **settings)
-    least = {"id": 1, "heartbeat_ticks": 1, "election_timeout_ticks_max": 11}
-    counts = {"entries_per_append_max": 1, "appends_in_flight_max": 1}
-    bounds = {"bytes_in_flight_max": 1, "uncommitted_bytes_max": 1}
+    least: dict[str, Any] = {"id": 1, "heartbeat_ticks": 1, "election_timeout_ticks_max": 11}
+    counts: dict[str, Any] = {"entries_per_append_max": 1, "appends_in_flight_max": 1}
+    bounds: dict[str, Any] = {"bytes_in_flight_max": 1, "uncommitted_bytes_max": 1}
     assert replace(SETTINGS, **least, **counts, **bounds).id == 1
 
 

@@ -105,6 +105,12 @@ def test_a_segment_is_whole_sectors(segment_bytes: int) -> None:
         WriteAheadLog(segment_bytes)
 
 
+def test_a_log_is_bootstrapped_once() -> None:
+    """A second time would make another member of it."""
+    with pytest.raises(ValueError, match="has been bootstrapped"):
+        Bench().log.bootstrap(IDENTITY, VOTERS)
+
+
 def test_only_an_entry_has_a_kind() -> None:
     """The byte is zero in every other record (docs/disk-format.md)."""
     log = Bench().log
