@@ -538,6 +538,14 @@ def test_a_caller_that_is_ahead_of_the_log_ends_the_process(leader: RawNode) -> 
         leader.compact(2)
 
 
+def test_a_log_is_not_cut_further_back(leader: RawNode) -> None:
+    """§7: where it was cut already there is nothing to cut."""
+    leader.compact(1)
+    for index in (1, 0):
+        leader.compact(index)
+        assert (leader.first_index, leader.last_index) == (2, 1)
+
+
 def test_who_does_not_lead_has_no_lead_to_give_up(make: Make, settle: Settle) -> None:
     """A candidate goes on, and so does a follower."""
     node = make()

@@ -82,6 +82,32 @@ def test_a_page_has_a_usual_and_a_largest_size(asked: int, rows_max: int) -> Non
         assert len(walk(Request(page_size=asked), table, 0)[0]) == rows_max
 
 
+def test_one_row_more_than_a_page_may_have_is_read() -> None:
+    """It tells whether there is another page; any other row would be read for nothing."""
+    with closing(table_of([(0, "")] * 9)) as table:
+
+        def select(text: str, values: Sequence[object]) -> list[Row]:
+            return table.execute(text, values).fetchall()
+
+        page = page_of(Request(page_size=3))
+        assert page.rows(select, "id", "made", "1", []) == [
+            (1, 1, 1),
+            (2, 2, 2),
+            (3, 3, 3),
+            (4, 4, 4),
+        ]
+
+
+def test_a_page_ends_before_three_mebibytes() -> None:
+    """A client takes four, and other answers are in the same frame."""
+    response = inventory_pb2.GetAllItemsResponse()
+    large = inventory_pb2.Item(description="x" * (1 << 20))
+    rows = [(number, number) for number in range(1, 6)]
+    page_of(Request()).fill(response, response.items, rows, lambda _: large)
+    assert len(response.items) == 2
+    assert response.next_page_token
+
+
 @pytest.mark.parametrize(
     "order_by", ["nothing", "name desc", "n", "id down", "id desc asc", "desc", "id,number"]
 )
@@ -126,6 +152,7 @@ def test_a_token_is_taken_as_it_was_issued_and_in_no_other_form(
 
 def test_a_token_belongs_to_its_question() -> None:
     """Another size is the same question; another filter or order is another one."""
+    assert page_of(Request(order_by="text")).after is None
     request = Request(order_by="text", page_size=1)
     request.page_token = base64.urlsafe_b64encode(token_of(request)).decode()
     request.page_size = 20

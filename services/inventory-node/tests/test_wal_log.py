@@ -285,6 +285,15 @@ def test_entries_may_follow_a_snapshot_in_the_middle_of_the_log() -> None:
     assert recovered.entries == (command(4, 2),)
 
 
+def test_a_log_may_begin_with_a_snapshot() -> None:
+    """A member that joins holds no entry before it."""
+    bench = Bench()
+    bench.run(bench.log.append(None, SnapshotMeta(3, 2, VOTERS), [command(4, 2)]))
+    recovered = bench.reopen()
+    assert (recovered.base_index, recovered.base_term) == (3, 2)
+    assert recovered.entries == (command(4, 2),)
+
+
 def test_what_was_cut_is_not_replaced() -> None:
     """It is committed, and durable elsewhere; the entry at the cut is not."""
     bench = Bench()
