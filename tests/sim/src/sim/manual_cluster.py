@@ -99,7 +99,7 @@ class HandTransport:
         """Keep what is to be streamed."""
         self.streams.append((peer, term, header, path))
 
-    def cut_snapshots(self) -> None:
+    def end_snapshots(self) -> None:
         """Forget what is to be streamed."""
         self.streams.clear()
 

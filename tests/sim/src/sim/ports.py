@@ -196,9 +196,9 @@ class StorePort:
         """Mark the state."""
         self._store.quarantine(reason)
 
-    def ask(self, questions: Sequence[tuple[int, forward_pb2.Question]]) -> None:
+    def answer(self, questions: Sequence[tuple[int, forward_pb2.Question]]) -> None:
         """Answer questions."""
-        self._store.ask(questions)
+        self._store.answer(questions)
         self._job(Thread.READER)
 
     def hash(self, ticket: int) -> None:
@@ -259,7 +259,7 @@ class TransportPort:
         """Stream a file."""
         self._process.world.stream_snapshot(self._process, peer, term, header, path)
 
-    def cut_snapshots(self) -> None:
+    def end_snapshots(self) -> None:
         """Do nothing: a state that differs ends the run, and no run's log is that long."""
 
     def answer_chunk(

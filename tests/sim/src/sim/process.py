@@ -465,7 +465,7 @@ class SimProcess:
     def _ask(self, question: forward_pb2.Question) -> bytes:
         if self.life.store is None:
             raise RuntimeError(f"{self.name} does not run")
-        self.life.store.ask([(0, question)])
+        self.life.store.answer([(0, question)])
         event = self.life.store.step()
         while not isinstance(event, Answered):
             event = self.life.store.step()
