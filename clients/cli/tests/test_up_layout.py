@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from inventory_cli.errors import UpError
 from inventory_cli.up.layout import Layout
-from inventory_cli.up.places import login
+from inventory_cli.up.places import login_command
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def test_who_may_log_in_is_who_was_there_at_the_first_start(layout: Layout) -> N
     layout.prepare("USD", demo=False)
     layout.prepare("USD", demo=True)
     password = layout.keys / "admin.password"
-    assert login(layout) == f"login admin --password-stdin < {password}"
+    assert login_command(layout) == f"login admin --password-stdin < {password}"
 
 
 @pytest.mark.slow  # hashes passwords
@@ -29,7 +29,7 @@ def test_demo_users_may_log_in_whatever_a_later_start_is_asked_for(layout: Layou
     """The data decide."""
     layout.prepare("USD", demo=True)
     layout.prepare("USD", demo=False)
-    assert login(layout) == "login Gayathri"
+    assert login_command(layout) == "login Gayathri"
 
 
 def test_a_lock_that_cannot_be_written_is_said_in_one_line(layout: Layout) -> None:

@@ -189,7 +189,7 @@ def test_reads_of_their_revision_pass() -> None:
     """Before, between and after two orders."""
     found = ledger((entry(1), outcome(1, 9)), (entry(2, 2), outcome(2, 7)))
     for one in (read(0, 0, 10), read(1, 1, 9), read(1, 2, 7)):
-        found.read(one)
+        found.levels_told(one)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_a_read_that_does_not_fit_is_found(one: Read) -> None:
     """One that shows less than was known before it, one that shows what never was."""
     found = ledger((entry(1), outcome(1, 9)), (entry(2, 2), outcome(2, 7)))
     with pytest.raises(SafetyViolation, match="a linearizable read shows"):
-        found.read(one)
+        found.levels_told(one)
 
 
 def checks(*applied: int) -> Checks:

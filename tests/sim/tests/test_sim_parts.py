@@ -244,7 +244,7 @@ def test_the_digest_is_of_every_line() -> None:
     """Also of those that are not kept."""
     traces = [Trace(keep=1), Trace(keep=1), Trace(keep=1)]
     for trace, first in zip(traces, "aab", strict=True):
-        trace.add(1, "x", first)
-        trace.add(2, "x", "same")
+        trace.note(1, "x", first)
+        trace.note(2, "x", "same")
     assert traces[0].digest == traces[1].digest != traces[2].digest
     assert list(traces[0].lines) == list(traces[2].lines)

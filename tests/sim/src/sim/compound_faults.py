@@ -29,7 +29,7 @@ class CompoundFaults:
         self._world = world
         self._operators = operators
 
-    def join(self, fault: SimFault, process: SimProcess, ending: Ending) -> Ending:
+    def compound(self, fault: SimFault, process: SimProcess, ending: Ending) -> Ending:
         """Return what ends a fault and what goes with it."""
         random = Random(f"{fault.draw} compound")
         if random.getrandbits(1):

@@ -36,4 +36,4 @@ class Evidence:
 
     def note(self, who: str, text: str) -> None:
         """Add a line to the trace."""
-        self.trace.add(self._timeline.now_us, who, text)
+        self.trace.note(self._timeline.now_us, who, text)

@@ -102,7 +102,7 @@ class FaultInjector:
         kind = fault.kind
         if kind in (FaultKind.TRANSFER, FaultKind.REMOVE, FaultKind.ADD):
             asked = self._operators.act(kind, process, random)
-            return self._compound_faults.join(fault, process, nothing) if asked else None
+            return self._compound_faults.compound(fault, process, nothing) if asked else None
         if kind in (FaultKind.SPLIT, FaultKind.ONE_WAY):
             return self._compound_faults.split_pair(fault) or self._split(kind, random)
         if kind is FaultKind.SNAPSHOT_FLIP:
@@ -110,7 +110,7 @@ class FaultInjector:
         if kind in STORMS:
             return self._storm(kind, random)
         ending = self._ail(kind, process, random)
-        return self._compound_faults.join(fault, process, ending) if ending else None
+        return self._compound_faults.compound(fault, process, ending) if ending else None
 
     def _ail(self, kind: FaultKind, process: SimProcess, random: Random) -> Ending | None:
         """Begin what concerns one process."""
@@ -125,7 +125,7 @@ class FaultInjector:
             case FaultKind.ISOLATE | FaultKind.APART | FaultKind.DEAF | FaultKind.MUTE:
                 begin = self._cut_off
             case FaultKind.ASIDE:
-                begin = self._set_aside
+                begin = self._strand
             case FaultKind.SLOW_DISK | FaultKind.HUNG_DISK:
                 begin = self._impairment
             case FaultKind.DISK_FULL:
@@ -202,7 +202,7 @@ class FaultInjector:
             cuts.append(network.cut(others, [name]))
         return partial(self._mend, cuts)
 
-    def _set_aside(self, _: FaultKind, process: SimProcess, random: Random) -> Ending:
+    def _strand(self, _: FaultKind, process: SimProcess, random: Random) -> Ending:
         """Leave a gateway to a member that may not know that it leads no longer."""
         peers, gateways = self._world.names()
         aside = {process.name, random.choice(gateways)}

@@ -32,7 +32,7 @@ class Operators:
     def act(self, kind: FaultKind, process: SimProcess, random: Random) -> bool:
         """Ask for something; tell whether it was asked for."""
         if kind is FaultKind.ADD:
-            return self._add()
+            return self._add_member()
         leader = self._world.leader()
         if leader is None or leader.raft is None:
             return False
@@ -54,7 +54,7 @@ class Operators:
             request.transfer = process.name
             self._ask(leader, request)
 
-    def _add(self) -> bool:
+    def _add_member(self) -> bool:
         """Start a member that never was, and joins by itself."""
         spare = [one for one in self._world.processes.values() if not one.alive and one.is_spare]
         if not spare:

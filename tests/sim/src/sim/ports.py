@@ -23,7 +23,7 @@ from raft.ready import Leadership
 
 from sim.durable import Durable, Written
 from sim.store import FAILURE, SimStore, Thread
-from sim.trace import describe
+from sim.trace import text_of
 from sim.violation import SafetyViolation
 
 if TYPE_CHECKING:
@@ -327,7 +327,7 @@ class Senses:
     def lead_changed(self, leadership: Leadership, leader: str) -> None:
         """Note who leads."""
         del leader  # its id is enough
-        self._note(describe(leadership))
+        self._note(text_of(leadership))
 
     def _note(self, text: str) -> None:
         world = self._process.world

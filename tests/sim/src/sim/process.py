@@ -55,7 +55,7 @@ from sim.ports import ChunkAnswer, DiskPort, Senses, StorePort, TransportPort
 from sim.rarities import Rarities, glance
 from sim.store import NO_SPACE, SimStore
 from sim.timeline import Timeline
-from sim.trace import describe
+from sim.trace import text_of
 from sim.violation import SafetyViolation
 from sim.watched_machine import WatchedMachine
 
@@ -381,7 +381,7 @@ class SimProcess:
         if node is None:
             return
         self.world.evidence.events += 1
-        self._note(describe(event))
+        self._note(text_of(event))
         self._report(event)
         before = glance(node)
         try:

@@ -73,7 +73,7 @@ def run_plan(plan: Plan, *, keep_trace: bool = False) -> SimResult:
             state_hash = recovery.recover(world)
             recovery.judge(world)
         except Exception as error:  # noqa: BLE001 - whatever a run ends with is what it found
-            violation = _told(error)
+            violation = _text_of(error)
         finally:
             world.close()
     history = [operation for client in world.clients for operation in client.history]
@@ -93,7 +93,7 @@ def run_plan(plan: Plan, *, keep_trace: bool = False) -> SimResult:
     )
 
 
-def _told(error: Exception) -> str:
+def _text_of(error: Exception) -> str:
     """Return what an exception says, and where it was raised."""
     lines = traceback.format_exception(error)
     return f"{type(error).__name__}: {error}\n" + "".join(lines[-TRACEBACK_LINES:])

@@ -119,18 +119,18 @@ class SnapshotStreams:
             stream.offset,
             stream.data[stream.offset : stream.offset + CHUNK_BYTES],
         )
-        self._pass(stream, chunk)
+        self._send_chunk(stream, chunk)
 
     def _resume(self, stream: SnapshotStream) -> None:
         """Begin another stream of the same snapshot."""
         stream.resumed += 1
         stream.progress += 1
         stream.asks = True
-        self._pass(
+        self._send_chunk(
             stream, ChunkReceived(stream.route.sender_id, stream.term, stream.header, 0, b"")
         )
 
-    def _pass(self, stream: SnapshotStream, chunk: ChunkReceived) -> None:
+    def _send_chunk(self, stream: SnapshotStream, chunk: ChunkReceived) -> None:
         def arrive() -> None:
             if stream.route.peer.id == stream.route.peer_id:
                 stream.route.peer.deliver(chunk)

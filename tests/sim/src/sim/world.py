@@ -67,7 +67,7 @@ class SimWorld:
         self.network = SimNetwork(self.timeline, self._random("network"), coverage)
         self.numbers = Numbers(plan.founders + SPARES)
         self.processes = {
-            f"node-{number}": self._process(number, folder)
+            f"node-{number}": self._make_process(number, folder)
             for number in range(1, plan.founders + SPARES + 1)
         }
         self.streams = SnapshotStreams(
@@ -91,7 +91,7 @@ class SimWorld:
         """Return chance of its own, so that one part's draws do not move another's."""
         return Random(f"{self.plan.seed} {what}")
 
-    def _process(self, number: int, folder: Path) -> SimProcess:
+    def _make_process(self, number: int, folder: Path) -> SimProcess:
         name = f"node-{number}"
         settings = settings_of(number, name, self.founders)
         return SimProcess(settings, self.founders, folder / name, self, self._random(name))
