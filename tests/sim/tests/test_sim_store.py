@@ -25,7 +25,7 @@ from sim.timeline import Timeline
 from sim.violation import SafetyViolation
 
 if TYPE_CHECKING:
-    from sim.process import SimProcess
+    from sim.surroundings import ProcessHandle
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ class Machine:
             later=self._later,
             deliver=lambda event: self.came.append((self.timeline.now_us, event)),
         )
-        self.port = StorePort(cast("SimProcess", process), store)
+        self.port = StorePort(cast("ProcessHandle", process), store)
 
     def _later(self, delay_us: int, action: Callable[[], None]) -> None:
         self.timeline.after(delay_us, action)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
-from typing import TYPE_CHECKING
 
 from sim.compound_faults import CompoundFaults
 from sim.faults import FaultKind, SimFault
@@ -11,9 +10,7 @@ from sim.host import Troubles
 from sim.network import Cut, NetworkConditions
 from sim.operators import Operators
 from sim.process import SimProcess
-
-if TYPE_CHECKING:
-    from sim.world import SimWorld
+from sim.world import SimWorld
 
 SKEW_MS_MAX = 120_000
 DRIFT_PER_MILLE = (500, 900, 1100, 1500)
@@ -51,7 +48,7 @@ class FaultInjector:
     - A fault's details depend on its own draw alone.
     """
 
-    def __init__(self, world: "SimWorld", operators: Operators) -> None:
+    def __init__(self, world: SimWorld, operators: Operators) -> None:
         """Strike `world`."""
         self._world = world
         self._operators = operators

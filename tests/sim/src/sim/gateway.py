@@ -12,8 +12,9 @@ from raft.ready import RaftRole
 
 from sim.clients import SimClient
 from sim.network import KEEPALIVE_US, RECONNECT_US, End, SimLink
-from sim.process import TICK_US, ProcessSurroundings, SimProcess
+from sim.process import TICK_US, SimProcess
 from sim.router_bookkeeping import contradictions, remainders
+from sim.surroundings import ProcessSurroundings
 from sim.trace import text_of
 from sim.violation import SafetyViolation
 

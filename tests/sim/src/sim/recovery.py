@@ -52,7 +52,6 @@ def recover(world: SimWorld) -> str:
     """Require that the cluster works again; return the hash of the state that all have."""
     for client in world.clients:
         client.stopping = True
-    world.fault_injector.leave()
     random = Random(f"{world.plan.seed} quorum")
     others = random.choice([*Others, Others.UNWELL, Others.UNWELL])  # who leads is often inside
     spared = world.leader() if others is Others.UNWELL else None
