@@ -1,4 +1,4 @@
-"""The database's stand-in: threads, and what a slow, hung, full or failing disk does to them."""
+"""The simulated store: its threads, and the effects of a slow, hung, full or failing disk."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -59,7 +59,7 @@ class TestJobs:
     """What waits, and for whom."""
 
     def test_threads_do_not_wait_for_each_other(self, store: SimStore) -> None:
-        """Each does its own jobs in order."""
+        """Each thread does its own jobs in order."""
         store.copy(2)
         store.hash(3)
         store.copy(4)
@@ -71,7 +71,7 @@ class TestJobs:
         assert (first.ticket, second.ticket, store.jobs) == (2, 4, 0)
 
     def test_without_space_nothing_is_written(self, store: SimStore) -> None:
-        """A flush and a copy say so, a chunk is refused and what was staged goes."""
+        """A flush and a copy report the lack of space; a chunk is refused, and staged chunks go."""
         made, data = copy_of(store)
         store.stage(made.header, 0, data[:100], 3)
         assert store.step() == Staged(3, complete=False, problem="")
@@ -96,7 +96,7 @@ class TestJobs:
         assert copied.path == ""
 
     def test_the_switch_waits_for_space(self, store: SimStore) -> None:
-        """It is a job until then."""
+        """The switch stays a job until there is space."""
         made, data = copy_of(store)
         store.stage(made.header, 0, data, 3)
         assert store.step() == Staged(3, complete=True, problem="")
