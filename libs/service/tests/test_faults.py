@@ -200,7 +200,7 @@ class TestEveryKindOfCall:
 
 
 def test_a_method_that_is_not_there_stays_unimplemented() -> None:
-    """gRPC answers the call, and no fault is counted."""
+    """The call ends with gRPC's own refusal, and no fault is counted."""
 
     async def work(channel: grpc.aio.Channel, _: Faults) -> None:
         method: Any = channel.unary_unary("/shop.Service/Nothing")

@@ -161,16 +161,16 @@ class TestTime:
     def test_a_failure_that_no_fault_picked_is_found(
         self, store: SimStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The want of space is none: who takes it for one would end, and so would the next."""
+        """A lack of space is no failure: a member that took it for a failure would end."""
         machine = Machine(store)
         failed = StoreFailed("OSError: No space left on device")
-        monkeypatch.setattr("sim.store.copied", lambda *_: failed)
+        monkeypatch.setattr("sim.store.copy_pinned", lambda *_: failed)
         machine.port.copy(2)
         with pytest.raises(SafetyViolation, match="No space left"):
             machine.timeline.run_until(10 * STORE_US[1])
 
     def test_a_transaction_that_a_fault_picked_fails(self, store: SimStore) -> None:
-        """Once, and whatever else is under way."""
+        """The next transaction fails, whatever other jobs are under way, and later ones do not."""
         machine = Machine(store)
         machine.troubles.store_fails = True
         machine.port.hash(2)
