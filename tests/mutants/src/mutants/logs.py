@@ -53,7 +53,7 @@ def syncs_no_folder_after_a_rename(patch: pytest.MonkeyPatch) -> None:
         operations, segment = plan_segment(header)
         return tuple(one for one in operations if not isinstance(one, SyncFolder)), segment
 
-    patch.setattr(f"{LOG}.create", created)
+    patch.setattr(f"{LOG}.plan_segment", created)
 
 
 def names_a_file_before_its_header_is_synced(patch: pytest.MonkeyPatch) -> None:
@@ -63,7 +63,7 @@ def names_a_file_before_its_header_is_synced(patch: pytest.MonkeyPatch) -> None:
         operations, segment = plan_segment(header)
         return tuple(one for one in operations if not isinstance(one, SyncFile)), segment
 
-    patch.setattr(f"{LOG}.create", created)
+    patch.setattr(f"{LOG}.plan_segment", created)
 
 
 def removes_newer_files_first(patch: pytest.MonkeyPatch) -> None:
