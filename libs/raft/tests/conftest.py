@@ -90,7 +90,8 @@ def bring_to_rest(node: RawNode) -> None:
     """Let every peer of a leader hold the leader's log, and let what waits for time end."""
     for _ in range(REST_ROUNDS):
         settle_node(node)
-        node.persisted(Mark(node.last_index, node._state.log.last_term, node.hard_state))
+        log = node._state.log
+        node.persisted(Mark(log.last_index, log.last_term, node.hard_state, log.truncations))
         for peer in list(node.followers):
             reply = AppendReply(
                 sender=peer, recipient=node.id, term=node.term, accepted=True, index=node.last_index

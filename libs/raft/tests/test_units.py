@@ -104,15 +104,21 @@ def test_truncation_takes_back_what_was_handed_out() -> None:
     assert (log.handed_index, log.synced_index) == (1, 1)
 
 
-@given(TERMS, st.integers(1, 4), st.integers(0, 12))
-def test_hints_are_what_a_search_would_find(terms: list[int], term: int, index: int) -> None:
-    """The walk back finds the index that the definition names."""
-    log = RaftLog(0, 0, entries_of(terms))
+@given(TERMS, st.integers(1, 5), st.integers(0, 12), st.integers(0, 12))
+def test_hints_are_what_a_search_would_find(
+    terms: list[int], term: int, index: int, base: int
+) -> None:
+    """The walk back finds the index that the definition names, in a log that is cut too."""
+    base = min(base, len(terms))
+    log = RaftLog(base, ([0, *terms])[base], entries_of(terms[base:], base + 1))
     limit = min(index, len(terms))
-    expected = max((one for one in range(1, limit + 1) if terms[one - 1] <= term), default=0)
-    assert log.last_up_to_term(term, index) == expected
-    if 1 <= index <= len(terms):
-        assert log.first_of_term_at(index) == terms.index(terms[index - 1]) + 1
+    if index >= base:
+        held = range(base + 1, limit + 1)
+        expected = max((one for one in held if terms[one - 1] <= term), default=base)
+        assert log.last_up_to_term(term, index) == expected
+    if base < index <= len(terms):
+        first = terms.index(terms[index - 1]) + 1
+        assert log.first_of_term_at(index) == max(first, log.first_index)
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=8), st.integers(0, 20))
@@ -124,6 +130,11 @@ def test_a_page_is_bounded_but_never_empty(sizes: list[int], bytes_max: int) -> 
     assert size == sum(sizes[: len(page)])
     assert len(page) == 1 or size <= bytes_max
     assert len(page) == min(5, len(sizes)) or sum(sizes[: len(page) + 1]) > bytes_max
+
+
+def test_the_kinds_of_entries_keep_their_numbers() -> None:
+    """The logs of earlier versions hold these numbers."""
+    assert [EntryKind(number).name for number in range(3)] == ["NOOP", "COMMAND", "CONFIGURATION"]
 
 
 def test_a_probe_waits_for_its_reply() -> None:

@@ -28,7 +28,6 @@ class Backlog:
 
     def begin(self, log: RaftLog, commit_index: int) -> None:
         """Count the entries of a log beyond the commit index, at the beginning of a term."""
-        self.clear()
         entries = log.slice(commit_index + 1, log.last_index)
         if entries:
             self.count(log.last_index, sum(len(entry.payload) for entry in entries))

@@ -45,8 +45,7 @@ SLOTS = max(1, len(os.sched_getaffinity(0)))
 BLOCKED_SECONDS = 60  # a trial that waits without computing
 MEMORY_BYTES = 4 << 30
 OPTIONS = (
-    *("-q", "-x", "-m", "not slow and not long and not cluster"),
-    *("-p", "no:xdist", "-p", "no:cacheprovider"),
+    *("-q", "-x", "-p", "no:xdist", "-p", "no:cacheprovider"),
     *("--assert=plain", "--tb=native"),
 )
 
@@ -280,7 +279,13 @@ def import_trial(target: Target, source: str) -> NoReturn:
         return load(loader, name)
 
     patch.object(SourceFileLoader, "get_code", get_code).start()
-    end(1 if pytest.main([*OPTIONS, *map(str, target.tests)]) else 0)
+    end(1 if pytest.main(arguments(target)) else 0)
+
+
+def arguments(target: Target) -> list[str]:
+    """Return what pytest is called with."""
+    markers = "not long and not cluster" + ("" if target.takes_slow else " and not slow")
+    return [*OPTIONS, "-m", markers, *map(str, target.tests)]
 
 
 def cpu_limit(baseline: Baseline) -> int:
@@ -321,7 +326,7 @@ def try_in_place(target: Target, edits: Sequence[Edit], deadline: float) -> Foun
 
     collected = Collected(target, run)
     collected.watch()
-    pytest.main([*OPTIONS, *map(str, target.tests)], plugins=[collected])
+    pytest.main(arguments(target), plugins=[collected])
     sys.settrace(None)
     found.failed = collected.failed or ("" if collected.is_done else "no tests were collected")
     return found
