@@ -10,7 +10,8 @@ import grpc
 import grpc.aio
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
-from service.faults import Faults, make_server
+from service.faults import Faults
+from service.serving import make_server
 from structlog.testing import capture_logs
 from wire import errors
 from wire.channels import abort, status_of, straight_channel
@@ -274,7 +275,7 @@ def test_a_method_that_a_service_leaves_out_is_unimplemented() -> None:
 
 
 HOMES = {
-    "server": "libs/service/src/service/faults.py",
+    "server": "libs/service/src/service/serving.py",
     "insecure_channel": "libs/wire/src/wire/channels.py",
     "secure_channel": "libs/wire/src/wire/channels.py",
 }

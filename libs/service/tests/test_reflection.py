@@ -13,7 +13,8 @@ from grpc_reflection.v1alpha.reflection_pb2 import (
 )
 from inventory.v1 import inventory_pb2
 from service import reflection
-from service.faults import Faults, make_server
+from service.faults import Faults
+from service.serving import make_server
 from wire.channels import straight_channel
 
 SERVICE = inventory_pb2.DESCRIPTOR.services_by_name["InventoryService"].full_name
