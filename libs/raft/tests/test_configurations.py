@@ -94,4 +94,5 @@ def test_changes_add_up(changes: list[Change]) -> None:
 def test_a_learner_has_no_label_unless_it_is_given_one() -> None:
     """A member without an address is left out of the labels."""
     alone = Configuration(frozenset({1}))
+    assert AddLearner(2) == AddLearner(2, "")
     assert outcome(alone, AddLearner(2)) == Configuration(frozenset({1}), frozenset({2}))

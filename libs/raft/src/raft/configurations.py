@@ -29,7 +29,6 @@ def _decode_plainly(payload: bytes) -> Configuration:
 
 
 PLAIN = ConfigurationCodec(_encode_plainly, _decode_plainly)  # `1,2+3`: voters 1, 2, learner 3
-NOBODY = Configuration(frozenset())
 
 
 class Configurations:

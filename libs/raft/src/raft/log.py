@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from raft.configurations import NOBODY, PLAIN, ConfigurationCodec, Configurations
+from raft.configurations import ConfigurationCodec, Configurations
 from raft.errors import ProtocolViolation
 from raft.messages import Configuration, Entry, EntryKind
 
@@ -35,8 +35,8 @@ class RaftLog:
         base_index: int,
         base_term: int,
         entries: Sequence[Entry],
-        configuration: Configuration = NOBODY,
-        codec: ConfigurationCodec = PLAIN,
+        configuration: Configuration,
+        codec: ConfigurationCodec,
     ) -> None:
         """Hold the entries that recovery found; all of the entries are synced.
 

@@ -89,6 +89,8 @@ def _contradictions_of(progress: Progress, state: MemberState) -> Iterator[str]:
         yield f"acknowledged appends are in flight: {flight} up to {progress.match}"
     if not progress.match < progress.next <= state.log.last_index + 1:
         yield f"match {progress.match}, next {progress.next}, last {state.log.last_index}"
+    if progress.next <= state.log.last_index and progress.may_send:
+        yield f"entries from {progress.next} on could be sent and are not"
 
 
 def contradictions_of_log(node: RawNode) -> list[str]:

@@ -18,7 +18,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from importlib.machinery import SourceFileLoader
 from itertools import chain
@@ -49,6 +49,7 @@ OPTIONS = (
     *("--assert=plain", "--tb=native"),
 )
 
+CACHE = type(cache(lambda: None))
 Trial = Callable[[], NoReturn]
 TraceFunction = Callable[[FrameType, str, object], Any]
 
@@ -126,6 +127,7 @@ class Collected:
         self.target = target
         self.items: list[pytest.Item] = []
         self.functions: list[FunctionType] = []  # of the target
+        self.caches: list[Any] = []  # of functions of the target, made by functools
         self.baseline = Baseline()
         self.failed = ""
         self.is_done = False
@@ -173,6 +175,13 @@ class Collected:
         threading.settrace(None)
         if not self.failed:
             self.items = list(session.items)
+            self.caches = [
+                each
+                for each in gc.get_objects()
+                if isinstance(each, CACHE)
+                and isinstance(each.__wrapped__, FunctionType)
+                and each.__wrapped__.__code__.co_filename == self._path
+            ]
             self._measure()
         if not self.failed:
             self.functions = [
@@ -186,8 +195,10 @@ class Collected:
         return True
 
     def run_items(self, items: Sequence[pytest.Item]) -> Iterator[pytest.Item]:
-        """Run tests until one fails; yield each that has passed."""
+        """Run tests until one fails; yield each that has passed. What is cached is made anew."""
         for item, following in zip(items, [*items[1:], None], strict=True):
+            for each in self.caches:
+                each.cache_clear()
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if self.failed:
                 return

@@ -77,7 +77,6 @@ class Outline:
         if index <= self.base_index:
             self._set_base(position, configuration)
             return
-        self._check(index)
         if (self.term_at(index), self.configuration_at(index)) != (position[1], configuration):
             raise ValueError(f"the log ends at {index} with another term or configuration")
         self.last_index = index
