@@ -38,7 +38,7 @@ def tick(node: RawNode, ticks: int) -> None:
 
 
 def role_of(node: RawNode) -> RaftRole:
-    """Return the role, of which a type checker expects a change at each call."""
+    """Return the role that a member has by now."""
     return node.role
 
 
