@@ -9,11 +9,12 @@ import pytest
 from inventory.raft.v1 import log_pb2
 from inventory.v1 import cluster_pb2
 from inventory_node.core.clock_skew import ClockSkew
+from inventory_node.core.events import PeerMessages, Surveyed, arrival
 from inventory_node.core.node import NodeSettings, Ports
 from inventory_node.core.survey.leader_fitness import LeaderFitness
 from inventory_node.core.survey.rounds import Serving, SurveyRounds
 from inventory_node.ports import Survey, SurveyReply
-from raft.messages import Configuration
+from raft.messages import Configuration, TimeoutNow
 from raft.ready import RaftRole
 from raft.view import Follower
 from sim.manual_cluster import HandClock, HandObserver
@@ -529,6 +530,16 @@ class TestAnswers:
         assert member.raft.transfers == []
         member.tick(2)
         assert member.raft.transfers == [2, 2]
+
+
+def test_a_peers_message_is_an_event_by_its_kind() -> None:
+    """Surveys are none of consensus."""
+    member = Member()
+    survey = member.tick()[0]
+    [reply] = member.survey()
+    assert [arrival(one) for one in (survey, reply)] == [Surveyed(survey), Surveyed(reply)]
+    message = TimeoutNow(2, 1, 4)
+    assert arrival(message) == PeerMessages((message,))
 
 
 class TestCheckpoints:

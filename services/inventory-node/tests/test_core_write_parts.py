@@ -157,6 +157,7 @@ class TestTheApplier:
         assert applying.held
         applying.snapshot_index = 20
         applying.applier.reload(SnapshotMeta(20, 1, Configuration(frozenset())))
+        assert applying.applier.held is False
         assert applying.turns() == [21]
 
     def test_a_state_that_is_not_the_snapshots_halts(self) -> None:
