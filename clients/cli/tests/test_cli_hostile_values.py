@@ -66,7 +66,7 @@ Parameter = TyperArgument | TyperOption
 
 
 def commands() -> dict[tuple[str, ...], list[Parameter]]:
-    """Return the parameters of every command by its words; those before the command by none."""
+    """Return the parameters of every command by its words; () has the global options."""
     found: dict[tuple[str, ...], list[Parameter]] = {}
     waiting: list[tuple[tuple[str, ...], object]] = [((), get_command(app))]
     while waiting:
@@ -99,7 +99,7 @@ def cases(words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sent:
-    """Refuse everything that is sent; return the names of what was."""
+    """Refuse every call; return the names of the methods that were called."""
     seen: Sent = []
 
     def refusing(name: str) -> Callable[..., object]:
@@ -154,6 +154,6 @@ def test_every_value_is_taken_or_refused_with_a_sentence(
 
 
 def test_every_kind_of_command_is_tried() -> None:
-    """Also those of the groups, and what stands before the command."""
+    """The commands of groups and the global options are tried, too."""
     assert {(), ("order",), ("item", "add"), ("cluster", "verify"), ("up",)} <= set(COMMANDS)
     assert sum(len(list(cases(words))) for words in COMMANDS) > 1_000

@@ -245,6 +245,14 @@ def test_what_makes_no_sense_is_refused(leader: RawNode, change: Change, reason:
     assert leader.last_index == 1
 
 
+def test_any_member_may_join_that_takes_no_part(make: Make, settle: Settle, elect: Elect) -> None:
+    """Each positive id is one of a member."""
+    node = elect(make(3))
+    node.change(Remove(1))
+    hold(node, settle, 2)
+    assert isinstance(node.change(AddLearner(1)), Accepted)
+
+
 def test_only_a_leader_that_stays_changes_anything(make: Make, leader: RawNode) -> None:
     """A follower and a leader in a transfer refuse a change, as they refuse a proposal."""
     assert make().change(Remove(3)) == NotLeader(0)

@@ -209,6 +209,17 @@ def test_a_cut_keeps_the_entry_at_its_index() -> None:
         assert recovered.entries[-1].index == 39
 
 
+def test_a_segment_without_an_entry_may_go_at_once() -> None:
+    """Votes and terms of before stand in the header of the next segment."""
+    bench = Bench(1024)
+    for term in range(1, 4):
+        bench.append(hard_state=HardState(term, 8))
+    assert len(bench.disk.names()) == 3
+    bench.run(bench.log.cut(1))
+    assert len(bench.disk.names()) == 1
+    assert bench.reopen().hard_state == HardState(3, 8)
+
+
 def test_a_snapshot_frees_the_segments_of_the_log_that_it_replaced() -> None:
     """Also where that log was longer."""
     bench = Bench()

@@ -27,6 +27,7 @@ class Mark:
     index: int  # of the last entry handed out, 0 for none
     term: int  # of the last entry handed out
     hard_state: HardState
+    truncations: int = 0  # of the log until then
 
 
 @dataclass(frozen=True, slots=True)

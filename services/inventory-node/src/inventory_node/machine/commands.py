@@ -149,7 +149,7 @@ class Machine:
         request = getattr(mutation, kind)
         request_id = request.request_id
         bucket = request_table.bucket_of(request_id)
-        known = self._known(bucket, user_id, request_id, raw)
+        known = self._remembered(bucket, user_id, request_id, raw)
         if known is not None:
             return known
         refused = users.check_mutation(self._cache, user_id, epoch, kind)
@@ -184,7 +184,7 @@ class Machine:
             Remembered(bucket, user_id, request_id, second, digest, outcome, administration)
         )
 
-    def _known(self, bucket: int, user_id: int, request_id: str, raw: bytes) -> Applied | None:
+    def _remembered(self, bucket: int, user_id: int, request_id: str, raw: bytes) -> Applied | None:
         """Answer from the request table; None for a request that is not remembered and may run."""
         found = self._requests.find(bucket, user_id, request_id)
         if found is not None:
@@ -207,7 +207,7 @@ class Machine:
         if request.WhichOneof("operation") == "initialize":
             return self._initialize(user_id, request.initialize)
         bucket = request_table.bucket_of(request.request_id)
-        known = self._known(bucket, user_id, request.request_id, raw)
+        known = self._remembered(bucket, user_id, request.request_id, raw)
         if known is not None:
             return known
         own_id = request.set_password.user_id if request.HasField("set_password") else 0
