@@ -169,9 +169,10 @@ class Keepers:
         self.hashed += 1
         return "hash"
 
-    async def apply(self, command: bytes, deadline_ms: int) -> forward_pb2.Reply:
+    async def apply(self, command: bytes, deadline_ms: int, user_id: int) -> forward_pb2.Reply:
         """Take a command."""
         assert command
+        assert user_id == 5
         assert deadline_ms
         self.applied += 1
         return forward_pb2.Reply(administration=b"")

@@ -136,7 +136,9 @@ class Api:
                 user_id=principal.user_id, epoch=principal.epoch, mutation=mutation
             )
             reply = await self._driver.apply(
-                command.SerializeToString(), deadline_ms(context.time_remaining())
+                command.SerializeToString(),
+                deadline_ms(context.time_remaining()),
+                principal.user_id,
             )
             outcome = raw_pb2.RawOutcome.FromString(reply.outcome)
             if outcome.HasField("error"):
@@ -316,7 +318,7 @@ class Api:
         self, command: raw_pb2.RawCommand, context: Context
     ) -> log_pb2.AdministrationOutcome:
         reply = await self._driver.apply(
-            command.SerializeToString(), deadline_ms(context.time_remaining())
+            command.SerializeToString(), deadline_ms(context.time_remaining()), command.user_id
         )
         return log_pb2.AdministrationOutcome.FromString(reply.administration)
 
