@@ -94,7 +94,7 @@ def bring_to_rest(node: RawNode) -> None:
     for _ in range(REST_ROUNDS):
         settle_node(node)
         log = node._state.log
-        node.persisted(Mark(log.last_index, log.last_term, node.hard_state, log.truncations))
+        node.persisted(Mark(log.last_index, log.truncations, node.hard_state))
         for peer in list(node.followers):
             reply = AppendReply(
                 sender=peer, recipient=node.id, term=node.term, accepted=True, index=node.last_index

@@ -505,6 +505,13 @@ def test_a_snapshot_brings_its_configuration(make: Make, settle: Settle) -> None
         node.configuration_at(1)
 
 
+def test_a_snapshot_without_another_configuration_tells_of_none(make: Make, settle: Settle) -> None:
+    """The caller would connect to the same members anew."""
+    node = make()
+    node.step(InstallSnapshot(2, 1, 1, SnapshotMeta(5, 1, of(1, 2, 3))))
+    assert [ready.configuration for ready in settle(node)] == [None]
+
+
 def test_a_cut_log_remembers_who_took_part(leader: RawNode, settle: Settle) -> None:
     """Compaction removes the entry and keeps the configuration of the entry."""
     leader.change(AddLearner(4))

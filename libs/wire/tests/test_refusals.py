@@ -10,6 +10,7 @@ from wire import bounds
 from wire.errors import details_of, invalid_field
 
 ADD = 'request_id: "a" name: "Pen" price { currency_code: "USD" units: 1 }'
+FIRST = 'cluster_id: "c" currency { code: "USD" minor_digits: 2 }'
 NOTHING_TO_SEE = (
     "must not hold the character U+00AD there; leave out what shows nothing: controls, format"
     " characters, fillers, separators of lines, marks on nothing"
@@ -79,7 +80,7 @@ SENTENCES: list[tuple[type[Message], str, str, str]] = [
         inventory_pb2.UpdateItemRequest,
         f'request_id: "a" item {{ id: 1 }} update_mask {{ paths: "{"q" * 65}" }}',
         "update_mask",
-        f"names '{'q' * 64}'; it may name ('name', 'description', 'price')",
+        f"names '{'q' * 64}…'; it may name ('name', 'description', 'price')",
     ),
     (
         inventory_pb2.UpdateItemRequest,
@@ -164,6 +165,18 @@ SENTENCES: list[tuple[type[Message], str, str, str]] = [
     ),
     (
         log_pb2.Initialize,
+        f'{FIRST} items {{ name: "Pen" price {{ units: 1 }} }}',  # its request has no id
+        "",
+        "",
+    ),
+    (
+        log_pb2.Initialize,
+        f'{FIRST} items {{ name: "" price {{ units: 1 }} }}',
+        "items.name",
+        "must have 1 to 200 characters",
+    ),
+    (
+        log_pb2.Initialize,
         'cluster_id: "c" currency { code: "USD" minor_digits: 3 }',
         "currency.minor_digits",
         "of USD must be 2, not 3",
@@ -211,6 +224,7 @@ def test_read_options_are_checked_alone() -> None:
     assert bounds.staleness_ms(options) == 1
     options.max_staleness.CopyFrom(Duration(nanos=999_999))
     assert bounds.check_read_options(options) is not None
+    assert bounds.check_read_options(inventory_pb2.ReadOptions()) is None
 
 
 @pytest.mark.parametrize("name", ["Pen", "x" * bounds.NAME_CHARACTERS_MAX])

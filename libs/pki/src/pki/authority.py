@@ -25,6 +25,7 @@ from pki.identities import ProcessIdentity
 
 AUTHORITY_DAYS = 3_650
 ISSUED_DAYS = 90
+NAME_CHARACTERS_MAX = 64  # of a common name (RFC 5280, appendix A.1)
 EARLIER = dt.timedelta(minutes=5)  # for clocks that are behind the issuer's
 
 
@@ -45,9 +46,14 @@ class Authority:
 
     @classmethod
     def make(cls, name: str, days: int = AUTHORITY_DAYS) -> "Authority":
-        """Make an authority that nobody trusts yet."""
+        """Make an authority that nobody trusts yet; raise PkiError for a name that is none."""
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        if not name.isprintable() or not name.strip():
+            raise PkiError(f"{name[:NAME_CHARACTERS_MAX]!r} cannot be the name of an authority")
+        try:
+            subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        except ValueError as error:
+            raise PkiError(f"the name of the authority cannot be used: {error}") from error
         certificate = (
             _builder(subject, subject, key.public_key(), days)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -84,7 +90,8 @@ class Authority:
         Raises PkiError for a host that is neither.
         """
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, str(identity)[:64])])
+        common = str(identity)[:NAME_CHARACTERS_MAX]
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
         issuer = self.certificate.subject
         signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
         uses = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]

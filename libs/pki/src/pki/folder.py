@@ -81,10 +81,13 @@ class PkiFolder:
 
     def make(self, name: str, days: int = AUTHORITY_DAYS) -> None:
         """Make an authority; raise PkiError if the folder has one."""
-        if self.trusted_path.exists():
-            raise PkiError(f"{self.trusted_path} exists: the folder has an authority")
-        self.path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         made = Authority.make(name, days).as_issued
+        try:
+            if self.trusted_path.exists():
+                raise PkiError(f"{self.trusted_path} exists: the folder has an authority")
+            self.path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        except OSError as error:
+            raise PkiError(f"{self.path} cannot be made: {error.strerror}") from error
         _write(self._key_path, made.key)
         _write(self.trusted_path, made.certificate)
 
@@ -99,9 +102,10 @@ class PkiFolder:
     @property
     def next_step(self) -> RotationStep:
         """What the next call of `rotate` does."""
+        trusted = self._trusted()
         if self._next_key_path.exists():
             return RotationStep.ISSUE
-        return RotationStep.FINISH if len(self._trusted()) > 1 else RotationStep.TRUST
+        return RotationStep.FINISH if len(trusted) > 1 else RotationStep.TRUST
 
     def rotate(self, days: int = ISSUED_DAYS) -> RotationStep:
         """Take the next step of a rotation; return the step that was taken."""

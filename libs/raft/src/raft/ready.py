@@ -25,9 +25,8 @@ class Mark:
     """The end of the log and the hard state that are on disk once a Ready is synced."""
 
     index: int  # of the last entry handed out, 0 for none
-    term: int  # of the last entry handed out
+    truncations: int  # of the log until then
     hard_state: HardState
-    truncations: int = 0  # of the log until then
 
 
 @dataclass(frozen=True, slots=True)

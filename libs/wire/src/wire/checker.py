@@ -277,8 +277,10 @@ def _below(check: Check | None) -> Check | None:
 
 def _of_the_values_of(field: FieldDescriptor) -> Check | None:
     kind, unused = field.message_type, bounds_of(field).unused
-    if kind is None or not unused:
-        return checker(kind) if kind is not None else None
+    if kind is None:
+        return None
+    if not unused:
+        return checker(kind)
     return of_fields(one for one in kind.fields if one.name != unused)
 
 
@@ -354,7 +356,7 @@ def _sayable(field: FieldDescriptor) -> set[str]:
         of_messages = {"unique_by", "unused"} if field.message_type is not None else set()
         return {"min_items", "max_items", *of_messages}
     if field.message_type is not None:
-        return {"paths", "format"}
+        return {"format"}
     if field.type == FieldDescriptor.TYPE_STRING:
         return {"min_characters", "max_characters", "min_bytes", "max_bytes", "format"}
     if field.enum_type is not None:
