@@ -40,7 +40,7 @@ async def _run(config: GatewayConfig) -> None:
     assistant = Assistant(config.gateway_assistant)
     members = Members(driver, links)
     tokens = Tokens(token_key)
-    gate = TokenGate(tokens, Shares())
+    gate = TokenGate(tokens, Shares(), config.gateway_trusted_hops)
     api = Api(driver, links, gate, tokens, passwords, LoginLimiter(), members)
     faults = Faults()
     server = GatewayServer(

@@ -41,17 +41,23 @@ class Request:
         "on_reply",
         "question",
         "tried",
+        "user_id",
         "was_put_off",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what a request is made of
         self,
         number: int,
         command: bytes,
         question: forward_pb2.Question | None,
         on_reply: OnReply,
+        user_id: int = 0,
     ) -> None:
-        """Start with no member; `command` is empty where there is a question."""
+        """Start with no member; `command` is empty where there is a question.
+
+        `user_id`: who takes turns with other users; 0: the gateway itself.
+        """
+        self.user_id = user_id
         self.id = number
         self.command = command
         self.question = question

@@ -151,7 +151,7 @@ async def _watched(
             began = time.monotonic()
             await asyncio.sleep(PEACE_SECONDS)
             attacked = time.monotonic()
-            out = await _attack(system, name, seconds, arguments)
+            out = await _attack(system, name, seconds, {"item": item} | dict(arguments))
             said = json.loads(out)
             start, end = said.pop("start"), said.pop("end")
             peace = time.monotonic()

@@ -16,7 +16,7 @@ from wire.text import folded
 
 from gateway.auth import Passwords, Principal, Tokens
 from gateway.errors import HashersBusy, RequestRefused, malformed
-from gateway.login_limiter import LoginLimiter
+from gateway.login_limiter import Attempt, LoginLimiter
 from gateway.runtime.driver import Driver, deadline_ms, now_ms
 from gateway.runtime.gate import TokenGate
 from gateway.runtime.links import MemberLinks
@@ -136,7 +136,9 @@ class Api:
                 user_id=principal.user_id, epoch=principal.epoch, mutation=mutation
             )
             reply = await self._driver.apply(
-                command.SerializeToString(), deadline_ms(context.time_remaining())
+                command.SerializeToString(),
+                deadline_ms(context.time_remaining()),
+                principal.user_id,
             )
             outcome = raw_pb2.RawOutcome.FromString(reply.outcome)
             if outcome.HasField("error"):
@@ -189,30 +191,42 @@ class Api:
 
     async def _login(self, raw: bytes, context: Context) -> bytes:
         request = parse_within_bounds(auth_pb2.LoginRequest, raw)
-        name = folded(request.username)
-        if not self._logins.let_in(name, now_ms()):
-            raise RequestRefused(errors.overloaded())
-        try:
-            credential = await self._credential(name, context)
-        except BaseException:
-            self._logins.leave(name)  # the caller may be gone: its password was not looked at
-            raise
-        self._logins.take_try(name, now_ms())
-        try:
-            right = await self._hashed(
-                self._passwords.check(credential.password_hash, request.password)
-            )
-        except RequestRefused:
-            self._logins.give_back(name, now_ms())  # nothing was said of the password
-            raise
-        if not right:
-            raise RequestRefused(errors.invalid_credentials())
-        self._logins.give_back(name, now_ms())
+        credential = await self._proven(folded(request.username), request.password, context)
         user = credential.user
         token, expires = self._tokens.make(user.id, credential.epoch, user.name)
         response = auth_pb2.LoginResponse(token=token, user=user)
         response.expire_time.FromSeconds(expires)
         return response.SerializeToString()
+
+    async def _proven(self, name: str, password: str, context: Context) -> forward_pb2.Credential:
+        """Return the credential of a folded name if the password is right; raise RequestRefused."""
+        attempt = await self._begun(name, self.gate.source(context))
+        try:
+            credential = await self._credential(name, context)
+        except BaseException:
+            self._logins.leave(attempt, now_ms())  # the caller may be gone
+            raise
+        try:
+            right = await self._hashed(self._passwords.check(credential.password_hash, password))
+        except RequestRefused:
+            self._logins.leave(attempt, now_ms())  # nothing was said of the password
+            raise
+        except BaseException:
+            self._logins.fail(attempt)
+            raise
+        if not right:
+            self._logins.fail(attempt)
+            raise RequestRefused(errors.invalid_credentials())
+        self._logins.succeed(attempt, now_ms())
+        return credential
+
+    async def _begun(self, name: str, source: str) -> Attempt:
+        wait_ms = self._logins.wait_ms(name, source, now_ms())
+        if wait_ms:
+            self._logins.refused_count += 1
+            await self.gate.refusals.pause()
+            raise RequestRefused(errors.login_limited(wait_ms))
+        return self._logins.begin(name, source, now_ms())
 
     async def _credential(self, name: str, context: Context) -> forward_pb2.Credential:
         """Read the credential of a folded name; an empty one where there is no such user."""
@@ -304,7 +318,7 @@ class Api:
         self, command: raw_pb2.RawCommand, context: Context
     ) -> log_pb2.AdministrationOutcome:
         reply = await self._driver.apply(
-            command.SerializeToString(), deadline_ms(context.time_remaining())
+            command.SerializeToString(), deadline_ms(context.time_remaining()), command.user_id
         )
         return log_pb2.AdministrationOutcome.FromString(reply.administration)
 
