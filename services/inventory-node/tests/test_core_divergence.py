@@ -114,7 +114,7 @@ class TestTheHashes:
         """Its own hashes stay."""
         made = detector((5, RIGHT))
         made.told(2, 5, RIGHT)
-        made.forget()
+        made.clear_others()
         assert made.at(5, OWN) == {1: RIGHT}
 
     def test_the_newest_eight_are_kept(self) -> None:

@@ -137,7 +137,7 @@ class FlushModel:
                 break
             first = index = first + 1
             del self.sizes[0]
-        assert self.flusher.give_up(pinned) == index
+        assert self.flusher.release_log(pinned) == index
 
     def tick(self) -> None:
         """Let a tick pass: a backoff may be over, and a try may have become slow."""
@@ -285,13 +285,13 @@ def test_the_log_is_cut_as_far_as_its_bounds_ask_for(seed: int) -> None:
         limit = min(durable, len(sizes), len(sizes) if pinned is None else pinned)
         fits = next(index for index in range(len(sizes) + 1) if not is_long(sizes[index:]))
         index = max(kept, min(limit, fits))
-        assert tail.give_up(durable, pinned) == (index if index > kept else 0)
+        assert tail.release(durable, pinned) == (index if index > kept else 0)
         kept = index
     tail.clear()
-    assert tail.give_up(100, None) == 0
+    assert tail.release(100, None) == 0
     for place in range(3):
         tail.applied(Entry(20 + place, 1, EntryKind.COMMAND, bytes(50 * (place > 0))))
-        assert tail.give_up(100, None) == 0, "what was cleared does not count"
+        assert tail.release(100, None) == 0, "what was cleared does not count"
 
 
 @pytest.mark.parametrize("commands", [0, 1])

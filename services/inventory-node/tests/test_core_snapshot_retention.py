@@ -289,18 +289,18 @@ class TestTheBackoff:
             waited.append(self.waits(backoff, LATE))
         assert waited == [3, 6, 12, 24, 48, 48, 48]
         assert backoff.longest_ticks == 48
-        backoff.forget(LATE)
+        backoff.succeeded(LATE)
         backoff.defer(LATE)
         assert self.waits(backoff, LATE) == 3
 
     def test_each_peer_waits_for_itself(self) -> None:
         """A success ends the wait of one, the end of the lead that of all, with their failures."""
         backoff = retention.Backoff(2)
-        backoff.forget(LATE)
+        backoff.succeeded(LATE)
         assert backoff.is_over(LATE)
         for peer in (2, LATE):
             backoff.defer(peer)
-        backoff.forget(LATE)
+        backoff.succeeded(LATE)
         assert backoff.is_over(LATE)
         assert not backoff.is_over(2)
         backoff.clear()

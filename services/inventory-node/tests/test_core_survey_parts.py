@@ -156,7 +156,7 @@ class Member:
             is_compared=True,
             is_diverged=False,
         )
-        heard = self.rounds.heard(replace(reply, **changes), self.node)  # type: ignore[arg-type]  # of many types
+        heard = self.rounds.hear(replace(reply, **changes), self.node)  # type: ignore[arg-type]  # of many types
         assert list(heard) == []
 
     def survey(self, **changes: object) -> Sequence[SurveyReply]:
@@ -171,7 +171,7 @@ class Member:
             index=0,
             hashes=(),
         )
-        return self.rounds.heard(replace(survey, **changes), self.node)  # type: ignore[arg-type]  # of many types
+        return self.rounds.hear(replace(survey, **changes), self.node)  # type: ignore[arg-type]  # of many types
 
     def begin(self, **replies: Mapping[str, object]) -> None:
         """Begin to lead, and hear 2 and 3."""
@@ -279,10 +279,10 @@ class TestWhoLeads:
         member.fitness.relieve(member.node)
         assert member.raft.transfers == []
         assert member.fitness.successor(member.node) == 2
-        member.fitness.leave(member.node)
+        member.fitness.transfer(member.node)
         assert member.raft.transfers == [2]
         member.raft.followers.clear()
-        member.fitness.leave(member.node)
+        member.fitness.transfer(member.node)
         assert member.raft.transfers == [2], "there is nobody"
 
     def test_a_leader_that_has_not_surveyed_yet_may_leave(self) -> None:

@@ -115,7 +115,7 @@ class TestTheApplier:
         """The gateways first."""
         applying = Applying()
         assert not applying.applier.busy
-        applying.applier.add([entry(6, commands=2)])
+        applying.applier.queue([entry(6, commands=2)])
         assert applying.turns() == [6]
         assert applying.told == [
             ("before", Step.APPLY),
@@ -130,16 +130,16 @@ class TestTheApplier:
         """An entry without commands counts as one; an entry is never split."""
         applying = Applying()
         noops = [Entry(index, 1, EntryKind.NOOP, b"") for index in range(6, 12)]
-        applying.applier.add(noops[:3])
-        applying.applier.add(noops[3:])
+        applying.applier.queue(noops[:3])
+        applying.applier.queue(noops[3:])
         assert applying.turns() == [9, 11]
-        applying.applier.add([entry(12, commands=3), entry(13, commands=9), entry(14)])
+        applying.applier.queue([entry(12, commands=3), entry(13, commands=9), entry(14)])
         assert applying.turns() == [13, 14]
 
     def test_nothing_is_applied_past_a_checkpoint_until_its_changes_are_taken(self) -> None:
         """A flush is begun for it at once."""
         applying = Applying()
-        applying.applier.add([entry(6, CHECKPOINT), entry(7)])
+        applying.applier.queue([entry(6, CHECKPOINT), entry(7)])
         assert applying.turns() == [6]
         assert applying.told[-2:] == ["checkpoint", "flush"]
         applying.blocks_apply = False
@@ -150,9 +150,9 @@ class TestTheApplier:
         """Nothing is applied, and nothing is flushed, until its state is there."""
         applying = Applying()
         assert applying.applier.held is False
-        applying.applier.add([entry(6)])
+        applying.applier.queue([entry(6)])
         applying.applier.hold()
-        applying.applier.add([entry(21)])
+        applying.applier.queue([entry(21)])
         assert applying.turns() == []
         assert applying.held
         applying.snapshot_index = 20
@@ -172,14 +172,14 @@ class TestTheApplier:
     def test_a_gap_halts(self, index: int) -> None:
         """And so does an entry that was applied."""
         applying = Applying()
-        applying.applier.add([entry(index)])
+        applying.applier.queue([entry(index)])
         with pytest.raises(Halted, match=f"entry {index} is committed but the state is at 5"):
             applying.applier.turn()
 
     def test_a_broken_invariant_halts(self) -> None:
         """Going on would fork the replicas."""
         applying = Applying()
-        applying.applier.add([entry(6, BROKEN)])
+        applying.applier.queue([entry(6, BROKEN)])
         with pytest.raises(Halted, match="applying entry 6 broke an invariant: stock is negative"):
             applying.applier.turn()
 

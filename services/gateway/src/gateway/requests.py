@@ -45,7 +45,7 @@ class Request:
         "was_put_off",
     )
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what a request is made of
+    def __init__(
         self,
         number: int,
         command: bytes,
