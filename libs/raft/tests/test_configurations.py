@@ -37,7 +37,7 @@ def test_a_configuration_holds_from_its_entry_to_the_next(
         match name:
             case "add":
                 index = last + 1 + distance
-                known.add(Entry(index, 1, EntryKind.CONFIGURATION, PLAIN.encode(here)))
+                known.append(Entry(index, 1, EntryKind.CONFIGURATION, PLAIN.encode(here)))
                 book.append((index, here))
             case "truncate":
                 index = base + 1 + distance

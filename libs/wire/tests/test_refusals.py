@@ -80,7 +80,7 @@ SENTENCES: list[tuple[type[Message], str, str, str]] = [
         inventory_pb2.UpdateItemRequest,
         f'request_id: "a" item {{ id: 1 }} update_mask {{ paths: "{"q" * 65}" }}',
         "update_mask",
-        f"names '{'q' * 64}'; it may name ('name', 'description', 'price')",
+        f"names '{'q' * 64}…'; it may name ('name', 'description', 'price')",
     ),
     (
         inventory_pb2.UpdateItemRequest,

@@ -48,7 +48,7 @@ def change(outline: Outline, model: Positions, draw: Random, number: int) -> Pos
         case "add":
             term += draw.choice([0, 0, 1])
             given = configuration(number) if draw.randrange(3) == 0 else None
-            outline.add(Entry(model.last + 1, term, EntryKind.COMMAND, b""), given)
+            outline.append(Entry(model.last + 1, term, EntryKind.COMMAND, b""), given)
             model.held.append((term, given or members))
         case "reset":
             index = draw.randint(model.base, model.last)
@@ -69,7 +69,7 @@ def change(outline: Outline, model: Positions, draw: Random, number: int) -> Pos
             model = Positions(index, term + 1, configuration(number))
         case _:
             index = model.base + draw.randint(-1, 4)
-            outline.forget(index)
+            outline.compact(index)
             index = min(max(index, model.base), model.last)
             del model.held[: index - model.base]
             model.base = index
@@ -91,8 +91,8 @@ def test_every_position_keeps_its_term_and_configuration(seed: int) -> None:
 def small() -> Outline:
     """Return an outline of the base 2 and the entries 3 and 4."""
     outline = Outline((2, 1), configuration(0), HardState(1, 0), None)
-    outline.add(Entry(3, 1, EntryKind.COMMAND, b""), None)
-    outline.add(Entry(4, 2, EntryKind.COMMAND, b""), configuration(1))
+    outline.append(Entry(3, 1, EntryKind.COMMAND, b""), None)
+    outline.append(Entry(4, 2, EntryKind.COMMAND, b""), configuration(1))
     return outline
 
 
@@ -101,7 +101,7 @@ def test_what_cannot_follow_is_refused_and_changes_nothing() -> None:
     outline = small()
     for index, term in ((4, 2), (6, 2), (5, 1)):
         with pytest.raises(ValueError, match=f"entry {index}"):
-            outline.add(Entry(index, term, EntryKind.COMMAND, b""), configuration(2))
+            outline.append(Entry(index, term, EntryKind.COMMAND, b""), configuration(2))
     for position, members, problem in (
         ((3, 2), configuration(0), "another term or configuration"),
         ((4, 2), configuration(0), "another term or configuration"),

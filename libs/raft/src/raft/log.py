@@ -80,7 +80,7 @@ class RaftLog:
                 )
             index, term = entry.index, entry.term
             if entry.kind is EntryKind.CONFIGURATION:
-                self.configurations.add(entry)
+                self.configurations.append(entry)
         self._entries.extend(entries)
         self.last_index = index
 

@@ -245,7 +245,7 @@ class RawNode(View):
             for index, payload in enumerate(payloads, first_index)
         )
         replication.append_own(state, entries)
-        state.leading.backlog.add(state.log.last_index, size)
+        state.leading.backlog.count(state.log.last_index, size)
         return Accepted(first_index, state.term)
 
     def change(self, change: Change) -> Accepted | NotLeader | Transferring | ChangeRefused:

@@ -113,9 +113,9 @@ class StoreReads:
         self._asked: dict[int, ReplyAddress] = {}  # by ticket
         self._ticket = 0
 
-    def add(self, index: int, questions: list[Asked], flusher: Flusher) -> None:
+    def ask_at(self, index: int, questions: list[Asked], flusher: Flusher) -> None:
         """Let the store answer the questions once the store holds every entry up to `index`."""
-        if index <= flusher.flushed_index:
+        if index <= flusher.durable_index:
             self._ask(questions)
         else:
             self._for_flush.append(Confirmed(index, questions))
@@ -124,7 +124,7 @@ class StoreReads:
     def start(self, flusher: Flusher) -> None:
         """Ask the store, in one transaction, all questions that the flushed state can answer."""
         ready: list[Asked] = []
-        while self._for_flush and self._for_flush[0].read_index <= flusher.flushed_index:
+        while self._for_flush and self._for_flush[0].read_index <= flusher.durable_index:
             ready += self._for_flush.popleft().questions
         if ready:
             self._ask(ready)
@@ -135,7 +135,7 @@ class StoreReads:
             self._ticket += 1
             self._asked[self._ticket] = asker
             batch.append((self._ticket, question))
-        self._store.ask(batch)
+        self._store.answer(batch)
 
     def pop(self, ticket: int) -> ReplyAddress | None:
         """Return the address that waits for an answer; None if the question was given up."""
@@ -258,7 +258,7 @@ class ReadQueue:
         if self._stale:
             stale, self._stale = self._stale, []
             held = flusher.is_full  # a full disk keeps the flushed index from advancing
-            index = flusher.flushed_index if held else self._machine.applied_index
+            index = flusher.durable_index if held else self._machine.applied_index
             self._answer(index, stale, flusher)
         while self._confirmed and self._confirmed[0].read_index <= self._machine.applied_index:
             index, questions = self._confirmed.popleft()
@@ -268,7 +268,7 @@ class ReadQueue:
         """Answer from memory, or let the store answer once the store holds `index`."""
         for_store = [asked for asked in questions if not self._answer_from_memory(asked)]
         if for_store:
-            self._store_reads.add(index, for_store, flusher)
+            self._store_reads.ask_at(index, for_store, flusher)
 
     def flushed(self, flusher: Flusher, *, leads: bool) -> None:
         """Let the store answer the questions that the flushed state can answer.

@@ -41,7 +41,7 @@ class UnwrittenRequests:
         self.seconds: dict[int, None] = {}  # whose count changed
         self.forgotten: list[int] = []  # seconds
 
-    def forget(self, second: int) -> None:
+    def note_forgotten(self, second: int) -> None:
         """Note that a second was forgotten."""
         self.forgotten.append(second)
         self.seconds.pop(second, None)
@@ -69,7 +69,7 @@ class NamedRequests:
         self._records[key] = record
         self._keys.setdefault(record.second, []).append(key)
 
-    def forget(self, second: int) -> None:
+    def forget_second(self, second: int) -> None:
         """Forget the requests of a second."""
         for key in self._keys.pop(second, ()):
             record = self._records.get(key)
@@ -167,9 +167,9 @@ class RequestTable:
     def _forget_second(self, second: int) -> None:
         self.total -= self._counts.pop(second)
         self.floor = second
-        self._unwritten.forget(second)
+        self._unwritten.note_forgotten(second)
         self._timed_total -= len(self._timed.pop(second, ()))
-        self._named.forget(second)
+        self._named.forget_second(second)
 
     def take(self, changes: Changes) -> None:
         """Move the unwritten changes into `changes`."""

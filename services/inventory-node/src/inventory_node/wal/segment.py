@@ -67,7 +67,7 @@ class Segment:
         return segment_name(self.sequence)
 
 
-def create(header: SegmentHeader) -> tuple[tuple[DiskOperation, ...], Segment]:
+def plan_segment(header: SegmentHeader) -> tuple[tuple[DiskOperation, ...], Segment]:
     """Plan a new file and return the file's segment.
 
     The file gets its name only when its zeros and its header are synced. So a file with a segment's

@@ -45,8 +45,8 @@ class LogTail:
         self._kept.clear()
         self._bytes = 0
 
-    def give_up(self, durable_index: int, pinned_index: int | None) -> int:
-        """Return the index up to which the log may be compacted; 0 for none."""
+    def release(self, durable_index: int, pinned_index: int | None) -> int:
+        """Release entries that the log need not keep; return the index of the last, 0 for none."""
         limit = durable_index if pinned_index is None else min(durable_index, pinned_index)
         index = 0
         while self._kept and self._kept[0][0] <= limit and self._is_long():
@@ -75,7 +75,7 @@ class Unflushed:
         """Whether there is an unflushed command."""
         return self._commands > 0
 
-    def add(self, commands: int) -> None:
+    def count(self, commands: int) -> None:
         """Count commands that were applied."""
         self._commands += commands
 
@@ -96,7 +96,7 @@ class Unflushed:
         return (
             self._commands >= self._settings.flush_commands_max
             or self._age_ticks >= self._settings.flush_age_ticks_max
-            or (self._commands > 0 and self._hurried_index > durable_index)
+            or self._hurried_index > durable_index
         )
 
 
@@ -114,7 +114,7 @@ class Checkpoint:
         self.waits = True
         self.previous_index, self.index = self.index, index
 
-    def give_up(self) -> None:
+    def abandon(self) -> None:
         """Abandon the waiting checkpoint: there is no space to flush."""
         if self.waits:
             self.waits = False
@@ -190,18 +190,13 @@ class Flusher:
         return self.is_durable or self.is_full or self.held
 
     @property
-    def flushed_index(self) -> int:
-        """The index up to which the store's answers show every entry."""
-        return self._machine.applied_index if self.is_durable else self.durable_index
-
-    @property
     def blocks_apply(self) -> bool:
         """Whether a checkpoint waits for a flush to take its changes."""
         return self._checkpoint.waits
 
     def applied(self, entry: Entry, commands: int) -> None:
         """Count an applied entry; an entry without commands counts as one command."""
-        self._unflushed.add(max(1, commands))
+        self._unflushed.count(max(1, commands))
         self._tail.applied(entry)
 
     def hurry(self, index: int) -> None:
@@ -237,7 +232,7 @@ class Flusher:
         """Note that the outstanding flush found no space and wrote nothing."""
         if self._job.owns(ticket):
             self._job.run_out()
-            self._checkpoint.give_up()
+            self._checkpoint.abandon()
 
     def start(self) -> None:
         """Begin a flush when a flush is due and none is outstanding."""
@@ -246,11 +241,10 @@ class Flusher:
         if not self._checkpoint.waits and not self._unflushed.is_due(self.durable_index):
             return
         changes = self._machine.take_changes()
+        if changes is None:
+            return
         self._checkpoint.changes_taken()
         self._unflushed.clear()
-        if changes is None:
-            self._hash()
-            return
         self._taken = Taken(self._machine.applied_index, changes)
         self._store.flush(changes, self._job.begin())
 
@@ -262,12 +256,13 @@ class Flusher:
         self._machine.flushed()
         self.durable_index = self._taken.index
         self._taken = None
-        self._hash()
+        if self._checkpoint.is_hash_due:
+            self._store.hash(ticket)
         return True
 
-    def give_up(self, pinned_index: int | None) -> int:
-        """Return the index up to which the log may be compacted; 0 for none."""
-        return self._tail.give_up(self.durable_index, pinned_index)
+    def release_log(self, pinned_index: int | None) -> int:
+        """Release entries that the log need not keep; return the index of the last, 0 for none."""
+        return self._tail.release(self.durable_index, pinned_index)
 
     def replaced(self) -> None:
         """Begin anew with a state that came as a snapshot."""
@@ -276,8 +271,3 @@ class Flusher:
         self._unflushed.clear()
         self._checkpoint = Checkpoint()
         self.held = False
-
-    def _hash(self) -> None:
-        if self._checkpoint.is_hash_due:
-            self._checkpoint.is_hash_due = False
-            self._store.hash(self._job.ticket)

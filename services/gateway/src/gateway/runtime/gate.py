@@ -1,0 +1,61 @@
+"""Who may make a call, before a byte of the call's request is read."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import grpc.aio  # noqa: TC002 - named by a string
+from service.intake import SlowRefusals
+from wire import errors
+from wire.channels import bearer
+
+from gateway.auth import Principal, Tokens
+from gateway.errors import RequestRefused, TokenRefused
+from gateway.shares import Shares
+from gateway.sources import FORWARDED, source_of
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+OURS = "/inventory.v1."
+LOGIN = "/inventory.v1.AuthService/Login"
+SUBMIT = "/inventory.v1.InventoryService/Submit"
+
+
+class TokenGate:
+    """Lets calls with a valid token in, and a bounded number of them at a time for each user.
+
+    Log-ins, health and reflection need no token.
+    """
+
+    def __init__(self, tokens: Tokens, shares: Shares, trusted_hops: int = 0) -> None:
+        """Verify by `tokens`; count in `shares`. For `trusted_hops` see `source_of`."""
+        self._tokens = tokens
+        self._trusted_hops = trusted_hops
+        self.shares = shares
+        self.refusals = SlowRefusals()
+
+    def source(self, context: Context) -> str:
+        """Return where a call comes from."""
+        pairs = context.invocation_metadata() or ()
+        forwarded = [str(value) for key, value in pairs if key == FORWARDED]
+        return source_of(context.peer(), forwarded, self._trusted_hops)
+
+    def principal(self, context: Context) -> Principal:
+        """Return whom a call speaks for; raise RequestRefused."""
+        try:
+            return self._tokens.verify(bearer(context.invocation_metadata()))
+        except TokenRefused as refused:
+            raise RequestRefused(errors.token_invalid(str(refused))) from None
+
+    @contextmanager
+    def admitted(self, method: str, context: Context) -> Iterator[None]:
+        """Let a call in; raise RequestRefused."""
+        if method == LOGIN or not method.startswith(OURS):
+            yield
+            return
+        user_id = self.principal(context).user_id
+        if method == SUBMIT:  # counts itself, as it needs the share
+            yield
+            return
+        with self.shares.call(user_id):
+            yield
