@@ -285,6 +285,17 @@ def test_health_may_probe_and_read_who_it_is_and_nothing_else() -> None:
         assert reason_of(status) is Reason.ROLE_NOT_ALLOWED
 
 
+def test_a_machine_sees_items_and_totals_and_nobodys_orders() -> None:
+    """Metrics are of the business, not of its customers."""
+    hand, _ = with_health()
+    user = hand.machine._cache.user(WATCHER)
+    kinds = {field.name for field in forward_pb2.Query.DESCRIPTOR.fields}
+    assert {kind for kind in kinds if check_query(user, 1, kind) is None} == {
+        "get_current_user", "get_item", "get_all_items", "get_item_stats", "list_item_stats",
+        "get_inventory_stats",
+    }  # fmt: skip
+
+
 def credential(hand: Hand, name: str) -> forward_pb2.Credential:
     """Ask for a credential as the gateway does."""
     query = forward_pb2.Query(get_credential=forward_pb2.GetCredential(folded_name=name))

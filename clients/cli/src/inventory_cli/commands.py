@@ -372,7 +372,7 @@ def status(
         # 0 is no process: `kill 0` ends the caller's own.
         pids = [one.pid for one in found.members if one.name == found.leader and one.pid]
         if not pids:
-            say("inventory: no member leads at the moment; try again", err=True)
+            say("inventory: no member leads at the moment, or you are no admin", err=True)
             raise typer.Exit(session.EXIT_NO_ANSWER)
         sys.stdout.write(f"{pids[0]}\n")
     elif output is Output.JSON:

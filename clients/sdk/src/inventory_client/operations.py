@@ -295,7 +295,7 @@ class AsyncInventoryCalls(Connection):
     async def order(self, order_id: int) -> Order:
         """Return one order, for its owner, producers and admins.
 
-        Errors: NOT_FOUND (ORDER_NOT_FOUND). For everybody who is logged in.
+        Errors: NOT_FOUND (ORDER_NOT_FOUND). For customers, producers and admins.
         """
         request = inventory_pb2.GetOrderRequest()
         request.order_id = order_id
@@ -308,7 +308,7 @@ class AsyncInventoryCalls(Connection):
     async def orders(self, *, page_size: int = PAGE_SIZE) -> AsyncIterator[Order]:
         """Yield orders, newest first: a customer's own, and every order for producers and admins.
 
-        Rows come `page_size` at a time. For everybody who is logged in.
+        Rows come `page_size` at a time. For customers, producers and admins.
         """
         request = inventory_pb2.ListOrdersRequest()
         request.page_size = page_size
@@ -376,8 +376,9 @@ class AsyncClusterCalls(Connection):
         """Return every member as it sees itself.
 
         A member that does not answer within a second is listed as unreachable, so this works
-        without a quorum; unless a leader says that it takes no part. For everybody who is
-        logged in.
+        without a quorum; unless a leader says that it takes no part. Addresses, process ids and
+        volumes are shown to admins and machines alone, and to nobody while no member answers
+        who the caller is. For everybody who is logged in.
         """
         request = cluster_pb2.GetStatusRequest()
         response = await self._call(

@@ -46,7 +46,7 @@ async def _run(config: GatewayConfig) -> None:
     server = GatewayServer(
         config.gateway_listen, api, assistant, faults, config.gateway_leave_seconds
     )
-    metrics.serve(config.metrics_listen, registry(router), lambda: faults.count)
+    metrics.serve(config.metrics_listen, registry(router, api.refusals), lambda: faults.count)
     await server.start()
     driver.start()
     _log.info("serving", address=config.gateway_listen)

@@ -1,5 +1,6 @@
 """What clients call. The bytes of mutations and of their outcomes pass unchanged."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeAlias, TypeVar
 
@@ -10,6 +11,7 @@ from inventory.raft.v1 import forward_pb2, log_pb2, raw_pb2
 from inventory.v1 import auth_pb2, cluster_pb2, inventory_pb2
 from wire import bounds, errors
 from wire.channels import abort, accept
+from wire.errors import Reason
 from wire.operations import MUTATIONS, QUERIES, Operation
 from wire.sizes import request_bytes_max
 from wire.text import folded
@@ -21,7 +23,7 @@ from gateway.runtime.driver import Driver, deadline_ms, now_ms
 from gateway.runtime.gate import TokenGate
 from gateway.runtime.links import MemberLinks
 from gateway.runtime.members import Members, role_in_words
-from gateway.runtime.status import status_of
+from gateway.runtime.status import status_of, without_places
 from gateway.runtime.submit import Submission
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -30,6 +32,8 @@ Hashed = TypeVar("Hashed")
 Changing = Callable[[Parsed, Principal, int], Awaitable[cluster_pb2.ChangeMembersResponse]]
 Behavior = Callable[[bytes, Context], Awaitable[bytes]]
 
+ROLE_SECONDS_MAX = 1.0
+SHOWN_PLACES = frozenset({auth_pb2.ROLE_ADMIN, auth_pb2.ROLE_MACHINE})
 NO_OPTIONS = inventory_pb2.ReadOptions()  # of queries that have no field for them
 INVENTORY = "inventory.v1.InventoryService"
 AUTH = "inventory.v1.AuthService"
@@ -83,6 +87,14 @@ class Api:
         self._passwords = passwords
         self._logins = logins
         self._members = members
+
+    def refusals(self) -> dict[str, int]:
+        """Return how many calls were refused before they reached a member, by reason."""
+        return {
+            Reason.TOKEN_INVALID.lower(): self.gate.refused_count,
+            Reason.RATE_LIMITED.lower(): self.gate.shares.refused_count,
+            Reason.LOGIN_LIMITED.lower(): self._logins.refused_count,
+        }
 
     def handlers(self) -> list[grpc.GenericRpcHandler]:
         """Return the handlers of all services but the assistant's."""
@@ -347,9 +359,30 @@ class Api:
         return behavior
 
     async def _get_status(self, raw: bytes, context: Context) -> bytes:
-        self.gate.principal(context)
+        principal = self.gate.principal(context)
         parse(cluster_pb2.GetStatusRequest, raw)
-        return (await status_of(self._links)).SerializeToString()
+        status, role = await asyncio.gather(status_of(self._links), self._role_as_known(principal))
+        if role not in SHOWN_PLACES:
+            status = without_places(status)
+        return status.SerializeToString()
+
+    async def _role_as_known(self, principal: Principal) -> auth_pb2.Role.ValueType:
+        """Return the caller's role as any member knows it; unspecified where none answers.
+
+        Raises RequestRefused where a member knows that the token holds no more.
+        """
+        stale = inventory_pb2.ReadOptions(consistency=inventory_pb2.CONSISTENCY_STALE)
+        question = forward_pb2.Question(
+            user_id=principal.user_id, epoch=principal.epoch, read_options=stale
+        )
+        question.query.get_current_user.SetInParent()
+        try:
+            reply = await self._driver.ask(question, deadline_ms(ROLE_SECONDS_MAX))
+        except RequestRefused as refused:
+            if errors.reason_of(refused.status) is errors.Reason.TOKEN_INVALID:
+                raise
+            return auth_pb2.ROLE_UNSPECIFIED
+        return auth_pb2.GetCurrentUserResponse.FromString(reply.answer).user.role
 
 
 def _is_list(operation: Operation) -> bool:
