@@ -277,8 +277,9 @@ def test_health_may_probe_and_read_who_it_is_and_nothing_else() -> None:
     kinds = [field.name for field in forward_pb2.Query.DESCRIPTOR.fields]
     assert [kind for kind in kinds if check_query(user, 1, kind) is None] == ["get_current_user"]
     assert administer(hand, health, set_password("b", health)) is Reason.ROLE_NOT_ALLOWED
-    watcher = administer(hand, WATCHER, set_password("c", WATCHER))
-    assert isinstance(watcher, log_pb2.AdministrationOutcome)
+    assert administer(hand, WATCHER, set_password("c", WATCHER)) is Reason.ROLE_NOT_ALLOWED
+    other = administer(hand, ADMIN, set_password("d", WATCHER))
+    assert isinstance(other, log_pb2.AdministrationOutcome)
     for mutation in mutations():
         status = hand.mutate(health, mutation)
         assert isinstance(status, status_pb2.Status)

@@ -24,7 +24,7 @@ from inventory_cli.output import (
     shown,
     write_json,
 )
-from inventory_cli.passwords import ask_password, new_password, read_password
+from inventory_cli.passwords import ask_password, new_password, old_password, read_password
 from inventory_cli.services import services_app
 from inventory_cli.session import EXIT_USAGE, CallTarget, attempt, connected, done
 from inventory_cli.terminal import say
@@ -472,10 +472,13 @@ def user_create(
 
 @user_app.command("password")
 def user_password(context: typer.Context, user: UserId, request_id: RequestId = None) -> None:
-    """Set a user's password; ends every login of that user."""
-    password = new_password()
-    with connected(context.obj) as inventory, attempt(request_id) as chosen:
-        inventory.set_password(user, password, chosen)
+    """Set a user's password; ends every login of that user. One's own takes the old one, first."""
+    with connected(context.obj) as inventory:
+        is_own = inventory.current_user().id == user
+        old = old_password() if is_own else ""
+        password = new_password()
+        with attempt(request_id) as chosen:
+            inventory.set_password(user, password, old_password=old, request_id=chosen)
     say("password set; log in again where that user was logged in", err=True)
 
 

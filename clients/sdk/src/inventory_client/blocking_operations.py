@@ -45,12 +45,16 @@ class BlockingAuthCalls(BlockingCalls):
         """
         return self._wait(self._inventory.create_user(username, password, role, request_id))
 
-    def set_password(self, user_id: int, password: str, request_id: str | None = None) -> User:
-        """Set a password.
+    def set_password(
+        self, user_id: int, password: str, old_password: str = "", request_id: str | None = None
+    ) -> User:
+        """Set a password; to set one's own takes the old one.
 
-        Every token of that user ends. For admins, and each user for itself.
+        Every token of that user ends. A machine does not set its own. Errors: UNAUTHENTICATED
+        (INVALID_CREDENTIALS: the old one is wrong). For admins, and each user but machines for
+        itself.
         """
-        return self._wait(self._inventory.set_password(user_id, password, request_id))
+        return self._wait(self._inventory.set_password(user_id, password, old_password, request_id))
 
     def disable_user(self, user_id: int, request_id: str | None = None) -> User:
         """Disable a user for good.

@@ -59,16 +59,19 @@ class AsyncAuthCalls(Connection):
         return User.from_wire(response.user)
 
     async def set_password(
-        self, user_id: int, password: str, request_id: str | None = None
+        self, user_id: int, password: str, old_password: str = "", request_id: str | None = None
     ) -> User:
-        """Set a password.
+        """Set a password; to set one's own takes the old one.
 
-        Every token of that user ends. For admins, and each user for itself.
+        Every token of that user ends. A machine does not set its own. Errors: UNAUTHENTICATED
+        (INVALID_CREDENTIALS: the old one is wrong). For admins, and each user but machines for
+        itself.
         """
         request = auth_pb2.SetPasswordRequest()
         request.request_id = chosen(request_id)
         request.user_id = user_id
         request.password = password
+        request.old_password = old_password
         response = await self._call(
             "/inventory.v1.AuthService/SetPassword", request, auth_pb2.SetPasswordResponse
         )

@@ -76,7 +76,8 @@ def check_administration(
     problem = check_token(user, epoch)
     if problem is not None or user is None:
         return problem
-    return None if own_id == user_id and not _is_health(user) else check_role(user, ADMINS)
+    is_own = own_id == user_id and user.role != auth_pb2.ROLE_MACHINE
+    return None if is_own else check_role(user, ADMINS)
 
 
 def check_probe(cache: StateCache, user_id: int, epoch: int) -> status_pb2.Status | None:
