@@ -45,7 +45,9 @@ def role_of(node: RawNode) -> RaftRole:
 def test_who_may_not_campaign_waits_a_whole_timeout_once_it_may(make: Make) -> None:
     """Else all members that were held back campaign in the tick in which they may."""
     node = make()
+    assert node.campaign_allowed
     node.campaign_allowed = False
+    assert not node.campaign_allowed
     tick(node, TIMEOUT_TICKS)
     node.campaign_allowed = True
     tick(node, TIMEOUT_TICKS - 1)

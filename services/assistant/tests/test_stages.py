@@ -1,14 +1,20 @@
 """The stages by themselves, and the faults of the predecessor that must not come back."""
 
+import asyncio
+from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from assistant.entities import distance, errors_allowed, spellings
+from assistant import entities
+from assistant.entities import errors_allowed, is_near, misspelt, spellings
 from assistant.errors import LiteralError
 from assistant.intent import understand
 from assistant.literals import Amount, amounts, whole
 from assistant.normalise import normalise
 from assistant.query import Forecast, ListItems, Reference, ShowSales
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 
 def test_one_spelling_for_what_means_the_same() -> None:
@@ -61,11 +67,83 @@ def test_amounts_know_their_currency() -> None:
 
 def test_typing_errors_are_counted() -> None:
     """Insert, delete, replace, swap; short words allow none."""
-    assert distance("keyboard", "keyboard") == 0
-    assert distance("keybord", "keyboard") == 1
-    assert distance("keybaord", "keyboard") == 1
-    assert distance("mouse", "house") == 1
+    assert is_near("keyboard", "keyboard", 0)
+    for word in ("keybord", "keybaord", "keybosrd", "keyboards"):
+        assert not is_near(word, "keyboard", 0)
+        assert is_near(word, "keyboard", 1)
     assert [errors_allowed(word) for word in ("pot", "rake", "keyboard")] == [0, 1, 2]
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.text("abc", max_size=7), st.text("abc", max_size=7), st.integers(0, 3))
+def test_texts_are_near_by_the_table_of_all_their_beginnings(
+    one: str, other: str, allowed: int
+) -> None:
+    """The textbook's table of distances says the same, which is filled in whole."""
+    table = {(row, 0): row for row in range(len(one) + 1)}
+    table |= {(0, column): column for column in range(len(other) + 1)}
+    for row, letter in enumerate(one, start=1):
+        for column, its in enumerate(other, start=1):
+            ways = [table[row - 1, column] + 1, table[row, column - 1] + 1]
+            ways.append(table[row - 1, column - 1] + (letter != its))
+            if row > 1 and column > 1 and one[row - 2 : row] == its + other[column - 2]:
+                ways.append(table[row - 2, column - 2] + 1)
+            table[row, column] = min(ways)
+    assert is_near(one, other, allowed) is (table[len(one), len(other)] <= allowed)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.text("abcd", min_size=4, max_size=12), st.data())
+def test_no_name_that_is_near_is_left_out_before_it_is_compared(
+    word: str, data: st.DataObject
+) -> None:
+    """Wherever the errors are; letters are inserted, deleted, replaced or swapped."""
+    asked = word
+    for _ in range(errors_allowed(word)):
+        at = data.draw(st.integers(0, len(asked) - 1))
+        put, left = data.draw(
+            st.sampled_from([("x", 0), ("", 1), ("x", 1), (asked[at : at + 2][::-1], 2)])
+        )
+        asked = asked[:at] + put + asked[at + left :]
+    is_found = is_near(asked, word, errors_allowed(asked))
+    for name in (word, f"Zz {word.upper()}"):
+        catalogue: Any = [SimpleNamespace(name=name), SimpleNamespace(name="zzzz")]
+        assert misspelt(asked, catalogue) == catalogue[:is_found]
+
+
+def test_a_search_for_typing_errors_is_cheap_and_lets_others_go_on(
+    asker: Any,  # noqa: ANN401 - the fixture
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thousand of the longest names, alike but for an error at either end: few comparisons.
+
+    Letter by letter they took seconds of the event loop.
+    """
+    name = "n" + "ab" * 95
+    asker.serve(
+        "alike", "USD", [type(asker.goods[0])(f"{name}{n:04d}", 1, 1) for n in range(1_000)]
+    )
+    compared: list[str] = []
+    turns: list[int] = []
+    found = entities.is_near
+
+    def counted(one: str, other: str, allowed: int) -> bool:
+        if not compared:
+            asyncio.get_running_loop().call_soon(turn)
+        compared.append(other)
+        return found(one, other, allowed)
+
+    def turn() -> None:
+        turns.append(len(compared))
+        if turns[-2:] != [len(compared)] * 2:
+            asyncio.get_running_loop().call_soon(turn)
+
+    monkeypatch.setattr(entities, "is_near", counted)
+    answer = asker.ask("alike", "customer", f"price of m{name[1:]}zzzz")
+    assert answer.text == f'There is no item "m{name[1:]}zzzz".'
+    assert 1_000 <= len(compared) <= 21 * 1_000
+    assert all(after - before <= 21 * 50 for before, after in pairwise(turns))
+    assert len(turns) >= 20
 
 
 def test_plurals_are_tried() -> None:

@@ -17,7 +17,7 @@ Event = tuple[str, int, int]
 
 def request(number: int, user_id: int) -> Request:
     """Return a command of a user."""
-    return Request(number, b"command", None, 1_000, lambda _: None, user_id)
+    return Request(number, b"command", None, lambda _: None, user_id)
 
 
 def taken(line: FairLine, count: int) -> list[int]:

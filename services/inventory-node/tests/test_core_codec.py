@@ -1,14 +1,22 @@
 """Every message survives the wire, and what is none is refused."""
 
+from dataclasses import replace
+from typing import cast
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from inventory.raft.v1 import peer_pb2
 from inventory_node.codec import (
+    add_to_frame,
     decode_configuration,
     encode_configuration,
     message_from_wire,
     message_to_wire,
+    surveys_of,
 )
 from inventory_node.errors import CodecError
+from inventory_node.ports import STATE_HASH_FORM, PeerMessage, Survey, SurveyReply
 from raft.messages import (
     AppendReply,
     AppendRequest,
@@ -113,10 +121,12 @@ def test_what_is_no_message_is_refused(wire: peer_pb2.Message) -> None:
 
 def test_a_configuration_survives_and_is_written_in_one_way() -> None:
     """Equal configurations give equal bytes, so that logs agree."""
-    configuration = Configuration(frozenset({9, 1, 4}), frozenset({7, 2}))
+    labels = ((7, "node-7 at its address"), (2, "node-2"))
+    configuration = Configuration(frozenset({9, 1, 4}), frozenset({7, 2}), labels)
     payload = encode_configuration(configuration)
     assert decode_configuration(payload) == configuration
-    assert encode_configuration(Configuration(frozenset({4, 9, 1}), frozenset({2, 7}))) == payload
+    again = Configuration(frozenset({4, 9, 1}), frozenset({2, 7}), labels)
+    assert encode_configuration(again) == payload
 
 
 @pytest.mark.parametrize("payload", [b"", b"\xff", b"\x0a\x01\x00"], ids=["empty", "junk", "id 0"])
@@ -124,3 +134,65 @@ def test_what_is_no_configuration_is_refused(payload: bytes) -> None:
     """A configuration without a voter could never commit anything."""
     with pytest.raises(CodecError):
         decode_configuration(payload)
+
+
+MEMBERS = {name: st.integers(1, 1 << 63) for name in ("sender", "recipient", "term")}
+INDEXES = st.integers(0, 1 << 63)
+TIMES_MS = st.integers(0, 1 << 62)
+HASHES = st.text("0123456789abcdef", max_size=64)
+SURVEYS = st.builds(
+    Survey,
+    **MEMBERS,
+    sent_ms=TIMES_MS,
+    skew_ms=st.none() | st.integers(-(1 << 62), 1 << 62),
+    index=INDEXES,
+    hashes=st.lists(st.tuples(st.integers(1, 1 << 63), HASHES), max_size=3).map(tuple),
+)
+REPLIES = st.builds(
+    SurveyReply,
+    **MEMBERS,
+    sent_ms=TIMES_MS,
+    clock_ms=TIMES_MS,
+    index=INDEXES,
+    sha256=HASHES,
+    is_compared=st.booleans(),
+    is_diverged=st.booleans(),
+    is_stuck=st.booleans(),
+    is_at_risk=st.booleans(),
+)
+
+
+@given(
+    st.lists(SURVEYS, max_size=3),
+    st.lists(REPLIES, max_size=3),
+    st.lists(st.sampled_from(MESSAGES), max_size=3),
+)
+def test_a_frame_holds_what_was_put_into_it(
+    surveys: list[Survey], replies: list[SurveyReply], messages: list[Message]
+) -> None:
+    """Each kind in its order; a frame is hardly larger than the sizes of what it holds."""
+    put: list[PeerMessage] = [*surveys, *messages, *replies]
+    frame = peer_pb2.PeerFrame()
+    size = sum(add_to_frame(frame, message) for message in put)
+    assert 0 <= frame.ByteSize() - size <= 3 * len(put)  # a tag and a length each
+    read = peer_pb2.PeerFrame.FromString(frame.SerializeToString())
+    assert list(surveys_of(read)) == [*surveys, *replies]
+    assert list(map(message_from_wire, read.messages)) == messages
+
+
+@given(SURVEYS, REPLIES)
+def test_hashes_of_another_form_are_not_compared(survey: Survey, reply: SurveyReply) -> None:
+    """A newer build may hash other rows; clocks and standing count all the same."""
+    frame = peer_pb2.PeerFrame()
+    add_to_frame(frame, survey)
+    add_to_frame(frame, reply)
+    frame.surveys[0].form = frame.survey_replies[0].form = STATE_HASH_FORM + 1
+    without = [replace(survey, index=0, hashes=()), replace(reply, index=0, sha256="")]
+    assert list(surveys_of(frame)) == without
+
+
+def test_what_is_no_message_is_not_sent() -> None:
+    """It would arrive as a message of no kind, and be taken for damage."""
+    stranger = peer_pb2.Message(sender=1, recipient=2, term=3)
+    with pytest.raises(AssertionError, match="sender: 1"):
+        message_to_wire(cast("Message", stranger))

@@ -50,7 +50,7 @@ class PendingRequests:
     ) -> Request:
         """Keep a request under a number of its own; past the bound, refuse it at once instead."""
         self._last_number += 1
-        request = Request(self._last_number, command, question, deadline_ms, on_reply, user_id)
+        request = Request(self._last_number, command, question, on_reply, user_id)
         if len(self._requests) >= self._pending_max:
             self.overloaded_count += 1
             request.is_done = True

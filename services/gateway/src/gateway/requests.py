@@ -32,7 +32,6 @@ class Request:
 
     __slots__ = (
         "command",
-        "deadline_ms",
         "frame",
         "id",
         "in_doubt",
@@ -45,12 +44,11 @@ class Request:
         "was_put_off",
     )
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what a request is made of
+    def __init__(
         self,
         number: int,
         command: bytes,
         question: forward_pb2.Question | None,
-        deadline_ms: int,
         on_reply: OnReply,
         user_id: int = 0,
     ) -> None:
@@ -62,7 +60,6 @@ class Request:
         self.id = number
         self.command = command
         self.question = question
-        self.deadline_ms = deadline_ms
         self.on_reply = on_reply
         self.is_done = False  # answered or cancelled
         self.member = ""  # the member that has the request; empty while the request waits
@@ -92,9 +89,8 @@ class Request:
         """Whether the caller could have let any member answer this linearizable question."""
         if self.question is None or self.is_stale_ok:
             return False
-        query = self.question.query
-        asked = getattr(query, query.WhichOneof("query") or "get_item")
-        return "read_options" in asked.DESCRIPTOR.fields_by_name
+        asked = (value for _, value in self.question.query.ListFields())
+        return any("read_options" in one.DESCRIPTOR.fields_by_name for one in asked)
 
     def retry_of(self, reply: forward_pb2.Reply) -> forward_pb2.Retry.ValueType:
         """Return why the request must be sent again; RETRY_UNSPECIFIED if `reply` is its answer.
@@ -126,7 +122,7 @@ def add_questions(
     message: forward_pb2.ForwardRequest, requests: Iterable[Request], member: str
 ) -> None:
     """Put questions into a frame for a member, which has these requests from here on."""
-    for request in requests:
+    taken = list(requests)
+    for request in taken:
         request.member = member
-        if request.question is not None:
-            message.questions.append(request.question)
+    message.questions.extend(one.question for one in taken if one.question is not None)

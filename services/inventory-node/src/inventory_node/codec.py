@@ -40,7 +40,7 @@ def encode_configuration(configuration: Configuration) -> bytes:
     )
     for member, label in configuration.labels:
         wire.contacts.add(member_id=member, label=label)
-    return wire.SerializeToString(deterministic=True)
+    return wire.SerializeToString()
 
 
 def decode_configuration(payload: bytes) -> Configuration:
@@ -71,7 +71,6 @@ def message_to_wire(message: Message) -> peer_pb2.Message:  # noqa: C901, PLR091
             wire.heartbeat.commit = message.commit
             wire.heartbeat.context = message.context
         case HeartbeatReply():
-            wire.heartbeat_reply.SetInParent()
             wire.heartbeat_reply.context = message.context
         case PreVoteRequest():
             _write_vote_request(wire.pre_vote_request, message)
@@ -79,10 +78,8 @@ def message_to_wire(message: Message) -> peer_pb2.Message:  # noqa: C901, PLR091
             _write_vote_request(wire.vote_request, message)
             wire.vote_request.is_transfer = message.is_transfer
         case PreVoteReply():
-            wire.pre_vote_reply.SetInParent()
             wire.pre_vote_reply.granted = message.granted
         case VoteReply():
-            wire.vote_reply.SetInParent()
             wire.vote_reply.granted = message.granted
         case TimeoutNow():
             wire.timeout_now.SetInParent()
@@ -153,13 +150,11 @@ def message_from_wire(  # noqa: C901, PLR0911, PLR0912 - an arm a kind
 
 
 def _write_vote_request(wire: peer_pb2.VoteRequest, message: PreVoteRequest | VoteRequest) -> None:
-    wire.SetInParent()
     wire.last_index = message.last_index
     wire.last_term = message.last_term
 
 
 def _write_append_request(wire: peer_pb2.AppendRequest, message: AppendRequest) -> None:
-    wire.SetInParent()
     wire.previous_index = message.previous_index
     wire.previous_term = message.previous_term
     wire.commit = message.commit
