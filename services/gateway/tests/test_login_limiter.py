@@ -78,17 +78,38 @@ class TestTries:
         tries.take("ann", 20)
         assert tries.wait_ms("ann", 20) == 10
 
-    def test_the_key_of_longest_ago_is_forgotten(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """So strangers who make up names cost a bounded memory."""
+    def test_they_come_back_from_the_last_moment_at_which_there_were_all(self) -> None:
+        """A key that has just got its last one back has all the time ahead."""
+        tries = Tries(3, 10)
+        tries.take("ann", 0)
+        for _ in range(3):
+            tries.take("ann", 15)
+        assert tries.wait_ms("ann", 15) == 10
+
+    def test_a_key_that_has_all_of_them_takes_no_place(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Another one is not forgotten for it."""
         monkeypatch.setattr(login_budgets, "KEYS_MAX", 2)
         tries = Tries(1, 10)
         tries.take("ann", 0)
+        for name in ("bob", "cid"):
+            tries.take(name, 0)
+            tries.give_back(name, 0)
+        assert tries.wait_ms("ann", 0) == 10
+
+    def test_the_key_of_longest_ago_is_forgotten(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """So strangers who make up names cost a bounded memory."""
+        monkeypatch.setattr(login_budgets, "KEYS_MAX", 2)
+        tries = Tries(2, 10)
+        tries.take("ann", 0)
         tries.take("bob", 0)
-        tries.give_back("ann", 0)
+        tries.take("bob", 0)
         tries.take("ann", 1)
         tries.take("cid", 1)
+        tries.take("cid", 1)
         assert tries.wait_ms("bob", 1) == 0
-        assert tries.wait_ms("ann", 1) == 10
+        assert tries.wait_ms("ann", 1) == 9
         assert tries.wait_ms("cid", 1) == 10
 
 
@@ -142,6 +163,16 @@ class TestDelays:
         delays.take("ann", 9)
         assert delays.wait_ms("ann", 9) == 10
 
+    def test_a_key_without_a_try_takes_no_place(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Another one is not forgotten for it."""
+        monkeypatch.setattr(login_budgets, "KEYS_MAX", 2)
+        delays = Delays(0, 10, 10, 1_000)
+        delays.take("ann", 0)
+        for name in ("bob", "cid"):
+            delays.take(name, 0)
+            delays.give_back(name, 0)
+        assert not delays.is_clean("ann", 0)
+
     def test_the_key_of_longest_ago_is_forgotten(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """So strangers with many addresses cost a bounded memory."""
         monkeypatch.setattr(login_budgets, "KEYS_MAX", 2)
@@ -153,6 +184,16 @@ class TestDelays:
         assert delays.is_clean("bob", 1)
         assert not delays.is_clean("ann", 1)
         assert not delays.is_clean("cid", 1)
+
+
+def test_the_figures_are_those_of_the_documents() -> None:
+    """They are chosen, and said in docs/security.md."""
+    assert (NAME_TRIES_MAX, NAME_BACK_MS) == (10, 6_000)
+    assert (SOURCE_FREE, KNOWN_FREE) == (20, 10)
+    assert (DELAY_FIRST_MS, DELAY_MOST_MS, FORGET_MS) == (1_000, 300_000, 3_600_000)
+    assert (HASHES_MAX, HASH_BACK_MS) == (60, 200)
+    assert (SOURCE_UNDER_WAY_MAX, UNKNOWN_UNDER_WAY_MAX, BUSY_RETRY_MS) == (16, 48, 1_000)
+    assert login_limiter.KNOWN_MAX == login_budgets.KEYS_MAX == 10_000
 
 
 def fails(logins: LoginLimiter, name: str, source: str, now_ms: int = 0) -> int:

@@ -336,6 +336,38 @@ def test_a_member_that_is_late_once_is_as_it_was() -> None:
     run(scenario)
 
 
+def test_a_member_that_answers_with_nothing_is_missing() -> None:
+    """Its calls end well and bring no message; so do those of a gateway. Health goes on."""
+
+    async def nothing(*_: object) -> None:
+        """End the call."""
+
+    def add_nothing(server: grpc.aio.Server) -> None:
+        handler: Any = grpc.stream_stream_rpc_method_handler(nothing)
+        for service, method in (
+            ("inventory.raft.v1.ForwardService", "GetMember"),
+            ("grpc.health.v1.Health", "Check"),
+        ):
+            generic = grpc.method_handlers_generic_handler(service, {method: handler})
+            server.add_generic_rpc_handlers((generic,))
+
+    async def scenario() -> None:
+        async with scene() as made:
+            assert await made.kinds() == []
+            for name in ("node-1", "gateway"):
+                await made.servers[name].stop(0)
+                server = made.servers[name] = grpc.aio.server()
+                add_nothing(server)
+                server.add_insecure_port(made.addresses[name])
+                await server.start()
+            known = await made.watch.observe()
+            assert known.members["node-1"] is None
+            assert known.members["node-2"] is not None
+            assert known.gateway is False
+
+    run(scenario)
+
+
 def test_voters_are_held_against_the_replicas() -> None:
     """Voters are compared with the replicas of the settings."""
 

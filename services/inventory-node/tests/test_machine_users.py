@@ -297,12 +297,24 @@ def test_health_may_probe_and_read_who_it_is_and_nothing_else() -> None:
     question = forward_pb2.Question(user_id=health, epoch=1, query=query)
     assert isinstance(hand.machine.answer(question), RefusedCommand)
     assert administer(hand, health, set_password("b", health)) is Reason.ROLE_NOT_ALLOWED
-    watcher = administer(hand, WATCHER, set_password("c", WATCHER))
-    assert isinstance(watcher, log_pb2.AdministrationOutcome)
+    assert administer(hand, WATCHER, set_password("c", WATCHER)) is Reason.ROLE_NOT_ALLOWED
+    other = administer(hand, ADMIN, set_password("d", WATCHER))
+    assert isinstance(other, log_pb2.AdministrationOutcome)
     for mutation in mutations():
         status = hand.mutate(health, mutation)
         assert isinstance(status, status_pb2.Status)
         assert reason_of(status) is Reason.ROLE_NOT_ALLOWED
+
+
+def test_a_machine_sees_items_and_totals_and_nobodys_orders() -> None:
+    """Metrics are of the business, not of its customers."""
+    hand, _ = with_health()
+    user = user_of(hand, WATCHER)
+    kinds = {field.name for field in forward_pb2.Query.DESCRIPTOR.fields}
+    assert {kind for kind in kinds if check_query(user, kind) is None} == {
+        "get_current_user", "get_item", "get_all_items", "get_item_stats", "list_item_stats",
+        "get_inventory_stats",
+    }  # fmt: skip
 
 
 def user_of(hand: Hand, user_id: int) -> UserRecord:

@@ -16,8 +16,8 @@ Each gateway counts for itself, and forgets with its end.
 """
 
 from collections import Counter, OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from gateway.login_budgets import Delays, Tries
 
@@ -35,9 +35,6 @@ UNKNOWN_UNDER_WAY_MAX = 48  # of 64 passwords that may wait to be hashed
 BUSY_RETRY_MS = 1_000
 KNOWN_MAX = 10_000
 
-Budget: TypeAlias = Tries | Delays
-Key: TypeAlias = str | tuple[str, str]
-
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -46,7 +43,7 @@ class Attempt:
     name: str
     source: str
     is_known: bool
-    taken: tuple[tuple[Budget, Key], ...]  # given back unless the password is wrong
+    taken: tuple[tuple[Tries | Delays, Hashable], ...]  # given back unless the password is wrong
 
 
 class LoginLimiter:
@@ -79,7 +76,9 @@ class LoginLimiter:
         needed = (*self._needed(name, source, now_ms), (self._hashes, source))
         return max(budget.wait_ms(key, now_ms) for budget, key in needed)
 
-    def _needed(self, name: str, source: str, now_ms: int) -> tuple[tuple[Budget, Key], ...]:
+    def _needed(
+        self, name: str, source: str, now_ms: int
+    ) -> tuple[tuple[Tries | Delays, Hashable], ...]:
         """Return the budgets that a log-in needs a try of, besides the hash."""
         pair = (name, source)
         if pair in self._known:
@@ -113,7 +112,7 @@ class LoginLimiter:
         self._end(attempt)
         self._give_back(attempt, now_ms)
         pair = (attempt.name, attempt.source)
-        self._known[pair] = None
+        self._known.setdefault(pair)
         self._known.move_to_end(pair)
         if len(self._known) > KNOWN_MAX:
             self._known.popitem(last=False)

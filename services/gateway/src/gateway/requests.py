@@ -36,7 +36,6 @@ class Request:
         "id",
         "in_doubt",
         "is_done",
-        "is_stale_ok",
         "member",
         "on_reply",
         "question",
@@ -62,13 +61,18 @@ class Request:
         self.command = command
         self.question = question
         self.on_reply = on_reply
-        self.is_stale_ok = question is not None and question.read_options.consistency in STALE_OK
         self.is_done = False  # answered or cancelled
         self.member = ""  # the member that has the request; empty while the request waits
         self.in_doubt = False  # a member that had the command may have proposed it
         self.was_put_off = False  # by a leader that had no room for it
         self.tried = NOBODY  # the members that sent back a question which any member may answer
         self.frame: Frame | None = None
+
+    @property
+    def is_stale_ok(self) -> bool:
+        """Whether any member may answer."""
+        question = self.question
+        return question is not None and question.read_options.consistency in STALE_OK
 
     def overdue_status(self, *, reachable: bool) -> status_pb2.Status:
         """Return why there is no answer by the deadline; `reachable`: a leader can be asked."""

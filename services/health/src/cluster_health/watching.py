@@ -114,6 +114,9 @@ class Watch:
         except grpc.aio.AioRpcError as error:
             before = self._before.pop(address, None)
             return before if is_late(error) and isinstance(before, Member) else None
+        if not isinstance(response, forward_pb2.GetMemberResponse):  # a call may end with nothing
+            self._before.pop(address, None)
+            return None
         self._before[address] = response.member
         return response.member
 
@@ -124,6 +127,9 @@ class Watch:
             answer = await stub.Check(request, timeout=ANSWER_SECONDS_MAX)  # type: ignore[attr-defined]  # the stubs leave it out
         except grpc.aio.AioRpcError as error:
             return bool(self._before.pop(address, False)) and is_late(error)
+        if not isinstance(answer, health_pb2.HealthCheckResponse):  # likewise
+            self._before.pop(address, None)
+            return False
         serves = bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
         self._before[address] = serves
         return serves

@@ -33,6 +33,7 @@ class TokenGate:
         self._trusted_hops = trusted_hops
         self.shares = shares
         self.refusals = SlowRefusals()
+        self.refused_count = 0  # for want of a valid token
 
     def source(self, context: Context) -> str:
         """Return where a call comes from."""
@@ -45,6 +46,7 @@ class TokenGate:
         try:
             return self._tokens.verify(bearer(context.invocation_metadata()))
         except TokenRefused as refused:
+            self.refused_count += 1
             raise RequestRefused(errors.token_invalid(str(refused))) from None
 
     @contextmanager

@@ -68,7 +68,8 @@ def check_administration(
     user = holder(cache.user(user_id), epoch)
     if not isinstance(user, UserRecord):
         return user
-    return None if own_id == user_id and not _is_health(user) else check_role(user, ADMINS)
+    is_own = own_id == user_id and user.role != auth_pb2.ROLE_MACHINE
+    return None if is_own else check_role(user, ADMINS)
 
 
 def check_probe(cache: StateCache, user_id: int, epoch: int) -> status_pb2.Status | None:
