@@ -1,4 +1,4 @@
-"""What Helm runs before an upgrade and before a rollback, and where the chart refuses one."""
+"""Jobs that Helm runs before an upgrade and a rollback, and upgrades that the chart refuses."""
 
 import os
 import subprocess
@@ -23,14 +23,14 @@ PLACEMENT = ("priorityClassName", "nodeSelector", "tolerations", "affinity")
 
 
 def jobs(found: list[dict[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """Return the Jobs by what they go before."""
+    """Return the Jobs by their hooks."""
     return {
         one["metadata"]["annotations"]["helm.sh/hook"]: one["spec"] for one in of_kind(found, "Job")
     }
 
 
 def running(values: Mapping[str, Any], **change: Any) -> list[Mapping[str, Any]]:  # noqa: ANN401 - fields of a spec
-    """Return what some values have made, with fields of the members' spec changed since."""
+    """Return the objects of a release with `values`, and change fields of the members' spec."""
     found = helm.parsed(values)
     [members] = of_kind(found, "StatefulSet")
     rest = [one for one in found if one is not members]
@@ -72,7 +72,7 @@ def run_script(
 
 
 def test_before_an_upgrade_every_voter_is_well_and_who_goes_is_removed(tmp_path: Path) -> None:
-    """In this order, and the first that fails ends it."""
+    """The commands run in this order, and the first command that fails ends the Job."""
     job = jobs(helm.objects("default"))["pre-upgrade"]
     steps = ["login admin --password-stdin", "cluster check", "--timeout 60 cluster scale-to 3"]
     assert run_script(tmp_path, job) == (0, steps)
@@ -85,7 +85,7 @@ def test_before_an_upgrade_every_voter_is_well_and_who_goes_is_removed(tmp_path:
 @pytest.mark.slow
 @pytest.mark.parametrize("trouble", [{"fails": "login"}, {"fails": "scale"}, {"hangs": "scale"}])
 def test_a_rollback_is_not_held_up(tmp_path: Path, trouble: dict[str, str]) -> None:
-    """Without a majority it says so and goes on, within half a minute."""
+    """Without a majority the Job says so and goes on within half a minute."""
     job = jobs(helm.objects("default"))["pre-rollback"]
     assert job["activeDeadlineSeconds"] <= 120
     assert run_script(tmp_path, job, **trouble)[0] == 0
@@ -94,7 +94,7 @@ def test_a_rollback_is_not_held_up(tmp_path: Path, trouble: dict[str, str]) -> N
 def test_before_a_rollback_who_goes_is_removed_and_nobody_is_asked_how_they_are(
     tmp_path: Path,
 ) -> None:
-    """Helm runs the Job of the revision that it goes back to: down to its number of members."""
+    """Helm runs the Job of the revision that returns, with that revision's number of members."""
     job = jobs(helm.parsed({"replicaCount": 5}))["pre-rollback"]
     status, calls = run_script(tmp_path, job)
     assert status == 0
@@ -105,7 +105,7 @@ def test_before_a_rollback_who_goes_is_removed_and_nobody_is_asked_how_they_are(
 
 
 def test_both_jobs_run_in_the_same_pod() -> None:
-    """But for what it is called and what it does."""
+    """The Jobs differ in name and command only."""
     before_upgrade, before_rollback = jobs(helm.objects("own")).values()
     for job in (before_upgrade, before_rollback):
         assert job["backoffLimit"] == 0
@@ -124,7 +124,7 @@ def test_both_jobs_run_in_the_same_pod() -> None:
 
 
 def test_a_pod_that_runs_once_runs_where_gateways_may() -> None:
-    """On tainted nodes, and among machines of another kind, it would wait for ever."""
+    """Elsewhere the pod would wait for ever: nodes may be tainted or of another kind."""
     placement = {key: helm.OWN[key] for key in PLACEMENT}
     once = [one for one in pods(helm.parsed({"gateway": placement})) if not one.lasting]
     assert len(once) == 3
@@ -134,7 +134,7 @@ def test_a_pod_that_runs_once_runs_where_gateways_may() -> None:
 
 @pytest.mark.slow
 class TestBesideARelease:
-    """What depends on what runs."""
+    """The rendering depends on the objects of a release that runs."""
 
     @pytest.mark.parametrize(
         ("replicas", "require", "expected"),
@@ -150,7 +150,7 @@ class TestBesideARelease:
         assert "pre-rollback" in found  # of the revision that this becomes
 
     def test_a_pause_asks_nobody(self, tmp_path: Path) -> None:
-        """Who has a vote keeps it."""
+        """A pause removes no voters."""
         assert jobs(upgraded(tmp_path, running({}), {"replicaCount": 0})) == {}
 
     @pytest.mark.parametrize(
@@ -163,13 +163,13 @@ class TestBesideARelease:
     def test_other_volumes_than_those_that_are_there_are_refused(
         self, tmp_path: Path, persistence: dict[str, str], said: str
     ) -> None:
-        """Before the Job has removed anybody: Kubernetes would refuse the StatefulSet after it."""
+        """Kubernetes would refuse the StatefulSet only after the Job has removed members."""
         with pytest.raises(helm.RenderingRefused, match=said):
             upgraded(tmp_path, running({}), {"node": {"persistence": persistence}})
 
     @pytest.mark.parametrize("size", ["8Gi", "8192Mi"])
     def test_a_size_is_the_same_in_another_unit(self, tmp_path: Path, size: str) -> None:
-        """Kubernetes gives it back in the largest."""
+        """Kubernetes returns a size in the largest unit that fits."""
         persistence = {"size": size, "storageClass": "fast"}
         there = running({"node": {"persistence": persistence | {"size": "8Gi"}}})
         assert upgraded(tmp_path, there, {"node": {"persistence": persistence}})
@@ -187,14 +187,14 @@ class TestBesideARelease:
     def test_what_the_first_install_settled_is_not_changed(
         self, tmp_path: Path, values: dict[str, Any], said: str
     ) -> None:
-        """Kubernetes would refuse it after the Job, or every member would roll for nothing."""
+        """Kubernetes would refuse the change after the Job, or members would roll for nothing."""
         named = {"fullnameOverride": "inventory"}
         with pytest.raises(helm.RenderingRefused, match=said):
             upgraded(tmp_path, running(named), named | values)
 
     @pytest.mark.parametrize("lost", ["cluster.key", "admin.password", ""])
     def test_keys_that_are_gone_are_not_drawn_anew(self, tmp_path: Path, lost: str) -> None:
-        """Members that start with new ones would not talk to those that run."""
+        """Members with new keys would not talk to the members that run."""
         there = running({})
         [secret] = of_kind(there, "Secret")
         kept = {key: value for key, value in secret["data"].items() if lost and key != lost}
@@ -207,7 +207,7 @@ class TestBesideARelease:
         assert same["data"] == secret["data"]
 
     def test_the_job_asks_by_the_port_of_gateways_that_run(self, tmp_path: Path) -> None:
-        """The clients' address has its new port only after the Job."""
+        """The clients' Service gets its new port only after the Job."""
         values = {"gateway": {"service": {"port": 443}}}
         found = upgraded(tmp_path, running({}), values)
         [container] = jobs(found)["pre-upgrade"]["template"]["spec"]["containers"]
@@ -225,7 +225,7 @@ class TestBesideARelease:
         assert int(port) in [one["port"] for one in before["ports"]]
 
     def test_an_autoscaler_is_not_undone(self, tmp_path: Path) -> None:
-        """Where Helm set the number of gateways before, leaving it out would make it one."""
+        """Helm once set the number of gateways: a spec without it would mean one gateway."""
         scaled = [
             {**one, "spec": {**one["spec"], "replicas": 4}} if is_gateway(one) else one
             for one in running({})

@@ -1,4 +1,4 @@
-"""Alerts and dashboards tell one release from another, by its namespace and its name."""
+"""Alerts and dashboards tell releases apart by namespace and name."""
 
 import json
 import re
@@ -33,7 +33,7 @@ def dashboards() -> dict[str, dict[str, Any]]:
 
 
 def queries() -> Iterator[tuple[str, str, str]]:
-    """Yield every panel's queries, with its dashboard and the legend."""
+    """Yield the queries of every panel, with the panel's dashboard and legend."""
     for name, dashboard in dashboards().items():
         for panel in dashboard["panels"]:
             for target in panel.get("targets", ()):
@@ -41,7 +41,7 @@ def queries() -> Iterator[tuple[str, str, str]]:
 
 
 def test_no_alert_is_of_two_releases() -> None:
-    """One that is well would hide one that is not; and the summary says where."""
+    """A healthy release would hide a broken release; the summary names the release."""
     for name, expr, summary in alerts():
         for operator, labels in re.findall(OPERATORS, expr):
             assert set(labels.split(", ")) >= CHOICES.keys(), f"{name}: {operator} by ({labels})"
@@ -53,7 +53,7 @@ def test_no_alert_is_of_two_releases() -> None:
 
 
 def test_an_alert_names_a_pod_before_an_address() -> None:
-    """An address says nothing to who is called at night."""
+    """A person who is called at night can use a pod's name, not an address."""
     named = [name for name, _, summary in alerts() if "$labels.instance" in summary]
     assert named == ["InventorySlowSync", "InventoryDiskFilling", "InventoryUnanswered"]
     for name, expr, summary in alerts():
@@ -64,7 +64,7 @@ def test_an_alert_names_a_pod_before_an_address() -> None:
 
 
 def test_every_panel_is_of_the_release_that_is_chosen() -> None:
-    """Among those of the namespace that is chosen, by variables of the dashboard."""
+    """The dashboard's variables choose a namespace, and a release of the namespace."""
     assert dashboards()
     for name, dashboard in dashboards().items():
         variables = {one["name"]: one["query"] for one in dashboard["templating"]["list"]}
@@ -78,7 +78,7 @@ def test_every_panel_is_of_the_release_that_is_chosen() -> None:
 
 
 def test_every_line_of_a_process_has_the_name_of_its_pod() -> None:
-    """Or its address, where no pod is told: the second replacement is made where there is one."""
+    """Without a pod's name the legend has the address: the second replacement sets the name."""
     of_a_process = [expr for _, expr, legend in queries() if "{{process}}" in legend]
     assert len(of_a_process) > 10
     for expr in of_a_process:
@@ -88,5 +88,5 @@ def test_every_line_of_a_process_has_the_name_of_its_pod() -> None:
 
 
 def test_the_files_of_dashboards_are_ours_by_name() -> None:
-    """Grafana's sidecar puts everybody's into one folder, where one of a name replaces another."""
+    """Grafana's sidecar puts all files into one folder, where equal names replace each other."""
     assert dashboards().keys() == {"inventory-cluster.json", "inventory-business.json"}

@@ -1,4 +1,4 @@
-"""Who may talk to whom: a table, and NetworkPolicies that let it through and nothing else."""
+"""Who may talk to whom: the table, and NetworkPolicies that allow exactly the table's rows."""
 
 from itertools import product
 
@@ -45,7 +45,7 @@ PORTS = sorted({port for party in INSIDE.values() for port in party.ports.values
 
 @pytest.mark.parametrize("recipient", sorted(INSIDE))
 def test_what_is_listed_passes_and_nothing_else(recipient: str) -> None:
-    """From everybody, at every port that anybody listens on."""
+    """The test tries all pairs of parts, at every port that a part listens on."""
     everybody = INSIDE | OUTSIDE
     for sender, port in product(sorted(everybody), PORTS):
         passed = passes(POLICIES, everybody[sender], INSIDE[recipient], port)
@@ -55,7 +55,7 @@ def test_what_is_listed_passes_and_nothing_else(recipient: str) -> None:
 
 @pytest.mark.parametrize("sender", sorted(INSIDE))
 def test_names_are_asked_for_and_nothing_else_outside(sender: str) -> None:
-    """A part that was broken into can carry nothing away."""
+    """An intruder in a pod can send nothing out of the cluster."""
     assert passes(POLICIES, INSIDE[sender], NAMES, 53, "UDP")
     assert passes(POLICIES, INSIDE[sender], NAMES, 53)
     for recipient, port in product(OUTSIDE.values(), PORTS):
@@ -63,14 +63,14 @@ def test_names_are_asked_for_and_nothing_else_outside(sender: str) -> None:
 
 
 def test_every_listed_port_is_listened_on() -> None:
-    """A row of the table that no pod answers is a mistake."""
+    """A row whose port no pod listens on is a mistake."""
     for _, recipient, port in FLOWS:
         assert port in INSIDE[recipient].ports.values()
 
 
 @pytest.mark.parametrize("variant", [one for one in helm.VARIANTS if one != "least"])
 def test_every_pod_is_behind_a_policy_both_ways(variant: str) -> None:
-    """Those of hooks too; one that no policy takes is open to everybody."""
+    """A pod that no policy selects is open to everybody; the pods of hooks count, too."""
     policies = of_kind(helm.objects(variant), "NetworkPolicy")
     for pod in pods(helm.objects(variant)):
         party = Party(pod.name, pod.labels, pod.ports)

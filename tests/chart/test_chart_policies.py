@@ -1,4 +1,4 @@
-"""What holds for every object of every variant of the chart, whatever service it belongs to."""
+"""Rules that hold for every object of every variant of the chart."""
 
 import re
 import tomllib
@@ -47,7 +47,7 @@ def each_of(cases: list[tuple[str, Pod]]) -> pytest.MarkDecorator:
 
 @each_of(everywhere())
 class TestEveryPod:
-    """Those of hooks and tests too."""
+    """Rules for every pod, the pods of hooks and tests included."""
 
     def test_may_run_under_restricted_pod_security(self, pod: Pod) -> None:
         """Nobody is root, nothing of the host is seen, only harmless volumes are mounted."""
@@ -69,7 +69,7 @@ class TestEveryPod:
             assert not any("hostPort" in port for port in container.get("ports", []))
 
     def test_writes_only_to_volumes(self, pod: Pod) -> None:
-        """The image is as it was built for as long as it runs."""
+        """The root filesystem of a container is read-only."""
         for container in pod.containers:
             assert container["securityContext"]["readOnlyRootFilesystem"] is True
 
@@ -79,18 +79,18 @@ class TestEveryPod:
         assert pod.spec["serviceAccountName"] != "default"
 
     def test_is_not_told_of_services_by_its_environment(self, pod: Pod) -> None:
-        """A Service that is called `inventory-…` would set variables with our own prefix."""
+        """A Service named `inventory-…` would set variables with our own prefix."""
         assert pod.spec["enableServiceLinks"] is False
 
     def test_says_what_it_needs(self, pod: Pod) -> None:
-        """Memory is bounded; time is not, since a throttled member looks like a dead one."""
+        """Memory has a limit; CPU has none, since a throttled member looks like a dead member."""
         for container in pod.containers:
             assert container["resources"]["requests"].keys() == {"cpu", "memory"}
             assert "memory" in container["resources"]["limits"]
             assert "cpu" not in container["resources"]["limits"]
 
     def test_runs_the_one_image_by_a_version(self, pod: Pod) -> None:
-        """Never by a tag that means another image tomorrow."""
+        """A moving tag would be another image tomorrow."""
         for container in pod.containers:
             assert re.fullmatch(r"[\w./:-]+:[\w.-]+", container["image"])
             assert not container["image"].endswith(":latest")
@@ -98,7 +98,7 @@ class TestEveryPod:
             assert container["imagePullPolicy"] == "IfNotPresent"
 
     def test_mounts_what_is_there_and_uses_what_it_mounts(self, pod: Pod) -> None:
-        """A volume that nobody mounts and a mount without a volume are mistakes."""
+        """A volume without a mount and a mount without a volume are mistakes."""
         claims = pod.owner.get("spec", {}).get("volumeClaimTemplates", [])
         there = {one["name"] for one in pod.spec.get("volumes", [])}
         there |= {one["metadata"]["name"] for one in claims}
@@ -106,7 +106,7 @@ class TestEveryPod:
         assert {one["name"] for one in mounts} == there
 
     def test_does_not_write_where_it_only_reads(self, pod: Pod) -> None:
-        """Secrets and settings are mounted read-only, and are readable by its group alone."""
+        """Secrets and settings are mounted read-only, and only the pod's group can read them."""
         secret = {one["name"] for one in pod.spec.get("volumes", []) if "secret" in one}
         for volume in pod.spec.get("volumes", []):
             if "secret" in volume:
@@ -118,10 +118,10 @@ class TestEveryPod:
 
 @each_of([case for case in everywhere() if case[1].lasting])
 class TestEveryService:
-    """What runs for good: Deployments and the StatefulSet."""
+    """Rules for the parts that run for good: Deployments and the StatefulSet."""
 
     def test_is_probed_under_three_names(self, pod: Pod) -> None:
-        """By gRPC health, or by HTTP where that is what it serves; a busy machine has the time."""
+        """Probes use gRPC health, or HTTP where a part serves HTTP, and bear a busy machine."""
         for container in pod.spec["containers"]:
             for probe, name in PROBES.items():
                 asked = container[probe]
@@ -141,7 +141,7 @@ class TestEveryService:
             assert liveness["failureThreshold"] * liveness.get("periodSeconds", 10) >= 30
 
     def test_is_selected_by_its_own_labels(self, pod: Pod) -> None:
-        """And those say of which release and which part it is."""
+        """The labels name the release and the part."""
         selector = pod.owner["spec"]["selector"]
         assert chosen_by(selector, pod.labels)
         assert selector["matchLabels"].keys() == {
@@ -156,7 +156,7 @@ class TestEveryService:
                 assert not chosen_by(pod.owner["spec"]["selector"], other.labels)
 
     def test_leaves_a_lost_node_soon(self, pod: Pod) -> None:
-        """A Deployment's pod, after 10 s; a member waits for its node, which has its volume."""
+        """A Deployment's pod leaves after 10 s; a member waits for the node of its volume."""
         bounds = {
             one["key"]: one["tolerationSeconds"]
             for one in pod.spec.get("tolerations", [])
@@ -184,7 +184,7 @@ class TestEveryService:
             assert pod.spec["terminationGracePeriodSeconds"] > ends
 
     def test_has_time_left_when_it_has_waited_to_leave(self, pod: Pod) -> None:
-        """A member: for handing over and flushing, before it is killed."""
+        """A member has time to hand over and to flush before it is killed."""
         for one in (one for container in pod.spec["containers"] for one in container["env"]):
             if one["name"] == "INVENTORY_NODE_LEAVE_SECONDS":
                 left = pod.spec["terminationGracePeriodSeconds"] - float(one["value"])
@@ -193,7 +193,7 @@ class TestEveryService:
         assert pod.component != "node"
 
     def test_is_spread_over_nodes_when_there_are_several(self, pod: Pod) -> None:
-        """By its own labels."""
+        """The spread counts pods by the part's own labels."""
         if pod.owner["spec"].get("replicas", 2) == 1:
             return
         rules = pod.spec["topologySpreadConstraints"]
@@ -207,10 +207,10 @@ class TestEveryService:
 
 
 class TestEveryRelease:
-    """Objects beside each other."""
+    """Rules for the objects of a release together."""
 
     def test_what_is_selected_is_there(self, found: list[dict[str, Any]]) -> None:
-        """A Service, a budget, a policy or a monitor that selects nothing is a mistake."""
+        """A Service, budget, policy or monitor that selects no pod is a mistake."""
         every = pods(found)
         for one in of_kind(found, "Service"):
             assert [
@@ -224,7 +224,7 @@ class TestEveryRelease:
             assert [pod for pod in every if chosen_by(one["spec"]["podSelector"], pod.labels)]
 
     def test_what_is_watched_is_there(self, found: list[dict[str, Any]]) -> None:
-        """Each Service of the selector has the port, and behind them is every pod that lasts."""
+        """Each selected Service has the port, and every lasting pod is behind a Service."""
         for one in of_kind(found, "ServiceMonitor"):
             services = [
                 service
@@ -244,20 +244,20 @@ class TestEveryRelease:
             assert behind == {pod.name for pod in pods(found) if pod.lasting}
 
     def test_every_port_of_a_service_is_its_pods(self, found: list[dict[str, Any]]) -> None:
-        """By its name."""
+        """A Service names its pods' ports by their names."""
         for one in of_kind(found, "Service"):
             for pod in pods(found):
                 if chosen_by({"matchLabels": one["spec"]["selector"]}, pod.labels):
                     assert {port["targetPort"] for port in one["spec"]["ports"]} <= pod.ports.keys()
 
     def test_every_service_of_pods_selects_one_part(self, found: list[dict[str, Any]]) -> None:
-        """A pod of another part behind it would answer what it does not know."""
+        """A pod of another part behind the Service could not answer."""
         for one in of_kind(found, "Service"):
             selector = {"matchLabels": one["spec"]["selector"]}
             assert len({p.component for p in pods(found) if chosen_by(selector, p.labels)}) == 1
 
     def test_what_is_named_is_there(self, found: list[dict[str, Any]]) -> None:
-        """Service accounts, secrets and their keys, maps, the members' Service, what is scaled."""
+        """Service accounts, secrets, keys, maps, Services and scale targets exist."""
         names = {(one["kind"], one["metadata"]["name"]): one for one in found}
         for pod in pods(found):
             assert ("ServiceAccount", pod.spec["serviceAccountName"]) in names
@@ -275,7 +275,7 @@ class TestEveryRelease:
             assert "replicas" not in names[target["kind"], target["name"]]["spec"]
 
     def test_disruptions_take_one_at_a_time(self, found: list[dict[str, Any]]) -> None:
-        """Of everything that there are several of; none is budgeted where there is only one."""
+        """A part with several pods has a budget; a part with one pod has none."""
         budgets = of_kind(found, "PodDisruptionBudget")
         for one in budgets:
             assert one["spec"]["maxUnavailable"] == 1
@@ -287,7 +287,7 @@ class TestEveryRelease:
                 assert len(own) == several, pod.name
 
     def test_everything_says_whose_it_is(self, found: list[dict[str, Any]]) -> None:
-        """By the labels that Helm recommends."""
+        """Every object has the labels that Helm recommends."""
         for one in found:
             assert one["metadata"]["labels"].keys() >= {
                 *("helm.sh/chart", "app.kubernetes.io/name", "app.kubernetes.io/instance"),
@@ -314,7 +314,7 @@ class TestEveryRelease:
     def test_members_start_together_and_find_each_other_unready(
         self, found: list[dict[str, Any]]
     ) -> None:
-        """Each by the DNS name that the headless Service gives it."""
+        """The headless Service gives each member a DNS name before the member is ready."""
         [members] = of_kind(found, "StatefulSet")
         [service] = [
             one
@@ -338,7 +338,7 @@ def members_max() -> int:
 
 
 def test_members_share_no_node_in_production() -> None:
-    """Whatever else runs there; elsewhere they rather would not."""
+    """In production the rule is hard; in other values it is a preference."""
     for variant, rule in (("production", "DoNotSchedule"), ("kind", "ScheduleAnyway")):
         [members] = of_kind(helm.objects(variant), "StatefulSet")
         [by_node] = [
@@ -353,7 +353,7 @@ def test_members_share_no_node_in_production() -> None:
 
 
 def test_health_runs_on_different_nodes_in_production() -> None:
-    """One that dies with the node that it watches says nothing of it."""
+    """A health pod that dies with a member's node cannot report the member's death."""
     [health] = [pod for pod in pods(helm.objects("production")) if pod.component == "health"]
     assert health.owner["spec"]["replicas"] == 2
     rules = {one["topologyKey"]: one for one in health.spec["topologySpreadConstraints"]}
@@ -376,7 +376,7 @@ def test_the_image_is_the_charts_version() -> None:
 
 
 def selectors(found: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield every selector of pods, with the name of what selects."""
+    """Yield every selector of pods, with the name of the object that has the selector."""
     for one in found:
         spec, name = one.get("spec") or {}, f"{one['kind']}/{one['metadata']['name']}"
         if one["kind"] == "Service":
@@ -392,7 +392,7 @@ def selectors(found: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]
 
 
 def test_two_releases_in_one_namespace_are_strangers() -> None:
-    """No object has the name of another's, none selects a pod of the other."""
+    """No object has a name of the other release, and no selector selects the other's pods."""
     first = helm.parsed(helm.values_of("all"), name="first")
     second = helm.parsed(helm.values_of("all"), name="second")
     names = [{(one["kind"], one["metadata"]["name"]) for one in found} for found in (first, second)]

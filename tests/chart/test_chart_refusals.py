@@ -1,4 +1,4 @@
-"""What Kubernetes or a pod would refuse, the chart refuses first, and says what is right."""
+"""The chart refuses what Kubernetes or a pod would refuse, and says what is right."""
 
 import re
 from pathlib import Path
@@ -157,7 +157,7 @@ def refusal(values: dict[str, Any], name: str = helm.NAME) -> str:
 
 
 def check(path: str, said: str, sentence: str) -> None:
-    """See that a refusal names the value, and says what is right."""
+    """Check that a refusal names the value and says what is right."""
     pattern = sentence if "|" in sentence or ".*" in sentence else re.escape(sentence)
     assert re.search(pattern, said), said
     for name in path.split("."):
@@ -189,7 +189,7 @@ def test_a_bad_value_of_a_kind_of_service_is_refused(
 
 @pytest.mark.parametrize("name", ["a.b", "1st"])
 def test_a_release_whose_services_could_not_be_called_so_is_refused(name: str) -> None:
-    """Helm allows the name; with another name for the objects it is taken."""
+    """Helm allows the release's name; with `fullnameOverride` the chart takes the release."""
     said = refusal({}, name)
     assert f'the release is called "{name}"' in said
     assert "set fullnameOverride" in said
@@ -198,7 +198,7 @@ def test_a_release_whose_services_could_not_be_called_so_is_refused(name: str) -
 
 
 def test_a_volume_of_the_charts_is_not_hidden_by_another() -> None:
-    """The claim's and the keys' names are taken, and so are their paths."""
+    """Extra volumes may not take the names and paths of the chart's own volumes."""
     for name in ("keys", "data", "bootstrap"):
         extra: dict[str, Any] = {"node": {"extraVolumes": [{"name": name, "emptyDir": {}}]}}
         assert f"extraVolumes has the name {name}, which is there already" in refusal(extra)
@@ -218,7 +218,7 @@ def our_secret(*keys: str) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_a_secret_that_is_missing_or_lacks_a_key_is_refused(tmp_path: Path) -> None:
-    """At the first install too, where pods would wait for it without a word."""
+    """The first install checks, too: its pods would wait without a word."""
     values = {"existingSecret": "ours"}
     with pytest.raises(
         helm.RenderingRefused, match="the namespace shop has no such Secret: make it first"
@@ -279,7 +279,7 @@ GOOD: list[tuple[str, Any]] = [
 
 @pytest.mark.parametrize(("path", "value"), GOOD)
 def test_what_kubernetes_takes_is_taken(path: str, value: object) -> None:
-    """And what is rendered has its form."""
+    """The objects that the chart renders with the value are valid."""
     for one in helm.parsed(helm.value_at(path, value)):
         if one["apiVersion"] != "monitoring.coreos.com/v1":
             kubernetes_validate.validate(one, "1.34", strict=True)
@@ -313,7 +313,7 @@ def test_common_labels_are_on_every_object_and_every_pod() -> None:
 
 
 def test_a_label_of_one_object_or_part_goes_before_the_common_one() -> None:
-    """Once: a key that is there twice is no YAML."""
+    """The label stands once: YAML with the same key twice is invalid."""
     common = {"commonLabels": {"of": "all"}, "node": {"podLabels": {"of": "node"}}}
     watched = ("serviceMonitor", "prometheusRule", "dashboards")
     own = {name: {"enabled": True, "labels": {"of": name}} for name in watched}
@@ -327,7 +327,7 @@ def test_a_label_of_one_object_or_part_goes_before_the_common_one() -> None:
 
 
 def test_an_objects_text_is_a_template() -> None:
-    """What is installed with the release may be called by it, and has its labels."""
+    """An extra object may use the release's name, and has the release's labels."""
     text = {"of": '{{ include "inventory.fullname" . }}'}
     extra = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "ours"}, "data": text}
     found = of_kind(helm.parsed({"extraObjects": [extra]}), "ConfigMap")
@@ -337,7 +337,7 @@ def test_an_objects_text_is_a_template() -> None:
 
 @pytest.mark.parametrize("part", PARTS)
 def test_own_spread_replaces_the_charts(part: str) -> None:
-    """It counts the part's pods where it does not say which."""
+    """A spread without a selector counts the part's pods."""
     constraint = helm.OWN["topologySpreadConstraints"][0]
     other = {"labelSelector": {"matchLabels": {"of": "ours"}}}
     values = {part: {"topologySpreadConstraints": [constraint, constraint | other]}}

@@ -1,4 +1,4 @@
-"""The chart renders, by both Helms alike, what Kubernetes knows; nonsense is refused."""
+"""Both Helms render the chart alike, as Kubernetes knows it; the chart refuses nonsense."""
 
 import json
 from typing import Any
@@ -53,14 +53,14 @@ def test_both_helms_render_the_same_objects(variant: str) -> None:
 @pytest.mark.parametrize("version", OLDEST_AND_NEWEST)
 @pytest.mark.parametrize("variant", helm.VARIANTS)
 def test_kubernetes_knows_every_field(variant: str, version: str) -> None:
-    """From the oldest version that the chart allows on; no field is misspelt."""
+    """No field is misspelt for any version of Kubernetes that the chart allows."""
     for one in helm.objects(variant):
         if one["apiVersion"] != CUSTOM:
             kubernetes_validate.validate(one, version, strict=True)
 
 
 def test_the_oldest_kubernetes_is_the_one_that_is_checked() -> None:
-    """What Chart.yaml allows is what schemas are asked of."""
+    """The oldest checked schema is of the oldest version that Chart.yaml allows."""
     chart = yaml.safe_load((helm.CHART / "Chart.yaml").read_text())
     assert chart["kubeVersion"] == f">={OLDEST_AND_NEWEST[0]}.0-0"
 
@@ -95,7 +95,7 @@ def test_nonsense_is_refused_with_a_sentence(setting: str, value: object, said: 
 
 
 def test_alerts_and_dashboards_are_those_that_are_tested() -> None:
-    """The chart ships the files of deploy/monitoring; nothing in them is taken for a template."""
+    """The chart ships the files of deploy/monitoring; Helm takes no text in them for a template."""
     monitoring = helm.ROOT / "deploy" / "monitoring"
     found = helm.objects("all")
     [rule] = of_kind(found, "PrometheusRule")
@@ -123,7 +123,7 @@ def test_no_secret_is_in_the_chart() -> None:
 
 
 def test_a_generated_secret_outlives_the_release() -> None:
-    """As the volumes do, of which it holds the keys."""
+    """The volumes stay, too, and the Secret has their keys."""
     [secret] = of_kind(helm.objects("default"), "Secret")
     assert secret["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
     [members] = of_kind(helm.objects("default"), "StatefulSet")
@@ -135,7 +135,7 @@ def test_a_generated_secret_outlives_the_release() -> None:
 
 
 def test_the_notes_name_what_is_installed() -> None:
-    """A command that is pasted finds its object."""
+    """Each command of the notes names objects of the release."""
     words = helm.render({})["NOTES.txt"].split()
     there = {f"{one['kind']}/{one['metadata']['name']}".lower() for one in helm.objects("default")}
     named = {word for word in words if word.startswith(("statefulset/", "deployment/", "service/"))}

@@ -8,7 +8,7 @@ from rendered.scraping import SERVICE_NAME, targets
 
 
 def slices(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return what Kubernetes would make of the Services: an address for each pod behind one."""
+    """Return the EndpointSlices of the Services: an address for each pod behind a Service."""
     made = []
     for service in of_kind(found, "Service"):
         selector = {"matchLabels": service["spec"]["selector"]}
@@ -33,7 +33,7 @@ def scraped(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def test_every_pod_is_scraped_once_where_it_serves_its_metrics() -> None:
-    """By the job of its part."""
+    """The scrape has the job of the pod's part."""
     found = helm.objects("all")
     jobs = sorted(
         (one["labels"]["job"], one["targets"][0].partition(":")[2]) for one in scraped(found)
@@ -45,7 +45,7 @@ def test_every_pod_is_scraped_once_where_it_serves_its_metrics() -> None:
 
 
 def test_every_target_has_the_name_of_its_release() -> None:
-    """Two of one namespace are told apart by it; nothing else of the Service's labels is there."""
+    """The name tells two releases of a namespace apart; no other label of the Service is copied."""
     for name in (helm.NAME, "other"):
         found = helm.parsed(helm.values_of("all"), name=name)
         labels = [one["labels"] for one in scraped(found)]
@@ -56,7 +56,7 @@ def test_every_target_has_the_name_of_its_release() -> None:
 
 
 def test_a_label_that_a_service_does_not_have_is_not_made_up() -> None:
-    """The operator leaves it out; an empty one would be no label to Prometheus either."""
+    """The operator leaves the label out; to Prometheus an empty label is no label."""
     found = helm.parsed(helm.values_of("all"))
     [monitor] = of_kind(found, "ServiceMonitor")
     monitor["spec"]["targetLabels"] = ["example.org/of"]
@@ -64,7 +64,7 @@ def test_a_label_that_a_service_does_not_have_is_not_made_up() -> None:
 
 
 def test_a_port_of_another_name_is_not_scraped() -> None:
-    """The monitor's name of it is what counts."""
+    """The monitor chooses the port by its name."""
     found = helm.parsed(helm.values_of("all"))
     [monitor] = of_kind(found, "ServiceMonitor")
     monitor["spec"]["endpoints"][0]["port"] = "other"

@@ -1,4 +1,4 @@
-"""What the chart hands to processes is what they read: variables, arguments, files."""
+"""Processes read the variables, arguments and files that the chart gives them."""
 
 import importlib
 import json
@@ -25,7 +25,7 @@ each_service = pytest.mark.parametrize(
 
 
 def environment(pod: Pod) -> dict[str, str]:
-    """Return what a pod's first container finds; its own name is that of its first replica."""
+    """Return the variables of a pod's first container; the pod is the first replica."""
     found: dict[str, str] = {}
     for one in pod.spec["containers"][0]["env"]:
         value = one.get("value", f"{pod.owner['metadata']['name']}-0")
@@ -36,7 +36,7 @@ def environment(pod: Pod) -> dict[str, str]:
 
 
 def settings_of(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> type[ServiceSettings]:
-    """Return the settings of the service that a pod's arguments choose."""
+    """Return the settings of the service that the pod's arguments name."""
     chosen: list[str] = []
     monkeypatch.setattr(services, "_become", chosen.append)
     done = CliRunner().invoke(app, pod.spec["containers"][0]["args"])
@@ -64,7 +64,7 @@ def test_every_variable_is_one_that_the_service_reads(
 
 
 def test_every_setting_of_a_service_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the chart itself, or by extraEnv, which a process finds beside what the chart sets."""
+    """The chart sets the setting, or extraEnv can set it beside the chart's own variables."""
     for pod in pods(helm.objects("default")):
         if not pod.lasting:
             continue
@@ -83,7 +83,7 @@ def test_every_setting_of_a_service_can_be_set(monkeypatch: pytest.MonkeyPatch) 
 
 @each_service
 def test_the_service_accepts_its_settings(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All that it needs is there, and nothing is nonsense; it listens where it is asked."""
+    """The settings are complete and valid, and the service listens at the Service's port."""
     config = settings_of(pod, monkeypatch)
     for name, value in environment(pod).items():
         monkeypatch.setenv(name, value)
@@ -97,7 +97,7 @@ def test_the_service_accepts_its_settings(pod: Pod, monkeypatch: pytest.MonkeyPa
 
 @each_service
 def test_every_file_is_below_a_mount(pod: Pod) -> None:
-    """And a key is one of those that the mount shows."""
+    """The mount shows the key that the file's path names."""
     container = pod.spec["containers"][0]
     mounts = {one["mountPath"]: one["name"] for one in container.get("volumeMounts", [])}
     volumes = {one["name"]: one for one in pod.spec.get("volumes", [])}
@@ -118,7 +118,7 @@ def addresses(value: str) -> list[tuple[str, int]]:
 
 @pytest.mark.parametrize("variant", helm.VARIANTS)
 def test_every_address_is_a_services(variant: str) -> None:
-    """Of this release, at a port that it has; a member's is its pod's own."""
+    """The Service is of this release and has the port; a member's address is its pod's own."""
     found = helm.objects(variant)
     ports: dict[str, set[int]] = {}
     for one in of_kind(found, "Service"):
@@ -143,10 +143,11 @@ def test_every_address_is_a_services(variant: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["default", "kind"])
 def test_the_first_state_is_written_with_the_charts_arguments(variant: str, tmp_path: Path) -> None:
-    """By the container that runs before a member, from the keys of the generated Secret."""
+    """The init container of a member writes it, with keys of the generated Secret."""
     [members] = of_kind(helm.objects(variant), "StatefulSet")
     [secret] = of_kind(helm.objects(variant), "Secret")
     for key in secret["data"]:
+        (tmp_path / key).touch(0o600)
         (tmp_path / key).write_text("a secret of this test alone\n")
     [container] = members["spec"]["template"]["spec"]["initContainers"]
     paths = {"/keys": str(tmp_path), "/bootstrap/": f"{tmp_path}/"}
@@ -161,7 +162,7 @@ def test_the_first_state_is_written_with_the_charts_arguments(variant: str, tmp_
 
 
 def test_the_tests_variables_are_the_command_lines() -> None:
-    """What runs no service runs our own command."""
+    """Pods that run no service run our own command line."""
     sources = (helm.ROOT / "clients" / "cli" / "src").rglob("*.py")
     known = {
         name for path in sources for name in re.findall(r'"(INVENTORY_\w+)"', path.read_text())

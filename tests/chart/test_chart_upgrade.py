@@ -23,7 +23,7 @@ VARIANTS = ("default", "kind", "minikube", "production")
 
 
 def immutable(variant: str) -> dict[str, Any]:
-    """Return what cannot be changed, by kind and name."""
+    """Return the immutable fields, by kind and name."""
     made: dict[str, Any] = {}
     for one in of_kind(helm.objects(variant), "StatefulSet"):
         spec = {key: one["spec"][key] for key in one["spec"].keys() - MUTABLE_OF_A_STATEFUL_SET}
@@ -39,7 +39,7 @@ def immutable(variant: str) -> dict[str, Any]:
 
 
 def test_what_nobody_may_change_is_as_it_was_recorded() -> None:
-    """Of every variant that somebody may have installed."""
+    """The record has every variant that somebody may have installed."""
     found = {variant: immutable(variant) for variant in VARIANTS}
     if os.environ.get("UPDATE_RECORD"):
         RECORD.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
@@ -58,7 +58,7 @@ def test_what_nobody_may_change_is_as_it_was_recorded() -> None:
     ids=str,
 )
 def test_a_value_that_may_be_changed_changes_nothing_immutable(changed: dict[str, Any]) -> None:
-    """`helm upgrade` with it is taken."""
+    """Kubernetes takes a `helm upgrade` with the changed value."""
     [before] = of_kind(helm.objects("default"), "StatefulSet")
     [after] = of_kind(helm.parsed(changed), "StatefulSet")
     for key in before["spec"].keys() | after["spec"].keys():
@@ -69,7 +69,7 @@ def test_a_value_that_may_be_changed_changes_nothing_immutable(changed: dict[str
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("count", [0, 1, 5])
 def test_another_number_of_members_rolls_none_that_stays(variant: str, count: int) -> None:
-    """Their pods are the same to the letter; the founders are known where it runs."""
+    """The pods of staying members do not change, and the founders stay the same."""
     values = helm.merged(helm.values_of(variant), {"initialReplicaCount": 3})
     [before] = of_kind(helm.parsed(values), "StatefulSet")
     [after] = of_kind(helm.parsed(values | {"replicaCount": count}), "StatefulSet")

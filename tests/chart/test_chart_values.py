@@ -1,4 +1,4 @@
-"""Every value is documented, typed and used; every one that is documented is there."""
+"""Every value is documented, typed and used, and every documented value exists."""
 
 import json
 import re
@@ -29,7 +29,7 @@ def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def schema_leaves(schema: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Yield the path of each value that the schema knows."""
+    """Yield the path of each value in the schema."""
     for key, inner in schema["properties"].items():
         if "properties" in inner:
             yield from schema_leaves(inner, f"{prefix}{key}.")
@@ -54,7 +54,7 @@ def test_every_value_is_documented_and_every_documented_one_is_there() -> None:
 
 
 def test_the_schema_knows_every_value_and_no_other() -> None:
-    """Each part of it refuses keys that it does not know."""
+    """Each object of the schema refuses unknown keys."""
     assert set(schema_leaves(SCHEMA)) - {"global", "enabled"} == set(VALUES)
 
     def closed(schema: Mapping[str, Any], where: str) -> None:
@@ -71,7 +71,7 @@ def test_the_schema_knows_every_value_and_no_other() -> None:
 
 
 def test_the_schema_describes_every_value() -> None:
-    """Each part of it too: the chart's README is made from it, and editors show it."""
+    """Each object has a description, too: the README is made from them, and editors show them."""
 
     def properties(schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
         for name, inner in schema.get("properties", {}).items():
@@ -84,7 +84,7 @@ def test_the_schema_describes_every_value() -> None:
 
 
 def test_the_readme_and_the_copied_files_are_as_made() -> None:
-    """`python tools/render_chart.py` makes them anew."""
+    """`python tools/render_chart.py` makes the files anew."""
     done = subprocess.run(  # noqa: S603 - our own program
         [sys.executable, str(helm.ROOT / "tools" / "render_chart.py"), "--check"],
         capture_output=True,
@@ -95,7 +95,7 @@ def test_the_readme_and_the_copied_files_are_as_made() -> None:
 
 
 def test_the_chart_is_whole_by_itself() -> None:
-    """No symbolic link, which Helm warns of; an icon of its own; where it is from."""
+    """The chart has no symbolic links, which Helm warns of, has an icon and names its source."""
     assert not [path for path in helm.CHART.rglob("*") if path.is_symlink()]
     chart = yaml.safe_load((helm.CHART / "Chart.yaml").read_text())
     form, _, content = chart["icon"].partition(",")
@@ -152,7 +152,7 @@ NEEDED: dict[str, dict[str, Any]] = {  # what must be set for a value to be of u
 
 
 def another(name: str) -> object:
-    """Return an allowed value that is not the default."""
+    """Return an allowed value other than the default."""
     known: Any = helm.defaults()
     for key in name.split("."):
         known = known[key]
@@ -173,7 +173,7 @@ def another(name: str) -> object:
 
 @pytest.mark.parametrize("name", VALUES)
 def test_every_value_has_an_effect(name: str) -> None:
-    """On an object, as it is or where everything is switched on; never only in the table."""
+    """The value changes a rendered object, with the defaults or with everything switched on."""
 
     def rendered(values: dict[str, Any]) -> dict[str, str]:
         texts = helm.render(values)
@@ -191,7 +191,7 @@ def test_every_value_has_an_effect(name: str) -> None:
     "path", ["gateway.podAnnotations", "node.nodeSelector", "node.podLabels", "dashboards.labels"]
 )
 def test_what_kubernetes_takes_as_text_is_text(path: str) -> None:
-    """A number or a truth value would be refused by its API, after the Job."""
+    """Kubernetes would refuse a number or a truth value after the Job has run."""
     with pytest.raises(helm.RenderingRefused, match=r"got boolean|Expected: string"):
         helm.render(helm.value_at(f"{path}.spot", value=True))
 
@@ -200,7 +200,7 @@ def test_what_kubernetes_takes_as_text_is_text(path: str) -> None:
     "name", ["hooks", "podSecurityContext", "securityContext", "networkPolicy.dns"]
 )
 def test_values_of_an_earlier_chart_are_refused(name: str) -> None:
-    """With --reuse-values there is nothing of what came since: pods would run as anybody."""
+    """`--reuse-values` lacks newer values: pods would run as any user."""
     with pytest.raises(
         helm.RenderingRefused, match=f"{name} is not there.*--reset-then-reuse-values"
     ):
@@ -223,7 +223,7 @@ def test_a_digest_goes_before_a_tag() -> None:
 
 @pytest.mark.parametrize("variant", ["kind", "minikube", "production"])
 def test_a_file_of_values_sets_only_what_there_is(variant: str) -> None:
-    """And nothing to what it is by itself."""
+    """No file sets a value to its default."""
     given = helm.values_of(variant)
     for name in leaves(given):
         below: Any = helm.defaults()

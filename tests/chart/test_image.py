@@ -1,4 +1,4 @@
-"""The image as the Dockerfile says it: read here, so that no builder is needed."""
+"""The image by the text of its Dockerfile, without a builder."""
 
 import json
 import re
@@ -30,7 +30,7 @@ BUILDS = re.compile(r"\b(apt|apt-get|gcc|make|install|curl|wget|git)\b")
 
 @pytest.fixture(scope="module")
 def stages(tmp_path_factory: pytest.TempPathFactory) -> list[list[tuple[str, str]]]:
-    """Return the instructions before the first FROM, and those of each stage."""
+    """Return the instructions before the first FROM, and the instructions of each stage."""
     path = tmp_path_factory.mktemp("image") / "Dockerfile"  # reading opens it for writing
     path.write_text((helm.ROOT / "Dockerfile").read_text())
     made: list[list[tuple[str, str]]] = [[]]
@@ -50,7 +50,7 @@ def labels(last: list[tuple[str, str]]) -> dict[str, str]:
 
 
 def test_every_builder_can_build_it(stages: list[list[tuple[str, str]]]) -> None:
-    """Docker, buildah and podman: no syntax of one of them."""
+    """The file uses only what Docker, buildah and podman all have."""
     assert "syntax=" not in (helm.ROOT / "Dockerfile").read_text()
     for instruction, value in (one for stage in stages for one in stage):
         assert instruction in ALLOWED
@@ -67,7 +67,7 @@ def test_the_base_is_an_argument_of_every_stage(stages: list[list[tuple[str, str
 
 
 def test_what_is_installed_is_pinned_by_hash(stages: list[list[tuple[str, str]]]) -> None:
-    """But for our own wheel, which brings nothing with it."""
+    """Only our own wheel has no hash, and the wheel brings no dependencies."""
     commands = [
         " ".join(part.split())
         for instruction, value in stages[1]
@@ -81,7 +81,7 @@ def test_what_is_installed_is_pinned_by_hash(stages: list[list[tuple[str, str]]]
 
 
 def test_nothing_is_built_in_what_runs(stages: list[list[tuple[str, str]]]) -> None:
-    """It is the base, less what installs, and what the first stage made."""
+    """The last stage is the base without its installers, and with the first stage's result."""
     last = stages[-1]
     assert [value for name, value in last if name in ("COPY", "ADD")] == [
         "--from=build /opt/inventory /opt/inventory"
@@ -95,7 +95,7 @@ def test_nothing_is_built_in_what_runs(stages: list[list[tuple[str, str]]]) -> N
 
 
 def test_it_runs_as_the_charts_user(stages: list[list[tuple[str, str]]]) -> None:
-    """By numbers, or Kubernetes cannot tell that it is not root."""
+    """The user is a number, or Kubernetes cannot tell that the user is not root."""
     [user] = [value for name, value in stages[-1] if name == "USER"]
     for pod in pods(helm.objects("default")):
         security = pod.spec["securityContext"]
@@ -103,7 +103,7 @@ def test_it_runs_as_the_charts_user(stages: list[list[tuple[str, str]]]) -> None
 
 
 def test_the_first_process_is_ours(stages: list[list[tuple[str, str]]]) -> None:
-    """No shell stands between it and SIGTERM."""
+    """No shell stands between our process and SIGTERM."""
     for instruction in ("ENTRYPOINT", "CMD"):
         [value] = [value for name, value in stages[-1] if name == instruction]
         assert isinstance(json.loads(value), list)
@@ -127,7 +127,7 @@ def test_it_says_what_it_is(stages: list[list[tuple[str, str]]]) -> None:
 
 
 def test_only_what_is_copied_is_sent_to_the_builder(stages: list[list[tuple[str, str]]]) -> None:
-    """No keys, no data, no tests; everything is left out but what is named."""
+    """The ignore file leaves out everything except what is named: no keys, data or tests."""
     first, *rest = (helm.ROOT / ".dockerignore").read_text().split()
     assert first == "*"
     sent = {line.removeprefix("!") for line in rest if line.startswith("!")}
@@ -140,7 +140,7 @@ def test_only_what_is_copied_is_sent_to_the_builder(stages: list[list[tuple[str,
 
 
 def test_every_package_that_is_installed_is_sent() -> None:
-    """The wheel is made of folders that the builder sees."""
+    """The builder gets every folder that the wheel is made of."""
     built = tomllib.loads((helm.ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
     for package in built["targets"]["wheel"]["packages"]:
         assert Path(package).parts[0] in {"libs", "clients", "services"}

@@ -1,4 +1,4 @@
-"""`make kind`: what it calls, in which order, on a machine that has the programs for it."""
+"""`make kind`: the programs that it calls, and their order."""
 
 import os
 import shutil
@@ -58,7 +58,7 @@ def calls(
 
 
 def test_it_makes_a_cluster_builds_loads_installs_and_tests(tmp_path: Path) -> None:
-    """The image's tag is what is in it."""
+    """The image is tagged by its content."""
     status, said = calls(tmp_path, "")
     assert status == 0, said
     lines = said.splitlines()
@@ -74,7 +74,7 @@ def test_it_makes_a_cluster_builds_loads_installs_and_tests(tmp_path: Path) -> N
 
 
 def test_a_cluster_that_is_there_is_used(tmp_path: Path) -> None:
-    """And not another whose name contains its name."""
+    """A cluster whose name contains the wanted name is another cluster."""
     assert "kind create" not in calls(tmp_path, "inventory\nother\n")[1]
     shutil.rmtree(tmp_path / "bin")
     assert "kind create" in calls(tmp_path, "inventory-2\n")[1]
@@ -87,7 +87,7 @@ def test_a_program_that_is_missing_is_named(tmp_path: Path) -> None:
 
 
 def test_a_release_that_does_not_get_well_is_told_how_to_go_on(tmp_path: Path) -> None:
-    """Called again it would be an upgrade, which asks members how they are."""
+    """A second call would be an upgrade, which asks whether members are well."""
     status, said = calls(tmp_path, "inventory\n", fails="upgrade")
     assert status == 1
     assert "requireHealthy=false" in said
@@ -95,7 +95,7 @@ def test_a_release_that_does_not_get_well_is_told_how_to_go_on(tmp_path: Path) -
 
 
 def test_the_clusters_port_is_the_gateways() -> None:
-    """What values-kind.yaml opens is what deploy/kind.yaml leads to."""
+    """deploy/kind.yaml leads to the port that values-kind.yaml opens."""
     cluster = yaml.safe_load((helm.ROOT / "deploy" / "kind.yaml").read_text())
     [mapping] = [port for node in cluster["nodes"] for port in node.get("extraPortMappings", [])]
     services = of_kind(helm.objects("kind"), "Service")

@@ -1,4 +1,4 @@
-"""deploy/k8s is the chart, for those who have no Helm."""
+"""deploy/k8s is the rendered chart, for users without Helm."""
 
 import re
 import subprocess
@@ -19,7 +19,7 @@ KINDS = {"base": "Kustomization", "overlays": "Kustomization", "components": "Co
 
 
 def by_name(found: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
-    """Return objects by kind and name, without what is Helm's, and with names of any namespace."""
+    """Return objects by kind and name, without Helm's labels and without the namespace."""
     text = yaml.dump_all(found, Dumper=yaml.CSafeDumper)
     made = {}
     for one in helm.load(text.replace(f".{NAMESPACE}.svc.cluster.local", "")):
@@ -31,12 +31,12 @@ def by_name(found: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]
 
 
 def kustomized(path: str) -> list[dict[str, Any]]:
-    """Return what kustomize makes of a folder."""
+    """Return the objects that kustomize makes of a folder."""
     return helm.load(helm.run("kubectl", "kustomize", str(FOLDER / path)))
 
 
 def without_helm(values: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return what the chart renders, without hooks, what is there for them, and secrets."""
+    """Return the chart's objects without hooks, without objects for hooks, and without secrets."""
     return [
         one
         for one in helm.parsed(values, NAMESPACE)
@@ -47,7 +47,7 @@ def without_helm(values: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_what_is_made_from_the_chart_is_as_it_renders() -> None:
-    """`python tools/render_manifests.py` makes it anew."""
+    """`python tools/render_manifests.py` makes the files anew."""
     helm.program("helm")
     done = subprocess.run(  # noqa: S603 - our own program
         [sys.executable, str(helm.ROOT / "tools" / "render_manifests.py"), "--check"],
@@ -65,7 +65,7 @@ def test_the_base_is_the_charts_default() -> None:
 
 @pytest.mark.parametrize("overlay", sorted(path.name for path in (FOLDER / "overlays").iterdir()))
 def test_an_overlay_is_the_chart_with_the_values_of_its_name(overlay: str) -> None:
-    """`values-kind.yaml` is `overlays/kind`; images that are built here have the tag `dev`."""
+    """`overlays/kind` has the values of `values-kind.yaml`; local images have the tag `dev`."""
     values = helm.values_of(overlay)
     if overlay != "production":
         values |= {"image": {"tag": "dev"}}
@@ -75,7 +75,7 @@ def test_an_overlay_is_the_chart_with_the_values_of_its_name(overlay: str) -> No
 
 
 def test_every_component_is_listed_and_of_its_kind() -> None:
-    """Each is in the table of docs/operating.md, and no folder is without a list of its files."""
+    """docs/operating.md lists each component, and each folder lists its files."""
     text = (helm.ROOT / "docs" / "operating.md").read_text()
     for path in FOLDER.glob("*/**/kustomization.yaml"):
         where = path.parent.relative_to(FOLDER)
@@ -89,7 +89,7 @@ def test_every_component_is_listed_and_of_its_kind() -> None:
 
 
 def test_the_documents_secret_has_every_key_that_the_base_mounts() -> None:
-    """Helm generates it; without Helm a command of docs/operating.md does."""
+    """Without Helm, a command of docs/operating.md makes the Secret that Helm generates."""
     text = (helm.ROOT / "docs" / "operating.md").read_text()
     made = set(re.findall(r"--from-literal=([\w.]+)=", text))
     assert made == {"cluster.key", "token.key", "admin.password", "health.key", "metrics.key"}

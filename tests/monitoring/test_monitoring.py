@@ -1,4 +1,4 @@
-"""Alerts and dashboards: tested by Prometheus' own tool, and naming what is there."""
+"""Alerts are tested by Prometheus' own tool; alerts and dashboards name metrics that exist."""
 
 import json
 import re
@@ -37,7 +37,7 @@ def queries(dashboard: Path) -> list[str]:
 
 
 def promtool(*arguments: str) -> str:
-    """Run it; return what it wrote."""
+    """Run promtool; return its output."""
     done = subprocess.run(  # noqa: S603 - our own arguments
         ["promtool", *arguments],  # noqa: S607 - where the user has it
         capture_output=True,
@@ -60,12 +60,12 @@ def test_the_rules_are_rules() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_an_alert(path: Path) -> None:
-    """It fires when it must, and stays quiet otherwise."""
+    """The alert fires in the cases that say so, and stays quiet in the others."""
     assert "SUCCESS" in promtool("test", "rules", str(path))
 
 
 def test_every_alert_has_a_case_that_fires_and_one_that_stays_quiet() -> None:
-    """At least one of each, and no case of an alert that is gone."""
+    """No case is of an alert that does not exist."""
     seen: dict[str, set[bool]] = {}
     for path in CASES:
         for case in yaml.safe_load(path.read_text())["tests"]:
@@ -77,7 +77,7 @@ def test_every_alert_has_a_case_that_fires_and_one_that_stays_quiet() -> None:
 
 
 def test_every_alert_says_what_is_wrong_and_what_to_do() -> None:
-    """In words, with how urgent it is."""
+    """Each alert has a summary, a description and a severity."""
     for name, rule in rules().items():
         assert rule["labels"]["severity"] in {"critical", "warning"}, name
         assert set(rule["annotations"]) == {"summary", "action"}, name
@@ -109,7 +109,7 @@ def test_every_panel_has_a_query() -> None:
 
 
 def test_every_metric_that_a_rule_or_a_panel_names_is_listed() -> None:
-    """docs/metrics.md lists what the processes serve; another test holds it to that."""
+    """docs/metrics.md lists the metrics; another test compares it with the processes."""
     listed = set(re.findall(r"`(inventory_\w+)`", METRICS))
     exprs = {name: [rule["expr"]] for name, rule in rules().items()}
     exprs |= {path.stem: queries(path) for path in DASHBOARDS}

@@ -1,4 +1,4 @@
-"""What others wrote, wherever it is shown: as it is, and without power over a terminal."""
+"""Text of other users is shown as it is, and controls no terminal."""
 
 import io
 from collections.abc import Callable
@@ -76,7 +76,7 @@ def _everybody_is_nasty(
 
 
 def returning(answer: object) -> Callable[..., object]:
-    """Return a method with this answer, whatever it is asked."""
+    """Return a method that returns `answer` for any arguments."""
     return lambda *_, **__: answer
 
 
@@ -96,7 +96,7 @@ def returning(answer: object) -> Callable[..., object]:
     ],
 )
 def test_a_command_shows_what_it_is_given(arguments: tuple[str, ...], times: int) -> None:
-    """In tables and in sentences, on stdout and stderr."""
+    """A command writes hostile text in tables and sentences, on stdout and stderr."""
     done = CliRunner().invoke(app, list(arguments), input="secret99\n")
     assert done.exception is None or isinstance(done.exception, SystemExit)
     assert done.output.count(SHOWN) == times, done.output
@@ -104,7 +104,7 @@ def test_a_command_shows_what_it_is_given(arguments: tuple[str, ...], times: int
 
 
 def test_a_refusal_shows_what_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error's words come from the far side too."""
+    """The words of an error come from the server, too."""
 
     def refuse(*_: object) -> None:
         raise Refused(NASTY, NASTY)
@@ -116,7 +116,7 @@ def test_a_refusal_shows_what_it_is_given(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_what_was_typed_is_shown_as_it_was_typed() -> None:
-    """Also where the command line itself refuses it."""
+    """The command line's own refusal shows the typed text, too."""
     done = CliRunner().invoke(app, ["--address", "[/x] [b]", "whoami"], env={"COLUMNS": "200"})
     assert done.exit_code == 2
     assert "'[/x] [b]' is not host:port" in done.stderr
@@ -125,7 +125,7 @@ def test_what_was_typed_is_shown_as_it_was_typed() -> None:
 def test_the_shell_shows_what_it_is_given(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A table of items, an answer with its rows, a deleted item, whom it greets."""
+    """The shell shows hostile text in a table, an answer, a deleted item and a greeting."""
     typed = ["Ann", "secret99", "get_all", "llm", "what", "delete", "1", "exit"]
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(typed) + "\n"))
     assert run_shell(CallTarget("127.0.0.1:1", 0.1, Reads.linearizable())) == 0
@@ -147,5 +147,5 @@ def test_the_shell_shows_what_it_is_given(
     ],
 )
 def test_what_acts_on_a_terminal_is_written_out(text: str, shown: str) -> None:
-    """And nothing else is."""
+    """Control characters are written as escapes, and other characters as they are."""
     assert readable(text) == shown

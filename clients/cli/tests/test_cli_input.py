@@ -1,4 +1,4 @@
-"""What the command line makes of bad input, of its token's file, and of a gateway that is away."""
+"""The command line with bad input, with a bad token file, and without a gateway."""
 
 import re
 import subprocess
@@ -85,7 +85,7 @@ def test_bad_input_is_refused_with_a_sentence(
 
 @pytest.mark.slow  # waits for an answer
 def test_a_gateway_that_is_away_is_named(run: Run) -> None:
-    """Which address, and what to do; exit status 4."""
+    """The message has the address and what to do; the exit status is 4."""
     done = run("item", "list")
     assert done.exit_code == 4
     assert f"Is a gateway running at {NOBODY}?" in done.stderr
@@ -108,7 +108,7 @@ def test_a_gateway_that_is_away_is_named(run: Run) -> None:
     ],
 )
 def test_what_may_have_happened_can_be_tried_again(run: Run, arguments: tuple[str, ...]) -> None:
-    """Every command that says so has the option that it names."""
+    """A command whose message names `--request-id` has the option."""
     done = run(*arguments, text="password9\n")
     assert done.exit_code == 4
     assert "Try again with --request-id mine" in done.stderr
@@ -131,7 +131,7 @@ def test_what_may_have_happened_can_be_tried_again(run: Run, arguments: tuple[st
 def test_a_refusal_that_leaves_the_outcome_unknown_says_what_helps(
     run: Run, monkeypatch: pytest.MonkeyPatch, error: InventoryError, hint: str
 ) -> None:
-    """Exit status 4, as without an answer; what is forgotten is not to be tried again."""
+    """The exit status is 4. A forgotten request is not to be tried again."""
 
     def order_item(*_: object) -> None:
         raise error
@@ -143,7 +143,7 @@ def test_a_refusal_that_leaves_the_outcome_unknown_says_what_helps(
 
 
 def test_a_damaged_token_file_is_named(run: Run, token: Path) -> None:
-    """Exit status 3; a login replaces it, so that one does not look at it."""
+    """The exit status is 3. A login works, since a login replaces the file."""
     token.parent.mkdir()
     token.write_bytes(b"\xff\x00 nonsense\n")
     done = run("whoami")
@@ -156,7 +156,7 @@ def test_a_damaged_token_file_is_named(run: Run, token: Path) -> None:
 def test_a_token_file_that_cannot_be_used_is_named(
     run: Run, token: Path, arguments: tuple[str, ...]
 ) -> None:
-    """One line and exit status 1."""
+    """The command writes one line, and its exit status is 1."""
     token.mkdir(parents=True)
     done = run(*arguments)
     assert done.exit_code == 1
@@ -166,7 +166,7 @@ def test_a_token_file_that_cannot_be_used_is_named(
 def test_a_token_that_cannot_be_kept_is_said(
     run: Run, token: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file stands where the folder should be."""
+    """A file stands in the place of the token's folder."""
     token.parent.write_text("in the way")
     monkeypatch.setattr(Inventory, "login", lambda *_: None)
     done = run("login", "Ann", "--password-stdin", text="secret99\n")
@@ -175,7 +175,7 @@ def test_a_token_that_cannot_be_kept_is_said(
 
 
 def test_a_service_starts_without_the_client() -> None:
-    """Which takes longer to load than all the rest: a member that restarts is awaited."""
+    """The client takes longer to load than a service, and a restarting member is awaited."""
     program = (
         "import sys\n"
         "from inventory_cli.__main__ import main\n"

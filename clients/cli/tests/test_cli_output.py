@@ -45,12 +45,12 @@ def test_a_number_that_names_something_is_written_as_it_is_typed(column: str) ->
 
 
 def test_a_number_that_counts_has_its_thousands_apart() -> None:
-    """As people read it."""
+    """A table separates the thousands of a count."""
     assert "1,234" in lines(("a", "quantity"), "x", 1234)
 
 
 def test_json_holds_amounts_that_programs_can_read() -> None:
-    """Without the commas that people like, so that a decimal can be made of it."""
+    """Amounts have no commas, so that a program can read them as decimals."""
 
     @dataclass
     class Record:
@@ -70,12 +70,12 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 
 
 def shown(screen: io.StringIO) -> list[str]:
-    """Return the lines, without the blanks that fill them."""
+    """Return the lines without the blanks at their ends."""
     return [line.rstrip() for line in screen.getvalue().splitlines()]
 
 
 def status(*names: str) -> Status:
-    """Return a cluster whose first member leads and whose last one does not answer."""
+    """Return a cluster whose first member leads and whose last member does not answer."""
     members = tuple(
         Member.from_wire(
             cluster_pb2.Member(
@@ -100,7 +100,7 @@ def status(*names: str) -> Status:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, answer: object, method: str, *arguments: str) -> None:
-    """Run a command whose call is answered so."""
+    """Run a command whose call returns `answer`."""
     monkeypatch.setattr(Inventory, method, lambda *_, **__: answer)
     done = CliRunner().invoke(app, list(arguments))
     assert done.exit_code == 0, done.output
@@ -109,7 +109,7 @@ def run(monkeypatch: pytest.MonkeyPatch, answer: object, method: str, *arguments
 def test_a_narrow_terminal_loses_addresses_before_names(
     screen: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The names of Kubernetes are told apart at 80 columns; who is silent has dashes."""
+    """At 80 columns the names can be told apart; a silent member has dashes."""
     names = ("inventory-node-0", "inventory-node-1", "inventory-node-2")
     run(monkeypatch, status(*names), "status", "status")
     assert shown(screen) == [
@@ -121,7 +121,7 @@ def test_a_narrow_terminal_loses_addresses_before_names(
 
 
 def test_a_name_never_shrinks(screen: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even where it alone is as wide as the terminal."""
+    """A name as wide as the terminal is shown whole, too."""
     names = tuple(f"inventory-in-a-very-long-release-name-node-{place}" for place in range(3))
     run(monkeypatch, status(*names), "status", "status")
     for name in names:
@@ -129,7 +129,7 @@ def test_a_name_never_shrinks(screen: io.StringIO, monkeypatch: pytest.MonkeyPat
 
 
 def test_programs_get_every_member_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whole numbers, also of who is silent."""
+    """JSON has whole numbers, and silent members, too."""
     monkeypatch.setattr(Inventory, "status", lambda _: status("node-0", "node-1"))
     done = CliRunner().invoke(app, ["status", "-o", "json"])
     assert '"commit": 0' in done.stdout
@@ -137,7 +137,7 @@ def test_programs_get_every_member_as_it_is(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_leader_that_is_silent_has_no_pid(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`kill 0` ends the shell that it is typed in."""
+    """A pid of 0 would be dangerous: `kill 0` ends the shell that it is typed in."""
     found = status("node-0", "node-1")
     silent = Status("c", found.members, "node-1", "")
     monkeypatch.setattr(Inventory, "status", lambda _: silent)
@@ -239,7 +239,7 @@ def test_every_filter_reaches_the_inventory(monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 def test_sentences_are_broken_between_words(text: str, lines: str) -> None:
-    """What is copied from a line, such as a path, stays whole."""
+    """A path is never broken, so that it can be copied from a line."""
     assert terminal.wrapped(text, 10) == lines
 
 
@@ -251,7 +251,7 @@ def test_the_version_is_shown() -> None:
 
 
 def test_the_shell_completes_commands() -> None:
-    """By what it knows itself, with no network."""
+    """The shell knows the commands' names without a call."""
     environment = {
         "_INVENTORY_COMPLETE": "complete_bash",
         "COMP_WORDS": "inventory sto",

@@ -1,4 +1,4 @@
-"""The shell on a terminal: what is asked, when it is refused, what is kept of it."""
+"""The shell on a terminal: its prompts, its refusals and its history."""
 
 import builtins
 from collections.abc import Callable, Iterator
@@ -28,10 +28,10 @@ Sit = Callable[..., list[str]]
 
 
 class Terminal:
-    """Somebody who types lines; an exception among them is what the keys do: Ctrl-C, Ctrl-D."""
+    """A person who types lines. An exception among the lines stands for Ctrl-C or Ctrl-D."""
 
     def __init__(self, typed: Iterator[str | type[BaseException]]) -> None:
-        """Type these."""
+        """Type the lines of `typed`."""
         self._typed = typed
         self.asked: list[str] = []
 
@@ -50,7 +50,7 @@ class Terminal:
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Answer every call; return the names of those that change something."""
+    """Answer every call; return the names of the calls that change something."""
     seen: list[str] = []
 
     def answering(name: str, answer: object) -> Callable[..., object]:
@@ -99,7 +99,7 @@ def sit(calls: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Si
 def test_a_bad_quantity_is_refused_before_the_price_is_asked_for(
     sit: Sit, calls: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each field is asked for again until it can be read."""
+    """The shell asks for each field again until the field can be read."""
     asked = sit(
         "producer", "restock", "", " ", "Pen", "", "x", "1_0", "-1", "1000000001", "5", "1.500",
         "1,5", "2.50",
@@ -130,7 +130,7 @@ def test_a_bad_quantity_is_refused_before_the_price_is_asked_for(
 def test_a_role_is_looked_at_before_any_field_is_asked_for(
     sit: Sit, calls: list[str], capsys: pytest.CaptureFixture[str], role: str, command: str
 ) -> None:
-    """Who may not do it is told at once."""
+    """A user without the role is refused before the first prompt."""
     assert sit(role, command) == ["inventory", "inventory"]
     assert calls == []
     assert f"and Ann is a {role}" in capsys.readouterr().err
@@ -140,7 +140,7 @@ def test_a_role_is_looked_at_before_any_field_is_asked_for(
 def test_delete_names_the_item_and_asks(
     sit: Sit, calls: list[str], answer: str, done: object
 ) -> None:
-    """Anything but yes or no is asked again."""
+    """The shell asks again after any answer but yes or no."""
     asked = sit("producer", "delete", "1", "", "maybe", answer)
     assert asked[2:-1] == ["Delete item 1, Pen (yes or no)"] * 3
     assert calls == (["delete_item"] if done else [])
@@ -149,7 +149,7 @@ def test_delete_names_the_item_and_asks(
 def test_ctrl_c_cancels_a_command_and_ctrl_d_leaves(
     sit: Sit, calls: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What was asked for is not done."""
+    """A cancelled command calls nothing."""
     asked = sit("admin", "restock", "1", KeyboardInterrupt, KeyboardInterrupt, "delete", EOFError)
     assert asked[-2:] == ["inventory", "Item id"]
     assert calls == []
@@ -162,7 +162,7 @@ def test_ctrl_c_cancels_a_command_and_ctrl_d_leaves(
 def test_a_deleted_item_is_told_at_once(
     sit: Sit, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Before its quantity is asked for."""
+    """The shell says that the item is deleted before it asks for a quantity."""
     gone = replace(ITEM, delete_time=NOW)
     monkeypatch.setattr(Inventory, "item", lambda *_: gone)
     assert sit("producer", "restock", "1")[-1] == "inventory"
@@ -172,7 +172,7 @@ def test_a_deleted_item_is_told_at_once(
 def test_an_order_that_is_broken_off_names_its_request_id(
     sit: Sit, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And the shell goes on."""
+    """The shell goes on after Ctrl-C during the call."""
     sent: list[str] = []
 
     def order_item(_: Inventory, item: int, quantity: int, request_id: str) -> Placed:
@@ -188,7 +188,7 @@ def test_an_order_that_is_broken_off_names_its_request_id(
 
 
 def test_the_history_holds_commands_and_questions_and_no_secret(sit: Sit, tmp_path: Path) -> None:
-    """In files that only their owner reads; a password that was typed too early is in none."""
+    """Only the owner can read the files. A password that was typed too early is not kept."""
     sit(
         "admin", "secret99", "get_item", "1", "order", "2", "llm", "cheap items", "llm",
         "is secret99 good?", "hunter22",
@@ -205,7 +205,7 @@ def test_the_history_holds_commands_and_questions_and_no_secret(sit: Sit, tmp_pa
 
 
 def test_a_history_is_read_again_and_bounded(tmp_path: Path) -> None:
-    """The newest lines stay; a file that others could read is theirs no more."""
+    """The newest lines stay. A file that others could read becomes readable for its owner alone."""
     path = tmp_path / "shell-questions"
     path.write_text("".join(f"question {number}\n" for number in range(1_000)))
     path.chmod(0o644)
@@ -217,7 +217,7 @@ def test_a_history_is_read_again_and_bounded(tmp_path: Path) -> None:
 
 
 def test_a_history_that_cannot_be_kept_stops_nobody(tmp_path: Path) -> None:
-    """It ends with the shell."""
+    """The history then ends with the shell."""
     (tmp_path / "file").write_text("in the way")
     history = History(tmp_path / "file" / "shell-commands")
     history.remember("order")
@@ -227,7 +227,7 @@ def test_a_history_that_cannot_be_kept_stops_nobody(tmp_path: Path) -> None:
 def test_off_a_terminal_nothing_is_asked_twice(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A script that is wrong is not read on as answers; it is sure of what it deletes."""
+    """The next line of a script is no second answer, and a script's delete needs no answer."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     prompts = Prompts()
     assert not prompts.is_terminal
@@ -241,6 +241,6 @@ def test_off_a_terminal_nothing_is_asked_twice(
 
 @pytest.mark.parametrize("text", ["x", "=", "=-1", "1_0", "--1", "0", "=1.0", "1000000001", "²"])
 def test_a_change_of_stock_is_plain_digits(text: str) -> None:
-    """10 adds ten, -3 takes three, =10 sets the count."""
+    """10 adds ten, -3 takes three, =10 sets the count; other text is refused."""
     with pytest.raises(ValueError, match=r"12|=0"):
         stock_change(text)

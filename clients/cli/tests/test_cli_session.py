@@ -1,4 +1,4 @@
-"""What a person is told when a call brings no result."""
+"""The explanation of a call that brought no result."""
 
 import pytest
 from inventory_cli.session import explain
@@ -12,7 +12,7 @@ STALE = "--max-staleness 0"
 
 @pytest.mark.parametrize("reachable", [False, True])
 def test_a_read_without_a_majority_names_the_option_that_needs_none(*, reachable: bool) -> None:
-    """It changed nothing, so there is no request id to try again with."""
+    """A read changes nothing, so the explanation has no request id."""
     status = errors.not_read(reachable=reachable, is_stale_ok=False, may_be_stale=True)
     text = explain(error_of(status, None), ADDRESS)
     assert f"inventory {STALE} COMMAND" in text
@@ -30,5 +30,5 @@ def test_a_read_without_a_majority_names_the_option_that_needs_none(*, reachable
     ],
 )
 def test_nothing_else_names_it(error: InventoryError) -> None:
-    """It would not help."""
+    """`--max-staleness` would not help against the other errors."""
     assert STALE not in explain(error, ADDRESS)

@@ -1,4 +1,4 @@
-"""The shell: where an answer does not come, what is ordered, how fresh it reads."""
+"""The shell: orders without an answer, looks that failed, and the freshness of reads."""
 
 import io
 from datetime import UTC, datetime, timedelta
@@ -35,7 +35,7 @@ ITEM = Item(
 
 @pytest.fixture
 def ids(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
-    """Answer the third order only; return the request ids that the orders came with."""
+    """Answer the third order only; return the request ids of all orders."""
     seen: list[str | None] = []
 
     def order_item(_: Inventory, item: int, quantity: int, request_id: str | None) -> Placed:
@@ -60,7 +60,7 @@ def enter(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
 def test_an_order_without_an_answer_is_sent_again_as_the_same(
     ids: list[str | None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Typed anew it could be ordered twice; so the shell offers to send that very request."""
+    """The shell offers to send the same request: an order that is typed anew could be doubled."""
     enter(monkeypatch, "order", "2", "yes", "y", "exit")
     assert len(ids) == 3
     assert ids[0]
@@ -71,7 +71,7 @@ def test_an_order_without_an_answer_is_sent_again_as_the_same(
 def test_an_order_without_an_answer_can_be_left_alone(
     ids: list[str | None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its request id is shown, for later."""
+    """The shell shows the request id, so that the user can send the order later."""
     enter(monkeypatch, "order", "2", "no", "exit")
     assert len(ids) == 1
     assert f"--request-id {ids[0]}" in capsys.readouterr().err
@@ -81,7 +81,7 @@ def test_an_order_without_an_answer_can_be_left_alone(
 def test_a_look_that_failed_changes_nothing_of_what_is_ordered(
     monkeypatch: pytest.MonkeyPatch, looked_at: str
 ) -> None:
-    """What was last seen is ordered, not what was last asked for."""
+    """An order is for the item that was last seen, not for the item of the failed look."""
     ordered: list[int] = []
 
     def get_item(_: Inventory, item: int) -> Item:
@@ -102,7 +102,7 @@ def test_a_look_that_failed_changes_nothing_of_what_is_ordered(
 
 
 def test_it_reads_as_fresh_as_the_command_line_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--max-staleness` stands before the command, so it holds in the shell too."""
+    """`--max-staleness` stands before the command, so the shell's reads have it, too."""
     reads = Reads.bounded(timedelta(seconds=3))
     given: list[object] = []
 

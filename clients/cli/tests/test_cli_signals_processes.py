@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while an answer is awaited: what is unknown is said."""
+"""Ctrl-C and SIGTERM while a command waits for an answer."""
 
 import os
 import re
@@ -28,7 +28,7 @@ def silent() -> Iterator[socket.socket]:
 def interrupted(
     silent: socket.socket, home: Path, number: signal.Signals, *arguments: str
 ) -> tuple[int, str, str]:
-    """Run a command, and send a signal when it has called; return exit status, stdout, stderr."""
+    """Send a signal to a command that has called; return exit status, stdout, stderr."""
     running = subprocess.Popen(  # noqa: S603 - our own command
         [sys.executable, "-m", "inventory_cli", "--timeout", "600", *arguments],
         env=os.environ
@@ -79,7 +79,7 @@ SIGNALS = ((signal.SIGINT, 130), (signal.SIGTERM, 143))
 def test_a_change_that_is_broken_off_names_its_request_id(
     silent: socket.socket, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
-    """The outcome is unknown, and the same command tells it."""
+    """The outcome is unknown; the same command with the request id tells the outcome."""
     ended, out, err = interrupted(silent, tmp_path, signal.SIGINT, *arguments)
     assert (ended, out) == (130, ""), err
     assert re.fullmatch(
@@ -93,7 +93,7 @@ def test_a_change_that_is_broken_off_names_its_request_id(
 def test_a_request_id_of_ones_own_is_named(
     silent: socket.socket, tmp_path: Path, number: signal.Signals, status: int
 ) -> None:
-    """The one that was typed."""
+    """The message has the request id that the user typed."""
     arguments = ("order", "1", "1", "--request-id", "mine")
     ended, _, err = interrupted(silent, tmp_path, number, *arguments)
     assert ended == status
@@ -114,7 +114,7 @@ def test_a_request_id_of_ones_own_is_named(
 def test_a_change_of_the_members_that_is_broken_off_is_unknown_too(
     silent: socket.socket, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
-    """It has no request id, and can be looked at."""
+    """A change of the members has no request id: `inventory status` shows its outcome."""
     ended, _, err = interrupted(silent, tmp_path, signal.SIGINT, "cluster", *arguments)
     assert ended == 130
     assert "the outcome is unknown\nLook with: inventory status\n" in err
@@ -132,5 +132,5 @@ def test_a_read_that_is_broken_off_says_nothing_of_an_outcome(
     number: signal.Signals,
     status: int,
 ) -> None:
-    """It changed nothing."""
+    """A read changes nothing."""
     assert interrupted(silent, tmp_path, number, *arguments) == (status, "", "")

@@ -1,4 +1,4 @@
-"""What `inventory cluster check` and `scale-to` make of a status."""
+"""The judgements of `inventory cluster check` and `scale-to` on a status."""
 
 from inventory_cli.cluster import differences_of, problems_of, surplus_of
 from inventory_client import Member, Status
@@ -8,7 +8,7 @@ VOTERS = ("node-0", "node-1", "node-2")
 
 
 def member(name: str, **change: object) -> Member:
-    """Return a member that is well, but for what is changed."""
+    """Return a healthy member with some fields changed."""
     facts: dict[str, object] = {
         "name": name,
         "address": "a:1",
@@ -30,7 +30,7 @@ def member(name: str, **change: object) -> Member:
 
 
 def status(*members: Member, leader: str = "node-0") -> Status:
-    """Return a cluster of these."""
+    """Return the status of a cluster with these members."""
     return Status("c", members, leader, "")
 
 
@@ -38,7 +38,7 @@ WELL = [member(name) for name in VOTERS]
 
 
 def test_every_voter_has_to_be_well() -> None:
-    """Each problem says who, and what to do."""
+    """Each problem names the member and says what to do."""
     assert problems_of(status(*WELL)) == []
     assert "no member leads" in problems_of(status(*WELL, leader=""))[0]
     silent = member("node-2", reachable=False, leader="", standing="")
@@ -63,7 +63,7 @@ def test_who_has_no_vote_forbids_nothing() -> None:
 
 
 def test_the_highest_numbers_go_first() -> None:
-    """Numbers, not letters: 10 is above 9. Who takes no part stays as it is."""
+    """Names are ordered by their numbers: 10 is above 9. A removed member stays removed."""
     names = ("inventory-node-9", "inventory-node-10", "inventory-node-2")
     members = [member(name) for name in names]
     assert surplus_of(status(*members), 3) == ["inventory-node-10", "inventory-node-9"]
@@ -74,7 +74,7 @@ def test_the_highest_numbers_go_first() -> None:
 
 
 def test_a_voter_that_does_not_answer_leaves_too() -> None:
-    """It crash-loops, and its pod is to go: its vote must not stay behind."""
+    """The voter's pod will go, and the voter's vote must go with the pod."""
     silent = member("node-4", reachable=False, standing="", voters=())
     five = (*VOTERS, "node-3", "node-4")
     leader = member("node-0", voters=five)
@@ -82,7 +82,7 @@ def test_a_voter_that_does_not_answer_leaves_too() -> None:
 
 
 def test_states_are_compared_at_the_index_that_was_asked_for() -> None:
-    """Who differs is named, and who is silent; removed members do not count."""
+    """Members that differ and silent members are named; removed members do not count."""
     same, other = StateHash(7, "aa"), StateHash(7, "bb")
     agree = [member(name, state_hash=same) for name in VOTERS]
     removed = member("node-3", standing="removed", state_hash=StateHash(3, "cc"))

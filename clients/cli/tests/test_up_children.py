@@ -1,4 +1,4 @@
-"""The children of `inventory up`: what is said and tried where the disk is full."""
+"""The children of `inventory up`: messages and retries when the disk is full."""
 
 import subprocess
 import time
@@ -29,7 +29,7 @@ class Running:
 def test_a_log_that_cannot_be_opened_stops_nobody(
     child: Child, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It runs without one, and that is said until the next start."""
+    """The child runs without a log, and the trouble is shown until its next start."""
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: Running())
     child.log.mkdir()
     children = Children([child])
@@ -45,7 +45,7 @@ def test_a_log_that_cannot_be_opened_stops_nobody(
 def test_who_cannot_be_started_is_tried_again(
     child: Child, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After the same pause as one that died."""
+    """A child that cannot be started is tried again after the pause of a child that died."""
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     tried: list[float] = []
@@ -80,7 +80,7 @@ def files(tmp_path: Path) -> PidFiles:
 def test_a_pid_is_written_when_it_changes(
     files: PidFiles, child: Child, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not at every look: a disk is there for other things."""
+    """A look at an unchanged child writes nothing."""
     kept: list[tuple[str, int]] = []
     monkeypatch.setattr(Layout, "note_pid", lambda _, name, pid: kept.append((name, pid)))
     children = Children([child])
@@ -96,7 +96,7 @@ def test_a_pid_is_written_when_it_changes(
 def test_a_pid_that_cannot_be_written_is_said_once_and_tried_again(
     files: PidFiles, child: Child, tmp_path: Path
 ) -> None:
-    """A full disk, as /dev/full has it."""
+    """The disk is full, as /dev/full is."""
     run = tmp_path / "run"
     (run / "node-0.partial").symlink_to("/dev/full")
     children = Children([child])

@@ -1,4 +1,4 @@
-"""What `inventory up` keeps below its data directory, and says about it."""
+"""The files of `inventory up` below its data directory, and the lines about them."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from inventory_cli.errors import UpError
 from inventory_cli.up.layout import Layout
-from inventory_cli.up.places import login
+from inventory_cli.up.places import login_command
 
 
 @pytest.fixture
@@ -17,11 +17,11 @@ def layout(tmp_path: Path) -> Layout:
 
 @pytest.mark.slow  # hashes passwords
 def test_who_may_log_in_is_who_was_there_at_the_first_start(layout: Layout) -> None:
-    """A later `--demo` adds nobody, and so names nobody."""
+    """A later `--demo` adds no users, so the start names no demo users."""
     layout.prepare("USD", demo=False)
     layout.prepare("USD", demo=True)
     password = layout.keys / "admin.password"
-    assert login(layout) == f"login admin --password-stdin < {password}"
+    assert login_command(layout) == f"login admin --password-stdin < {password}"
 
 
 @pytest.mark.slow  # hashes passwords
@@ -29,7 +29,7 @@ def test_demo_users_may_log_in_whatever_a_later_start_is_asked_for(layout: Layou
     """The data decide."""
     layout.prepare("USD", demo=True)
     layout.prepare("USD", demo=False)
-    assert login(layout) == "login Gayathri"
+    assert login_command(layout) == "login Gayathri"
 
 
 def test_a_lock_that_cannot_be_written_is_said_in_one_line(layout: Layout) -> None:
@@ -44,6 +44,6 @@ def test_a_lock_that_cannot_be_written_is_said_in_one_line(layout: Layout) -> No
 
 
 def test_a_key_that_is_gone_is_said_in_one_line(layout: Layout) -> None:
-    """And which one: it can be put back from a copy."""
+    """The line names the key's file, which can be put back from a copy."""
     with pytest.raises(UpError, match=r"a key cannot be read: .*health\.key"):
         layout.secret("health.key")

@@ -1,4 +1,4 @@
-"""The ports of `inventory up`, and what a start says of them."""
+"""The ports of `inventory up`, and the lines of a start about them."""
 
 import socket
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def test_every_port_has_a_fixed_default_of_its_own() -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.option)
 def test_a_port_that_is_taken_is_named_with_its_option(row: PortRow, taken: int) -> None:
-    """So that one knows which option moves it."""
+    """The line names the option that moves the port."""
     with pytest.raises(UpError) as refused:
         claim(ANY | {row: taken}, {})
     name = row.names[0].replace("/", " ")
@@ -42,7 +42,7 @@ def test_a_port_that_is_taken_is_named_with_its_option(row: PortRow, taken: int)
 
 
 def test_several_that_are_taken_are_named_at_once(taken: int) -> None:
-    """Not one after the other, a start each."""
+    """One start names all taken ports."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -56,7 +56,7 @@ def test_several_that_are_taken_are_named_at_once(taken: int) -> None:
 
 
 def test_a_port_that_is_given_twice_is_refused() -> None:
-    """Also where a row of ports reaches it."""
+    """A port within a row of ports counts as given, too."""
     with pytest.raises(
         UpError, match="port 2002 is given twice, by --assistant-port and --members"
     ):
@@ -64,7 +64,7 @@ def test_a_port_that_is_given_twice_is_refused() -> None:
 
 
 def test_free_ports_stay_where_they_were() -> None:
-    """0 takes any; at the next start the same ones, unless somebody has taken one."""
+    """Port 0 takes any port. The next start takes the same ports, unless they are taken."""
     first = claim(ANY, {})
     assert len(set(first.values())) == 14
     assert claim(ANY, first) == first
@@ -77,7 +77,7 @@ def test_free_ports_stay_where_they_were() -> None:
 
 @pytest.mark.slow  # hashes passwords
 def test_a_start_names_every_address_folder_and_user(tmp_path: Path) -> None:
-    """All that listens, where the data and the logs are, and who may log in."""
+    """The lines have addresses, folders of data and logs, and the login command."""
     layout = Layout(tmp_path)
     layout.prepare("USD", demo=True)
     ports = claim(ANY, {})

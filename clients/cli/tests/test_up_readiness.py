@@ -1,4 +1,4 @@
-"""When `inventory up` says that it is ready, and whom it misses then."""
+"""When `inventory up` is ready, and which members it names as missing."""
 
 from pathlib import Path
 
@@ -43,13 +43,13 @@ def status(following: str, leader: str = "node-0", voters: tuple[str, ...] = VOT
     ],
 )
 def test_a_leader_and_a_majority_are_enough(seen: Status | None, missing: set[str] | None) -> None:
-    """Of those that have a vote."""
+    """A leader and a majority of the voters make the system ready."""
     assert missing_of(seen) == missing
 
 
 @pytest.fixture
 def children() -> Children:
-    """Return three members that were started."""
+    """Return three started members."""
     run = Path("/data/run")
     return Children(
         [
@@ -60,7 +60,7 @@ def children() -> Children:
 
 
 def test_who_is_slow_is_waited_for(children: Children) -> None:
-    """For a while; who comes in that time is not missing."""
+    """A member that comes within the wait is not missing."""
     readiness = Readiness(children)
     readiness.update(status("01"), 10.0)
     assert not readiness.is_ready
@@ -70,7 +70,7 @@ def test_who_is_slow_is_waited_for(children: Children) -> None:
 
 
 def test_who_is_too_slow_is_said_until_it_comes(children: Children) -> None:
-    """With its log, where it is one of ours."""
+    """The line names the member, and the log of a member that `inventory up` started."""
     readiness = Readiness(children)
     readiness.update(status("01"), 10.0)
     readiness.update(status("01"), 10.0 + STRAGGLER_SECONDS)
@@ -84,7 +84,7 @@ def test_who_is_too_slow_is_said_until_it_comes(children: Children) -> None:
 
 
 def test_who_died_is_not_waited_for(children: Children) -> None:
-    """It was seen to die: its log says why."""
+    """The supervisor saw the member die, so the start does not wait for the member."""
     children.children[2].died_at = 9.0
     readiness = Readiness(children)
     readiness.update(status("01"), 10.0)
@@ -96,7 +96,7 @@ def test_who_died_is_not_waited_for(children: Children) -> None:
 
 
 def test_a_member_of_somebody_else_has_its_log_elsewhere(children: Children) -> None:
-    """It was added by hand."""
+    """An operator added the member by hand."""
     readiness = Readiness(children)
     four = (*VOTERS, "node-3")
     readiness.update(status("012", voters=four), 10.0)
@@ -107,7 +107,7 @@ def test_a_member_of_somebody_else_has_its_log_elsewhere(children: Children) -> 
 def test_the_watcher_logs_in_again_when_its_login_has_ended(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """After the twelve hours that a token holds."""
+    """A token ends after twelve hours."""
     monkeypatch.setattr(view, "ASK_PAUSE_SECONDS", 0)
     said: list[str] = []
     poller = StatusPoller("127.0.0.1:1", "key")

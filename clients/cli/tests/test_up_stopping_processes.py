@@ -1,4 +1,4 @@
-"""The children of `inventory up`, with processes in their places: in which order they end."""
+"""The order in which the children of `inventory up` end."""
 
 import signal
 import subprocess
@@ -53,7 +53,7 @@ def statuses(children: Children) -> list[int | None]:
 
 
 def test_members_serve_until_nobody_asks_them_any_more(start: Start, tmp_path: Path) -> None:
-    """What is around them has ended when they are told to."""
+    """The members are told to end after all other processes have ended."""
     children = start({"node-0": 0, "node-1": 0, "gateway": 0.5, "health": 0})
     children.stop()
     ends = (tmp_path / "ends").read_text().split()

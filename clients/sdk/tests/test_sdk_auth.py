@@ -201,21 +201,21 @@ def test_a_token_is_renewed_before_it_ends() -> None:
     """After four fifths of its life; only when it is refused, where the clocks differ."""
     session = Session(Password("ann", RIGHT))
     assert session.is_due(0.0)
-    session.begin(Token("one", expire_seconds=1_000.0 + DAY_SECONDS), 1_000.0)
+    session.use(Token("one", expire_seconds=1_000.0 + DAY_SECONDS), 1_000.0)
     assert not session.is_due(1_000.0 + DAY_SECONDS * RENEW_AT - 1)
     assert session.is_due(1_000.0 + DAY_SECONDS * RENEW_AT)
     for behind in (-DAY_SECONDS, 0.0, LIFE_SECONDS_MIN - 1):
-        session.begin(Token("two", expire_seconds=1_000.0 + behind), 1_000.0)
+        session.use(Token("two", expire_seconds=1_000.0 + behind), 1_000.0)
         assert not session.is_due(1_000.0)
         assert not session.is_due(10.0**12)
-    session.begin(Token("three"), 1_000.0)
+    session.use(Token("three"), 1_000.0)
     assert not session.is_due(10.0**12)
 
 
 def test_only_the_token_that_was_refused_is_dropped() -> None:
     """A call that was late with an old token does not cost the new one."""
     session = Session(Password("ann", RIGHT))
-    session.begin(Token("new"), 0.0)
+    session.use(Token("new"), 0.0)
     assert session.drop("old")
     assert session.token == "new"  # noqa: S105 - of this test alone
     assert session.drop("new")

@@ -10,7 +10,8 @@ import pytest
 from google.rpc import status_pb2
 from inventory.v1 import auth_pb2, inventory_pb2
 from inventory_client import AsyncInventory, InventoryError, Reads, Unavailable, calls
-from service.faults import Faults, make_server
+from service.faults import Faults
+from service.serving import make_server
 from wire import errors
 from wire.channels import abort
 from wire.errors import Reason

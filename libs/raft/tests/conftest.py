@@ -16,6 +16,7 @@ from raft.messages import (
 from raft.ready import Mark, RaftRole, Ready
 from rafttest import bookkeeping
 
+READIES_MAX = 100  # of one event
 REST_ROUNDS = 3  # of replies to everything, until a leader waits for nothing
 
 
@@ -56,9 +57,10 @@ def make_node(  # noqa: PLR0913 - each part of a disk by name
 
 def settle_node(node: RawNode) -> list[Ready]:
     """Fulfil all obligations at once, and return every Ready."""
-    readies = []
+    readies: list[Ready] = []
     while (ready := node.ready()) is not None:
         readies.append(ready)
+        assert len(readies) <= READIES_MAX, "the member does not come to rest"
         if ready.mark is not None:
             node.persisted(ready.mark)
         if ready.install is not None:
@@ -70,8 +72,9 @@ def settle_node(node: RawNode) -> list[Ready]:
 
 def make_leader(node: RawNode) -> RawNode:
     """Let a member win an election by the vote of member 2, and commit its first entry."""
-    while node.role is RaftRole.FOLLOWER:
-        node.tick()
+    for _ in range(node._state.settings.election_timeout_ticks_max):
+        if node.role is RaftRole.FOLLOWER:
+            node.tick()
     node.step(PreVoteReply(2, node.id, node.term + 1, granted=True))
     settle_node(node)
     node.step(VoteReply(2, node.id, node.term, granted=True))
@@ -90,7 +93,8 @@ def bring_to_rest(node: RawNode) -> None:
     """Let every peer of a leader hold the leader's log, and let what waits for time end."""
     for _ in range(REST_ROUNDS):
         settle_node(node)
-        node.persisted(Mark(node.last_index, node._state.log.last_term, node.hard_state))
+        log = node._state.log
+        node.persisted(Mark(log.last_index, log.truncations, node.hard_state))
         for peer in list(node.followers):
             reply = AppendReply(
                 sender=peer, recipient=node.id, term=node.term, accepted=True, index=node.last_index

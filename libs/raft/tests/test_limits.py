@@ -132,6 +132,16 @@ def test_an_append_is_cut_to_the_room_that_is_left() -> None:
     assert progress.bytes_in_flight == 0
 
 
+def test_what_is_committed_is_handed_out_in_portions(leader: RawNode, settle: Settle) -> None:
+    """A member that has much to apply goes on answering: a Ready holds 4 MiB of it at most."""
+    megabyte = 1 << 20
+    leader.propose([b"x" * megabyte] * 5)
+    settle(leader)
+    leader.step(AppendReply(sender=2, recipient=1, term=1, accepted=True, index=6))
+    portions = [[len(entry.payload) for entry in ready.committed] for ready in settle(leader)]
+    assert [portion for portion in portions if portion] == [[megabyte] * 4, [megabyte]]
+
+
 def test_heartbeats_leave_before_appends(leader: RawNode) -> None:
     """A follower that receives large appends must not miss the leader's heartbeats."""
     leader.propose([b"x" * 1000])

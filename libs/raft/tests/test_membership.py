@@ -245,6 +245,14 @@ def test_what_makes_no_sense_is_refused(leader: RawNode, change: Change, reason:
     assert leader.last_index == 1
 
 
+def test_any_member_may_join_that_takes_no_part(make: Make, settle: Settle, elect: Elect) -> None:
+    """Each positive id is one of a member."""
+    node = elect(make(3))
+    node.change(Remove(1))
+    hold(node, settle, 2)
+    assert isinstance(node.change(AddLearner(1)), Accepted)
+
+
 def test_only_a_leader_that_stays_changes_anything(make: Make, leader: RawNode) -> None:
     """A follower and a leader in a transfer refuse a change, as they refuse a proposal."""
     assert make().change(Remove(3)) == NotLeader(0)
@@ -495,6 +503,13 @@ def test_a_snapshot_brings_its_configuration(make: Make, settle: Settle) -> None
     assert node.configuration_at(5) == of(1, 2)
     with pytest.raises(ProtocolViolation):
         node.configuration_at(1)
+
+
+def test_a_snapshot_without_another_configuration_tells_of_none(make: Make, settle: Settle) -> None:
+    """The caller would connect to the same members anew."""
+    node = make()
+    node.step(InstallSnapshot(2, 1, 1, SnapshotMeta(5, 1, of(1, 2, 3))))
+    assert [ready.configuration for ready in settle(node)] == [None]
 
 
 def test_a_cut_log_remembers_who_took_part(leader: RawNode, settle: Settle) -> None:

@@ -357,6 +357,26 @@ def test_an_older_append_cuts_nothing(make: Make) -> None:
     assert node.last_index == 3
 
 
+def test_a_late_sync_says_nothing_of_an_entry_that_came_back(make: Make, settle: Settle) -> None:
+    """§5.3: an entry that was replaced, and is there again, is written again and synced again."""
+    node, marks = make(), []
+    for message in (
+        append(0, 0, 1, 1, 1, term=1),
+        append(1, 1, 2, term=2),
+        append(1, 1, 1, 1, term=3, commit=3),
+    ):
+        node.step(message)
+        ready = node.ready()
+        assert ready is not None
+        assert ready.mark is not None
+        marks.append(ready.mark)
+    for mark in marks[:2]:
+        node.persisted(mark)
+        assert not {2, 3} & set(applied(settle(node)))
+    node.persisted(marks[2])
+    assert applied(settle(node))[-2:] == [2, 3]
+
+
 def test_committed_entries_are_not_replaced(make: Make, settle: Settle) -> None:
     """§5.4, figure 3: what is committed stays, whatever an append says."""
     node = make()
@@ -497,3 +517,4 @@ def test_reads_are_dropped_with_the_lead(leader: RawNode, settle: Settle) -> Non
     settle(leader)
     leader.step_down()
     assert [ready.dropped_reads for ready in settle(leader)] == [(77,)]
+    assert leader.leader == 0

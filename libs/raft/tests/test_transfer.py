@@ -176,6 +176,19 @@ def test_a_silent_voter_is_no_successor(leader: RawNode, settle: Settle) -> None
     assert leader.transfer() == TransferBegun(2)
 
 
+def test_who_was_not_heard_in_the_term_is_no_successor(make: Make, settle: Settle) -> None:
+    """How much of the log it holds is not known."""
+    node = make()
+    for _ in range(10):
+        node.tick()
+    node.step(PreVoteReply(2, 1, 1, granted=True))
+    settle(node)
+    node.step(VoteReply(2, 1, 1, granted=True))
+    settle(node)
+    assert node.transfer() == TransferRefused("no other voter has been heard of lately")
+    assert node.transfer(2) == TransferRefused("member 2 has not been heard of lately")
+
+
 def test_nothing_begins_without_a_lead_or_a_successor(make: Make, leader: RawNode) -> None:
     """A refusal is a value, with a sentence for a person."""
     assert make().transfer(2) == TransferRefused("this member does not lead")

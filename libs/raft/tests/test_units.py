@@ -3,13 +3,15 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from raft import ProtocolViolation, quorum
+from raft.configurations import PLAIN
 from raft.log import RaftLog
-from raft.messages import Entry, EntryKind
+from raft.messages import Configuration, Entry, EntryKind
 from raft.progress import Progress, ProgressState
 
+ALONE = Configuration(frozenset({1}))
 VOTERS = st.frozensets(st.integers(1, 9), min_size=1, max_size=7)
 TERMS = st.lists(st.integers(1, 4), max_size=12).map(sorted)
 
@@ -20,6 +22,11 @@ def entries_of(terms: list[int], first: int = 1) -> list[Entry]:
         Entry(index, term, EntryKind.COMMAND, b"%d" % index)
         for index, term in enumerate(terms, first)
     ]
+
+
+def make_log(base_index: int, base_term: int, entries: list[Entry]) -> RaftLog:
+    """Return a log of one voter."""
+    return RaftLog(base_index, base_term, entries, ALONE, PLAIN)
 
 
 @given(VOTERS, st.data())
@@ -55,7 +62,7 @@ def test_a_log_has_no_gap_and_no_falling_term(
     terms: list[int], base: int, data: st.DataObject
 ) -> None:
     """Whatever is appended, truncated and compacted."""
-    log = RaftLog(base, 0, entries_of(terms, base + 1))
+    log = make_log(base, 0, entries_of(terms, base + 1))
     cut = data.draw(st.integers(base, log.last_index))
     log.compact(cut)
     if log.last_index > cut:
@@ -70,7 +77,7 @@ def test_a_log_has_no_gap_and_no_falling_term(
 
 def test_a_gap_or_a_falling_term_is_refused() -> None:
     """A gap or a falling term would make the replicas differ."""
-    log = RaftLog(0, 0, entries_of([1, 2]))
+    log = make_log(0, 0, entries_of([1, 2]))
     with pytest.raises(ProtocolViolation):
         log.append(entries_of([2], first=4))
     with pytest.raises(ProtocolViolation):
@@ -79,7 +86,7 @@ def test_a_gap_or_a_falling_term_is_refused() -> None:
 
 def test_nothing_below_the_base_is_replaced_or_read() -> None:
     """The entries up to the base are committed, applied and cut off."""
-    log = RaftLog(3, 1, entries_of([1, 1], first=4))
+    log = make_log(3, 1, entries_of([1, 1], first=4))
     with pytest.raises(ProtocolViolation):
         log.truncate(3)
     with pytest.raises(ProtocolViolation):
@@ -91,7 +98,7 @@ def test_nothing_below_the_base_is_replaced_or_read() -> None:
 
 def test_a_log_is_not_cut_where_it_is_not_synced() -> None:
     """An entry that is neither in the log nor on the disk could not be sent again."""
-    log = RaftLog(0, 0, entries_of([1]))
+    log = make_log(0, 0, entries_of([1]))
     log.append(entries_of([1], first=2))
     with pytest.raises(ProtocolViolation):
         log.compact(2)
@@ -99,31 +106,58 @@ def test_a_log_is_not_cut_where_it_is_not_synced() -> None:
 
 def test_truncation_takes_back_what_was_handed_out() -> None:
     """The entry that replaces a truncated entry is handed out and synced too."""
-    log = RaftLog(0, 0, entries_of([1, 1, 1]))
+    log = make_log(0, 0, entries_of([1, 1, 1]))
     log.truncate(2)
     assert (log.handed_index, log.synced_index) == (1, 1)
 
 
-@given(TERMS, st.integers(1, 4), st.integers(0, 12))
-def test_hints_are_what_a_search_would_find(terms: list[int], term: int, index: int) -> None:
-    """The walk back finds the index that the definition names."""
-    log = RaftLog(0, 0, entries_of(terms))
+def test_each_replacement_of_entries_is_told_apart() -> None:
+    """A mark that was made before it is not one of the entries after it."""
+    log = make_log(0, 0, entries_of([1, 1]))
+    seen = [log.truncations]
+    for index in range(3, 9, 2):
+        log.truncate(index - 1)
+        seen.append(log.truncations)
+        log.replace(index, 1, ALONE)
+        seen.append(log.truncations)
+        log.append(entries_of([1], first=index + 1))
+        assert log.truncations == seen[-1]
+    assert len(set(seen)) == len(seen)
+
+
+@given(TERMS, st.integers(1, 5), st.integers(0, 12), st.integers(0, 12))
+@example([1, 1, 1], 1, 3, 1)  # the base and the entries behind it are of one term
+@example([3, 3, 3], 2, 3, 1)
+def test_hints_are_what_a_search_would_find(
+    terms: list[int], term: int, index: int, base: int
+) -> None:
+    """The walk back finds the index that the definition names, in a log that is cut too."""
+    base = min(base, len(terms))
+    log = make_log(base, ([0, *terms])[base], entries_of(terms[base:], base + 1))
     limit = min(index, len(terms))
-    expected = max((one for one in range(1, limit + 1) if terms[one - 1] <= term), default=0)
-    assert log.last_up_to_term(term, index) == expected
-    if 1 <= index <= len(terms):
-        assert log.first_of_term_at(index) == terms.index(terms[index - 1]) + 1
+    if index >= base:
+        held = range(base + 1, limit + 1)
+        expected = max((one for one in held if terms[one - 1] <= term), default=base)
+        assert log.last_up_to_term(term, index) == expected
+    if base < index <= len(terms):
+        first = terms.index(terms[index - 1]) + 1
+        assert log.first_of_term_at(index) == max(first, log.first_index)
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=8), st.integers(0, 20))
 def test_a_page_is_bounded_but_never_empty(sizes: list[int], bytes_max: int) -> None:
     """An entry that is too large is a page of its own."""
-    log = RaftLog(0, 0, [Entry(i, 1, EntryKind.COMMAND, b"x" * n) for i, n in enumerate(sizes, 1)])
+    log = make_log(0, 0, [Entry(i, 1, EntryKind.COMMAND, b"x" * n) for i, n in enumerate(sizes, 1)])
     page, size = log.page(1, 5, bytes_max)
     assert 1 <= len(page) <= 5
     assert size == sum(sizes[: len(page)])
     assert len(page) == 1 or size <= bytes_max
     assert len(page) == min(5, len(sizes)) or sum(sizes[: len(page) + 1]) > bytes_max
+
+
+def test_the_kinds_of_entries_keep_their_numbers() -> None:
+    """The logs of earlier versions hold these numbers."""
+    assert [EntryKind(number).name for number in range(3)] == ["NOOP", "COMMAND", "CONFIGURATION"]
 
 
 def test_a_probe_waits_for_its_reply() -> None:

@@ -10,7 +10,8 @@ import grpc
 import grpc.aio
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
-from service.faults import Faults, make_server
+from service.faults import Faults
+from service.serving import make_server
 from structlog.testing import capture_logs
 from wire import errors
 from wire.channels import abort, status_of, straight_channel
@@ -23,7 +24,7 @@ Behaviors = dict[str, Callable[[Any, Any], Any]]
 
 
 async def raise_or_answer(request: Any, context: Any) -> StringValue:  # noqa: ANN401 - a message
-    """Do what the request's text says."""
+    """Raise or answer as the request's text says."""
     match request.value:
         case "fault":
             raise OverflowError(SECRET)
@@ -89,7 +90,7 @@ def handlers(served: Written) -> grpc.GenericRpcHandler:
 
 
 async def call(channel: grpc.aio.Channel, kind: str, raw: bytes) -> str:
-    """Call with raw bytes; return what was said."""
+    """Call with raw bytes; return the responses."""
     made = getattr(channel, kind)(f"/shop.Service/{kind}")
     answer = made(iter([raw]) if kind.startswith("stream") else raw)
     found = [one async for one in answer] if kind.endswith("stream") else [await answer]
@@ -99,7 +100,7 @@ async def call(channel: grpc.aio.Channel, kind: str, raw: bytes) -> str:
 def served(
     work: Callable[[grpc.aio.Channel, Faults], Awaitable[None]], service: Written | None = None
 ) -> list[Any]:
-    """Do some work with a server; return what was logged."""
+    """Run `work` against a server; return the log."""
 
     async def run() -> None:
         faults = Faults()
@@ -161,7 +162,7 @@ class TestEveryKindOfCall:
             assert isinstance(entry["exc_info"], OverflowError)
 
     def test_refusals_and_aborts_pass(self, kind: str, service: Written) -> None:
-        """They are no faults."""
+        """Refusals and aborts are no faults."""
 
         async def work(channel: grpc.aio.Channel, faults: Faults) -> None:
             status = status_of(await refused(channel, kind, said("refuse")))
@@ -188,7 +189,7 @@ class TestEveryKindOfCall:
         assert served(work, service) == []
 
     def test_a_response_that_is_no_message_is_a_fault(self, kind: str, service: Written) -> None:
-        """It cannot be serialized."""
+        """The response cannot be serialized."""
 
         async def work(channel: grpc.aio.Channel, faults: Faults) -> None:
             status = status_of(await refused(channel, kind, said("nonsense")))
@@ -200,7 +201,7 @@ class TestEveryKindOfCall:
 
 
 def test_a_method_that_is_not_there_stays_unimplemented() -> None:
-    """As gRPC says it."""
+    """The call ends with gRPC's own refusal, and no fault is counted."""
 
     async def work(channel: grpc.aio.Channel, _: Faults) -> None:
         method: Any = channel.unary_unary("/shop.Service/Nothing")
@@ -212,7 +213,7 @@ def test_a_method_that_is_not_there_stays_unimplemented() -> None:
 
 
 def test_a_caller_that_goes_is_no_fault() -> None:
-    """Its handler is cancelled, and what it writes to the lost call does not count."""
+    """The handler is cancelled. A write to the lost call is not counted as a fault."""
     ended = asyncio.Event()
 
     class Waiting(Written):
@@ -238,7 +239,7 @@ def test_a_caller_that_goes_is_no_fault() -> None:
 
 
 def test_the_trouble_of_a_call_inside_is_a_fault() -> None:
-    """The caller's call is still there: it has to be told something."""
+    """The handler's own call failed; the caller is still there and gets an answer."""
 
     class Asking(Written):
         """Asks somebody else, who refuses."""
@@ -259,7 +260,7 @@ def test_the_trouble_of_a_call_inside_is_a_fault() -> None:
 
 
 def test_a_method_that_a_service_leaves_out_is_unimplemented() -> None:
-    """No fault of the server's: a stub's method says so, as health's `List` does."""
+    """The stub's own method refuses the call, as `List` of health does: that is no fault."""
 
     class Health(Written):
         async def unary_unary(self, request: Any, context: Any) -> StringValue:  # noqa: ANN401
@@ -274,14 +275,14 @@ def test_a_method_that_a_service_leaves_out_is_unimplemented() -> None:
 
 
 HOMES = {
-    "server": "libs/service/src/service/faults.py",
+    "server": "libs/service/src/service/serving.py",
     "insecure_channel": "libs/wire/src/wire/channels.py",
     "secure_channel": "libs/wire/src/wire/channels.py",
 }
 
 
 def test_every_server_and_every_channel_is_made_in_one_place() -> None:
-    """A server of another making answers with Python's text; another channel follows a proxy."""
+    """Another server answers with Python's error text; another channel follows a proxy."""
     made = set()
     for room in ("libs", "clients", "services"):
         for path in ROOT.glob(f"{room}/*/src/**/*.py"):

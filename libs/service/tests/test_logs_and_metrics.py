@@ -1,4 +1,4 @@
-"""Logs are lines that programs read; metrics are pages that Prometheus reads."""
+"""Logs are lines of JSON; metrics are pages that Prometheus reads."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ from service import metrics
 
 @pytest.mark.slow
 def test_a_log_line_is_json_with_its_service() -> None:
-    """Time, level, service, event and what was added; below the level nothing is written."""
+    """A line has time, level, service, event and fields; lines below the level are dropped."""
     program = (
         "import structlog\n"
         "from service import logs\n"
@@ -34,7 +34,7 @@ def test_a_log_line_is_json_with_its_service() -> None:
 
 @pytest.mark.slow
 def test_a_line_that_cannot_be_written_is_lost_and_nothing_with_it() -> None:
-    """The disk that holds the log is full; the service goes on."""
+    """The log's disk is full: the line is lost, and the service goes on."""
     program = (
         "import structlog\n"
         "from service import logs\n"
@@ -52,7 +52,7 @@ def test_a_line_that_cannot_be_written_is_lost_and_nothing_with_it() -> None:
 
 
 def test_metrics_are_served() -> None:
-    """On the address that was configured."""
+    """The page is served at the configured address."""
     registry = CollectorRegistry()
     Gauge("inventory_test", "A test.", registry=registry).set(3)
     port = free_port()

@@ -1,4 +1,4 @@
-"""Reflection answers what `grpcurl` and `ghz` ask."""
+"""Reflection answers the requests of `grpcurl` and `ghz`."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,8 @@ from grpc_reflection.v1alpha.reflection_pb2 import (
 )
 from inventory.v1 import inventory_pb2
 from service import reflection
-from service.faults import Faults, make_server
+from service.faults import Faults
+from service.serving import make_server
 from wire.channels import straight_channel
 
 SERVICE = inventory_pb2.DESCRIPTOR.services_by_name["InventoryService"].full_name
@@ -24,7 +25,7 @@ ALPHA, V1 = "grpc.reflection.v1alpha", "grpc.reflection.v1"
 def asked(
     version: str, requests: Sequence[ServerReflectionRequest]
 ) -> list[ServerReflectionResponse]:
-    """Ask a server that reflects the inventory's service, in a version's name."""
+    """Ask a server that reflects the inventory's service, by one version of the protocol."""
 
     async def work() -> list[ServerReflectionResponse]:
         server = make_server(Faults())
@@ -52,7 +53,7 @@ def files(response: ServerReflectionResponse) -> Iterator[FileDescriptorProto]:
 
 @pytest.mark.parametrize("version", [ALPHA, V1])
 class TestBothVersions:
-    """A tool asks by v1, and by v1alpha where that is not there."""
+    """Tools ask by v1, and by v1alpha if a server does not have v1."""
 
     @pytest.mark.parametrize(
         ("symbol", "file"),
@@ -96,7 +97,7 @@ class TestBothVersions:
             assert found.HasField("file_descriptor_response")
 
     def test_files_are_found_by_name(self, version: str) -> None:
-        """Those of v1 too."""
+        """The files of reflection v1 itself are found, too."""
         names = ["inventory/v1/inventory.proto", "grpc/reflection/v1/reflection.proto"]
         requests = [ServerReflectionRequest(file_by_filename=name) for name in names]
         for name, response in zip(names, asked(version, requests), strict=True):
@@ -104,7 +105,7 @@ class TestBothVersions:
 
 
 def test_v1_is_its_own_package() -> None:
-    """Nothing in it speaks of v1alpha."""
+    """No name in the v1 package refers to v1alpha."""
     [response] = asked(V1, [ServerReflectionRequest(file_containing_symbol=reflection.V1_NAME)])
     [file] = files(response)
     assert file.package == V1

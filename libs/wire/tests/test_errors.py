@@ -14,6 +14,7 @@ EXAMPLES: dict[str, object] = {
     "field": "name", "problem": "is bad", "role": "customer", "needed": "admin",
     "made": 1_000, "now": 91_000,
     "error_id": "0badcafe", "reachable": True, "is_stale_ok": False, "may_be_stale": True,
+    "retry_ms": 7_000,
 }  # fmt: skip
 
 

@@ -50,6 +50,20 @@ def test_these_are_not_the_same(one: str, other: str) -> None:
     assert folded(one) != folded(other)
 
 
+@given(st.text(st.characters(codec="ascii"), max_size=20))
+def test_text_of_ascii_has_the_form_that_it_has_in_any_text(text: str) -> None:
+    """The shorter way to the form of such a text leads to the same."""
+    assert folded(f"é{text}") == f"é{folded(text)}"
+
+
+@pytest.mark.parametrize("shown", [chr(code) for code in range(0x21, 0x7F)])
+def test_every_character_of_ascii_shows_something(shown: str) -> None:
+    """Anywhere in a name."""
+    assert not is_blank(shown)
+    assert not refused_character(f"é {shown} é")
+    assert folded(f"é{shown}") == f"é{shown.lower()}"
+
+
 @given(TEXTS | KNOTS)
 def test_a_folded_text_stays_as_it_is(text: str) -> None:
     """And is the same for every form that Unicode holds equivalent."""
@@ -99,7 +113,8 @@ def test_these_are_names(text: str) -> None:
     "refused",
     [
         "\0", "\n", "\x7f", "\x85", "\u00ad", "\u200b", "\u200e", "\u2028", "\u2029", "\u202e",
-        "\u2060", "\ufeff", "\ufffe", "\ufdd0", "\ue000", "\U000e0041", "\U0010ffff", "\u0378",
+        "\u2060", "\ufeff", "\ud800", "\ufffe", "\ufdd0", "\ue000", "\U000e0041", "\U0010ffff",
+        "\u0378",
     ],
 )  # fmt: skip
 def test_these_have_no_place_in_a_name(refused: str) -> None:

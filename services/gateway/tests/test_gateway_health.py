@@ -10,6 +10,7 @@ from gateway.runtime import server
 from gateway.runtime.assistant import Assistant
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from service.faults import Faults
+from service.intake import open_gate
 from wire.channels import straight_channel
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def test_reads_and_writes_are_served_while_a_leader_is_reached(
     """Not before one is, not without one, and not while this gateway drains."""
     monkeypatch.setattr(server, "HEALTH_SECONDS", 0)
     router = SimpleNamespace(reaches_leader=False)
-    api = cast("Api", SimpleNamespace(handlers=tuple))
+    api = cast("Api", SimpleNamespace(handlers=tuple, gate=SimpleNamespace(admitted=open_gate)))
 
     async def scenario() -> None:
         address = f"127.0.0.1:{free_port()}"

@@ -12,6 +12,7 @@ from gateway.runtime import server
 from gateway.runtime.assistant import Assistant
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from service.faults import Faults
+from service.intake import open_gate
 
 if TYPE_CHECKING:
     from gateway.runtime.api import Api
@@ -23,6 +24,8 @@ SECONDS_MAX = 10
 
 class NoServices:
     """Serves health and reflection alone."""
+
+    gate = SimpleNamespace(admitted=open_gate)
 
     def handlers(self) -> tuple[()]:
         """Return nothing more."""

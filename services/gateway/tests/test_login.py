@@ -10,6 +10,8 @@ from gateway.auth import Passwords, Principal, Tokens
 from gateway.errors import RequestRefused
 from gateway.login_limiter import TRIES_MAX, LoginLimiter
 from gateway.runtime.api import Api
+from gateway.runtime.gate import TokenGate
+from gateway.shares import Shares
 from inventory.raft.v1 import forward_pb2
 from inventory.v1 import auth_pb2
 from wire import errors
@@ -17,6 +19,8 @@ from wire.errors import Reason, reason_of
 
 KEY = "k" * 32
 PASSWORD = "password1"  # noqa: S105 - of nobody
+
+GATE = TokenGate(Tokens(KEY), Shares())
 
 
 class Credentials:
@@ -45,7 +49,7 @@ class Bench:
         self.passwords = Passwords(KEY)
         driver: Any = self.credentials
         nobody: Any = None
-        self.api = Api(driver, nobody, Tokens(KEY), self.passwords, LoginLimiter(), nobody)
+        self.api = Api(driver, nobody, GATE, Tokens(KEY), self.passwords, LoginLimiter(), nobody)
 
     async def login(self, name: str) -> Reason | None:
         """Log in; return why not."""
@@ -195,7 +199,7 @@ def test_only_who_may_set_a_password_costs_a_hash(
     """A hash takes 64 MiB and a thread: nobody's is made for a stranger."""
     keepers, tokens = Keepers(role), Tokens(KEY)
     everything: Any = keepers
-    api = Api(everything, everything, tokens, everything, LoginLimiter(), everything)
+    api = Api(everything, everything, GATE, tokens, everything, LoginLimiter(), everything)
     sent = tokens.make(5, 1, "ann")[0] if token == "own" else token  # noqa: S105 - a word of this test
     metadata = [("authorization", f"Bearer {sent}")] if sent else []
     context: Any = SimpleNamespace(
@@ -215,7 +219,7 @@ def test_a_retry_of_ones_own_password_reaches_the_log(monkeypatch: pytest.Monkey
     """The first attempt ended the token; the log answers the retry from its memory."""
     keepers, tokens = Keepers(auth_pb2.ROLE_CUSTOMER), Tokens(KEY)
     everything: Any = keepers
-    api = Api(everything, everything, tokens, everything, LoginLimiter(), everything)
+    api = Api(everything, everything, GATE, tokens, everything, LoginLimiter(), everything)
     metadata = [("authorization", f"Bearer {tokens.make(5, 1, 'ann')[0]}")]
     context: Any = SimpleNamespace(
         time_remaining=lambda: None, invocation_metadata=lambda: metadata

@@ -12,6 +12,7 @@ from gateway.errors import RequestRefused
 from gateway.requests import OnReply
 from gateway.runtime import submit
 from gateway.runtime.submit import IN_FLIGHT_MAX, SUBMISSIONS_PER_FRAME_MAX, Submission
+from gateway.shares import Share
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2, status_pb2
 from inventory.raft.v1 import forward_pb2
@@ -59,7 +60,9 @@ async def serve(client: Client) -> None:
     """Serve the client; no submission of its frames reaches the driver."""
     nobody: Any = None
     context: Any = client
-    await Submission(nobody, Principal(1, 1, expires=2**40)).run(client.requests(), context)
+    await Submission(nobody, Principal(1, 1, expires=2**40), Share()).run(
+        client.requests(), context
+    )
 
 
 @pytest.mark.slow
@@ -145,7 +148,7 @@ async def refusals(
 
     taking: Any = driver
     context: Any = Reader()
-    await Submission(taking, Principal(1, 1, EXPIRES)).run(requests, context)
+    await Submission(taking, Principal(1, 1, EXPIRES), Share()).run(requests, context)
     return {one.correlation_id: one.outcome.error for one in written if one.outcome.error.code}
 
 
@@ -225,7 +228,7 @@ def test_results_of_the_largest_items_come_in_frames_that_every_client_takes() -
     async def work() -> None:
         taking: Any = driver
         context: Any = Reader()
-        await Submission(taking, Principal(1, 1, expires=2**40)).run(requests(), context)
+        await Submission(taking, Principal(1, 1, expires=2**40), Share()).run(requests(), context)
 
     asyncio.run(asyncio.wait_for(work(), 20))
     assert max(map(len, frames)) < 4 << 20

@@ -18,7 +18,7 @@ def broken() -> Facts:
 
 
 def get(faults: Faults, path: str) -> tuple[int, str]:
-    """Return the status and the body of what is answered at a path."""
+    """Return the status and the body of the answer at a path."""
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
@@ -35,7 +35,7 @@ def get(faults: Faults, path: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("path", ["/healthz", "/status", "/", "/fragment"])
 def test_a_fault_is_told_by_an_id(path: str) -> None:
-    """It is logged and counted as those of gRPC are."""
+    """The fault is logged and counted as a fault of gRPC is."""
     faults = Faults()
     with capture_logs() as logged:
         status, body = get(faults, path)
@@ -49,7 +49,7 @@ def test_a_fault_is_told_by_an_id(path: str) -> None:
 
 
 def test_what_is_not_there_is_no_fault() -> None:
-    """Nor is what needs no facts."""
+    """An unknown path is no fault, and /livez answers without facts."""
     faults = Faults()
     assert get(faults, "/nothing")[0] == 404
     assert get(faults, "/livez") == (200, "ok\n")

@@ -1,4 +1,4 @@
-"""The rules: from what was seen to what is wrong and what to do."""
+"""The rules: from facts to findings, each with what is wrong and what to do."""
 
 import json
 import re
@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def member(name: str, **change: Any) -> Member:  # noqa: ANN401 - fields of a message
-    """Return a member that is well, but for what is changed; node-0 leads term 3."""
+    """Return a healthy member with some fields changed; node-0 leads term 3."""
     known: dict[str, Any] = {
         "name": name,
         "reachable": True,
@@ -54,7 +54,7 @@ def member(name: str, **change: Any) -> Member:  # noqa: ANN401 - fields of a me
 
 
 def facts(*changed: Member, gone: tuple[str, ...] = (), **change: Any) -> Facts:  # noqa: ANN401 - fields
-    """Return what is known of three members, some of them changed, some silent."""
+    """Return facts of three members, with some members changed or silent."""
     members: dict[str, Member | None] = {name: member(name) for name in VOTERS}
     members |= {one.name: one for one in changed}
     members |= dict.fromkeys(gone)
@@ -64,7 +64,7 @@ def facts(*changed: Member, gone: tuple[str, ...] = (), **change: Any) -> Facts:
 
 
 def kinds(known: Facts) -> list[str]:
-    """Return what is found."""
+    """Return the kinds of the findings on these facts."""
     return [one.kind for one in findings(known)]
 
 
@@ -77,7 +77,7 @@ def test_where_all_is_well_nothing_is_said() -> None:
 
 
 def test_two_leaders_of_one_term_are_found_though_they_were_seen_one_after_the_other() -> None:
-    """Of two terms they are how an election looks."""
+    """Leaders of two terms are no finding: every election has a leader before and after."""
     led = {2: frozenset({"node-1"}), 3: frozenset({"node-0", "node-1"})}
     [found] = findings(facts(led=led))
     assert (found.kind, found.severity, found.about) == ("two_leaders", Severity.CRITICAL, "3")
@@ -86,7 +86,7 @@ def test_two_leaders_of_one_term_are_found_though_they_were_seen_one_after_the_o
 
 
 def test_hashes_are_compared_at_equal_indexes() -> None:
-    """The minority is named; where there is no majority, everybody is."""
+    """The minority is named. Without a majority every member with a hash is named."""
 
     def hashed(name: str, sha256: str, index: int = 7) -> Member:
         return member(name, state_hash=cluster_pb2.StateHash(index=index, sha256=sha256))
@@ -101,7 +101,7 @@ def test_hashes_are_compared_at_equal_indexes() -> None:
 
 
 def test_a_member_that_took_itself_out_of_service_is_told() -> None:
-    """In its own words."""
+    """The finding has the member's own words."""
     known = facts(member("node-1", diverged="at index 9 its state is another"))
     [found] = findings(known)
     assert (found.kind, found.about) == ("diverged", "node-1")
@@ -110,7 +110,7 @@ def test_a_member_that_took_itself_out_of_service_is_told() -> None:
 
 
 def test_a_missing_member_is_found_and_how_near_the_quorum_is() -> None:
-    """One of three: writes go on, and one more would stop them."""
+    """One of three is missing: writes go on, and one more loss would stop them."""
     known = facts(gone=("node-2",))
     assert kinds(known) == ["member_missing", "quorum_at_risk"]
     assert "`inventory cluster remove node-2`" in findings(known)[0].remedy
@@ -137,13 +137,13 @@ def test_without_a_majority_nobody_leads_whatever_a_member_takes_itself_for() ->
 
 
 def test_a_follower_of_somebody_else_is_found() -> None:
-    """Cut off, maybe one way."""
+    """The member is cut off, maybe in one direction only."""
     assert kinds(facts(member("node-2", leader=""))) == ["member_apart"]
     assert "follows nobody" in findings(facts(member("node-2", leader="")))[0].says
 
 
 def test_a_leader_that_commits_nothing_is_found() -> None:
-    """As long as nothing waits there is nothing to commit."""
+    """The leader is at fault only while something waits to be committed."""
     known = facts(waiting_ms=COMMIT_MS_MAX)
     assert kinds(known) == ["no_commit"]
     assert not serving(known)["cluster"]
@@ -151,7 +151,7 @@ def test_a_leader_that_commits_nothing_is_found() -> None:
 
 
 def test_voters_are_held_against_what_should_be_there() -> None:
-    """By the settings, and by what was started; zero and unknown compare with nothing."""
+    """Voters are compared with the settings and the started pods; 0 and unknown do not count."""
     assert kinds(facts(replicas=5)) == ["voters_differ"]
     [found] = findings(facts(pods=2))
     assert found.says.startswith("voters ≠ replicas: 3 members have a vote, and 2 were started")
@@ -161,7 +161,7 @@ def test_voters_are_held_against_what_should_be_there() -> None:
 
 
 def test_voters_are_held_against_what_was_started_where_nobody_leads() -> None:
-    """`kubectl scale` from five to two: to start who does not answer is not what helps."""
+    """After `kubectl scale` from five to two, the remedy is to scale back, not to start members."""
     five = tuple(f"node-{number}" for number in range(5))
     left = [member(name, role=FOLLOWER, leader="", voters=five) for name in five[:2]]
     known = facts(*left, gone=five[2:], replicas=5, pods=2)
@@ -174,7 +174,7 @@ def test_voters_are_held_against_what_was_started_where_nobody_leads() -> None:
 
 
 def test_voters_that_a_rollback_left_behind_come_back_before_they_are_removed() -> None:
-    """An upgrade would be refused as long as they do not answer."""
+    """An upgrade is refused as long as the voters do not answer."""
     five = tuple(f"node-{number}" for number in range(5))
     there = [member(name, voters=five) for name in five[:3]]
     known = facts(*there, gone=five[3:], replicas=3, pods=3)
@@ -184,7 +184,7 @@ def test_voters_that_a_rollback_left_behind_come_back_before_they_are_removed() 
 
 
 def test_voters_are_remembered_when_nobody_answers() -> None:
-    """Installed at three, shrunk to one, and that one is down: nothing is to be scaled back."""
+    """The cluster shrank from three to one, and the one is down: the remedy is no scaling."""
     membership = KnownMembership(3, 500, ("node-0",), ())
     known = Facts(members={"node-0": None}, at_ms=NOW_MS, membership=membership, replicas=1, pods=1)
     assert kinds(known) == ["no_leader", "member_missing"]
@@ -209,7 +209,7 @@ def test_where_nobody_ever_said_who_votes_nobody_is_named(replicas: int | None, 
 
 
 def test_members_that_do_not_know_who_votes_are_counted() -> None:
-    """They come up on empty volumes; whether all of them are there is what can be said."""
+    """The members come up on empty volumes; health can only say how many members answer."""
     empty = {"role": FOLLOWER, "standing": JOINING, "leader": "", "voters": (), "term": 0}
     one = member("node-0", **empty)
     two = member("node-1", **empty)
@@ -224,7 +224,7 @@ def test_members_that_do_not_know_who_votes_are_counted() -> None:
 
 
 def test_who_knows_the_highest_term_and_the_longest_log_says_who_votes() -> None:
-    """Of those that answer and of what is remembered; a lead is above both."""
+    """Answers and memory are compared by term and log; a leader's answer is above both."""
     apart = {"role": FOLLOWER, "leader": ""}
     for before, voters in (
         (KnownMembership(3, 501, ("node-0",), ()), ("node-0",)),
@@ -240,7 +240,7 @@ def test_who_knows_the_highest_term_and_the_longest_log_says_who_votes() -> None
 
 
 def test_paused_members_are_no_trouble() -> None:
-    """None is to be there: nothing is missing, nothing differs."""
+    """No member should run: none is missing, and nothing differs."""
     known = facts(gone=VOTERS, replicas=0, pods=None, writes=Canary(ok=False, seconds=3, why="x"))
     [found] = findings(known)
     assert (found.kind, found.severity) == ("paused", Severity.NOTICE)
@@ -249,7 +249,7 @@ def test_paused_members_are_no_trouble() -> None:
 
 
 def test_a_lag_is_what_the_leader_committed_and_a_member_has_not_applied() -> None:
-    """At the limit it is none."""
+    """A lag of exactly `LAG_ENTRIES_MAX` is no finding."""
     commit = LAG_ENTRIES_MAX + 100
     leader = member("node-0", commit_index=commit, applied_index=commit, last_log_index=commit)
     near = member("node-1", applied_index=100)
@@ -267,7 +267,7 @@ def test_a_lag_is_what_the_leader_committed_and_a_member_has_not_applied() -> No
     [(150, None), (149, Severity.WARNING), (50, Severity.WARNING), (49, Severity.CRITICAL)],
 )
 def test_a_disk_that_fills_is_found_before_it_is_full(free: int, severity: Severity | None) -> None:
-    """Warned of, then urged."""
+    """The finding is a warning first, and critical later."""
     volume = cluster_pb2.Volume(size_bytes=1_000, free_bytes=free)
     found = findings(facts(member("node-1", volume=volume)))
     assert [(one.kind, one.severity) for one in found] == (
@@ -276,7 +276,7 @@ def test_a_disk_that_fills_is_found_before_it_is_full(free: int, severity: Sever
 
 
 def test_a_member_that_has_not_looked_at_its_disk_or_clock_is_not_accused() -> None:
-    """Absent is not zero."""
+    """An absent measurement does not count as zero."""
     known = member("node-1")
     known.ClearField("volume")
     known.ClearField("clock_skew_ms")
@@ -285,7 +285,7 @@ def test_a_member_that_has_not_looked_at_its_disk_or_clock_is_not_accused() -> N
 
 @pytest.mark.parametrize(("skew_ms", "way"), [(1_001, "ahead of"), (-4_200, "behind")])
 def test_a_clock_that_is_off_is_found(skew_ms: int, way: str) -> None:
-    """Either way."""
+    """The clock is ahead or behind."""
     [found] = findings(facts(member("node-2", clock_skew_ms=skew_ms)))
     assert found.kind == "clock_skew"
     assert way in found.says
@@ -293,14 +293,14 @@ def test_a_clock_that_is_off_is_found(skew_ms: int, way: str) -> None:
 
 
 def election(term: int, age_s: int) -> cluster_pb2.Election:
-    """Return an election of so long ago."""
+    """Return an election that was seen `age_s` seconds ago."""
     made = cluster_pb2.Election(term=term, leader="node-0")
     made.see_time.FromMilliseconds(NOW_MS - age_s * 1_000)
     return made
 
 
 def test_many_elections_are_counted_once_each() -> None:
-    """Every member remembers them; the first to see one says when."""
+    """Every member remembers elections; the member that saw an election first gives its time."""
     one = member("node-0", elections=[election(1, 900), election(2, 300), election(3, 100)])
     two = member("node-1", elections=[election(2, 299), election(3, 101)])
     assert findings(facts(one, two)) == []
@@ -330,14 +330,14 @@ def test_members_on_empty_volumes_are_told_from_a_first_start() -> None:
 
 
 def test_a_removed_member_is_not_missed() -> None:
-    """What counts is who has a vote."""
+    """A member without a vote may be silent."""
     two = ("node-0", "node-1")
     members = [member(name, voters=two) for name in two]
     assert findings(facts(*members, gone=("node-2",), replicas=2, pods=2)) == []
 
 
 def test_a_learner_serves_and_is_no_voter() -> None:
-    """It follows."""
+    """A learner follows the leader."""
     known = facts(member("node-3", standing=LEARNER))
     assert findings(known) == []
     assert serving(known)["node/node-3"]
@@ -345,7 +345,7 @@ def test_a_learner_serves_and_is_no_voter() -> None:
 
 
 def test_what_is_around_the_members_is_told_with_what_it_means() -> None:
-    """A gateway is urgent, the assistant is not; none that is watched is none that is missed."""
+    """A lost gateway is urgent, a lost assistant is not; an unwatched assistant is not missed."""
     failed = Canary(ok=False, seconds=3, why="nobody answers")
     known = facts(gateway=False, assistant=False, writes=failed, reads=failed)
     assert kinds(known) == ["gateway_down", "writes_fail", "reads_fail", "assistant_down"]
@@ -355,7 +355,7 @@ def test_what_is_around_the_members_is_told_with_what_it_means() -> None:
 
 
 def test_before_the_first_try_nothing_serves_and_nothing_is_wrong() -> None:
-    """A process that has just started knows nothing."""
+    """A health process that has just started knows nothing."""
     known = facts(writes=None, reads=None)
     assert findings(known) == []
     assert not serving(known)["writes"]
@@ -363,7 +363,7 @@ def test_before_the_first_try_nothing_serves_and_nothing_is_wrong() -> None:
 
 
 def test_the_worst_comes_first() -> None:
-    """Whatever the order of the rules."""
+    """Findings are ordered by severity, whatever the order of the rules."""
     volume = cluster_pb2.Volume(size_bytes=100, free_bytes=1)
     known = facts(member("node-1", volume=volume), assistant=False)
     assert kinds(known) == ["disk_filling", "assistant_down"]
@@ -383,7 +383,7 @@ def test_every_finding_has_a_runbook_and_every_runbook_a_finding() -> None:
 
 
 def every_finding() -> list[rules.Finding]:
-    """Return one of many kinds."""
+    """Return findings of many kinds."""
     failed = Canary(ok=False, seconds=3, why="no")
     known = facts(
         member("node-1", diverged="it differs", clock_skew_ms=9_000),
@@ -406,14 +406,14 @@ def every_finding() -> list[rules.Finding]:
 
 @pytest.mark.parametrize("found", every_finding(), ids=lambda one: one.kind)
 def test_a_finding_is_sentences(found: rules.Finding) -> None:
-    """What is wrong, and what to do."""
+    """A finding has a sentence about what is wrong, and a sentence about what to do."""
     for text in (found.says, found.remedy):
         assert text.endswith((".", "`.")) or found.kind in {"writes_fail", "reads_fail"}
         assert text[0].isupper() or text.startswith(("node-", "`", "voters ≠"))
 
 
 def test_what_members_say_is_shown_and_not_run() -> None:
-    """A member that lies may lie in HTML."""
+    """HTML in a member's words is shown as text."""
     evil = "<script>alert(1)</script>"
     shown = page.page(facts(member("node-1", version=evil, diverged=evil)))
     assert evil not in shown
@@ -421,7 +421,7 @@ def test_what_members_say_is_shown_and_not_run() -> None:
 
 
 def test_the_document_for_programs_is_json_of_everything() -> None:
-    """With names that are told in docs/operating.md."""
+    """The document has the names that docs/operating.md tells."""
     document = json.loads(json.dumps(page.status(facts(gone=("node-2",)))))
     assert document["serving"]["node/node-2"] is False
     assert document["leader"] == "node-0"

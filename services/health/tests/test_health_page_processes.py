@@ -1,4 +1,4 @@
-"""The page in a real Chromium: what it shows, that it lives, and that it fits a phone."""
+"""The page in a real Chromium: its content, its updates, and its layout on a phone."""
 
 import asyncio
 import base64
@@ -55,7 +55,7 @@ class Browser:
     """
 
     def __init__(self, program: str, profile: Path) -> None:
-        """Start it without a window."""
+        """Start Chromium without a window."""
         into, self._into = os.pipe()
         self._from, out = os.pipe()
         self._process = subprocess.Popen(  # noqa: S603 - our own arguments
@@ -78,11 +78,11 @@ class Browser:
         self.ask("Page.enable")
 
     def __enter__(self) -> Self:
-        """Use it."""
+        """Return the browser."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End it."""
+        """End the browser."""
         os.close(self._into)
         self._process.terminate()
         self._process.wait(SECONDS_MAX)
@@ -122,7 +122,7 @@ class Browser:
         self.until("document.readyState === 'complete' && location.href !== 'about:blank'")
 
     def value(self, expression: str) -> Any:  # noqa: ANN401 - JSON
-        """Return what an expression comes to on the page."""
+        """Return the value of an expression on the page."""
         answer = self.ask(
             "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
         )
@@ -145,10 +145,10 @@ class Browser:
 
 
 class Served:
-    """The pages of facts that a test may change, on a thread of their own."""
+    """The pages, served on a thread of their own; a test may change the facts."""
 
     def __init__(self) -> None:
-        """Serve that all is well."""
+        """Serve facts without trouble."""
         self.facts = facts()
         self._loop = asyncio.new_event_loop()
         self._stopped = asyncio.Event()
@@ -163,7 +163,7 @@ class Served:
         self._loop.close()
 
     def close(self) -> None:
-        """End it, if it goes on."""
+        """End the server and its thread, unless they have ended."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stopped.set)
             self._thread.join()
@@ -171,7 +171,7 @@ class Served:
 
 
 def member(name: str, **change: Any) -> cluster_pb2.Member:  # noqa: ANN401 - fields of a message
-    """Return a member that is well, but for what is changed."""
+    """Return a healthy member with some fields changed."""
     election = cluster_pb2.Election(term=12, leader="node-0")
     election.see_time.FromMilliseconds(NOW_MS - 60_000)
     known: dict[str, Any] = {
@@ -194,7 +194,7 @@ def member(name: str, **change: Any) -> cluster_pb2.Member:  # noqa: ANN401 - fi
 
 
 def facts(*changed: cluster_pb2.Member, gone: str = "") -> Facts:
-    """Return what is known of three members."""
+    """Return facts of three members, with some members changed or gone."""
     members: dict[str, cluster_pb2.Member | None] = {name: member(name) for name in VOTERS}
     members |= {one.name: one for one in changed}
     if gone:
@@ -215,7 +215,7 @@ def troubled() -> Facts:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Start one Chromium for all."""
+    """Start one Chromium for all tests."""
     with Browser(chromium(), tmp_path_factory.mktemp("profile")) as started:
         yield started
 
@@ -243,7 +243,7 @@ def test_it_shows_the_members_and_how_they_are(browser: Browser, served: Served)
 
 
 def test_it_says_what_is_wrong_and_leads_to_a_runbook(browser: Browser, served: Served) -> None:
-    """One click away, and it is there."""
+    """Each finding links to its runbook, and the runbook is served."""
     served.facts = troubled()
     browser.open(served.url)
     text = browser.value("document.querySelector('#findings').innerText")
@@ -258,7 +258,7 @@ def test_it_says_what_is_wrong_and_leads_to_a_runbook(browser: Browser, served: 
 
 
 def test_it_lives_without_a_reload(browser: Browser, served: Served) -> None:
-    """What changes is put in place; the rest, and the reader's focus, stays."""
+    """The page replaces what changed; the rest of the page and the focus stay."""
     served.facts = facts(gone="node-1")
     browser.open(served.url)
     browser.value("window.same = true; document.querySelector('#findings a').focus(); 0")
@@ -277,7 +277,7 @@ def test_it_lives_without_a_reload(browser: Browser, served: Served) -> None:
 
 
 def test_it_says_so_when_nobody_answers_any_more(browser: Browser, served: Served) -> None:
-    """Old facts are not shown as if they were of this moment."""
+    """The page marks old facts as old."""
     browser.open(served.url)
     assert browser.value("document.querySelector('#lost').hidden")
     served.close()
@@ -289,7 +289,7 @@ def test_it_says_so_when_nobody_answers_any_more(browser: Browser, served: Serve
 def test_it_can_be_read(
     browser: Browser, served: Served, tmp_path: Path, size: tuple[int, int], scheme: str
 ) -> None:
-    """Nothing is cut off sideways, letters are large enough, and stand out from what is behind."""
+    """The page needs no sideways scrolling, has large letters and enough contrast."""
     served.facts = troubled()
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     browser.ask("Emulation.setEmulatedMedia", features=features)
@@ -303,7 +303,7 @@ def test_it_can_be_read(
 
 
 def test_it_is_told_to_those_who_do_not_see_it(browser: Browser, served: Served) -> None:
-    """A table stays one on a phone; marks are words; nothing comes from elsewhere."""
+    """A phone's table is a table to a screen reader, and no part is loaded from elsewhere."""
     served.facts = troubled()
     browser.open(served.url, PHONE)
     browser.ask("Accessibility.enable")

@@ -1,4 +1,4 @@
-"""Members that lie, a gateway and an assistant, over real gRPC; and what is made of it."""
+"""Health watches lying members, a gateway and an assistant over real gRPC."""
 
 import asyncio
 import json
@@ -40,10 +40,10 @@ Member = cluster_pb2.Member
 
 
 class LyingMember(forward_pb2_grpc.ForwardServiceServicer):
-    """Says of itself whatever a test wants."""
+    """A member that describes itself as a test wants."""
 
     def __init__(self, says: Member) -> None:
-        """Say this until something else is put in its place."""
+        """Describe itself by `says` until a test changes `says`."""
         self.says = says
         self.hangs = False
 
@@ -52,7 +52,7 @@ class LyingMember(forward_pb2_grpc.ForwardServiceServicer):
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this one only lies")
 
     async def GetMember(self, request: Any, context: Any) -> forward_pb2.GetMemberResponse:  # noqa: ANN401, ARG002, N802 - gRPC's
-        """Answer who knows the key."""
+        """Answer a caller that has the key."""
         if self.hangs:  # as far as health sees: its time is over
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "late")
         if bearer(context.invocation_metadata()) != KEY:
@@ -61,10 +61,10 @@ class LyingMember(forward_pb2_grpc.ForwardServiceServicer):
 
 
 class Gateway(auth_pb2_grpc.AuthServiceServicer, cluster_pb2_grpc.ClusterServiceServicer):
-    """As much of a gateway as health calls."""
+    """The part of a gateway that health calls."""
 
     def __init__(self) -> None:
-        """Take what comes."""
+        """Accept every login and every probe."""
         self.token = "first"  # noqa: S105 - of nothing
         self.logins = 0
         self.probes = 0
@@ -102,10 +102,10 @@ class Gateway(auth_pb2_grpc.AuthServiceServicer, cluster_pb2_grpc.ClusterService
 
 
 class Scene:
-    """Three members, a gateway and an assistant on free ports, and who watches them."""
+    """Three members, a gateway and an assistant on free ports, and health watching all of them."""
 
     def __init__(self, folder: Path) -> None:
-        """Everybody is well; node-0 leads term 3."""
+        """Start with healthy members; node-0 leads term 3."""
         self.lies = {f"node-{number}": LyingMember(well(f"node-{number}")) for number in range(3)}
         self.gateway = Gateway()  # type: ignore[abstract]  # health calls no more of it
         self.probes: dict[str, Probes] = {}
@@ -113,6 +113,7 @@ class Scene:
         self.addresses: dict[str, str] = {}
         self.counts = CanaryCounts()
         self.key_file = folder / "health.key"
+        self.key_file.touch(0o600)
         self.key_file.write_text(KEY)
         self.canaries: Canaries
         self.watch: Watch
@@ -144,7 +145,7 @@ class Scene:
         self.probes["assistant"] = Probes(server)
 
     def fail(self) -> None:
-        """Let the gateway refuse; what fails anyway is not waited for."""
+        """Let the gateway refuse, and let the canaries wait a short time only."""
         self.gateway.works = False
         inventory = self.canaries._inventory
         inventory._terms = replace(inventory._terms, timeout=0.1)
@@ -156,12 +157,12 @@ class Scene:
         return await self.watch.observe()
 
     async def kinds(self) -> list[str]:
-        """Return what is found."""
+        """Return the kinds of the findings."""
         return [one.kind for one in findings(await self.facts())]
 
 
 def well(name: str, **change: Any) -> Member:  # noqa: ANN401 - fields of a message
-    """Return what a member that is well says, but for what is changed."""
+    """Return the self-description of a healthy member, with some fields changed."""
     known: dict[str, Any] = {
         "name": name,
         "reachable": True,
@@ -237,7 +238,7 @@ def lie(name: str, **change: Any) -> Callable[[Scene], None]:  # noqa: ANN401 - 
 
 
 def hashes(made: Scene) -> None:
-    """Let one member hash another state."""
+    """Let one member report another hash than the others."""
     for name, sha256 in zip(made.lies, "aab", strict=True):
         state_hash = cluster_pb2.StateHash(index=9, sha256=sha256)
         made.lies[name].says = well(name, state_hash=state_hash)
@@ -262,7 +263,7 @@ LIES = {
 
 
 def test_where_everybody_is_well_nothing_is_found_and_everything_serves() -> None:
-    """Over real gRPC, with the canaries."""
+    """The members answer over real gRPC, and the canaries succeed."""
 
     async def scenario() -> None:
         async with scene() as made:
@@ -277,7 +278,7 @@ def test_where_everybody_is_well_nothing_is_found_and_everything_serves() -> Non
 
 @pytest.mark.parametrize("kind", LIES)
 def test_a_lie_is_found(kind: str) -> None:
-    """Each that a member may tell, by what it says of itself alone."""
+    """Health finds each lie that one member can tell about itself."""
 
     async def scenario() -> None:
         async with scene() as made:
@@ -289,7 +290,7 @@ def test_a_lie_is_found(kind: str) -> None:
 
 
 def test_two_leaders_are_remembered_when_one_steps_down() -> None:
-    """For the newest terms; what is remembered is bounded."""
+    """Health remembers the leaders of the newest `TERMS_MAX` terms."""
 
     async def scenario() -> None:
         async with scene() as made:
@@ -306,7 +307,7 @@ def test_two_leaders_are_remembered_when_one_steps_down() -> None:
 
 
 def test_a_member_that_does_not_answer_is_missing() -> None:
-    """As long as it does not; without a majority nobody leads."""
+    """The member is missing until it answers. Without a majority no member counts as leader."""
 
     async def scenario() -> None:
         async with scene() as made:
@@ -321,7 +322,7 @@ def test_a_member_that_does_not_answer_is_missing() -> None:
 
 
 def test_a_member_that_is_late_once_is_as_it_was() -> None:
-    """A busy machine is no dead member; late twice, it is missing, and back at its next answer."""
+    """A member that is late twice is missing, until its next answer."""
 
     async def scenario() -> None:
         async with scene() as made:
@@ -337,7 +338,7 @@ def test_a_member_that_is_late_once_is_as_it_was() -> None:
 
 
 def test_voters_are_held_against_the_replicas() -> None:
-    """Of the settings."""
+    """Voters are compared with the replicas of the settings."""
 
     async def scenario() -> None:
         async with scene(health_replicas=5) as made:
@@ -347,7 +348,7 @@ def test_voters_are_held_against_the_replicas() -> None:
 
 
 def test_a_leader_that_commits_nothing_is_found_when_it_stays_so() -> None:
-    """It is measured by how long its commit index stands still while something waits."""
+    """Health measures how long the commit index stands still while entries wait."""
 
     async def scenario() -> None:
         async with scene() as made:
@@ -364,7 +365,7 @@ def test_a_leader_that_commits_nothing_is_found_when_it_stays_so() -> None:
 
 
 def test_a_gateway_without_a_majority_is_told_from_one_that_is_gone() -> None:
-    """Reads and writes fail in both."""
+    """Reads and writes fail in both cases."""
 
     async def scenario() -> None:
         async with scene() as made:
@@ -396,7 +397,7 @@ def test_a_token_that_ended_is_replaced_once() -> None:
 
 
 def test_a_member_that_joined_later_is_found_by_what_the_gateway_says() -> None:
-    """And is watched from then on, at its address."""
+    """Health watches the member at its address from then on."""
 
     async def scenario() -> None:
         async with scene() as made:
@@ -415,7 +416,7 @@ def test_a_member_that_joined_later_is_found_by_what_the_gateway_says() -> None:
 
 
 def test_a_first_member_that_was_removed_is_not_looked_for() -> None:
-    """Scaled from three to one: as the leader has it, once somebody leads."""
+    """Scaled from three to one: the leader's voters count once a member leads."""
 
     async def scenario() -> None:
         async with scene(health_replicas=1) as made:
@@ -434,7 +435,7 @@ def test_a_first_member_that_was_removed_is_not_looked_for() -> None:
 
 
 def test_who_votes_is_remembered_when_the_only_voter_is_lost() -> None:
-    """Scaled from three to one, and that one ends: who was removed is not looked for again."""
+    """Scaled from three to one, and the one ends: health does not look for removed members."""
 
     async def scenario() -> None:
         async with scene(health_replicas=1) as made:
@@ -454,7 +455,7 @@ def test_who_votes_is_remembered_when_the_only_voter_is_lost() -> None:
 
 
 def test_a_removed_member_does_not_undo_its_removal() -> None:
-    """It answers still, and knows of it nothing; the last leader knew more."""
+    """The removed member answers and does not know of its removal; the last leader knew."""
 
     async def scenario() -> None:
         async with scene(health_replicas=1) as made:
@@ -471,7 +472,7 @@ def test_a_removed_member_does_not_undo_its_removal() -> None:
 
 
 def test_who_votes_is_not_made_up_when_nobody_has_said_it() -> None:
-    """Health began anew, and no member answers; one that does is believed from then on."""
+    """Health began anew, and no member answers. The first member that answers is believed."""
 
     async def scenario() -> None:
         async with scene(health_replicas=2) as made:
@@ -496,7 +497,7 @@ def test_who_votes_is_not_made_up_when_nobody_has_said_it() -> None:
 
 
 def test_a_removed_member_that_answers_is_shown() -> None:
-    """It runs, and takes no part."""
+    """A removed member that answers stays among the facts."""
 
     async def scenario() -> None:
         async with scene(health_replicas=1) as made:
@@ -507,7 +508,7 @@ def test_a_removed_member_that_answers_is_shown() -> None:
 
 
 def test_a_wrong_key_sees_nobody() -> None:
-    """Members show themselves to who may look."""
+    """Members describe themselves only to a caller that has the key."""
 
     async def scenario() -> None:
         async with scene() as made:
@@ -520,7 +521,7 @@ def test_a_wrong_key_sees_nobody() -> None:
 
 
 def test_metrics_say_what_is_served_and_what_is_wrong() -> None:
-    """And count the canaries."""
+    """The metrics count the canaries, too."""
 
     async def scenario() -> None:
         async with scene() as made:
@@ -541,7 +542,7 @@ def test_metrics_say_what_is_served_and_what_is_wrong() -> None:
 
 
 def test_a_pause_that_was_asked_for_is_told_from_an_outage() -> None:
-    """By a metric of its own, so that alerts stay quiet."""
+    """A pause has a metric of its own, so that alerts stay quiet."""
 
     async def scenario() -> None:
         for replicas, paused in ((0, 1), (3, 0)):
@@ -559,7 +560,7 @@ def test_a_pause_that_was_asked_for_is_told_from_an_outage() -> None:
 
 
 async def fetched(address: str, path: str) -> tuple[int, str, str]:
-    """Return status, content type and body, as a thread gets them."""
+    """Return status, content type and body of a GET on another thread."""
 
     def fetch() -> tuple[int, str, str]:
         try:
@@ -617,7 +618,7 @@ def test_http_answers_probes_programs_and_people() -> None:
 
 
 def test_runbooks_are_served_and_nothing_else_of_the_disk() -> None:
-    """By their names alone."""
+    """A runbook is served by its name alone; other names and paths are not found."""
 
     async def scenario() -> None:
         async with scene() as made, web(made) as address:
@@ -641,13 +642,13 @@ def test_an_address_that_is_taken_is_an_error() -> None:
 
 
 def test_addresses_are_counted() -> None:
-    """A name that nobody knows has none that are known."""
+    """An unknown name has no known addresses."""
     assert addresses_of("127.0.0.1") == 1
     assert addresses_of("no-such-name.invalid") is None
 
 
 def test_a_key_that_is_not_there_or_empty_is_refused(tmp_path: Path) -> None:
-    """In one sentence."""
+    """The refusal is one sentence."""
     with pytest.raises(match="cannot be read"):
         secret_in(tmp_path / "none")
     (tmp_path / "empty").write_text("\n")

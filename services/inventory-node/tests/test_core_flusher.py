@@ -34,24 +34,24 @@ class TestTheTail:
     def test_nothing_above_the_durable_index_is_given_up(self) -> None:
         """However long the tail has become."""
         tail = LogTail(settings(log_tail_entries=2), entries(1, 10))
-        assert tail.give_up(durable_index=5, pinned_index=None) == 5
-        assert tail.give_up(durable_index=5, pinned_index=None) == 0
-        assert tail.give_up(durable_index=10, pinned_index=None) == 8
+        assert tail.release(durable_index=5, pinned_index=None) == 5
+        assert tail.release(durable_index=5, pinned_index=None) == 0
+        assert tail.release(durable_index=10, pinned_index=None) == 8
 
     def test_nothing_above_the_pin_is_given_up(self) -> None:
         """A peer goes on from the snapshot that is on its way."""
         tail = LogTail(settings(log_tail_entries=2), entries(1, 10))
-        assert tail.give_up(durable_index=10, pinned_index=3) == 3
+        assert tail.release(durable_index=10, pinned_index=3) == 3
 
     def test_a_tail_is_bounded_in_bytes_too(self) -> None:
         """Large entries are kept in smaller number."""
         tail = LogTail(settings(log_tail_bytes=35), entries(1, 10))
-        assert tail.give_up(durable_index=10, pinned_index=None) == 7
+        assert tail.release(durable_index=10, pinned_index=None) == 7
 
     def test_a_short_tail_is_kept(self) -> None:
         """For followers that are slow."""
         tail = LogTail(settings(), entries(1, 10))
-        assert tail.give_up(durable_index=10, pinned_index=None) == 0
+        assert tail.release(durable_index=10, pinned_index=None) == 0
 
 
 def busy(settings: NodeSettings) -> NodeSettings:

@@ -53,7 +53,7 @@ def grown(tmp_path: Path) -> tuple[ManualCluster, HandMember, HandMember]:
     cluster = ManualCluster(tmp_path)
     leader = cluster.elect(1)
     cluster.open()
-    fourth = cluster.add(4)
+    fourth = cluster.add_member(4)
     for expected in (LEARNER, VOTER):
         ticket = ask(leader, join(4))
         cluster.pass_time(6)
@@ -67,7 +67,7 @@ def test_a_member_joins_as_a_learner_and_gets_a_vote_when_it_has_caught_up(tmp_p
     leader = cluster.elect(1)
     cluster.open()
     leader.ask(order("a", quantity=40))
-    fourth = cluster.add(4)
+    fourth = cluster.add_member(4)
     assert view(fourth) == cluster_pb2.MEMBER_STANDING_JOINING
     leader.disk_held = True
     ticket = ask(leader, join(4))
@@ -93,7 +93,7 @@ def test_a_learner_that_asks_for_no_vote_gets_none(tmp_path: Path) -> None:
     """It was told to wait for `promote`."""
     cluster = ManualCluster(tmp_path)
     leader = cluster.elect(1)
-    cluster.add(4)
+    cluster.add_member(4)
     for _ in range(3):
         request = join(4)
         request.join.is_learner = True
@@ -157,7 +157,7 @@ def test_an_emptied_volume_takes_the_place_of_the_old_member(tmp_path: Path) -> 
     assert reason(leader, ticket) is Reason.CHANGE_REFUSED, "node-3 is alive"
     cluster[3].cut_off = True
     cluster.pass_time(60, 1, 2)
-    cluster.add(9, "node-3")
+    cluster.add_member(9, "node-3")
     for expected in (ABSENT, LEARNER, VOTER):
         ticket = ask(leader, join(9, "node-3"))
         cluster.pass_time(6, 1, 2, 9)
@@ -255,7 +255,7 @@ def test_a_leader_of_an_earlier_term_says_nothing_of_a_member_that_came_later(
     cluster.pass_time(2)
     old.cut_off = True
     leader = cluster.elect(2)
-    cluster.add(4)
+    cluster.add_member(4)
     cluster.pass_time(2, 2, 3)
     ticket = ask(leader, join(4))
     cluster.pass_time(4, 2, 3)
@@ -377,7 +377,7 @@ class TestLeaving:
     def test_a_learner_is_not_needed(self, tmp_path: Path) -> None:
         """It has no vote; and it is no majority for others."""
         cluster, leader = met(tmp_path)
-        cluster.add(4)
+        cluster.add_member(4)
         ticket = ask(leader, join(4))
         cluster.pass_time(6)
         assert standing(leader, ticket) == LEARNER

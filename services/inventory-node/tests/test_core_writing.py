@@ -439,6 +439,6 @@ class TestTheEnd:
         cluster = ManualCluster(tmp_path, count=1)
         cluster.elect(1)
         gap = Entry(cluster[1].node.view().applied_index + 2, 1, EntryKind.NOOP, b"")
-        cluster[1].node._write.applier.add([gap])
+        cluster[1].node._write.applier.queue([gap])
         with pytest.raises(Halted, match="gap"):
             cluster[1].handle(Tick())

@@ -28,7 +28,7 @@ from sim.machines import (
     by,
     open_database,
     order,
-    read,
+    result_of,
     started,
     uuid7,
 )
@@ -306,7 +306,7 @@ def test_a_refusal_before_the_rules_is_not_remembered() -> None:
     hand = started()
     refused = hand.apply(by(99, order("a")))[0]
     assert isinstance(refused, RefusedCommand)
-    assert isinstance(read(refused), status_pb2.Status)
+    assert isinstance(result_of(refused), status_pb2.Status)
     assert hand.machine._requests.slots == 0
 
 

@@ -58,7 +58,7 @@ class FakePeers:
         self.asked += 1
         return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
 
-    async def ask(self, request: membership_pb2.ChangeRequest) -> list[Response]:
+    async def ask_change(self, request: membership_pb2.ChangeRequest) -> list[Response]:
         """Answer for both."""
         return [NOT_LEADER, await self.ask_leader(request)]
 
@@ -66,7 +66,7 @@ class FakePeers:
 class Follower:
     """The own node, which does not lead."""
 
-    async def ask(self, _: membership_pb2.ChangeRequest) -> Response:
+    async def ask_change(self, _: membership_pb2.ChangeRequest) -> Response:
         """Name nobody."""
         return NOT_LEADER
 

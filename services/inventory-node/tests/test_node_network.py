@@ -162,7 +162,7 @@ class TestMessages:
                 await until(lambda: peer.is_up)
                 peers.send([answer(1), answer(2)])
                 peers.send([answer(3)])
-                peers.flush()
+                peers.send_queued()
                 await until(side.messages)
                 assert side.messages() == [(answer(1), answer(2), answer(3))]
 
@@ -177,7 +177,7 @@ class TestMessages:
                 many = [answer(n) for n in range(MESSAGES_WAITING_MAX)]
                 peers.send([beat(1), *many, beat(2)])
                 assert peers.dropped_messages == 0
-                peers.flush()
+                peers.send_queued()
                 await until(side.messages)
                 assert side.messages() == [(beat(2), *many)]
 
@@ -212,7 +212,7 @@ class TestMessages:
                 async with serving(first.address) as second:
                     await until(lambda: peer.is_up)
                     peers.send([answer(8)])
-                    peers.flush()
+                    peers.send_queued()
                     await until(second.messages)
                     assert second.messages() == [(answer(8),)]
             finally:
@@ -278,7 +278,7 @@ class TestMessages:
                 await refused.wait()
                 assert not peer.is_up
                 peers.send([answer(1)])
-                peers.flush()
+                peers.send_queued()
                 assert not side.messages()
                 assert pauses == [peers_module.REFUSED_SECONDS]
 
@@ -592,7 +592,7 @@ class TestSnapshots:
             async with serving() as side, calling(side) as (peers, _, posted):
 
                 def cut(chunk: events.ChunkReceived) -> None:
-                    peers.cut_snapshots()
+                    peers.end_snapshots()
                     stored = len(chunk.data)
                     side.peer_api.answer_chunk(OWN, 7, stored, installed=False, problem="")
 
@@ -887,7 +887,7 @@ def test_a_member_that_calls_says_who_it_is() -> None:
                 peer_pb2.Caller(member_id=OTHER, name="x", address="x:1"),
                 peer_pb2.Caller(member_id=78, name="d"),
             ):
-                peers.heard(caller)
+                peers.connect_caller(caller)
             assert peers[77].address == "c:1"
             assert peers[OTHER] is peer
             assert peers.known == {OTHER, 77}
@@ -910,8 +910,8 @@ class TestCallers:
             async with serving() as side, calling(side) as (peers, _, _):
                 await until(lambda: peers.reached)
                 for member in range(70, 80):
-                    peers.heard(caller(member, "127.0.0.1:1"))
-                    peers.heard(caller(member, "127.0.0.1:1"))
+                    peers.connect_caller(caller(member, "127.0.0.1:1"))
+                    peers.connect_caller(caller(member, "127.0.0.1:1"))
                 assert peers.known == {OTHER, 79}
                 assert peers._tasks.keys() == {OTHER, 79}
 
@@ -924,14 +924,14 @@ class TestCallers:
         async def scenario() -> None:
             async with serving() as side, serving() as last, calling(side) as (peers, _, _):
                 await until(lambda: peers.reached)
-                peers.heard(caller(70, side.address))
+                peers.connect_caller(caller(70, side.address))
                 await until(lambda: 70 in peers.reached)
                 for member in range(71, 75):
-                    peers.heard(caller(member, f"127.0.0.1:{member}"))
+                    peers.connect_caller(caller(member, f"127.0.0.1:{member}"))
                     assert peers.known == {OTHER, 70, member}
-                peers.heard(caller(80, last.address))
+                peers.connect_caller(caller(80, last.address))
                 await until(lambda: 80 in peers.reached)
-                peers.heard(caller(81, "127.0.0.1:1"))
+                peers.connect_caller(caller(81, "127.0.0.1:1"))
                 assert peers.known == {OTHER, 80, 81}
 
         run(scenario)
@@ -942,9 +942,9 @@ class TestCallers:
         async def scenario() -> None:
             async with serving() as side, calling(side) as (peers, _, _):
                 await until(lambda: peers.reached)
-                peers.heard(caller(77, "127.0.0.1:1"))
+                peers.connect_caller(caller(77, "127.0.0.1:1"))
                 peers.meet({77: Contact("c", "127.0.0.1:1")})
-                peers.heard(caller(78, "127.0.0.1:1"))
+                peers.connect_caller(caller(78, "127.0.0.1:1"))
                 assert peers.known == {OTHER, 77, 78}
                 peers.meet({78: Contact("c", "127.0.0.1:1")})
                 peers.meet({78: Contact("c", "127.0.0.1:1")})
@@ -958,9 +958,9 @@ class TestCallers:
         async def scenario() -> None:
             async with serving() as side, calling(side) as (peers, _, _):
                 await until(lambda: peers.reached)
-                peers.heard(caller(77, "127.0.0.1:1"))
+                peers.connect_caller(caller(77, "127.0.0.1:1"))
                 peers.meet({})
-                peers.heard(caller(78, "127.0.0.1:1"))
+                peers.connect_caller(caller(78, "127.0.0.1:1"))
                 peers.meet({})
                 assert peers.known == {OTHER, 78}
                 peers.meet({})
@@ -977,7 +977,7 @@ def test_a_member_that_is_forgotten_while_it_is_asked_says_nothing() -> None:
         host, port = silent.sockets[0].getsockname()
         own = Local(CLUSTER, OWN, Contact("a", "a:1"))
         peer = Peer(Contact("b", f"{host}:{port}"), own, KEY)
-        asked = asyncio.ensure_future(peer.ask(membership_pb2.ChangeRequest()))
+        asked = asyncio.ensure_future(peer.ask_change(membership_pb2.ChangeRequest()))
         described = asyncio.ensure_future(peer.describe(OWN))
         await asyncio.sleep(0)
         await peer.close()

@@ -60,7 +60,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
     draw = random.Random(7)
     for _ in range(60):
         name = "".join(draw.choices(WORDS, k=draw.randint(1, 2)))
-        asker.add((name, draw.randint(1, 4), draw.randint(0, 3)))
+        asker.add_items((name, draw.randint(1, 4), draw.randint(0, 3)))
     for number in range(30):
         asker.hand.mutate(CUSTOMER, place(f"o{number}", (1, 1), (number % 2 + 2, 1)))
     for number in range(20):
@@ -192,7 +192,7 @@ def asker(tmp_path: Path) -> Iterator[Asker]:
 @pytest.mark.parametrize("order_by", ["name", "name desc"])
 def test_the_longest_names_are_walked(asker: Asker, name: str, order_by: str) -> None:
     """A token that is issued is accepted, whatever the name in it."""
-    asker.add((name, 1, 1), (name, 1, 1))
+    asker.add_items((name, 1, 1), (name, 1, 1))
     seen = ids(asker, "get_all_items", page_size=1, order_by=order_by)
     assert sorted(seen) == [1, 2, 3, 4, 5]
 

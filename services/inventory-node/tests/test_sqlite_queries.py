@@ -59,7 +59,7 @@ class TestItems:
         self, asker: Asker, order_by: str, expected: list[str], size: int
     ) -> None:
         """Each item once, in order, ties by id, whatever the size of a page."""
-        asker.add(("apple", 700, 0), ("Zebra", 700, 4))
+        asker.add_items(("apple", 700, 0), ("Zebra", 700, 4))
         if order_by == "price":
             expected = ["Item 2", "apple", "Zebra", "Item 1", "Item 3"]
         if order_by == "price desc":
@@ -106,14 +106,14 @@ class TestItems:
     )
     def test_a_name_is_found_in_any_case_and_form(self, asker: Asker, name: str, part: str) -> None:
         """And shown as it came."""
-        asker.add((name, 1, 1))
+        asker.add_items((name, 1, 1))
         found = asker.ask("get_all_items", filter=inventory_pb2.ItemFilter(name_contains=part))
         assert names(found) == [name]
 
     def test_names_are_sorted_in_the_form_in_which_they_are_compared(self, asker: Asker) -> None:
         """Neither case nor composition parts what belongs together; ties go by id."""
         given = ["öl", "Zebra", "O\u0308L", "ofen", "Чай", "ÖL", "чайник"]
-        asker.add(*((name, 1, 1) for name in given))
+        asker.add_items(*((name, 1, 1) for name in given))
         shown = names(asker.ask("get_all_items", order_by="name"))
         expected = ["ofen", "Zebra", "öl", "O\u0308L", "ÖL", "Чай", "чайник"]
         assert [name for name in shown if name in given] == expected
@@ -121,7 +121,7 @@ class TestItems:
     @pytest.mark.parametrize("text", ["%", "_", "'", '"', "*", "\\"])
     def test_a_filter_is_text_and_no_pattern(self, asker: Asker, text: str) -> None:
         """What SQL would read as more is found as itself alone."""
-        asker.add((f"a{text}b", 1, 1))
+        asker.add_items((f"a{text}b", 1, 1))
         found = asker.ask("get_all_items", filter=inventory_pb2.ItemFilter(name_contains=text))
         assert names(found) == [f"a{text}b"]
 
@@ -301,7 +301,7 @@ class TestStats:
 
     def test_the_whole_is_the_sum_of_its_parts(self, asker: Asker) -> None:
         """Low is few and not none; deleted items count in what was sold alone."""
-        asker.add(("few", 100, 10), ("none", 100, 0), ("gone", 5, 1))
+        asker.add_items(("few", 100, 10), ("none", 100, 0), ("gone", 5, 1))
         asker.hand.mutate(CUSTOMER, place("a", (1, 1), (2, 3)))
         asker.hand.mutate(CUSTOMER, order("b", 6, 1))
         request = inventory_pb2.DeleteItemRequest(request_id="c", item_id=6)
@@ -316,11 +316,11 @@ class TestStats:
 
     def test_values_beyond_64_bits_are_summed_right(self, asker: Asker) -> None:
         """A price times a quantity may be 10^21; the sum of many ends at the wire's most."""
-        asker.add(("dear", 9 * 10**11 - 1, 10**9 - 1))
+        asker.add_items(("dear", 9 * 10**11 - 1, 10**9 - 1))
         expected = (9 * 10**11 - 1) * (10**9 - 1) + 100 * (1_250 + 1 + 99_999)
         shown = asker.ask("get_inventory_stats").stock_value
         assert shown.units * 100 + shown.nanos // 10**7 == expected
-        asker.add(("dearer", 10**12, 10**9))
+        asker.add_items(("dearer", 10**12, 10**9))
         assert asker.ask("get_inventory_stats").stock_value.units == 2**63 - 1
 
     def test_an_empty_inventory_has_zeroes(self, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ class Others:
         """Say what each is."""
         return list(self.described)
 
-    async def ask(self, request: membership_pb2.ChangeRequest) -> list[Response]:
+    async def ask_change(self, request: membership_pb2.ChangeRequest) -> list[Response]:
         """Answer for the leader, if there is one."""
         assert request.cluster_id == OWN.cluster_id
         self.asked.append(request.WhichOneof("change") or "")

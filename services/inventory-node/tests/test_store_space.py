@@ -381,7 +381,7 @@ class TestTheMark:
         with opened(volume / "data") as bench:
             other = fill(volume)
             bench.store.quarantine(self.REASON)
-            bench.store.ask([])
+            bench.store.answer([])
             assert isinstance(bench.next(), events.Answered)
             assert self.mark(bench) == ""
             other.unlink()

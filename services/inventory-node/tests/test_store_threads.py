@@ -87,7 +87,7 @@ def test_flushes_end_in_their_order(bench: Bench) -> None:
 
 def test_questions_are_answered_together(bench: Bench) -> None:
     """One event for all of them."""
-    bench.store.ask([(1, list_users(ADMIN)), (2, list_users(CUSTOMER))])
+    bench.store.answer([(1, list_users(ADMIN)), (2, list_users(CUSTOMER))])
     answered = bench.next()
     assert isinstance(answered, events.Answered)
     first, second = answered.answers

@@ -7,10 +7,18 @@ import pytest
 from inventory_node.errors import LogDamaged, LogForeign
 from inventory_node.ports import DiskOperation, SyncFile, WriteAt
 from inventory_node.wal import Identity, Recovered, recover
+from inventory_node.wal.format import (
+    LogRecord,
+    RecordType,
+    SegmentHeader,
+    encode_batch,
+    encode_header,
+)
 from raft.messages import Configuration, Entry, EntryKind, HardState
 from sim.disk import SimDisk
 
 SEGMENT_BYTES = 6144
+NAME = "log-00000000000000000001.wal"
 IDENTITY = Identity("cluster", 7, "node-0")
 VOTERS = Configuration(frozenset({7, 8, 9}))
 
@@ -54,7 +62,7 @@ def contents(recovered: Recovered) -> tuple[object, ...]:
 def damaged(data: bytes) -> SimDisk:
     """Return a disk with one segment of these bytes."""
     disk = SimDisk(lambda _: None)
-    disk.damage("log-00000000000000000001.wal", data)
+    disk.damage(NAME, data)
     return disk
 
 
@@ -62,7 +70,7 @@ def damaged(data: bytes) -> SimDisk:
 def test_a_log_cut_at_any_byte_is_refused() -> None:
     """Segments have their full size from the start, so a short one has lost something."""
     disk, _ = small_log()
-    data = disk.read("log-00000000000000000001.wal")
+    data = disk.read(NAME)
     for length in range(len(data)):
         with pytest.raises(LogDamaged, match="rebuild this member"):
             recover(damaged(data[:length]), segment_bytes=SEGMENT_BYTES)
@@ -73,13 +81,13 @@ def test_a_log_cut_at_any_byte_is_refused() -> None:
 def test_a_flipped_byte_is_refused(flip: int | str) -> None:
     """Also in the space not written yet, and also where a byte turns to zero."""
     disk, _ = small_log()
-    data = disk.read("log-00000000000000000001.wal")
+    data = disk.read(NAME)
     for at in range(len(data)):
         changed = bytearray(data)
         changed[at] = 0 if isinstance(flip, str) else changed[at] ^ flip
         if changed == data:
             continue
-        with pytest.raises((LogDamaged, LogForeign)):
+        with pytest.raises((LogDamaged, LogForeign), match=NAME):
             recover(damaged(bytes(changed)), segment_bytes=SEGMENT_BYTES)
 
 
@@ -93,7 +101,7 @@ def sectors_of_last_batch() -> tuple[bytes, int, int, list[Recovered]]:
     disk.run((write, sync), 1)
     disk.drain()
     held.append(recover(disk, segment_bytes=SEGMENT_BYTES))
-    data = disk.read("log-00000000000000000001.wal")
+    data = disk.read(NAME)
     return data, write.offset, len(write.data) // 512, held
 
 
@@ -153,8 +161,38 @@ def test_remains_that_no_torn_batch_leaves_are_refused() -> None:
     torn[at + 512 : at + 1024] = bytes(512)
     after = at + 512 * count
     torn[after : after + 512] = data[at + 1024 : at + 1536]
-    with pytest.raises(LogDamaged, match="no torn batch"):
+    with pytest.raises(LogDamaged, match=f"{NAME}.* no torn batch"):
         recover(damaged(bytes(torn)), segment_bytes=SEGMENT_BYTES)
+
+
+def test_a_byte_far_behind_the_end_of_a_large_segment_is_refused() -> None:
+    """Most of a segment is zeros, and all of it is looked at."""
+    disk = SimDisk(lambda _: None)
+    disk.run(recover(disk, segment_bytes=1 << 18).log.bootstrap(IDENTITY, VOTERS), 1)
+    disk.drain()
+    data = bytearray(disk.read(NAME))
+    data[-1] = 1
+    with pytest.raises(LogDamaged, match=f"{NAME}.* no torn batch"):
+        recover(damaged(bytes(data)), segment_bytes=1 << 18)
+
+
+def test_a_batch_that_is_longer_than_its_file_is_refused() -> None:
+    """A segment is made large enough for each of its batches."""
+    records = [LogRecord(RecordType.ENTRY, 1, 1, 1, bytes(1200))]
+    header = SegmentHeader(
+        sequence=1,
+        size=1024,
+        first_batch=1,
+        identity=IDENTITY,
+        base_index=0,
+        base_term=0,
+        hard_state=HardState(0, 0),
+        configuration=VOTERS,
+        installed=None,
+    )
+    data = (encode_header(header) + encode_batch(1, records))[:1024]
+    with pytest.raises(LogDamaged, match=f"{NAME}.* runs over the end"):
+        recover(damaged(data), segment_bytes=SEGMENT_BYTES)
 
 
 def test_what_a_failed_sync_left_in_memory_is_written_again() -> None:
@@ -188,4 +226,4 @@ def test_zeros_that_a_failed_sync_left_in_memory_are_written_again() -> None:
     disk.crash(Random(1))
     after = recover(disk, segment_bytes=SEGMENT_BYTES)
     assert contents(after) == contents(held[-2])
-    assert disk.read("log-00000000000000000001.wal")[at:] == bytes(len(data) - at)
+    assert disk.read(NAME)[at:] == bytes(len(data) - at)

@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 from inventory_node.errors import FormatError
 from inventory_node.wal import Identity, recover
 from inventory_node.wal.format import (
+    CONTENT_BYTES,
+    RECORD_BYTES,
+    SECTOR_BYTES,
     LogRecord,
     RecordType,
     batch_sectors,
@@ -16,6 +19,7 @@ from inventory_node.wal.format import (
     decode_header,
     encode_batch,
     from_sectors,
+    read_begin,
     to_sectors,
     trailers_hold,
 )
@@ -75,6 +79,23 @@ def test_a_batch_carries_any_records(payloads: list[bytes], number: int) -> None
     sectors = encode_batch(number, records)
     assert len(sectors) == batch_sectors(records) * 512
     assert decode_batch(sectors) == records
+
+
+def test_a_batch_ends_with_its_commit() -> None:
+    """Also where the record before it ends with a sector."""
+    framing = batch_sectors([]) * CONTENT_BYTES - 2 * RECORD_BYTES
+    payload = bytes(framing)  # BEGIN and the entry fill the first sector
+    sectors = encode_batch(1, [LogRecord(RecordType.ENTRY, 1, 1, 1, payload)])
+    assert len(sectors) == 2 * SECTOR_BYTES
+    with pytest.raises(FormatError, match="runs over the end"):
+        decode_batch(sectors[:SECTOR_BYTES])
+
+
+def test_a_batch_begins_with_its_own_record() -> None:
+    """Another record, whole as it may be, says nothing of where a batch ends."""
+    content = from_sectors(encode_batch(1, [LogRecord(RecordType.ENTRY, 1, 1, 1, b"")]))
+    with pytest.raises(FormatError, match="no batch begins here"):
+        read_begin(to_sectors(content[RECORD_BYTES:]))
 
 
 def test_a_file_that_is_no_segment_is_named_as_such() -> None:

@@ -17,7 +17,13 @@ from inventory_node.ports import (
     WriteAt,
 )
 from inventory_node.wal import Identity, Recovered, WriteAheadLog, recover
-from inventory_node.wal.format import trailers_hold
+from inventory_node.wal.format import (
+    LogRecord,
+    RecordType,
+    decode_batch,
+    encode_batch,
+    trailers_hold,
+)
 from raft.messages import Configuration, Entry, EntryKind, HardState, SnapshotMeta
 from sim.disk import SimDisk
 
@@ -69,6 +75,10 @@ def test_an_empty_folder_has_no_identity_and_needs_no_repair() -> None:
     assert recovered.identity is None
     assert recovered.entries == ()
     assert recovered.repair == ()
+    assert recovered.hard_state == HardState(0, 0)
+    assert (recovered.base_index, recovered.base_term) == (0, 0)
+    assert recovered.configuration == Configuration(frozenset())
+    assert (recovered.installed, recovered.installed_index) == (None, 0)
     with pytest.raises(ValueError, match="not been bootstrapped"):
         recovered.log.append(HardState(1, 1), None, ())
 
@@ -86,6 +96,33 @@ def test_what_is_appended_comes_back() -> None:
     assert (recovered.base_index, recovered.base_term) == (0, 0)
     bench.append(command(3, 2))
     assert bench.reopen().entries[-1] == command(3, 2)
+
+
+@pytest.mark.parametrize("segment_bytes", [-512, 0, 511, 513, 1000])
+def test_a_segment_is_whole_sectors(segment_bytes: int) -> None:
+    """A file of another size could not be told from one that lost something."""
+    with pytest.raises(ValueError, match="no segment of whole sectors"):
+        WriteAheadLog(segment_bytes)
+
+
+def test_only_an_entry_has_a_kind() -> None:
+    """The byte is zero in every other record (docs/disk-format.md)."""
+    log = Bench().log
+    written = [
+        log.append(HardState(1, 8), None, [command(1), command(2)]),
+        log.append(None, None, [command(2, 2)]),
+        log.append(None, SnapshotMeta(9, 2, VOTERS), ()),
+    ]
+    kinds = set()
+    for write, _ in written:
+        assert isinstance(write, WriteAt)
+        kinds |= {(record.type, record.kind) for record in decode_batch(write.data)}
+    assert kinds == {
+        (RecordType.HARD_STATE, 0),
+        (RecordType.ENTRY, EntryKind.COMMAND),
+        (RecordType.RESET, 0),
+        (RecordType.INSTALL, 0),
+    }
 
 
 def test_nothing_to_write_is_no_batch() -> None:
@@ -187,6 +224,7 @@ def test_an_installed_snapshot_replaces_the_log_and_is_named_from_then_on() -> N
     bench.run(bench.log.append(HardState(5, 0), meta, [command(101, 5)]))
     recovered = bench.reopen()
     assert recovered.installed == meta
+    assert recovered.installed_index == 100
     assert recovered.entries == (command(101, 5),)
     assert (recovered.base_index, recovered.base_term) == (100, 4)
     assert recovered.configuration == meta.configuration
@@ -209,14 +247,94 @@ def test_a_cut_keeps_the_entry_at_its_index() -> None:
         assert recovered.entries[-1].index == 39
 
 
-def test_a_snapshot_frees_the_segments_of_the_log_that_it_replaced() -> None:
-    """Also where that log was longer."""
+def test_a_segment_may_hold_its_header_alone() -> None:
+    """The first batch did not fit, or a crash came before it."""
+    bench = Bench(512)
+    assert [len(bench.disk.read(name)) for name in bench.disk.names()] == [512]
+    assert bench.reopen().identity == IDENTITY
+    bench.append(command(1))
+    assert bench.reopen().entries == (command(1),)
+
+
+def test_a_segment_without_an_entry_may_go_at_once() -> None:
+    """Votes and terms of before stand in the header of the next segment."""
+    bench = Bench(1024)
+    for term in range(1, 4):
+        bench.append(hard_state=HardState(term, 8))
+    assert len(bench.disk.names()) == 3
+    bench.run(bench.log.cut(1))
+    assert len(bench.disk.names()) == 1
+    assert bench.reopen().hard_state == HardState(3, 8)
+
+
+def test_entries_may_follow_a_snapshot_in_the_middle_of_the_log() -> None:
+    """In one batch; the log that was longer had other entries there (Raft §7)."""
+    bench = Bench()
+    bench.append(*(command(index) for index in range(1, 6)))
+    meta = SnapshotMeta(3, 2, Configuration(frozenset({7, 8})))
+    bench.run(bench.log.append(HardState(2, 0), meta, [command(4, 2)]))
+    recovered = bench.reopen()
+    assert (recovered.base_index, recovered.base_term) == (3, 2)
+    assert recovered.configuration == meta.configuration
+    assert recovered.entries == (command(4, 2),)
+
+
+def test_what_was_cut_is_not_replaced() -> None:
+    """It is committed, and durable elsewhere; the entry at the cut is not."""
+    bench = Bench()
+    for index in range(1, 40):
+        bench.append(command(index, size=400))
+    bench.run(bench.log.cut(30))
+    with pytest.raises(ValueError, match="is not within"):
+        bench.append(command(29, 2))
+    bench.append(command(30, 2))
+    assert bench.reopen().entries[-1] == command(30, 2)
+
+
+def test_what_was_cut_leaves_its_configuration() -> None:
+    """The header of each later segment holds it."""
+    bench = Bench()
+    fewer = Configuration(frozenset({7, 8}))
+    bench.append(command(1), configuration_entry(2, 1, fewer))
+    for index in range(3, 40):
+        bench.append(command(index, size=400))
+    bench.run(bench.log.cut(30))
+    assert bench.reopen().configuration == fewer
+
+
+def test_a_record_that_frames_batches_is_none_of_a_batch() -> None:
+    """Each checksum holds, and the log is damaged all the same."""
+    disk = Bench().disk
+    (name,) = disk.names()
+    data = disk.read(name)
+    within = LogRecord(RecordType.BEGIN, 0, 1, 1, b"")
+    batch = encode_batch(1, [within])
+    disk.damage(name, data[:512] + batch + data[512 + len(batch) :])
+    with pytest.raises(LogDamaged, match=f"{name}.*batch 1: a record that frames batches"):
+        recover(disk, segment_bytes=SEGMENT_BYTES)
+
+
+def test_a_segment_that_was_never_finished_is_removed_for_good() -> None:
+    """The removal is synced before anything else is written."""
+    for seed in range(10):
+        bench = Bench()
+        bench.disk.damage("log-00000000000000000002.wal.new", bytes(1024))
+        recovered = recover(bench.disk, segment_bytes=SEGMENT_BYTES)
+        assert recovered.repair[-1] == SyncFolder()
+        bench.run(recovered.repair)
+        bench.disk.crash(Random(seed))
+        assert bench.disk.names() == ["log-00000000000000000001.wal"]
+
+
+@pytest.mark.parametrize("cut", [1, 21])
+def test_a_snapshot_frees_the_segments_of_the_log_that_it_replaced(cut: int) -> None:
+    """Also where that log was longer, and wherever the log is cut: it holds no entry."""
     bench = Bench()
     for index in range(1, 40):
         bench.append(command(index, size=400))
     first = bench.disk.names()[0]
     bench.run(bench.log.append(None, SnapshotMeta(20, 1, VOTERS), ()))
-    bench.run(bench.log.cut(21))
+    bench.run(bench.log.cut(cut))
     assert first not in bench.disk.names()
     assert len(bench.disk.names()) == 1
     assert bench.reopen().base_index == 20

@@ -1,4 +1,4 @@
-"""What the metrics service makes of what the gateway says."""
+"""The metrics that the metrics service computes from the gateway's answers."""
 
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ def silent(name: str) -> cluster_pb2.Member:
 def reading_of(
     *members: cluster_pb2.Member, leader: str = "node-0", stats: ReadResult[Any] = NOTHING
 ) -> CollectorRegistry:
-    """Return the registry of a service that reads this."""
+    """Return the registry of a service that reads this status and these stats."""
     wire = cluster_pb2.GetStatusResponse(members=members, leader=leader)
     status = ReadResult(Status.from_wire(wire), 0.01)
     return registry(lambda: Reading(status, stats))
@@ -46,7 +46,7 @@ def hashed(name: str, index: int, sha256: str) -> cluster_pb2.Member:
 
 
 def test_lag_is_what_the_leader_committed_and_a_member_has_not_applied() -> None:
-    """Of those that answer; a member that was asked later may be ahead, which is no lag."""
+    """A member that answered after the leader may have applied more: its lag is 0."""
     made = reading_of(
         member("node-0", LEADER, commit_index=100, applied_index=90),
         member("node-1", FOLLOWER, commit_index=70, applied_index=60, durable_index=45),
@@ -63,14 +63,14 @@ def test_lag_is_what_the_leader_committed_and_a_member_has_not_applied() -> None
 
 
 def test_nobody_lags_without_a_leader() -> None:
-    """There is no index to be behind of, and zero would say that all is well."""
+    """Without a leader there is no commit index, and a lag of 0 would say that all is well."""
     made = reading_of(member("node-0", FOLLOWER, applied_index=9), leader="")
     assert made.get_sample_value("inventory_member_lag_entries", {"member": "node-0"}) is None
     assert made.get_sample_value("inventory_cluster_has_leader") == 0
 
 
 def test_every_role_is_counted_also_at_zero() -> None:
-    """A series that comes and goes cannot be watched."""
+    """A role without members has a series with 0: nobody can watch a series that goes away."""
     made = reading_of(member("node-0", LEADER), member("node-1", FOLLOWER), silent("node-2"))
     counts = {
         role: made.get_sample_value("inventory_cluster_members", {"role": role}) for role in ROLES
@@ -87,7 +87,7 @@ def test_every_role_is_counted_also_at_zero() -> None:
 
 
 def test_a_learner_has_no_vote_and_a_silent_member_may_have_one() -> None:
-    """What one more loss would do is told from voters alone."""
+    """The margin of the quorum counts voters alone."""
     made = reading_of(
         member("node-0", LEADER),
         member("node-1", FOLLOWER),
@@ -100,7 +100,7 @@ def test_a_learner_has_no_vote_and_a_silent_member_may_have_one() -> None:
 
 
 def test_what_no_member_says_is_absent() -> None:
-    """A term of 0 would be one to rise from when they are back; and nobody's hashes are equal."""
+    """A term of 0 would count as a rise later, and no hashes are not equal hashes."""
     made = reading_of(silent("node-0"), silent("node-1"), silent("node-2"), leader="")
     assert made.get_sample_value("inventory_cluster_term") is None
     assert made.get_sample_value("inventory_cluster_state_hashes_differ") is None
@@ -122,7 +122,7 @@ def test_what_no_member_says_is_absent() -> None:
     ids=["differ", "equal", "other-index", "none"],
 )
 def test_hashes_are_compared_at_one_index(found: list[cluster_pb2.Member], differ: int) -> None:
-    """Members that agree have equal hashes at equal indexes."""
+    """Members agree if their hashes at one index are equal."""
     made = reading_of(*found)
     assert made.get_sample_value("inventory_cluster_state_hashes_differ") == differ
 
@@ -173,7 +173,7 @@ def test_registering_asks_nothing() -> None:
 
 
 class Gateway:
-    """Stands for a client: what it is asked, and what it answers."""
+    """A stand-in for the client: counts the calls and gives the answers that a test sets."""
 
     def __init__(self) -> None:
         """Know nobody yet."""
@@ -205,14 +205,14 @@ def test_a_gateway_that_does_not_answer_is_not_asked_twice() -> None:
 
 
 def test_a_key_that_is_gone_is_no_reading() -> None:
-    """The process stays, and says so."""
+    """The process goes on, and the page reports the failed reading."""
     gateway = Gateway()
     gateway.failure = Unauthenticated("The key file metrics.key cannot be read: gone")
     assert Reader(gateway).read().stats.value is None  # type: ignore[arg-type]  # by its methods
 
 
 def test_a_key_file_is_refused_when_it_holds_none(tmp_path: Path) -> None:
-    """At the start, with its path."""
+    """The process refuses to start, and names the path of the key file."""
     (tmp_path / "empty").write_text("\n")
     with pytest.raises(match="empty is empty"):
         secret_in(tmp_path / "empty")

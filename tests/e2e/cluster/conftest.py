@@ -1,4 +1,4 @@
-"""One install for all scenarios, with its witness; the table of what was measured at the end."""
+"""One install of the chart and its witness for all scenarios; the table of measurements."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ from chaos.up import ROOT
 
 @pytest.fixture(scope="session")
 def table() -> Iterator[report.Table]:
-    """Collect what is measured; print it, and write it down where that is asked for."""
+    """Collect the measurements; print the table, and write it into a document if asked."""
     made = report.Table()
     yield made
     sys.stdout.write(f"\n{made.markdown()}\n")
@@ -21,7 +21,7 @@ def table() -> Iterator[report.Table]:
 
 @pytest.fixture(scope="session")
 def release(table: report.Table) -> Iterator[Release]:  # noqa: ARG001 - printed after all is gone
-    """Install once, with the witness on a node of its own; leave nothing behind."""
+    """Install the release once, with the witness on a node of its own; remove all of it."""
     os.chdir(ROOT)
     made = Release()
     with machines.reserved(made) as node:

@@ -16,7 +16,7 @@ pytestmark = [
 
 
 def test_the_documents_commands_install_it_without_helm() -> None:
-    """The keys, the overlay for one machine; then it orders."""
+    """The commands make the keys and apply the overlay for one machine; then an order succeeds."""
     os.chdir(ROOT)
     blocks = re.findall(
         r"^```sh\n(.*?)^```", (ROOT / "docs" / "operating.md").read_text(), re.MULTILINE | re.DOTALL

@@ -1,4 +1,4 @@
-"""A real Prometheus on the installed release, found by what the chart renders for its operator."""
+"""A real Prometheus on the installed release, with the targets of the chart's monitors."""
 
 import json
 import shutil
@@ -45,7 +45,7 @@ def find(release: Release, path: Path) -> int:
 def lived(
     release: Release, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Prometheus, str]]:
-    """Trade, kill the leader, trade; yield what watched it, and who was killed."""
+    """Trade, kill the leader, trade; yield the Prometheus and the killed member."""
     folder = tmp_path_factory.mktemp("monitoring")
     listed = folder / "targets.json"
     assert find(release, listed) == len(release.services())
@@ -81,7 +81,7 @@ def lived(
 
 
 def test_every_rule_and_panel_has_data(lived: tuple[Prometheus, str]) -> None:
-    """Through the death of a leader; no rule fails, and none names what nobody serves."""
+    """The leader has died; no rule fails, and no rule names a metric that nobody serves."""
     prometheus, _ = lived
     rules = prometheus.rules()
     assert {rule["health"] for rule in rules} == {"ok"}
@@ -92,7 +92,7 @@ def test_every_rule_and_panel_has_data(lived: tuple[Prometheus, str]) -> None:
 
 
 def test_lines_have_the_names_of_the_release_and_of_pods(lived: tuple[Prometheus, str]) -> None:
-    """By the labels that the operator would give them."""
+    """The operator would give the targets these labels."""
     prometheus, leader = lived
     of_release = f'inventory_node_term{{app_kubernetes_io_instance="{NAME}"}}'
     assert prometheus.value(f"count({of_release})") == prometheus.value(
@@ -109,7 +109,7 @@ def test_lines_have_the_names_of_the_release_and_of_pods(lived: tuple[Prometheus
 
 
 def test_it_saw_who_was_killed_and_that_all_is_well_again(lived: tuple[Prometheus, str]) -> None:
-    """By the member's own name; and health says that writes commit."""
+    """Prometheus has the killed member's name; health reports that writes commit."""
     prometheus, leader = lived
     gone = f'min(min_over_time(inventory_member_reachable{{member="{leader}"}}[5m]))'
     assert prometheus.value(gone) == 0

@@ -1,4 +1,4 @@
-"""The way of somebody who tries it out: the documents' commands, word for word, and the notes'."""
+"""A newcomer's way: the commands of the documents and of the notes, word for word."""
 
 import os
 import re
@@ -36,7 +36,7 @@ PASSED = {"Event", "Endpoints", "EndpointSlice", "PodMetrics"}  # they go by the
 
 
 def documents_commands() -> tuple[str, str]:
-    """Return `helm install` and `helm test` as docs/operating.md has them."""
+    """Return the commands `helm install` and `helm test` of docs/operating.md."""
     text = (ROOT / "docs" / "operating.md").read_text().replace("\\\n", " ")
     [block] = re.findall(r"^```console\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     install, test = (line for line in block.splitlines() if line.startswith("helm "))
@@ -51,7 +51,7 @@ def documents_removal() -> str:
 
 
 def left(namespace: str) -> set[str]:
-    """Return every object that is in a namespace, as Kind/name."""
+    """Return every object of a namespace, as Kind/name."""
     kinds = run("kubectl", "api-resources", "--namespaced", "--verbs=list", "--output=name")
     each = '{range .items[*]}{.kind}/{.metadata.name}{"\\n"}{end}'
     listed = run(
@@ -64,7 +64,7 @@ def left(namespace: str) -> set[str]:
 
 @pytest.fixture
 def namespace() -> Iterator[Release]:
-    """Have the documents' namespace to oneself, restricted, and be rid of it in the end."""
+    """Have the documents' namespace, empty and restricted; remove it at the end."""
     os.chdir(ROOT)
     release = Release()
     release.namespace = NAME
@@ -78,7 +78,7 @@ def namespace() -> Iterator[Release]:
 
 
 def test_from_install_to_uninstall(namespace: Release, tmp_path: Path) -> None:
-    """It installs, its notes' commands do what they say, it tests itself; its data stays."""
+    """The chart installs, its notes' commands work, its test succeeds; its data stays."""
     release = namespace
     install, test = documents_commands()
     told = run(*install.split(), seconds=200)

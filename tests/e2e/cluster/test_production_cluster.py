@@ -1,4 +1,4 @@
-"""The production values on a real cluster: keys of one's own, and no two members on one node."""
+"""The production values on a real cluster: the user's own keys, and one member a node."""
 
 import os
 import secrets
@@ -24,7 +24,7 @@ CPU = "100m"  # the values ask for more than a machine has on which tests run
 
 
 def definition(kind: str) -> dict[str, Any]:
-    """Return a definition of a kind of the operator's that takes whatever it is given."""
+    """Return a definition of one of the operator's kinds, which accepts any fields."""
     group, plural = "monitoring.coreos.com", f"{kind.lower()}s"
     anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     version = {"name": "v1", "served": True, "storage": True}
@@ -41,7 +41,7 @@ def definition(kind: str) -> dict[str, Any]:
 
 @contextmanager
 def operator_kinds() -> Iterator[None]:
-    """Have the kinds of the Prometheus operator in the cluster; be rid of those made here."""
+    """Add the Prometheus operator's kinds that the cluster lacks; remove them at the end."""
     api: Any = kubernetes.client.ApiextensionsV1Api()
     known = {one.metadata.name for one in api.list_custom_resource_definition().items}
     made = [one for one in map(definition, OPERATED) if one["metadata"]["name"] not in known]
@@ -58,7 +58,7 @@ def operator_kinds() -> Iterator[None]:
 
 @pytest.fixture
 def production() -> Iterator[Release]:
-    """Have a namespace, restricted, with a Secret of one's own."""
+    """Make a restricted namespace with a Secret of the user's own."""
     os.chdir(ROOT)
     release = Release()
     release.make_namespace()
@@ -73,12 +73,12 @@ def production() -> Iterator[Release]:
 
 
 def nodes_of(release: Release, component: str) -> set[str]:
-    """Return the nodes that the pods of a component are on."""
+    """Return the nodes of a component's pods."""
     return {pod.spec.node_name for pod in release.pods(component).values()}
 
 
 def test_it_installs_upgrades_and_tests_itself(production: Release) -> None:
-    """Members and health share no node, before an upgrade that rolls them and after it."""
+    """Members share no node, and health pods neither, before and after a rolling upgrade."""
     release = production
 
     def helm(verb: str, *values: str) -> None:

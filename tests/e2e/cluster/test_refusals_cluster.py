@@ -1,4 +1,4 @@
-"""What the chart refuses on a real cluster: nothing is made, and it says what is right."""
+"""What the chart refuses on a real cluster: no object is made, and a message says what is right."""
 
 import os
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def empty() -> Iterator[Release]:
 
 @pytest.mark.parametrize(("values", "sentence"), REFUSED)
 def test_a_bad_value_makes_nothing(empty: Release, values: tuple[str, ...], sentence: str) -> None:
-    """At once, and no release is left that would have to be removed."""
+    """The refusal comes at once and leaves no release behind."""
     definitions: Any = kubernetes.client.ApiextensionsV1Api().list_custom_resource_definition()
     kinds = definitions.items
     if "operator" in sentence and any(
@@ -67,14 +67,14 @@ def test_a_secret_without_a_key_is_named(empty: Release) -> None:
 
 
 def test_a_release_by_a_name_with_a_dot_is_refused(empty: Release) -> None:
-    """Kubernetes would refuse its Services after the rest was made."""
+    """Kubernetes would refuse the Services after other objects were made."""
     with pytest.raises(AssertionError, match="or set fullnameOverride"):
         run("helm", "install", "a.b", str(CHART), "--namespace", empty.namespace,
             "--set", f"image.repository={empty.image}")  # fmt: skip
 
 
 def test_without_a_cluster_nothing_of_it_is_missed() -> None:
-    """`helm template` renders what only a cluster could refuse."""
+    """`helm template` renders values that only a cluster could refuse."""
     text = run("helm", "template", NAME, str(CHART), "--kube-version", "1.34.0",
                "--set", "image.repository=inventory,existingSecret=ours",
                "--set", "serviceMonitor.enabled=true,prometheusRule.enabled=true")  # fmt: skip

@@ -64,7 +64,7 @@ class TestTheLeaderGoes:
     """Five times each, for medians."""
 
     def test_deleted(self, release: Release, play: Play) -> None:
-        """With its grace it hands over, and no client sees an error."""
+        """The member has its grace period, hands the lead over, and no client sees an error."""
 
         def delete() -> set[str]:
             leader = release.leader()
@@ -77,7 +77,7 @@ class TestTheLeaderGoes:
         assert median(scene.silences) < GRACEFUL_SECONDS_MAX
 
     def test_deleted_by_force(self, release: Release, play: Play) -> None:
-        """A second or two are left to it."""
+        """The member has a second or two left."""
 
         def delete() -> set[str]:
             leader = release.leader()
@@ -91,7 +91,7 @@ class TestTheLeaderGoes:
 
     @with_kube
     def test_killed(self, release: Release, play: Play) -> None:
-        """SIGKILL: the others elect one of them, in time for every deadline."""
+        """SIGKILL: the other members elect a leader in time for every deadline."""
 
         def kill() -> set[str]:
             leader = release.leader()
@@ -105,7 +105,7 @@ class TestTheLeaderGoes:
 
     @with_kube
     def test_stopped(self, release: Release, play: Play) -> None:
-        """SIGSTOP for 5 s: its sockets stay open, and it says nothing."""
+        """SIGSTOP for 5 s: the member's sockets stay open, and the member sends nothing."""
 
         def stop() -> set[str]:
             leader = release.leader()
@@ -177,7 +177,7 @@ class TestMembersGo:
 
 
 class TestGatewaysGo:
-    """Clients move to the other one."""
+    """A gateway's pod goes, and its clients move to the other gateway."""
 
     def test_one_by_one(self, release: Release, play: Play) -> None:
         """With their grace, no call is lost."""
@@ -194,7 +194,7 @@ class TestGatewaysGo:
                 scene.fault(delete(pod))
 
     def test_by_force(self, release: Release, play: Play) -> None:
-        """Only the calls in flight on it may be lost."""
+        """Only the calls in flight on the gateway may be lost."""
 
         def delete() -> set[str]:
             release.delete(pod, grace_seconds=0)
@@ -207,10 +207,10 @@ class TestGatewaysGo:
 
 
 class TestItIsOperated:
-    """Rollouts, upgrades, drains, and another number of members."""
+    """Rollouts, upgrades, drains, and other numbers of members."""
 
     def test_rolling_restart(self, release: Release, play: Play) -> None:
-        """`kubectl rollout restart`, one pod after the other."""
+        """`kubectl rollout restart` restarts one pod after the other."""
 
         def roll() -> set[str]:
             target = ("--namespace", release.namespace, f"statefulset/{NAME}-node")
@@ -240,7 +240,7 @@ class TestItIsOperated:
             scene.fault(rollback)
 
     def test_upgrade_with_a_broken_member_is_refused(self, release: Release, play: Play) -> None:
-        """A member that crash-loops: nothing is rolled, and the Job says who is not well."""
+        """A member crash-loops: no pod is rolled, and the Job names the member."""
         broken = release.followers()[0]
 
         def upgrade() -> set[str]:
@@ -258,7 +258,7 @@ class TestItIsOperated:
 
     @on_all
     def test_upgrade_to_a_missing_image(self, release: Release, play: Play) -> None:
-        """The Job that goes first never starts; without it one member is rolled, and comes back."""
+        """The Job never starts. Without the Job one member is rolled, and comes back."""
 
         def upgrade(*options: str) -> Callable[[], set[str]]:
             def action() -> set[str]:
@@ -277,7 +277,7 @@ class TestItIsOperated:
 
     @on_all
     def test_an_upgrade_mends_a_member(self, release: Release, play: Play) -> None:
-        """One that asks how members are is refused; one that does not gets through, and mends."""
+        """An upgrade that asks for health is refused; an upgrade that does not mends the member."""
 
         def mend() -> set[str]:
             before = set(release.lives())
@@ -310,7 +310,7 @@ class TestItIsOperated:
     @with_nodes_to_break
     @on_all
     def test_drain_beside_a_broken_member(self, release: Release, play: Play) -> None:
-        """The other's drain is refused, the broken pod's succeeds."""
+        """The drain of a healthy member is refused; the drain of the broken member succeeds."""
         release.spread()
         broken, other = release.followers()
 
@@ -334,7 +334,7 @@ class TestItIsOperated:
 
     @on_all
     def test_scale_to_five_and_back(self, release: Release, play: Play) -> None:
-        """Members join and leave one at a time, and the first are left alone."""
+        """Members join and leave one at a time, and the first members stay."""
 
         def scale() -> set[str]:
             told = set(release.pods("health"))  # how many members there are to be: it begins anew
@@ -349,7 +349,7 @@ class TestItIsOperated:
 
     @on_all
     def test_scale_to_five_and_roll_back(self, release: Release, play: Play) -> None:
-        """What goes back takes members away as an upgrade does."""
+        """A rollback removes members as an upgrade does."""
 
         def scale() -> set[str]:
             told = set(release.pods("health"))
@@ -364,7 +364,7 @@ class TestItIsOperated:
 
     @on_all
     def test_scaled_without_the_chart(self, release: Release, play: Play) -> None:
-        """`kubectl scale` takes a voter away: health says so, and what to do about it."""
+        """`kubectl scale` stops a voter: health reports the voter, and the remedy."""
 
         def scale(count: int) -> None:
             run("kubectl", "scale", "--namespace", release.namespace,
@@ -399,7 +399,7 @@ class TestItIsOperated:
 @with_kube
 @on_all
 class TestMachinesGo:
-    """Nodes of Kubernetes crash and are cut off; the witness's is never among them."""
+    """Nodes of Kubernetes crash and are cut off, but never the witness's node."""
 
     @pytest.fixture(autouse=True)
     def settled(self, release: Release) -> Iterator[None]:
@@ -417,7 +417,7 @@ class TestMachinesGo:
         return pods
 
     def test_crash(self, release: Release, play: Play) -> None:
-        """The leader's node loses its power, and is given up before it returns."""
+        """The leader's node loses its power, and Kubernetes gives the node up before it returns."""
         with play("crash the leader's node", toll=Toll.UNTIL_MOVED, seconds_max=150) as scene:
 
             def crash() -> set[str]:
@@ -465,5 +465,5 @@ class TestMachinesGo:
 
 @on_all
 def test_two_volumes_are_lost(release: Release) -> None:
-    """Nothing is elected on empty disks, nothing is answered; one that has its data waits."""
+    """No member is elected on empty disks, and no call is answered; the member with data waits."""
     members.lose_two(release)

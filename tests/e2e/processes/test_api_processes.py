@@ -1,4 +1,4 @@
-"""The API as clients meet it: a real gateway before three real members."""
+"""The API of a real gateway before three real members."""
 
 import os
 import signal
@@ -53,13 +53,13 @@ def producer(system: Up) -> Iterator[Inventory]:
 
 @pytest.fixture
 def channel(system: Up) -> Iterator[grpc.Channel]:
-    """Open a bare channel, for what a client library would not send."""
+    """Open a bare channel, for bytes that a client library would not send."""
     with grpc.insecure_channel(system.address) as bare:
         yield bare
 
 
 def refused(call: Any, *arguments: Any, **options: Any) -> status_pb2.Status:  # noqa: ANN401 - any call
-    """Return the refusal that a call ends with."""
+    """Return the refusal that the call ends with."""
     with pytest.raises(grpc.RpcError) as caught:
         call(*arguments, **options)
     status = status_of(caught.value)
@@ -74,7 +74,7 @@ def refused(call: Any, *arguments: Any, **options: Any) -> status_pb2.Status:  #
 def test_what_cannot_be_parsed_is_an_invalid_argument(
     channel: grpc.Channel, customer: Inventory, method: str
 ) -> None:
-    """Whichever service it is for, and in the stream too."""
+    """The refusal is the same for every service, and in the stream."""
     metadata = authorization(customer.token or "")
     status = refused(channel.unary_unary(f"/inventory.v1.{method}"), b"\xff", metadata=metadata)
     assert reason_of(status) == "INVALID_FIELD"
@@ -98,7 +98,7 @@ def test_reflection_and_health_are_served(channel: grpc.Channel) -> None:
 
 
 def test_a_method_is_described_to_tools(channel: grpc.Channel) -> None:
-    """`grpcurl describe` and `ghz --call` ask for it; v1 of reflection has v1alpha's bytes."""
+    """`grpcurl describe` and `ghz --call` ask reflection v1, whose bytes are v1alpha's."""
     symbol = "inventory.v1.InventoryService.GetItem"
     request = reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol)
     call: Any = channel.stream_stream(
@@ -155,7 +155,7 @@ def test_what_is_out_of_bounds_is_refused(
 def test_a_probe_goes_the_whole_way_and_health_may_do_little_else(
     system: Up, customer: Inventory
 ) -> None:
-    """It commits, so the log grows; and health may see who it is and how the members are."""
+    """A probe commits an entry. Health may also read its own user and the status."""
     with pytest.raises(NotAllowed):
         customer.probe()
     with Inventory(system.address) as health:
@@ -199,7 +199,7 @@ def test_a_request_id_orders_once(system: Up, customer: Inventory, producer: Inv
 
 
 def test_an_unknown_field_survives_the_way(customer: Inventory, channel: grpc.Channel) -> None:
-    """A later client's field reaches the log as it came: with it, the bytes are another request."""
+    """A newer client's field reaches the log; the request with the field is another request."""
     call: Any = channel.unary_unary("/inventory.v1.InventoryService/OrderItem")
     known = inventory_pb2.OrderItemRequest(
         request_id=new_request_id(), item_id=3, quantity=1
@@ -214,7 +214,7 @@ def test_an_unknown_field_survives_the_way(customer: Inventory, channel: grpc.Ch
 def test_an_order_of_several_lines_is_all_or_nothing(
     customer: Inventory, producer: Inventory
 ) -> None:
-    """One line that cannot be filled leaves the others alone."""
+    """A line that cannot be filled refuses the whole order."""
     full = producer.add_item("Full", "", Money("USD", 100), 5).id
     empty = producer.add_item("Empty", "", Money("USD", 100), 0).id
     with pytest.raises(Refused) as caught:
@@ -231,7 +231,7 @@ def test_an_order_of_several_lines_is_all_or_nothing(
 
 
 def test_compare_and_set_compares(producer: Inventory) -> None:
-    """The count is set only if it still is what was seen."""
+    """The count is set only if the count is still the expected one."""
     item = producer.add_item("Counted", "", Money("USD", 100), 5).id
     assert producer.set_stock(item, 7, expected_quantity=5).on_hand_after == 7
     with pytest.raises(Refused) as caught:
@@ -243,7 +243,7 @@ def test_compare_and_set_compares(producer: Inventory) -> None:
 def test_an_item_is_changed_by_a_mask_and_archived(
     customer: Inventory, producer: Inventory
 ) -> None:
-    """Only what is named changes; a deleted item is found and cannot be ordered."""
+    """Only masked fields change. A deleted item can be read and not ordered."""
     item = producer.add_item("Old", "words", Money("USD", 100), 5)
     changed = producer.update_item(item.id, name="New")
     assert (changed.name, changed.description, changed.price) == ("New", "words", item.price)
@@ -256,7 +256,7 @@ def test_an_item_is_changed_by_a_mask_and_archived(
 
 
 def test_pages_hold_everything_once(producer: Inventory, channel: grpc.Channel) -> None:
-    """Two by two, in the order asked for; a token of another question is refused."""
+    """Pages of two keep the order; the token of another question is refused."""
     for number in range(5):
         producer.add_item(f"Paged {number}", "", Money("USD", 100 * number), number)
     stub = inventory_pb2_grpc.InventoryServiceStub(channel)
@@ -276,7 +276,7 @@ def test_pages_hold_everything_once(producer: Inventory, channel: grpc.Channel) 
 
 
 def test_users_are_kept_and_end(system: Up) -> None:
-    """Created once, also on a retry; another password and disabling end their tokens."""
+    """A retry creates no second user. A new password ends tokens, and so does disabling."""
     admin = system.watcher
     request_id = new_request_id()
     made = admin.create_user("Temp", "password9", Role.CUSTOMER, request_id)

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """One cluster for all faults: each run starts from what the one before left."""
+    """Run one cluster for all faults: each test starts from the state that the test before left."""
     with Up(tmp_path_factory.mktemp("chaos") / "data") as running:
         yield running
 
@@ -38,7 +38,7 @@ def test_the_leader_is_killed_five_times(up: Up, tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_the_leader_is_asked_to_stop_five_times(up: Up, tmp_path: Path) -> None:
-    """SIGTERM: it hands over first, so that another leads before it is gone; no client errs."""
+    """SIGTERM: the leader hands over before it ends, and no client errs."""
 
     async def faults() -> None:
         for _ in range(5):
@@ -65,7 +65,7 @@ def test_all_three_are_killed_at_once(up: Up, tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_the_leader_is_stopped_for_three_seconds(up: Up, tmp_path: Path) -> None:
-    """SIGSTOP: its sockets still accept, yet requests move to the new leader; no client errs."""
+    """SIGSTOP: requests move from the open sockets to the new leader, and no client errs."""
 
     async def faults() -> None:
         leader = await asyncio.to_thread(up.leader)
@@ -82,7 +82,7 @@ def test_the_leader_is_stopped_for_three_seconds(up: Up, tmp_path: Path) -> None
 
 @pytest.mark.long
 def test_a_second_start_finds_the_same_data(up: Up) -> None:
-    """Stopping cleanly and starting again changes nothing that was acknowledged."""
+    """A clean stop and a start change nothing that was acknowledged."""
     before = [(item.id, item.quantity) for item in up.watcher.items()]
     orders = [order.id for order in up.watcher.orders()]
     assert up.stop() == 0

@@ -1,4 +1,4 @@
-"""What the chart's test pod runs, on this machine: it writes, reads, and finds every member."""
+"""The command of the chart's test pod, on this machine: it writes, reads and finds all members."""
 
 import json
 import os
@@ -17,7 +17,7 @@ HEALTH = "inventory-health.shop.svc.cluster.local"
 
 
 def run_test(up: Up, variant: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the pod's command against a system that is up, as its admin."""
+    """Run the pod's command against a running system, as the system's admin."""
     [pod] = of_kind(helm.objects(variant), "Pod")
     [container] = pod["spec"]["containers"]
     *shell, script = container["command"]
@@ -49,7 +49,7 @@ def run_test(up: Up, variant: str, folder: Path) -> subprocess.CompletedProcess[
 def test_the_charts_test_succeeds_where_all_is_well_and_counts_the_members(
     tmp_path: Path,
 ) -> None:
-    """Members are counted: a release of another number than there are is refused."""
+    """The command fails if the release has another number of members."""
     with Up(tmp_path / "data") as up:
         done = run_test(up, "default", tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""The command line as its users meet it: a process, its two outputs and its exit status."""
+"""The command line as a process: its arguments, its two outputs and its exit status."""
 
 import re
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def terminal(system: Up, tmp_path: Path) -> Terminal:
 
 
 def test_a_customer_looks_and_orders(terminal: Terminal) -> None:
-    """Data on stdout, the rest on stderr; the token is for its owner alone."""
+    """Data go to stdout, the rest to stderr; only the owner can read the token."""
     out, err = terminal.run("login", "Gayathri", "--password-stdin", text="password1\n")
     assert out == ""
     assert "logged in as Gayathri (customer)" in err
@@ -99,7 +99,7 @@ def test_status_is_for_people_and_programs(terminal: Terminal) -> None:
 
 
 def test_the_shell_speaks_its_users_words(terminal: Terminal) -> None:
-    """The predecessor's commands, with its restock rule."""
+    """The shell has the predecessor's commands and the predecessor's restock rule."""
     lines = [
         "Sarthak", "password2",
         "restock", "", "Book", "About Raft", "3", "12.50",
@@ -115,7 +115,7 @@ def test_the_shell_speaks_its_users_words(terminal: Terminal) -> None:
 
 
 def test_the_shell_deletes_and_answers_questions(terminal: Terminal) -> None:
-    """What is deleted is not listed any more."""
+    """The list of items leaves out deleted items."""
     terminal.login("Sarthak", "password2")
     added = terminal.json("item", "add", "Tripod [alu] /2 :camera:", "31.00", "5")
     assert isinstance(added, dict)
@@ -138,7 +138,7 @@ def test_the_shell_deletes_and_answers_questions(terminal: Terminal) -> None:
 
 
 def test_names_are_shown_as_they_are(terminal: Terminal) -> None:
-    """One producer's name with a bracket is no trouble for anybody."""
+    """A bracket in an item's name is shown as a bracket."""
     terminal.login("Sarthak", "password2")
     for name in ("cable [usb-c] 2m", "mug [/handle]"):
         terminal.run("item", "add", name, "1.00", "--description", f"a {name}")
@@ -163,14 +163,14 @@ def test_restock_adds_or_sets(terminal: Terminal) -> None:
 
 
 def test_logout_forgets(terminal: Terminal) -> None:
-    """The token is gone from this machine."""
+    """The token's file is gone."""
     terminal.login("Gayathri", "password1")
     terminal.run("logout")
     assert not terminal.token.exists()
 
 
 def test_help_names_every_command_and_the_exit_statuses(terminal: Terminal) -> None:
-    """The help is enough to use it."""
+    """A user who has the help needs no document."""
     out, _ = terminal.run("--help")
     for word in ("login", "whoami", "item", "stock", "order", "status", "shell", "up", "ask"):
         assert word in out
@@ -179,7 +179,7 @@ def test_help_names_every_command_and_the_exit_statuses(terminal: Terminal) -> N
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """Something that can be typed."""
+    """A command with its options, or the beginning of several commands."""
 
     words: str  # behind `inventory`
     is_command: bool  # not only the beginning of some
@@ -187,7 +187,7 @@ class Typed:
 
 
 def typed() -> Iterator[Typed]:
-    """Yield everything that can be typed, as the command line itself knows it."""
+    """Yield every command and option that a user can type, by the command line's own tables."""
     waiting = [("", get_command(app))]
     while waiting:
         words, command = waiting.pop()
@@ -220,7 +220,7 @@ def test_every_command_is_documented_and_every_documented_one_is_there() -> None
 
 
 def test_every_option_is_documented() -> None:
-    """In its command's row, or above the table where several commands have it."""
+    """The option stands in its command's row, or above the table if several commands have it."""
     above = (ROOT / "docs" / "cli.md").read_text().partition("| command |")[0]
     rows = documented()
     for one in typed():

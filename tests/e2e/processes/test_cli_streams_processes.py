@@ -1,4 +1,4 @@
-"""The command line where its streams are full, closed, a pipe that nobody reads, or not UTF-8."""
+"""The command line with streams that are full, closed, unread or not UTF-8."""
 
 import os
 import re
@@ -42,7 +42,7 @@ def bash(
 
 @pytest.fixture
 def unread() -> Iterator[int]:
-    """Return the writing end of a pipe whose reader has left, as that of `| true`."""
+    """Return the writing end of a pipe whose reader has left, as after `| true`."""
     reading, writing = os.pipe()
     os.close(reading)
     yield writing
@@ -50,7 +50,7 @@ def unread() -> Iterator[int]:
 
 
 def orders(terminal: Terminal) -> list[int]:
-    """Return the ids of one's own orders."""
+    """Return the ids of the user's own orders."""
     listed = terminal.json("orders")
     assert isinstance(listed, list)
     return [int(one["id"]) for one in listed]
@@ -68,7 +68,7 @@ def orders(terminal: Terminal) -> list[int]:
 def test_an_order_whose_result_is_lost_is_told_as_placed(
     terminal: Terminal, order: str, why: str
 ) -> None:
-    """With its id; nothing says that it was refused."""
+    """The message has the order's id, and no word of a refusal."""
     before = orders(terminal)
     ended, _, err = bash(terminal, f"$inventory {order}")
     [placed] = set(orders(terminal)) - set(before)
@@ -77,7 +77,7 @@ def test_an_order_whose_result_is_lost_is_told_as_placed(
 
 
 def test_an_order_whose_reader_has_left_is_told_as_placed(terminal: Terminal, unread: int) -> None:
-    """As with `| true`: the exit status is that of other commands, and the order is named."""
+    """The exit status is as of other programs before `| true`; the message has the order."""
     before = orders(terminal)
     ended, _, err = bash(terminal, "$inventory order 3 1", unread)
     [placed] = set(orders(terminal)) - set(before)
@@ -102,7 +102,7 @@ def test_an_order_whose_reader_has_left_is_told_as_placed(terminal: Terminal, un
 def test_every_change_whose_result_is_lost_is_told_as_done(
     terminal: Terminal, system: Up, command: str, done: str
 ) -> None:
-    """Each command that changes something says what it did."""
+    """Each command that changes something says what the command did."""
     terminal.login("admin", system.admin_password())
     item = user = ""
     if "{item}" in command:
@@ -130,7 +130,7 @@ def test_every_change_whose_result_is_lost_is_told_as_done(
 def test_what_changes_nothing_says_only_that_it_cannot_write(
     terminal: Terminal, unread: int, command: str
 ) -> None:
-    """A full disk is named; a reader that left is none's business, as with other commands."""
+    """The message names a full disk; there is no message if the reader has left."""
     assert bash(terminal, "$inventory order 3 1")[0] == 0, "there is an order to be listed"
     assert bash(terminal, f"$inventory {command} > /dev/full") == (
         OUTPUT_LOST,
@@ -144,7 +144,7 @@ def test_what_changes_nothing_says_only_that_it_cannot_write(
 def test_an_error_that_cannot_be_written_keeps_its_exit_status(
     terminal: Terminal, redirection: str
 ) -> None:
-    """The answer goes to stdout all the same, and what was refused is refused."""
+    """An answer still goes to stdout, and a refusal keeps its exit status."""
     assert bash(terminal, f"$inventory item get 999999 {redirection}") == (1, "", "")
     assert bash(terminal, f"$inventory item get x {redirection}") == (2, "", "")
     ended, out, err = bash(terminal, f"$inventory order 3 1 {redirection}")
@@ -184,7 +184,7 @@ def test_a_name_that_the_encoding_lacks_is_written_out(terminal: Terminal) -> No
     ],
 )
 def test_a_password_is_the_first_line(terminal: Terminal, typed: bytes, status: int) -> None:
-    """One line end is not part of it, LF or CRLF; what is no password is never sent."""
+    """The line end, LF or CRLF, is no part of the password; an invalid password is never sent."""
     done = subprocess.run(  # noqa: S603 - our own command
         [*COMMAND, "login", "Gayathri", "--password-stdin"],
         env=terminal.environment,
@@ -240,7 +240,7 @@ def test_a_password_cannot_come_from_a_closed_stdin(
 def test_what_was_typed_wrongly_is_refused_with_a_sentence(
     terminal: Terminal, arguments: str, said: str
 ) -> None:
-    """Exit status 2 and no traceback; what this is, is in the sentence."""
+    """The exit status is 2, and the sentence says what is wrong, without a traceback."""
     ended, out, err = bash(terminal, f"$inventory {arguments}", COLUMNS="200")
     assert (ended, out) == (2, ""), err
     assert said in err

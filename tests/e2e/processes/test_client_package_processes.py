@@ -1,4 +1,4 @@
-"""The distribution `inventory-client`: a wheel that works with what it names and nothing else."""
+"""The wheel of `inventory-client` works with its declared dependencies alone."""
 
 import os
 import re
@@ -28,7 +28,7 @@ OF_GRPC = {"typing_extensions", "cython_runtime"}
 
 
 def needed(requirements: list[str]) -> Iterator[str]:
-    """Yield every distribution that these need, themselves included."""
+    """Yield every distribution that `names` need, themselves included."""
     for text in requirements:
         requirement = Requirement(text)
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
@@ -38,7 +38,7 @@ def needed(requirements: list[str]) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the unpacked wheel, and links to the files of what it needs."""
+    """Return a folder with the unpacked wheel, and links to the files of its dependencies."""
     folder = tmp_path_factory.mktemp("client")
     built = folder / "dist"
     subprocess.run(  # noqa: S603 - our own build
@@ -73,7 +73,7 @@ def test_the_client_alone_imports_what_it_names(alone: Path) -> None:
 
 @pytest.mark.slow
 def test_the_client_alone_orders(alone: Path, system: Up) -> None:
-    """The README's program runs with it."""
+    """The README's program runs with the wheel."""
     done = subprocess.run(  # noqa: S603 - our own example
         [*ALONE, PROGRAM, alone, EXAMPLE],
         env=os.environ | {"INVENTORY_ADDRESS": system.address},
@@ -86,7 +86,7 @@ def test_the_client_alone_orders(alone: Path, system: Up) -> None:
 
 
 def test_the_client_asks_for_what_its_stubs_were_made_with() -> None:
-    """An older one would end the import."""
+    """An older grpcio or protobuf would end the import."""
     project = tomllib.loads((CLIENT / "pyproject.toml").read_text())["project"]
     [stub] = (ROOT / "libs" / "wire" / "src").rglob("v1/auth_pb2.py")
     [grpc] = (ROOT / "libs" / "wire" / "src").rglob("v1/auth_pb2_grpc.py")

@@ -74,7 +74,7 @@ def test_the_readme_tour(up: Up, tmp_path: Path) -> None:
 
 
 def test_the_readme_program(up: Up, tmp_path: Path) -> None:
-    """The Python example is the file that it names, and runs as it stands, pasted too."""
+    """The README's Python example is the file that the README names, and runs also when pasted."""
     [program] = re.findall(
         r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
     )

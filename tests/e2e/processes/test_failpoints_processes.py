@@ -31,14 +31,14 @@ SLEEP_MS = 3
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """Where a member dies: the point, how often it passes there before, and whether it leads."""
+    """Where a member dies: the point, the number of passes before, and whether the member leads."""
 
     point: str
     passes: int = 0
     leads: bool = False
 
     def setting(self, attempt: int = 0) -> str:
-        """Return the failpoint that brings it about, later with every attempt."""
+        """Return the failpoint that kills the member, after more passes with every attempt."""
         return f"{self.point}={self.passes << attempt}*off->kill"
 
 
@@ -77,7 +77,7 @@ GROUPS: dict[str, Sequence[Death]] = {
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessCluster]:
-    """Run one cluster for all: small files of the log and a short tail, so that both go often."""
+    """Run one cluster for all tests: small segments and a short tail, so that both go often."""
     with ProcessCluster(
         tmp_path_factory.mktemp("failpoints") / "data",
         INVENTORY_RAFT_SEGMENT_BYTES=str(32 << 10),
@@ -102,7 +102,7 @@ def die(cluster: ProcessCluster, name: str, death: Death) -> None:
 
 
 def arrange(cluster: ProcessCluster, name: str, death: Death) -> None:
-    """Start a member that is to die, and bring about that it passes the point."""
+    """Start a member that is to die, and make the member pass the point."""
     if "snapshot" in death.point and not death.leads:
         # The stream of the death before would go on, and what it brings may be installed by then.
         cluster.start(name)
@@ -121,7 +121,7 @@ def arrange(cluster: ProcessCluster, name: str, death: Death) -> None:
 
 
 def leave_behind(cluster: ProcessCluster, name: str) -> None:
-    """Kill a member, and let the others go on until their logs begin above what it has."""
+    """Kill a member, and let the other members go on until their logs begin above its log."""
     goal = cluster.leader().applied + 2 * TAIL_ENTRIES
     cluster.kill(name)
     deadline = time.monotonic() + REACH_SECONDS_MAX
@@ -131,7 +131,7 @@ def leave_behind(cluster: ProcessCluster, name: str) -> None:
 
 
 def lead(cluster: ProcessCluster, name: str, death: Death) -> None:
-    """Let a member that was just started lead; on a busy machine it may die before it does."""
+    """Let a member that was just started lead; on a busy machine the member may die before."""
     for attempt in range(1, ATTEMPTS):
         if cluster.lead(name):
             return
@@ -147,7 +147,7 @@ def lead(cluster: ProcessCluster, name: str, death: Death) -> None:
 def test_a_member_dies_at_each_step_of_a_write(
     cluster: ProcessCluster, tmp_path: Path, group: str
 ) -> None:
-    """One after the other; each start finds what the death before left, and dies at the next."""
+    """Each start finds what the death before left, and the member dies at the next step."""
     name = NAMES[list(GROUPS).index(group)]
 
     async def faults() -> None:

@@ -1,4 +1,4 @@
-"""The health service as a process: how it starts and refuses, and what it sees of real members."""
+"""The health service as a process: its start, its refusals, and its view of real members."""
 
 import json
 import os
@@ -69,7 +69,7 @@ def until(what: str, check: Callable[[], bool]) -> None:
 
 
 def test_all_is_well_where_all_is_well(system: Up) -> None:
-    """Under every name, by HTTP, and by the metrics that are documented."""
+    """Health serves under every name, by HTTP, and has the documented metrics."""
     until("writes commit", lambda: fetch(system, "/healthz")[0] == 200)
     nodes = [f"node/node-{number}" for number in range(3)]
     names = ("", "cluster", "writes", "reads", "startup", "liveness", "readiness", *nodes)
@@ -91,7 +91,7 @@ def test_all_is_well_where_all_is_well(system: Up) -> None:
 
 
 def test_it_tells_a_lost_member_from_a_lost_majority(tmp_path: Path) -> None:
-    """One of three: writes go on. Two: nothing commits, and it says what to do."""
+    """One of three: writes go on. Two: nothing commits, and health says what to do."""
     with Up(tmp_path / "data", (*COMMAND, "--no-restart")) as running:
         until("writes commit", lambda: fetch(running, "/healthz")[0] == 200)
         first = running.leader()
@@ -118,7 +118,7 @@ def test_it_tells_a_lost_member_from_a_lost_majority(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_empty_volumes_elect_nobody_and_it_says_so(tmp_path: Path) -> None:
-    """Two of three volumes are lost while all are down: the third has what was acknowledged."""
+    """Two of three members lost their volumes while all were down; the third has the data."""
     with Up(tmp_path / "data") as running, Inventory(running.address) as client:
         client.login("Gayathri", "password1")
         client.order_item(1, 1)
@@ -155,7 +155,7 @@ def test_empty_volumes_elect_nobody_and_it_says_so(tmp_path: Path) -> None:
 
 
 def started(settings: dict[str, str]) -> tuple[int, str]:
-    """Run it until it ends by itself; return its exit status and its errors."""
+    """Run health until it ends by itself; return its exit status and its errors."""
     done = subprocess.run(
         [sys.executable, "-m", "cluster_health"],
         env={key: value for key, value in os.environ.items() if "INVENTORY" not in key} | settings,
@@ -169,7 +169,8 @@ def started(settings: dict[str, str]) -> tuple[int, str]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> dict[str, str]:
-    """Return settings that would do."""
+    """Return valid settings."""
+    (tmp_path / "health.key").touch(0o600)
     (tmp_path / "health.key").write_text("a secret of this test alone\n")
     return {
         "INVENTORY_HEALTH_LISTEN": f"127.0.0.1:{free_port()}",
@@ -193,7 +194,7 @@ def settings(tmp_path: Path) -> dict[str, str]:
 def test_it_refuses_nonsense_in_one_line(
     settings: dict[str, str], name: str, value: str, status: int, said: str
 ) -> None:
-    """Before it asks anybody."""
+    """Health refuses before it calls any member."""
     ended, errors = started(settings | {name: value})
     assert ended == status, errors
     last = errors.splitlines()[-1]
@@ -202,7 +203,7 @@ def test_it_refuses_nonsense_in_one_line(
 
 
 def test_without_anybody_to_watch_it_serves_and_says_so(settings: dict[str, str]) -> None:
-    """It lives; nothing else does. SIGTERM ends it with status 0, and its key is in no log."""
+    """Nothing else serves. SIGTERM ends health with status 0, and its key is in no log."""
     process = subprocess.Popen(
         [sys.executable, "-m", "cluster_health"],
         env={key: value for key, value in os.environ.items() if "INVENTORY" not in key} | settings,

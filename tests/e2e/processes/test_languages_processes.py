@@ -36,7 +36,7 @@ def missing(why: str) -> NoReturn:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Iterator[Path]:
-    """Return a folder like the repository's, as far as the examples need it."""
+    """Return a folder like the repository's, with the files that the examples need."""
     shutil.copytree(ROOT / "proto", tmp_path / "proto")
     shutil.copytree(
         EXAMPLES, tmp_path / "clients" / "examples", ignore=shutil.ignore_patterns(*GENERATED)
@@ -78,7 +78,7 @@ def run(language: str, tree: Path, system: Up) -> list[str]:
 
 @pytest.mark.parametrize("language", NEEDED)
 def test_a_client_lists_orders_once_and_is_refused(language: str, tree: Path, system: Up) -> None:
-    """A retry with the same request id is the same order; a refusal has its reason."""
+    """A retry with the same request id is the same order; a refusal names its reason."""
     before = system.watcher.item(2).quantity
     lines = run(language, tree, system)
     assert "logged in: Gayathri ROLE_CUSTOMER" in lines

@@ -1,4 +1,4 @@
-"""A cluster that grows, moves its lead and shrinks, by the commands that operators type."""
+"""Operators' commands let a cluster grow, move its lead and shrink."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ class Operator:
         }
 
     def type(self, *words: str, stdin: str = "") -> tuple[int, str]:
-        """Run a command; return its exit status and what it said."""
+        """Run a command; return its exit status and its output."""
         done = subprocess.run(  # noqa: S603 - our own command
             [str(Path(sys.executable).with_name("inventory")), "--timeout", "20", *words],
             env=os.environ | self._places,
@@ -90,7 +90,7 @@ def fourth(changing: Up, tmp_path: Path) -> Iterator[str]:
 
 
 def until(admin: Operator, wanted: str, *words: str) -> None:
-    """Type a command until it says what is wanted."""
+    """Type a command until its output has the wanted text."""
     deadline = time.monotonic() + SECONDS_MAX
     said = ""
     while time.monotonic() < deadline:
@@ -104,7 +104,7 @@ def until(admin: Operator, wanted: str, *words: str) -> None:
 def test_a_member_is_added_promoted_made_leader_and_removed(
     changing: Up, tmp_path: Path, fourth: str
 ) -> None:
-    """Orders are taken all the while, at the one address that clients know."""
+    """Clients order all the while, at the one address that they know."""
     admin = admin_of(changing, tmp_path)
     with Inventory(changing.address) as customer:
         customer.login("Gayathri", "password1")
@@ -127,7 +127,7 @@ def test_a_member_is_added_promoted_made_leader_and_removed(
 
 
 def test_an_operator_compares_the_states(system: Up, admin: Operator) -> None:
-    """On request, whatever the checkpoints that come by themselves."""
+    """The operator asks for a checkpoint, whatever checkpoints come by themselves."""
     assert len(system.watcher.status().members) == 3
     status, said = admin.type("cluster", "verify")
     assert (status, said.strip()) == (0, "every member holds the same state")

@@ -28,7 +28,7 @@ def _labels(name: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Up, Prometheus]]:
-    """Run the system, and a Prometheus that scrapes each of its processes."""
+    """Run the system, and a Prometheus that scrapes each of the system's processes."""
     folder = tmp_path_factory.mktemp("monitoring")
     with Up(folder / "data") as up:
         ports = json.loads((up.data / "run" / "ports.json").read_text())
@@ -79,14 +79,14 @@ def lived(watched: tuple[Up, Prometheus]) -> tuple[Prometheus, int]:
 
 @pytest.mark.parametrize(("panel", "expr"), panels())
 def test_a_panel_has_data(lived: tuple[Prometheus, int], panel: str, expr: str) -> None:
-    """Over the time that the system lived."""
+    """Each query has data from the time of the system's run."""
     prometheus, _ = lived
     found = prometheus.over_time(expr)
     assert found, f"{panel}: {expr}"
 
 
 def test_a_line_has_the_name_of_a_pod_or_else_an_address(lived: tuple[Prometheus, int]) -> None:
-    """Whatever label tells which process it is."""
+    """The label `process` is a member's name if the series has the name, else an address."""
     prometheus, _ = lived
     exprs = dict(panels())
     named, addressed = (
@@ -99,7 +99,7 @@ def test_a_line_has_the_name_of_a_pod_or_else_an_address(lived: tuple[Prometheus
 
 
 def test_every_rule_evaluates_on_what_is_served(lived: tuple[Prometheus, int]) -> None:
-    """None fails, and each metric that one names was there."""
+    """No rule fails, and each metric that a rule names was served."""
     prometheus, _ = lived
     rules = prometheus.rules()
     assert {rule["health"] for rule in rules} == {"ok"}
@@ -108,7 +108,7 @@ def test_every_rule_evaluates_on_what_is_served(lived: tuple[Prometheus, int]) -
 
 
 def test_the_death_of_the_leader_was_seen(lived: tuple[Prometheus, int]) -> None:
-    """A member that was gone, and another term; with nothing to alarm anybody by the end."""
+    """A member was gone, and the term rose; at the end no alert fires."""
     prometheus, _ = lived
     assert prometheus.value("min(min_over_time(inventory_member_reachable[5m]))") == 0
     assert prometheus.value("max(max_over_time(inventory_cluster_term[5m]))") != prometheus.value(
@@ -118,7 +118,7 @@ def test_the_death_of_the_leader_was_seen(lived: tuple[Prometheus, int]) -> None
 
 
 def test_orders_and_revenue_survive_their_process_exactly(lived: tuple[Prometheus, int]) -> None:
-    """Its counters went on where they were, and are the cluster's own."""
+    """The counters of a restarted service go on, and equal the cluster's totals."""
     prometheus, orders = lived
     revenue = "inventory_revenue_minor_units_total"
     for counter in ("inventory_orders_total", "inventory_units_sold_total", revenue):
@@ -129,7 +129,7 @@ def test_orders_and_revenue_survive_their_process_exactly(lived: tuple[Prometheu
 
 
 def test_a_checkpoint_is_compared(lived: tuple[Prometheus, int]) -> None:
-    """Every member hashed its state, at one index."""
+    """Every member hashed its state at one index."""
     prometheus, _ = lived
     assert prometheus.value("count(inventory_member_hashed_index)") == 3
     assert prometheus.value("max(max_over_time(inventory_cluster_state_hashes_differ[5m]))") == 0

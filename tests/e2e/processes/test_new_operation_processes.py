@@ -1,4 +1,4 @@
-"""An operation is added to a copy of the tree as CONTRIBUTING.md has it, and called."""
+"""An operation is added to a copy of the tree by the steps of CONTRIBUTING.md, and called."""
 
 import json
 import os
@@ -141,7 +141,7 @@ PROGRAM = """
 
 
 def python(copy: Path) -> dict[str, str]:
-    """Return the environment in which Python finds the copy's packages before this tree's."""
+    """Return an environment in which Python finds the copy's packages before this tree's."""
     places = [copy / "tools", *copy.glob("*/*/src")]
     return os.environ | {"PYTHONPATH": os.pathsep.join(map(str, places))}
 
@@ -149,7 +149,7 @@ def python(copy: Path) -> dict[str, str]:
 def run(
     copy: Path, *arguments: str, status: int = 0, environment: Mapping[str, str] | None = None
 ) -> str:
-    """Run Python on the copy; return what it wrote, its complaints last."""
+    """Run Python on the copy; return its output, with stderr last."""
     done = subprocess.run(  # noqa: S603 - our own programs
         [sys.executable, *arguments],
         cwd=copy,
@@ -193,12 +193,12 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def test_four_files_are_written_by_hand() -> None:
-    """The schema, the rule and its line in the table of rules, and the command; and its tests."""
+    """The files are the schema, the rule, the table of rules and the command; tests are more."""
     assert len({*BEFORE, *APPENDED}) == 4
 
 
 def test_what_follows_from_the_schema_is_made(copy: Path) -> None:
-    """Stubs, raw twins, methods, records and tables; nothing is stale after that."""
+    """Stubs, raw twins, methods, records and tables are made, and no check finds a stale file."""
     for tool in ("generate_proto", "generate_client", "generate_api"):
         run(copy, f"tools/{tool}.py", "--check")
     assert "bytes write_off_stock = 8;" in (copy / "proto/inventory/raft/v1/raw.proto").read_text()

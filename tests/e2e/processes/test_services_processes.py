@@ -1,4 +1,4 @@
-"""The gateway, the assistant and metrics as processes: how they start, refuse and end."""
+"""The gateway, the assistant and metrics as processes: their starts, refusals and ends."""
 
 import os
 import re
@@ -28,10 +28,10 @@ OF_EVERY_PROCESS = "inventory_internal_errors_total"
 
 
 class Service:
-    """One process with its settings, and what it wrote."""
+    """One process with its settings and its output."""
 
     def __init__(self, module: str, settings: Mapping[str, str]) -> None:
-        """Run it."""
+        """Run the process."""
         self.process = subprocess.Popen(  # noqa: S603 - our own module
             [sys.executable, "-m", module],
             env={key: value for key, value in os.environ.items() if "INVENTORY" not in key}
@@ -42,7 +42,7 @@ class Service:
         )
 
     def ended(self) -> tuple[int, str]:
-        """Wait for its end; return its exit status and its errors."""
+        """Wait for the end of the process; return its exit status and its errors."""
         _, errors = self.process.communicate(timeout=SECONDS_MAX)
         return self.process.returncode, errors
 
@@ -67,6 +67,7 @@ def health_of(address: str, name: str = "") -> int:
 def gateway_settings(tmp_path: Path) -> dict[str, str]:
     """Return settings of a gateway whose members are not there."""
     for name in ("cluster.key", "token.key"):
+        (tmp_path / name).touch(0o600)
         (tmp_path / name).write_text("a secret of this test alone\n")
     members = ",".join(f"node-{number}=127.0.0.1:{free_port()}" for number in range(3))
     return {
@@ -109,7 +110,7 @@ def test_a_gateway_says_that_an_address_is_taken(
 
 
 def test_a_gateway_without_members_is_there_and_says_so(gateway_settings: dict[str, str]) -> None:
-    """It serves: a call waits for a leader until its deadline, and is UNAVAILABLE then."""
+    """A call waits for a leader until the call's deadline, and ends as UNAVAILABLE."""
     gateway = Service("gateway", gateway_settings)
     address = gateway_settings["INVENTORY_GATEWAY_LISTEN"]
     try:
@@ -125,7 +126,7 @@ def test_a_gateway_without_members_is_there_and_says_so(gateway_settings: dict[s
 def test_a_proxy_of_the_machine_is_asked_for_nothing(
     system: Up, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Members, gateway, assistant and client reach one another, and none could by the proxy."""
+    """Members, gateway, assistant and client reach one another, and not by the proxy."""
     for name in PROCESSES:
         pid = (system.data / "run" / f"{name}.pid").read_text().strip()
         environment = Path(f"/proc/{pid}/environ").read_text().split("\0")
@@ -192,6 +193,7 @@ def test_an_assistant_says_that_an_address_is_taken(system: Up, name: str) -> No
 @pytest.fixture
 def metrics_settings(tmp_path: Path) -> dict[str, str]:
     """Return settings of a metrics service whose gateway is not there."""
+    (tmp_path / "metrics.key").touch(0o600)
     (tmp_path / "metrics.key").write_text("a secret of this test alone\n")
     return {
         "INVENTORY_METRICS_LISTEN": f"127.0.0.1:{free_port()}",
@@ -231,7 +233,7 @@ def test_a_metrics_service_says_that_an_address_is_taken(
 
 
 def page_of(address: str) -> str:
-    """Return the metrics page at an address, as soon as somebody serves it."""
+    """Return the metrics page at an address as soon as the page is served."""
     deadline = time.monotonic() + SECONDS_MAX
     while True:
         try:
@@ -249,7 +251,7 @@ def served(text: str) -> dict[str, float]:
 
 
 def test_a_metrics_service_without_a_gateway_says_so(metrics_settings: dict[str, str]) -> None:
-    """It serves, and what it does not know is absent."""
+    """The service serves its page, without the series that the gateway would give."""
     service = Service("business_metrics", metrics_settings)
     try:
         samples = served(page_of(metrics_settings["INVENTORY_METRICS_LISTEN"]))
@@ -267,7 +269,7 @@ def test_a_metrics_service_without_a_gateway_says_so(metrics_settings: dict[str,
 def test_a_metrics_service_serves_what_is_documented(
     system: Up, metrics_settings: dict[str, str]
 ) -> None:
-    """Each name of its section in docs/metrics.md, and no other; totals as the API has them."""
+    """The page has exactly the names of docs/metrics.md, and the API's totals."""
     own = metrics_settings | {
         "INVENTORY_METRICS_GATEWAY": system.address,
         "INVENTORY_METRICS_KEY_FILE": str(system.data / "keys" / "metrics.key"),
@@ -329,7 +331,7 @@ def ask(address: str, token: str, question: str) -> assistant_pb2.GetPredictionR
 
 
 def test_an_assistant_asks_as_its_caller(system: Up, assistant: str, metrics_port: int) -> None:
-    """A producer sees sales, a customer does not, and a token that is none gets nothing."""
+    """A producer sees sales, a customer does not, and an invalid token gets nothing."""
     answers = []
     for name, password in (("Gayathri", "password1"), ("Sarthak", "password2")):
         with Inventory(system.address) as client:
@@ -348,7 +350,7 @@ def test_an_assistant_asks_as_its_caller(system: Up, assistant: str, metrics_por
 
 @pytest.mark.parametrize("assistant", ["127.0.0.1:1"], indirect=True)
 def test_an_assistant_without_a_gateway_says_that_it_is_not_there(assistant: str) -> None:
-    """UNAVAILABLE, within the time that it gives each call."""
+    """The call ends as UNAVAILABLE within the time that the assistant gives each call."""
     with pytest.raises(grpc.RpcError) as caught:
         ask(assistant, "whatever", "list all items")
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE

@@ -1,4 +1,4 @@
-"""`inventory up`: what it says, what it refuses, and what it does when a process dies."""
+"""`inventory up`: its lines, its refusals, and its reaction to the death of a process."""
 
 import os
 import re
@@ -22,7 +22,7 @@ FLIPPED_AT = 600  # in a log's first segment: behind its header, before its end
 
 
 def up(data: Path, port: int, *arguments: str, status: int = 1) -> str:
-    """Run a start that must fail; return its one line."""
+    """Run a start that must fail; return the start's one line."""
     done = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-m", "inventory_cli", "up", "--data", str(data), "--port", str(port),
          *arguments],
@@ -47,13 +47,13 @@ def test_a_taken_port_is_said_in_one_line(tmp_path: Path) -> None:
 
 
 def test_a_directory_in_use_is_said_in_one_line(system: Up) -> None:
-    """Two supervisors never share one."""
+    """Two supervisors never share a data directory."""
     assert "is in use" in up(system.data, free_port())
 
 
 @pytest.mark.long
 def test_what_a_killed_supervisor_left_running_is_said_in_one_line(tmp_path: Path) -> None:
-    """Which processes, and what to do; done so, a second start finds the same data."""
+    """The line has the processes and the remedy; after the remedy a start finds the same data."""
     running = Up(tmp_path / "data")
     running.start()
     with Inventory(running.address) as client:
@@ -96,7 +96,7 @@ def wait_for(output: Path, text: str) -> None:
 
 @pytest.mark.long
 def test_who_died_is_shown_and_started_again(tmp_path: Path) -> None:
-    """Visibly: it died, it starts again in 3 s, it did."""
+    """The lines say that the process died, starts again in 3 s, and has started."""
     with Up(tmp_path / "data") as running:
         victim = running.leader()
         killed_at = time.monotonic()
@@ -112,7 +112,7 @@ def test_who_died_is_shown_and_started_again(tmp_path: Path) -> None:
 
 
 def test_with_no_restart_the_dead_stay_dead(tmp_path: Path) -> None:
-    """And the others go on without them."""
+    """The other processes go on."""
     with Up(tmp_path / "data", (*COMMAND, "--no-restart")) as running:
         victim = running.leader()
         kill(victim.pid)
@@ -140,7 +140,7 @@ def test_ctrl_c_leaves_nothing_running(tmp_path: Path) -> None:
 
 
 def test_without_demo_there_is_an_admin_and_nobody_else(tmp_path: Path) -> None:
-    """Its password was generated; the machine users have keys; there are no items."""
+    """The admin's password was generated, machine users have keys, and there are no items."""
     with Up(tmp_path / "data", COMMAND[:-1]) as running:
         users = {user.name: user.role for user in running.watcher.users()}
         assert users == {"admin": "admin", "health": "machine", "metrics": "machine"}
@@ -150,7 +150,7 @@ def test_without_demo_there_is_an_admin_and_nobody_else(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_a_damaged_member_is_named_and_the_others_serve(tmp_path: Path) -> None:
-    """A majority is enough to be ready; who is missing is said, with its log."""
+    """A majority is ready; the line names the missing member and the member's log."""
     running = Up(tmp_path / "data")
     with running, Inventory(running.address) as client:
         client.login("Gayathri", "password1")
@@ -176,7 +176,7 @@ def test_a_damaged_member_is_named_and_the_others_serve(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_a_full_disk_ends_nothing(tmp_path: Path) -> None:
-    """Neither a pid that cannot be kept nor a log that cannot be opened: both are said."""
+    """A pid or a log that cannot be written is said, and the processes run."""
     with Up(tmp_path / "data") as running:
         run = running.data / "run"
         victim = running.leader()
@@ -220,7 +220,7 @@ def serves(environment: dict[str, str]) -> bool:
 
 
 def pids_of(environment: dict[str, str]) -> list[int]:
-    """Wait for a system that serves; return its processes."""
+    """Wait until a system serves; return its processes."""
     deadline = time.monotonic() + SECONDS_MAX
     while not serves(environment):
         assert time.monotonic() < deadline
@@ -230,7 +230,7 @@ def pids_of(environment: dict[str, str]) -> list[int]:
 
 @pytest.mark.long
 def test_lines_that_nobody_can_keep_end_nothing(anywhere: dict[str, str]) -> None:
-    """Its output goes to a file on the disk that is full."""
+    """The supervisor's own output goes to a file on the full disk."""
     with Path("/dev/full").open("w") as full:
         running = subprocess.Popen(  # noqa: S603 - our own command
             COMMAND, cwd=ROOT, env=anywhere, stdout=full, stderr=full, start_new_session=True
@@ -257,7 +257,7 @@ class Screen:
     """`inventory up` on a terminal of its own, which a program in between holds."""
 
     def __init__(self, environment: dict[str, str], output: Path) -> None:
-        """Start it; what the terminal is sent goes to `output`."""
+        """Start `inventory up`; the terminal's bytes go to `output`."""
         self.output = output
         with output.open("w") as shown:
             self._holder = subprocess.Popen(  # noqa: S603 - our own command
@@ -270,7 +270,7 @@ class Screen:
             )
 
     def text(self) -> str:
-        """Return what was shown so far, without colours and movements."""
+        """Return the text that was shown so far, without colours and movements."""
         return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.output.read_text())
 
     def wait_for(self, pattern: str) -> re.Match[str]:
@@ -294,7 +294,7 @@ class Screen:
 
 @pytest.fixture
 def screen(anywhere: dict[str, str], tmp_path: Path) -> Iterator[Screen]:
-    """Run it on a terminal."""
+    """Run `inventory up` on a terminal."""
     running = Screen(anywhere, tmp_path / "screen")
     yield running
     running.break_off()
@@ -302,7 +302,7 @@ def screen(anywhere: dict[str, str], tmp_path: Path) -> Iterator[Screen]:
 
 @pytest.mark.long
 def test_a_terminal_shows_a_table(screen: Screen, anywhere: dict[str, str]) -> None:
-    """Members with role, term, indexes and pid; what died is dead; Ctrl-C ends it cleanly."""
+    """The table has role, term, indexes and pid, and shows a death; Ctrl-C ends the system."""
     screen.wait_for(r"member +role +term +commit +applied +pid\s")
     leader = screen.wait_for(r"(node-\d) +leader +\d+ +\d+ +\d+ +(\d+)\s")
     screen.wait_for(r"node-\d +follower +\d+ +\d+ +\d+ +\d+\s")

@@ -1,4 +1,4 @@
-"""A gateway that cannot reach the leader reaches it by way of a member that can."""
+"""A gateway that cannot reach the leader sends by way of a member that can."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
@@ -22,7 +22,7 @@ SECONDS_MAX = 20
 
 
 class Member:
-    """The gateway-facing half of a member that says who leads, and keeps what it is sent."""
+    """The gateway-facing half of a member, which names the leader and keeps the frames."""
 
     def __init__(self, leader: str, kind: type[Gateways] = Gateways) -> None:
         """Serve nothing yet."""
@@ -51,7 +51,7 @@ class Member:
 
 
 class CutOffToo(Gateways):
-    """A member that answers, and does not reach the leader either."""
+    """A member that answers and does not reach the leader, either."""
 
     tries = 0
 
@@ -68,7 +68,7 @@ class CutOffToo(Gateways):
 
 
 class Core:
-    """What links tell a gateway."""
+    """A router that notes the links' reports."""
 
     leader = ""
 
@@ -90,14 +90,14 @@ class Core:
         return sorted(ways) if member == self.leader and len(ways) >= self.ways_min else []
 
     def response_received(self, member: str, response: forward_pb2.ForwardResponse) -> None:
-        """Learn who leads, and take answers."""
+        """Learn who leads, and keep answers."""
         self.leader = response.leadership.leader or self.leader
         for reply in response.replies:
             self.replies.put_nowait((member, reply.id))
 
 
 class CutOff:
-    """A channel whose way is cut until it is mended."""
+    """A channel to a leader that is out of reach until a test mends the way."""
 
     def __init__(self) -> None:
         """Begin cut."""
@@ -112,7 +112,7 @@ class CutOff:
 
 
 def test_the_leaders_stream_goes_by_another_member_while_the_way_is_cut() -> None:
-    """Requests and answers pass; when the straight way is there again, it is taken."""
+    """Requests and answers pass by the member; the gateway takes the mended way again."""
 
     async def scenario() -> None:
         far, near = Member("far"), Member("far")
@@ -166,7 +166,7 @@ def test_after_a_member_that_is_cut_off_too_the_next_one_is_tried() -> None:
 
 
 async def ask(links: MemberLinks, leader: Member, core: Core, number: int) -> None:
-    """Send a request to the leader, whichever way, and see its answer come back as the leader's."""
+    """Send a request to the leader by any way, and check that the leader's answer comes back."""
     proposal = forward_pb2.Proposal(id=number, command=b"a command")
     links.send("far", forward_pb2.ForwardRequest(proposals=[proposal]))
     frame = await leader.frames.get()

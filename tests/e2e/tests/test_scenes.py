@@ -1,4 +1,4 @@
-"""What a scenario counts, excuses and reports, on histories made by hand."""
+"""The counts, excuses and reports of a scenario, on histories made by hand."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ FAULT = InflictedFault(10 * SECOND_NS, 11 * SECOND_NS, 20 * SECOND_NS, frozenset
 
 
 def call(seconds: float, *, ok: bool | None = True, client: int = 0, took: float = 0.01) -> Line:
-    """Return a call that was made when it was due."""
+    """Return a call that began at its due time."""
     at, ended = int(seconds * SECOND_NS), int((seconds + took) * SECOND_NS)
     times = {"due_ns": at, "call_ns": at, "return_ns": None if ok is None else ended}
     return {"kind": "order", "client": client, "ok": ok, **times, "ended_ns": ended}
@@ -44,7 +44,7 @@ def seen(*errors: Line) -> Seen:
 
 
 def scene() -> Scene:
-    """Return a scenario that took one gateway away."""
+    """Return the scene of a scenario that took one gateway away."""
     return Scene(cast("Release", None), "a fault", lost={"lost"}, faults=[FAULT])
 
 
@@ -62,7 +62,7 @@ def scene() -> Scene:
     ],
 )
 def test_what_a_toll_allows(toll: Toll, errors: tuple[Line, ...]) -> None:
-    """Each to its bound."""
+    """Each count is exactly at its bound."""
     check_toll(scene(), seen(*errors), toll)
 
 
@@ -78,14 +78,14 @@ def test_what_a_toll_allows(toll: Toll, errors: tuple[Line, ...]) -> None:
     ],
 )
 def test_what_a_toll_does_not_allow(toll: Toll, errors: list[Line], because: str) -> None:
-    """One beyond it."""
+    """One count is beyond its bound."""
     with pytest.raises(AssertionError, match="without an outcome"):
         check_toll(scene(), seen(*errors), toll)
     assert because
 
 
 def test_silence_is_the_longest_between_two_mutations_about_a_fault() -> None:
-    """Reads, refusals and what is far from the fault do not count."""
+    """Reads, refusals and calls far from the fault do not count."""
     calls = [call(1), call(9.5), call(10), call(12.5), call(13), call(13.1, ok=False), call(20)]
     calls.append(call(16) | {"kind": "get"})
     calls.append(call(40))
@@ -106,13 +106,13 @@ def row(what: str, *silences: float) -> ScenarioRow:
 
 
 def test_a_row_tells_medians_of_several() -> None:
-    """And the worst beside them."""
+    """The row has the worst values beside the medians."""
     assert row("one", 0.25).markdown() == "| one | 0.25 s | 1000 | 2 | 7 s | 5, 49 ms |"
     assert "| 0.30 s (median of 3, worst 0.90) |" in row("three", 0.3, 0.9, 0.1).markdown()
 
 
 def test_the_document_keeps_what_this_run_left_out() -> None:
-    """The block is made anew; what is around it stays."""
+    """The block is written anew, and the text around the block stays."""
     before = Table([row("first", 1), row("second", 2)])
     text = f"above\n{BEGIN}\n{before.markdown()}\n{END}\nbelow\n"
     after = written(text, Table([row("second", 3)]), datetime(2026, 1, 2, tzinfo=UTC))

@@ -1,4 +1,4 @@
-"""`make e2e` where there is no cluster: nothing fails, and what is lacking is said."""
+"""`make e2e` without a cluster: the tests skip, and the reason says what is missing."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from chaos.up import ROOT
 
 
 def e2e(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run what the README names."""
+    """Run the command that the README names."""
     make = ["/usr/bin/env", "make", "e2e"]
     return subprocess.run(  # noqa: S603 - a constant
         make, check=False, cwd=ROOT, env=environment, capture_output=True, text=True
@@ -17,7 +17,7 @@ def e2e(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_without_a_cluster_everything_is_skipped() -> None:
-    """In one plain sentence; where a cluster is required it is a failure."""
+    """The reason is one plain sentence. Where a cluster is required, the tests fail instead."""
     environment = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
     made = environment | {"INVENTORY_E2E": "", "INVENTORY_CHART_TOOLS": ""}
     run = e2e(made)

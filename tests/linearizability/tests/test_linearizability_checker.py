@@ -1,4 +1,4 @@
-"""The checker accepts what could have been, and nothing else."""
+"""The checker accepts histories that are linearizable, and no others."""
 
 import itertools
 import json
@@ -48,7 +48,7 @@ def get(call: int, end: int, level: int, item: int = 1) -> JudgedOperation:
 
 
 def test_one_after_the_other() -> None:
-    """What happened in sequence is accepted."""
+    """A history without overlaps is accepted if each result fits the results before."""
     history = [order(0, 1, 2, 8), get(2, 3, 8), order(4, 5, 8, 0), get(6, 7, 0)]
     assert check(history, {1: 10}).ok
 
@@ -56,7 +56,7 @@ def test_one_after_the_other() -> None:
 def test_giving_up_is_no_pass_and_no_violation(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The verdict, and the command's exit status, say that nothing is proven."""
+    """The verdict and the exit status say that the checker proved nothing."""
     monkeypatch.setattr(checker, "STEPS_MAX", 1)
     verdict = check([order(0, 1, 2, 8), order(2, 3, 1, 7)], {1: 10})
     assert (verdict.ok, verdict.gave_up) == (False, True)
@@ -74,7 +74,7 @@ def test_giving_up_is_no_pass_and_no_violation(
 def test_a_violation_is_told_although_another_item_was_too_hard(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Items are judged apart, and what is proven counts."""
+    """Items are judged apart: a proven violation counts whatever the other item."""
     monkeypatch.setattr(checker, "STEPS_MAX", 1)
     hard = [order(0, 1, 2, 8), order(2, 3, 1, 7)]
     stale = [get(0, 1, 9, item=2)]
@@ -84,13 +84,13 @@ def test_a_violation_is_told_although_another_item_was_too_hard(
 
 
 def test_a_stale_read_is_rejected() -> None:
-    """A read that began after an order was answered must see it."""
+    """A read that began after an order's answer must see the order."""
     assert not check([order(0, 1, 2, 8), get(2, 3, 10)], {1: 10}).ok
     assert check([order(0, 4, 2, 8), get(2, 3, 10)], {1: 10}).ok
 
 
 def test_a_lost_order_is_rejected() -> None:
-    """An acknowledged order that a later order does not see."""
+    """A later order does not see an acknowledged order."""
     assert not check([order(0, 1, 2, 8), order(2, 3, 1, 9)], {1: 10}).ok
     assert not check([order(0, 1, 2, None), get(2, 3, 10)], {1: 10}).ok
 
@@ -101,12 +101,12 @@ def test_a_doubled_order_is_rejected() -> None:
 
 
 def test_an_oversold_item_is_rejected() -> None:
-    """Two orders cannot both take the last one."""
+    """Two orders cannot both take the last unit."""
     assert not check([order(0, 5, 1, 0), order(0, 5, 1, 0, client=2)], {1: 1}).ok
 
 
 def test_a_refusal_must_have_been_right() -> None:
-    """An order is refused only when there is too little at its instant."""
+    """An order is refused only if the stock is too small at the order's instant."""
     assert check([order(0, 1, 3, None, ok=False)], {1: 2}).ok
     assert not check([order(0, 1, 2, None, ok=False)], {1: 2}).ok
     both = [order(0, 9, 2, 0), order(0, 9, 2, None, ok=False, client=2)]
@@ -114,7 +114,7 @@ def test_a_refusal_must_have_been_right() -> None:
 
 
 def test_an_unknown_outcome_may_have_happened_or_not() -> None:
-    """At any later instant, but not before its call, and once."""
+    """The operation happens once at any instant after its call, or never."""
     unknown = order(0, None, 2, None, ok=None)
     assert check([unknown, get(5, 6, 8)], {1: 10}).ok
     assert check([unknown, get(5, 6, 10)], {1: 10}).ok
@@ -137,7 +137,7 @@ def test_attempts_with_one_request_id_are_one_operation() -> None:
 
 
 def test_one_request_with_two_outcomes_is_rejected(tmp_path: Path) -> None:
-    """It was applied twice."""
+    """The request was applied twice."""
     line = {"client": 1, "kind": "order", "item": 1, "quantity": 1, "request_id": "a", "ok": True}
     path = tmp_path / "history.jsonl"
     path.write_text(
@@ -150,7 +150,7 @@ def test_one_request_with_two_outcomes_is_rejected(tmp_path: Path) -> None:
 
 
 def test_items_of_one_operation_are_judged_together() -> None:
-    """Each item alone would do; together they contradict the order of the two reads."""
+    """Each item alone is linearizable; both together contradict the order of two reads."""
     pair = JudgedOperation(
         client=1,
         kind="place_order",
@@ -191,7 +191,7 @@ def _explains(ordered: tuple[JudgedOperation, ...], initial: dict[int, int]) -> 
 
 
 def any_operation(draw: random.Random, number: int) -> JudgedOperation:
-    """Return an operation on one or two of two items, whatever kind, time and outcome."""
+    """Return a random operation on one or two of two items."""
     call = draw.randint(0, 12)
     end = call + draw.randint(1, 6)
     item = draw.choice([1, 1, 1, 2])
@@ -225,7 +225,7 @@ def any_operation(draw: random.Random, number: int) -> JudgedOperation:
 
 
 def test_an_unknown_count_may_need_an_unknown_order_before_it() -> None:
-    """The set expects 1, and only the order that nobody heard of makes it so."""
+    """The set expects 1, and only the unanswered order makes the level 1."""
     order_first = order(1, None, 2, None, ok=None)
     then_set = JudgedOperation(
         client=2,
@@ -246,7 +246,7 @@ def test_an_unknown_count_may_need_an_unknown_order_before_it() -> None:
 @given(st.integers(0, 2**32))
 @pytest.mark.slow
 def test_small_histories_are_judged_as_brute_force_judges_them(seed: int) -> None:
-    """Random kinds, times and results, some of them true."""
+    """Kinds, times and results are random; some of the results are right."""
     draw = random.Random(seed)
     history = [any_operation(draw, number) for number in range(draw.randint(1, 6))]
     expected = linearizable_by_brute_force(history, {1: 3, 2: 2})
@@ -335,7 +335,7 @@ def with_a_stale_read(history: list[JudgedOperation]) -> None:
 
 
 def with_a_lost_order(history: list[JudgedOperation]) -> None:
-    """Let an order be acknowledged that no level shows."""
+    """Add an acknowledged order whose effect no level shows."""
     orders = [one for one in history if one.kind == "order" and one.ok]
     lost = orders[len(orders) // 2]
     history.append(replace(lost, changes=((1, -5),), seen=(), request_id="lost"))
@@ -364,7 +364,7 @@ def with_two_exchanged(history: list[JudgedOperation]) -> None:
 
 
 def crowded_history(seed: int, clients: int = 24, operations: int = 2_000) -> list[JudgedOperation]:
-    """Return what many clients did to one item at once: its level goes up and down all the time."""
+    """Return a history of many clients at one item, whose level goes up and down."""
     draw = random.Random(seed)
     free_at = [0] * clients
     planned = []
@@ -398,7 +398,7 @@ def crowded_history(seed: int, clients: int = 24, operations: int = 2_000) -> li
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_crowd_at_one_item_is_accepted(seed: int) -> None:
-    """Those that did and saw the same are one choice, not one each."""
+    """The checker takes operations that did and saw the same as one choice."""
     verdict = check(crowded_history(seed), {1: 10_000})
     assert verdict.ok, verdict.explanation
 
@@ -417,7 +417,7 @@ def test_a_long_history_with_many_unknown_outcomes_is_accepted(seed: int) -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_in_a_long_history_is_found(fault: Callable[[list[JudgedOperation]], None]) -> None:
-    """However many unknown outcomes there are to explain it away: found, not given up."""
+    """The checker finds the fault whatever the number of unknown outcomes."""
     history = long_history(7, operations=6_000, unknowns=60)
     fault(history)
     verdict = check(history, {1: LEVEL})
@@ -427,7 +427,7 @@ def test_a_fault_in_a_long_history_is_found(fault: Callable[[list[JudgedOperatio
 
 @pytest.mark.parametrize("line", ["{}", "nonsense", '{"kind": "steal", "call_ns": 1, "ok": true}'])
 def test_a_line_that_is_no_operation_is_an_error(line: str, tmp_path: Path) -> None:
-    """A history that cannot be read is not judged."""
+    """The checker does not judge a history that it cannot read."""
     path = tmp_path / "history.jsonl"
     path.write_text(line + "\n")
     with pytest.raises((ValueError, KeyError)):

@@ -20,6 +20,10 @@ class Gate:
             raise ValueError("never" + " seen")
         self.note()
         return True
+
+
+Kind: TypeAlias = int | str
+assert_never(LIMIT)
 '''
 
 

@@ -1,4 +1,4 @@
-"""The checks see what they are for."""
+"""Each check of the simulator notices a run that breaks the check's rule."""
 
 from dataclasses import replace
 
@@ -67,7 +67,7 @@ def test_a_history_that_fits_passes() -> None:
     ids=["lost", "doubled", "invented", "oversold"],
 )
 def test_a_state_that_does_not_fit_is_found(state: FinalState, problem: str) -> None:
-    """An acknowledged order that is gone, one that is there twice, one of nobody, wrong stock."""
+    """Orders are missing, doubled or of nobody, or the stock is wrong."""
     with pytest.raises(SafetyViolation, match=problem):
         check_history([order(1), order(2, 2)], START, state)
 
@@ -88,7 +88,7 @@ LOOKED = [
 
 
 def test_a_run_that_did_enough_passes() -> None:
-    """What is refused for want of stock is as it should be."""
+    """Refusals for want of stock do not fail a run."""
     check_work([*ENOUGH, order(0, 50, refused="INSUFFICIENT_STOCK")], LOOKED)
 
 
@@ -128,7 +128,7 @@ def entry(index: int, quantity: int = 1, request_id: str = "") -> Entry:
 
 
 def ledger(*applied: tuple[Entry, bytes]) -> Ledger:
-    """Return a ledger that has seen these."""
+    """Return a ledger that has seen these entries."""
     found = Ledger(START, Coverage())
     for one, kept in applied:
         found.applied(one, [MutationOutcome(kept)])
@@ -160,13 +160,13 @@ def test_outcomes_that_do_not_fit_are_found(second: tuple[Entry, bytes], problem
 
 
 def test_an_acknowledgement_of_nothing_is_found() -> None:
-    """A client is told only what was applied."""
+    """A client hears of an outcome that no member applied."""
     with pytest.raises(SafetyViolation, match="was told"):
         ledger().told(2, order(1), outcome(1, 9))
 
 
 def test_a_mutation_before_what_was_known_is_found() -> None:
-    """Real time orders what does not overlap."""
+    """The mutation's revision is no higher than a revision that its client knew at the call."""
     late = replace(order(1), floor=5)
     with pytest.raises(SafetyViolation, match="was known when it was asked for"):
         ledger((entry(1), outcome(1, 9))).told(2, late, outcome(1, 9))
@@ -186,10 +186,10 @@ def read(floor: int, revision: int, quantity: int) -> Read:
 
 
 def test_reads_of_their_revision_pass() -> None:
-    """Before, between and after two orders."""
+    """Reads before, between and after two orders show the levels of their revisions."""
     found = ledger((entry(1), outcome(1, 9)), (entry(2, 2), outcome(2, 7)))
     for one in (read(0, 0, 10), read(1, 1, 9), read(1, 2, 7)):
-        found.read(one)
+        found.levels_told(one)
 
 
 @pytest.mark.parametrize(
@@ -198,10 +198,10 @@ def test_reads_of_their_revision_pass() -> None:
     ids=["stale", "of no revision", "of the future"],
 )
 def test_a_read_that_does_not_fit_is_found(one: Read) -> None:
-    """One that shows less than was known before it, one that shows what never was."""
+    """A read shows less than its client knew before, or a level that never was."""
     found = ledger((entry(1), outcome(1, 9)), (entry(2, 2), outcome(2, 7)))
     with pytest.raises(SafetyViolation, match="a linearizable read shows"):
-        found.read(one)
+        found.levels_told(one)
 
 
 def checks(*applied: int) -> Checks:
@@ -217,7 +217,7 @@ def checks(*applied: int) -> Checks:
 
 
 def leader(member: int, term: int, *entries: Entry) -> RawNode:
-    """Return a member that leads a term, by its own word, with these entries and one more."""
+    """Return a member that leads a term and holds `entries` and one more entry."""
     settings = RaftSettings(
         id=member,
         election_timeout_ticks_min=2,
@@ -264,13 +264,13 @@ def test_a_leader_without_what_was_applied_is_found() -> None:
 
 
 def test_a_commit_that_no_majority_has_synced_is_found() -> None:
-    """Durable quorum: the leader's own disk does not hold it."""
+    """The leader's own disk does not hold the entry."""
     with pytest.raises(SafetyViolation, match="durable quorum: member 1 commits 1"):
         checks().settled(leader(1, 1))
 
 
 def test_logs_that_do_not_match_are_found() -> None:
-    """By what an entry holds, and by what stands before it."""
+    """Two logs differ in an entry's payload, or in the entry before it."""
     other = Entry(1, 1, EntryKind.COMMAND, b"b")
     with pytest.raises(SafetyViolation, match="log matching"):
         checks(1).appended(2, 0, [other])
@@ -291,7 +291,7 @@ def test_members_that_apply_different_things_are_found() -> None:
 
 
 def test_an_entry_that_is_applied_before_its_own_sync_is_found() -> None:
-    """A majority holds it, and the member's own disk holds nothing there, or another term."""
+    """The member's own disk holds no entry at the index, or an entry of another term."""
     for term in (0, 2):
         found = checks(1, 2)
         found.durable[3].terms[1] = term
@@ -300,13 +300,13 @@ def test_an_entry_that_is_applied_before_its_own_sync_is_found() -> None:
 
 
 def test_an_entry_that_is_applied_twice_is_found() -> None:
-    """Within one life of a process."""
+    """The member applies the entry twice within one life of its process."""
     with pytest.raises(SafetyViolation, match="applies 1 after 1"):
         checks(1).applied(1, NOOP, [])
 
 
 def test_states_that_differ_at_one_index_are_found() -> None:
-    """Whoever hashes first is believed."""
+    """The first hash of an index counts as right."""
     found = checks()
     found.applied_log.hashed(1, 5, "a")
     with pytest.raises(SafetyViolation, match="another state at 5"):
@@ -314,7 +314,7 @@ def test_states_that_differ_at_one_index_are_found() -> None:
 
 
 def test_data_that_go_aside_too_early_are_found() -> None:
-    """Their member takes part, by all that was applied."""
+    """By all that was applied, the member still takes part."""
     found = checks()
     found.applied_log.set_aside(4)
     with pytest.raises(SafetyViolation, match="member 3 sets its data aside"):
@@ -351,12 +351,12 @@ def durable(hard_state: HardState, *terms: int) -> Durable:
     ids=["term", "entry", "vote", "all"],
 )
 def test_a_log_that_forgets_is_found(after: Durable) -> None:
-    """What was synced is there at the next start."""
+    """A log that was synced must be there at the next start."""
     assert durable(HardState(2, 1), 1, 1).forgotten_by(after)
 
 
 def test_a_log_that_an_unsynced_batch_has_changed_forgets_nothing() -> None:
-    """It may have got there in time."""
+    """The unsynced batch may have reached the disk before the crash."""
     before = durable(HardState(4, 1), 1, 3)
     before.pending = Written(HardState(5, 0), None, (Entry(2, 2, EntryKind.NOOP, b""),))
     assert not before.forgotten_by(durable(HardState(5, 0), 1, 2)), "of an earlier term: seed 138"
@@ -367,7 +367,7 @@ def test_a_log_that_an_unsynced_batch_has_changed_forgets_nothing() -> None:
 
 
 def test_a_vote_whose_sync_failed_may_be_there_at_the_next_start() -> None:
-    """Nobody was told of it, and the member holds to it: seeds 11153 and 11199 came by it."""
+    """Nobody was told of the vote, and the member keeps the vote: seeds 11153 and 11199."""
     before = durable(HardState(2, 0), 1)
     assert not before.forgotten_by(durable(HardState(2, 2), 1))
     assert durable(HardState(2, 2), 1).forgotten_by(before)

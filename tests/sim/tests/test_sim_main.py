@@ -1,4 +1,4 @@
-"""The program that runs many seeds says when they show nothing."""
+"""The program that runs many seeds fails if something never happened in any of them."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from sim.run import SimResult
 
 
 def ran(seeds: int, *never: str) -> list[SimResult]:
-    """Return runs in which all held, and everything happened but this."""
+    """Return runs without violations in which everything happened except `never`."""
     coverage = Coverage({name: 1 for name in names() if name not in never})
     return [
         SimResult(
@@ -42,7 +42,7 @@ def test_many_seeds_fail_where_something_never_happened(
     never: tuple[str, ...],
     status: int,
 ) -> None:
-    """In few seeds it may be chance."""
+    """In a few seeds a happening may be missing by chance."""
 
     def results(*_: object) -> Iterator[SimResult]:
         yield from ran(seeds, *never)

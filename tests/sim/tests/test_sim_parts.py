@@ -1,4 +1,4 @@
-"""The stand-ins behave as what they stand for."""
+"""Simulated disks, links and plans behave as the real ones do."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -26,7 +26,7 @@ CALM = NetworkConditions(lost_per_mille=0, doubled_per_mille=0)
 
 
 def drained(*operations: DiskOperation) -> SimDisk:
-    """Return a disk on which these were done."""
+    """Return a disk on which these operations were done."""
     disk = SimDisk(lambda _: None)
     disk.run(operations, 1)
     disk.drain()
@@ -34,7 +34,7 @@ def drained(*operations: DiskOperation) -> SimDisk:
 
 
 def contents_after_crashes(make: Callable[[], SimDisk]) -> Iterator[dict[str, bytes]]:
-    """Yield what is left of a disk by many different crashes."""
+    """Yield the content of a disk after each of many different crashes."""
     for seed in range(40):
         disk = make()
         disk.crash(Random(seed))
@@ -61,7 +61,7 @@ def test_a_crash_keeps_any_subset_of_unsynced_sectors() -> None:
 
 
 def test_a_crash_keeps_the_first_few_changes_of_an_unsynced_folder() -> None:
-    """A file may be there under its old name, its later one, or not at all."""
+    """A renamed file has its old name, has its new name, or is gone."""
 
     def disk() -> SimDisk:
         return drained(CreateFile("a", 512), RenameFile("a", "b"), RemoveFile("b"))
@@ -70,14 +70,14 @@ def test_a_crash_keeps_the_first_few_changes_of_an_unsynced_folder() -> None:
 
 
 def test_a_killed_process_leaves_what_it_wrote_in_the_page_cache() -> None:
-    """And a power failure after that can still take it."""
+    """A power failure after the kill can still take the written bytes."""
     disk = drained(CreateFile("a", 512), SyncFolder(), WriteAt("a", 0, b"x"))
     disk.kill()
     assert disk.read("a")[:1] == b"x"
 
 
 def test_a_file_is_created_once() -> None:
-    """As O_EXCL has it."""
+    """A second creation of the same file fails, as with O_EXCL."""
     disk = drained(CreateFile("a", 512))
     disk.run([CreateFile("a", 512)], 2)
     with pytest.raises(FileExistsError):
@@ -97,7 +97,7 @@ def test_actions_of_one_time_run_as_they_were_given() -> None:
 
 
 def linked() -> tuple[Timeline, SimNetwork, SimLink, list[str]]:
-    """Return a link, and what happens at its ends."""
+    """Return a link, and a list of what happens at the link's ends."""
     timeline = Timeline()
     network = SimNetwork(timeline, Random(1), conditions=CALM)
     seen: list[str] = []
@@ -107,7 +107,7 @@ def linked() -> tuple[Timeline, SimNetwork, SimLink, list[str]]:
 
 
 def test_a_link_keeps_order() -> None:
-    """Delays differ, arrivals do not overtake each other."""
+    """Messages have different delays and arrive in the order in which they were sent."""
     timeline, _, link, seen = linked()
     for number in range(20):
         link.to_server(partial(seen.append, str(number)))
@@ -116,7 +116,7 @@ def test_a_link_keeps_order() -> None:
 
 
 def test_a_link_breaks_when_a_partition_swallows_something() -> None:
-    """Both ends find out, once, and nothing arrives after that."""
+    """Each end notices the break once, and nothing arrives after the break."""
     timeline, network, link, seen = linked()
     network.cut(["client"], ["server"])
     link.to_server(lambda: seen.append("arrived"))
@@ -169,7 +169,7 @@ def test_plans_leave_a_majority_of_disks_intact() -> None:
 
 
 def test_some_faults_outlast_the_run() -> None:
-    """Recovery begins in the middle of them; in half of the seeds it begins after a calm."""
+    """Recovery begins while faults last; in half of the seeds all faults end before."""
     plans = [draw_plan(seed) for seed in range(200)]
     lasting = [
         plan
@@ -182,7 +182,7 @@ def test_some_faults_outlast_the_run() -> None:
 
 
 def test_healing_some_leaves_the_others_cut_off() -> None:
-    """Only what keeps the healed from each other is over."""
+    """Healed members reach each other, and do not reach the other members."""
     timeline = Timeline()
     network = SimNetwork(timeline, Random(1))
     names = ["a", "b", "c", "d"]
@@ -196,7 +196,7 @@ def test_healing_some_leaves_the_others_cut_off() -> None:
 
 
 def test_a_trap_stays_over_restarts_until_the_machine_is_healed() -> None:
-    """Each start after it is cut short too, as often as was drawn."""
+    """The power goes again after as many starts as were drawn."""
     troubles = Troubles(relapses=2)
     for _ in range(2):
         troubles.relapse(Random(1))
@@ -215,7 +215,7 @@ def test_shrinking_keeps_what_is_needed() -> None:
 
 
 def test_a_failed_sync_leaves_pages_that_count_as_clean() -> None:
-    """They are seen until power is lost, and another sync does not write them."""
+    """Reads show the pages until the power goes; a later sync does not write the pages."""
     failed: list[int] = []
     disk = SimDisk(lambda _: None, failed=failed.append)
     disk.run([CreateFile("a", 512), SyncFolder(), WriteAt("a", 0, b"x")], 1)
@@ -232,7 +232,7 @@ def test_a_failed_sync_leaves_pages_that_count_as_clean() -> None:
 
 
 def test_a_flipped_bit_is_durable() -> None:
-    """One bit of what is not zero behind it."""
+    """The flipped bit differs after a crash, too."""
     disk = drained(CreateFile("a", 512), SyncFolder(), WriteAt("a", 0, b"xy"), SyncFile("a"))
     assert disk.flip(Random(1))
     disk.crash(Random(1))
@@ -241,10 +241,10 @@ def test_a_flipped_bit_is_durable() -> None:
 
 
 def test_the_digest_is_of_every_line() -> None:
-    """Also of those that are not kept."""
+    """Lines that the trace does not keep change the digest, too."""
     traces = [Trace(keep=1), Trace(keep=1), Trace(keep=1)]
     for trace, first in zip(traces, "aab", strict=True):
-        trace.add(1, "x", first)
-        trace.add(2, "x", "same")
+        trace.note(1, "x", first)
+        trace.note(2, "x", "same")
     assert traces[0].digest == traces[1].digest != traces[2].digest
     assert list(traces[0].lines) == list(traces[2].lines)

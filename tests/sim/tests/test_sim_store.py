@@ -1,4 +1,4 @@
-"""The database's stand-in: threads, and what a slow, hung, full or failing disk does to them."""
+"""The simulated store: its threads, and the effects of a slow, hung, full or failing disk."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,7 +25,7 @@ from sim.timeline import Timeline
 from sim.violation import SafetyViolation
 
 if TYPE_CHECKING:
-    from sim.process import SimProcess
+    from sim.surroundings import ProcessHandle
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ class TestJobs:
     """What waits, and for whom."""
 
     def test_threads_do_not_wait_for_each_other(self, store: SimStore) -> None:
-        """Each does its own jobs in order."""
+        """Each thread does its own jobs in order."""
         store.copy(2)
         store.hash(3)
         store.copy(4)
@@ -71,7 +71,7 @@ class TestJobs:
         assert (first.ticket, second.ticket, store.jobs) == (2, 4, 0)
 
     def test_without_space_nothing_is_written(self, store: SimStore) -> None:
-        """A flush and a copy say so, a chunk is refused and what was staged goes."""
+        """A flush and a copy report the lack of space; a chunk is refused, and staged chunks go."""
         made, data = copy_of(store)
         store.stage(made.header, 0, data[:100], 3)
         assert store.step() == Staged(3, complete=False, problem="")
@@ -96,7 +96,7 @@ class TestJobs:
         assert copied.path == ""
 
     def test_the_switch_waits_for_space(self, store: SimStore) -> None:
-        """It is a job until then."""
+        """The switch stays a job until there is space."""
         made, data = copy_of(store)
         store.stage(made.header, 0, data, 3)
         assert store.step() == Staged(3, complete=True, problem="")
@@ -123,7 +123,7 @@ class Machine:
             later=self._later,
             deliver=lambda event: self.came.append((self.timeline.now_us, event)),
         )
-        self.port = StorePort(cast("SimProcess", process), store)
+        self.port = StorePort(cast("ProcessHandle", process), store)
 
     def _later(self, delay_us: int, action: Callable[[], None]) -> None:
         self.timeline.after(delay_us, action)
@@ -161,16 +161,16 @@ class TestTime:
     def test_a_failure_that_no_fault_picked_is_found(
         self, store: SimStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The want of space is none: who takes it for one would end, and so would the next."""
+        """A lack of space is no failure: a member that took it for a failure would end."""
         machine = Machine(store)
         failed = StoreFailed("OSError: No space left on device")
-        monkeypatch.setattr("sim.store.copied", lambda *_: failed)
+        monkeypatch.setattr("sim.store.copy_pinned", lambda *_: failed)
         machine.port.copy(2)
         with pytest.raises(SafetyViolation, match="No space left"):
             machine.timeline.run_until(10 * STORE_US[1])
 
     def test_a_transaction_that_a_fault_picked_fails(self, store: SimStore) -> None:
-        """Once, and whatever else is under way."""
+        """The next transaction fails, whatever other jobs are under way, and later ones do not."""
         machine = Machine(store)
         machine.troubles.store_fails = True
         machine.port.hash(2)

@@ -1,4 +1,4 @@
-"""The checks of the machine alone notice what they are there for."""
+"""The checks of the state machine notice changed tables, counted refusals and repeated retries."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +38,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 @pytest.fixture
 def hand(database: Database) -> Hand:
-    """Return a machine over it, with some work done and flushed."""
+    """Return a machine over `database`, with some work done and flushed."""
     made = started(database)
     made.mutate(CUSTOMER, order("a", 1, 3))
     made.mutate(CUSTOMER, place(uuid7(made.stamp_ms, 1), (2, 1), (3, 2)))
@@ -49,7 +49,7 @@ def hand(database: Database) -> Hand:
 
 @pytest.mark.parametrize("table", HASHED)
 def test_one_changed_value_in_any_column_shows(hand: Hand, database: Database, table: str) -> None:
-    """Of each table; what nothing contradicts in the tables contradicts memory."""
+    """A change that no other table contradicts contradicts the memory."""
     check_flushed(hand.machine, database)
     run = database._writer.execute
     rows = run(f"PRAGMA table_info({table})").fetchall()
@@ -76,7 +76,7 @@ def test_one_changed_value_in_any_column_shows(hand: Hand, database: Database, t
 def test_a_refusal_that_counts_is_seen(
     monkeypatch: pytest.MonkeyPatch, kind: str, counter: str
 ) -> None:
-    """Whatever rule it is, and whatever it counts before it refuses."""
+    """The check finds a rule that counts something before the rule refuses."""
     rule = commands._RULES[kind]
 
     def counting(cache: StateCache, request: Any, context: Any) -> inventory_pb2.Outcome:  # noqa: ANN401 - as the rule's
@@ -98,7 +98,7 @@ def test_a_refusal_that_counts_is_seen(
 def test_a_refusal_that_changes_an_item_is_seen(
     monkeypatch: pytest.MonkeyPatch, field: str
 ) -> None:
-    """Though nothing says that the item is to be written."""
+    """The rule changes the item and does not mark the item as unwritten."""
     rule = commands._RULES["order_item"]
 
     def changing(cache: StateCache, request: Any, context: Any) -> inventory_pb2.Outcome:  # noqa: ANN401 - as the rule's
@@ -113,7 +113,7 @@ def test_a_refusal_that_changes_an_item_is_seen(
 
 
 def test_a_retry_that_is_done_again_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is remembered already, so it may change nothing."""
+    """A remembered request must change nothing."""
     hand = started()
     hand.mutate(CUSTOMER, order("a"))
     monkeypatch.setattr(hand.machine._requests, "remember", lambda _: None)

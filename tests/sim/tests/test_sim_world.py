@@ -24,7 +24,7 @@ FEW_SEEDS = range(160, 166)
 
 @pytest.fixture(scope="module")
 def results() -> list[SimResult]:
-    """Run the seeds once, for all that is looked at."""
+    """Run the seeds once for all tests that look at results."""
     return [run_seed(seed) for seed in SEEDS]
 
 
@@ -55,7 +55,7 @@ def test_everything_happens_sooner_or_later(results: list[SimResult]) -> None:
 
 @pytest.mark.slow
 def test_a_crash_and_a_partition_run_twice_to_the_same_trace() -> None:
-    """The leader loses power, and with it what was not synced; then the next one is cut off."""
+    """The leader loses power and unsynced data; then the next leader is cut off."""
     first = run_seed(7, faults=CRASH_AND_PARTITION, keep_trace=True)
     second = run_seed(7, faults=CRASH_AND_PARTITION, keep_trace=True)
     assert first == second
@@ -69,7 +69,7 @@ def test_a_crash_and_a_partition_run_twice_to_the_same_trace() -> None:
 
 @pytest.mark.slow
 def test_disks_that_several_faults_slow_are_well_when_those_are_over() -> None:
-    """What one of them was asked for in between does not hold it up for long after."""
+    """An operation that began during the faults does not take much longer than the faults."""
     result = run_seed(85, faults=SLOW_DISKS)
     assert result.ok, result.violation
 
@@ -83,7 +83,7 @@ def test_another_seed_is_another_run() -> None:
 
 @pytest.mark.slow
 def test_the_trace_does_not_depend_on_the_hash_seed() -> None:
-    """Another process, with other hashes of strings, prints the digest of this one."""
+    """A process with another hash seed prints the same digest."""
     here = run_seed(3)
     for hash_seed in ("1", "4242"):
         printed = subprocess.run(

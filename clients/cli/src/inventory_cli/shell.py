@@ -150,11 +150,11 @@ class Shell:
             "Item id (blank adds an item)", lambda text: self._item_id(text) if text else None
         )
         if item is None:
-            self._add()
+            self._add_item()
         else:
             self._change(self._present(item))
 
-    def _add(self) -> None:
+    def _add_item(self) -> None:
         name = self._prompts.ask_field("Name", item_name)
         description = self._prompts.ask_field("Description", item_description)
         quantity = self._prompts.ask_field(

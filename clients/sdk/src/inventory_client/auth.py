@@ -134,7 +134,7 @@ class Session:
             self._due_seconds is not None and now_seconds >= self._due_seconds
         )
 
-    def begin(self, token: Token, now_seconds: float) -> None:
+    def use(self, token: Token, now_seconds: float) -> None:
         """Use `token` for the next calls."""
         self.token, self._due_seconds, self._refusal = token.text, None, None
         if token.expire_seconds is not None:

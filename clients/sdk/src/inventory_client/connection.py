@@ -173,7 +173,7 @@ class Connection(Unpicklable):
         nobody = Caller(self._shared, Session(None), self._ownership)
         response = await nobody.call(LOGIN, request, auth_pb2.LoginResponse, self._terms.timeout)
         session = Session(None)
-        session.begin(Token(response.token), 0.0)
+        session.use(Token(response.token), 0.0)
         before = self._stream
         self._former.add(self._caller)
         self._caller = Caller(self._shared, session, self._ownership)

@@ -30,8 +30,8 @@ from inventory_client.errors import LogInFailed, error_of, may_try_again, tells_
 
 METHOD = "/inventory.v1.InventoryService/Submit"
 FRAME_MAX = 512
-FRAME_BYTES_MAX = 1 << 20
-MUTATION_BYTES_MAX = 256 << 10  # the most that members take
+FRAME_BYTES_MAX = 128 << 10  # the last mutation may pass it; a gateway takes REQUEST_BYTES_MAX
+MUTATION_BYTES_MAX = 64 << 10  # no legal mutation is as long
 SWEEP_SECONDS = 0.05
 LOGIN_SECONDS_MAX = 5.0
 GRACE_SECONDS = 0.2  # wait for the gateway, which knows why a deadline passed

@@ -82,7 +82,7 @@ class TokenSource:
             raise LogInFailed(status) from error
         if not isinstance(token, Token) or not is_token(token.text):
             raise TypeError(f"{type(auth).__name__}.flow returned {token!r}, which is no Token")
-        self._session.begin(token, time.time())
+        self._session.use(token, time.time())
 
     async def _flow(self, auth: Auth, give_up: float) -> Token:
         """Send the log-ins of a flow, and hand in the responses."""

@@ -28,12 +28,11 @@ class Backlog:
 
     def begin(self, log: RaftLog, commit_index: int) -> None:
         """Count the entries of a log beyond the commit index, at the beginning of a term."""
-        self.clear()
         entries = log.slice(commit_index + 1, log.last_index)
         if entries:
-            self.add(log.last_index, sum(len(entry.payload) for entry in entries))
+            self.count(log.last_index, sum(len(entry.payload) for entry in entries))
 
-    def add(self, last_index: int, size: int) -> None:
+    def count(self, last_index: int, size: int) -> None:
         """Count `size` bytes of entries that end at `last_index`."""
         self._waiting.append((last_index, size))
         self.size += size

@@ -29,7 +29,6 @@ def _decode_plainly(payload: bytes) -> Configuration:
 
 
 PLAIN = ConfigurationCodec(_encode_plainly, _decode_plainly)  # `1,2+3`: voters 1, 2, learner 3
-NOBODY = Configuration(frozenset())
 
 
 class Configurations:
@@ -60,7 +59,7 @@ class Configurations:
                 return configuration
         raise ProtocolViolation(f"who took part at {index} is forgotten: the log is cut above it")
 
-    def add(self, entry: Entry) -> None:
+    def append(self, entry: Entry) -> None:
         """Put the configuration of an entry in force; the entry is behind all other entries."""
         self._set([*self._all, (entry.index, self._codec.decode(entry.payload))])
 

@@ -70,7 +70,7 @@ def campaign(state: MemberState, *, is_transfer: bool = False) -> None:
 
 def own_vote_synced(state: MemberState) -> None:
     """Count the own vote, which is synced: a crash cannot undo the vote any more (Raft §5.2)."""
-    if state.role is RaftRole.CANDIDATE and state.hard_state.vote == state.id:
+    if state.role is RaftRole.CANDIDATE:
         state.election.votes[state.id] = True
         count_votes(state)
 

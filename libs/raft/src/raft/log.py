@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from raft.configurations import NOBODY, PLAIN, ConfigurationCodec, Configurations
+from raft.configurations import ConfigurationCodec, Configurations
 from raft.errors import ProtocolViolation
 from raft.messages import Configuration, Entry, EntryKind
 
@@ -27,6 +27,7 @@ class RaftLog:
         "handed_index",
         "last_index",
         "synced_index",
+        "truncations",
     )
 
     def __init__(
@@ -34,8 +35,8 @@ class RaftLog:
         base_index: int,
         base_term: int,
         entries: Sequence[Entry],
-        configuration: Configuration = NOBODY,
-        codec: ConfigurationCodec = PLAIN,
+        configuration: Configuration,
+        codec: ConfigurationCodec,
     ) -> None:
         """Hold the entries that recovery found; all of the entries are synced.
 
@@ -48,6 +49,7 @@ class RaftLog:
         self.last_index = self.handed_index = self.synced_index = base_index
         self.append(entries)
         self.handed_index = self.synced_index = self.last_index
+        self.truncations = 0  # how often entries that may be handed out were taken back
 
     @property
     def first_index(self) -> int:
@@ -78,7 +80,7 @@ class RaftLog:
                 )
             index, term = entry.index, entry.term
             if entry.kind is EntryKind.CONFIGURATION:
-                self.configurations.add(entry)
+                self.configurations.append(entry)
         self._entries.extend(entries)
         self.last_index = index
 
@@ -87,6 +89,7 @@ class RaftLog:
         if index <= self.base_index:
             raise ProtocolViolation(f"entry {index} is cut off and cannot be replaced")
         del self._entries[index - self.base_index - 1 :]
+        self.truncations += 1
         self.last_index = index - 1
         self.handed_index = min(self.handed_index, index - 1)
         self.synced_index = min(self.synced_index, index - 1)
@@ -104,6 +107,7 @@ class RaftLog:
     def replace(self, index: int, term: int, configuration: Configuration) -> None:
         """Replace the whole log by a base: the last entry that a snapshot covers (Raft §7)."""
         self._entries.clear()
+        self.truncations += 1
         self.base_index, self.base_term = index, term
         self.last_index = self.handed_index = self.synced_index = index
         self.configurations.replace(index, configuration)
@@ -126,7 +130,7 @@ class RaftLog:
         total = sum(sizes)
         while total > bytes_max and len(sizes) > 1:
             total -= sizes.pop()
-        return (entries if len(sizes) == len(entries) else entries[: len(sizes)]), total
+        return entries[: len(sizes)], total
 
     def hand_out(self) -> tuple[Entry, ...]:
         """Return the entries that were not handed out before."""
@@ -147,7 +151,7 @@ class RaftLog:
         The base is returned if every held entry has a higher term.
         """
         index = min(index, self.last_index)
-        while index > self.base_index and (self.term_at(index) or 0) > term:
+        while index > self.base_index and self._entries[index - self.first_index].term > term:
             index -= 1
         return index
 

@@ -8,7 +8,7 @@ not meet the majority of this change (Ongaro's correction of 2015).
 """
 
 from dataclasses import dataclass
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 from raft import quorum, reads, replication, transfer
 from raft.messages import Configuration, Entry, EntryKind, TimeoutNow
@@ -38,7 +38,7 @@ class Remove:
     member: int
 
 
-Change = AddLearner | Promote | Remove
+Change: TypeAlias = AddLearner | Promote | Remove
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ and the sender's term. A pre-vote message carries the term that the sender would
 
 import enum
 from dataclasses import dataclass
+from typing import TypeAlias
 
 
 class EntryKind(enum.IntEnum):
@@ -223,7 +224,7 @@ class InstallSnapshot:
     meta: SnapshotMeta
 
 
-Message = (
+Message: TypeAlias = (
     PreVoteRequest
     | PreVoteReply
     | VoteRequest

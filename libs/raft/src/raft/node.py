@@ -245,7 +245,7 @@ class RawNode(View):
             for index, payload in enumerate(payloads, first_index)
         )
         replication.append_own(state, entries)
-        state.leading.backlog.add(state.log.last_index, size)
+        state.leading.backlog.count(state.log.last_index, size)
         return Accepted(first_index, state.term)
 
     def change(self, change: Change) -> Accepted | NotLeader | Transferring | ChangeRefused:
@@ -298,20 +298,17 @@ class RawNode(View):
     def persisted(self, mark: Mark) -> None:
         """Note that the log and the hard state are synced up to `mark`.
 
-        A mark is ignored if the entry at its index has another term, because the synced entry was
-        replaced.
+        The log part of a mark is ignored if entries were replaced since the mark was made. An entry
+        of the same index and term may be in the log again, and be written and not synced.
         """
         state = self._state
         if mark.hard_state == state.hard_state and not state.hard_state_synced:
             state.hard_state_synced = True
             election.own_vote_synced(state)
-        if mark.index > state.log.handed_index or state.log.term_at(mark.index) != mark.term:
-            return
-        if mark.index > state.log.synced_index:
+        if mark.truncations == state.log.truncations and mark.index > state.log.synced_index:
             state.log.synced_index = mark.index
             if state.role is RaftRole.LEADER:
                 replication.advance_commit(state)
-                self._retire()
 
     def applied(self, index: int) -> None:
         """Note that all entries up to `index` are applied."""
@@ -333,7 +330,6 @@ class RawNode(View):
         `index`.
         """
         replication.snapshot_sent(self._state, peer, index, installed=installed)
-        self._retire()
 
     def ready(self) -> Ready | None:
         """Return the obligations since the last call; None if there are none."""

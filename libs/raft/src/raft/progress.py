@@ -103,7 +103,6 @@ class Progress:
         """Send appends without waiting for replies."""
         self.state = ProgressState.REPLICATE
         self.next = self.match + 1
-        self._forget_flight()
 
     def wait_for_snapshot(self) -> None:
         """Send no appends until the stream of a snapshot has ended."""

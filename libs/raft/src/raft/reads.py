@@ -102,8 +102,6 @@ def heartbeat_replied(state: MemberState, message: HeartbeatReply) -> None:
 
     The reply was sent after all these rounds began.
     """
-    if not state.waiting_reads.rounds or not message.context:
-        return
     for pending in state.waiting_reads.rounds:
         if pending.number <= message.context:
             pending.heard.add(message.sender)

@@ -25,7 +25,7 @@ class Mark:
     """The end of the log and the hard state that are on disk once a Ready is synced."""
 
     index: int  # of the last entry handed out, 0 for none
-    term: int  # of the last entry handed out
+    truncations: int  # of the log until then
     hard_state: HardState
 
 

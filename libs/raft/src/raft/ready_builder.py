@@ -86,7 +86,7 @@ class ReadyBuilder:
     def _mark(self) -> Mark:
         """Return the mark of the log and the hard state once all handed out entries are synced."""
         log = self._state.log
-        return Mark(log.handed_index, log.last_term, self._state.hard_state)
+        return Mark(log.handed_index, log.truncations, self._state.hard_state)
 
     def _committed(self) -> tuple[Entry, ...]:
         """Return the next committed entries that are synced on this member's disk."""

@@ -278,7 +278,6 @@ def snapshot_sent(state: MemberState, peer: int, index: int, *, installed: bool)
         progress.accepted(index)
     progress.probe(progress.match + 1)
     if installed:
-        advance_commit(state)
         send_appends(state, peer, progress)
     else:
         progress.is_paused = True

@@ -8,9 +8,9 @@ itself asked for the election.
 
 from dataclasses import dataclass
 
-from raft import election, replication
+from raft import election
 from raft.messages import TimeoutNow
-from raft.progress import Progress, ProgressState
+from raft.progress import Progress
 from raft.ready import RaftRole
 from raft.state import MemberState, Transfer
 
@@ -72,16 +72,15 @@ def tick(state: MemberState) -> None:
 
 
 def advance(state: MemberState, peer: int, progress: Progress) -> None:
-    """Tell the successor to campaign if the successor holds the whole log, else send entries.
+    """Tell the successor to campaign if the successor holds the whole log.
 
-    A reply of the successor advances the transfer again, so a lost TimeoutNow is sent again.
+    The rest of the log is sent as to any follower. A reply of the successor advances the transfer
+    again, so a lost TimeoutNow is sent again.
     """
     if state.leading.transfer is None or state.leading.transfer.target != peer:
         return
     if progress.match == state.log.last_index:
         state.owed.at_once.append(TimeoutNow(sender=state.id, recipient=peer, term=state.term))
-    elif progress.state is not ProgressState.SNAPSHOT:
-        replication.send_appends(state, peer, progress)
 
 
 def replied(state: MemberState, peer: int) -> None:

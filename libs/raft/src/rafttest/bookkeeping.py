@@ -89,6 +89,8 @@ def _contradictions_of(progress: Progress, state: MemberState) -> Iterator[str]:
         yield f"acknowledged appends are in flight: {flight} up to {progress.match}"
     if not progress.match < progress.next <= state.log.last_index + 1:
         yield f"match {progress.match}, next {progress.next}, last {state.log.last_index}"
+    if progress.next <= state.log.last_index and progress.may_send:
+        yield f"entries from {progress.next} on could be sent and are not"
 
 
 def contradictions_of_log(node: RawNode) -> list[str]:
@@ -99,7 +101,7 @@ def contradictions_of_log(node: RawNode) -> list[str]:
     told = Configurations(base_index, base, node._state.settings.codec)  # noqa: SLF001 - as above
     for entry in log.slice(log.first_index, log.last_index):
         if entry.kind is EntryKind.CONFIGURATION:
-            told.add(entry)
+            told.append(entry)
     if (told._all, told.current, told.index) == (kept._all, kept.current, kept.index):  # noqa: SLF001 - as above
         return []
     return [f"the log holds the configurations {told._all}, kept are {kept._all}"]  # noqa: SLF001 - as above

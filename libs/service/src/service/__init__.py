@@ -6,7 +6,8 @@
 - `logs`: one form of log line. `logs.configure` once; `structlog.get_logger()` everywhere else.
 - `metrics`: metrics over HTTP, where a listening address is configured.
 - `probes`: the health of a stateless service, under the names that Kubernetes asks for.
-- `faults`: servers that answer an unexpected exception by INTERNAL with an id, and log it.
+- `serving`: gRPC servers with their limits. `faults`: an unexpected exception becomes INTERNAL with
+  an id, and is logged. `intake`: who calls is looked at before a request is read.
 - `reflection`: what gRPC tools ask a server about itself.
 - `tasks`: awaitables that end together.
 

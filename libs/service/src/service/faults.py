@@ -1,14 +1,14 @@
 """Exceptions that no handler expected: the caller gets INTERNAL, with an id.
 
 The caller gets the id and no word of the exception. The log has the exception's trace beside the
-same id, and a metric counts the exceptions. `make_server` makes every gRPC server of this system:
-gRPC's own servers answer UNKNOWN, with the exception's text, and log nothing.
+same id, and a metric counts the exceptions. `serving` puts this into
+every gRPC server: gRPC's own servers answer UNKNOWN, with the exception's text, and log nothing.
 """
 
 import asyncio
 import inspect
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -18,7 +18,7 @@ import structlog
 from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 from wire import errors
-from wire.channels import SERVER_OPTIONS, abort
+from wire.channels import abort
 
 from service.errors import UnparsableRequest
 
@@ -151,8 +151,3 @@ class _Requests:
 
 def _arity(is_stream: bool) -> str:  # noqa: FBT001 - as gRPC has it
     return "stream" if is_stream else "unary"
-
-
-def make_server(faults: Faults, options: Sequence[tuple[str, Any]] = ()) -> grpc.aio.Server:
-    """Make a server that records unexpected exceptions in `faults`; `options` beside the usual."""
-    return grpc.aio.server(interceptors=[faults], options=(*SERVER_OPTIONS, *options))

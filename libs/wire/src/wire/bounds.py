@@ -68,18 +68,12 @@ def check_item_name(name: str) -> Problem:
     return _field(inventory_pb2.Item(name=name), "name")
 
 
-_MUTATIONS = {
-    field.name: checker(field.message_type) for field in inventory_pb2.Mutation.DESCRIPTOR.fields
-}
-
-
 def check_mutation(mutation: inventory_pb2.Mutation) -> Problem:
     """Return the problem of a mutation, or None."""
     kind = mutation.WhichOneof("operation")
     if kind is None:
         return invalid_field("mutation", "holds no operation that is known here")
-    found = _MUTATIONS[kind]
-    return found(getattr(mutation, kind), "") if found is not None else None
+    return check(getattr(mutation, kind))
 
 
 def check_administration(administration: log_pb2.Administration) -> Problem:

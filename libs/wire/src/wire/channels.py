@@ -17,7 +17,8 @@ from google.rpc import status_pb2
 
 from wire.errors import retry_ms_of
 
-MESSAGE_BYTES_MAX = 16 << 20
+MESSAGE_BYTES_MAX = 16 << 20  # between processes of this system
+REQUEST_BYTES_MAX = 256 << 10  # of a caller from outside; a frame of `Submit` is the longest
 DETAILS_KEY = "grpc-status-details-bin"
 PUSHBACK_KEY = "grpc-retry-pushback-ms"
 ACCEPTED_KEY = "accepted"  # in a stream's first metadata: the caller may send frames
@@ -49,6 +50,23 @@ SERVER_OPTIONS = (
     ("grpc.so_reuseport", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
     ("grpc.http2.max_ping_strikes", 0),
+    # A connection that does not speak HTTP/2 ends. Its default is two minutes.
+    ("grpc.server_handshake_timeout_ms", 5_000),
+    # A few bytes may become any number of bytes, and no limit counts these.
+    ("grpc.compression_enabled_algorithms_bitset", 1),
+    ("grpc.per_message_decompression", 0),
+)
+# Of servers whose callers are not trusted: what they hold of a connection is bounded.
+PUBLIC_SERVER_OPTIONS = (
+    *SERVER_OPTIONS,
+    ("grpc.max_receive_message_length", REQUEST_BYTES_MAX),  # the last of two counts
+    ("grpc.max_concurrent_streams", 128),
+    # Bytes of a stream that are received before the call reads them. By default C-core allows
+    # 4 MiB, and more where the network is fast.
+    ("grpc.http2.lookahead_bytes", 64 << 10),
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.max_allowed_incoming_connections", 10_000),
+    ("grpc.max_connection_idle_ms", 300_000),
 )
 
 _NO_PROXY = (("grpc.enable_http_proxy", 0),)

@@ -28,12 +28,11 @@ from inventory.v1 import inventory_pb2, options_pb2
 
 from wire import money, text
 from wire.addresses import is_address, is_name
-from wire.errors import invalid_field
+from wire.errors import invalid_field, shown
 
 PRICE_MINOR_MAX = 10**12
 STALENESS_MS_MAX = 3_600_000
 CURRENCY_CODE_CHARACTERS = 3
-SHOWN_CHARACTERS_MAX = 64  # of a caller's own text in a refusal, which must fit into a header
 
 Problem: TypeAlias = status_pb2.Status | None
 Fits: TypeAlias = Callable[[Any], bool]
@@ -278,8 +277,10 @@ def _below(check: Check | None) -> Check | None:
 
 def _of_the_values_of(field: FieldDescriptor) -> Check | None:
     kind, unused = field.message_type, bounds_of(field).unused
-    if kind is None or not unused:
-        return checker(kind) if kind is not None else None
+    if kind is None:
+        return None
+    if not unused:
+        return checker(kind)
     return of_fields(one for one in kind.fields if one.name != unused)
 
 
@@ -355,7 +356,7 @@ def _sayable(field: FieldDescriptor) -> set[str]:
         of_messages = {"unique_by", "unused"} if field.message_type is not None else set()
         return {"min_items", "max_items", *of_messages}
     if field.message_type is not None:
-        return {"paths", "format"}
+        return {"format"}
     if field.type == FieldDescriptor.TYPE_STRING:
         return {"min_characters", "max_characters", "min_bytes", "max_bytes", "format"}
     if field.enum_type is not None:
@@ -448,8 +449,8 @@ def _of_an_update(descriptor: Kind, mask: FieldDescriptor) -> Check:
     def check(request: Message, path: str) -> Problem:
         unknown = [one for one in getattr(request, mask.name).paths if one not in allowed]
         if unknown:
-            shown = unknown[0][:SHOWN_CHARACTERS_MAX]
-            return invalid_field(path + mask.name, f"names {shown!r}; it may name {allowed}")
+            rule = f"names {shown(unknown[0])!r}; it may name {allowed}"
+            return invalid_field(path + mask.name, rule)
         changed = updated_fields(request)
         if not changed:
             return invalid_field(

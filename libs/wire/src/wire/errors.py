@@ -16,6 +16,9 @@ DOMAIN = "inventory"
 STALE = "CONSISTENCY_STALE"
 RETRY_WITH = "retry_with"  # a detail: the consistency that needs no majority
 OVERLOADED_RETRY_MS = 100
+RATE_LIMITED_RETRY_MS = 200
+SHOWN_CHARACTERS_MAX = 64  # of a caller's own text in a refusal, which must fit into a header
+SENTENCE_CHARACTERS_MAX = 1_000
 DISK_FULL_RETRY_MS = 1_000
 
 
@@ -45,6 +48,8 @@ class Reason(enum.StrEnum):
     NOT_INITIALIZED = "NOT_INITIALIZED"
     NO_QUORUM = "NO_QUORUM"
     OVERLOADED = "OVERLOADED"
+    RATE_LIMITED = "RATE_LIMITED"
+    LOGIN_LIMITED = "LOGIN_LIMITED"
     DISK_FULL = "DISK_FULL"
     MEMBER_NOT_FOUND = "MEMBER_NOT_FOUND"
     CHANGE_REFUSED = "CHANGE_REFUSED"
@@ -77,6 +82,8 @@ CODES: Mapping[Reason, int] = MappingProxyType(
         Reason.NOT_INITIALIZED: code_pb2.UNAVAILABLE,
         Reason.NO_QUORUM: code_pb2.UNAVAILABLE,
         Reason.OVERLOADED: code_pb2.RESOURCE_EXHAUSTED,
+        Reason.RATE_LIMITED: code_pb2.RESOURCE_EXHAUSTED,
+        Reason.LOGIN_LIMITED: code_pb2.RESOURCE_EXHAUSTED,
         Reason.DISK_FULL: code_pb2.RESOURCE_EXHAUSTED,
         Reason.MEMBER_NOT_FOUND: code_pb2.NOT_FOUND,
         Reason.CHANGE_REFUSED: code_pb2.FAILED_PRECONDITION,
@@ -86,17 +93,24 @@ CODES: Mapping[Reason, int] = MappingProxyType(
 )
 
 
+def shown(value: str) -> str:
+    """Return as much of a caller's text as a refusal repeats."""
+    return value if len(value) <= SHOWN_CHARACTERS_MAX else f"{value[:SHOWN_CHARACTERS_MAX]}…"
+
+
 def refusal(reason: Reason, message: str, **details: str | int) -> status_pb2.Status:
     """Make a refusal; the status details are one ErrorInfo.
 
     The same refusal has the same bytes in every process: members store a refusal as an outcome.
+    A refusal repeats little of what it refuses: callers who do not read would have it all kept.
     """
     info = error_details_pb2.ErrorInfo(
         reason=reason,
         domain=DOMAIN,
-        metadata={name: str(value) for name, value in details.items()},
+        metadata={name: shown(str(value)) for name, value in details.items()},
     )
-    status = status_pb2.Status(code=CODES[reason], message=message)
+    sentence = message[:SENTENCE_CHARACTERS_MAX]
+    status = status_pb2.Status(code=CODES[reason], message=sentence)
     status.details.add().Pack(info, deterministic=True)  # a map has no order
     return status
 
@@ -255,17 +269,17 @@ def span(seconds: int) -> str:
 
 
 def request_id_expired(request_id: str, made: int, now: int) -> status_pb2.Status:
-    """Say that the id is older than the request table, or was made by a clock that is behind.
+    """Say that the id may be forgotten, or was made by a clock that is behind.
 
     `made`: the time that the id carries. `now`: the inventory's time. Both are seconds since 1970.
     """
-    behind = span(now - made)
+    behind = span(max(0, now - made))
     return refusal(
         Reason.REQUEST_ID_EXPIRED,
-        f"Request id {request_id!r} carries a time {behind} behind the inventory's, and requests "
-        "as old as that are forgotten, so the outcome is unknown. If the id was made just now, "
-        f"the clock that made it is {behind} behind the inventory's: set it right. In either "
-        "case look whether the request took effect, and send it with a new id if not.",
+        f"Request id {request_id!r} carries a time {behind} behind the inventory's, and this "
+        "user's requests of that time are forgotten, so the outcome is unknown. If the id was made "
+        f"just now, the clock that made it is {behind} behind the inventory's: set it right. In "
+        "either case look whether the request took effect, and send it with a new id if not.",
         request_id=request_id,
         id_time=made,
         inventory_time=now,
@@ -422,6 +436,26 @@ def overloaded() -> status_pb2.Status:
         Reason.OVERLOADED, "The inventory is overloaded and did nothing; try again a little later."
     )
     return _not_before(too_much, OVERLOADED_RETRY_MS)
+
+
+def rate_limited() -> status_pb2.Status:
+    """Say that too many requests of the user are under way; nothing was done."""
+    too_many = refusal(
+        Reason.RATE_LIMITED,
+        "Too many requests of this user are under way, and nothing was done; "
+        "wait for some answers, and try again.",
+    )
+    return _not_before(too_many, RATE_LIMITED_RETRY_MS)
+
+
+def login_limited(retry_ms: int) -> status_pb2.Status:
+    """Say that too many log-ins failed for the name, or from the address; nothing was looked at."""
+    too_many = refusal(
+        Reason.LOGIN_LIMITED,
+        "Too many log-ins failed for this name or from this address, so this one was not looked "
+        f"at; try again in {max(1, retry_ms // 1_000)} seconds.",
+    )
+    return _not_before(too_many, retry_ms)
 
 
 def internal(error_id: str) -> status_pb2.Status:

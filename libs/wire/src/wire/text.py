@@ -59,7 +59,7 @@ def refused_character(text: str) -> str:
     """Return the first character that a line of text may not hold, or an empty string."""
     if text.isascii() and text.isprintable():
         return ""
-    if text[:1] and unicodedata.combining(text[0]):
+    if unicodedata.combining(text[0]):
         return text[0]
     for character in text:
         is_refused = unicodedata.category(character) in _REFUSED_CATEGORIES

@@ -12,8 +12,9 @@ from grpc_health.v1 import health
 from inventory.v1 import assistant_pb2_grpc
 from inventory_client import AsyncInventory
 from service import metrics, process, reflection
-from service.faults import Faults, make_server
+from service.faults import Faults
 from service.probes import Probes
+from service.serving import make_server
 
 from assistant.api import AssistantApi
 from assistant.config import AssistantConfig

@@ -20,10 +20,12 @@ from gateway.router import Router, RouterSettings
 from gateway.runtime.api import Api
 from gateway.runtime.assistant import Assistant
 from gateway.runtime.driver import Driver
+from gateway.runtime.gate import TokenGate
 from gateway.runtime.links import MemberLinks
 from gateway.runtime.members import Members
 from gateway.runtime.metrics import registry
 from gateway.runtime.server import GatewayServer
+from gateway.shares import Shares
 
 _log = structlog.get_logger()
 
@@ -37,7 +39,9 @@ async def _run(config: GatewayConfig) -> None:
     passwords = Passwords(token_key)
     assistant = Assistant(config.gateway_assistant)
     members = Members(driver, links)
-    api = Api(driver, links, Tokens(token_key), passwords, LoginLimiter(), members)
+    tokens = Tokens(token_key)
+    gate = TokenGate(tokens, Shares())
+    api = Api(driver, links, gate, tokens, passwords, LoginLimiter(), members)
     faults = Faults()
     server = GatewayServer(
         config.gateway_listen, api, assistant, faults, config.gateway_leave_seconds

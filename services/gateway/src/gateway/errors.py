@@ -5,17 +5,12 @@
 - HashersBusy: too many passwords wait; the caller gets it as a RequestRefused.
 """
 
-from google.rpc import status_pb2
+from service.errors import CallRefused
 from wire import errors
 
 
-class RequestRefused(Exception):  # noqa: N818 - a value on its way to the caller
+class RequestRefused(CallRefused):
     """A request that ended in a refusal."""
-
-    def __init__(self, status: status_pb2.Status) -> None:
-        """Carry the status."""
-        super().__init__(status.message)
-        self.status = status
 
 
 class TokenRefused(Exception):  # noqa: N818 - a refusal

@@ -10,8 +10,9 @@ import sys
 
 import structlog
 from service import metrics, process
-from service.faults import Faults, make_server
+from service.faults import Faults
 from service.probes import Probes
+from service.serving import make_server
 from service.tasks import until_first
 from starlette.applications import Starlette
 

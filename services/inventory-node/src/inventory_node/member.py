@@ -200,7 +200,7 @@ class MemberProcess:
             own,
             loop.post,
             lambda: self._description.response(self._node, network_peers.reached),
-            network_peers.heard,
+            network_peers.connect_caller,
         )
         probes = MemberProbes()
         await probes.mark_alive()
@@ -300,7 +300,7 @@ class MemberProcess:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
-        loop.run(node, peers.flush)
+        loop.run(node, peers.send_queued)
         if self._stop_signal.has_come:
             loop.post(events.StopRequested())
         try:

@@ -152,7 +152,7 @@ class Store(Protocol):
         """
         ...
 
-    def ask(self, questions: Sequence[tuple[int, forward_pb2.Question]]) -> None:
+    def answer(self, questions: Sequence[tuple[int, forward_pb2.Question]]) -> None:
         """Answer (ticket, question)s from one read transaction; then `Answered` for all."""
         ...
 
@@ -220,7 +220,7 @@ class Transport(Protocol):
         """
         ...
 
-    def cut_snapshots(self) -> None:
+    def end_snapshots(self) -> None:
         """End the snapshots under way: the state must not be given to peers, or is of no use.
 
         Each snapshot ends as usual, in `SnapshotSent`.

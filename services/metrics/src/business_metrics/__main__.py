@@ -10,8 +10,9 @@ import sys
 import structlog
 from inventory_client import Inventory, KeyFile
 from service import metrics, process
-from service.faults import Faults, make_server
+from service.faults import Faults
 from service.probes import Probes
+from service.serving import make_server
 
 from business_metrics.collector import registry
 from business_metrics.config import MetricsConfig

@@ -407,7 +407,7 @@ def tells_of_removals_for_ever(patch: pytest.MonkeyPatch) -> None:
 
 def takes_more_than_it_commits(patch: pytest.MonkeyPatch) -> None:
     """Count nothing of what waits to be committed."""
-    patch.setattr(Backlog, "add", lambda *_: None)
+    patch.setattr(Backlog, "count", lambda *_: None)
 
 
 def never_counts_commits(patch: pytest.MonkeyPatch) -> None:

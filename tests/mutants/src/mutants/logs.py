@@ -7,7 +7,7 @@ import pytest
 from inventory_node.ports import DiskOperation, LogDisk, RemoveFile, SyncFile, SyncFolder
 from inventory_node.wal import Recovered, WriteAheadLog
 from inventory_node.wal.format import SegmentHeader
-from inventory_node.wal.segment import Segment, create, read_segment
+from inventory_node.wal.segment import Segment, plan_segment, read_segment
 from raft.messages import Entry, HardState, SnapshotMeta
 
 from mutants.catching import Mutant, NodeSeed
@@ -50,20 +50,20 @@ def syncs_no_folder_after_a_rename(patch: pytest.MonkeyPatch) -> None:
     """Write to a file whose name may not survive."""
 
     def created(header: SegmentHeader) -> tuple[tuple[DiskOperation, ...], Segment]:
-        operations, segment = create(header)
+        operations, segment = plan_segment(header)
         return tuple(one for one in operations if not isinstance(one, SyncFolder)), segment
 
-    patch.setattr(f"{LOG}.create", created)
+    patch.setattr(f"{LOG}.plan_segment", created)
 
 
 def names_a_file_before_its_header_is_synced(patch: pytest.MonkeyPatch) -> None:
     """Rename first, sync later, or never."""
 
     def created(header: SegmentHeader) -> tuple[tuple[DiskOperation, ...], Segment]:
-        operations, segment = create(header)
+        operations, segment = plan_segment(header)
         return tuple(one for one in operations if not isinstance(one, SyncFile)), segment
 
-    patch.setattr(f"{LOG}.create", created)
+    patch.setattr(f"{LOG}.plan_segment", created)
 
 
 def removes_newer_files_first(patch: pytest.MonkeyPatch) -> None:

@@ -103,12 +103,12 @@ def votes_from_an_empty_disk(patch: pytest.MonkeyPatch) -> None:
 
 def cuts_what_is_not_durable(patch: pytest.MonkeyPatch) -> None:
     """Give up the log below what is applied, not below what is flushed, and keep no tail."""
-    rule = LogTail.give_up
+    rule = LogTail.release
 
-    def give_up(self: LogTail, _: int, pinned_index: int | None) -> int:
+    def release(self: LogTail, _: int, pinned_index: int | None) -> int:
         return rule(self, 1 << 62, pinned_index)
 
-    patch.setattr(LogTail, "give_up", give_up)
+    patch.setattr(LogTail, "release", release)
     patch.setattr(LogTail, "_is_long", lambda _: True)
 
 

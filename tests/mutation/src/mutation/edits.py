@@ -8,13 +8,14 @@ from itertools import islice
 from typing import Any
 
 import libcst as cst
+from libcst.metadata import CodeRange, MetadataWrapper, WhitespaceInclusivePositionProvider
 from mutmut.mutation.mutators import mutation_operators, operator_string
 
 Operator = Callable[[Any], Iterable[cst.CSTNode]]
 
 # Code that runs once and decides nothing, or whose change no test of behaviour looks at.
 _KEPT = (cst.Annotation, cst.Decorator, cst.Import, cst.ImportFrom, cst.Raise, cst.TypeAlias)
-_CALLS_KEPT = {"TypeVar", "cast", "field", "isinstance", "len"}
+_CALLS_KEPT = {"TypeVar", "assert_never", "cast", "field", "isinstance", "len"}
 _ASSIGNED_KEPT = {"__all__", "__slots__"}
 
 
@@ -103,8 +104,10 @@ def is_kept(node: cst.CSTNode) -> bool:
         return node.func.value in _CALLS_KEPT
     if isinstance(node, cst.Assign) and isinstance(node.targets[0].target, cst.Name):
         return node.targets[0].target.value in _ASSIGNED_KEPT
-    if isinstance(node, cst.Expr):  # a docstring
-        return isinstance(node.value, cst.BaseString)
+    if isinstance(node, cst.AnnAssign) and isinstance(node.annotation.annotation, cst.Name):
+        return node.annotation.annotation.value == "TypeAlias"
+    if isinstance(node, cst.Expr):  # a docstring, or what the types rule out
+        return isinstance(node.value, cst.BaseString) or is_kept(node.value)
     return isinstance(node, _KEPT)
 
 
@@ -154,18 +157,35 @@ def edit_of(source: str, changed: str, functions: Sequence[Span]) -> Edit:
     )
 
 
+def replaced(
+    module: cst.Module, source: str, node: cst.CSTNode, variant: cst.CSTNode, place: CodeRange
+) -> str:
+    """Return the text of a module in which a variant stands in the place of a node."""
+    if place.start.line != place.end.line:  # its text depends on the indentation around it
+        changed = module.deep_replace(node, variant)
+        if not isinstance(changed, cst.Module):
+            raise TypeError("an operator replaced the module")
+        return changed.code
+    lines = source.splitlines(keepends=True)
+    at = place.start.line - 1
+    line = lines[at]
+    changed_line = (
+        line[: place.start.column] + module.code_for_node(variant) + line[place.end.column :]
+    )
+    return "".join([*lines[:at], changed_line, *lines[at + 1 :]])
+
+
 def edits(source: str) -> list[Edit]:
     """Return every edit of a module that compiles."""
-    module = cst.parse_module(source)
+    wrapped = MetadataWrapper(cst.parse_module(source), unsafe_skip_copy=True)
+    places = wrapped.resolve(WhitespaceInclusivePositionProvider)
+    module = wrapped.module
     changes = EditCollector()
     module.visit(changes)
     functions = spans(source)
     found: dict[str, Edit] = {}
     for node, variant in changes.found:
-        changed = module.deep_replace(node, variant)
-        if not isinstance(changed, cst.Module):
-            raise TypeError("an operator replaced the module")
-        text = changed.code
+        text = replaced(module, source, node, variant, places[node])
         try:
             compile(text, "edit", "exec", dont_inherit=True)
         except SyntaxError:

@@ -18,6 +18,7 @@ class Target:
     path: Path
     tests: tuple[Path, ...]
     is_judged: bool  # every survivor is killed, or is listed as equivalent
+    takes_slow: bool  # tests that are marked slow judge too
 
     @property
     def tests_hash(self) -> str:
@@ -64,7 +65,11 @@ def read_targets() -> list[Target]:
             raise LookupError(f"no tests of {name}")
         for module in modules_below(name):
             target = Target(
-                module, path_of(module), tuple(sorted(tests)), row.get("is_judged", False)
+                module,
+                path_of(module),
+                tuple(sorted(tests)),
+                row.get("is_judged", False),
+                row.get("takes_slow", False),
             )
             found.setdefault(module, target)
     return sorted(found.values(), key=lambda target: target.module)

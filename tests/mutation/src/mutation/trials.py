@@ -18,7 +18,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from importlib.machinery import SourceFileLoader
 from itertools import chain
@@ -45,11 +45,11 @@ SLOTS = max(1, len(os.sched_getaffinity(0)))
 BLOCKED_SECONDS = 60  # a trial that waits without computing
 MEMORY_BYTES = 4 << 30
 OPTIONS = (
-    *("-q", "-x", "-m", "not slow and not long and not cluster"),
-    *("-p", "no:xdist", "-p", "no:cacheprovider"),
+    *("-q", "-x", "-p", "no:xdist", "-p", "no:cacheprovider"),
     *("--assert=plain", "--tb=native"),
 )
 
+CACHE = type(cache(lambda: None))
 Trial = Callable[[], NoReturn]
 TraceFunction = Callable[[FrameType, str, object], Any]
 
@@ -127,6 +127,7 @@ class Collected:
         self.target = target
         self.items: list[pytest.Item] = []
         self.functions: list[FunctionType] = []  # of the target
+        self.caches: list[Any] = []  # of functions of the target, made by functools
         self.baseline = Baseline()
         self.failed = ""
         self.is_done = False
@@ -174,6 +175,13 @@ class Collected:
         threading.settrace(None)
         if not self.failed:
             self.items = list(session.items)
+            self.caches = [
+                each
+                for each in gc.get_objects()
+                if isinstance(each, CACHE)
+                and isinstance(each.__wrapped__, FunctionType)
+                and each.__wrapped__.__code__.co_filename == self._path
+            ]
             self._measure()
         if not self.failed:
             self.functions = [
@@ -187,8 +195,10 @@ class Collected:
         return True
 
     def run_items(self, items: Sequence[pytest.Item]) -> Iterator[pytest.Item]:
-        """Run tests until one fails; yield each that has passed."""
+        """Run tests until one fails; yield each that has passed. What is cached is made anew."""
         for item, following in zip(items, [*items[1:], None], strict=True):
+            for each in self.caches:
+                each.cache_clear()
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if self.failed:
                 return
@@ -280,7 +290,13 @@ def import_trial(target: Target, source: str) -> NoReturn:
         return load(loader, name)
 
     patch.object(SourceFileLoader, "get_code", get_code).start()
-    end(1 if pytest.main([*OPTIONS, *map(str, target.tests)]) else 0)
+    end(1 if pytest.main(arguments(target)) else 0)
+
+
+def arguments(target: Target) -> list[str]:
+    """Return what pytest is called with."""
+    markers = "not long and not cluster" + ("" if target.takes_slow else " and not slow")
+    return [*OPTIONS, "-m", markers, *map(str, target.tests)]
 
 
 def cpu_limit(baseline: Baseline) -> int:
@@ -321,7 +337,7 @@ def try_in_place(target: Target, edits: Sequence[Edit], deadline: float) -> Foun
 
     collected = Collected(target, run)
     collected.watch()
-    pytest.main([*OPTIONS, *map(str, target.tests)], plugins=[collected])
+    pytest.main(arguments(target), plugins=[collected])
     sys.settrace(None)
     found.failed = collected.failed or ("" if collected.is_done else "no tests were collected")
     return found

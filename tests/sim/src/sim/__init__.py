@@ -3,9 +3,10 @@
 The nodes, logs, consensus, state machines, databases and the gateways are the ones that ship; what
 stands in for the world is here: `disk` (sectors that a crash may keep or lose), `store` (the real
 database, whose jobs take virtual time), `network` and `streams` (delays, losses, partitions, links
-that break), `timeline` (virtual time), `process`, `host` and `ports` (a member, killed, paused and
-started), `membership_requests` (what a member asks about itself), `gateway` (a gateway's process),
-`clients` (who order, and retry until they know). `faults` draws what goes wrong and when,
+that break), `timeline` (virtual time), `process`, `host`, `senses` and `ports` (a member, killed,
+paused and started), `surroundings` (what a process, its ports and the world reach of each other),
+`membership_requests` (what a member asks about itself), `gateway` (a gateway's process), `clients`
+(who order, and retry until they know). `faults` draws what goes wrong and when,
 `fault_injector`, `compound_faults` and `operators` do it. `checks`, `durable` and `ledger` say what
 must hold after every event, `recovery` what must come of it at the end; `coverage` and `rarities`
 count what happened, `trace` is a digest of all of it, and `shrink` finds the faults that a failure

@@ -1,6 +1,7 @@
 """What a node counts, against what it counts.
 
-`contradictions` holds after every event of a node, `remainders` once nothing is in flight.
+`contradictions` holds after each event of a node, of which the simulator looks at every seventh;
+`remainders` holds once nothing is in flight.
 """
 
 from collections.abc import Iterator

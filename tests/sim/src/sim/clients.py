@@ -152,7 +152,7 @@ class Judge(Protocol):
         """See an outcome that is kept."""
         ...
 
-    def read(self, read: Read) -> None:
+    def levels_told(self, read: Read) -> None:
         """See a read."""
         ...
 
@@ -247,7 +247,7 @@ class SimClient:
                     levels=levels,
                     is_linearizable=not is_stale_ok,
                 )
-                self._judge.read(read)
+                self._judge.levels_told(read)
                 self.reads.append(read)
                 if not is_stale_ok:
                     self._horizon.seen(revision, now_us)

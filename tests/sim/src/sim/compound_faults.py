@@ -6,15 +6,12 @@ Which of them do is drawn apart, so that a fault's other details stay as they ar
 from collections.abc import Callable
 from functools import partial
 from random import Random
-from typing import TYPE_CHECKING
 
 from sim.faults import FaultKind, SimFault
 from sim.network import Cut
 from sim.operators import Operators
 from sim.process import SimProcess
-
-if TYPE_CHECKING:
-    from sim.world import SimWorld
+from sim.world import SimWorld
 
 LAST_US = (200_000, 1_200_000)  # from the end of a fault to the end of what goes with it
 VOTERS_MIN = 5  # of whom two are no majority, and the others are
@@ -24,12 +21,12 @@ Ending = Callable[[], None]
 class CompoundFaults:
     """What goes with a fault, and what ends both."""
 
-    def __init__(self, world: "SimWorld", operators: Operators) -> None:
+    def __init__(self, world: SimWorld, operators: Operators) -> None:
         """Strike `world`."""
         self._world = world
         self._operators = operators
 
-    def join(self, fault: SimFault, process: SimProcess, ending: Ending) -> Ending:
+    def compound(self, fault: SimFault, process: SimProcess, ending: Ending) -> Ending:
         """Return what ends a fault and what goes with it."""
         random = Random(f"{fault.draw} compound")
         if random.getrandbits(1):

@@ -22,7 +22,7 @@ class Evidence:
         voters: Configuration,
     ) -> None:
         """Start with nothing seen of a cluster with this stock, founded by these."""
-        self._timeline = timeline
+        self.timeline = timeline
         self.trace = trace
         self.coverage = Coverage()
         self.ledger = Ledger(dict(start_levels), self.coverage)
@@ -36,4 +36,4 @@ class Evidence:
 
     def note(self, who: str, text: str) -> None:
         """Add a line to the trace."""
-        self.trace.add(self._timeline.now_us, who, text)
+        self.trace.note(self.timeline.now_us, who, text)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
-from typing import TYPE_CHECKING
 
 from sim.compound_faults import CompoundFaults
 from sim.faults import FaultKind, SimFault
@@ -11,9 +10,7 @@ from sim.host import Troubles
 from sim.network import Cut, NetworkConditions
 from sim.operators import Operators
 from sim.process import SimProcess
-
-if TYPE_CHECKING:
-    from sim.world import SimWorld
+from sim.world import SimWorld
 
 SKEW_MS_MAX = 120_000
 DRIFT_PER_MILLE = (500, 900, 1100, 1500)
@@ -51,7 +48,7 @@ class FaultInjector:
     - A fault's details depend on its own draw alone.
     """
 
-    def __init__(self, world: "SimWorld", operators: Operators) -> None:
+    def __init__(self, world: SimWorld, operators: Operators) -> None:
         """Strike `world`."""
         self._world = world
         self._operators = operators
@@ -102,7 +99,7 @@ class FaultInjector:
         kind = fault.kind
         if kind in (FaultKind.TRANSFER, FaultKind.REMOVE, FaultKind.ADD):
             asked = self._operators.act(kind, process, random)
-            return self._compound_faults.join(fault, process, nothing) if asked else None
+            return self._compound_faults.compound(fault, process, nothing) if asked else None
         if kind in (FaultKind.SPLIT, FaultKind.ONE_WAY):
             return self._compound_faults.split_pair(fault) or self._split(kind, random)
         if kind is FaultKind.SNAPSHOT_FLIP:
@@ -110,7 +107,7 @@ class FaultInjector:
         if kind in STORMS:
             return self._storm(kind, random)
         ending = self._ail(kind, process, random)
-        return self._compound_faults.join(fault, process, ending) if ending else None
+        return self._compound_faults.compound(fault, process, ending) if ending else None
 
     def _ail(self, kind: FaultKind, process: SimProcess, random: Random) -> Ending | None:
         """Begin what concerns one process."""
@@ -125,7 +122,7 @@ class FaultInjector:
             case FaultKind.ISOLATE | FaultKind.APART | FaultKind.DEAF | FaultKind.MUTE:
                 begin = self._cut_off
             case FaultKind.ASIDE:
-                begin = self._set_aside
+                begin = self._strand
             case FaultKind.SLOW_DISK | FaultKind.HUNG_DISK:
                 begin = self._impairment
             case FaultKind.DISK_FULL:
@@ -202,7 +199,7 @@ class FaultInjector:
             cuts.append(network.cut(others, [name]))
         return partial(self._mend, cuts)
 
-    def _set_aside(self, _: FaultKind, process: SimProcess, random: Random) -> Ending:
+    def _strand(self, _: FaultKind, process: SimProcess, random: Random) -> Ending:
         """Leave a gateway to a member that may not know that it leads no longer."""
         peers, gateways = self._world.names()
         aside = {process.name, random.choice(gateways)}

@@ -12,9 +12,10 @@ from raft.ready import RaftRole
 
 from sim.clients import SimClient
 from sim.network import KEEPALIVE_US, RECONNECT_US, End, SimLink
-from sim.process import TICK_US, ProcessSurroundings, SimProcess
+from sim.process import TICK_US, SimProcess
 from sim.router_bookkeeping import contradictions, remainders
-from sim.trace import describe
+from sim.surroundings import ProcessSurroundings
+from sim.trace import text_of
 from sim.violation import SafetyViolation
 
 RESET_US = 1_000  # until the end of a killed process shows
@@ -67,7 +68,7 @@ class GatewayProcess:
         number = 0
 
         def answered(answer: forward_pb2.Reply | status_pb2.Status) -> None:
-            self._note(f"told {number} {describe(answer)}")
+            self._note(f"told {number} {text_of(answer)}")
             if isinstance(answer, status_pb2.Status):
                 client.told(b"", answer)
             elif answer.WhichOneof("result") == "outcome":
@@ -87,7 +88,7 @@ class GatewayProcess:
         """Ask; see `sim.clients.Gateway`."""
 
         def answered(answer: forward_pb2.Reply | status_pb2.Status) -> None:
-            self._note(f"read {describe(answer)}")
+            self._note(f"read {text_of(answer)}")
             found = isinstance(answer, forward_pb2.Reply) and answer.WhichOneof("result")
             if isinstance(answer, forward_pb2.Reply) and found == "answer":
                 told(answer.answer)
@@ -167,7 +168,7 @@ class GatewayProcess:
         self.world.timeline.after(TICK_US, self._tick)
 
     def _hear(self, member: str, response: forward_pb2.ForwardResponse) -> None:
-        self._note(describe(response))
+        self._note(text_of(response))
         self._core.response_received(member, response)
         self._core.pump()
 

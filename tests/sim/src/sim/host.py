@@ -8,7 +8,7 @@ from inventory_node.core.events import DiskDone, DiskFailed, DiskFull, Event
 from inventory_node.ports import CreateFile, DiskOperation, RemoveFile, RenameFile, WriteAt
 
 from sim.disk import SECTOR_BYTES, SimDisk
-from sim.ports import Senses
+from sim.senses import Senses
 
 DISK_US_MAX = (250, 2_000, 15_000)  # of one operation; each member's disk has one of these
 RELAPSE_OPERATIONS_MAX = 5  # of the disk, from a start until the power goes again

@@ -129,7 +129,7 @@ class Ledger:
                 f"{operation.floor} was known when it was asked for"
             )
 
-    def read(self, read: Read) -> None:
+    def levels_told(self, read: Read) -> None:
         """See a client being told levels: those of one revision, and no older than it asked for."""
         shown = {item: self.level(item, read.revision) for item in read.levels}
         if read.revision > self.last_index or read.revision < read.floor or shown != read.levels:

@@ -134,7 +134,7 @@ def entry(index: int, stamp_ms: int, *commands: log_pb2.Command, rules_version: 
     return Entry(index, 1, EntryKind.COMMAND, batch.SerializeToString())
 
 
-def read(applied: Applied) -> inventory_pb2.Outcome | status_pb2.Status:
+def result_of(applied: Applied) -> inventory_pb2.Outcome | status_pb2.Status:
     """Return what became of a mutation: an outcome, or a refusal, kept or not, as its status."""
     if isinstance(applied, MutationOutcome):
         outcome = inventory_pb2.Outcome.FromString(applied.outcome)
@@ -169,7 +169,7 @@ class Hand:
         self, user_id: int, mutation: inventory_pb2.Mutation, epoch: int = 1
     ) -> inventory_pb2.Outcome | status_pb2.Status:
         """Apply one mutation and return what became of it."""
-        return read(self.apply(by(user_id, mutation, epoch))[0])
+        return result_of(self.apply(by(user_id, mutation, epoch))[0])
 
     def flush(self, database: Database) -> None:
         """Write what was applied, and let the machine know."""

@@ -99,7 +99,7 @@ class HandTransport:
         """Keep what is to be streamed."""
         self.streams.append((peer, term, header, path))
 
-    def cut_snapshots(self) -> None:
+    def end_snapshots(self) -> None:
         """Forget what is to be streamed."""
         self.streams.clear()
 
@@ -284,7 +284,7 @@ class ManualCluster:
             self.members[number] = HandMember(settings, folder / name)
         self.settle()
 
-    def add(self, number: int, name: str = "") -> HandMember:
+    def add_member(self, number: int, name: str = "") -> HandMember:
         """Start a member on an empty disk that knows the first ones and takes no part yet."""
         first = self.members[1].settings
         settings = replace(first, member_id=number, name=name or f"node-{number}")

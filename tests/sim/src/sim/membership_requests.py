@@ -6,7 +6,7 @@ that ships; `inventory_node.runtime` does by gRPC what is done here in virtual t
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 
 from inventory.raft.v1 import membership_pb2
 from inventory_node.core.membership.drain import (
@@ -20,8 +20,7 @@ from inventory_node.core.membership.drain import (
 from inventory_node.core.membership.join import DataCheck, DataVerdict, StandingWatch
 from inventory_node.wal import Identity, Recovered
 
-if TYPE_CHECKING:
-    from sim.process import SimProcess
+from sim.surroundings import ProcessHandle
 
 JOIN_US = 300_000  # between two tries
 LEAVE_US = 80_000  # likewise
@@ -32,17 +31,17 @@ PAUSED_US = 50_000  # until a process that is paused is looked at again
 Responses = Sequence[membership_pb2.ChangeResponse]
 
 
-def address_of(process: "SimProcess") -> str:
+def address_of(process: ProcessHandle) -> str:
     """Return where a member is found."""
     return f"{process.name}:1"
 
 
-def identity_of(process: "SimProcess") -> Identity:
+def identity_of(process: ProcessHandle) -> Identity:
     """Return who a process is as a member."""
     return Identity(process.settings.cluster_id, process.id, process.name)
 
 
-def later(process: "SimProcess", delay_us: int, action: Callable[[], None]) -> None:
+def later(process: ProcessHandle, delay_us: int, action: Callable[[], None]) -> None:
     """Do something in this life of a process, and not while it is paused."""
 
     def act() -> None:
@@ -55,7 +54,7 @@ def later(process: "SimProcess", delay_us: int, action: Callable[[], None]) -> N
 
 
 def ask_all(
-    process: "SimProcess",
+    process: ProcessHandle,
     request: membership_pb2.ChangeRequest,
     take: Callable[[Responses], None],
 ) -> None:
@@ -84,7 +83,7 @@ class DataQuestions:
     """Asks what `DataCheck` wants to know, before the node of a process runs."""
 
     def __init__(
-        self, process: "SimProcess", recovered: Recovered, decide: Callable[[DataVerdict], None]
+        self, process: ProcessHandle, recovered: Recovered, decide: Callable[[DataVerdict], None]
     ) -> None:
         """`decide` is called once, with what becomes of the data."""
         self._process = process
@@ -117,7 +116,7 @@ class DataQuestions:
 class StandingQuestions:
     """Asks what `StandingWatch` wants to know, in one life of a process."""
 
-    def __init__(self, process: "SimProcess") -> None:
+    def __init__(self, process: ProcessHandle) -> None:
         """`start` begins."""
         self._process = process
         self._watch = StandingWatch(identity_of(process), address_of(process), auto=True)
@@ -145,7 +144,7 @@ class StandingQuestions:
 class DepartureQuestions:
     """Asks what `Departure` wants to know, until a process may stop or has no time left for it."""
 
-    def __init__(self, process: "SimProcess", stop: Callable[[], None]) -> None:
+    def __init__(self, process: ProcessHandle, stop: Callable[[], None]) -> None:
         """`stop` is called once."""
         self._process = process
         self._stop = stop

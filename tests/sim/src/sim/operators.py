@@ -1,7 +1,6 @@
 """Those who hand the lead over, add members and remove them, and care for removed ones."""
 
 from random import Random
-from typing import TYPE_CHECKING
 
 from inventory.raft.v1 import membership_pb2
 from inventory_node.core.events import ChangeAsked
@@ -9,9 +8,7 @@ from raft.messages import Configuration
 
 from sim.faults import FaultKind
 from sim.process import SimProcess
-
-if TYPE_CHECKING:
-    from sim.world import SimWorld
+from sim.world import SimWorld
 
 CARE_US = 400_000  # between two looks at who was removed
 TICKETS = 1 << 40  # numbers apart from those of members that ask
@@ -24,7 +21,7 @@ class Operators:
       that they are a majority without them.
     """
 
-    def __init__(self, world: "SimWorld") -> None:
+    def __init__(self, world: SimWorld) -> None:
         """`care` begins to look after removed members."""
         self._world = world
         self._last_ticket = TICKETS
@@ -32,7 +29,7 @@ class Operators:
     def act(self, kind: FaultKind, process: SimProcess, random: Random) -> bool:
         """Ask for something; tell whether it was asked for."""
         if kind is FaultKind.ADD:
-            return self._add()
+            return self._add_member()
         leader = self._world.leader()
         if leader is None or leader.raft is None:
             return False
@@ -54,7 +51,7 @@ class Operators:
             request.transfer = process.name
             self._ask(leader, request)
 
-    def _add(self) -> bool:
+    def _add_member(self) -> bool:
         """Start a member that never was, and joins by itself."""
         spare = [one for one in self._world.processes.values() if not one.alive and one.is_spare]
         if not spare:

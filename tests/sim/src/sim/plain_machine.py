@@ -118,7 +118,7 @@ class PlainRequests:
         empty = [one for one in self.periods if one.user_id == user_id and not one.requests]
         return max([now - 86_401, *(one.newest for one in empty)])
 
-    def known(self, user_id: int, request_id: str, raw: bytes, now: int) -> Remembered | None:
+    def find(self, user_id: int, request_id: str, raw: bytes, now: int) -> Remembered | None:
         """Return what a request came to before; raise RefusedPlainly for an id that does not do."""
         for period in self.periods:
             one = period.requests.get(request_id)
@@ -385,7 +385,7 @@ class PlainUsers:
             raise RefusedPlainly(errors.user_not_found(user_id))
         return self.known[user_id - 1]
 
-    def add(self, new: log_pb2.NewUser, stamp_ms: int) -> UserRecord:
+    def add_user(self, new: log_pb2.NewUser, stamp_ms: int) -> UserRecord:
         """Keep a new user; raise RefusedPlainly where the name is taken."""
         if new.folded_name in {user.folded_name for user in self.known}:
             raise RefusedPlainly(errors.user_exists(new.name))
@@ -450,7 +450,7 @@ class PlainMachine:
         request = getattr(command.mutation, kind)
         raw, now = command.mutation.SerializeToString(), self.stamp_ms // 1_000
         self.users.user(command, BUYERS if kind in {"order_item", "place_order"} else KEEPERS)
-        known = self.requests.known(command.user_id, request.request_id, raw, now)
+        known = self.requests.find(command.user_id, request.request_id, raw, now)
         if known is not None:
             return again(known)
         try:
@@ -472,7 +472,7 @@ class PlainMachine:
             is_own = request.set_password.user_id == user.id and not is_prober
             if user.role != auth_pb2.ROLE_ADMIN and not is_own:
                 raise RefusedPlainly(errors.role_not_allowed("", ""))
-        known = self.requests.known(command.user_id, request.request_id, raw, now)
+        known = self.requests.find(command.user_id, request.request_id, raw, now)
         if known is not None:
             return again(known)
         applied = self._administered(request)
@@ -486,7 +486,7 @@ class PlainMachine:
                 return replace(found, checkpoint=True)
             case "create_user":
                 new = request.create_user.user
-                user = self.users.add(new, self.stamp_ms)
+                user = self.users.add_user(new, self.stamp_ms)
             case "set_password":
                 user = self.users.by_id(request.set_password.user_id)
                 user.password_hash = request.set_password.password_hash
@@ -515,7 +515,7 @@ class PlainMachine:
             )
             for new in request.users:
                 if new.folded_name not in {user.folded_name for user in self.users.known}:
-                    self.users.add(new, self.stamp_ms)
+                    self.users.add_user(new, self.stamp_ms)
             for item in request.items:
                 self.stock.added(item, 0)
         return admin(revision=self.applied_index, initialized=is_first)
@@ -580,8 +580,8 @@ def is_same(applied: Applied, expected: Applied) -> bool:
     )
     if errors.reason_of(wanted) is errors.Reason.ROLE_NOT_ALLOWED:  # the roles are told otherwise
         return errors.reason_of(found) is errors.reason_of(wanted)
-    return _told(found) == _told(wanted)
+    return _parts_of(found) == _parts_of(wanted)
 
 
-def _told(status: status_pb2.Status) -> tuple[errors.Reason | None, int, Mapping[str, str]]:
+def _parts_of(status: status_pb2.Status) -> tuple[errors.Reason | None, int, Mapping[str, str]]:
     return errors.reason_of(status), status.code, errors.details_of(status)

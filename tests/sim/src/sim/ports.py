@@ -1,14 +1,11 @@
 """The ports of one life of a process, kept in virtual time."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 from inventory.raft.v1 import forward_pb2, membership_pb2, peer_pb2
 from inventory_node.codec import add_to_frame, message_from_wire, surveys_of
 from inventory_node.core.events import DiskDone, DiskFailed, Event, StoreFailed
-from inventory_node.machine import Applied
 from inventory_node.machine.changes import Changes
 from inventory_node.ports import (
     Contact,
@@ -18,38 +15,22 @@ from inventory_node.ports import (
     SnapshotHeader,
     SyncFile,
 )
-from raft.messages import Entry, SnapshotMeta
-from raft.ready import Leadership
+from raft.messages import SnapshotMeta
 
 from sim.durable import Durable, Written
 from sim.store import FAILURE, SimStore, Thread
-from sim.trace import describe
+from sim.surroundings import ChunkAnswer, ProcessHandle
 from sim.violation import SafetyViolation
 
-if TYPE_CHECKING:
-    from sim.process import SimProcess
-
-EPOCH_MS = 1_700_000_000_000
 STORE_US = (200, 20_000)  # of one job of the database
 SLOW_US_MAX = 600_000  # of an operation, however many faults slow the disk: it ends after them
 HANGS_US = 5_000  # until a disk that hangs, or has no space, is looked at again
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkAnswer:
-    """What a member says to the sender of a snapshot's chunk."""
-
-    sender: int  # of the chunk
-    index: int  # of the snapshot
-    taken: int  # bytes
-    installed: bool
-    problem: str
-
-
 class DiskPort:
     """The `LogDisk` port: operations take their time one by one, and the power may go between."""
 
-    def __init__(self, process: "SimProcess", durable: Durable) -> None:
+    def __init__(self, process: ProcessHandle, durable: Durable) -> None:
         """Note what is synced in `durable`; it is, once the repair, the first job, is done."""
         self._process = process
         self._durable = durable
@@ -150,7 +131,7 @@ class StorePort:
     - Nothing fails but the transactions that a fault picks.
     """
 
-    def __init__(self, process: "SimProcess", store: SimStore) -> None:
+    def __init__(self, process: ProcessHandle, store: SimStore) -> None:
         """Stand before `store`."""
         self._process = process
         self._store = store
@@ -196,9 +177,9 @@ class StorePort:
         """Mark the state."""
         self._store.quarantine(reason)
 
-    def ask(self, questions: Sequence[tuple[int, forward_pb2.Question]]) -> None:
+    def answer(self, questions: Sequence[tuple[int, forward_pb2.Question]]) -> None:
         """Answer questions."""
-        self._store.ask(questions)
+        self._store.answer(questions)
         self._job(Thread.READER)
 
     def hash(self, ticket: int) -> None:
@@ -225,7 +206,7 @@ class StorePort:
 class TransportPort:
     """The `Transport` port."""
 
-    def __init__(self, process: "SimProcess") -> None:
+    def __init__(self, process: ProcessHandle) -> None:
         """Know the founders; others are known when they are met, or heard."""
         self._process = process
 
@@ -259,7 +240,7 @@ class TransportPort:
         """Stream a file."""
         self._process.world.stream_snapshot(self._process, peer, term, header, path)
 
-    def cut_snapshots(self) -> None:
+    def end_snapshots(self) -> None:
         """Do nothing: a state that differs ends the run, and no run's log is that long."""
 
     def answer_chunk(
@@ -268,67 +249,3 @@ class TransportPort:
         """Answer the sender of a chunk."""
         answer = ChunkAnswer(peer, index, taken, installed, problem)
         self._process.world.answer_chunk(self._process, answer)
-
-
-class Senses:
-    """The `Clock`, `Random` and `Observer` ports.
-
-    - Time as it passes never goes back, whatever becomes of the wall clock.
-    """
-
-    def __init__(self, process: "SimProcess") -> None:
-        """Begin with a clock that is right."""
-        self._process = process
-        self.skew_ms = 0
-        self._rate_per_mille = 1000
-        self._set_at_us = self._elapsed_us = 0
-
-    def drift(self, rate_per_mille: int) -> None:
-        """Let the clocks run at another rate."""
-        self._elapsed_us = self._now_us()
-        self._set_at_us = self._process.world.timeline.now_us
-        self._rate_per_mille = rate_per_mille
-
-    def real_us(self, own_us: int) -> int:
-        """Return how long it takes until so much has passed by the own clock."""
-        return own_us * 1000 // self._rate_per_mille
-
-    def _now_us(self) -> int:
-        passed = self._process.world.timeline.now_us - self._set_at_us
-        return self._elapsed_us + passed * self._rate_per_mille // 1000
-
-    def elapsed_ms(self) -> int:
-        """Return the time that has passed by the own clock."""
-        return self._now_us() // 1000
-
-    def now_ms(self) -> int:
-        """Return the member's own wall-clock time."""
-        return EPOCH_MS + self._now_us() // 1000 + self.skew_ms
-
-    def below(self, bound: int) -> int:
-        """Draw from 0 to bound - 1."""
-        return self._process.random.randrange(bound)
-
-    def applied(self, entry: Entry, outcomes: Sequence[Applied]) -> None:
-        """Show the checks what was applied."""
-        self._process.world.evidence.checks.applied(self._process.id, entry, outcomes)
-
-    def filled_up(self, *, is_full: bool) -> None:
-        """Note whether there is space."""
-        self._note(f"full {is_full}")
-
-    def warned(self, what: str, detail: str) -> None:
-        """Note it; that states differ is what no fault of this world may come to."""
-        self._note(f"{what}: {detail}")
-        if what == "diverged":
-            raise SafetyViolation(f"{self._process.name} diverged: {detail}")
-        self._process.world.evidence.coverage["leaders with a clock ahead"] += what == "clock_ahead"
-
-    def lead_changed(self, leadership: Leadership, leader: str) -> None:
-        """Note who leads."""
-        del leader  # its id is enough
-        self._note(describe(leadership))
-
-    def _note(self, text: str) -> None:
-        world = self._process.world
-        world.evidence.note(self._process.name, text)

@@ -4,16 +4,14 @@ A pod, so to say: it has a name for good, and a disk. Who it is as a member stan
 another disk it is another member.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from random import Random
 from shutil import rmtree
-from typing import Protocol
 
-from inventory.raft.v1 import forward_pb2, membership_pb2
+from inventory.raft.v1 import forward_pb2
 from inventory.v1 import inventory_pb2
 from inventory_node import wal
 from inventory_node.core.events import (
@@ -31,13 +29,10 @@ from inventory_node.core.events import (
     StoreFull,
     Tick,
 )
-from inventory_node.core.membership.bootstrap import Described
 from inventory_node.core.membership.join import DataVerdict
 from inventory_node.core.node import Node, NodeSettings, Ports
 from inventory_node.errors import Halted, LogDamaged, LogForeign
 from inventory_node.ports import (
-    PeerMessage,
-    SnapshotHeader,
     WriteAt,
 )
 from raft import RawNode
@@ -46,102 +41,22 @@ from raft.ready import RaftRole
 
 from sim.checks import FinalState
 from sim.durable import Durable, WatchedLog
-from sim.evidence import Evidence
 from sim.host import Host
 from sim.membership_requests import DataQuestions, DepartureQuestions, StandingQuestions
-from sim.network import SimNetwork
-from sim.numbers import Numbers
-from sim.ports import ChunkAnswer, DiskPort, Senses, StorePort, TransportPort
-from sim.rarities import Rarities, glance
+from sim.ports import DiskPort, StorePort, TransportPort
+from sim.rarities import Rarities
+from sim.senses import Senses
 from sim.store import NO_SPACE, SimStore
-from sim.timeline import Timeline
-from sim.trace import describe
+from sim.surroundings import Life, ProcessSurroundings
+from sim.trace import text_of
 from sim.violation import SafetyViolation
 from sim.watched_machine import WatchedMachine
 
 TICK_US = 25_000
 TURN_US = 5  # between an event and the Continue that it makes necessary
 SEGMENT_BYTES = 1 << 13  # small, so that a run rolls and cuts
+BOOKS_EVERY = 7  # events: what is counted wrongly stays so; looking costs as much as handling
 RESTART_US = (50_000, 400_000)  # until a process that halted is started again
-
-
-class ProcessSurroundings(Protocol):
-    """What a process reaches of the world; `sim.world` is it."""
-
-    timeline: Timeline
-    network: SimNetwork
-    evidence: Evidence
-    numbers: Numbers
-
-    def carry(self, sender: "SimProcess", message: PeerMessage) -> None:
-        """Bring a message to a member."""
-        ...
-
-    def reply(self, member: str, session: int, response: forward_pb2.ForwardResponse) -> None:
-        """Bring a frame to a gateway."""
-        ...
-
-    def stream_snapshot(
-        self, sender: "SimProcess", peer: int, term: int, header: SnapshotHeader, path: str
-    ) -> None:
-        """Bring a file to a member, in chunks."""
-        ...
-
-    def answer_chunk(self, member: "SimProcess", answer: ChunkAnswer) -> None:
-        """Bring the answer to a chunk to who sent it."""
-        ...
-
-    def ask_change(
-        self,
-        asker: "SimProcess",
-        request: membership_pb2.ChangeRequest,
-        told: Callable[[membership_pb2.ChangeResponse], None],
-    ) -> None:
-        """Ask every other member for a change; `told` hears each answer that comes."""
-        ...
-
-    def ended(self, process: "SimProcess", *, restart: bool) -> None:
-        """See the end of a process; with `restart` somebody has to start it again."""
-        ...
-
-    def ask_self(
-        self,
-        process: "SimProcess",
-        request: membership_pb2.ChangeRequest,
-        told: Callable[[membership_pb2.ChangeResponse], None],
-    ) -> None:
-        """Ask a process's own node for a change."""
-        ...
-
-    def reached(self, process: "SimProcess") -> frozenset[int]:
-        """Return the ids of the members that a process has streams with."""
-        ...
-
-    def describe(self, members: Iterable[int]) -> list[Described | None]:
-        """Return what these say of themselves; None for one that does not run."""
-        ...
-
-    def count_others(self, process: "SimProcess") -> int:
-        """Return how many other processes may answer."""
-        ...
-
-
-@dataclass(slots=True, kw_only=True)
-class Life:
-    """One run of a member's process; what is under way for an earlier one goes nowhere."""
-
-    over: bool = False
-    paused: bool = False
-    is_stopping: bool = False  # SIGTERM came
-    removed: bool = False  # and the process knows it
-    node: Node | None = None
-    store: SimStore | None = None
-    log: WatchedLog | None = None
-    waiting: deque[Event] = field(default_factory=deque)  # while no node handles events
-    changes: dict[int, Callable[[membership_pb2.ChangeResponse], None]] = field(
-        default_factory=dict
-    )  # who waits for an answer, by ticket
-    rarities: Rarities
 
 
 class SimProcess:
@@ -165,7 +80,8 @@ class SimProcess:
         self.world = world
         self.random = random
         self.life = self._new_life(over=True)
-        self.host = Host(folder, random, Senses(self))
+        senses = Senses(world.evidence, random, self.name, lambda: self.id)
+        self.host = Host(folder, random, senses)
         self.has_run = False
         self._last_configuration = (0, Configuration(frozenset(founders)))  # when it ended
         self._bootstrap()
@@ -381,16 +297,17 @@ class SimProcess:
         if node is None:
             return
         self.world.evidence.events += 1
-        self._note(describe(event))
+        self._note(text_of(event))
         self._report(event)
-        before = glance(node)
+        self.life.rarities.begin(node)
         try:
             node.handle(event)
         except Halted as halted:
             self._halt(event, halted)
             return
-        self.life.rarities.seen(event, before, node)
-        self.world.evidence.checks.balanced(node)
+        self.life.rarities.seen(event, node)
+        if self.world.evidence.events % BOOKS_EVERY == 0:
+            self.world.evidence.checks.balanced(node)
         self.world.evidence.checks.settled(node._raft)
         if node.stopped:
             self.end(power=False)
@@ -465,7 +382,7 @@ class SimProcess:
     def _ask(self, question: forward_pb2.Question) -> bytes:
         if self.life.store is None:
             raise RuntimeError(f"{self.name} does not run")
-        self.life.store.ask([(0, question)])
+        self.life.store.answer([(0, question)])
         event = self.life.store.step()
         while not isinstance(event, Answered):
             event = self.life.store.step()

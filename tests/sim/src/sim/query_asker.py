@@ -43,7 +43,7 @@ class Asker:
             return reason_of(status_pb2.Status.FromString(answer.error))
         return ANSWERS[kind].FromString(answer.response)
 
-    def add(self, *items: tuple[str, int, int]) -> None:
+    def add_items(self, *items: tuple[str, int, int]) -> None:
         """Add items: name, price and quantity."""
         for name, price_minor, quantity in items:
             request = inventory_pb2.AddItemRequest(

@@ -55,11 +55,22 @@ class Rarities:
     def __init__(self, coverage: Coverage) -> None:
         """Start with nothing seen."""
         self._coverage = coverage
+        self._before: Glance | None = None  # what the node was after the last event
         self._was_taken_back = False  # the removal of this member, in this life
 
-    def seen(self, event: Event, before: Glance, node: Node) -> None:
+    def begin(self, node: Node) -> None:
+        """Look at a node before its first event."""
+        self._before = self._before or glance(node)
+
+    def seen(self, event: Event, node: Node) -> None:
         """Compare a node with what it was before an event."""
-        coverage, after = self._coverage, glance(node)
+        before, after = self._before, glance(node)
+        self._before = after
+        if before is not None:
+            self._compare(event, before, after, node)
+
+    def _compare(self, event: Event, before: Glance, after: Glance, node: Node) -> None:
+        coverage = self._coverage
         if after.configuration_index < before.configuration_index:
             coverage["changes taken back"] += 1
             own = node._raft.id

@@ -52,7 +52,6 @@ def recover(world: SimWorld) -> str:
     """Require that the cluster works again; return the hash of the state that all have."""
     for client in world.clients:
         client.stopping = True
-    world.fault_injector.leave()
     random = Random(f"{world.plan.seed} quorum")
     others = random.choice([*Others, Others.UNWELL, Others.UNWELL])  # who leads is often inside
     spared = world.leader() if others is Others.UNWELL else None
@@ -65,7 +64,7 @@ def recover(world: SimWorld) -> str:
     for process in world.processes.values():
         if not process.is_spare:
             process.heal()
-    _join(world)
+    _await_voters(world)
     _work_on(world)
     state_hash = _agree(world)
     _rest(world)
@@ -180,7 +179,7 @@ def are_level(members: Sequence[SimProcess]) -> bool:
     return all(node.applied_index == node.last_index == last_index for node in nodes)
 
 
-def _join(world: SimWorld) -> None:
+def _await_voters(world: SimWorld) -> None:
     """Wait until all who run are voters, and level."""
 
     def joined() -> bool:
@@ -223,7 +222,7 @@ def _agree(world: SimWorld) -> str:
     """Wait until all who take part are level, and have the same state."""
     for _ in range(AGREE_TICKS_MAX // CHECKPOINT_TICKS):
         world.checkpoint()
-        _pass(world, CHECKPOINT_TICKS)
+        _wait(world, CHECKPOINT_TICKS)
         hashes = [
             one.life.node.view().state_hash
             for one in participants(world)
@@ -250,11 +249,11 @@ def _rest(world: SimWorld) -> None:
     for _ in range(REST_TICKS_MAX):
         if not found():
             return
-        _pass(world, 1)
+        _wait(world, 1)
     raise LivenessViolation(f"nothing is in flight, and still counted: {found()}")
 
 
-def _pass(world: SimWorld, ticks: int) -> None:
+def _wait(world: SimWorld, ticks: int) -> None:
     world.timeline.run_until(world.timeline.now_us + ticks * 25_000)
 
 

@@ -5,15 +5,21 @@ import tempfile
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from sim import recovery
 from sim.coverage import Coverage
-from sim.faults import Plan, SimFault, draw_plan
-from sim.world import SimWorld
+from sim.fault_injector import FaultInjector
+from sim.faults import MORE_US, Plan, SimFault, draw_plan
+from sim.operators import Operators
+from sim.process import TICK_US
+from sim.world import EVENTS_MIN, SimWorld
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - databases are faster there; any folder does
 TRACEBACK_LINES = 6
+CHECKPOINT_US = 900_000  # from one to the next
+MORE_TICKS_MAX = MORE_US // TICK_US
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +75,11 @@ def run_plan(plan: Plan, *, keep_trace: bool = False) -> SimResult:
         world = SimWorld(plan, Path(folder), keep_trace=keep_trace)
         violation = state_hash = ""
         try:
-            world.live()
+            live(world)
             state_hash = recovery.recover(world)
             recovery.judge(world)
         except Exception as error:  # noqa: BLE001 - whatever a run ends with is what it found
-            violation = _told(error)
+            violation = _text_of(error)
         finally:
             world.close()
     history = [operation for client in world.clients for operation in client.history]
@@ -93,7 +99,47 @@ def run_plan(plan: Plan, *, keep_trace: bool = False) -> SimResult:
     )
 
 
-def _told(error: Exception) -> str:
+def live(world: SimWorld) -> None:
+    """Run the part with faults: members start, clients order, faults begin and end.
+
+    When this returns, no fault begins any more, and what has begun is as it is.
+    """
+    operators = Operators(world)
+    fault_injector = FaultInjector(world, operators)
+    for number in world.founders:
+        world.process(number).start()
+    for gateway in world.gateways:
+        gateway.start()
+    # Clients come with tokens, so their users are there before them.
+    world.run_until(
+        lambda: bool(world.evidence.applied_log.commands), 400, "a leader makes the first state"
+    )
+    for client in world.clients:
+        client.start()
+    _keep_checkpoints(world)
+    operators.care()
+    for fault in world.plan.faults:
+        delay_us = fault.at_us - world.timeline.now_us
+        world.timeline.after(delay_us, partial(fault_injector.begin, fault))
+    world.timeline.run_until(world.plan.duration_us)
+    for _ in range(MORE_TICKS_MAX):
+        if world.evidence.events >= EVENTS_MIN:
+            break
+        world.timeline.run_until(world.timeline.now_us + TICK_US)
+    fault_injector.leave()
+
+
+def _keep_checkpoints(world: SimWorld) -> None:
+    """Let members hash their states again and again, to the end of the run."""
+
+    def checkpoint() -> None:
+        world.checkpoint()
+        world.timeline.after(CHECKPOINT_US, checkpoint)
+
+    world.timeline.after(CHECKPOINT_US, checkpoint)
+
+
+def _text_of(error: Exception) -> str:
     """Return what an exception says, and where it was raised."""
     lines = traceback.format_exception(error)
     return f"{type(error).__name__}: {error}\n" + "".join(lines[-TRACEBACK_LINES:])

@@ -26,7 +26,7 @@ from inventory_node.machine.changes import Changes
 from inventory_node.machine.records import Header, ItemRecord, PeriodRow, Remembered, UserRecord
 from inventory_node.ports import SnapshotHeader
 from inventory_node.runtime.sqlite import Database, Pinned, verify
-from inventory_node.runtime.store import copied
+from inventory_node.runtime.store import copy_pinned
 from raft.messages import SnapshotMeta
 
 from sim.tables import check_balance
@@ -136,8 +136,8 @@ class SimStore:
         """See `Store.quarantine`."""
         self.quarantined = reason
 
-    def ask(self, questions: Sequence[tuple[int, forward_pb2.Question]]) -> None:
-        """See `Store.ask`."""
+    def answer(self, questions: Sequence[tuple[int, forward_pb2.Question]]) -> None:
+        """See `Store.answer`."""
         self._jobs.append((Thread.READER, lambda: Answered(self._database.answer(questions))))
 
     def hash(self, ticket: int) -> None:
@@ -158,7 +158,7 @@ class SimStore:
 
         def job() -> Event:
             has_space = not (self.is_full or self.is_short)
-            made = copied(pinned, path, ticket, SPACE_BYTES if has_space else 0)
+            made = copy_pinned(pinned, path, ticket, SPACE_BYTES if has_space else 0)
             self._unpin(pinned)
             return made
 

@@ -11,8 +11,7 @@ from inventory_node.ports import SnapshotHeader
 
 from sim.coverage import Coverage
 from sim.network import SimNetwork
-from sim.ports import ChunkAnswer
-from sim.process import Life, SimProcess
+from sim.surroundings import ChunkAnswer, Life, ProcessHandle
 from sim.timeline import Timeline
 
 CHUNK_BYTES = 1 << 14
@@ -23,10 +22,10 @@ RESUMED_TIMES = 2  # by another stream, which goes on where the peer says
 class StreamRoute(NamedTuple):
     """From whom a snapshot goes to whom; either may be another member by the time it arrives."""
 
-    sender: SimProcess
+    sender: ProcessHandle
     life: Life  # of the sender
     sender_id: int
-    peer: SimProcess
+    peer: ProcessHandle
     peer_id: int
 
 
@@ -64,7 +63,7 @@ class SnapshotStreams:
 
     def begin(
         self,
-        ends: tuple[SimProcess, SimProcess | None],
+        ends: tuple[ProcessHandle, ProcessHandle | None],
         peer_id: int,
         term: int,
         header: SnapshotHeader,
@@ -92,7 +91,7 @@ class SnapshotStreams:
         self._streams[sender.id, peer_id] = stream
         self._send(stream)
 
-    def answer(self, member: SimProcess, answer: ChunkAnswer) -> None:
+    def answer(self, member: ProcessHandle, answer: ChunkAnswer) -> None:
         """Bring a recipient's answer to the sender of the stream."""
         stream = self._streams.get((answer.sender, member.id))
         if stream is None or stream.header.meta.index != answer.index:
@@ -119,18 +118,18 @@ class SnapshotStreams:
             stream.offset,
             stream.data[stream.offset : stream.offset + CHUNK_BYTES],
         )
-        self._pass(stream, chunk)
+        self._send_chunk(stream, chunk)
 
     def _resume(self, stream: SnapshotStream) -> None:
         """Begin another stream of the same snapshot."""
         stream.resumed += 1
         stream.progress += 1
         stream.asks = True
-        self._pass(
+        self._send_chunk(
             stream, ChunkReceived(stream.route.sender_id, stream.term, stream.header, 0, b"")
         )
 
-    def _pass(self, stream: SnapshotStream, chunk: ChunkReceived) -> None:
+    def _send_chunk(self, stream: SnapshotStream, chunk: ChunkReceived) -> None:
         def arrive() -> None:
             if stream.route.peer.id == stream.route.peer_id:
                 stream.route.peer.deliver(chunk)
@@ -139,7 +138,9 @@ class SnapshotStreams:
         progress = stream.progress
         self._timeline.after(PATIENCE_US, lambda: self._give_up(stream, progress))
 
-    def _carry(self, sender: SimProcess, recipient: SimProcess, arrive: Callable[[], None]) -> None:
+    def _carry(
+        self, sender: ProcessHandle, recipient: ProcessHandle, arrive: Callable[[], None]
+    ) -> None:
         names = sender.name, recipient.name
         self._timeline.after(
             self._network.delay_us(), lambda: arrive() if self._network.passes(*names) else None

@@ -245,7 +245,7 @@ def _requests(machine: Machine, tables: Tables) -> Iterator[str]:
         requests.resident_slots,
         {user_id: share.slots for user_id, share in requests._shares.items()},
         {
-            user_id: [one.number for one in share.periods]
+            user_id: [share.floor, *(one.number for one in share.periods)]
             for user_id, share in requests._shares.items()
         },
     )
@@ -258,7 +258,13 @@ def _requests(machine: Machine, tables: Tables) -> Iterator[str]:
         sum(one.slots for one in tables.periods.values()),
         sum(slots_of(one.outcome) for one in held),
         {user_id: sum(one.slots for one in some) for user_id, some in own.items()},
-        {user_id: [one.number for one in some] for user_id, some in own.items()},
+        {
+            user_id: [
+                0 if some[0].slots else some[0].newest_second,
+                *(one.number for one in some),
+            ]
+            for user_id, some in own.items()
+        },
     )
     if counted != expected:
         yield f"the request table counts {counted}, and holds {expected}"

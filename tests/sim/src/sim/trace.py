@@ -20,7 +20,7 @@ class Trace:
         self.count = 0
         self._digest = hashlib.sha256()
 
-    def add(self, time_us: int, actor: str, text: str) -> None:
+    def note(self, time_us: int, actor: str, text: str) -> None:
         """Note what happened to whom."""
         line = f"{time_us:>10} {actor:<8} {text}"
         self._digest.update(line.encode())
@@ -33,7 +33,7 @@ class Trace:
         return self._digest.hexdigest()
 
 
-def describe(event: object) -> str:
+def text_of(event: object) -> str:
     """Return an event as text that is the same in every run of the same seed.
 
     Where a file lies depends on the machine, so a path is left out.
@@ -44,5 +44,5 @@ def describe(event: object) -> str:
     slots = getattr(event, "__slots__", None)
     if slots is None:
         return repr(event)
-    fields = ", ".join(describe(getattr(event, slot)) for slot in slots if slot != "path")
+    fields = ", ".join(text_of(getattr(event, slot)) for slot in slots if slot != "path")
     return f"{type(event).__name__}({fields})"

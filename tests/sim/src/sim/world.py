@@ -1,9 +1,7 @@
 """Whole nodes, two gateways and clients in one thread, in virtual time, from one plan.
 
-`SimWorld(plan, folder).run()` is a whole run: members start, clients order, faults come and go.
-Then a quorum alone heals and has to work again, then everything. The clients learn what became of
-their last operations, and the end is judged. Nothing depends on the machine, the folder, the wall
-clock or the hash seed: two runs of a plan have the same trace.
+`sim.run` lets a world live, under faults and after them. Nothing depends on the machine, the
+folder, the wall clock or the hash seed: two runs of a plan have the same trace.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,15 +20,13 @@ from raft.ready import RaftRole
 
 from sim.clients import Habits, Horizon, SimClient
 from sim.evidence import Evidence
-from sim.fault_injector import FaultInjector
-from sim.faults import MORE_US, Plan
+from sim.faults import Plan
 from sim.gateway import GatewayProcess
 from sim.network import SimNetwork
 from sim.numbers import Numbers
-from sim.operators import Operators
-from sim.ports import ChunkAnswer
 from sim.process import RESTART_US, TICK_US, SimProcess
 from sim.streams import SnapshotStreams
+from sim.surroundings import ChunkAnswer, ProcessHandle
 from sim.timeline import Timeline
 from sim.trace import Trace
 from sim.violation import LivenessViolation
@@ -45,16 +41,14 @@ CLIENTS = 6
 RESTLESS = 1  # the client that now and then does not wait for an outcome
 READERS = 2  # of them, one at each gateway
 ADMIN = 2  # a user id, in the order of the first state
-CHECKPOINT_US = 900_000  # from one to the next
 CHECKPOINT_SESSION = 0  # of no gateway
 EVENTS_MIN = 5_000  # that members handle: a run with fewer goes on for a while
-MORE_TICKS_MAX = MORE_US // TICK_US
 TRACE_LINES = 2_000  # kept to look at when a run fails
 NO_PASSWORD = "$argon2id$none"  # noqa: S105 - a hash that no password has
 
 
 class SimWorld:
-    """One run. It is what the processes reach of each other (`sim.process.ProcessSurroundings`)."""
+    """One run. It is what the processes reach of each other (`sim.surroundings`)."""
 
     def __init__(self, plan: Plan, folder: Path, *, keep_trace: bool = False) -> None:
         """Databases live below `folder`."""
@@ -67,7 +61,7 @@ class SimWorld:
         self.network = SimNetwork(self.timeline, self._random("network"), coverage)
         self.numbers = Numbers(plan.founders + SPARES)
         self.processes = {
-            f"node-{number}": self._process(number, folder)
+            f"node-{number}": self._make_process(number, folder)
             for number in range(1, plan.founders + SPARES + 1)
         }
         self.streams = SnapshotStreams(
@@ -76,8 +70,6 @@ class SimWorld:
         self.gateways = [
             GatewayProcess(name, self, self.processes, plan.founders) for name in GATEWAYS
         ]
-        self.operators = Operators(self)
-        self.fault_injector = FaultInjector(self, self.operators)
         horizon = Horizon(ITEMS)
         self.clients = [self._client(number, horizon) for number in range(CLIENTS)]
         self._closed = False
@@ -91,7 +83,7 @@ class SimWorld:
         """Return chance of its own, so that one part's draws do not move another's."""
         return Random(f"{self.plan.seed} {what}")
 
-    def _process(self, number: int, folder: Path) -> SimProcess:
+    def _make_process(self, number: int, folder: Path) -> SimProcess:
         name = f"node-{number}"
         settings = settings_of(number, name, self.founders)
         return SimProcess(settings, self.founders, folder / name, self, self._random(name))
@@ -109,31 +101,6 @@ class SimWorld:
             self.evidence.ledger,
             Habits(only_reads=number >= CLIENTS - READERS, gives_up=number == RESTLESS),
         )
-
-    def live(self) -> None:
-        """Run the part with faults."""
-        for number in self.founders:
-            self.process(number).start()
-        for gateway in self.gateways:
-            gateway.start()
-        # Clients come with tokens, so their users are there before them.
-        self.run_until(
-            lambda: bool(self.evidence.applied_log.commands),
-            400,
-            "a leader makes the first state",
-        )
-        for client in self.clients:
-            client.start()
-        self.timeline.after(CHECKPOINT_US, self._checkpoints)
-        self.operators.care()
-        for fault in self.plan.faults:
-            delay_us = fault.at_us - self.timeline.now_us
-            self.timeline.after(delay_us, partial(self.fault_injector.begin, fault))
-        self.timeline.run_until(self.plan.duration_us)
-        for _ in range(MORE_TICKS_MAX):
-            if self.evidence.events >= EVENTS_MIN:
-                break
-            self.timeline.run_until(self.timeline.now_us + TICK_US)
 
     def close(self) -> None:
         """Close the databases."""
@@ -192,10 +159,6 @@ class SimWorld:
         ]
         raise LivenessViolation(f"not within {ticks_max} ticks: {what}; {states}")
 
-    def _checkpoints(self) -> None:
-        self.checkpoint()
-        self.timeline.after(CHECKPOINT_US, self._checkpoints)
-
     def checkpoint(self) -> None:
         """Let members hash their states at one index."""
         leader = self.leader()
@@ -205,7 +168,7 @@ class SimWorld:
 
     # What processes reach of the world.
 
-    def carry(self, sender: SimProcess, message: PeerMessage) -> None:
+    def carry(self, sender: ProcessHandle, message: PeerMessage) -> None:
         """Bring a message to a member, if it is still the one by the time it arrives."""
         process = self.by_id(message.recipient)
         if process is None:
@@ -223,25 +186,25 @@ class SimWorld:
             gateway.frame(member, session, response)
 
     def stream_snapshot(
-        self, sender: SimProcess, peer: int, term: int, header: SnapshotHeader, path: str
+        self, sender: ProcessHandle, peer: int, term: int, header: SnapshotHeader, path: str
     ) -> None:
         """Bring a file to a member, in chunks."""
         self.streams.begin((sender, self.by_id(peer)), peer, term, header, path)
 
-    def answer_chunk(self, member: SimProcess, answer: ChunkAnswer) -> None:
+    def answer_chunk(self, member: ProcessHandle, answer: ChunkAnswer) -> None:
         """Bring the answer to a chunk to who sent it."""
         self.streams.answer(member, answer)
 
     def ask_change(
         self,
-        asker: SimProcess,
+        asker: ProcessHandle,
         request: membership_pb2.ChangeRequest,
         told: Callable[[membership_pb2.ChangeResponse], None],
     ) -> None:
         """Ask every other member for a change; `told` hears each answer that comes."""
         life = asker.life
 
-        def hear(process: SimProcess, response: membership_pb2.ChangeResponse) -> None:
+        def hear(process: ProcessHandle, response: membership_pb2.ChangeResponse) -> None:
             arrive = partial(told, response)
             self.network.send(process.name, asker.name, lambda: None if life.over else arrive())
 
@@ -252,7 +215,7 @@ class SimWorld:
 
     def ask_self(
         self,
-        process: SimProcess,
+        process: ProcessHandle,
         request: membership_pb2.ChangeRequest,
         told: Callable[[membership_pb2.ChangeResponse], None],
     ) -> None:
@@ -263,7 +226,7 @@ class SimWorld:
         process.life.changes[ticket] = told
         process.deliver(ChangeAsked(ticket, request))
 
-    def reached(self, process: SimProcess) -> frozenset[int]:
+    def reached(self, process: ProcessHandle) -> frozenset[int]:
         """Return the ids of the members that a process has streams with: one may be paused."""
         passes = self.network.passes
         return frozenset(
@@ -278,7 +241,7 @@ class SimWorld:
         """Return what these say of themselves; None for one that does not run."""
         return [self._describe(self.by_id(member)) for member in sorted(members)]
 
-    def _describe(self, process: SimProcess | None) -> Described | None:
+    def _describe(self, process: ProcessHandle | None) -> Described | None:
         raft = process.raft if process is not None else None
         if process is None or raft is None or process.life.paused:
             return None
@@ -292,11 +255,11 @@ class SimWorld:
             reached=self.reached(process),
         )
 
-    def count_others(self, process: SimProcess) -> int:
+    def count_others(self, process: ProcessHandle) -> int:
         """Return how many other processes may answer."""
         return sum(one is not process for one in self.running())
 
-    def ended(self, process: SimProcess, *, restart: bool) -> None:
+    def ended(self, process: ProcessHandle, *, restart: bool) -> None:
         """See the end of a process; who halted is started again."""
         for gateway in self.gateways:
             gateway.member_ended(process.name)

@@ -124,7 +124,7 @@ def _run(layout: Layout, found: Mapping[str, int], children: Children) -> None:
     ):  # nohup ignores SIGHUP, so that the system goes on
         signal.signal(signal.SIGHUP, stop)
     address = f"127.0.0.1:{found['gateway']}"
-    ready = f"ready: try `inventory --address {address} {places.login(layout)}`"
+    ready = f"ready: try `inventory --address {address} {places.login_command(layout)}`"
     poller = StatusPoller(address, layout.secret("health.key"))
     heading = f"inventory at {address}, data in {layout.data}"
     view = LiveView(children, heading) if sys.stdout.isatty() else LineView(children, heading)

@@ -38,7 +38,7 @@ def demo_users(layout: Layout) -> list[tuple[str, str, str]]:
     return [user for user in DEMO_USERS if user[0] in there]
 
 
-def login(layout: Layout) -> str:
+def login_command(layout: Layout) -> str:
     """Return the login command of a user that exists."""
     users = demo_users(layout)
     if users:

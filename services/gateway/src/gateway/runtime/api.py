@@ -9,14 +9,16 @@ from google.protobuf.message import DecodeError, Message
 from inventory.raft.v1 import forward_pb2, log_pb2, raw_pb2
 from inventory.v1 import auth_pb2, cluster_pb2, inventory_pb2
 from wire import bounds, errors
-from wire.channels import abort, accept, bearer
+from wire.channels import abort, accept
 from wire.operations import MUTATIONS, QUERIES, Operation
+from wire.sizes import request_bytes_max
 from wire.text import folded
 
 from gateway.auth import Passwords, Principal, Tokens
-from gateway.errors import HashersBusy, RequestRefused, TokenRefused, malformed
+from gateway.errors import HashersBusy, RequestRefused, malformed
 from gateway.login_limiter import LoginLimiter
 from gateway.runtime.driver import Driver, deadline_ms, now_ms
+from gateway.runtime.gate import TokenGate
 from gateway.runtime.links import MemberLinks
 from gateway.runtime.members import Members, role_in_words
 from gateway.runtime.status import status_of
@@ -37,6 +39,9 @@ ASSISTANT = "inventory.v1.AssistantService"
 
 def parse(kind: type[Parsed], raw: bytes) -> Parsed:
     """Read a client's message; raise RequestRefused."""
+    most = request_bytes_max(kind.DESCRIPTOR)
+    if len(raw) > most:
+        raise RequestRefused(errors.invalid_field("request", f"must have up to {most} bytes"))
     try:
         return kind.FromString(raw)
     except DecodeError:
@@ -64,6 +69,7 @@ class Api:
         self,
         driver: Driver,
         links: MemberLinks,
+        gate: TokenGate,
         tokens: Tokens,
         passwords: Passwords,
         logins: LoginLimiter,
@@ -72,6 +78,7 @@ class Api:
         """Serve calls by these parts."""
         self._driver = driver
         self._links = links
+        self.gate = gate
         self._tokens = tokens
         self._passwords = passwords
         self._logins = logins
@@ -113,21 +120,14 @@ class Api:
             if mutation.service == service
         }
         return handlers | {
-            query.method: _unary(self._query(query))
+            query.method: self._paged(query) if _is_list(query) else _unary(self._query(query))
             for query in QUERIES.values()
             if query.service == service
         }
 
-    def _principal(self, context: Context) -> Principal:
-        """Return whom the call speaks for; raise RequestRefused."""
-        try:
-            return self._tokens.verify(bearer(context.invocation_metadata()))
-        except TokenRefused as refused:
-            raise RequestRefused(errors.token_invalid(str(refused))) from None
-
     def _mutation(self, kind: str) -> Behavior:
         async def behavior(raw: bytes, context: Context) -> bytes:
-            principal = self._principal(context)
+            principal = self.gate.principal(context)
             mutation = raw_pb2.RawMutation(**{kind: raw}).SerializeToString()
             problem = bounds.check_mutation(parse(inventory_pb2.Mutation, mutation))
             if problem is not None:
@@ -150,7 +150,7 @@ class Api:
         kind = operation.kind
 
         async def behavior(raw: bytes, context: Context) -> bytes:
-            principal = self._principal(context)
+            principal = self.gate.principal(context)
             query = forward_pb2.Query()
             request = parse_within_bounds(operation.request, raw)
             getattr(query, kind).CopyFrom(request)
@@ -164,11 +164,26 @@ class Api:
 
         return behavior
 
+    def _paged(self, operation: Operation) -> "grpc.RpcMethodHandler[bytes, bytes]":
+        """Make the handler of a list: its user has few pages at a time that are not read yet."""
+        ask = self._query(operation)
+
+        async def handle(raw: bytes, context: Context) -> None:
+            try:
+                user_id = self.gate.principal(context).user_id
+                async with self.gate.shares.of(user_id).pages:
+                    await context.write(await ask(raw, context))  # waits for who does not read
+            except RequestRefused as refused:
+                await abort(context, refused.status)
+
+        return grpc.unary_stream_rpc_method_handler(handle)
+
     async def _submit(self, requests: AsyncIterator[bytes], context: Context) -> None:
         try:
-            principal = self._principal(context)
-            await accept(context)
-            await Submission(self._driver, principal).run(requests, context)
+            principal = self.gate.principal(context)
+            with self.gate.shares.stream(principal.user_id) as share:
+                await accept(context)
+                await Submission(self._driver, principal, share).run(requests, context)
         except RequestRefused as refused:
             await abort(context, refused.status)
 
@@ -227,7 +242,7 @@ class Api:
             raise RequestRefused(errors.role_not_allowed(role_in_words(user.role), "admin"))
 
     async def _create_user(self, raw: bytes, context: Context) -> bytes:
-        principal = self._principal(context)
+        principal = self.gate.principal(context)
         request = parse_within_bounds(auth_pb2.CreateUserRequest, raw)
         await self._check_keeper(principal, context)
         administration = log_pb2.Administration(request_id=request.request_id)
@@ -242,7 +257,7 @@ class Api:
         return response.SerializeToString()
 
     async def _set_password(self, raw: bytes, context: Context) -> bytes:
-        principal = self._principal(context)
+        principal = self.gate.principal(context)
         request = parse_within_bounds(auth_pb2.SetPasswordRequest, raw)
         await self._check_keeper(principal, context, request.user_id)
         administration = log_pb2.Administration(request_id=request.request_id)
@@ -255,7 +270,7 @@ class Api:
         return response.SerializeToString()
 
     async def _disable_user(self, raw: bytes, context: Context) -> bytes:
-        principal = self._principal(context)
+        principal = self.gate.principal(context)
         request = parse(auth_pb2.DisableUserRequest, raw)
         administration = log_pb2.Administration(request_id=request.request_id, disable_user=request)
         outcome = await self._administer(administration, principal, context)
@@ -263,7 +278,7 @@ class Api:
         return response.SerializeToString()
 
     async def _checkpoint(self, raw: bytes, context: Context) -> bytes:
-        principal = self._principal(context)
+        principal = self.gate.principal(context)
         request = parse(cluster_pb2.CheckpointRequest, raw)
         administration = log_pb2.Administration(
             request_id=request.request_id, checkpoint=log_pb2.Checkpoint()
@@ -294,7 +309,7 @@ class Api:
         return log_pb2.AdministrationOutcome.FromString(reply.administration)
 
     async def _probe(self, raw: bytes, context: Context) -> bytes:
-        principal = self._principal(context)
+        principal = self.gate.principal(context)
         parse(cluster_pb2.ProbeRequest, raw)
         command = raw_pb2.RawCommand(user_id=principal.user_id, epoch=principal.epoch, probe=b"")
         try:
@@ -310,7 +325,7 @@ class Api:
 
     def _change(self, message: type[Parsed], change: Changing[Parsed]) -> Behavior:
         async def behavior(raw: bytes, context: Context) -> bytes:
-            principal = self._principal(context)
+            principal = self.gate.principal(context)
             request = parse_within_bounds(message, raw)
             answer = await change(request, principal, deadline_ms(context.time_remaining()))
             return answer.SerializeToString()
@@ -318,9 +333,13 @@ class Api:
         return behavior
 
     async def _get_status(self, raw: bytes, context: Context) -> bytes:
-        self._principal(context)
+        self.gate.principal(context)
         parse(cluster_pb2.GetStatusRequest, raw)
         return (await status_of(self._links)).SerializeToString()
+
+
+def _is_list(operation: Operation) -> bool:
+    return "page_token" in operation.request.DESCRIPTOR.fields_by_name
 
 
 def _unary(behavior: Behavior) -> "grpc.RpcMethodHandler[bytes, bytes]":

@@ -4,12 +4,12 @@ from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
-from google.protobuf.message import DecodeError
 from inventory.v1 import assistant_pb2
 from wire.bounds import TIMEOUT_MS_MAX
 from wire.channels import DETAILS_KEY, abort, straight_channel
 
-from gateway.errors import malformed
+from gateway.errors import RequestRefused
+from gateway.runtime.api import parse_within_bounds
 from gateway.runtime.driver import TIMEOUT_DEFAULT_MS
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -38,9 +38,9 @@ class Assistant:
                 grpc.StatusCode.UNIMPLEMENTED, "This inventory runs without an assistant."
             )
         try:
-            assistant_pb2.GetPredictionRequest.FromString(raw)
-        except DecodeError:
-            await abort(context, malformed().status)
+            parse_within_bounds(assistant_pb2.GetPredictionRequest, raw)
+        except RequestRefused as refused:
+            await abort(context, refused.status)
         metadata = tuple(
             (key, value)
             for key, value in context.invocation_metadata() or ()

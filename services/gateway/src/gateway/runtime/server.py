@@ -9,9 +9,10 @@ import asyncio
 
 from grpc_health.v1 import health
 from service import reflection
-from service.faults import Faults, make_server
+from service.faults import Faults
 from service.probes import Probes
 from service.process import listen_on
+from service.serving import make_server
 
 from gateway.router import Router
 from gateway.runtime.api import ASSISTANT, AUTH, CLUSTER, INVENTORY, Api
@@ -19,9 +20,11 @@ from gateway.runtime.assistant import Assistant
 
 DRAIN_SECONDS = 2.0
 # The server asks each client to connect anew after this time (give or take a tenth). So clients
-# find gateways that were added, and leave a gateway that stops without losing a call. A stream is
-# not ended by this.
+# find gateways that were added, and leave a gateway that stops without losing a call. What is under
+# way then has GRACE_SECONDS to end: more than the longest call may take. A `Submit` stream that
+# lasts longer is cut, and its client sends what is unanswered on another stream.
 CONNECTION_SECONDS = 10
+GRACE_SECONDS = 660
 SERVICES = (INVENTORY, AUTH, CLUSTER, ASSISTANT)
 WORKS = ("reads", "writes")
 HEALTH_SECONDS = 0.1
@@ -39,8 +42,11 @@ class GatewayServer:
         leave_seconds: float = 0,
     ) -> None:
         """Listen on host:port; raise AddressInUse. `leave_seconds`: see `serve_until`."""
-        age = ("grpc.max_connection_age_ms", CONNECTION_SECONDS * 1_000)
-        self._server = make_server(faults, (age,))
+        age = (
+            ("grpc.max_connection_age_ms", CONNECTION_SECONDS * 1_000),
+            ("grpc.max_connection_age_grace_ms", GRACE_SECONDS * 1_000),
+        )
+        self._server = make_server(faults, age, api.gate.admitted)
         self._leave_seconds = leave_seconds
         self._is_leaving = False
         self._server.add_generic_rpc_handlers((*api.handlers(), assistant.handler()))

@@ -12,15 +12,18 @@ from google.rpc import status_pb2
 from inventory.raft.v1 import forward_pb2, raw_pb2
 from inventory.v1 import inventory_pb2
 from wire import bounds, errors
+from wire.sizes import request_bytes_max
 
 from gateway.auth import EXPIRED, Principal
 from gateway.errors import RequestRefused, malformed
 from gateway.requests import Answer
 from gateway.runtime.driver import TIMEOUT_DEFAULT_MS, Driver, now_ms
+from gateway.shares import Share
 
 IN_FLIGHT_MAX = 4_096
 SUBMISSIONS_PER_FRAME_MAX = 512
 RESULTS_PER_FRAME_MAX = 512
+MUTATION_BYTES_MAX = request_bytes_max(inventory_pb2.Mutation.DESCRIPTOR)
 RESULT_BYTES_PER_FRAME_MAX = 1 << 20  # one result may pass it: gRPC's clients take 4 MiB
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -30,15 +33,18 @@ class Submission:
     """One client's stream.
 
     - Every submission gets one result, with its correlation id.
-    - While IN_FLIGHT_MAX submissions have no written result, no further submission is read.
+    - While IN_FLIGHT_MAX submissions have no written result, no further submission is read; nor
+      while the user's share of the gateway is used up.
     - A submission that is read after the token expired is refused. The stream stays open, since
       earlier submissions have outcomes to come.
     """
 
-    def __init__(self, driver: Driver, principal: Principal) -> None:
-        """Speak for one user."""
+    def __init__(self, driver: Driver, principal: Principal, share: Share) -> None:
+        """Speak for one user, who has `share` of the gateway."""
         self._driver = driver
         self._principal = principal
+        self._share = share
+        self._counted = 0  # submissions of this stream, in the share
         self._in_flight: dict[int, int] = {}  # correlation id: the router's number
         self._results: deque[tuple[int, bytes]] = deque()
         self._has_results = asyncio.Event()
@@ -51,8 +57,10 @@ class Submission:
         writer = asyncio.ensure_future(self._write(context))
         try:
             async for raw in requests:
+                await self._share.has_room.wait()  # another stream may have taken what was left
                 self._read(raw)
                 await self._has_room.wait()
+                await self._share.has_room.wait()
             self._all_read = True
             self._has_results.set()
             await writer
@@ -60,6 +68,7 @@ class Submission:
             writer.cancel()
             for number in self._in_flight.values():
                 self._driver.router.cancel(number)
+            self._share.change_submissions(-self._counted)
             await asyncio.gather(writer, return_exceptions=True)
 
     def _read(self, raw: bytes) -> None:
@@ -95,7 +104,10 @@ class Submission:
         self._update_room()
 
     def _update_room(self) -> None:
-        if len(self._in_flight) + len(self._results) < IN_FLIGHT_MAX:
+        held = len(self._in_flight) + len(self._results)
+        self._share.change_submissions(held - self._counted)
+        self._counted = held
+        if held < IN_FLIGHT_MAX:
             self._has_room.set()
         else:
             self._has_room.clear()
@@ -107,6 +119,8 @@ class Submission:
             return errors.invalid_field("correlation_id", "is in flight already")
         if expired is not None:
             return expired
+        if len(submission.mutation) > MUTATION_BYTES_MAX:
+            return errors.invalid_field("mutation", f"must have up to {MUTATION_BYTES_MAX} bytes")
         try:
             mutation = inventory_pb2.Mutation.FromString(submission.mutation)
         except DecodeError:

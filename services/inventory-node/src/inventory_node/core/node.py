@@ -134,7 +134,7 @@ class Node:
                 self._step(event.messages)
             case events.Surveyed():
                 if not self._is_deaf:
-                    self._ports.transport.send(self._survey.heard(event.message, self._raft))
+                    self._ports.transport.send(self._survey.hear(event.message, self._raft))
             case events.ChunkReceived():
                 problem = "this member is starting or stopping" if self._is_deaf else ""
                 self._snapshots.incoming.chunk(event, self._raft, problem)
@@ -314,7 +314,7 @@ class Node:
     def _stop(self) -> None:
         """Stop handling ticks and peers, decline waiting requests, and flush applied entries."""
         self._phase = Phase.STOPPING
-        self._write.end()
+        self._write.stop()
         self._reads.stop()
 
 

@@ -113,8 +113,8 @@ class StoreReads:
         self._asked: dict[int, ReplyAddress] = {}  # by ticket
         self._ticket = 0
 
-    def add(self, index: int, questions: list[Asked], flusher: Flusher) -> None:
-        """Let the store answer the questions once the store holds every entry up to `index`."""
+    def ask_at(self, index: int, questions: list[Asked], flusher: Flusher) -> None:
+        """Ask the store the questions once the store holds every entry up to `index`."""
         if index <= flusher.flushed_index:
             self._ask(questions)
         else:
@@ -135,7 +135,7 @@ class StoreReads:
             self._ticket += 1
             self._asked[self._ticket] = asker
             batch.append((self._ticket, question))
-        self._store.ask(batch)
+        self._store.answer(batch)
 
     def pop(self, ticket: int) -> ReplyAddress | None:
         """Return the address that waits for an answer; None if the question was given up."""
@@ -268,7 +268,7 @@ class ReadQueue:
         """Answer from memory, or let the store answer once the store holds `index`."""
         for_store = [asked for asked in questions if not self._answer_from_memory(asked)]
         if for_store:
-            self._store_reads.add(index, for_store, flusher)
+            self._store_reads.ask_at(index, for_store, flusher)
 
     def flushed(self, flusher: Flusher, *, leads: bool) -> None:
         """Let the store answer the questions that the flushed state can answer.

@@ -152,7 +152,7 @@ class Machine:
             return _refused(refused)
         request_id = request.request_id
         second = request_table.second_of(request_id)
-        known = self._known(second, user_id, request_id, raw)
+        known = self._remembered(second, user_id, request_id, raw)
         if known is not None:
             return known
         self._context.user_id = user_id
@@ -176,7 +176,7 @@ class Machine:
         outcome = log_pb2.AdministrationOutcome(revision=self._applied_index)
         return AdminOutcome(outcome.SerializeToString())
 
-    def _known(self, second: int, user_id: int, request_id: str, raw: bytes) -> Applied | None:
+    def _remembered(self, second: int, user_id: int, request_id: str, raw: bytes) -> Applied | None:
         """Answer from the request table; None for a request that is not remembered and may run."""
         found = self._requests.find(second, user_id, request_id)
         if found is not None:
@@ -203,7 +203,7 @@ class Machine:
         if refused is not None:
             return _refused(refused)
         second = request_table.second_of(request.request_id)
-        known = self._known(second, user_id, request.request_id, raw)
+        known = self._remembered(second, user_id, request.request_id, raw)
         if known is not None:
             return known
         self._context.user_id = user_id

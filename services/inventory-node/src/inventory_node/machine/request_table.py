@@ -271,11 +271,11 @@ class RequestTable:
 
     def _forget_oldest(self, share: Share) -> None:
         """Forget the oldest requests of a share. Their period stays, empty, as the user's floor."""
-        oldest = share.oldest
+        oldest, floor = share.oldest, share.floor
         if share.periods[0] is not oldest:
             self._remove(share.periods[0])
         self._empty(oldest)
-        share.floor = oldest.newest_second = max(oldest.newest_second, share.floor)
+        share.floor = oldest.newest_second = max(oldest.newest_second, floor)
         self._unwritten.periods[oldest.number] = oldest
 
     def _empty(self, period: Period) -> None:
@@ -290,9 +290,10 @@ class RequestTable:
         self._unwritten.forgotten.append(period.number)
 
     def _remove(self, period: Period) -> None:
-        """Remove a user's first period, which is empty."""
+        """Remove a user's first period, which is empty, and the floor that it told."""
         share = self._shares[period.user_id]
         share.periods.popleft()
+        share.floor = 0
         if not share.periods:
             del self._shares[period.user_id]
         del self._periods[period.number]

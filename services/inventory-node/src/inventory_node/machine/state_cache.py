@@ -89,7 +89,7 @@ class StateCache:
         self._unwritten.items[item.id] = self._unwritten.described[item.id] = item
         self.next_item_id = item.id + 1
 
-    def change(self, item: ItemRecord) -> None:
+    def change_item(self, item: ItemRecord) -> None:
         """Note that the description of an item in memory was changed in place."""
         self._unwritten.items[item.id] = self._unwritten.described[item.id] = item
 

@@ -129,7 +129,7 @@ def update_item(
     if "description" in fields:
         item.description = request.item.description
     item.update_ms = context.stamp_ms
-    cache.change(item)
+    cache.change_item(item)
     shown = message(item, context.currency, context.digits)
     return Outcome(
         update_item=inventory_pb2.UpdateItemResponse(item=shown, revision=context.revision)
@@ -144,7 +144,7 @@ def delete_item(
     if not isinstance(item, ItemRecord):
         return item
     item.delete_ms = item.update_ms = context.stamp_ms
-    cache.change(item)
+    cache.change_item(item)
     shown = message(item, context.currency, context.digits)
     return Outcome(
         delete_item=inventory_pb2.DeleteItemResponse(item=shown, revision=context.revision)

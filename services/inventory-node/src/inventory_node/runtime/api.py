@@ -261,11 +261,11 @@ class PeerApi(peer_pb2_grpc.PeerServiceServicer):
             configuration = decode_configuration(chunk.meta.configuration)
         except CodecError as error:
             return Answer(problem=str(error))
-        return await self._take(
+        return await self._post_chunk(
             chunk, SnapshotMeta(chunk.meta.index, chunk.meta.term, configuration)
         )
 
-    async def _take(self, chunk: peer_pb2.SnapshotChunk, meta: SnapshotMeta) -> Answer:
+    async def _post_chunk(self, chunk: peer_pb2.SnapshotChunk, meta: SnapshotMeta) -> Answer:
         header = SnapshotHeader(meta, chunk.meta.size, chunk.meta.sha256)
         key = (chunk.sender, chunk.meta.index)
         before = self._chunks.get(key)

@@ -37,7 +37,7 @@ async def run_standing_watch(watch: StandingWatch, peers: Peers, view: View) -> 
     while not watch.was_removed:
         await asyncio.sleep(JOIN_SECONDS)
         request = watch.observe(view())
-        responses = await peers.ask(request) if request is not None else []
+        responses = await peers.ask_change(request) if request is not None else []
         for said in filter(None, map(watch.hear, responses)):
             if said != told:  # once for each change
                 told = said
@@ -71,10 +71,10 @@ class DepartureRequests:
         """Make one try."""
         step = self._departure.attempt(member, self._peers.reached)
         while not isinstance(step, Decided):
-            step = await self._answer(step)
+            step = await self._ask(step)
         return step.may_leave
 
-    async def _answer(self, step: AskReach | AskSelf | AskLeader) -> DepartureStep:
+    async def _ask(self, step: AskReach | AskSelf | AskLeader) -> DepartureStep:
         """Send the request of one step, and pass the answer to `Departure`."""
         departure, peers = self._departure, self._peers
         match step:
@@ -85,7 +85,7 @@ class DepartureRequests:
                     return departure.hear_reach(None, peers.reached)
                 return departure.hear_reach(described, peers.reached)
             case AskSelf(request):
-                return departure.hear_self(step, await self._service.ask(request))
+                return departure.hear_self(step, await self._service.ask_change(request))
             case AskLeader(request):
                 return departure.hear_leader(await peers.ask_leader(request), peers.reached)
             case _:

@@ -33,9 +33,11 @@ class MembershipService(membership_pb2_grpc.MembershipServiceServicer):
         if request.cluster_id != self._cluster_id:
             problem = errors.invalid_field("cluster_id", "names another cluster")
             return membership_pb2.ChangeResponse(error=problem)
-        return await self.ask(request)
+        return await self.ask_change(request)
 
-    async def ask(self, request: membership_pb2.ChangeRequest) -> membership_pb2.ChangeResponse:
+    async def ask_change(
+        self, request: membership_pb2.ChangeRequest
+    ) -> membership_pb2.ChangeResponse:
         """Ask this member's own node."""
         self._last += 1
         ticket = self._last
@@ -47,7 +49,7 @@ class MembershipService(membership_pb2_grpc.MembershipServiceServicer):
         finally:
             del self._waiting[ticket]
 
-    def answer(self, ticket: int, response: membership_pb2.ChangeResponse) -> None:
+    def answer_change(self, ticket: int, response: membership_pb2.ChangeResponse) -> None:
         """Answer a caller that still waits."""
         waiting = self._waiting.get(ticket)
         if waiting is not None and not waiting.done():

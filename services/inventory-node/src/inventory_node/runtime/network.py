@@ -38,15 +38,15 @@ class MemberTransport:
 
     def answer_change(self, ticket: int, response: membership_pb2.ChangeResponse) -> None:
         """See `Transport.answer_change`."""
-        self._membership.answer(ticket, response)
+        self._membership.answer_change(ticket, response)
 
     def send_snapshot(self, peer: int, term: int, header: SnapshotHeader, path: str) -> None:
         """See `Transport.send_snapshot`."""
         self._peers.send_snapshot(peer, term, header, path)
 
-    def cut_snapshots(self) -> None:
-        """See `Transport.cut_snapshots`."""
-        self._peers.cut_snapshots()
+    def end_snapshots(self) -> None:
+        """See `Transport.end_snapshots`."""
+        self._peers.end_snapshots()
 
     def answer_chunk(
         self, peer: int, index: int, taken: int, *, installed: bool, problem: str

@@ -75,7 +75,7 @@ class PeerQueue:
         """How many messages wait for the next frame."""
         return len(self._waiting) + (self._beat is not None)
 
-    def add(self, message: PeerMessage) -> None:
+    def append(self, message: PeerMessage) -> None:
         """Queue a message; drop the message without a stream, or when too many wait."""
         if self.is_open and isinstance(message, Heartbeat):
             self._beat = message
@@ -150,9 +150,9 @@ class Peer:
 
     def queue(self, message: PeerMessage) -> None:
         """Queue a message; drop the message when the stream is down or far behind."""
-        self._queue.add(message)
+        self._queue.append(message)
 
-    def flush(self) -> None:
+    def send_queued(self) -> None:
         """Send the queued messages."""
         if len(self._queue):
             self._outbox.wake()
@@ -243,7 +243,7 @@ class Peer:
             reached=frozenset(said.reach.member_ids) if said.HasField("reach") else None,
         )
 
-    async def ask(
+    async def ask_change(
         self, request: membership_pb2.ChangeRequest
     ) -> membership_pb2.ChangeResponse | None:
         """Ask for a membership change; None when no answer comes in time."""
@@ -254,7 +254,7 @@ class Peer:
         self, path: Path, chunk_of: Callable[[int, bytes], peer_pb2.SnapshotChunk]
     ) -> str:
         """Send a snapshot; return the problem, or an empty string."""
-        return await SnapshotSender(self.stub, self._metadata, path, chunk_of).run()
+        return await SnapshotSender(self.stub, self._metadata, path, chunk_of).send()
 
     async def close(self) -> None:
         """Close the channel."""
@@ -292,7 +292,7 @@ class Peers:
         self._leaving: set[int] = set()
         self._peers: dict[int, Peer] = {}
         for member, contact in first.items():
-            self._add(member, contact)
+            self._connect(member, contact)
         self._later: set[int] = set()
         self._callers: dict[int, Peer] = {}  # peers in no configuration; the latest caller last
 
@@ -304,28 +304,28 @@ class Peers:
                 self._tasks[member] = group.create_task(peer.run())
             await asyncio.Event().wait()  # a lone member has no stream to wait for
 
-    def _add(self, member: int, contact: Contact) -> None:
+    def _connect(self, member: int, contact: Contact) -> None:
         peer = self._peers[member] = Peer(contact, self._own, self._key, self._hooks)
         if self._running:
             self._tasks[member] = self._group.create_task(peer.run())
 
-    def heard(self, caller: peer_pb2.Caller) -> None:
+    def connect_caller(self, caller: peer_pb2.Caller) -> None:
         """Connect to a calling member: a joining member's log does not say where the leader is."""
         member = caller.member_id
         if caller.address and member not in {0, self._own.member_id, *self._peers}:
-            self._make_room(caller.address)
+            self._evict_callers(caller.address)
             self._later.add(member)
-            self._add(member, Contact(caller.name, caller.address))
+            self._connect(member, Contact(caller.name, caller.address))
             self._callers[member] = self._peers[member]
 
-    def _make_room(self, address: str) -> None:
-        """Forget earlier callers from `address`; of too many, an unreached caller or the oldest."""
+    def _evict_callers(self, address: str) -> None:
+        """Disconnect earlier callers from `address`; of too many, a silent caller or the oldest."""
         callers = self._callers
         for member in [one for one, peer in callers.items() if peer.address == address]:
-            self._forget(member)
+            self._disconnect(member)
         if len(callers) >= CALLERS_MAX:
             silent = (one for one, peer in callers.items() if not peer.is_up)
-            self._forget(next(silent, next(iter(callers))))
+            self._disconnect(next(silent, next(iter(callers))))
 
     def meet(self, contacts: Mapping[int, Contact]) -> None:
         """See `Transport.meet`."""
@@ -333,13 +333,13 @@ class Peers:
             self._callers.pop(member, None)
             if member not in self._peers:
                 self._later.add(member)
-                self._add(member, contact)
+                self._connect(member, contact)
         for member in self._leaving - contacts.keys():
-            self._forget(member)
+            self._disconnect(member)
         self._leaving = self._later - contacts.keys()
 
-    def _forget(self, member: int) -> None:
-        """End the stream and the tasks to a peer."""
+    def _disconnect(self, member: int) -> None:
+        """End the stream to a peer, and the tasks for the peer."""
         self._later.discard(member)
         self._leaving.discard(member)
         self._callers.pop(member, None)
@@ -348,16 +348,16 @@ class Peers:
             task.cancel()
             self._group.create_task(peer.close())
 
-    async def ask(
+    async def ask_change(
         self, request: membership_pb2.ChangeRequest
     ) -> list[membership_pb2.ChangeResponse]:
         """Ask every peer, and each leader that a peer names, for a membership change."""
-        asked = await asyncio.gather(*(peer.ask(request) for peer in self._all()))
+        asked = await asyncio.gather(*(peer.ask_change(request) for peer in self._all()))
         responses = [response for response in asked if response is not None]
         addresses = {response.not_leader.address for response in responses} - {""}
         for address in sorted(addresses - {peer.address for peer in self._all()}):
             leader = Peer(Contact("the leader", address), self._own, self._key)
-            response = await leader.ask(request)
+            response = await leader.ask_change(request)
             await leader.close()
             responses += [response] if response is not None else []
         return responses
@@ -366,7 +366,7 @@ class Peers:
         self, request: membership_pb2.ChangeRequest
     ) -> membership_pb2.ChangeResponse | None:
         """Ask every peer; return the first answer of a leader, None when no peer leads."""
-        asked = [asyncio.ensure_future(peer.ask(request)) for peer in self._all()]
+        asked = [asyncio.ensure_future(peer.ask_change(request)) for peer in self._all()]
         try:
             for following in asyncio.as_completed(asked):
                 response = await following
@@ -388,18 +388,18 @@ class Peers:
             if peer is not None:
                 peer.queue(message)
 
-    def flush(self) -> None:
-        """Send a turn's messages."""
+    def send_queued(self) -> None:
+        """Send the messages that a turn queued for all peers."""
         for peer in self._peers.values():
-            peer.flush()
+            peer.send_queued()
 
     def send_snapshot(self, peer: int, term: int, header: SnapshotHeader, path: str) -> None:
         """Stream a copied file, then remove the file; report the end as an event."""
         self._is_cut = False
         self._group.create_task(self._send_snapshot(peer, term, header, Path(path)))
 
-    def cut_snapshots(self) -> None:
-        """See `Transport.cut_snapshots`."""
+    def end_snapshots(self) -> None:
+        """See `Transport.end_snapshots`."""
         self._is_cut = True
 
     async def _send_snapshot(

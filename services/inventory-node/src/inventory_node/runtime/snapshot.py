@@ -88,7 +88,7 @@ class StateFolder:
         """
         state = self._state(installed_index)
         if not state.exists() and installed_index:
-            self._move(installed_index)
+            self._rename_staged(installed_index)
         if not state.exists():
             state.mkdir()
             sync_directory(self._folder)
@@ -171,14 +171,14 @@ class StateFolder:
         state = self._state(index)
         try:
             if not state.exists():
-                self._move(index)
+                self._rename_staged(index)
         except OSError as error:
             if error.errno not in NO_SPACE:
                 raise
             raise DatabaseFull(f"there is no space for {state}") from error
         return state / FILE
 
-    def _move(self, index: int) -> None:
+    def _rename_staged(self, index: int) -> None:
         state = self._state(index)
         partial = state.with_name(f"partial-{index:020d}")
         if not (partial / FILE).exists():

@@ -45,7 +45,7 @@ class SnapshotSender:
         self._chunk_of = chunk_of
         self._taken = 0  # bytes that the peer has stored
 
-    async def run(self) -> str:
+    async def send(self) -> str:
         """Send the whole file; return the problem, or an empty string."""
         problem, tries, furthest = "", 0, 0
         while tries < TRIES_MAX:

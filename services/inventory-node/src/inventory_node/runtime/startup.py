@@ -69,7 +69,7 @@ class Startup:
             recovered = self._read()
         if recovered.identity is None:
             self._directory.check_no_state()
-            recovered = await self._begin(recovered)
+            recovered = await self._create_log(recovered)
         if recovered.identity is not None:
             bootstrap.check_identity(recovered.identity, self._own, self._directory.folder)
         return recovered
@@ -94,14 +94,14 @@ class Startup:
     async def _verdict_of(self, check: DataCheck) -> DataVerdict:
         """Send the check's requests to the other members until the check has a verdict."""
         while True:
-            verdict = check.hear(await self._peers.ask(check.request), self._peers.reached)
+            verdict = check.hear(await self._peers.ask_change(check.request), self._peers.reached)
             if verdict is DataVerdict.ASK:
                 continue
             if verdict is not DataVerdict.ASK_LATER or self._is_ending():
                 return verdict
             await asyncio.sleep(JOIN_SECONDS)
 
-    async def _begin(self, empty: Recovered) -> Recovered:
+    async def _create_log(self, empty: Recovered) -> Recovered:
         """Write the first bytes of the log."""
         own = self._own
         if await self._may_begin() is Beginning.JOIN:

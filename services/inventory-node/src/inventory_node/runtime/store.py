@@ -93,7 +93,7 @@ class Worker:
             return job
 
 
-def copied(pinned: Pinned, path: Path, ticket: int, bytes_max: int) -> events.Copied:
+def copy_pinned(pinned: Pinned, path: Path, ticket: int, bytes_max: int) -> events.Copied:
     """Copy a pinned state to `path`, if the copy has no more than `bytes_max`.
 
     Without space for the copy, the event has no path, and no file is left.
@@ -166,7 +166,7 @@ class SqliteStore:
         self._hooks.before(Step.FLUSH_JOB)
         self._flusher.do(job)
 
-    def ask(self, questions: Sequence[tuple[int, forward_pb2.Question]]) -> None:
+    def answer(self, questions: Sequence[tuple[int, forward_pb2.Question]]) -> None:
         """Answer from one read transaction."""
 
         def job() -> events.Event:
@@ -200,7 +200,7 @@ class SqliteStore:
         def work(pinned: Pinned) -> events.Event:
             self._hooks.before(Step.SNAPSHOT_SAVE)
             path = self._folder.copy_path(ticket)
-            made = copied(pinned, path, ticket, snapshot_bytes_max(path.parent))
+            made = copy_pinned(pinned, path, ticket, snapshot_bytes_max(path.parent))
             self._hooks.after(Step.SNAPSHOT_SAVE)
             if not made.path:
                 _log.warning("snapshot_not_copied", reason="there is no space")

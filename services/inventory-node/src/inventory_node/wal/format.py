@@ -170,7 +170,7 @@ def decode_batch(sectors: bytes) -> list[LogRecord]:
     while (record := _read_record(content, at)).type != RecordType.COMMIT:
         records.append(record)
         at += RECORD_BYTES + len(record.payload)
-    at += RECORD_BYTES + len(record.payload)
+    at += RECORD_BYTES
     if (record.index, record.term) != (number, len(records)):
         raise FormatError("the commit record is of another batch")
     if sectors_for(at) * CONTENT_BYTES != len(content) or content.count(0, at) != len(content) - at:

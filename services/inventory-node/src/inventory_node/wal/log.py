@@ -33,9 +33,9 @@ from inventory_node.wal.outline import Outline
 from inventory_node.wal.segment import (
     Segment,
     SegmentRead,
-    create,
     is_segment,
     is_unfinished,
+    plan_segment,
     read_segment,
     segment_name,
 )
@@ -116,7 +116,7 @@ class WriteAheadLog:
         segment.used += size
         self._next_batch += 1
         for record in records:
-            self._remember(record)
+            self._outline_record(record)
         return operations
 
     def cut(self, index: int, keeps: int = 1) -> tuple[DiskOperation, ...]:
@@ -130,7 +130,7 @@ class WriteAheadLog:
         while len(self._segments) > keeps and self._segments[0].last_index < index:
             operations += [RemoveFile(self._segments.pop(0).name), SyncFolder()]
         if operations:
-            self._outline.forget(index - 1)
+            self._outline.compact(index - 1)
         return tuple(operations)
 
     def _reset_record(self, index: int) -> LogRecord:
@@ -155,12 +155,12 @@ class WriteAheadLog:
             )
 
         needed = len(encode_header(header(0))) + batch_bytes
-        operations, segment = create(header(max(self._segment_bytes, needed)))
+        operations, segment = plan_segment(header(max(self._segment_bytes, needed)))
         self._segments.append(segment)
         return operations
 
-    def _remember(self, record: LogRecord) -> Entry | None:
-        """Take a record into the outline; return its entry. ValueError: it cannot follow."""
+    def _outline_record(self, record: LogRecord) -> Entry | None:
+        """Put a record into the outline; return its entry. ValueError: it cannot follow."""
         outline = self._outline
         position = (record.index, record.term)
         match record.type:
@@ -170,7 +170,7 @@ class WriteAheadLog:
                 configuration = None
                 if kind == EntryKind.CONFIGURATION:
                     configuration = decode_configuration(record.payload)
-                outline.add(entry, configuration)
+                outline.append(entry, configuration)
                 self._segments[-1].last_index = record.index
                 return entry
             case RecordType.HARD_STATE:
@@ -190,7 +190,7 @@ class WriteAheadLog:
         for segment in self._segments:
             segment.last_index = min(segment.last_index, index)
 
-    def _begin(self, header: SegmentHeader) -> None:
+    def _set_start(self, header: SegmentHeader) -> None:
         """Take the state before the first segment from the segment's header."""
         self._identity = header.identity
         self._next_batch = header.first_batch
@@ -201,7 +201,7 @@ class WriteAheadLog:
         """Take the next segment. LogDamaged, LogForeign: it does not follow the segments before."""
         header = read.header
         if not self._segments:
-            self._begin(header)
+            self._set_start(header)
         if header.identity != self._identity:
             raise LogForeign(
                 name, f"it is of {header.identity}, the one before of {self._identity}"
@@ -224,7 +224,7 @@ class WriteAheadLog:
         for batch in read.batches:
             for record in batch:
                 try:
-                    entry = self._remember(record)
+                    entry = self._outline_record(record)
                 except (ValueError, CodecError) as error:
                     problem = f"batch {self._next_batch}: {error}"
                     raise LogDamaged(name, read.used, problem) from error

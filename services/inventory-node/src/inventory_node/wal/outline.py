@@ -27,9 +27,9 @@ class Outline:
         """Begin after `position`, an (index, term), where `configuration` holds."""
         self.hard_state = hard_state
         self.installed = installed
-        self._begin(position, configuration)
+        self._set_base(position, configuration)
 
-    def _begin(self, position: tuple[int, int], configuration: Configuration) -> None:
+    def _set_base(self, position: tuple[int, int], configuration: Configuration) -> None:
         self.base_index = self.last_index = position[0]
         self._runs = [position]  # (first index, term)
         self._configurations = [(position[0], configuration)]
@@ -55,7 +55,7 @@ class Outline:
         """Return the newest configuration."""
         return self._configurations[-1][1]
 
-    def add(self, entry: Entry, configuration: Configuration | None) -> None:
+    def append(self, entry: Entry, configuration: Configuration | None) -> None:
         """Append an entry; `configuration` when the entry is a configuration."""
         if entry.index != self.last_index + 1:
             raise ValueError(f"entry {entry.index} does not follow {self.last_index}")
@@ -75,9 +75,8 @@ class Outline:
         """
         index = position[0]
         if index <= self.base_index:
-            self._begin(position, configuration)
+            self._set_base(position, configuration)
             return
-        self._check(index)
         if (self.term_at(index), self.configuration_at(index)) != (position[1], configuration):
             raise ValueError(f"the log ends at {index} with another term or configuration")
         self.last_index = index
@@ -87,10 +86,10 @@ class Outline:
     def install(self, meta: SnapshotMeta) -> None:
         """Replace the content by a snapshot."""
         self.installed = meta
-        self._begin((meta.index, meta.term), meta.configuration)
+        self._set_base((meta.index, meta.term), meta.configuration)
 
-    def forget(self, index: int) -> None:
-        """Raise the base to `index`, or as far as the log goes."""
+    def compact(self, index: int) -> None:
+        """Cut off the entries up to `index`, or as far as the log goes."""
         index = min(index, self.last_index)
         if index <= self.base_index:
             return

@@ -67,7 +67,7 @@ class Segment:
         return segment_name(self.sequence)
 
 
-def create(header: SegmentHeader) -> tuple[tuple[DiskOperation, ...], Segment]:
+def plan_segment(header: SegmentHeader) -> tuple[tuple[DiskOperation, ...], Segment]:
     """Plan a new file and return the file's segment.
 
     The file gets its name only when its zeros and its header are synced. So a file with a segment's
@@ -94,7 +94,6 @@ class SegmentRead:
     batches: tuple[tuple[LogRecord, ...], ...]
     last: int  # bytes: where the last batch begins; without a batch, where the first goes
     used: int  # bytes: where the next batch goes
-    dirty: int  # bytes after `used` that a torn batch may have left, whole sectors
 
 
 def read_segment(name: str, data: bytes, *, last: bool) -> SegmentRead:
@@ -124,10 +123,9 @@ def read_segment(name: str, data: bytes, *, last: bool) -> SegmentRead:
         except FormatError as error:
             raise LogDamaged(name, at, f"batch {number}: {error}") from error
         last_at, at = at, at + len(sectors)
-    dirty = _torn_bytes(name, data, at, torn_end)
-    if dirty and not last:
+    if _is_torn(name, data, at, torn_end) and not last:
         raise LogDamaged(name, at, "a batch is not whole, and a later segment follows")
-    return SegmentRead(header, tuple(batches), last_at, at, dirty)
+    return SegmentRead(header, tuple(batches), last_at, at)
 
 
 def _batch_at(name: str, data: bytes, at: int, number: int) -> tuple[bytes, bool]:
@@ -143,24 +141,22 @@ def _batch_at(name: str, data: bytes, at: int, number: int) -> tuple[bytes, bool
         raise LogDamaged(name, at, f"batch {number} runs over the end of the file")
     if trailers_hold(sectors):
         return sectors, True
-    missing = False
     for place in range(0, len(sectors), SECTOR_BYTES):
         sector = sectors[place : place + SECTOR_BYTES]
-        if sector == ZERO_SECTOR:
-            missing = True
-        elif sector[CONTENT_BYTES:] != (TRAILER_LATER if place else TRAILER_FIRST):
+        trailer = TRAILER_LATER if place else TRAILER_FIRST
+        if sector != ZERO_SECTOR and sector[CONTENT_BYTES:] != trailer:
             raise LogDamaged(name, at + place, f"batch {number}: the trailer of a sector is wrong")
-    return sectors, not missing
+    return sectors, False
 
 
-def _torn_bytes(name: str, data: bytes, at: int, torn_end: int) -> int:
-    """Return how many bytes from `at` on a torn batch left; any other byte is damage.
+def _is_torn(name: str, data: bytes, at: int, torn_end: int) -> bool:
+    """Tell whether a torn batch left bytes from `at` on; any other byte is damage.
 
     Past the first sector, only later sectors of that one batch may follow. A batch is written only
     after the batch before was synced. So a sector that begins another batch means that this batch
     was whole once.
     """
-    end = at
+    is_torn = False
     for chunk_at in range(at, len(data), _CHUNK_BYTES):
         chunk = data[chunk_at : chunk_at + _CHUNK_BYTES]
         if chunk == _ZERO_CHUNK[: len(chunk)]:
@@ -172,5 +168,5 @@ def _torn_bytes(name: str, data: bytes, at: int, torn_end: int) -> int:
             where = chunk_at + place
             if where >= torn_end or (where != at and sector[CONTENT_BYTES:] != TRAILER_LATER):
                 raise LogDamaged(name, where, "what follows the end of the log is no torn batch")
-            end = where + SECTOR_BYTES
-    return end - at
+            is_torn = True
+    return is_torn

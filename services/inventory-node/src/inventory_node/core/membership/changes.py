@@ -110,7 +110,7 @@ class MembershipChanges:
             case "transfer":
                 self._transfer(ticket, request.transfer, raft)
             case "leave":
-                self._leave(ticket, request.leave, raft)
+                self._grant_leave(ticket, request.leave, raft)
             case None:
                 problem = errors.invalid_field("change", "names no change that is known here")
                 self._answer(ticket, Response(error=problem))
@@ -197,7 +197,7 @@ class MembershipChanges:
         else:
             self._transfers.append(ticket)
 
-    def _leave(self, ticket: int, leave: membership_pb2.Leave, raft: RawNode) -> None:
+    def _grant_leave(self, ticket: int, leave: membership_pb2.Leave, raft: RawNode) -> None:
         if self._drain.grant_leave(leave.member_id, set(leave.reached), raft):
             self._done(ticket, membership_pb2.STANDING_VOTER)
         else:

@@ -118,8 +118,8 @@ class Backoff:
         self._failures[peer] = failures + 1
         self._ticks[peer] = self._retry_ticks << min(failures, DOUBLINGS_MAX)
 
-    def forget(self, peer: int) -> None:
-        """End a peer's wait and forget its failures: the peer has a snapshot."""
+    def succeeded(self, peer: int) -> None:
+        """End a peer's wait: the peer has a snapshot, and its failures count no longer."""
         self._failures.pop(peer, None)
         self._ticks.pop(peer, None)
 

@@ -71,7 +71,7 @@ class Outgoing:
                 self._peers.append(peer)
                 self._pins.unpin(peer)
         if self._peer in self._pins.grown(ready.entries):
-            self._transport.cut_snapshots()
+            self._transport.end_snapshots()
 
     def tick(self, raft: RawNode) -> None:
         """Count a tick for every backoff, and for the peers that catch up."""
@@ -83,7 +83,7 @@ class Outgoing:
         """Give this state to no peer any more."""
         self.forbidden = True
         self._peers.clear()
-        self._transport.cut_snapshots()
+        self._transport.end_snapshots()
 
     def leadership_lost(self) -> None:
         """Forget the queued peers and the peers that catch up: the next leader sends the log.
@@ -132,7 +132,7 @@ class Outgoing:
         if event.peer == self._peer:
             self._peer = None
             if event.installed:
-                self._rests.forget(event.peer)
+                self._rests.succeeded(event.peer)
                 self._pins.catch_up(event.peer, raft.commit_index)
             else:
                 self._rests.defer(event.peer)

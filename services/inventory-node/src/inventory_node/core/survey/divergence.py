@@ -46,7 +46,7 @@ class DivergenceDetector:
             self._told.setdefault(index, {})[member] = sha256
             _shorten(self._told)
 
-    def forget(self) -> None:
+    def clear_others(self) -> None:
         """Forget the other members' hashes: another member surveys."""
         self._told.clear()
 

@@ -79,7 +79,7 @@ class LeaderFitness:
         if leads and impairment:
             self._hand_over(raft, self._best(raft, self._replies, Impairment(impairment - 1)))
 
-    def leave(self, raft: RawNode) -> None:
+    def transfer(self, raft: RawNode) -> None:
         """Hand the lead to the fittest successor."""
         self._hand_over(raft, self.successor(raft))
 

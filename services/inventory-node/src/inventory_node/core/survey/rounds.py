@@ -103,21 +103,21 @@ class SurveyRounds:
             return ()
         if self._term != raft.term:
             self._begin(raft)
-            return self._ask(raft)
+            return self._surveys(raft)
         if self.diverged:
-            self._serving.leader_fitness.leave(raft)
+            self._serving.leader_fitness.transfer(raft)
         elif not self._ticks:
             self._serving.leader_fitness.relieve(raft)
         self._ticks += 1
         if self._ticks < self._settings.survey_ticks:
             return ()
         self._ticks = 0
-        self._checkpoint(raft)
+        self._propose_checkpoint(raft)
         is_of_now = not self._serving.incoming.installing
         if is_of_now and self._divergence.judge_own(raft.id, raft.configuration.voters):
             self._leave_service()
         self._judge_clock(raft)
-        return self._ask(raft)
+        return self._surveys(raft)
 
     def _begin(self, raft: RawNode) -> None:
         """Begin to survey, in a term that this member leads."""
@@ -126,10 +126,10 @@ class SurveyRounds:
         self._replies.clear()
         self._serving.leader_fitness.lead(raft.term, self._replies)
         self._serving.clock_skew.clear()
-        self._divergence.forget()
+        self._divergence.clear_others()
         self._judge_clock(raft)
 
-    def _ask(self, raft: RawNode) -> list[Survey]:
+    def _surveys(self, raft: RawNode) -> list[Survey]:
         sent_ms = self._ports.clock.elapsed_ms()
         skews = self._serving.clock_skew.skews_ms(raft.id, raft.configuration.voters)
         surveys = []
@@ -150,7 +150,7 @@ class SurveyRounds:
             )
         return surveys
 
-    def heard(self, message: Survey | SurveyReply, raft: RawNode) -> Sequence[SurveyReply]:
+    def hear(self, message: Survey | SurveyReply, raft: RawNode) -> Sequence[SurveyReply]:
         """Take a survey or a reply; return the reply to a survey."""
         if isinstance(message, Survey):
             return self._answer(message, raft)
@@ -202,7 +202,7 @@ class SurveyRounds:
         if clock_skew.is_ahead and not was_ahead:
             self._ports.observer.warned("clock_ahead", f"by {self._skew_ms} ms: hands over")
 
-    def _checkpoint(self, raft: RawNode) -> None:
+    def _propose_checkpoint(self, raft: RawNode) -> None:
         """Propose a checkpoint, when one is due and can be proposed."""
         is_fit = self._machine.initialized and not self.diverged
         if not is_fit or self._is_hashing or self._serving.leader_fitness.is_stuck:

@@ -45,7 +45,7 @@ class Applier:
         """Whether another turn would apply an entry."""
         return bool(self._committed) and not self.held and not self._flusher.blocks_apply
 
-    def add(self, entries: Iterable[Entry]) -> None:
+    def queue(self, entries: Iterable[Entry]) -> None:
         """Queue committed entries."""
         self._committed.extend(entries)
 

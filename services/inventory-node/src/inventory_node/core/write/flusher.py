@@ -45,8 +45,8 @@ class LogTail:
         self._kept.clear()
         self._bytes = 0
 
-    def give_up(self, durable_index: int, pinned_index: int | None) -> int:
-        """Return the index up to which the log may be compacted; 0 for none."""
+    def release(self, durable_index: int, pinned_index: int | None) -> int:
+        """Release entries that the log need not keep; return the index of the last, 0 for none."""
         limit = durable_index if pinned_index is None else min(durable_index, pinned_index)
         index = 0
         while self._kept and self._kept[0][0] <= limit and self._is_long():
@@ -75,7 +75,7 @@ class Unflushed:
         """Whether there is an unflushed command."""
         return self._commands > 0
 
-    def add(self, commands: int) -> None:
+    def count(self, commands: int) -> None:
         """Count commands that were applied."""
         self._commands += commands
 
@@ -114,7 +114,7 @@ class Checkpoint:
         self.waits = True
         self.previous_index, self.index = self.index, index
 
-    def give_up(self) -> None:
+    def abandon(self) -> None:
         """Abandon the waiting checkpoint: there is no space to flush."""
         if self.waits:
             self.waits = False
@@ -201,7 +201,7 @@ class Flusher:
 
     def applied(self, entry: Entry, commands: int) -> None:
         """Count an applied entry; an entry without commands counts as one command."""
-        self._unflushed.add(max(1, commands))
+        self._unflushed.count(max(1, commands))
         self._tail.applied(entry)
 
     def hurry(self, index: int) -> None:
@@ -237,7 +237,7 @@ class Flusher:
         """Note that the outstanding flush found no space and wrote nothing."""
         if self._job.owns(ticket):
             self._job.run_out()
-            self._checkpoint.give_up()
+            self._checkpoint.abandon()
 
     def start(self) -> None:
         """Begin a flush when a flush is due and none is outstanding."""
@@ -265,9 +265,9 @@ class Flusher:
         self._hash()
         return True
 
-    def give_up(self, pinned_index: int | None) -> int:
-        """Return the index up to which the log may be compacted; 0 for none."""
-        return self._tail.give_up(self.durable_index, pinned_index)
+    def release_log(self, pinned_index: int | None) -> int:
+        """Release entries that the log need not keep; return the index of the last, 0 for none."""
+        return self._tail.release(self.durable_index, pinned_index)
 
     def replaced(self) -> None:
         """Begin anew with a state that came as a snapshot."""

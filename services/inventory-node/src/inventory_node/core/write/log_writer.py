@@ -27,8 +27,8 @@ class LogBatch:
     mark: Mark | None = None
     messages: list[Message] = field(default_factory=list)
 
-    def add(self, ready: Ready) -> None:
-        """Add a later Ready; a Ready with a snapshot only goes into an empty batch."""
+    def merge(self, ready: Ready) -> None:
+        """Merge a later Ready; a Ready with a snapshot only goes into an empty batch."""
         self.hard_state = ready.hard_state or self.hard_state
         self.install = ready.install or self.install
         if ready.entries:
@@ -115,7 +115,7 @@ class LogWriter:
             return self._accept_messages(ready)
         if not self._queue or ready.install is not None:
             self._queue.append(LogBatch())
-        self._queue[-1].add(ready)
+        self._queue[-1].merge(ready)
         return ()
 
     def _accept_messages(self, ready: Ready) -> tuple[Message, ...]:

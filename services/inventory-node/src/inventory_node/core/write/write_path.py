@@ -76,7 +76,7 @@ class WritePath:
         """Take over writes and committed entries; return messages that need not wait for a sync."""
         free = self.log_writer.accept(ready)
         self.timestamps.note(ready.entries)
-        self.applier.add(ready.committed)
+        self.applier.queue(ready.committed)
         return free
 
     def apply(self, raft: RawNode) -> bool:
@@ -90,7 +90,7 @@ class WritePath:
 
     def compact(self, raft: RawNode, pinned_index: int | None) -> None:
         """Cut the part of the log that the database has made superfluous."""
-        if index := self.flusher.give_up(pinned_index):
+        if index := self.flusher.release_log(pinned_index):
             raft.compact(index)
             self.log_writer.cut(index)
 
@@ -100,7 +100,7 @@ class WritePath:
         self.timestamps.replaced(self._machine.stamp_ms)
         self.flusher.replaced()
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """Answer all waiting commands with a retry, and make applied entries durable."""
         self.proposals.leadership_changed(0)
         self.flusher.hurry(self._machine.applied_index)
