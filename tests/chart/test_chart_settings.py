@@ -147,6 +147,7 @@ def test_the_first_state_is_written_with_the_charts_arguments(variant: str, tmp_
     [members] = of_kind(helm.objects(variant), "StatefulSet")
     [secret] = of_kind(helm.objects(variant), "Secret")
     for key in secret["data"]:
+        (tmp_path / key).touch(0o600)
         (tmp_path / key).write_text("a secret of this test alone\n")
     [container] = members["spec"]["template"]["spec"]["initContainers"]
     paths = {"/keys": str(tmp_path), "/bootstrap/": f"{tmp_path}/"}

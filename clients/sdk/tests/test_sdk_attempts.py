@@ -330,7 +330,7 @@ def test_no_log_in_begins_once_the_client_is_closed(channel: FakeChannel) -> Non
         assert closed.value.status == status_pb2.Status(
             code=code_pb2.CANCELLED, message="The client was closed before the answer came."
         )
-        session.begin(Token("one"), 0.0)
+        session.use(Token("one"), 0.0)
         assert await source.token(2_000.0) == "one"
 
     asyncio.run(work())

@@ -216,17 +216,17 @@ def test_a_life_of_a_minute_is_believed_and_a_shorter_one_is_not() -> None:
     """A token of a minute is renewed after 48 s; a token of a day after 19 hours and 12 minutes."""
     session = Session(Password("ann", RIGHT))
     for life, due in ((60.0, 48.0), (DAY_SECONDS, 69_120.0)):
-        session.begin(Token("one", expire_seconds=1_000.0 + life), 1_000.0)
+        session.use(Token("one", expire_seconds=1_000.0 + life), 1_000.0)
         assert not session.is_due(1_000.0 + due - 0.5)
         assert session.is_due(1_000.0 + due)
-    session.begin(Token("two", expire_seconds=1_059.5), 1_000.0)
+    session.use(Token("two", expire_seconds=1_059.5), 1_000.0)
     assert not session.is_due(10.0**12)
 
 
 def test_a_log_in_that_failed_is_due_again_after_half_a_minute() -> None:
     """Whether the token serves on, or the inventory refused."""
     session = Session(Password("ann", RIGHT))
-    session.begin(Token("one"), 0.0)
+    session.use(Token("one"), 0.0)
     session.postpone(1_000.0)
     assert [session.is_due(now) for now in (1_000.0, 1_029.5, 1_030.0)] == [False, False, True]
     status = errors.invalid_credentials()
@@ -241,7 +241,7 @@ def test_the_third_token_in_a_row_that_is_refused_is_the_last() -> None:
     session = Session(Password("ann", RIGHT))
     found = []
     for number in range(5):
-        session.begin(Token(f"{number}"), 0.0)
+        session.use(Token(f"{number}"), 0.0)
         if number == 2:
             session.note_success()
         found.append(session.drop(f"{number}"))

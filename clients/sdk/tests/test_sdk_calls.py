@@ -44,6 +44,7 @@ NOT_OF_THE_LOG = {
     Reason.INVALID_PAGE_TOKEN,
     Reason.INVALID_CREDENTIALS,
     Reason.TOKEN_INVALID,
+    Reason.ROLE_NOT_ALLOWED,
     Reason.NOT_INITIALIZED,
     Reason.NO_QUORUM,
     Reason.OVERLOADED,

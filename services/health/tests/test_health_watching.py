@@ -113,6 +113,7 @@ class Scene:
         self.addresses: dict[str, str] = {}
         self.counts = CanaryCounts()
         self.key_file = folder / "health.key"
+        self.key_file.touch(0o600)
         self.key_file.write_text(KEY)
         self.canaries: Canaries
         self.watch: Watch

@@ -40,7 +40,7 @@ class CountingRecords:
     def __init__(self, records: Records) -> None:
         """Read from these."""
         self._records = records
-        self.header, self.request, self.buckets = records.header, records.request, records.buckets
+        self.header, self.request, self.periods = records.header, records.request, records.periods
         self.items: list[int] = []
         self.users: list[int | str] = []
 

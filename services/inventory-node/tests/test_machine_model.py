@@ -27,7 +27,7 @@ from inventory_node.machine import (
     state_cache,
 )
 from inventory_node.machine.changes import Changes
-from inventory_node.machine.records import Header, UserRecord
+from inventory_node.machine.records import Header, PeriodRow, UserRecord
 from inventory_node.runtime.sqlite import Database
 from raft.messages import Entry
 from sim import histories
@@ -61,9 +61,10 @@ plans = st.lists(st.sampled_from(STEPS), min_size=10, max_size=10)
 squeezes = st.sampled_from(
     (
         {"KEPT_MAX": request_table.KEPT_MAX},
-        {"KEPT_MAX": 6, "RESIDENT_MAX": 1, "FORGOTTEN_PER_ENTRY_MAX": 2},
+        {"KEPT_MAX": 8, "RESIDENT_MAX": 1, "FORGOTTEN_PER_ENTRY_MAX": 2, "PERIOD_SLOTS_MIN": 2},
         {"KEPT_MAX": 1, "RESIDENT_MAX": 0, "FORGOTTEN_PER_ENTRY_MAX": 1},
-        {"KEPT_MAX": 3, "RESIDENT_MAX": 2},
+        {"SHARE_MAX": 3, "KEPT_MAX": 5, "RESIDENT_MAX": 2, "PERIOD_SLOTS_MIN": 1},
+        {"SHARE_MAX": 12, "PERIOD_SLOTS_MIN": 1, "PERIOD_SLOTS_MAX": 2, "RESIDENT_MAX": 4},
     )
 )
 quick = settings(
@@ -150,8 +151,7 @@ def check_bounds(machine: Machine) -> None:
     cache, requests = machine._cache, machine._requests
     assert len(cache._items) <= state_cache.ITEMS_MAX
     assert len(cache._users) <= state_cache.USERS_MAX
-    resident = sum(map(len, requests._timed.values()))
-    assert max(resident, len(requests._named)) <= request_table.RESIDENT_MAX
+    assert requests.resident_slots <= request_table.RESIDENT_MAX
     for item_id in range(1, cache.next_item_id):
         cache.before_reading()
         assert len(cache._items) <= 2 * state_cache.ITEMS_MAX
@@ -218,8 +218,7 @@ def expected_tables(plain: PlainMachine, tables: Tables) -> Tables:
         next_user_id=len(plain.users.known) + 1,
         next_ledger_id=len(plain.stock.ledger) + 1,
         admins=sum(map(is_admin, plain.users.known)),
-        request_floor=plain.requests.floor,
-        requests=len(plain.requests.kept),
+        next_period=plain.requests.next_number,
         orders=len({line.order_id for line in plain.stock.ledger if line.order_id}),
     )
     return replace(
@@ -228,7 +227,15 @@ def expected_tables(plain: PlainMachine, tables: Tables) -> Tables:
         items={item.id: item for item in items},
         users={user.id: user for user in plain.users.known},
         ledger=plain.stock.ledger,
-        requests=plain.requests.kept,
+        requests={
+            (period.number, request_id): one
+            for period in plain.requests.periods
+            for request_id, one in period.requests.items()
+        },
+        periods={
+            one.number: PeriodRow(one.number, one.user_id, one.begin, one.newest, one.slots)
+            for one in plain.requests.periods
+        },
     )
 
 
@@ -470,18 +477,15 @@ def test_when_all_is_forgotten_nothing_is_counted(
             hand.apply()
         tables = member.flush()
     requests = hand.machine._requests
-    assert (requests.total, requests._timed_total, len(requests._named)) == (0, 0, 0)
+    assert (requests.slots, requests.resident_slots) == (0, 0)
     for held in (
-        requests._counts,
-        requests._seconds,
-        requests._timed,
+        requests._periods,
+        requests._shares,
         requests._taken,
-        requests._not_durable(),
-        requests._named._keys,
-        requests._unwritten.seconds,
+        requests._unwritten.records,
+        requests._unwritten.periods,
         requests._unwritten.forgotten,
         tables.requests,
-        tables.seconds,
+        tables.periods,
     ):
         assert not held
-    assert requests.floor >= hand.stamp_ms // 1_000 - request_table.KEPT_SECONDS - 1

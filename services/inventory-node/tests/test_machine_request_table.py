@@ -1,16 +1,29 @@
 """Exactly once: a retry is answered from memory, wherever that memory is by then."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from google.rpc import status_pb2
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from inventory.raft.v1 import log_pb2
 from inventory.v1 import inventory_pb2
-from inventory_node.machine import Machine, MutationOutcome, RefusedCommand, request_table
-from inventory_node.machine.request_table import bucket_of
+from inventory_node.machine import (
+    AdminOutcome,
+    Machine,
+    MutationOutcome,
+    RefusedCommand,
+    request_table,
+)
+from inventory_node.machine.changes import Changes
+from inventory_node.machine.records import Header, Remembered
+from inventory_node.machine.request_table import RequestTable, second_of, slots_of
 from sim.machines import (
     CUSTOMER,
     SECOND_CUSTOMER,
     START_MS,
+    EmptyRecords,
     Hand,
     by,
     open_database,
@@ -21,7 +34,11 @@ from sim.machines import (
 )
 from wire.errors import Reason, details_of, reason_of
 
-DAY_MS = 24 * 3_600 * 1_000
+SECOND_MS = 1_000
+START = START_MS // SECOND_MS
+PERIOD_MS = 6 * 3_600 * SECOND_MS
+DAY_MS = 24 * 3_600 * SECOND_MS
+LIFE_MS = PERIOD_MS + DAY_MS + 10 * SECOND_MS  # from a period's begin until it is forgotten
 
 
 def reason(hand: Hand, mutation: inventory_pb2.Mutation, user_id: int = CUSTOMER) -> Reason | None:
@@ -38,8 +55,20 @@ def on_hand(hand: Hand, mutation: inventory_pb2.Mutation) -> int:
     return outcome.order_item.on_hand_after
 
 
+def squeeze(patch: pytest.MonkeyPatch, **bounds: int) -> None:
+    """Let the request table be small."""
+    for name, most in bounds.items():
+        patch.setattr(request_table, name, most)
+
+
+def share_of(hand: Hand, user_id: int) -> list[int]:
+    """Return the slots of each period of a user."""
+    periods = hand.machine._requests._periods.values()
+    return [period.slots for period in periods if period.user_id == user_id]
+
+
 @pytest.mark.parametrize(
-    ("request_id", "bucket"),
+    ("request_id", "second"),
     [
         (uuid7(START_MS, 1), START_MS // 1_000),
         (uuid7(START_MS + 999, 2**73), START_MS // 1_000),
@@ -52,9 +81,9 @@ def on_hand(hand: Hand, mutation: inventory_pb2.Mutation) -> int:
         ("", 0),
     ],
 )
-def test_a_uuid7_tells_its_second(request_id: str, bucket: int) -> None:
+def test_a_uuid7_tells_its_second(request_id: str, second: int) -> None:
     """Only the canonical form of RFC 9562 is one; everything else has no time of its own."""
-    assert bucket_of(request_id) == bucket
+    assert second_of(request_id) == second
 
 
 @pytest.mark.parametrize("request_id", ["order-17", uuid7(START_MS, 17)], ids=["named", "uuid7"])
@@ -86,11 +115,33 @@ class TestBothKindsOfIds:
         assert isinstance(outcome, inventory_pb2.Outcome)
         assert outcome.order_item.on_hand_after == 98
 
-    def test_a_retry_comes_before_authority(self, request_id: str) -> None:
-        """The token has ended since; the outcome is still told."""
+    def test_a_retry_comes_after_authority(self, request_id: str) -> None:
+        """A token that has ended is told no outcome; the next token is told the first one."""
         hand = started()
         first = hand.apply(by(CUSTOMER, order(request_id)))
-        assert hand.apply(by(CUSTOMER, order(request_id), epoch=7)) == first
+        hand.machine._cache.user(CUSTOMER).epoch = 2  # type: ignore[union-attr]
+        assert reason(hand, order(request_id)) is Reason.TOKEN_INVALID
+        assert hand.apply(by(CUSTOMER, order(request_id), epoch=2)) == first
+
+    def test_a_disabled_user_is_told_no_outcome(self, request_id: str) -> None:
+        """Neither of a mutation nor of an administration."""
+        hand = started()
+        password = log_pb2.Administration(request_id=f"{request_id[:-1]}0")
+        password.set_password.user_id, password.set_password.password_hash = SECOND_CUSTOMER, "b"
+        commands = [
+            by(SECOND_CUSTOMER, order(request_id), epoch=2),
+            log_pb2.Command(user_id=SECOND_CUSTOMER, epoch=1, administration=password),
+        ]
+        done = hand.apply(*commands[::-1])
+        assert [type(one) for one in done] == [AdminOutcome, MutationOutcome]
+        disable = log_pb2.Administration(request_id="disable")
+        disable.disable_user.user_id = SECOND_CUSTOMER
+        hand.apply(log_pb2.Command(administration=disable))
+        for command in commands:
+            [refused] = hand.apply(command)
+            assert isinstance(refused, RefusedCommand)
+            status = status_pb2.Status.FromString(refused.status)
+            assert reason_of(status) is Reason.TOKEN_INVALID
 
     def test_a_restart_forgets_no_request(self, request_id: str, tmp_path: Path) -> None:
         """The outcome is in the database, byte for byte."""
@@ -112,42 +163,64 @@ class TestBothKindsOfIds:
         hand = started(database)
         first = hand.apply(by(CUSTOMER, order(request_id)))
         hand.flush(database)
-        assert not hand.machine._requests._timed
-        assert not hand.machine._requests._named
+        assert not hand.machine._requests._shares[CUSTOMER].records
         assert hand.apply(by(CUSTOMER, order(request_id))) == first
         database.close()
 
 
-def test_a_day_later_an_id_with_a_time_is_refused_and_not_run_again() -> None:
+def test_an_id_with_a_time_is_refused_once_it_is_forgotten_and_not_run_again() -> None:
     """Its outcome is unknown, and the refusal says so."""
     hand = started()
     request_id = uuid7(START_MS, 1)
     on_hand(hand, order(request_id))
-    hand.stamp_ms += DAY_MS
+    hand.stamp_ms += LIFE_MS - 1
     assert on_hand(hand, order(request_id)) == 99
-    hand.stamp_ms += 1_000
+    hand.stamp_ms += 1
     assert reason(hand, order(request_id)) is Reason.REQUEST_ID_EXPIRED
-    assert reason(hand, order(uuid7(START_MS - DAY_MS, 2))) is Reason.REQUEST_ID_EXPIRED
     assert on_hand(hand, order(uuid7(hand.stamp_ms, 3))) == 98
+
+
+def test_an_unknown_id_that_is_over_a_day_old_is_refused() -> None:
+    """Whether or not anything was forgotten; a day old is not too old."""
+    hand = started()
+    assert reason(hand, order(uuid7(START_MS - DAY_MS - 1, 2))) is Reason.REQUEST_ID_EXPIRED
+    assert on_hand(hand, order(uuid7(START_MS - DAY_MS, 2))) == 99
 
 
 def test_an_id_without_a_time_holds_while_it_is_kept() -> None:
     """After that nobody can tell that it came before."""
     hand = started()
     on_hand(hand, order("a"))
-    hand.stamp_ms += DAY_MS
+    hand.stamp_ms += LIFE_MS - 1
     assert on_hand(hand, order("a")) == 99
-    hand.stamp_ms += 1_000
+    hand.stamp_ms += 1
     assert on_hand(hand, order("a")) == 98
 
 
-def test_an_id_from_a_clock_far_ahead_is_refused() -> None:
-    """Five minutes are allowed, by the log's time; the floor could not tell of later ones."""
+def test_a_period_ends_after_six_hours() -> None:
+    """The last request of a period is kept for a day, like the first of the next."""
     hand = started()
-    assert on_hand(hand, order(uuid7(START_MS + 300_000, 1))) == 99
-    assert reason(hand, order(uuid7(START_MS + 301_000, 2))) is Reason.REQUEST_ID_IN_FUTURE
+    on_hand(hand, order("a"))
+    hand.stamp_ms += PERIOD_MS - 1
+    on_hand(hand, order("b"))
+    hand.stamp_ms += 1
+    on_hand(hand, order("c"))
+    assert [share_of(hand, CUSTOMER)] == [[2, 1]]
+    hand.stamp_ms += DAY_MS + 10 * SECOND_MS
+    hand.apply()
+    assert share_of(hand, CUSTOMER) == [1]
+
+
+def test_an_id_from_a_clock_far_ahead_is_refused() -> None:
+    """Ten seconds are allowed, by the log's time; the refusal tells how far the clock is ahead."""
+    hand = started()
+    assert on_hand(hand, order(uuid7(START_MS + 10_999, 1))) == 99
+    refused = hand.mutate(CUSTOMER, order(uuid7(START_MS + 20_000, 2)))
+    assert isinstance(refused, status_pb2.Status)
+    assert "a time 20 seconds ahead of the inventory's" in refused.message
+    assert reason(hand, order(uuid7(START_MS + 11_000, 2))) is Reason.REQUEST_ID_IN_FUTURE
     hand.stamp_ms += 1_000
-    assert on_hand(hand, order(uuid7(START_MS + 301_000, 2))) == 98
+    assert on_hand(hand, order(uuid7(START_MS + 11_000, 2))) == 98
 
 
 def test_a_refused_time_is_told_with_how_far_it_is_off() -> None:
@@ -163,22 +236,39 @@ def test_a_refused_time_is_told_with_how_far_it_is_off() -> None:
     assert "days ahead of the inventory's" in fast.message
 
 
-def test_over_the_size_the_oldest_second_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The size wins over the 24 hours; newer ids are still known."""
-    monkeypatch.setattr(request_table, "KEPT_MAX", 2)
+def test_when_the_table_is_full_who_keeps_most_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The size wins over the 24 hours; newer ids are still known, and another user's too."""
+    squeeze(monkeypatch, KEPT_MAX=3, PERIOD_SLOTS_MIN=1)
     hand = started()
     ids = [uuid7(START_MS + 1_000 * number, number) for number in range(3)]
     for request_id in ids:
         on_hand(hand, order(request_id))
+    first = hand.apply(by(SECOND_CUSTOMER, order(ids[0])))
+    assert isinstance(first[0], MutationOutcome)
     hand.stamp_ms += 1
     assert reason(hand, order(ids[0])) is Reason.REQUEST_ID_EXPIRED
     assert on_hand(hand, order(ids[1])) == 98
     assert on_hand(hand, order(ids[2])) == 97
+    assert hand.apply(by(SECOND_CUSTOMER, order(ids[0]))) == first
 
 
-def test_an_entry_forgets_a_bounded_number_of_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_holds_a_whole_share_forgets_before_the_next_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Within one entry; an id of the same second as a forgotten one is refused too."""
+    squeeze(monkeypatch, SHARE_MAX=2, PERIOD_SLOTS_MIN=1)
+    hand = started()
+    ids = [uuid7(START_MS + 1_000 * number, number) for number in range(4)]
+    hand.apply(*(by(CUSTOMER, order(request_id)) for request_id in ids))
+    for request_id in (ids[0], ids[1], uuid7(START_MS + 1_000, 9)):
+        assert reason(hand, order(request_id)) is Reason.REQUEST_ID_EXPIRED
+    assert on_hand(hand, order(ids[3])) == 96
+    assert share_of(hand, CUSTOMER) == [0, 1, 1]
+
+
+def test_an_entry_forgets_a_bounded_number_of_periods(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a long silence the next entries share the work."""
-    monkeypatch.setattr(request_table, "FORGOTTEN_PER_ENTRY_MAX", 2)
+    squeeze(monkeypatch, FORGOTTEN_PER_ENTRY_MAX=2, PERIOD_SLOTS_MIN=1)
     hand = started()
     for number in range(5):
         hand.stamp_ms += 1_000
@@ -187,7 +277,7 @@ def test_an_entry_forgets_a_bounded_number_of_seconds(monkeypatch: pytest.Monkey
     totals = []
     for _ in range(4):
         hand.apply()
-        totals.append(hand.machine._requests.total)
+        totals.append(hand.machine._requests.slots)
     assert totals == [3, 1, 0, 0]
 
 
@@ -199,7 +289,7 @@ def test_a_forgotten_id_is_forgotten_whether_or_not_the_database_is_told(tmp_pat
         hand = started(database)
         on_hand(hand, order("a"))
         hand.flush(database)
-        hand.stamp_ms += DAY_MS + 1_000
+        hand.stamp_ms += LIFE_MS
         hand.apply()  # forgets
         if name == "early":
             hand.flush(database)
@@ -211,25 +301,142 @@ def test_a_forgotten_id_is_forgotten_whether_or_not_the_database_is_told(tmp_pat
     assert outcomes[:2] == outcomes[2:]
 
 
-def test_no_second_at_or_below_the_floor_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ids from clocks ahead can push the floor past the log's time; the next one stands above."""
-    monkeypatch.setattr(request_table, "KEPT_MAX", 1)
-    hand = started()
-    for number in (1, 2):
-        on_hand(hand, order(uuid7(START_MS + 200_000 + number * 1_000, number)))
-    hand.apply()
-    floor = hand.machine._requests.floor
-    assert floor > hand.stamp_ms // 1_000
-    monkeypatch.setattr(request_table, "KEPT_MAX", 9)
-    on_hand(hand, order("a"))
-    assert min(hand.machine._requests._counts) > floor
-    assert on_hand(hand, order("a")) == 97
-
-
 def test_a_refusal_before_the_rules_is_not_remembered() -> None:
     """An id that was refused for its time may be sent again under a token that holds."""
     hand = started()
     refused = hand.apply(by(99, order("a")))[0]
     assert isinstance(refused, RefusedCommand)
     assert isinstance(result_of(refused), status_pb2.Status)
-    assert hand.machine._requests.total == 0
+    assert hand.machine._requests.slots == 0
+
+
+@pytest.mark.parametrize(("size", "slots"), [(0, 1), (511, 1), (512, 2), (1_024, 3)])
+def test_a_large_outcome_takes_more_slots(size: int, slots: int) -> None:
+    """So the bound in slots is one in bytes, too."""
+    assert slots_of(b"x" * size) == slots
+
+
+class Archive(EmptyRecords):
+    """Records of requests that were flushed."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.requests: dict[int, dict[str, Remembered]] = {}
+
+    def flush(self, table: RequestTable) -> None:
+        """Keep what a table remembered, without what it forgot."""
+        changes = Changes(header=Header())
+        table.take(changes)
+        for one in changes.requests:
+            self.requests.setdefault(one.period, {})[one.request_id] = one
+        for number in changes.forgotten_periods:
+            self.requests.pop(number, None)
+        table.flushed()
+
+    def request(self, periods: Sequence[int], request_id: str) -> Remembered | None:
+        """Return a request of one of the periods."""
+        found = (self.requests[number].get(request_id) for number in periods)
+        return next((one for one in found if one is not None), None)
+
+
+class Crowd:
+    """Users whose requests a table remembers, with everything that each of them ever asked for."""
+
+    def __init__(self) -> None:
+        """Begin with an empty table."""
+        self.archive = Archive()
+        self.table = RequestTable(self.archive, 1)
+        self.now = START
+        self.asked: dict[int, list[str]] = {}
+
+    def ask(self, user_id: int, count: int, ahead: int = 0) -> None:
+        """Ask as many requests of a user, whose clock is `ahead` by some seconds.
+
+        From the first one on that may have been forgotten, all of them are refused.
+        """
+        asked = self.asked.setdefault(user_id, [])
+        for _ in range(count):
+            request_id = uuid7((self.now + ahead) * SECOND_MS, len(asked))
+            if self.is_known(user_id, request_id) is None:
+                break
+            second = self.now + ahead
+            self.table.remember(
+                self.now,
+                second,
+                user_id,
+                request_id,
+                digest=b"",
+                outcome=b"outcome",
+                administration=False,
+            )
+            asked.append(request_id)
+
+    def is_known(self, user_id: int, request_id: str) -> bool | None:
+        """Tell whether a request is remembered; None where it may have been forgotten."""
+        second = second_of(request_id)
+        if self.table.find(second, user_id, request_id) is not None:
+            return True
+        return None if second <= self.table.floor_of(user_id, self.now) else False
+
+    def go_on(self, seconds: int) -> None:
+        """Let time go on, and the table forget."""
+        self.now += seconds
+        self.table.forget(self.now * SECOND_MS)
+
+    def newest_known(self, user_id: int) -> int:
+        """Return how many of the newest requests of a user are known without a gap."""
+        asked = self.asked[user_id]
+        known = 0
+        while known < len(asked) and self.is_known(user_id, asked[-1 - known]):
+            known += 1
+        return known
+
+
+bursts = st.lists(
+    st.tuples(st.integers(1, 5), st.integers(1, 200), st.integers(0, 10), st.integers(0, 3)),
+    max_size=30,
+)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(bursts=bursts)
+def test_each_user_keeps_an_equal_part_whatever_the_others_ask(
+    bursts: list[tuple[int, int, int, int]],
+) -> None:
+    """Less a period. Nothing that was asked for runs anew, and the table keeps to its bounds."""
+    with pytest.MonkeyPatch.context() as patch:
+        squeeze(patch, KEPT_MAX=640, SHARE_MAX=300, PERIOD_SLOTS_MIN=2, PERIOD_SLOTS_MAX=16)
+        squeeze(patch, RESIDENT_MAX=100)
+        crowd = Crowd()
+        for user_id, count, ahead, seconds in bursts:
+            floors = {one: crowd.table.floor_of(one, crowd.now) for one in crowd.asked}
+            crowd.ask(user_id, count, ahead)
+            crowd.go_on(seconds)
+            crowd.archive.flush(crowd.table)
+            assert crowd.table.resident_slots <= 100
+            assert crowd.table.slots <= 640
+            for one, asked in crowd.asked.items():
+                share = crowd.table._shares[one]
+                assert share.slots <= 300
+                assert crowd.table.floor_of(one, crowd.now) >= floors.get(one, 0)
+                least = min(300, 630 // len(crowd.asked)) - 16
+                assert crowd.newest_known(one) >= min(len(asked), least)
+                assert all(crowd.is_known(one, request_id) is not False for request_id in asked)
+
+
+@pytest.mark.slow
+def test_a_flood_by_one_user_is_that_users_own_loss() -> None:
+    """A million orders in a minute, with ids as far ahead as may be: others lose nothing."""
+    flooder, others = 1, range(2, 12)
+    crowd = Crowd()
+    for _ in range(60):
+        for user_id in others:
+            crowd.ask(user_id, 5)
+        crowd.ask(flooder, 17_500, ahead=10)
+        crowd.go_on(1)
+        crowd.archive.flush(crowd.table)
+    for user_id in others:
+        assert crowd.newest_known(user_id) == 300
+        assert crowd.table.floor_of(user_id, crowd.now) == crowd.now - 86_401
+    assert 250_000 - 4_096 <= crowd.newest_known(flooder) <= 250_000
+    assert crowd.table.resident_slots <= request_table.RESIDENT_MAX

@@ -247,6 +247,7 @@ def test_a_data_directory_that_cannot_be_written_is_one_line(nodes: Nodes, folde
 def test_members_with_different_keys_refuse_each_other(nodes: Nodes) -> None:
     """They do not wait for each other in silence, whoever asks first."""
     other = nodes.folder / "other.key"
+    other.touch(0o600)
     other.write_text("another secret")
     nodes.start("node-0")
     nodes.start("node-1", INVENTORY_CLUSTER_KEY_FILE=str(other))

@@ -76,11 +76,16 @@ def test_every_record_comes_back_as_it_was(hand: Hand, database: Database) -> No
     assert (header.applied_index, header.applied_term, header.stamp_ms) == (4, 1, hand.stamp_ms)
     assert (header.cluster_id, header.currency, header.digits) == ("cluster", "USD", 2)
     assert (header.next_item_id, header.next_user_id, header.next_ledger_id) == (4, 6, 8)
-    assert (header.admins, header.requests, header.orders) == (1, 3, 2)
-    remembered = database.request(0, CUSTOMER, "a")
+    assert (header.admins, header.next_period, header.orders) == (1, 3, 2)
+    remembered = database.request([2, 1], "a")
     assert remembered is not None
     assert remembered == hand.machine._requests.find(0, CUSTOMER, "a")
-    assert database.buckets() == {hand.stamp_ms // 1_000: 3}
+    assert database.request([2], "a") is database.request([1], "b") is None
+    second = hand.stamp_ms // 1_000
+    assert database.periods() == [
+        (1, CUSTOMER, second, second, 2),
+        (2, PRODUCER, second, 0, 1),
+    ]
 
 
 def test_what_is_not_there_is_not_found(database: Database) -> None:
@@ -89,8 +94,8 @@ def test_what_is_not_there_is_not_found(database: Database) -> None:
     assert database.item(1) is None
     assert database.user(1) is None
     assert database.user_by_name("admin") is None
-    assert database.request(0, 1, "a") is None
-    assert database.buckets() == {}
+    assert database.request([1], "a") is None
+    assert database.periods() == []
 
 
 def test_a_flush_that_fails_leaves_nothing(hand: Hand, database: Database) -> None:

@@ -170,6 +170,7 @@ def started(settings: dict[str, str]) -> tuple[int, str]:
 @pytest.fixture
 def settings(tmp_path: Path) -> dict[str, str]:
     """Return valid settings."""
+    (tmp_path / "health.key").touch(0o600)
     (tmp_path / "health.key").write_text("a secret of this test alone\n")
     return {
         "INVENTORY_HEALTH_LISTEN": f"127.0.0.1:{free_port()}",

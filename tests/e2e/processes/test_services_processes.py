@@ -67,6 +67,7 @@ def health_of(address: str, name: str = "") -> int:
 def gateway_settings(tmp_path: Path) -> dict[str, str]:
     """Return settings of a gateway whose members are not there."""
     for name in ("cluster.key", "token.key"):
+        (tmp_path / name).touch(0o600)
         (tmp_path / name).write_text("a secret of this test alone\n")
     members = ",".join(f"node-{number}=127.0.0.1:{free_port()}" for number in range(3))
     return {
@@ -192,6 +193,7 @@ def test_an_assistant_says_that_an_address_is_taken(system: Up, name: str) -> No
 @pytest.fixture
 def metrics_settings(tmp_path: Path) -> dict[str, str]:
     """Return settings of a metrics service whose gateway is not there."""
+    (tmp_path / "metrics.key").touch(0o600)
     (tmp_path / "metrics.key").write_text("a secret of this test alone\n")
     return {
         "INVENTORY_METRICS_LISTEN": f"127.0.0.1:{free_port()}",

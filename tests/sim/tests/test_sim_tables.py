@@ -116,6 +116,6 @@ def test_a_retry_that_is_done_again_is_seen(monkeypatch: pytest.MonkeyPatch) -> 
     """A remembered request must change nothing."""
     hand = started()
     hand.mutate(CUSTOMER, order("a"))
-    monkeypatch.setattr(hand.machine._requests, "remember", lambda _: None)
+    monkeypatch.setattr(hand.machine._requests, "remember", lambda *_, **__: None)
     with pytest.raises(SafetyViolation, match="changes nothing"):
         hand.apply(by(CUSTOMER, order("b")))

@@ -99,7 +99,7 @@ RETRIED_CODES = frozenset({code_pb2.UNAVAILABLE, code_pb2.RESOURCE_EXHAUSTED, co
 # Without a reason of the inventory, a broken connection: a gateway that ends resets its streams.
 BROKEN_CODES = frozenset({code_pb2.UNKNOWN, code_pb2.INTERNAL})
 
-# The reasons with which only the log refuses a mutation: see `is_final`.
+# The reasons with which only the log's rules refuse a mutation: see `is_final`.
 LOG_REASONS = frozenset(
     {
         Reason.ITEM_NOT_FOUND,
@@ -114,7 +114,6 @@ LOG_REASONS = frozenset(
         Reason.REQUEST_ID_REUSED,
         Reason.REQUEST_ID_IN_FUTURE,
         Reason.USER_EXISTS,
-        Reason.ROLE_NOT_ALLOWED,
         Reason.LAST_ADMIN,
     }
 )
@@ -134,12 +133,13 @@ def tells_nothing(status: status_pb2.Status) -> bool:
 def is_final(status: status_pb2.Status) -> bool:
     """Tell whether a refusal answers for every attempt of a mutation, not only for the last.
 
-    A refusal by the log does. The log looks a request id up before anything else: had an earlier
-    attempt taken effect, the answer would be that attempt's outcome. A gateway, or a member with a
-    full queue or volume, refuses an attempt before the attempt reaches the log, and knows nothing
-    of earlier attempts. So the log's reasons are listed, and no other reason is final: neither a
-    reason that a gateway or a member gives, too (INVALID_FIELD, TOKEN_INVALID), nor a later
-    version's reason, nor a proxy's refusal.
+    A refusal by a rule does. The log looks a request id up before the rules: had an earlier attempt
+    taken effect, the answer would be that attempt's outcome. Authority is looked at before the
+    request id, so a user who may no longer do something is not told of earlier attempts. A gateway,
+    or a member with a full queue or volume, refuses an attempt before the attempt reaches the log,
+    and knows nothing of earlier attempts. So the rules' reasons are listed, and no other reason is
+    final: neither authority's (ROLE_NOT_ALLOWED, TOKEN_INVALID), nor a gateway's or a member's
+    (INVALID_FIELD), nor a later version's, nor a proxy's refusal.
     """
     return reason_of(status) in LOG_REASONS
 

@@ -23,7 +23,7 @@ class Exit(Exception):  # noqa: N818 - an end, not an error
 
 
 class SecretUnusable(Exit):
-    """The file of a secret cannot be read, or is empty."""
+    """The file of a secret cannot be read, is empty, or is open to others."""
 
     def __init__(self, message: str) -> None:
         """Say which file, and what is wrong with the file."""

@@ -1,8 +1,10 @@
 """A process from its settings to its exit status."""
 
 import asyncio
+import os
 import signal
 import socket
+import stat
 import sys
 import warnings
 from collections.abc import Callable, Coroutine
@@ -17,6 +19,9 @@ from service import logs
 from service.errors import EXIT_SETTINGS, AddressInUse, Exit, SecretUnusable
 from service.settings import ServiceSettings, refusals
 
+UMASK = 0o077
+OTHERS = stat.S_IWGRP | stat.S_IRWXO  # what nobody may do with the file of a secret
+WRITERS = stat.S_IWGRP | stat.S_IWOTH
 Settings = TypeVar("Settings", bound=ServiceSettings)
 
 
@@ -30,7 +35,9 @@ def run(
 
     0: the work ended. EXIT_SETTINGS: a setting is invalid. Else: the status of the raised `Exit`.
     `name_of` returns the name of the process in its log; None: the name is `service`.
+    Files and folders that the process makes are its own user's alone.
     """
+    os.umask(UMASK)
     try:
         config = settings()
     except ValidationError as error:
@@ -50,13 +57,37 @@ def run(
 
 
 def secret_in(path: Path) -> str:
-    """Return the secret that a file holds; raise SecretUnusable."""
+    """Return the secret that a file holds; raise SecretUnusable.
+
+    The file belongs to this process's user or to root, and nobody else reads or writes it. The
+    file's group may read it, since a Secret of Kubernetes is root's, and is read by the group of
+    the pod (`fsGroup`). Nobody else writes to the folders of the file, before and after symbolic
+    links. A sticky folder is safe, since the file in it cannot be replaced.
+    """
     try:
-        secret = path.read_text().strip()
+        with path.open() as file:
+            status = os.fstat(file.fileno())
+            secret = file.read().strip()
+        folders = {folder: folder.stat() for folder in (path.parent, path.resolve().parent)}
     except (OSError, UnicodeDecodeError) as error:
         raise SecretUnusable(f"a key cannot be read: {path}: {error}") from error
     if not secret:
         raise SecretUnusable(f"the key {path} is empty")
+    if status.st_uid not in {0, os.geteuid()}:
+        raise SecretUnusable(f"the key {path} belongs to user {status.st_uid}; make it your own")
+    if status.st_mode & OTHERS:
+        raise SecretUnusable(
+            f"the key {path} of mode {stat.S_IMODE(status.st_mode):04o} is open to others; "
+            "`chmod 600` it, and make another key if others may have read this one"
+        )
+    for folder, found in folders.items():
+        is_others = found.st_mode & WRITERS or found.st_uid not in {0, os.geteuid()}
+        if is_others and not found.st_mode & stat.S_ISVTX:
+            raise SecretUnusable(
+                f"others may replace the key {path}: its folder {folder} is of mode "
+                f"{stat.S_IMODE(found.st_mode):04o} and belongs to user {found.st_uid}; "
+                "`chmod 700` it, and make it your own"
+            )
     return secret
 
 

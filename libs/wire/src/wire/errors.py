@@ -269,17 +269,17 @@ def span(seconds: int) -> str:
 
 
 def request_id_expired(request_id: str, made: int, now: int) -> status_pb2.Status:
-    """Say that the id is older than the request table, or was made by a clock that is behind.
+    """Say that the id may be forgotten, or was made by a clock that is behind.
 
     `made`: the time that the id carries. `now`: the inventory's time. Both are seconds since 1970.
     """
-    behind = span(now - made)
+    behind = span(max(0, now - made))
     return refusal(
         Reason.REQUEST_ID_EXPIRED,
-        f"Request id {request_id!r} carries a time {behind} behind the inventory's, and requests "
-        "as old as that are forgotten, so the outcome is unknown. If the id was made just now, "
-        f"the clock that made it is {behind} behind the inventory's: set it right. In either "
-        "case look whether the request took effect, and send it with a new id if not.",
+        f"Request id {request_id!r} carries a time {behind} behind the inventory's, and this "
+        "user's requests of that time are forgotten, so the outcome is unknown. If the id was made "
+        f"just now, the clock that made it is {behind} behind the inventory's: set it right. In "
+        "either case look whether the request took effect, and send it with a new id if not.",
         request_id=request_id,
         id_time=made,
         inventory_time=now,

@@ -48,6 +48,7 @@ class Nodes:
         """Choose addresses, and write the key and the first state."""
         self.folder = folder
         self.addresses = {name: f"127.0.0.1:{free_port()}" for name in NAMES}
+        (folder / "cluster.key").touch(0o600)
         (folder / "cluster.key").write_text(KEY)
         (folder / "bootstrap.json").write_text(json.dumps(FIRST_STATE))
         self.processes: dict[str, subprocess.Popen[str]] = {}

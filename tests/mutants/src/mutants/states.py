@@ -23,7 +23,7 @@ FOLDER_TESTS = "services/inventory-node/tests/test_store_folder.py"
 def runs_a_retry_again(patch: pytest.MonkeyPatch) -> None:
     """Remember no request."""
     patch.setattr(RequestTable, "find", lambda *_: None)
-    patch.setattr(RequestTable, "remember", lambda *_: None)
+    patch.setattr(RequestTable, "remember", lambda *_, **__: None)
 
 
 def keeps_requests_in_memory_alone(patch: pytest.MonkeyPatch) -> None:

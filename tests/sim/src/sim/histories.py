@@ -38,7 +38,9 @@ History = list[tuple[int, list[Command]]]  # milliseconds since the entry before
 
 ITEMS = 5
 SECOND_MS, HOUR_MS, DAY_MS = 1_000, 3_600_000, 86_400_000
-DAY_SECONDS, AHEAD_SECONDS = 86_400, 300
+DAY_SECONDS, AHEAD_SECONDS = 86_400, 10
+PERIOD_MS = 6 * HOUR_MS  # of the request table
+LIFE_MS = PERIOD_MS + DAY_MS + AHEAD_SECONDS * SECOND_MS  # from a period's begin to its end
 PRICES = (0, 1, 1_250, 10**9, 10**9 + 1, 10**12, 10**12 + 1)
 QUANTITIES = (0, 1, 2, STOCK - 1, STOCK, STOCK + 1, 10**9 - STOCK, 10**9 - 1, 10**9)
 NAMES = ("ann", "Ann", "Öl", "O\u0308L", "health", "bob")
@@ -61,7 +63,7 @@ timed_ids = st.builds(
     uuid7,
     st.sampled_from(
         [START_MS + (edge + side) * SECOND_MS for edge in _edges for side in (-1, 0, 1)]
-        + [START_MS + DAY_MS, START_MS + DAY_MS + 299_000, START_MS + 999, START_MS + 2_000]
+        + [START_MS + DAY_MS, START_MS + DAY_MS + 9_000, START_MS + 999, START_MS + 2_000]
     ),
     st.integers(0, 1),
 )
@@ -198,21 +200,37 @@ commands = often(
     (1, st.just(first_state())),
 )
 gaps_ms = st.sampled_from(
-    (0, 0, 0, 1, 999, SECOND_MS, HOUR_MS - 1, HOUR_MS, DAY_MS - 1, DAY_MS, DAY_MS + 1)
+    (0, 0, 0, 1, 999, SECOND_MS, HOUR_MS - 1, HOUR_MS, DAY_MS - 1, DAY_MS, LIFE_MS)
 )
 histories = st.lists(
     st.tuples(gaps_ms, st.lists(commands, min_size=1, max_size=8)), min_size=4, max_size=9
 )
 
 # Of requests alone, close to each other and to every edge of the memory of requests.
-_requests = st.builds(
-    by,
-    st.sampled_from((CUSTOMER, CUSTOMER, ADMIN)),
-    st.builds(order, st.one_of(named_ids, timed_ids), st.just(1), st.sampled_from((1, 1, 1, 2))),
+_close_ids = st.one_of(named_ids, timed_ids)
+_large = st.builds(
+    add,
+    _close_ids,
+    st.just("large"),
+    st.sampled_from(("x" * 400, "x" * 1_200)),  # its outcome takes one slot, or three
+    st.just(money.from_minor(1, "USD", 2)),
+    st.just(0),
 )
+_requests = often(
+    (
+        6,
+        st.builds(
+            by,
+            st.sampled_from((CUSTOMER, CUSTOMER, SECOND_CUSTOMER, ADMIN)),
+            st.builds(order, _close_ids, st.just(1), st.sampled_from((1, 1, 1, 2))),
+        ),
+    ),
+    (1, st.builds(by, st.just(ADMIN), _large)),
+)
+_silences_ms = (PERIOD_MS - SECOND_MS, PERIOD_MS, DAY_MS - 1, DAY_MS, LIFE_MS - SECOND_MS, LIFE_MS)
 request_histories = st.lists(
     st.tuples(
-        st.sampled_from((0, 0, 1, 999, SECOND_MS, DAY_MS - 1, DAY_MS, DAY_MS + SECOND_MS)),
+        st.sampled_from((0, 0, 0, 1, 999, SECOND_MS, *_silences_ms)),
         st.lists(_requests, min_size=1, max_size=6),
     ),
     min_size=4,

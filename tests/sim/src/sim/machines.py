@@ -4,6 +4,7 @@ A `Hand` holds a machine over records, numbers its entries and keeps its time, s
 only what is asked for and looks at what comes of it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +13,14 @@ from google.type import money_pb2
 from inventory.raft.v1 import log_pb2
 from inventory.v1 import auth_pb2, inventory_pb2
 from inventory_node.machine import AdminOutcome, Applied, Machine, MutationOutcome
-from inventory_node.machine.records import Header, ItemRecord, Records, Remembered, UserRecord
+from inventory_node.machine.records import (
+    Header,
+    ItemRecord,
+    PeriodRow,
+    Records,
+    Remembered,
+    UserRecord,
+)
 from inventory_node.runtime.sqlite import Database
 from raft.messages import Entry, EntryKind
 from wire import money
@@ -44,13 +52,13 @@ class EmptyRecords:
         """Return nothing."""
         return None
 
-    def request(self, _bucket: int, _user_id: int, _request_id: str) -> Remembered | None:
+    def request(self, _periods: Sequence[int], _request_id: str) -> Remembered | None:
         """Return nothing."""
         return None
 
-    def buckets(self) -> dict[int, int]:
+    def periods(self) -> list[PeriodRow]:
         """Return nothing."""
-        return {}
+        return []
 
 
 def open_database(path: Path) -> Database:

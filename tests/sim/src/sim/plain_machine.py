@@ -1,7 +1,7 @@
 """The rules of the state machine once more, plainly: what each command must come to.
 
 Nothing is cached, counted ahead or flushed: levels, statistics and counters are sums over a ledger,
-and the memory of requests is one dictionary with a floor. A `PlainMachine` takes the entries that
+and the memory of requests is a list of periods. A `PlainMachine` takes the entries that
 a `Machine` takes, and returns what that has to return.
 
 Caveat: the bounds of a message are not checked here either, since nothing out of bounds enters the
@@ -27,7 +27,6 @@ from raft.messages import Entry, EntryKind
 from wire import errors
 
 Outcome = inventory_pb2.Outcome
-Key = tuple[int, int, str]  # bucket, user id, request id
 NANOS = 10**9
 PRICE_MINOR_MAX = 10**12
 QUANTITY_MAX = 10**9
@@ -65,41 +64,113 @@ def second_of_id(request_id: str) -> int:
 
 
 @dataclass(slots=True)
-class PlainRequests:
-    """What is remembered, and the newest second that was forgotten."""
+class PlainPeriod:
+    """Requests of one user; those that are forgotten leave the newest time in their ids."""
 
-    kept: dict[Key, Remembered] = field(default_factory=dict)
-    floor: int = 0
+    number: int
+    user_id: int
+    begin: int
+    newest: int = 0
+    requests: dict[str, Remembered] = field(default_factory=dict)
+
+    @property
+    def slots(self) -> int:
+        """How much the requests count."""
+        return sum(slots_of(one.outcome) for one in self.requests.values())
+
+
+def slots_of(outcome: bytes) -> int:
+    """Return how much a request counts: 1, and 1 more for each whole 512 bytes."""
+    return 1 + len(outcome) // 512
+
+
+@dataclass(slots=True)
+class PlainRequests:
+    """What is remembered, of all users, in the order in which the periods began."""
+
+    periods: list[PlainPeriod] = field(default_factory=list)
+    next_number: int = 1
+
+    def slots(self, user_id: int | None = None) -> int:
+        """How much the requests of a user count, or of all users."""
+        return sum(one.slots for one in self.periods if user_id in {None, one.user_id})
 
     def forget(self, stamp_ms: int) -> None:
-        """Forget the oldest second until all fit and none is over a day old, a bounded number."""
-        oldest_kept = stamp_ms // 1_000 - limits.KEPT_SECONDS
-        for _ in range(limits.FORGOTTEN_PER_ENTRY_MAX):
-            oldest = min((one.second for one in self.kept.values()), default=oldest_kept)
-            if oldest >= oldest_kept and len(self.kept) <= limits.KEPT_MAX:
-                self.floor = max(self.floor, oldest_kept - 1)
-                return
-            self.kept = {key: one for key, one in self.kept.items() if one.second != oldest}
-            self.floor = oldest
+        """Forget some of what is too old, and then what is too much."""
+        oldest_begin = stamp_ms // 1_000 - limits.PERIOD_SECONDS - limits.KEPT_SECONDS - 10
+        aged = [one for one in self.periods if one.begin <= oldest_begin]
+        for one in aged[: limits.FORGOTTEN_PER_ENTRY_MAX]:
+            self.periods.remove(one)
+        if self.slots() > limits.KEPT_MAX:
+            while self.slots() > limits.KEPT_MAX - limits.KEPT_MAX // 64:
+                full = [one for one in self.periods if one.requests]
+                oldest = {one.user_id: one for one in reversed(full)}.values()
+                kept = {one.number: self.slots(one.user_id) - one.slots for one in oldest}
+                self._forget(max(oldest, key=lambda one: (kept[one.number], -one.number)))
 
-    def find(self, key: Key, raw: bytes, now: int) -> Remembered | None:
+    def _forget(self, period: PlainPeriod) -> None:
+        """Forget a period; it alone tells from then on what its user has forgotten."""
+        before = [
+            one
+            for one in self.periods
+            if one.user_id == period.user_id and one.number < period.number
+        ]
+        period.newest = max(one.newest for one in (*before, period))
+        period.requests = {}
+        self.periods = [one for one in self.periods if one not in before]
+
+    def floor(self, user_id: int, now: int) -> int:
+        """Return the second up to which ids of a user may have been forgotten."""
+        empty = [one for one in self.periods if one.user_id == user_id and not one.requests]
+        return max([now - 86_401, *(one.newest for one in empty)])
+
+    def find(self, user_id: int, request_id: str, raw: bytes, now: int) -> Remembered | None:
         """Return what a request came to before; raise RefusedPlainly for an id that does not do."""
-        second, _, request_id = key
-        one = self.kept.get(key)
-        if one is not None and one.digest != digest_of(raw):
-            raise RefusedPlainly(errors.request_id_reused(request_id))
-        if one is None and 0 < second <= self.floor:
+        for period in self.periods:
+            one = period.requests.get(request_id)
+            if one is not None and period.user_id == user_id:
+                if one.digest != digest_of(raw):
+                    raise RefusedPlainly(errors.request_id_reused(request_id))
+                return one
+        second = second_of_id(request_id)
+        if 0 < second <= self.floor(user_id, now):
             raise RefusedPlainly(errors.request_id_expired(request_id, second, now))
-        if one is None and second > now + 300:
+        if second > now + 10:
             raise RefusedPlainly(errors.request_id_in_future(request_id, second, now))
-        return one
+        return None
 
-    def keep(self, key: Key, raw: bytes, applied: MutationOutcome | AdminOutcome, now: int) -> None:
-        """Remember what a request came to, with the second of its id or the log's."""
-        second = key[0] or max(now, self.floor + 1)
+    def keep(
+        self,
+        user_id: int,
+        request_id: str,
+        raw: bytes,
+        applied: MutationOutcome | AdminOutcome,
+        now: int,
+    ) -> None:
+        """Remember what a request came to."""
+        while 0 < self.slots(user_id) > limits.SHARE_MAX - slots_of(applied.outcome):
+            self._forget(
+                next(one for one in self.periods if one.user_id == user_id and one.requests)
+            )
+        period = next((one for one in reversed(self.periods) if one.user_id == user_id), None)
+        if period is None or self._is_ended(period, now):
+            period = PlainPeriod(self.next_number, user_id, now)
+            self.periods.append(period)
+            self.next_number += 1
         is_administration = isinstance(applied, AdminOutcome)
-        one = Remembered(*key, second, digest_of(raw), applied.outcome, is_administration)
-        self.kept[key] = one
+        period.requests[request_id] = Remembered(
+            period.number, request_id, digest_of(raw), applied.outcome, is_administration
+        )
+        period.newest = max(period.newest, second_of_id(request_id))
+
+    def _is_ended(self, period: PlainPeriod, now: int) -> bool:
+        part = self.slots(period.user_id) / 8
+        most = min(max(part, limits.PERIOD_SLOTS_MIN), limits.PERIOD_SLOTS_MAX)
+        return (
+            not period.requests
+            or now - period.begin >= limits.PERIOD_SECONDS
+            or period.slots >= most
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -385,18 +456,17 @@ class PlainMachine:
         kind = command.mutation.WhichOneof("operation") or ""
         request = getattr(command.mutation, kind)
         raw, now = command.mutation.SerializeToString(), self.stamp_ms // 1_000
-        key = second_of_id(request.request_id), command.user_id, request.request_id
-        known = self.requests.find(key, raw, now)
-        if known is not None:
-            return again(known)
         user = self.users.user(command)
         require_role(user, BUYERS if kind in {"order_item", "place_order"} else KEEPERS)
+        known = self.requests.find(command.user_id, request.request_id, raw, now)
+        if known is not None:
+            return again(known)
         try:
             outcome = self.stock.done(kind, request, command.user_id)
         except RefusedPlainly as refused:
             outcome = Outcome(error=refused.status)
         applied = MutationOutcome(outcome.SerializeToString())
-        self.requests.keep(key, raw, applied, now)
+        self.requests.keep(command.user_id, request.request_id, raw, applied, now)
         return applied
 
     def _administration(self, command: log_pb2.Command) -> Applied:
@@ -404,16 +474,15 @@ class PlainMachine:
         if request.HasField("initialize"):
             return self._initialize(command)
         raw, now = request.SerializeToString(), self.stamp_ms // 1_000
-        key = second_of_id(request.request_id), command.user_id, request.request_id
-        known = self.requests.find(key, raw, now)
-        if known is not None:
-            return again(known)
         if command.user_id:
             user = self.users.user(command)
             if request.set_password.user_id != user.id or is_prober(user):
                 require_role(user, ADMINS)
+        known = self.requests.find(command.user_id, request.request_id, raw, now)
+        if known is not None:
+            return again(known)
         applied = self._administered(request)
-        self.requests.keep(key, raw, applied, now)
+        self.requests.keep(command.user_id, request.request_id, raw, applied, now)
         return applied
 
     def _administered(self, request: log_pb2.Administration) -> AdminOutcome:

@@ -23,7 +23,7 @@ from inventory_node.core.events import (
     StoreFull,
 )
 from inventory_node.machine.changes import Changes
-from inventory_node.machine.records import Header, ItemRecord, Remembered, UserRecord
+from inventory_node.machine.records import Header, ItemRecord, PeriodRow, Remembered, UserRecord
 from inventory_node.ports import SnapshotHeader
 from inventory_node.runtime.sqlite import Database, Pinned, verify
 from inventory_node.runtime.store import copy_pinned
@@ -226,13 +226,13 @@ class SimStore:
         """See `Records.user_by_name`."""
         return self._database.user_by_name(folded_name)
 
-    def request(self, bucket: int, user_id: int, request_id: str) -> Remembered | None:
+    def request(self, periods: Sequence[int], request_id: str) -> Remembered | None:
         """See `Records.request`."""
-        return self._database.request(bucket, user_id, request_id)
+        return self._database.request(periods, request_id)
 
-    def buckets(self) -> dict[int, int]:
-        """See `Records.buckets`."""
-        return self._database.buckets()
+    def periods(self) -> list[PeriodRow]:
+        """See `Records.periods`."""
+        return self._database.periods()
 
 
 def _open(path: Path) -> Database:

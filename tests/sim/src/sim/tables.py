@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from inventory.v1 import auth_pb2
-from inventory_node.machine import Machine
+from inventory_node.machine import Machine, request_table
 from inventory_node.machine.changes import Movement
-from inventory_node.machine.records import Header, ItemRecord, Remembered, UserRecord
+from inventory_node.machine.records import Header, ItemRecord, PeriodRow, Remembered, UserRecord
+from inventory_node.machine.request_table import second_of, slots_of
 from inventory_node.runtime.sqlite import Database
 from wire.text import folded
 
@@ -27,7 +28,7 @@ _ITEM = tuple(field.name for field in fields(ItemRecord))
 _USER = tuple(field.name for field in fields(UserRecord))
 _EMPTYING = "".join(
     f"DELETE FROM {table};"  # noqa: S608 - our own names
-    for table in ("header", "users", "items", "ledger", "sales", "requests", "request_seconds")
+    for table in ("header", "users", "items", "ledger", "sales", "requests", "request_periods")
 )
 
 
@@ -41,8 +42,8 @@ class Tables:
     users: Mapping[int, UserRecord]
     ledger: Sequence[Movement]
     sales: Mapping[tuple[int, int], int]  # units, by item and hour
-    requests: Mapping[tuple[int, int, str], Remembered]
-    seconds: Mapping[int, int]  # requests, by second
+    requests: Mapping[tuple[int, str], Remembered]  # by period and request id
+    periods: Mapping[int, PeriodRow]
 
 
 def tables_of(database: Database) -> Tables:
@@ -68,9 +69,9 @@ def tables_of(database: Database) -> Tables:
         ledger=ledger,
         sales={(item, hour): n for item, hour, n in rows(("item_id", "hour", "units"), "sales")},
         requests={
-            one[:3]: one._replace(administration=bool(one.administration)) for one in requests
+            one[:2]: one._replace(administration=bool(one.administration)) for one in requests
         },
-        seconds=dict(rows(("second", "requests"), "request_seconds")),
+        periods={row[0]: PeriodRow(*row) for row in rows(PeriodRow._fields, "request_periods")},
     )
 
 
@@ -87,11 +88,34 @@ def imbalances(tables: Tables) -> Iterator[str]:
     yield from _lines(tables)
     folds = {item.id: folded(item.name) for item in tables.items.values()}
     yield from _unlike("folded names", folds, tables.folded_names)
-    kept = Counter(one.second for one in tables.requests.values())
-    yield from _unlike("requests of a second", kept, tables.seconds)
+    yield from _periods(tables)
+
+
+def _periods(tables: Tables) -> Iterator[str]:
+    """Yield what the periods of requests contradict in each other, or in the requests."""
+    slots: dict[int, int] = defaultdict(int)
     for one in tables.requests.values():
-        if one.second <= tables.header.request_floor or (one.bucket and one.bucket != one.second):
-            yield f"{one} is remembered, and the floor is {tables.header.request_floor}"
+        slots[one.period] += slots_of(one.outcome)
+        second = second_of(one.request_id)
+        period = tables.periods.get(one.period)
+        if period is None or second > period.newest_second:
+            yield f"{one} is remembered in {period}"
+    found = {number: period.slots for number, period in tables.periods.items() if period.slots}
+    yield from _unlike("slots of periods", slots, found)
+    for user_id in {period.user_id for period in tables.periods.values()}:
+        own = [one for one in tables.periods.values() if one.user_id == user_id]
+        keys = Counter(
+            one.request_id for one in tables.requests.values() if tables.periods[one.period] in own
+        )
+        if max(keys.values(), default=0) > 1:
+            yield f"user {user_id} has an id twice in {keys}"
+        if not all(one.slots for one in own[1:]):
+            yield f"of user {user_id} more than the first period is empty: {own}"
+        if sum(one.slots for one in own) > max(request_table.SHARE_MAX, own[-1].slots):
+            yield f"user {user_id} holds more than a user may: {own}"
+    begins = [one.begin_second for one in tables.periods.values()]
+    if begins != sorted(begins) or max(tables.periods, default=0) >= tables.header.next_period:
+        yield f"the periods are not in order: {tables.periods}, next {tables.header.next_period}"
 
 
 def _lines(tables: Tables) -> Iterator[str]:
@@ -125,7 +149,6 @@ def _counters(tables: Tables) -> dict[str, int]:
         "next_user_id": len(tables.users) + 1,
         "next_ledger_id": len(tables.ledger) + 1,
         "admins": len(admins),
-        "requests": len(tables.requests),
         "orders": len({line.order_id for line in tables.ledger if line.order_id}),
     }
 
@@ -183,8 +206,7 @@ def strangers(machine: Machine, tables: Tables) -> Iterator[str]:
         "next_user_id": cache.next_user_id,
         "next_ledger_id": cache.next_ledger_id,
         "admins": cache.admins,
-        "request_floor": requests.floor,
-        "requests": requests.total,
+        "next_period": requests.next_period,
         "orders": cache.orders,
     }
     yield from _unlike("header in memory", counters, asdict(header))
@@ -196,9 +218,8 @@ def strangers(machine: Machine, tables: Tables) -> Iterator[str]:
             yield f"user in memory: {user}, and in the database {tables.users.get(user_id)}"
     names = {user.folded_name: user.id for user in cache._users.values()}
     yield from _unlike("users by name", names, cache._ids_by_name)
-    yield from _unlike("seconds in memory", tables.seconds, requests._counts)
-    if sorted(requests._seconds) != sorted(tables.seconds):
-        yield f"the heap of seconds holds {requests._seconds}"
+    periods = {number: period.row() for number, period in requests._periods.items()}
+    yield from _unlike("periods in memory", tables.periods, periods)
     yield from _requests(machine, tables)
     yield from _points(machine, tables)
 
@@ -206,21 +227,47 @@ def strangers(machine: Machine, tables: Tables) -> Iterator[str]:
 def _requests(machine: Machine, tables: Tables) -> Iterator[str]:
     """Yield what the memory of requests holds unlike the tables, or finds otherwise."""
     requests = machine._requests
-    timed = {
-        (second, *key): one for second, kept in requests._timed.items() for key, one in kept.items()
+    held = [one for share in requests._shares.values() for one in share.records.values()]
+    for one in held:
+        if one != tables.requests.get(one[:2]):
+            yield f"request in memory: {one}, and in the database {tables.requests.get(one[:2])}"
+    for one in tables.requests.values():
+        user_id, second = tables.periods[one.period].user_id, second_of(one.request_id)
+        found = requests.find(second, user_id, one.request_id)
+        if found != one:
+            yield f"{one} is remembered, and {found} is found"
+    for number, period in requests._periods.items():
+        resident = sum(slots_of(one.outcome) for one in held if one.period == number)
+        if period.slots - period.absent_slots != resident:
+            yield f"{period} has {resident} slots in memory"
+    counted = (
+        requests.slots,
+        requests.resident_slots,
+        {user_id: share.slots for user_id, share in requests._shares.items()},
+        {
+            user_id: [share.floor, *(one.number for one in share.periods)]
+            for user_id, share in requests._shares.items()
+        },
+    )
+    users = {period.user_id for period in tables.periods.values()}
+    own = {
+        user_id: [one for one in tables.periods.values() if one.user_id == user_id]
+        for user_id in users
     }
-    named = {(0, *key): one for key, one in requests._named._records.items()}
-    for key, one in (timed | named).items():
-        if one != tables.requests.get(key):
-            yield f"request in memory: {one}, and in the database {tables.requests.get(key)}"
-    for key, one in tables.requests.items():
-        if requests.find(*key) != one:
-            yield f"{one} is remembered, and {requests.find(*key)} is found"
-    listed = Counter(key for keys in requests._named._keys.values() for key in keys)
-    if listed != Counter(requests._named._records.keys()):
-        yield f"the keys by second are {listed}"
-    if requests._timed_total != len(timed) or any(not kept for kept in requests._timed.values()):
-        yield f"{requests._timed_total} requests are counted in memory, and {len(timed)} are there"
+    expected = (
+        sum(one.slots for one in tables.periods.values()),
+        sum(slots_of(one.outcome) for one in held),
+        {user_id: sum(one.slots for one in some) for user_id, some in own.items()},
+        {
+            user_id: [
+                0 if some[0].slots else some[0].newest_second,
+                *(one.number for one in some),
+            ]
+            for user_id, some in own.items()
+        },
+    )
+    if counted != expected:
+        yield f"the request table counts {counted}, and holds {expected}"
     if requests._taken or machine._cache._taken:
         yield "all is flushed, and something counts as on its way to the database"
 
@@ -238,10 +285,10 @@ def _points(machine: Machine, tables: Tables) -> Iterator[str]:
         if user is not None and records.user_by_name(user.folded_name) != user:
             yield f"user {user.name} is read as {records.user_by_name(user.folded_name)}"
     for key, one in tables.requests.items():
-        if records.request(*key) != one:
-            yield f"request {key} is read as {records.request(*key)}"
-    if records.header() != tables.header or records.buckets() != dict(tables.seconds):
-        yield f"header and seconds are read as {records.header()} and {records.buckets()}"
+        if records.request([0, key[0]], key[1]) != one:
+            yield f"request {key} is read as {records.request([0, key[0]], key[1])}"
+    if records.header() != tables.header or records.periods() != list(tables.periods.values()):
+        yield f"header and periods are read as {records.header()} and {records.periods()}"
 
 
 def check_balance(database: Database) -> Tables:

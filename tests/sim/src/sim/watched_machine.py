@@ -71,13 +71,13 @@ def sight_of(machine: Machine) -> Sight:
             len(unwritten.sales),
         ),
         requests=(
-            requests.floor,
-            requests.total,
-            requests._timed_total,
-            len(requests._named),
             len(memory.records),
-            tuple(memory.seconds),
-            len(memory.forgotten),
+            requests.next_period,
+            requests.slots,
+            requests.resident_slots,
+            tuple(period.row() for period in requests._periods.values()),
+            tuple(memory.periods),
+            tuple(memory.forgotten),
         ),
     )
 
@@ -92,7 +92,7 @@ class WatchedMachine(Machine):
         after = sight_of(self)
         if self.initialized and not was_initialized:
             return applied
-        kept = self._requests.total - _total(before)
+        kept = len(self._requests._unwritten.records) - _kept(before)
         if kept not in {0, 1}:
             raise SafetyViolation(f"{command} is remembered {kept} times")
         changed: list[str] = []
@@ -107,8 +107,8 @@ class WatchedMachine(Machine):
         return applied
 
 
-def _total(sight: Sight) -> Any:  # noqa: ANN401 - one of many scalars
-    return sight.requests[1]
+def _kept(sight: Sight) -> Any:  # noqa: ANN401 - one of many scalars
+    return sight.requests[0]
 
 
 def _is_refused(applied: Applied) -> bool:

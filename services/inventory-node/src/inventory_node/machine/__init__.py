@@ -7,9 +7,10 @@ What the caller owes:
    takes are outstanding, and `flushed` ends the oldest take.
 3. Call `reload` after a snapshot replaced the database.
 
-Order of checks for each command (DESIGN: exactly once): the request table, authority, rules. Only
-outcomes of rules are remembered. A refusal by the request table or by authority is a
-`RefusedCommand`, and may be different the next time.
+Order of checks for each command: authority, the request table (exactly once), rules. So a user who
+was disabled is not told the outcome of an earlier request either. Only outcomes of rules are
+remembered. A refusal by authority or by the request table is a `RefusedCommand`, and may be
+different the next time.
 
 Caveats: nothing here knows the clock, draws a number, or iterates over a set. A refusal is a value.
 `StateInvariantViolation` ends the process.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from inventory_node.machine.records import Header, Remembered
+from inventory_node.machine.records import Header, PeriodRow, Remembered
 
 
 class Level(NamedTuple):
@@ -53,4 +53,5 @@ class Changes:
     movements: list[Movement] = field(default_factory=list)
     sales: list[HourlySales] = field(default_factory=list)
     requests: list[Remembered] = field(default_factory=list)
-    buckets: dict[int, int] = field(default_factory=dict)  # second: its request count, 0: forgotten
+    forgotten_periods: list[int] = field(default_factory=list)  # with their requests
+    periods: list[PeriodRow] = field(default_factory=list)

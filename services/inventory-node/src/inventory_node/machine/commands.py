@@ -1,4 +1,4 @@
-"""Applies one entry after the other: the request table first, then authority, then the rules."""
+"""Applies one entry after the other: authority first, then the request table, then the rules."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from wire import errors
 from inventory_node.errors import StateInvariantViolation
 from inventory_node.machine import administration, orders, request_table, stock, users
 from inventory_node.machine.changes import Changes
-from inventory_node.machine.records import Header, Records, Remembered, UserRecord
+from inventory_node.machine.records import Header, Records, UserRecord
 from inventory_node.machine.request_table import RequestTable
 from inventory_node.machine.state_cache import StateCache
 from inventory_node.machine.stock import Context
@@ -76,7 +76,7 @@ class Machine:
         """Drop the memory and start from the database: a snapshot replaced the database."""
         self._cache = StateCache(self._records)
         header = self._cache.header
-        self._requests = RequestTable(self._records, header.request_floor)
+        self._requests = RequestTable(self._records, header.next_period)
         self._applied_index = header.applied_index
         self._applied_term = header.applied_term
         self._taken_index = header.applied_index
@@ -147,17 +147,25 @@ class Machine:
         if kind is None:
             return _refused(errors.invalid_field("mutation", "holds no operation known here"))
         request = getattr(mutation, kind)
-        request_id = request.request_id
-        bucket = request_table.bucket_of(request_id)
-        known = self._remembered(bucket, user_id, request_id, raw)
-        if known is not None:
-            return known
         refused = users.check_mutation(self._cache, user_id, epoch, kind)
         if refused is not None:
             return _refused(refused)
+        request_id = request.request_id
+        second = request_table.second_of(request_id)
+        known = self._remembered(second, user_id, request_id, raw)
+        if known is not None:
+            return known
         self._context.user_id = user_id
         outcome = _RULES[kind](self._cache, request, self._context).SerializeToString()
-        self._remember(bucket, user_id, request_id, raw, outcome, administration=False)
+        self._requests.remember(
+            self._stamp_ms // 1_000,
+            second,
+            user_id,
+            request_id,
+            digest=_digest(raw),
+            outcome=outcome,
+            administration=False,
+        )
         return MutationOutcome(outcome)
 
     def _probe(self, user_id: int, epoch: int) -> Applied:
@@ -168,25 +176,9 @@ class Machine:
         outcome = log_pb2.AdministrationOutcome(revision=self._applied_index)
         return AdminOutcome(outcome.SerializeToString())
 
-    def _remember(  # noqa: PLR0913 - the parts of one record
-        self,
-        bucket: int,
-        user_id: int,
-        request_id: str,
-        raw: bytes,
-        outcome: bytes,
-        *,
-        administration: bool,
-    ) -> None:
-        second = self._requests.second_of(bucket, self._stamp_ms)
-        digest = _digest(raw)
-        self._requests.remember(
-            Remembered(bucket, user_id, request_id, second, digest, outcome, administration)
-        )
-
-    def _remembered(self, bucket: int, user_id: int, request_id: str, raw: bytes) -> Applied | None:
+    def _remembered(self, second: int, user_id: int, request_id: str, raw: bytes) -> Applied | None:
         """Answer from the request table; None for a request that is not remembered and may run."""
-        found = self._requests.find(bucket, user_id, request_id)
+        found = self._requests.find(second, user_id, request_id)
         if found is not None:
             if found.digest != _digest(raw):
                 return _refused(errors.request_id_reused(request_id))
@@ -196,29 +188,37 @@ class Machine:
                 else MutationOutcome(found.outcome)
             )
         now = self._stamp_ms // 1_000
-        if bucket and bucket <= self._requests.floor:
-            return _refused(errors.request_id_expired(request_id, bucket, now))
-        if bucket > now + request_table.AHEAD_SECONDS_MAX:
-            return _refused(errors.request_id_in_future(request_id, bucket, now))
+        if second and second <= self._requests.floor_of(user_id, now):
+            return _refused(errors.request_id_expired(request_id, second, now))
+        if second > now + request_table.AHEAD_SECONDS_MAX:
+            return _refused(errors.request_id_in_future(request_id, second, now))
         return None
 
     def _administration(self, user_id: int, epoch: int, raw: bytes) -> Applied:
         request = log_pb2.Administration.FromString(raw)
         if request.WhichOneof("operation") == "initialize":
             return self._initialize(user_id, request.initialize)
-        bucket = request_table.bucket_of(request.request_id)
-        known = self._remembered(bucket, user_id, request.request_id, raw)
-        if known is not None:
-            return known
         own_id = request.set_password.user_id  # 0: sets no password
         refused = users.check_administration(self._cache, user_id, epoch, own_id)
         if refused is not None:
             return _refused(refused)
+        second = request_table.second_of(request.request_id)
+        known = self._remembered(second, user_id, request.request_id, raw)
+        if known is not None:
+            return known
         outcome = self._administer(request)
         if isinstance(outcome, status_pb2.Status):
             return _refused(outcome)
         kept = outcome.SerializeToString()
-        self._remember(bucket, user_id, request.request_id, raw, kept, administration=True)
+        self._requests.remember(
+            self._stamp_ms // 1_000,
+            second,
+            user_id,
+            request.request_id,
+            digest=_digest(raw),
+            outcome=kept,
+            administration=True,
+        )
         return AdminOutcome(kept, checkpoint=request.HasField("checkpoint"))
 
     def _administer(
@@ -267,8 +267,7 @@ class Machine:
                 next_user_id=cache.next_user_id,
                 next_ledger_id=cache.next_ledger_id,
                 admins=cache.admins,
-                request_floor=self._requests.floor,
-                requests=self._requests.total,
+                next_period=self._requests.next_period,
                 orders=cache.orders,
             )
         )

@@ -1,5 +1,6 @@
 """The records of the state, and point reads of the records that are not in memory."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -18,8 +19,7 @@ class Header:
     next_user_id: int = 1
     next_ledger_id: int = 1
     admins: int = 0  # users that are admins and not disabled
-    request_floor: int = 0  # the newest bucket of request ids that was forgotten
-    requests: int = 0  # how many requests are remembered
+    next_period: int = 1  # of the request table
     orders: int = 0  # how many orders were placed
 
 
@@ -59,13 +59,21 @@ class UserRecord:
 class Remembered(NamedTuple):
     """A remembered request, with its outcome."""
 
-    bucket: int  # the second in which the id was made; 0 for an id without a time
-    user_id: int
+    period: int  # all requests of this period are forgotten together
     request_id: str
-    second: int  # all requests of this second are forgotten together
     digest: bytes  # of the mutation's bytes
     outcome: bytes  # the outcome as it was returned
     administration: bool  # an AdministrationOutcome, not an Outcome
+
+
+class PeriodRow(NamedTuple):
+    """Requests that one user made one after the other; seconds are since 1970."""
+
+    number: int  # of all users' periods, from 1 on, in the order of their begin
+    user_id: int
+    begin_second: int  # the log's time at the first request
+    newest_second: int  # the newest time in the ids, 0: no id has a time
+    slots: int  # see `request_table`; 0: the requests are forgotten
 
 
 class Records(Protocol):
@@ -87,10 +95,10 @@ class Records(Protocol):
         """Return a user as a fresh record, disabled users too."""
         ...
 
-    def request(self, bucket: int, user_id: int, request_id: str) -> Remembered | None:
-        """Return a remembered request; `bucket` is 0 for an id without a time of its own."""
+    def request(self, periods: Sequence[int], request_id: str) -> Remembered | None:
+        """Return a remembered request of one of the periods, which are one user's."""
         ...
 
-    def buckets(self) -> dict[int, int]:
-        """Return how many requests each second holds, oldest first."""
+    def periods(self) -> list[PeriodRow]:
+        """Return the periods of the request table, in the order of their numbers."""
         ...

@@ -1,35 +1,134 @@
 """The request table: the memory of requests, which makes a retry harmless.
 
-A request is remembered for 24 hours of log time. If there are too many requests, the oldest second
-is forgotten earlier. An id that carries its own time (UUIDv7, RFC 9562) belongs to the second in
-which the id was made. So the floor - the newest second that was forgotten - tells whether an
-unknown id may ever have been seen. Any other id belongs to the second of the entry that brought the
-id, and is recognised only while its request is remembered.
+Each user has a share of the table. A share is divided into periods: the requests that a user made
+one after the other, in at most six hours of log time. A period is forgotten as a whole.
+
+- By age: a request is remembered for 24 hours of log time or more.
+- By the size of a share: a user who holds a quarter of the table forgets the oldest period of that
+  user.
+- By the size of the table: when the table is full, the user who keeps most after that forgets the
+  oldest period of that user. So users who make few requests forget none.
+
+An id that carries its own time (UUIDv7, RFC 9562) is refused if the id is unknown and its time is
+at or before the user's floor: the id may belong to a request that was forgotten. The floor is the
+newest time in the ids that the user forgot by size, or the time 24 hours ago. Any other id is
+recognised only while its request is remembered.
+
+Requests are counted in slots, so that one bound holds for their number and for their bytes.
 """
 
 import heapq
 import re
-from collections.abc import Iterable
+from collections import deque
+from dataclasses import dataclass
+from itertools import takewhile
 
 from inventory_node.machine.changes import Changes
-from inventory_node.machine.records import Records, Remembered
+from inventory_node.machine.records import PeriodRow, Records, Remembered
 
 KEPT_SECONDS = 24 * 3_600
-KEPT_MAX = 1_000_000
-RESIDENT_MAX = 200_000  # kept in memory after a flush, for ids with a time and for ids without
-AHEAD_SECONDS_MAX = 300
-FORGOTTEN_PER_ENTRY_MAX = 1_024  # seconds
+PERIOD_SECONDS = 6 * 3_600
+AHEAD_SECONDS_MAX = 10  # by which the time in an id may be ahead of the log's
+KEPT_MAX = 1_000_000  # slots
+SHARE_MAX = 250_000  # slots of one user
+RESIDENT_MAX = 200_000  # slots in memory after a flush
+SPARE_PART = 64  # the part of the table that is free after requests were forgotten by its size
+SLOT_BYTES = 512  # of an outcome
+PERIOD_SLOTS_MIN = 16
+PERIOD_SLOTS_MAX = 4_096
+PERIODS_OF_A_SHARE = 8  # between the two bounds a period ends at this part of the share
+FORGOTTEN_PER_ENTRY_MAX = 8  # periods, by age
 
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
-Key = tuple[int, str]  # user id, request id
 
-
-def bucket_of(request_id: str) -> int:
+def second_of(request_id: str) -> int:
     """Return the second in which an id was made; 0 for an id without a time."""
     if len(request_id) == 36 and _UUID7.fullmatch(request_id):  # noqa: PLR2004 - of a UUID
         return int(request_id[:8] + request_id[9:13], 16) // 1_000
     return 0
+
+
+def slots_of(outcome: bytes) -> int:
+    """Return the slots of a request: one for each 512 bytes of its outcome that are begun."""
+    return len(outcome) // SLOT_BYTES + 1
+
+
+@dataclass(slots=True)
+class Period:
+    """Requests of one user, one after the other; see `PeriodRow`."""
+
+    number: int
+    user_id: int
+    begin_second: int
+    newest_second: int = 0
+    slots: int = 0
+    absent_slots: int = 0  # of requests that the database alone holds
+
+    def row(self) -> PeriodRow:
+        """Return what the database keeps of a period."""
+        return PeriodRow(
+            self.number, self.user_id, self.begin_second, self.newest_second, self.slots
+        )
+
+    def is_ended(self, now: int, share_slots: int) -> bool:
+        """Tell whether the next request of a user, who holds `share_slots`, begins a period."""
+        slots = self.slots
+        return (
+            now >= self.begin_second + PERIOD_SECONDS
+            or not slots
+            or (
+                slots >= PERIOD_SLOTS_MIN
+                and (slots >= PERIOD_SLOTS_MAX or slots * PERIODS_OF_A_SHARE >= share_slots)
+            )
+        )
+
+
+class Share:
+    """The requests of one user.
+
+    - At most the first period is empty: the period that was forgotten last by size.
+    - An id whose second is above `absent_second` is in memory, or is not remembered.
+    """
+
+    def __init__(self) -> None:
+        """Start with nothing remembered."""
+        self.periods: deque[Period] = deque()
+        self.records: dict[str, Remembered] = {}  # in memory, by request id
+        self.slots = 0
+        self.floor = 0  # the newest second of the ids that were forgotten by size
+        self.absent_second = -1
+
+    @property
+    def oldest(self) -> Period:
+        """The oldest period that is not empty; there is one."""
+        first = self.periods[0]
+        return first if first.slots else self.periods[1]
+
+    @property
+    def kept_slots(self) -> int:
+        """The slots that are kept if the oldest period is forgotten."""
+        return self.slots - self.oldest.slots
+
+    def absent_periods(self, second: int) -> list[int]:
+        """Return the periods that the database holds and that may hold an id of a second."""
+        return [
+            period.number
+            for period in self.periods
+            if period.absent_slots and second <= period.newest_second
+        ]
+
+    def let_go(self, period: Period) -> None:
+        """Drop from memory the requests of a period, the oldest that are in memory."""
+        own = takewhile(lambda one: one.period == period.number, self.records.values())
+        for request_id in [one.request_id for one in own]:
+            del self.records[request_id]
+
+    def note_absent(self) -> None:
+        """Find out anew which ids only the database may know."""
+        self.absent_second = max(
+            (period.newest_second for period in self.periods if period.absent_slots), default=-1
+        )
 
 
 class UnwrittenRequests:
@@ -38,172 +137,193 @@ class UnwrittenRequests:
     def __init__(self) -> None:
         """Start with nothing changed."""
         self.records: list[Remembered] = []
-        self.seconds: dict[int, None] = {}  # whose count changed
-        self.forgotten: list[int] = []  # seconds
-
-    def note_forgotten(self, second: int) -> None:
-        """Note that a second was forgotten."""
-        self.forgotten.append(second)
-        self.seconds.pop(second, None)
-
-
-class NamedRequests:
-    """Requests in memory whose ids have no time of their own."""
-
-    def __init__(self, *, database_has_more: bool) -> None:
-        """Start empty; `database_has_more` says whether a miss needs a read of the database."""
-        self.database_has_more = database_has_more
-        self._records: dict[Key, Remembered] = {}
-        self._keys: dict[int, list[Key]] = {}  # by second
-
-    def __len__(self) -> int:
-        """How many requests are in memory."""
-        return len(self._records)
-
-    def get(self, key: Key) -> Remembered | None:
-        """Return a request that memory holds, None for any other request."""
-        return self._records.get(key)
-
-    def keep(self, key: Key, record: Remembered) -> None:
-        """Keep a request."""
-        self._records[key] = record
-        self._keys.setdefault(record.second, []).append(key)
-
-    def forget_second(self, second: int) -> None:
-        """Forget the requests of a second."""
-        for key in self._keys.pop(second, ()):
-            record = self._records.get(key)
-            if record is not None and record.second == second:
-                del self._records[key]
-
-    def shed(self, kept: Iterable[Remembered]) -> None:
-        """Drop all requests except `kept`; the database has the dropped requests."""
-        self.database_has_more = True
-        self._records, self._keys = {}, {}
-        for record in kept:
-            self.keep((record.user_id, record.request_id), record)
+        self.periods: dict[int, Period] = {}  # that changed, by number
+        self.forgotten: list[int] = []  # the numbers of periods
 
 
 class RequestTable:
     """The remembered requests, by (user, request id).
 
     - A key is remembered once, with one digest.
-    - `floor` never falls; no second at or below the floor is remembered, whatever the database
-      holds.
-    - For each second at or above `_resident_from`, memory holds all timed requests, so a miss needs
-      no read of the database.
+    - A user's floor never falls, and no id at or below it is remembered newly.
+    - The same entries forget the same requests, whatever is in memory.
     - Requests that are not durable are in memory.
     """
 
-    def __init__(self, records: Records, floor: int) -> None:
-        """Begin with the counts; records are read from the database on demand."""
+    def __init__(self, records: Records, next_period: int) -> None:
+        """Begin with the periods; requests are read from the database on demand."""
         self._records = records
-        self.floor = floor
-        self._counts = records.buckets()
-        self.total = sum(self._counts.values())
-        self._seconds = sorted(self._counts)  # a heap of the counts' keys
-        self._resident_from = max(self._counts, default=0) + 1
-        self._timed: dict[int, dict[Key, Remembered]] = {}
-        self._timed_total = 0
-        self._named = NamedRequests(database_has_more=bool(self._counts))
+        self.next_period = next_period
+        self.slots = 0
+        self.absent_slots = 0
+        self._periods: dict[int, Period] = {}  # by number, oldest first
+        self._shares: dict[int, Share] = {}  # by user
+        self._due_second = 0  # before this nothing is forgotten by age
         self._unwritten = UnwrittenRequests()
-        self._taken: list[list[Remembered]] = []  # on their way to the database
+        self._taken: list[UnwrittenRequests] = []  # on their way to the database
+        for row in records.periods():
+            self._add(Period(*row, absent_slots=row.slots))
+        for share in self._shares.values():
+            share.note_absent()
 
-    def find(self, bucket: int, user_id: int, request_id: str) -> Remembered | None:
+    def _add(self, period: Period) -> Share:
+        share = self._shares.get(period.user_id)
+        if share is None:
+            share = self._shares[period.user_id] = Share()
+        share.periods.append(period)
+        share.slots += period.slots
+        share.floor = max(share.floor, 0 if period.slots else period.newest_second)
+        self.slots += period.slots
+        self.absent_slots += period.absent_slots
+        self._periods[period.number] = period
+        return share
+
+    @property
+    def resident_slots(self) -> int:
+        """The slots of the requests that memory holds."""
+        return self.slots - self.absent_slots
+
+    def find(self, second: int, user_id: int, request_id: str) -> Remembered | None:
         """Return a remembered request, None for any other request."""
-        key = (user_id, request_id)
-        if bucket:
-            second = self._timed.get(bucket)
-            found = second.get(key) if second is not None else None
-            if found is not None or bucket >= self._resident_from or bucket <= self.floor:
-                return found
-            return self._records.request(bucket, user_id, request_id)
-        found = self._named.get(key)
-        if found is None and self._named.database_has_more:
-            found = self._records.request(0, user_id, request_id)
-        # The database forgets at the next flush, memory forgets at once: the floor hides the
-        # difference.
-        return found if found is not None and found.second > self.floor else None
+        share = self._shares.get(user_id)
+        if share is None:
+            return None
+        found = share.records.get(request_id)
+        if found is not None or second > share.absent_second:
+            return found
+        periods = share.absent_periods(second)
+        return self._records.request(periods, request_id) if periods else None
 
-    def second_of(self, bucket: int, stamp_ms: int) -> int:
-        """Return the second under which to remember a request of an entry of `stamp_ms`."""
-        return bucket or max(stamp_ms // 1_000, self.floor + 1)
+    def floor_of(self, user_id: int, now: int) -> int:
+        """Return the second up to which a user's unknown ids may have been forgotten."""
+        floor = now - KEPT_SECONDS - 1
+        share = self._shares.get(user_id)
+        return floor if share is None or share.floor < floor else share.floor
 
-    def remember(self, record: Remembered) -> None:
-        """Remember a request that `find` does not find."""
-        second = record.second
-        key = (record.user_id, record.request_id)
-        if record.bucket:
-            self._timed_total += 1
-            try:
-                self._timed[second][key] = record
-            except KeyError:
-                self._timed[second] = {key: record}
-        else:
-            self._named.keep(key, record)
+    def remember(  # noqa: PLR0913 - the parts of one record
+        self,
+        now: int,
+        second: int,
+        user_id: int,
+        request_id: str,
+        *,
+        digest: bytes,
+        outcome: bytes,
+        administration: bool,
+    ) -> None:
+        """Remember a request that `find` does not find; `now` is the log's time in seconds."""
+        slots = slots_of(outcome)
+        share = self._shares.get(user_id)
+        if share is not None and share.slots + slots > SHARE_MAX:
+            self._forget_by_share(share, slots)
+        if share is None or share.periods[-1].is_ended(now, share.slots):
+            share = self._begin(user_id, now)
+        period = share.periods[-1]
+        record = Remembered(period.number, request_id, digest, outcome, administration)
+        share.records[request_id] = record
+        period.slots += slots
+        share.slots += slots
+        self.slots += slots
+        period.newest_second = max(period.newest_second, second)
         self._unwritten.records.append(record)
-        self.total += 1
-        self._unwritten.seconds[second] = None
-        try:
-            self._counts[second] += 1
-        except KeyError:
-            self._counts[second] = 1
-            heapq.heappush(self._seconds, second)
+        self._unwritten.periods[period.number] = period
+
+    def _begin(self, user_id: int, now: int) -> Share:
+        """Begin a period of a user."""
+        self.next_period += 1
+        return self._add(Period(self.next_period - 1, user_id, now))
 
     def forget(self, stamp_ms: int) -> None:
-        """Forget the oldest seconds above the limits, a bounded number at a time."""
-        limit = stamp_ms // 1_000 - KEPT_SECONDS
-        if self.total <= KEPT_MAX and self.floor >= limit - 1:
-            return
-        for _ in range(FORGOTTEN_PER_ENTRY_MAX):
-            if not self._seconds or (self.total <= KEPT_MAX and self._seconds[0] >= limit):
-                break
-            self._forget_second(heapq.heappop(self._seconds))
-        else:
-            return
-        if self.total <= KEPT_MAX:
-            self.floor = max(self.floor, limit - 1)
+        """Forget what is too old, a bounded number of periods; then what is too much."""
+        now = stamp_ms // 1_000
+        if now >= self._due_second:
+            self._forget_by_age(now)
+        if self.slots > KEPT_MAX:
+            self._forget_by_size()
 
-    def _forget_second(self, second: int) -> None:
-        self.total -= self._counts.pop(second)
-        self.floor = second
-        self._unwritten.note_forgotten(second)
-        self._timed_total -= len(self._timed.pop(second, ()))
-        self._named.forget_second(second)
+    def _forget_by_age(self, now: int) -> None:
+        """Forget periods whose newest requests, and their ids, are over 24 hours old."""
+        life_seconds = PERIOD_SECONDS + KEPT_SECONDS + AHEAD_SECONDS_MAX
+        for _ in range(FORGOTTEN_PER_ENTRY_MAX):
+            oldest = next(iter(self._periods.values()), None)
+            begin_second = now if oldest is None else oldest.begin_second
+            self._due_second = begin_second + life_seconds
+            if oldest is None or now < self._due_second:
+                break
+            self._empty(oldest)
+            self._remove(oldest)
+
+    def _forget_by_share(self, share: Share, slots: int) -> None:
+        """Make room for a request of a user who holds as much as a user may."""
+        while share.slots and share.slots + slots > SHARE_MAX:
+            self._forget_oldest(share)
+
+    def _forget_by_size(self) -> None:
+        """Forget the oldest period of the user who keeps most after that, until there is room."""
+        shares = [share for share in self._shares.values() if share.slots]
+        most = [(-share.kept_slots, share.oldest.number) for share in shares]
+        heapq.heapify(most)
+        while self.slots > KEPT_MAX - KEPT_MAX // SPARE_PART:
+            share = self._shares[self._periods[heapq.heappop(most)[1]].user_id]
+            self._forget_oldest(share)
+            if share.slots:
+                heapq.heappush(most, (-share.kept_slots, share.oldest.number))
+
+    def _forget_oldest(self, share: Share) -> None:
+        """Forget the oldest requests of a share. Their period stays, empty, as the user's floor."""
+        oldest, floor = share.oldest, share.floor
+        if share.periods[0] is not oldest:
+            self._remove(share.periods[0])
+        self._empty(oldest)
+        share.floor = oldest.newest_second = max(oldest.newest_second, floor)
+        self._unwritten.periods[oldest.number] = oldest
+
+    def _empty(self, period: Period) -> None:
+        """Forget the requests of a period."""
+        share = self._shares[period.user_id]
+        self.slots -= period.slots
+        share.slots -= period.slots
+        self.absent_slots -= period.absent_slots
+        share.let_go(period)
+        period.slots = period.absent_slots = 0
+        share.note_absent()
+        self._unwritten.forgotten.append(period.number)
+
+    def _remove(self, period: Period) -> None:
+        """Remove a user's first period, which is empty, and the floor that it told."""
+        share = self._shares[period.user_id]
+        share.periods.popleft()
+        share.floor = 0
+        if not share.periods:
+            del self._shares[period.user_id]
+        del self._periods[period.number]
+        self._unwritten.forgotten.append(period.number)
 
     def take(self, changes: Changes) -> None:
         """Move the unwritten changes into `changes`."""
         unwritten, self._unwritten = self._unwritten, UnwrittenRequests()
-        fresh = unwritten.records
-        if unwritten.forgotten:
-            fresh = [record for record in fresh if record.second > self.floor]
-        changes.requests = fresh
-        changes.buckets = dict.fromkeys(unwritten.forgotten, 0)
-        changes.buckets.update((second, self._counts[second]) for second in unwritten.seconds)
-        self._taken.append(fresh)
+        changes.requests = unwritten.records
+        changes.forgotten_periods = unwritten.forgotten
+        changes.periods = [
+            period.row() for number, period in unwritten.periods.items() if number in self._periods
+        ]
+        self._taken.append(unwritten)
 
     def flushed(self) -> None:
-        """Drop the oldest seconds from memory when there are many; the database has them."""
+        """Drop the oldest requests from memory when there are many; the database has them."""
         del self._taken[0]
-        if self._timed_total > RESIDENT_MAX:
-            self._shed_timed()
-        if len(self._named) > RESIDENT_MAX:
-            self._shed_named()
+        if self.resident_slots > RESIDENT_MAX:
+            self._shed()
 
-    def _not_durable(self) -> list[Remembered]:
-        return [record for records in (*self._taken, self._unwritten.records) for record in records]
-
-    def _shed_timed(self) -> None:
+    def _shed(self) -> None:
         """Drop a quarter, so that this is rare."""
-        kept = {record.second for record in self._not_durable()}
-        for second in sorted(self._timed):
-            if self._timed_total <= RESIDENT_MAX // 4 * 3:
+        not_durable = [one.periods for one in (*self._taken, self._unwritten)]
+        for period in self._periods.values():
+            if self.resident_slots <= RESIDENT_MAX // 4 * 3:
                 break
-            if second in kept:
-                continue
-            self._timed_total -= len(self._timed.pop(second))
-            self._resident_from = max(self._resident_from, second + 1)
-
-    def _shed_named(self) -> None:
-        not_durable = self._not_durable()
-        self._named.shed(one for one in not_durable if not one.bucket and one.second > self.floor)
+            if not any(period.number in some for some in not_durable):
+                share = self._shares[period.user_id]
+                share.let_go(period)
+                self.absent_slots += period.slots - period.absent_slots
+                period.absent_slots = period.slots
+                share.note_absent()

@@ -13,8 +13,7 @@ CREATE TABLE header (
   next_user_id INTEGER NOT NULL,
   next_ledger_id INTEGER NOT NULL,
   admins INTEGER NOT NULL,
-  request_floor INTEGER NOT NULL,
-  requests INTEGER NOT NULL,
+  next_period INTEGER NOT NULL,
   orders INTEGER NOT NULL
 ) STRICT;
 
@@ -71,24 +70,23 @@ CREATE TABLE sales (
   PRIMARY KEY (item_id, hour)
 ) STRICT, WITHOUT ROWID;
 
--- What became of requests; bucket is the second in which the id was made, 0 for an id without time.
+-- What became of requests.
 CREATE TABLE requests (
-  bucket INTEGER NOT NULL,
-  user_id INTEGER NOT NULL,
+  period INTEGER NOT NULL,
   request_id TEXT NOT NULL,
-  second INTEGER NOT NULL,
   digest BLOB NOT NULL,
   outcome BLOB NOT NULL,
   administration INTEGER NOT NULL,
-  PRIMARY KEY (bucket, user_id, request_id)
+  PRIMARY KEY (period, request_id)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX requests_without_time ON requests (second) WHERE bucket = 0;
-
--- How many requests each second holds.
-CREATE TABLE request_seconds (
-  second INTEGER PRIMARY KEY,
-  requests INTEGER NOT NULL
+-- Requests that a user made one after the other, and forgets together; see `machine/request_table.py`.
+CREATE TABLE request_periods (
+  number INTEGER PRIMARY KEY,
+  user_id INTEGER NOT NULL,
+  begin_second INTEGER NOT NULL,
+  newest_second INTEGER NOT NULL,  -- in the ids; 0: no id has a time
+  slots INTEGER NOT NULL  -- 0: the requests are forgotten, and newest_second is the user's floor
 ) STRICT;
 
 -- What made the columns that are no part of the state.

@@ -6,6 +6,7 @@ of its own. `journal_mode=WAL, synchronous=FULL`: a flush is synced when it retu
 """
 
 import hashlib
+import json
 import sqlite3
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -19,21 +20,21 @@ from wire.text import folded
 from inventory_node.core.events import StoreAnswer
 from inventory_node.errors import DatabaseError, DatabaseFull, QueryRefused
 from inventory_node.machine.changes import Changes
-from inventory_node.machine.records import Header, ItemRecord, Remembered, UserRecord
+from inventory_node.machine.records import Header, ItemRecord, PeriodRow, Remembered, UserRecord
 from inventory_node.runtime.pages import Row
 from inventory_node.runtime.queries import ITEM_COLUMNS, USER_COLUMNS, Queries, to_item, to_user
 from inventory_node.runtime.volume import has_no_space
 
 APPLICATION_ID = 0x494E5654  # "INVT"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 HASHED = {  # every table of the state, by its primary key
     "header": "id",
     "users": "id",
     "items": "id",
     "ledger": "id",
     "sales": "item_id, hour",
-    "requests": "bucket, user_id, request_id",
-    "request_seconds": "second",
+    "requests": "period, request_id",
+    "request_periods": "number",
 }
 NOT_HASHED = {("items", "folded_name")}  # each member derives this column for itself
 _HEADER_FIELDS = tuple(field.name for field in fields(Header))  # in the order of the columns
@@ -157,7 +158,7 @@ class Database:
     def _write(self, changes: Changes) -> None:
         run = self._writer.executemany
         header = changes.header
-        run(f"REPLACE INTO header VALUES (1{', ?' * 13})", [astuple(header)])
+        run(f"REPLACE INTO header VALUES (1{', ?' * 12})", [astuple(header)])
         items = [(*item, folded(str(item[1]))) for item in changes.items]
         run(f"REPLACE INTO items VALUES (?{', ?' * 13})", items)
         run(
@@ -172,17 +173,11 @@ class Database:
             "ON CONFLICT DO UPDATE SET units = units + excluded.units",
             changes.sales,
         )
-        if any(not count for count in changes.buckets.values()):
-            # First, since a forgotten id may have come again.
-            floor = (header.request_floor,)
-            self._writer.execute("DELETE FROM request_seconds WHERE second <= ?", floor)
-            self._writer.execute("DELETE FROM requests WHERE bucket BETWEEN 1 AND ?", floor)
-            self._writer.execute("DELETE FROM requests WHERE bucket = 0 AND second <= ?", floor)
-        run(f"INSERT INTO requests VALUES (?{', ?' * 6})", changes.requests)
-        run(
-            "REPLACE INTO request_seconds VALUES (?, ?)",
-            [row for row in changes.buckets.items() if row[1]],
-        )
+        run(f"INSERT INTO requests VALUES (?{', ?' * 4})", changes.requests)
+        forgotten = [(number,) for number in changes.forgotten_periods]
+        run("DELETE FROM requests WHERE period = ?", forgotten)
+        run("DELETE FROM request_periods WHERE number = ?", forgotten)
+        run(f"REPLACE INTO request_periods VALUES (?{', ?' * 4})", changes.periods)
 
     def header(self) -> Header:
         """Return the scalars as last flushed."""
@@ -207,18 +202,19 @@ class Database:
         row = self._points.execute(sql, (key,)).fetchone()
         return None if row is None else to_user(row)
 
-    def request(self, bucket: int, user_id: int, request_id: str) -> Remembered | None:
-        """Return the outcome of a request."""
+    def request(self, periods: Sequence[int], request_id: str) -> Remembered | None:
+        """Return a remembered request of one of the periods."""
         row = self._points.execute(
-            "SELECT * FROM requests WHERE bucket = ? AND user_id = ? AND request_id = ?",
-            (bucket, user_id, request_id),
+            "SELECT * FROM requests WHERE request_id = ? "
+            "AND period IN (SELECT value FROM json_each(?))",
+            (request_id, json.dumps(periods)),
         ).fetchone()
         return None if row is None else Remembered._make((*row[:-1], bool(row[-1])))
 
-    def buckets(self) -> dict[int, int]:
-        """Return how many requests each second holds, oldest first."""
-        sql = "SELECT second, requests FROM request_seconds ORDER BY second"
-        return dict(self._points.execute(sql))
+    def periods(self) -> list[PeriodRow]:
+        """Return the periods of the request table, in the order of their numbers."""
+        sql = "SELECT * FROM request_periods ORDER BY number"
+        return [PeriodRow._make(row) for row in self._points.execute(sql)]
 
     def answer(
         self, questions: Sequence[tuple[int, forward_pb2.Question]]

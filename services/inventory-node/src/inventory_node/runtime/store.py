@@ -22,7 +22,7 @@ from raft.messages import Configuration, SnapshotMeta
 from inventory_node.core import events
 from inventory_node.errors import DatabaseError, DatabaseFull, HashAbandoned
 from inventory_node.machine.changes import Changes
-from inventory_node.machine.records import Header, ItemRecord, Remembered, UserRecord
+from inventory_node.machine.records import Header, ItemRecord, PeriodRow, Remembered, UserRecord
 from inventory_node.ports import NO_HOOKS, Hooks, SnapshotHeader, Step
 from inventory_node.runtime.snapshot import StateFolder, digest_of
 from inventory_node.runtime.sqlite import Database, Error, Pinned
@@ -297,12 +297,12 @@ class SqliteStore:
         with self._reads:
             return self._database.user_by_name(folded_name)
 
-    def request(self, bucket: int, user_id: int, request_id: str) -> Remembered | None:
+    def request(self, periods: Sequence[int], request_id: str) -> Remembered | None:
         """See `Records`."""
         with self._reads:
-            return self._database.request(bucket, user_id, request_id)
+            return self._database.request(periods, request_id)
 
-    def buckets(self) -> dict[int, int]:
+    def periods(self) -> list[PeriodRow]:
         """See `Records`."""
         with self._reads:
-            return self._database.buckets()
+            return self._database.periods()
