@@ -95,6 +95,7 @@ class FakeGateway:
         self.timeouts: list[float] = []
         self.served = 0
         self.may_drop = False
+        self.dropped: list[str | None] = []
         self.now = 1_000.0
         self.pauses: list[int] = []  # the attempts before which a stream, or a mutation, paused
         self.session = SimpleNamespace(note_success=self._note_success)
@@ -105,6 +106,7 @@ class FakeGateway:
 
     def drop(self, token: str | None, status: status_pb2.Status) -> bool:
         """Tell whether another token can be got."""
+        self.dropped.append(token)
         return self.may_drop and token == "token" and errors.reason_of(status) is not None  # noqa: S105 - of nobody
 
     async def stream(self, _method: str, timeout: float) -> tuple[str, FakeCall]:
@@ -377,6 +379,7 @@ def test_a_refused_stream_ends_what_waits_and_nothing_later(run: Callable[[Work]
         gateway.answer = answering(DONE)
         for error in await asyncio.gather(*(error_of(submit(submitting)) for _ in range(2))):
             assert error.reason == "INVALID_CREDENTIALS"
+        assert gateway.dropped == [None]
         assert await submit(submitting) == DONE
         assert [len(frame.submissions) for frame in gateway.frames] == [1]
 
