@@ -75,6 +75,12 @@ def test_a_question_is_read_as_its_line_says(line: str) -> None:
         ("one thousand one thousand", "1001 1000"),
         ("two million three thousand four thousand", "2003004 1000"),
         ("two thousand fifteen hundred", "3500"),
+        ("show \u201cRake\u201d", 'show "rake"'),
+        ("a laptop hundred", "a laptop 100"),
+        ("05 laptops hundred", "05 laptops 100"),
+        ("a hundred and five hundred lamps", "100 and 500 lamps"),
+        ("two hundred and thousand lamps", "200 and 1000 lamps"),
+        ("twenty-hundred", "20-100"),
         ("nineteen hundred million", "1900000000"),
         ("six hundred million", "600000000"),
         ("one thousand one million", "1001 1000000"),
@@ -126,6 +132,7 @@ def test_amounts_compare_by_size_with_their_thousands() -> None:
     """Two thousand in short is more than 1,999, to the last of nine decimals."""
     assert Amount("2", "", thousands=True).size() == Amount("2,000", "").size() == 2_000 * 10**9
     assert Amount("0.000000001", "").size() == 1
+    assert Amount("2.5", "", thousands=True).minor("USD", 2) == 250_000
     assert read("items between 2k and 1,999") == "items price>=1999 price<=2k sort=price limit=50"
     with pytest.raises(LiteralError):
         Amount("0.0000000001", "").size()

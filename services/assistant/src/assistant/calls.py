@@ -7,12 +7,12 @@ from wire.bounds import NAME_CHARACTERS_MAX
 from wire.errors import Reason
 from wire.text import folded
 
-from assistant.entities import choose, misspelt, named, spellings
+from assistant.entities import choose, misspelt, spellings
 from assistant.errors import ForeignWords, UnresolvedItem
 from assistant.query import Reference
 
 PAGE_MAX = 999  # one page: an exact name is found among many names that contain it
-CATALOGUE_MAX = 1_000  # searched for typing errors
+CATALOGUE_MAX = 999  # one page, and with the one more 1,000 names: searched for typing errors
 COMPARED_PER_TURN = 50  # names that are compared in one turn of the event loop: some 6 ms
 PAGE_SIZE_MAX = 1_000  # of the inventory's pages
 
@@ -84,7 +84,7 @@ class InventoryReader:
             raise ForeignWords(reference.words)
         found = choose(reference.words, await self._misspelt(reference.words))
         if found is None:
-            raise UnresolvedItem(f"There is no item {named(reference)}.")
+            raise UnresolvedItem(f'There is no item "{reference.words}".')
         return found
 
     async def _misspelt(self, words: str) -> list[Item]:

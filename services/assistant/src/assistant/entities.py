@@ -12,7 +12,6 @@ from inventory_client import Item
 from wire.text import folded
 
 from assistant.errors import UnresolvedItem
-from assistant.query import Reference
 
 _IRREGULAR = {"mice": "mouse", "knives": "knife", "shelves": "shelf", "leaves": "leaf"}
 CANDIDATES_MAX = 10
@@ -109,8 +108,3 @@ def _shared(one: str, other: str) -> int:
         else:
             end = middle - 1
     return same
-
-
-def named(reference: Reference) -> str:
-    """Return the phrase for an item that does not exist."""
-    return f"item {reference.item_id}" if reference.item_id is not None else f'"{reference.words}"'

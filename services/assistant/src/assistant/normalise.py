@@ -44,12 +44,14 @@ def _with_numbers(words: list[str]) -> list[str]:
             at += 1
         number, used = _number(words[at:])
         done.append(words[at] if number is None else str(number))
-        at += max(used, 1)
+        at += used
     return done
 
 
 def _number(words: list[str]) -> tuple[int | None, int]:
     """Read the longest number that words begin with; return it and how many words it took.
+
+    If no number is there, one word is passed over.
 
     A number ends where the next word cannot belong to it: "five six" are two numbers.
     """
@@ -73,7 +75,7 @@ def _number(words: list[str]) -> tuple[int | None, int]:
         else:
             break
         at = skip + 1
-    return (whole + part, at) if at else (None, 0)
+    return (whole + part, at) if at else (None, 1)
 
 
 def _joins(words: list[str], room: int) -> bool:
