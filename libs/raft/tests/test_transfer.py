@@ -174,6 +174,8 @@ def test_a_silent_voter_is_no_successor(leader: RawNode, settle: Settle) -> None
         settle(leader)
         if number > 20:
             assert isinstance(leader.transfer(3), TransferRefused)
+    present = {peer: follower.is_present for peer, follower in leader.followers.items()}
+    assert present == {2: True, 3: False}
     assert leader.transfer() == TransferBegun(2)
 
 

@@ -284,6 +284,23 @@ class TestRoom:
         assert world.finish().hard_state == HardState(term + 1, 1)
         assert wal.recover(world.disk, segment_bytes=4096).hard_state == HardState(term + 1, 1)
 
+    def test_what_is_needed_stays_though_there_is_no_space(self, world: World) -> None:
+        """Nothing is asked of the disk until its space is tried again."""
+        term = self.fill(world)
+        names = world.disk.names()
+        world.log_writer.accept(replace(NOTHING, hard_state=HardState(term + 1, 1)))
+        world.log_writer.start()
+        world.disk.drain()
+        world.log_writer.full(world.full.pop())
+        world.log_writer.cut(2)
+        world.log_writer.start()
+        assert not world.disk.busy
+        assert world.disk.names() == names
+        world.disk.is_full = False
+        for _ in range(4):
+            world.log_writer.tick()
+        assert world.finish().hard_state == HardState(term + 1, 1)
+
     def test_nothing_goes_before_a_snapshot_is_recorded(self, world: World) -> None:
         """The log counts without all that is before it already; a crash now would need it."""
         self.fill(world)

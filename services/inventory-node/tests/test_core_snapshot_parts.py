@@ -434,6 +434,16 @@ class TestIn:
         incoming.start(store_idle=True)
         assert len(receiving.store.installs) == 1
 
+    def test_a_snapshot_that_nobody_streams_is_answered_to_nobody(self) -> None:
+        """It is switched to all the same."""
+        receiving = Receiving()
+        receiving.incoming.accepted(header(20).meta)
+        receiving.incoming.recorded()
+        receiving.incoming.start(store_idle=True)
+        [(meta, ticket)] = receiving.store.installs
+        assert receiving.incoming.installed(ticket) == meta
+        assert receiving.transport.chunk_answers == []
+
     def test_a_second_snapshot_waits_for_its_own_record(self) -> None:
         """And begins at its first byte."""
         receiving = Receiving()

@@ -238,15 +238,12 @@ class Flusher:
         """Begin a flush when a flush is due and none is outstanding."""
         if self.held or not self.idle:
             return
-        if not self._checkpoint.waits and not self._unflushed.is_due(self.durable_index):
-            return
-        changes = self._machine.take_changes()
-        if changes is None:
-            return
-        self._checkpoint.changes_taken()
-        self._unflushed.clear()
-        self._taken = Taken(self._machine.applied_index, changes)
-        self._store.flush(changes, self._job.begin())
+        is_due = self._checkpoint.waits or self._unflushed.is_due(self.durable_index)
+        if is_due and (changes := self._machine.take_changes()) is not None:
+            self._checkpoint.changes_taken()
+            self._unflushed.clear()
+            self._taken = Taken(self._machine.applied_index, changes)
+            self._store.flush(changes, self._job.begin())
 
     def finished(self, ticket: int) -> bool:
         """Note that the outstanding flush is durable; False when `ticket` names another flush."""
