@@ -6,7 +6,7 @@ from chaos.up import Up
 from gateway.login_limiter import NAME_TRIES_MAX, SOURCE_FREE
 
 pytestmark = pytest.mark.slow
-SECONDS = 4.0
+SECONDS = 2.5
 LATER = 4  # tries that come back during the attack, for names and for the source
 
 

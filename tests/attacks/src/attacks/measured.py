@@ -16,8 +16,8 @@ from wire import bounds
 
 from attacks.honest import HonestClients
 
-PEACE_SECONDS = 2.0
-ATTACK_SECONDS = 4.0
+PEACE_SECONDS = 1.5
+ATTACK_SECONDS = 2.5
 STARTED_SECONDS_MAX = 30.0
 KEPT_GOAL = 0.7  # of the honest clients' throughput
 KEPT_MIN = 0.5  # likewise, on a machine that does other work as well
