@@ -71,7 +71,7 @@ class HandStore:
     state: HandState
     asked: list[list[tuple[int, int]]] = field(default_factory=list)  # tickets, by transaction
 
-    def ask(self, questions: Sequence[tuple[int, forward_pb2.Question]]) -> None:
+    def answer(self, questions: Sequence[tuple[int, forward_pb2.Question]]) -> None:
         """Begin a read transaction."""
         self.asked.append([(ticket, self.state.durable_index) for ticket, _ in questions])
 

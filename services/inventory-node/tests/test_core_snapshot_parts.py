@@ -92,7 +92,7 @@ class Cutting(HandTransport):
 
     cuts = 0
 
-    def cut_snapshots(self) -> None:
+    def end_snapshots(self) -> None:
         """Count."""
         self.cuts += 1
 

@@ -150,6 +150,7 @@ def test_before_its_first_command_a_cluster_has_nothing(database: Database) -> N
     header = asdict(changes.header)
     assert {name for name, value in header.items() if value == 1} == {
         "applied_index", "applied_term", "next_item_id", "next_user_id", "next_ledger_id",
+        "next_period",
     }  # fmt: skip
     assert {name for name, value in header.items() if value == ""} == {"cluster_id", "currency"}
     assert {value for value in header.values() if value not in (1, "")} == {0}
@@ -182,19 +183,19 @@ class TestMemory:
         hand.apply(password(SECOND_CUSTOMER))
         second = hand.machine.take_changes()
         hand.mutate(CUSTOMER, order("c", 3, 10))
-        hand.apply(password(WATCHER))
+        hand.apply(password(PRODUCER))
         assert first is not None
         assert second is not None
         database.flush(first)
         hand.machine.flushed()
         assert set(hand.machine._cache._items) == {2, 3}
-        assert set(hand.machine._cache._users) == {SECOND_CUSTOMER, WATCHER}
-        for user_id in (SECOND_CUSTOMER, WATCHER):
+        assert set(hand.machine._cache._users) == {SECOND_CUSTOMER, PRODUCER}
+        for user_id in (SECOND_CUSTOMER, PRODUCER):
             assert isinstance(hand.apply(password(user_id, epoch=2))[0], AdminOutcome)
         database.flush(second)
         hand.machine.flushed()
         assert set(hand.machine._cache._items) == {3}
-        assert WATCHER in hand.machine._cache._users
+        assert PRODUCER in hand.machine._cache._users
         outcome = hand.apply(by(CUSTOMER, place("d", (1, 1), (2, 1), (3, 1))))[0]
         assert isinstance(outcome, MutationOutcome)
         lines = inventory_pb2.Outcome.FromString(outcome.outcome).place_order.order.lines
