@@ -1,6 +1,7 @@
 """Membership change: one test a sentence of the dissertation's §4.1, §4.2 and its correction."""
 
 from collections.abc import Callable, Iterable
+from itertools import product
 
 import pytest
 from raft import (
@@ -445,6 +446,25 @@ def test_a_silent_member_that_leaves_is_given_up(leader: RawNode, settle: Settle
         leader.step(HeartbeatReply(2, 1, 1, 0))
         recipients.append({one.recipient for one in sent(settle(leader))})
     assert (recipients[0], recipients[-1]) == ({2, 3}, {2})
+
+
+@pytest.mark.parametrize("later", tuple(product((False, True), repeat=4)))
+def test_a_member_that_leaves_is_given_up_after_two_silent_checks(
+    leader: RawNode, settle: Settle, later: tuple[bool, ...]
+) -> None:
+    """Until two checks of the quorum in a row missed the member, it may yet be told."""
+    leader.change(Remove(3))
+    hold(leader, settle, 2)
+    answers = [True, *later]  # between two checks; it has answered before the first
+    is_known = True
+    for number, answered in enumerate(answers):
+        if answered:
+            leader.step(HeartbeatReply(3, 1, 1, 0))
+        for _ in range(10):
+            leader.step(HeartbeatReply(2, 1, 1, 0))
+            leader.tick()
+        is_known = is_known and any(answers[max(0, number - 1) : number + 1])
+        assert (3 in leader.followers) == is_known, f"after check {number}"
 
 
 def test_a_member_that_leaves_needs_no_snapshot(leader: RawNode, settle: Settle) -> None:
