@@ -1,8 +1,10 @@
 """The store's threads: jobs end as events, in order, and a thread never ends in silence."""
 
+import contextlib
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,12 +15,13 @@ from inventory_node.machine.changes import Changes, Movement
 from inventory_node.machine.records import Header
 from inventory_node.ports import SnapshotHeader
 from inventory_node.runtime import store as store_module
-from inventory_node.runtime.sqlite import Database
+from inventory_node.runtime.sqlite import Database, Pinned
 from inventory_node.runtime.store import SqliteStore, Worker
 from raft.messages import Configuration, SnapshotMeta
 from sim.machines import ADMIN, CUSTOMER, Hand, order, started
 
 TIMEOUT_SECONDS = 20
+SWITCH_SECONDS = 0.3  # in which a switch that waits for nothing is done
 
 
 class Bench:
@@ -176,6 +179,60 @@ def test_reads_may_go_on_while_a_snapshot_takes_the_place(bench: Bench, tmp_path
         seen.add(other.store.header().applied_index)
     assert other.next() == events.Installed(2)
     assert seen <= {0, 2}
+    assert other.store.header().applied_index == 2
+    other.store.close()
+
+
+def told(event: events.Event) -> events.Event:
+    """Return an event without the path and the bytes of a copy, which differ between two copies."""
+    if isinstance(event, events.Copied):
+        return replace(event, path="", header=replace(event.header, sha256=b""))
+    return event
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("owner", "name"), [(Database, "answer"), (Pinned, "sha256"), (Pinned, "copy")]
+)
+def test_work_under_way_ends_as_if_no_snapshot_took_the_place(
+    bench: Bench,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    owner: type[Database | Pinned],
+    name: str,
+) -> None:
+    """Questions, hashes and copies that began on the old state never meet a closed database."""
+    header, data = copied(bench)
+    other = Bench(tmp_path / "other")
+    other.store.stage(header, 0, data, 1)
+    assert isinstance(other.next(), events.Staged)
+    jobs: dict[str, tuple[Callable[[], None], type[events.Event]]] = {
+        "answer": (lambda: other.store.answer([(3, list_users(ADMIN))]), events.Answered),
+        "sha256": (lambda: other.store.hash(3), events.Hashed),
+        "copy": (lambda: other.store.copy(3), events.Copied),
+    }
+    begin, ended = jobs[name]
+    begin()
+    undisturbed = told(other.next())
+    began, may_end = threading.Event(), threading.Event()
+    work = getattr(owner, name)
+
+    def pause(*args: object) -> object:
+        began.set()
+        assert may_end.wait(TIMEOUT_SECONDS)
+        return work(*args)
+
+    monkeypatch.setattr(owner, name, pause)
+    begin()
+    assert began.wait(TIMEOUT_SECONDS)
+    other.store.install(header.meta, 2)
+    came: list[events.Event] = []
+    with contextlib.suppress(queue.Empty):  # the switch may have to wait for the work
+        came.append(other.events.get(timeout=SWITCH_SECONDS))
+    may_end.set()
+    came += [other.next() for _ in range(2 - len(came))]
+    assert {type(event) for event in came} == {ended, events.Installed}
+    assert undisturbed in [told(event) for event in came]
     assert other.store.header().applied_index == 2
     other.store.close()
 
