@@ -3,8 +3,10 @@
 import errno
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
+from stat import S_ISREG
 
 import pytest
 from chaos.volumes import mounted
@@ -34,10 +36,23 @@ def events() -> Events:
 
 @pytest.fixture
 def disk(tmp_path: Path, events: Events) -> Iterator[ThreadedDisk]:
-    """Return a disk on a folder that it has to make."""
+    """Return a disk on a folder that it has to make; each job has ended when the test ends."""
+    before = unlinked()
     disk = ThreadedDisk(tmp_path / "wal", events.put)
     yield disk
+    assert unlinked() <= before, "a removed file keeps its space while it is open"
     disk.close()
+
+
+def unlinked() -> set[tuple[int, int]]:
+    """Return the open files of this process that have no name any more, by device and inode."""
+    found = set()
+    for path in list(Path("/dev/fd").iterdir()):
+        with suppress(OSError):  # the descriptor of the listing is closed again
+            stat = os.fstat(int(path.name))
+            if S_ISREG(stat.st_mode) and not stat.st_nlink:
+                found.add((stat.st_dev, stat.st_ino))
+    return found
 
 
 def test_operations_are_done_in_order(disk: ThreadedDisk, events: Events) -> None:
