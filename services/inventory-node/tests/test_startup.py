@@ -93,17 +93,40 @@ class Others:
         return list(self.answer(request))
 
 
+class WatchedDirectory(DataDirectory):
+    """A data directory that notes each log that is read."""
+
+    def __init__(self, folder: Path, segment_bytes: int) -> None:
+        """Note nothing yet."""
+        super().__init__(folder, segment_bytes)
+        self.read: list[Recovered] = []
+
+    def read_log(self) -> Recovered:
+        """Read the log, and note it."""
+        self.read.append(super().read_log())
+        return self.read[-1]
+
+
 def start(
     folder: Path,
     others: Others,
     know: Callable[[Recovered], None] = lambda _: None,
     own: Identity = OWN,
 ) -> Recovered:
-    """Open the log of a member."""
+    """Open the log of a member; each log that is read is made known, in the order of the reads."""
     peers = cast("Peers", others)
-    directory = DataDirectory(folder, SEGMENT_BYTES)
-    startup = Startup(directory, own, FIRST, peers, is_ending=lambda: False, know=know)
-    return asyncio.run(startup.open("host:3"))
+    directory = WatchedDirectory(folder, SEGMENT_BYTES)
+    known: list[Recovered] = []
+
+    def remember(recovered: Recovered) -> None:
+        known.append(recovered)
+        know(recovered)
+
+    startup = Startup(directory, own, FIRST, peers, is_ending=lambda: False, know=remember)
+    opened = asyncio.run(startup.open("host:3"))
+    assert known == directory.read
+    assert opened is known[-1]
+    return opened
 
 
 def full(_file: int, _data: bytes, _offset: int) -> int:
