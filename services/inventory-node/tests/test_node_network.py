@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -217,6 +217,21 @@ class TestMessages:
                     assert second.messages() == [(answer(8),)]
             finally:
                 await caller.__aexit__(None, None, None)
+
+        run(scenario)
+
+    def test_what_waits_for_a_stream_that_breaks_is_dropped(self) -> None:
+        """Whatever its kind: the next stream begins with what is said from then on."""
+
+        async def scenario() -> None:
+            async with AsyncExitStack() as callers:
+                async with serving() as side:
+                    peers, peer, _ = await callers.enter_async_context(calling(side))
+                    await until(lambda: peer.is_up)
+                    peers.send([beat(1), answer(1)])
+                    assert peers.waiting_messages == 2
+                await until(lambda: not peer.is_up)
+                assert peers.waiting_messages == 0
 
         run(scenario)
 
@@ -602,6 +617,13 @@ class TestSnapshots:
                 await until(lambda: posted)
                 assert posted == [events.SnapshotSent(OTHER, 7, installed=False)]
                 assert len(side.events) == 1
+                content = self.file(tmp_path, header.size)[1].read_bytes()
+                taker = Taker(side, lambda _taker, _chunk: False)
+                side.on_chunk = taker.take
+                peers.send_snapshot(OTHER, 3, header, str(path))
+                await until(lambda: len(posted) == 2)
+                assert posted[1] == events.SnapshotSent(OTHER, 7, installed=True), "the next one"
+                assert taker.stored == content
 
         run(scenario)
 
