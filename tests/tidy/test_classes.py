@@ -135,7 +135,6 @@ TOO_MANY_ATTRIBUTES: Exceptions = {
         "services/inventory-node/src/inventory_node/core/settings.py",
         "NodeSettings",
     ): "one field a setting",
-    ("services/inventory-node/src/inventory_node/machine/records.py", "Header"): "a row of a table",
     (
         "services/inventory-node/src/inventory_node/machine/records.py",
         "ItemRecord",
