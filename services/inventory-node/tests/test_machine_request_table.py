@@ -421,6 +421,8 @@ def test_each_user_keeps_an_equal_part_whatever_the_others_ask(
                 assert crowd.table.floor_of(one, crowd.now) >= floors.get(one, 0)
                 least = min(300, 630 // len(crowd.asked)) - 16
                 assert crowd.newest_known(one) >= min(len(asked), least)
+                by_age = crowd.now - 86_401
+                assert len(asked) > least or crowd.table.floor_of(one, crowd.now) == by_age
                 assert all(crowd.is_known(one, request_id) is not False for request_id in asked)
 
 
