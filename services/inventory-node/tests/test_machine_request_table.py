@@ -504,6 +504,18 @@ def test_a_share_and_the_table_may_be_full(monkeypatch: pytest.MonkeyPatch) -> N
     crowd.ask(2, 1)
     crowd.go_on(1)
     assert [crowd.newest_known(user_id) for user_id in (1, 2)] == [3, 3]
+    crowd.ask(1, 5)
+    assert crowd.newest_known(1) == 4
+
+
+def test_a_table_that_is_just_full_forgets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more, and a 64th part is free."""
+    squeeze(monkeypatch, KEPT_MAX=64, PERIOD_SLOTS_MIN=1, PERIOD_SLOTS_MAX=1)
+    crowd = Crowd()
+    for asked, kept in ((64, 64), (1, 63), (1, 64)):
+        crowd.ask(1, asked)
+        crowd.go_on(1)
+        assert crowd.table.slots == kept
 
 
 def test_a_large_oldest_period_is_not_held_against_its_user(
@@ -520,10 +532,10 @@ def test_a_large_oldest_period_is_not_held_against_its_user(
 
 
 def test_memory_keeps_what_it_may_and_drops_a_quarter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten slots; with one more, the oldest go until six are left."""
-    squeeze(monkeypatch, RESIDENT_MAX=10, PERIOD_SLOTS_MIN=1, PERIOD_SLOTS_MAX=1)
+    """22 slots; with one more, the oldest go until 15 are left."""
+    squeeze(monkeypatch, RESIDENT_MAX=22, PERIOD_SLOTS_MIN=1, PERIOD_SLOTS_MAX=1)
     crowd = Crowd()
-    for count, resident in ((10, 10), (1, 6), (4, 10), (2, 6)):
+    for count, resident in ((22, 22), (1, 15), (7, 22), (2, 15)):
         crowd.ask(1, count)
         crowd.archive.flush(crowd.table)
         assert crowd.table.resident_slots == resident
