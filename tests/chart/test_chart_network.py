@@ -18,7 +18,6 @@ FLOWS = {  # from, to, port: the whole list
     ("assistant", "gateway", 50051),
     ("test", "gateway", 50051),
     ("upgrade", "gateway", 50051),
-    ("client", "assistant", 50061),
     ("gateway", "assistant", 50061),
     ("operator", "health", 8080),
     ("operator", "health", 50071),
@@ -39,7 +38,13 @@ OUTSIDE = {
     "stranger": Party("stranger", {"app": "another"}, inside=False),
     "neighbour": Party("neighbour", {"app.kubernetes.io/instance": "another"}),
 }
-NAMES = Party("dns", {"k8s-app": "kube-dns"}, inside=False)
+NAMES = Party(
+    "dns",
+    {"k8s-app": "kube-dns"},
+    inside=False,
+    namespace_labels={"kubernetes.io/metadata.name": "kube-system"},
+)
+OTHER_NAMES = Party("names", {"k8s-app": "kube-dns"}, inside=False)
 PORTS = sorted({port for party in INSIDE.values() for port in party.ports.values()} | {22, 443})
 
 
@@ -58,8 +63,9 @@ def test_names_are_asked_for_and_nothing_else_outside(sender: str) -> None:
     """An intruder in a pod can send nothing out of the cluster."""
     assert passes(POLICIES, INSIDE[sender], NAMES, 53, "UDP")
     assert passes(POLICIES, INSIDE[sender], NAMES, 53)
-    for recipient, port in product(OUTSIDE.values(), PORTS):
+    for recipient, port in product((*OUTSIDE.values(), OTHER_NAMES), (*PORTS, 53)):
         assert not passes(POLICIES, INSIDE[sender], recipient, port)
+        assert not passes(POLICIES, INSIDE[sender], recipient, port, "UDP")
 
 
 def test_every_listed_port_is_listened_on() -> None:
@@ -79,11 +85,12 @@ def test_every_pod_is_behind_a_policy_both_ways(variant: str) -> None:
         assert is_hook(pod.owner) or pod.lasting, pod.name
 
 
-def test_without_named_clients_everybody_may_order_and_nobody_may_watch() -> None:
-    """The default: clients are not known before the first install, metrics are nobody's."""
+def test_without_named_clients_nobody_outside_may_call_or_watch() -> None:
+    """The default is closed: who calls is named, or comes by `kubectl port-forward`."""
     policies = of_kind(helm.objects("default"), "NetworkPolicy")
     for party in OUTSIDE.values():
-        assert passes(policies, party, INSIDE["gateway"], 50051)
+        assert not passes(policies, party, INSIDE["gateway"], 50051)
+        assert not passes(policies, party, INSIDE["assistant"], 50061)
         assert not passes(policies, party, INSIDE["node"], 7400)
         assert not passes(policies, party, INSIDE["health"], 8080)
         for recipient in INSIDE.values():

@@ -105,6 +105,21 @@ class TestEveryPod:
         mounts = [one for container in pod.containers for one in container.get("volumeMounts", [])]
         assert {one["name"] for one in mounts} == there
 
+    def test_each_container_has_the_keys_that_it_uses_and_no_other(self, pod: Pod) -> None:
+        """The first state is made of three passwords; others name each key by its path."""
+        keys = {
+            volume["name"]: {one["path"] for one in volume["secret"]["items"]}
+            for volume in pod.spec.get("volumes", [])
+            if "keys" in volume["name"]
+        }
+        for container in pod.containers:
+            mounts = [one["name"] for one in container.get("volumeMounts", [])]
+            had = {key for name in mounts for key in keys.get(name, ())}
+            used = set(re.findall(r"/keys/([a-z.]+)", yaml.safe_dump(container)))
+            if "--keys=/keys" in container.get("args", ()):
+                used = {"admin.password", "health.key", "metrics.key"}
+            assert had == used, container["name"]
+
     def test_does_not_write_where_it_only_reads(self, pod: Pod) -> None:
         """Secrets and settings are mounted read-only, and only the pod's group can read them."""
         secret = {one["name"] for one in pod.spec.get("volumes", []) if "secret" in one}

@@ -135,7 +135,6 @@ TOO_MANY_ATTRIBUTES: Exceptions = {
         "services/inventory-node/src/inventory_node/core/settings.py",
         "NodeSettings",
     ): "one field a setting",
-    ("services/inventory-node/src/inventory_node/machine/records.py", "Header"): "a row of a table",
     (
         "services/inventory-node/src/inventory_node/machine/records.py",
         "ItemRecord",
@@ -167,7 +166,6 @@ ROW = "a row, which a statement of SQL takes as it is: a tuple in the order of t
 POSITIONAL: Exceptions = {
     ("services/inventory-node/src/inventory_node/machine/changes.py", "Level"): ROW,
     ("services/inventory-node/src/inventory_node/machine/changes.py", "Movement"): ROW,
-    ("services/inventory-node/src/inventory_node/machine/records.py", "Remembered"): ROW,
 }
 
 

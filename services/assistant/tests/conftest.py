@@ -101,7 +101,8 @@ class Inventory(inventory_pb2_grpc.InventoryServiceServicer):
                      and self._goods[item].quantity > wanted.quantity_max)
         ]  # fmt: skip
         name, _, way = request.order_by.partition(" ")
-        field = {"price": "price_minor", "name": "name", "quantity": "quantity"}.get(name)
+        fields = {"price": "price_minor", "name": "name", "quantity": "quantity"}
+        field = (fields | {"": "", "id": ""})[name]
         if field:
             kept.sort(key=lambda item: (getattr(self._goods[item], field), item))
         if way == "desc":

@@ -6,14 +6,17 @@ from typing import Any
 
 import pytest
 from assistant import entities
+from assistant.calls import InventoryReader
 from assistant.entities import errors_allowed, is_near, misspelt, spellings
-from assistant.errors import LiteralError
+from assistant.errors import LiteralError, UnresolvedItem
 from assistant.intent import understand
 from assistant.literals import Amount, amounts, whole
 from assistant.normalise import normalise
 from assistant.query import Forecast, ListItems, Reference, ShowSales
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inventory_client import Refused
+from wire.errors import Reason
 
 
 def test_one_spelling_for_what_means_the_same() -> None:
@@ -172,6 +175,7 @@ def test_a_question_reads_no_more_pages_than_it_must(asker: Any) -> None:  # noq
         ("top 3 items", [1, 4]),
         ("top 3 sellers", [3]),
         ("price of part 0007", [1_000]),
+        ("price of part", [1_000]),
         ("price of xxxxxx", [1_000, 1_000]),
         ("how many items are there", [1_000, 1_000]),
     ):
@@ -196,6 +200,25 @@ def test_typing_errors_are_looked_for_in_the_first_thousand_names(asker: Any) ->
     assert answer("more", "price of zwqtble") == "Zwqtable costs USD 0.01."
     asker.serve("apart", "USD", [kind("Lampe", 1, 1), *fill, kind("Rampe", 1, 1)])
     assert answer("apart", "price of xampe").startswith('Several items fit "xampe"')
+
+
+def test_only_an_item_that_is_not_there_is_told_in_words() -> None:
+    """Every other refusal of the inventory is the caller's."""
+
+    class Refusing:
+        def __init__(self, reason: Reason) -> None:
+            self.reason = reason
+
+        async def item(self, _item_id: int) -> None:
+            raise Refused("no", self.reason)
+
+    for reason, raised in (
+        (Reason.ITEM_NOT_FOUND, UnresolvedItem),
+        (Reason.OVERLOADED, Refused),
+    ):
+        reader = InventoryReader(Refusing(reason))  # type: ignore[arg-type]  # it refuses
+        with pytest.raises(raised):
+            asyncio.run(reader.item(Reference(item_id=7)))
 
 
 def test_a_name_of_the_longest_kind_is_found(asker: Any) -> None:  # noqa: ANN401 - the fixture

@@ -36,10 +36,11 @@ from raft.messages import (
     VoteRequest,
 )
 
+CONFIGURATION = encode_configuration(Configuration(frozenset({1, 2})))
 ENTRIES = (
     Entry(8, 3, EntryKind.NOOP, b""),
     Entry(9, 3, EntryKind.COMMAND, b"\x00\xff"),
-    Entry(10, 3, EntryKind.CONFIGURATION, b"c"),
+    Entry(10, 3, EntryKind.CONFIGURATION, CONFIGURATION),
 )
 MESSAGES: tuple[Message, ...] = (
     PreVoteRequest(1, 2, 3, last_index=0, last_term=0),
@@ -109,8 +110,15 @@ def test_a_snapshot_has_no_wire_form() -> None:
                 previous_index=4, entries=[peer_pb2.Entry(index=6)]
             ),
         ),
+        peer_pb2.Message(
+            sender=1,
+            recipient=2,
+            append_request=peer_pb2.AppendRequest(
+                entries=[peer_pb2.Entry(index=1, kind=EntryKind.CONFIGURATION, payload=b"c")]
+            ),
+        ),
     ],
-    ids=["no kind", "no sender", "no recipient", "unknown entry kind", "a gap"],
+    ids=["no kind", "no sender", "no recipient", "unknown entry kind", "a gap", "no members"],
 )
 def test_what_is_no_message_is_refused(wire: peer_pb2.Message) -> None:
     """Bytes of a peer are not trusted to be well formed."""

@@ -11,6 +11,7 @@ from inventory.raft.v1 import log_pb2
 from inventory.v1 import inventory_pb2
 from inventory_node.machine import (
     AdminOutcome,
+    Applied,
     Machine,
     MutationOutcome,
     RefusedCommand,
@@ -20,6 +21,7 @@ from inventory_node.machine.changes import Changes
 from inventory_node.machine.records import Header, Remembered
 from inventory_node.machine.request_table import RequestTable, second_of, slots_of
 from sim.machines import (
+    ADMIN,
     CUSTOMER,
     SECOND_CUSTOMER,
     START_MS,
@@ -32,6 +34,7 @@ from sim.machines import (
     started,
     uuid7,
 )
+from sim.tables import check_flushed
 from wire.errors import Reason, details_of, reason_of
 
 SECOND_MS = 1_000
@@ -421,6 +424,8 @@ def test_each_user_keeps_an_equal_part_whatever_the_others_ask(
                 assert crowd.table.floor_of(one, crowd.now) >= floors.get(one, 0)
                 least = min(300, 630 // len(crowd.asked)) - 16
                 assert crowd.newest_known(one) >= min(len(asked), least)
+                by_age = crowd.now - 86_401
+                assert len(asked) > least or crowd.table.floor_of(one, crowd.now) == by_age
                 assert all(crowd.is_known(one, request_id) is not False for request_id in asked)
 
 
@@ -440,3 +445,118 @@ def test_a_flood_by_one_user_is_that_users_own_loss() -> None:
         assert crowd.table.floor_of(user_id, crowd.now) == crowd.now - 86_401
     assert 250_000 - 4_096 <= crowd.newest_known(flooder) <= 250_000
     assert crowd.table.resident_slots <= request_table.RESIDENT_MAX
+
+
+def test_periods_grow_with_the_share_of_their_user() -> None:
+    """From 16 slots to an eighth of the share, and to 4,096 slots; the bounds are api.md's."""
+    crowd = Crowd()
+    crowd.ask(1, 45_000)
+    sizes = [period.slots for period in crowd.table._shares[1].periods]
+    assert sizes[:8] == [16] * 8
+    for place, size in enumerate(sizes[8:-1], start=8):
+        assert size == min(4_096, -(-sum(sizes[:place]) // 7))
+    assert sizes[-2] == 4_096
+    document = (Path(__file__).parents[3] / "docs" / "api.md").read_text()
+    assert f"no more than {request_table.SHARE_MAX:,}" in document
+    assert f"All users together have {request_table.KEPT_MAX:,} requests kept" in document
+    assert (request_table.SPARE_PART, request_table.RESIDENT_MAX) == (64, 200_000)
+    assert request_table.FORGOTTEN_PER_ENTRY_MAX == 8
+
+
+@pytest.mark.parametrize("flush_every", [1, 3])
+def test_whatever_is_forgotten_memory_and_tables_agree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flush_every: int
+) -> None:
+    """By share, by size and by age, each before and after a restart."""
+    squeeze(monkeypatch, SHARE_MAX=9, KEPT_MAX=13, PERIOD_SLOTS_MIN=2, RESIDENT_MAX=5)
+    database = open_database(tmp_path / "state.db")
+    hand = started(database)
+    asked: list[tuple[int, str, list[Applied]]] = []
+    for number in range(60):
+        user_id = (CUSTOMER, CUSTOMER, SECOND_CUSTOMER, ADMIN)[number % 4]
+        request_id = uuid7(hand.stamp_ms, number) if number % 5 else f"id-{number}"
+        asked.append((user_id, request_id, hand.apply(by(user_id, order(request_id)))))
+        hand.stamp_ms += (0, 999, 2_000, LIFE_MS // 3)[number % 4 if number < 50 else 0]
+        if number % flush_every == 0:
+            hand.flush(database)
+            check_flushed(hand.machine, database)
+            assert hand.machine._requests.resident_slots <= 5
+        if number % 7 == 0:
+            hand.flush(database)
+            hand = Hand(database, hand.stamp_ms)
+        hand.apply()
+        assert hand.machine._requests.slots <= 13
+    hand.flush(database)
+    for user_id, request_id, first in asked[-5:]:
+        assert hand.apply(by(user_id, order(request_id))) == first
+    database.close()
+
+
+def test_a_share_and_the_table_may_be_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fits to the last slot is kept; one more forgets, and periods are counted from 1."""
+    squeeze(monkeypatch, SHARE_MAX=4, KEPT_MAX=6, PERIOD_SLOTS_MIN=1)
+    crowd = Crowd()
+    crowd.ask(1, 4)
+    crowd.ask(2, 2)
+    crowd.go_on(1)
+    assert [crowd.newest_known(user_id) for user_id in (1, 2)] == [4, 2]
+    assert [*crowd.table._periods] == [1, 2, 3, 4, 5, 6]
+    crowd.ask(2, 1)
+    crowd.go_on(1)
+    assert [crowd.newest_known(user_id) for user_id in (1, 2)] == [3, 3]
+    crowd.ask(1, 5)
+    assert crowd.newest_known(1) == 4
+
+
+def test_a_table_that_is_just_full_forgets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more, and a 64th part is free."""
+    squeeze(monkeypatch, KEPT_MAX=64, PERIOD_SLOTS_MIN=1, PERIOD_SLOTS_MAX=1)
+    crowd = Crowd()
+    for asked, kept in ((64, 64), (1, 63), (1, 64)):
+        crowd.ask(1, asked)
+        crowd.go_on(1)
+        assert crowd.table.slots == kept
+
+
+def test_a_large_oldest_period_is_not_held_against_its_user(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who holds most keeps little without it, and another user keeps more."""
+    squeeze(monkeypatch, KEPT_MAX=9, PERIOD_SLOTS_MIN=5)
+    crowd = Crowd()
+    crowd.ask(1, 6)
+    monkeypatch.setattr(request_table, "PERIOD_SLOTS_MIN", 1)
+    crowd.ask(2, 4)
+    crowd.go_on(1)
+    assert [crowd.newest_known(user_id) for user_id in (1, 2)] == [6, 3]
+
+
+def test_memory_keeps_what_it_may_and_drops_a_quarter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """22 slots; with one more, the oldest go until 15 are left."""
+    squeeze(monkeypatch, RESIDENT_MAX=22, PERIOD_SLOTS_MIN=1, PERIOD_SLOTS_MAX=1)
+    crowd = Crowd()
+    for count, resident in ((22, 22), (1, 15), (7, 22), (2, 15)):
+        crowd.ask(1, count)
+        crowd.archive.flush(crowd.table)
+        assert crowd.table.resident_slots == resident
+
+
+def test_memory_drops_nothing_that_is_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two takes are outstanding, and only what the first one has is durable."""
+    squeeze(monkeypatch, RESIDENT_MAX=0, PERIOD_SLOTS_MIN=1)
+    table, changes = RequestTable(EmptyRecords(), 1), [Changes(header=Header()) for _ in range(2)]
+    for number, change in enumerate(changes):
+        table.remember(START, 0, 1, f"id-{number}", digest=b"", outcome=b"", administration=False)
+        table.take(change)
+    table.flushed()
+    assert (table.find(0, 1, "id-0"), table.resident_slots) == (None, 1)
+    assert table.find(0, 1, "id-1") is not None
+
+
+def test_an_empty_table_forgets_in_time() -> None:
+    """Its first look at the time, in the middle of a second, delays nothing."""
+    crowd = Crowd()
+    crowd.table.forget(START_MS + 999)
+    crowd.ask(1, 1)
+    crowd.table.forget(START_MS + LIFE_MS)
+    assert crowd.table.slots == 0

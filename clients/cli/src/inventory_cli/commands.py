@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Annotated
 
 import typer
-from inventory_client import TIMEOUT_SECONDS_MAX, Inventory, Money, Reads, Role
+from inventory_client import TIMEOUT_SECONDS_MAX, Inventory, InventoryError, Money, Reads, Role
 from wire.bounds import STALENESS_MS_MAX
 
 from inventory_cli import session, shell, values
@@ -472,11 +472,15 @@ def user_create(
 
 @user_app.command("password")
 def user_password(context: typer.Context, user: UserId, request_id: RequestId = None) -> None:
-    """Set a user's password; ends every login of that user. One's own takes the old one, first."""
+    """Set a user's password; ends every login of that user. One's own takes the old one, too."""
+    password = new_password()
     with connected(context.obj) as inventory, attempt(request_id) as chosen:
-        is_own = inventory.current_user().id == user
-        old = old_password() if is_own else ""
-        inventory.set_password(user, new_password(), old_password=old, request_id=chosen)
+        try:
+            inventory.set_password(user, password, request_id=chosen)
+        except InventoryError as refused:
+            if refused.reason != "INVALID_CREDENTIALS":
+                raise
+            inventory.set_password(user, password, old_password=old_password(), request_id=chosen)
     say("password set; log in again where that user was logged in", err=True)
 
 

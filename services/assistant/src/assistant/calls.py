@@ -23,7 +23,6 @@ class InventoryReader:
     def __init__(self, inventory: AsyncInventory) -> None:
         """Read as whom `inventory` speaks for."""
         self._inventory = inventory
-        self._currency = ""
 
     @property
     def revision(self) -> int:
@@ -32,9 +31,7 @@ class InventoryReader:
 
     async def currency(self) -> str:
         """Return the code of the currency of all prices."""
-        if not self._currency:
-            self._currency = await self._inventory.currency()
-        return self._currency
+        return await self._inventory.currency()
 
     async def items(  # noqa: PLR0913 - the filter's fields
         self,

@@ -143,11 +143,9 @@ def _prices(text: str) -> Query | None:
     ):
         match = re.search(rf"(?<!\w){word}\s+((?:[$€£¥₹]\s?)?\d.*)", text)
         if match and field not in bounds:
-            found = amounts(match[1])
-            if found:
-                bounds[field] = found[0]
-                if strict:
-                    bounds[strict] = True
+            bounds[field] = amounts(match[1])[0]
+            if strict:
+                bounds[strict] = True
     if not bounds:
         return None
     return ListItems(name=name, order_by="price", **bounds)  # type: ignore[arg-type]  # by name
@@ -165,15 +163,13 @@ def _name(text: str) -> str:
 
 def _sorted(text: str) -> Query | None:
     """Return items in the order that a text asks for; "top" is downward, the default upward."""
-    match = _ORDER.search(text)
-    if match is None:
-        return None
-    rest = text[: match.start()] + text[match.end() :]
-    order_by = _SORTED.get(match[1], "quantity")
+    word, *_ = _ORDER.findall(text)
+    rest = _ORDER.sub("", text, count=1)
+    order_by = _SORTED.get(word, "quantity")
     downward = _DOWNWARD.search(rest) is not None
     if downward and (_UPWARD.search(rest) or order_by == "name"):
         return None  # both directions at once, or the best of names: the direction is not said
-    bounded = _prices(rest) if re.search(r"\d", rest) else None
+    bounded = _prices(rest)
     listed = bounded if isinstance(bounded, ListItems) else ListItems(name=_direct(rest))
     return replace(
         listed,
@@ -250,7 +246,7 @@ def _profit(text: str) -> Query | None:
     trimmed = re.sub(
         r"\b(?:total|overall|margin|margins|profits|profitable|most|far|so)\b", " ", text
     )
-    return Profit(Reference(item_id=whole(m[1])) if (m := _ID.search(text)) else reference(trimmed))
+    return Profit(reference(trimmed))
 
 
 def _suggest(text: str) -> Query | None:

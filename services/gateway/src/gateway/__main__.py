@@ -45,6 +45,7 @@ async def _run(config: GatewayConfig) -> None:
     accounts = Accounts(driver, gate, tokens, passwords, LoginLimiter(), members)
     api = Api(driver, links, gate, accounts, members)
     faults = Faults()
+    faults.watch_links()
     server = GatewayServer(
         config.gateway_listen, api, assistant, faults, config.gateway_leave_seconds
     )
@@ -62,7 +63,7 @@ async def _run(config: GatewayConfig) -> None:
         links.run(router, driver.schedule_pump),
     )
     driver.stop()
-    await links.close()
+    links.close()
     await assistant.close()
     passwords.close()
 

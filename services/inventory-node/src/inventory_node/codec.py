@@ -1,8 +1,9 @@
 """Messages and configurations as bytes, and back.
 
 Received bytes are not trusted to be well formed. A message of no known kind, an entry of no known
-kind, or an id of 0 raises `CodecError`, and the caller drops the frame. `InstallSnapshot` has no
-wire form: a snapshot travels in chunks, and the recipient builds the message.
+kind, a configuration that cannot be read, or an id of 0 raises `CodecError`, and the caller drops
+the frame. `InstallSnapshot` has no wire form: a snapshot travels in chunks, and the recipient
+builds the message.
 """
 
 from collections.abc import Iterable
@@ -172,6 +173,8 @@ def _read_append_request(wire: peer_pb2.Message) -> AppendRequest:
     except ValueError as error:
         raise CodecError(f"an entry of no known kind: {error}") from error
     for position, entry in enumerate(entries, start=request.previous_index + 1):
+        if entry.kind is EntryKind.CONFIGURATION:
+            decode_configuration(entry.payload)
         if entry.index != position:
             raise CodecError(f"entry {entry.index} stands where {position} belongs")
     return AppendRequest(

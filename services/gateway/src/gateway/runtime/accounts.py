@@ -156,6 +156,8 @@ class Accounts:
         is_own = keeper is not None and keeper.id == request.user_id
         check_password(request.password, keeper.name if keeper is not None and is_own else "")
         if keeper is not None and is_own:
+            if not request.old_password:
+                raise RequestRefused(errors.invalid_credentials())
             await self._proven(folded(keeper.name), request.old_password, context)
         administration = log_pb2.Administration(request_id=request.request_id)
         administration.set_password.user_id = request.user_id

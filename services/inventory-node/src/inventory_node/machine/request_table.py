@@ -54,7 +54,7 @@ def slots_of(outcome: bytes) -> int:
     return len(outcome) // SLOT_BYTES + 1
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Period:
     """Requests of one user, one after the other; see `PeriodRow`."""
 
@@ -84,7 +84,7 @@ class Period:
         )
 
 
-class Share:
+class RequestShare:
     """The requests of one user.
 
     - At most the first period is empty: the period that was forgotten last by size.
@@ -157,19 +157,19 @@ class RequestTable:
         self.slots = 0
         self.absent_slots = 0
         self._periods: dict[int, Period] = {}  # by number, oldest first
-        self._shares: dict[int, Share] = {}  # by user
+        self._shares: dict[int, RequestShare] = {}  # by user
         self._due_second = 0  # before this nothing is forgotten by age
         self._unwritten = UnwrittenRequests()
         self._taken: list[UnwrittenRequests] = []  # on their way to the database
         for row in records.periods():
-            self._add(Period(*row, absent_slots=row.slots))
+            self._add(Period(**row._asdict(), absent_slots=row.slots))
         for share in self._shares.values():
             share.note_absent()
 
-    def _add(self, period: Period) -> Share:
+    def _add(self, period: Period) -> RequestShare:
         share = self._shares.get(period.user_id)
         if share is None:
-            share = self._shares[period.user_id] = Share()
+            share = self._shares[period.user_id] = RequestShare()
         share.periods.append(period)
         share.slots += period.slots
         share.floor = max(share.floor, 0 if period.slots else period.newest_second)
@@ -228,10 +228,10 @@ class RequestTable:
         self._unwritten.records.append(record)
         self._unwritten.periods[period.number] = period
 
-    def _begin(self, user_id: int, now: int) -> Share:
+    def _begin(self, user_id: int, now: int) -> RequestShare:
         """Begin a period of a user."""
         self.next_period += 1
-        return self._add(Period(self.next_period - 1, user_id, now))
+        return self._add(Period(number=self.next_period - 1, user_id=user_id, begin_second=now))
 
     def forget(self, stamp_ms: int) -> None:
         """Forget what is too old, a bounded number of periods; then what is too much."""
@@ -253,7 +253,7 @@ class RequestTable:
             self._empty(oldest)
             self._remove(oldest)
 
-    def _forget_by_share(self, share: Share, slots: int) -> None:
+    def _forget_by_share(self, share: RequestShare, slots: int) -> None:
         """Make room for a request of a user who holds as much as a user may."""
         while share.slots and share.slots + slots > SHARE_MAX:
             self._forget_oldest(share)
@@ -269,7 +269,7 @@ class RequestTable:
             if share.slots:
                 heapq.heappush(most, (-share.kept_slots, share.oldest.number))
 
-    def _forget_oldest(self, share: Share) -> None:
+    def _forget_oldest(self, share: RequestShare) -> None:
         """Forget the oldest requests of a share. Their period stays, empty, as the user's floor."""
         oldest, floor = share.oldest, share.floor
         if share.periods[0] is not oldest:

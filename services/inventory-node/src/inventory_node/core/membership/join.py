@@ -138,7 +138,7 @@ class DataCheck:
         self.request = self._standing_request  # to all other members, and a leader that they name
 
     def hear(self, responses: Sequence[Response], reached: AbstractSet[int]) -> DataVerdict:
-        """Take the answers to `request`; `reached` are the ids of the members with a stream."""
+        """Take the answers to `request`; `reached` are the ids of the members with a link."""
         match self.request.WhichOneof("change"):
             case "leave" if _is_done(responses):
                 identity = self._identity
