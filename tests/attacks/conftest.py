@@ -9,8 +9,9 @@ from chaos.up import Up
 
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """Run `inventory up --demo`."""
-    with Up(tmp_path_factory.mktemp("attacked") / "data") as running:
+    """Run `inventory up --demo`, behind a proxy: attackers say that they call from elsewhere."""
+    behind = {"INVENTORY_GATEWAY_TRUSTED_HOPS": "1"}
+    with Up(tmp_path_factory.mktemp("attacked") / "data", environment=behind) as running:
         yield running
 
 

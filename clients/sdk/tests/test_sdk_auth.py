@@ -212,6 +212,66 @@ def test_a_token_is_renewed_before_it_ends() -> None:
     assert not session.is_due(10.0**12)
 
 
+def test_a_life_of_a_minute_is_believed_and_a_shorter_one_is_not() -> None:
+    """A token of a minute is renewed after 48 s; a token of a day after 19 hours and 12 minutes."""
+    session = Session(Password("ann", RIGHT))
+    for life, due in ((60.0, 48.0), (DAY_SECONDS, 69_120.0)):
+        session.use(Token("one", expire_seconds=1_000.0 + life), 1_000.0)
+        assert not session.is_due(1_000.0 + due - 0.5)
+        assert session.is_due(1_000.0 + due)
+    session.use(Token("two", expire_seconds=1_059.5), 1_000.0)
+    assert not session.is_due(10.0**12)
+
+
+def test_a_log_in_that_failed_is_due_again_after_half_a_minute() -> None:
+    """Whether the token serves on, or the inventory refused."""
+    session = Session(Password("ann", RIGHT))
+    session.use(Token("one"), 0.0)
+    session.postpone(1_000.0)
+    assert [session.is_due(now) for now in (1_000.0, 1_029.5, 1_030.0)] == [False, False, True]
+    status = errors.invalid_credentials()
+    assert session.refusal(1_000.0) is None
+    session.note_refusal(status, 1_000.0)
+    found = [session.refusal(now) for now in (1_000.0, 1_029.5, 1_030.0)]
+    assert found == [status, status, None]
+
+
+def test_the_third_token_in_a_row_that_is_refused_is_the_last() -> None:
+    """A call that one of them served begins the count anew."""
+    session = Session(Password("ann", RIGHT))
+    found = []
+    for number in range(5):
+        session.use(Token(f"{number}"), 0.0)
+        if number == 2:
+            session.note_success()
+        found.append(session.drop(f"{number}"))
+    assert found == [True, True, True, True, False]
+
+
+def test_a_client_without_a_way_to_log_in_is_never_due() -> None:
+    """Neither without a user nor with a given token, whatever was refused."""
+    for session in (Session(None), Session(Bearer("mine"))):
+        assert not session.is_due(10.0**12)
+        assert not session.drop(session.token)
+
+
+@pytest.mark.parametrize(("expire_seconds", "expected"), [(0, None), (5, 5)])
+def test_a_flow_sends_its_log_in_and_returns_the_token(
+    expire_seconds: int, expected: int | None
+) -> None:
+    """With its end, if the inventory told one; a given token is returned as it is."""
+    flow = Password("ann", RIGHT).flow()
+    assert next(flow) == auth_pb2.LoginRequest(username="ann", password=RIGHT)
+    response = auth_pb2.LoginResponse(token="one")  # noqa: S106 - of nobody
+    response.expire_time.seconds = expire_seconds
+    with pytest.raises(StopIteration) as ended:
+        flow.send(response)
+    assert ended.value.value == Token("one", expected)
+    with pytest.raises(StopIteration) as ended:
+        next(Bearer("mine").flow())
+    assert ended.value.value == Token("mine")
+
+
 def test_only_the_token_that_was_refused_is_dropped() -> None:
     """A call that was late with an old token does not cost the new one."""
     session = Session(Password("ann", RIGHT))
@@ -320,9 +380,10 @@ def test_a_key_file_is_read_at_each_log_in(tmp_path: Path) -> None:
             inventory = AsyncInventory(address, KeyFile("metrics", path), unary=True)
             for content, problem in (
                 (None, "cannot be read"),
-                (b"", "is empty"),
+                (b" \n", r"key is empty\.$"),
                 (b"\xff\xfe", "cannot be read"),
-                (b"x" * 5_000, "is over 4096 bytes long"),
+                (b"x" * 4_096 + b"\n", r"key is over 4096 bytes long\.$"),
+                (RIGHT.encode() + b" " * 5_000 + b"x", r"is over 4096 bytes long\.$"),
             ):
                 if content is not None:
                     path.write_bytes(content)
@@ -330,7 +391,7 @@ def test_a_key_file_is_read_at_each_log_in(tmp_path: Path) -> None:
                     await inventory.item(1)
                 assert str(path) in str(refused.value)
             assert fake.logins == []
-            path.write_text(f"{RIGHT}\n")
+            path.write_text(f"{RIGHT}\n" + " " * (4_095 - len(RIGHT)))
             await inventory.item(1)
             assert fake.logins == ["metrics"]
             await inventory.close()

@@ -42,3 +42,16 @@ def test_what_is_no_time_names_no_clock() -> None:
     """A refusal of a later version may say it in another way."""
     status = errors.refusal(errors.Reason.REQUEST_ID_EXPIRED, "Too old.", inventory_time="today")
     assert str(error_of(status, "mine")) == "Too old."
+
+
+@pytest.mark.parametrize("way", [-1, 1])
+def test_a_difference_of_a_minute_is_named_and_a_smaller_one_is_not(way: int) -> None:
+    """Both ways; the sentence of the inventory stands before it."""
+    near, far = (
+        errors.refusal(errors.Reason.REQUEST_ID_EXPIRED, "Too old.", inventory_time=NOW + seconds)
+        for seconds in (59 * way, 60 * way)
+    )
+    assert str(error_of(near, "mine")) == "Too old."
+    side = "behind" if way > 0 else "ahead of"
+    clock = f"The clock of this machine is 60 seconds {side} the inventory's."
+    assert str(error_of(far, "mine")) == f"Too old. {clock}"

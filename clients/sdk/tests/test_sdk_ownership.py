@@ -19,7 +19,9 @@ from inventory_client import (
     OutcomeUnknown,
     Unavailable,
     UsageError,
+    ownership,
 )
+from inventory_client.ownership import Ownership, Process
 
 PROGRAM = Path(__file__).with_name("forking.py")
 PROGRAM_SECONDS_MAX = 60
@@ -183,3 +185,80 @@ def test_a_client_is_not_pickled(
     """Whoever hands it to another process hands over its address and token instead."""
     with pytest.raises(TypeError, match="address and its token"):
         copied(client(DEAD))
+
+
+class TestOwner:
+    """One process and one loop, by themselves; the process's number is handed in."""
+
+    @pytest.fixture(autouse=True)
+    def process(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        """Stand for the number of the running process; 7 makes each client."""
+        numbers = [7]
+        monkeypatch.setattr(ownership, "PROCESS", Process())
+        monkeypatch.setattr("os.getpid", lambda: numbers[0])
+        return numbers
+
+    def test_a_forked_child_is_told_who_its_parent_is(self, process: list[int]) -> None:
+        """About its parent's client, and about a client that it makes itself."""
+        owner, unused = Ownership(), Ownership()
+        owner.check()
+        assert not owner.is_elsewhere
+        for _ in range(2):
+            owner.claim()
+        process[0] = 8
+        assert (owner.is_elsewhere, unused.is_elsewhere) == (True, False)
+        unused.check()
+        for ask in (owner.check, owner.claim, unused.claim):
+            with pytest.raises(UsageError) as told:
+                ask()
+            assert str(told.value) == (
+                "This process was forked from process 7, which had used an inventory client before,"
+                " and gRPC does not work in such a child; nothing was sent. Start the process by"
+                " `spawn` or `forkserver` (multiprocessing.get_context), or fork before the first"
+                " call, and make a client in the child process."
+            )
+        assert not owner.leave()
+        process[0] = 7
+        owner.claim()
+        assert not owner.is_closed
+
+    def test_a_client_is_closed_with_its_parent(self) -> None:
+        """Closing the child leaves the parent as it is; a sentence says what to do."""
+        parent = Ownership()
+        child = Ownership(parent)
+        child.is_closed = True
+        parent.check()
+        parent.is_closed, child.is_closed = True, False
+        for closed in (parent, child):
+            with pytest.raises(UsageError) as told:
+                closed.check()
+            assert str(told.value) == "This client is closed; nothing was sent. Make another one."
+
+    def test_only_a_client_with_a_loop_has_a_connection_to_end(self) -> None:
+        """Once; a client that was never used is closed all the same."""
+        unused, used = Ownership(), Ownership()
+        assert unused.is_closed is False
+
+        async def work() -> list[bool]:
+            used.enter()
+            return [unused.leave(), unused.leave(), used.leave(), used.leave()]
+
+        assert asyncio.run(work()) == [False, False, True, False]
+        assert unused.is_closed
+        assert used.is_closed
+
+    def test_a_child_shares_the_loop_of_its_parent(self) -> None:
+        """Its channel belongs to that loop, whoever of them calls first."""
+        parent = Ownership()
+        child = Ownership(parent)
+
+        async def work(owner: Ownership) -> None:
+            owner.enter()
+
+        asyncio.run(work(child))
+        with pytest.raises(UsageError) as told:
+            asyncio.run(work(parent))
+        assert str(told.value) == (
+            "This client belongs to another event loop, and nothing was sent. Make one client on"
+            " each loop, or use `Inventory`, which any thread may call."
+        )

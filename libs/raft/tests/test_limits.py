@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from raft import Accepted, Overloaded, RaftSettings, RawNode, Restored
@@ -122,9 +123,9 @@ def test_an_append_is_cut_to_the_room_that_is_left() -> None:
     """The bytes under way exceed the bound by less than one entry."""
     progress = Progress(1, in_flight_max=9, bytes_max=30)
     progress.replicate()
-    progress.sent(1, 1, 20)
+    progress.sent(1, 20)
     assert progress.may_send
-    progress.sent(2, 1, 10)
+    progress.sent(2, 10)
     assert not progress.may_send
     progress.accepted(1)
     assert (progress.may_send, progress.bytes_in_flight) == (True, 10)
@@ -150,6 +151,27 @@ def test_heartbeats_leave_before_appends(leader: RawNode) -> None:
     assert ready is not None
     kinds = [type(message) for message in ready.at_once]
     assert kinds == [Heartbeat, Heartbeat, AppendRequest, AppendRequest]
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"id": 0}, "positive"),
+        ({"heartbeat_ticks": 0}, "heartbeat_ticks"),
+        ({"heartbeat_ticks": 10}, "heartbeat_ticks"),
+        ({"election_timeout_ticks_max": 10}, "range"),
+        ({"entries_per_append_max": 0}, "below 1"),
+        ({"appends_in_flight_max": 0}, "below 1"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], problem: str) -> None:
+    """At the edge: an id of 1, a heartbeat in each tick, a timeout out of two are enough."""
+    with pytest.raises(ValueError, match=problem):
+        replace(SETTINGS, **settings)
+    least: dict[str, Any] = {"id": 1, "heartbeat_ticks": 1, "election_timeout_ticks_max": 11}
+    counts: dict[str, Any] = {"entries_per_append_max": 1, "appends_in_flight_max": 1}
+    bounds: dict[str, Any] = {"bytes_in_flight_max": 1, "uncommitted_bytes_max": 1}
+    assert replace(SETTINGS, **least, **counts, **bounds).id == 1
 
 
 def test_a_bound_below_one_is_refused() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 import pytest
-from raft import Accepted, NotLeader, ProtocolViolation, RawNode
+from raft import Accepted, NotLeader, ProtocolViolation, RawNode, replication
 from raft.messages import (
     AppendReply,
     AppendRequest,
@@ -350,6 +350,16 @@ def test_a_conflict_cuts_off_all_that_follows(make: Make, settle: Settle) -> Non
     assert [node.term_at(index) for index in (1, 2, 3)] == [1, 2, None]
 
 
+def test_an_append_may_begin_with_what_is_there(make: Make, settle: Settle) -> None:
+    """§5.3: append any new entries not already in the log."""
+    node = make(term=1, entries=log_of(1, 1))
+    node.step(append(0, 0, 1, 1, 1, 1, term=1))
+    assert node.last_index == 4
+    assert sent(settle(node)) == [
+        AppendReply(sender=1, recipient=2, term=1, accepted=True, index=4)
+    ]
+
+
 def test_an_older_append_cuts_nothing(make: Make) -> None:
     """Figure 2: only if an existing entry conflicts; RPCs may arrive late and twice (§5.5)."""
     node = make(term=2, entries=log_of(1, 2, 2))
@@ -450,6 +460,116 @@ def test_lost_appends_are_sent_again(leader: RawNode, settle: Settle) -> None:
     (again,) = sent(settle(leader))
     assert isinstance(again, AppendRequest)
     assert [entry.index for entry in again.entries] == [2]
+
+
+def test_a_lost_probe_is_sent_again(make: Make, settle: Settle) -> None:
+    """§5.3: with its entries, as soon as the follower shows that it can be reached."""
+    node = make(term=1, entries=log_of(1))
+    stand(node, settle)
+    node.step(VoteReply(2, 1, 2, granted=True))
+    settle(node)
+    node.step(HeartbeatReply(3, 1, 2, 0))
+    (again,) = sent(settle(node))
+    assert isinstance(again, AppendRequest)
+    assert (again.previous_index, len(again.entries)) == (1, 1)
+
+
+def test_what_is_under_way_is_asked_for_by_its_end(make: Make, settle: Settle) -> None:
+    """§5.3: an empty append names the last entry that was sent, and its term."""
+    node = make(term=1, entries=log_of(1))
+    stand(node, settle)
+    node.step(VoteReply(2, 1, 2, granted=True))
+    settle(node)
+    node.step(AppendReply(sender=3, recipient=1, term=2, accepted=True, index=1))
+    settle(node)
+    node.step(HeartbeatReply(3, 1, 2, 0))
+    (asked,) = sent(settle(node))
+    assert isinstance(asked, AppendRequest)
+    assert (asked.previous_index, asked.previous_term, asked.entries) == (2, 2, ())
+
+
+@pytest.mark.parametrize("index", [1, 3])
+def test_a_late_refusal_slows_nobody(leader: RawNode, settle: Settle, index: int) -> None:
+    """§5.3: an acknowledgement of later entries has overtaken it; appends go on without waiting."""
+    leader.propose([b"x", b"x"])
+    settle(leader)
+    leader.step(AppendReply(sender=2, recipient=1, term=1, accepted=True, index=3))
+    settle(leader)
+    leader.step(
+        AppendReply(sender=2, recipient=1, term=1, accepted=False, index=index, conflict_index=1)
+    )
+    assert sent(settle(leader)) == []
+    for _ in range(2):
+        leader.propose([b"x"])
+    told = [one for one in sent(settle(leader)) if one.recipient == 2]
+    assert [getattr(one, "previous_index", None) for one in told] == [3, 4]
+
+
+def test_a_refusal_that_is_doubled_causes_one_probe(make: Make, settle: Settle) -> None:
+    """§5.3: the second says nothing of the probe that is under way."""
+    node = make(term=1, entries=log_of(1, 1, 1, 1))
+    stand(node, settle)
+    node.step(VoteReply(2, 1, 2, granted=True))
+    settle(node)
+    refusal = AppendReply(sender=3, recipient=1, term=2, accepted=False, index=4, conflict_index=2)
+    probes = []
+    for _ in range(2):
+        node.step(refusal)
+        probes.append([getattr(one, "previous_index", None) for one in sent(settle(node))])
+    assert probes == [[1], []]
+
+
+def test_a_restart_does_not_begin_with_a_contradiction(make: Make) -> None:
+    """What was applied is in the log, and no entry is of a term that is still to come."""
+    with pytest.raises(ProtocolViolation, match="outside the log"):
+        make(term=1, entries=log_of(1), applied=2)
+    with pytest.raises(ProtocolViolation, match="outside the log"):
+        make(term=1, base=(3, 1), applied=2)
+    with pytest.raises(ProtocolViolation, match="past the term"):
+        make(term=1, entries=log_of(2))
+    assert make(term=2, entries=log_of(1, 2), applied=2).commit_index == 2
+
+
+def test_a_caller_that_is_ahead_of_the_log_ends_the_process(leader: RawNode) -> None:
+    """Neither applied nor cut is what was not handed out."""
+    with pytest.raises(ProtocolViolation, match="before it was handed out"):
+        leader.applied(2)
+    with pytest.raises(ProtocolViolation, match="not applied there"):
+        leader.compact(2)
+
+
+def test_a_log_is_not_cut_further_back(leader: RawNode) -> None:
+    """§7: where it was cut already there is nothing to cut."""
+    leader.compact(1)
+    for index in (1, 0):
+        leader.compact(index)
+        assert (leader.first_index, leader.last_index) == (2, 1)
+
+
+def test_who_does_not_lead_has_no_lead_to_give_up(make: Make, settle: Settle) -> None:
+    """A candidate goes on, and so does a follower."""
+    node = make()
+    stand(node, settle)
+    node.step_down()
+    assert node.role is RaftRole.CANDIDATE
+
+
+def test_terms_and_votes_never_go_back(make: Make) -> None:
+    """§5.2: at most one vote in a term; terms rise."""
+    state = make(term=3, vote=2)._state
+    for term, vote in ((2, 0), (3, 1), (3, 0)):
+        with pytest.raises(ProtocolViolation, match="cannot follow"):
+            state.set_hard_state(term, vote)
+    state.set_hard_state(3, 2)
+    assert state.hard_state_synced
+    state.set_hard_state(4, 0)
+    assert not state.hard_state_synced
+
+
+def test_nothing_replaces_what_is_committed(leader: RawNode) -> None:
+    """§5.4.3: not even where the rules before it let such an entry pass."""
+    with pytest.raises(ProtocolViolation, match="would replace committed entry 1"):
+        replication.append_missing(leader._state, log_of(2))
 
 
 def test_a_snapshot_replaces_a_log_that_is_behind(make: Make, settle: Settle) -> None:

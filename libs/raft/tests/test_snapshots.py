@@ -4,7 +4,14 @@ from collections.abc import Callable
 
 import pytest
 from raft import RawNode
-from raft.messages import AppendReply, AppendRequest, HeartbeatReply
+from raft.messages import (
+    AppendReply,
+    AppendRequest,
+    Configuration,
+    HeartbeatReply,
+    InstallSnapshot,
+    SnapshotMeta,
+)
 from raft.ready import Ready
 
 Settle = Callable[[RawNode], list[Ready]]
@@ -98,3 +105,18 @@ def test_a_follower_that_catches_up_needs_its_snapshot_no_more(
     sender.step(AppendReply(sender=3, recipient=1, term=1, accepted=True, index=CUT_INDEX))
     assert not sender.followers[3].needs_snapshot
     assert appends(settle(sender), 3) == [(CUT_INDEX, 2)]
+
+
+@pytest.mark.parametrize("index", [1, 2, 3])
+def test_a_snapshot_of_what_is_committed_is_not_installed(
+    make: Callable[..., RawNode], settle: Settle, index: int
+) -> None:
+    """The leader is told how far the log reaches."""
+    node = make()
+    configuration = Configuration(frozenset({1, 2, 3}))
+    node.step(InstallSnapshot(2, 1, 1, SnapshotMeta(3, 1, configuration)))
+    settle(node)
+    node.step(InstallSnapshot(2, 1, 1, SnapshotMeta(index, 1, configuration)))
+    (ready,) = settle(node)
+    assert ready.install is None
+    assert ready.after_sync == (AppendReply(sender=1, recipient=2, term=1, accepted=True, index=3),)

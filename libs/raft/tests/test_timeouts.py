@@ -1,12 +1,16 @@
 """Whose election timeout begins anew, and when (Raft §5.2)."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
-from raft import ProtocolViolation, RawNode
+from raft import ProtocolViolation, RawNode, Restored
 from raft.messages import (
     AppendRequest,
     Configuration,
+    Entry,
+    EntryKind,
+    HardState,
     Heartbeat,
     HeartbeatReply,
     InstallSnapshot,
@@ -45,7 +49,9 @@ def role_of(node: RawNode) -> RaftRole:
 def test_who_may_not_campaign_waits_a_whole_timeout_once_it_may(make: Make) -> None:
     """Else all members that were held back campaign in the tick in which they may."""
     node = make()
+    assert node.campaign_allowed
     node.campaign_allowed = False
+    assert not node.campaign_allowed
     tick(node, TIMEOUT_TICKS)
     node.campaign_allowed = True
     tick(node, TIMEOUT_TICKS - 1)
@@ -74,6 +80,50 @@ def test_who_grants_a_vote_waits_a_whole_timeout(make: Make, settle: Settle) -> 
     settle(node)
     assert node.hard_state.vote == 2
     tick(node, TIMEOUT_TICKS - 1)
+    assert role_of(node) is RaftRole.FOLLOWER
+    node.tick()
+    assert role_of(node) is RaftRole.PRE_CANDIDATE
+
+
+def test_who_gives_up_waits_a_whole_timeout(make: Make, leader: RawNode, settle: Settle) -> None:
+    """A leader, and a candidate that is refused; what they waited before does not count."""
+    tick(leader, TIMEOUT_TICKS - 1)
+    leader.step_down()
+    refused = make()
+    tick(refused, 2 * TIMEOUT_TICKS - 1)
+    for voter in (2, 3):
+        refused.step(PreVoteReply(voter, 1, 0, granted=False))
+    for node in (leader, refused):
+        settle(node)
+        tick(node, TIMEOUT_TICKS - 1)
+        assert role_of(node) is RaftRole.FOLLOWER
+        node.tick()
+        assert role_of(node) is RaftRole.PRE_CANDIDATE
+
+
+def test_who_refuses_a_vote_waits_no_longer(make: Make) -> None:
+    """A candidate that cannot be elected would keep those from campaigning that can."""
+    node = make(term=1, entries=[Entry(1, 1, EntryKind.NOOP, b"")])
+    tick(node, TIMEOUT_TICKS - 1)
+    node.step(VoteRequest(sender=2, recipient=1, term=2, last_index=0, last_term=0))
+    assert (node.term, node.hard_state.vote) == (2, 0)
+    node.tick()
+    assert node.role is RaftRole.PRE_CANDIDATE
+
+
+def test_a_timeout_is_drawn_up_to_the_longest(make: Make) -> None:
+    """The settings name both ends, and both may be drawn."""
+    settings = replace(make()._state.settings, random=lambda bound: bound - 1)
+    restored = Restored(
+        hard_state=HardState(0, 0),
+        configuration=META.configuration,
+        base_index=0,
+        base_term=0,
+        entries=(),
+        applied_index=0,
+    )
+    node = RawNode(settings, restored)
+    tick(node, settings.election_timeout_ticks_max - 1)
     assert role_of(node) is RaftRole.FOLLOWER
     node.tick()
     assert role_of(node) is RaftRole.PRE_CANDIDATE

@@ -51,8 +51,9 @@ def test_a_lost_request_is_sent_again(leader: RawNode, settle: Settle) -> None:
     """Every later reply of the successor shows that the successor has not campaigned."""
     leader.transfer(2)
     assert sent(settle(leader)) == [TimeoutNow(1, 2, 1)]
-    leader.step(HeartbeatReply(3, 1, 1, 0))
-    assert sent(settle(leader)) == []
+    for other in (3, 7):
+        leader.step(HeartbeatReply(other, 1, 1, 0))
+        assert sent(settle(leader)) == []
     leader.step(HeartbeatReply(2, 1, 1, 0))
     assert sent(settle(leader)) == [TimeoutNow(1, 2, 1)]
 
@@ -173,6 +174,8 @@ def test_a_silent_voter_is_no_successor(leader: RawNode, settle: Settle) -> None
         settle(leader)
         if number > 20:
             assert isinstance(leader.transfer(3), TransferRefused)
+    present = {peer: follower.is_present for peer, follower in leader.followers.items()}
+    assert present == {2: True, 3: False}
     assert leader.transfer() == TransferBegun(2)
 
 

@@ -274,6 +274,31 @@ def test_a_method_that_a_service_leaves_out_is_unimplemented() -> None:
     assert not served(work, Health())
 
 
+def test_an_exception_that_ends_a_connection_is_a_fault() -> None:
+    """It is counted and logged with its trace; other troubles of the loop are the loop's."""
+    faults = Faults()
+
+    class Broken(asyncio.Protocol):
+        def data_received(self, data: bytes) -> None:
+            raise RuntimeError(data.decode())
+
+    async def scenario() -> None:
+        faults.watch_links()
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(Broken, "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(b"a bug")
+        assert await reader.read() == b""
+        writer.close()
+        server.close()
+
+    with capture_logs() as logged:
+        asyncio.run(scenario())
+    assert faults.count == 1
+    (line,) = [one for one in logged if one["event"] == "internal_error"]
+    assert str(line["exc_info"]) == "a bug"
+
+
 HOMES = {
     "server": "libs/service/src/service/serving.py",
     "insecure_channel": "libs/wire/src/wire/channels.py",

@@ -13,7 +13,7 @@ from chaos.ports import free_port
 from service import intake
 from service.errors import CallRefused
 from service.faults import Faults
-from service.intake import open_gate
+from service.intake import SlowRefusals, open_gate
 from service.serving import make_server
 from wire import errors
 from wire.channels import REQUEST_BYTES_MAX, status_of, straight_channel
@@ -131,6 +131,28 @@ def test_a_refusal_at_the_gate_waits_for_no_body(method: str) -> None:
         assert not called.count
 
     run(work, closed)
+
+
+def test_a_refusal_waits_and_few_wait_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever calls again at once is not answered at once; memory stays bounded."""
+    monkeypatch.setattr(intake, "REFUSAL_SECONDS", 3_600)
+    monkeypatch.setattr(intake, "HELD_MAX", 2)
+
+    async def scenario() -> None:
+        refusals = SlowRefusals()
+        held = [asyncio.ensure_future(refusals.pause()) for _ in range(3)]
+        done, waiting = await asyncio.wait(held, return_when=asyncio.FIRST_COMPLETED)
+        assert done == {held[2]}
+        held[0].cancel()
+        await asyncio.wait([held[0]])
+        more = asyncio.ensure_future(refusals.pause())
+        await asyncio.wait([more], timeout=0)
+        assert not more.done()
+        for one in (*waiting, more):
+            one.cancel()
+        await asyncio.gather(*waiting, more, return_exceptions=True)
+
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize("method", ["Answer", "Generate", "Write", "Gather"])

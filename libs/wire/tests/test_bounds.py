@@ -246,6 +246,12 @@ def test_an_update_without_a_mask_changes_what_the_item_sets() -> None:
     assert updated_fields(bare) == ("description", "price")
 
 
+def test_only_an_update_has_updated_fields() -> None:
+    """Of another message the caller has a bug."""
+    with pytest.raises(TypeError, match="has no field mask"):
+        updated_fields(inventory_pb2.AddItemRequest())
+
+
 def new_user(**fields: object) -> log_pb2.Administration:
     """Return a user's creation; fields over those of a plain one."""
     user = log_pb2.NewUser(name="ann", folded_name="ann", role=auth_pb2.ROLE_CUSTOMER)

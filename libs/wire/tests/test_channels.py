@@ -11,7 +11,7 @@ import grpc
 import grpc.aio
 import pytest
 from google.rpc import status_pb2
-from inventory.raft.v1 import forward_pb2, forward_pb2_grpc
+from inventory.v1 import cluster_pb2, cluster_pb2_grpc
 from wire.channels import (
     CLIENT_OPTIONS,
     DETAILS_KEY,
@@ -27,7 +27,7 @@ from wire.outbox import Outbox
 REFUSAL = insufficient_stock(1, 5, 2)
 
 
-class Refusing(forward_pb2_grpc.ForwardServiceServicer):
+class Refusing(cluster_pb2_grpc.ClusterServiceServicer):
     """Refuses each call, or shows its metadata."""
 
     def __init__(self) -> None:
@@ -35,37 +35,32 @@ class Refusing(forward_pb2_grpc.ForwardServiceServicer):
         self.tokens: list[str | None] = []
         self.refusal = REFUSAL
 
-    async def GetMember(  # noqa: N802 - gRPC's name
+    async def GetStatus(  # noqa: N802 - gRPC's name
         self,
-        request: forward_pb2.GetMemberRequest,  # noqa: ARG002 - gRPC's signature
+        request: cluster_pb2.GetStatusRequest,  # noqa: ARG002 - gRPC's signature
         context: "grpc.aio.ServicerContext[Any, Any]",
-    ) -> forward_pb2.GetMemberResponse:
+    ) -> cluster_pb2.GetStatusResponse:
         """Refuse."""
         self.tokens.append(bearer(context.invocation_metadata()))
         await abort(context, self.refusal)
 
-    async def Forward(  # type: ignore[override]  # noqa: N802 - gRPC's name; not called
-        self, request_iterator: object, context: object
-    ) -> None:
-        """Do nothing."""
-
 
 def call(
-    scenario: Callable[[Refusing, "forward_pb2_grpc.ForwardServiceAsyncStub"], Awaitable[None]],
+    scenario: Callable[[Refusing, "cluster_pb2_grpc.ClusterServiceAsyncStub"], Awaitable[None]],
 ) -> None:
     """Run a scenario over loopback, with the options of both ends."""
 
     async def run() -> None:
-        servicer = Refusing()
+        servicer = Refusing()  # type: ignore[abstract]  # one method is called
         server = grpc.aio.server(options=SERVER_OPTIONS)
-        forward_pb2_grpc.add_ForwardServiceServicer_to_server(servicer, server)
+        cluster_pb2_grpc.add_ClusterServiceServicer_to_server(servicer, server)
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         async with (
             asyncio.timeout(20),
             grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=CLIENT_OPTIONS) as channel,
         ):
-            await scenario(servicer, forward_pb2_grpc.ForwardServiceStub(channel))
+            await scenario(servicer, cluster_pb2_grpc.ClusterServiceStub(channel))
         await server.stop(0)
 
     asyncio.run(run())
@@ -74,9 +69,9 @@ def call(
 def test_a_refusal_crosses_gRPC_whole() -> None:  # noqa: N802 - a name
     """Code, sentence and details, as they were."""
 
-    async def scenario(_: Refusing, stub: "forward_pb2_grpc.ForwardServiceAsyncStub") -> None:
+    async def scenario(_: Refusing, stub: "cluster_pb2_grpc.ClusterServiceAsyncStub") -> None:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await stub.GetMember(forward_pb2.GetMemberRequest())
+            await stub.GetStatus(cluster_pb2.GetStatusRequest())
         assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
         assert refused.value.details() == REFUSAL.message
         status = status_of(refused.value)
@@ -90,12 +85,12 @@ def test_when_to_try_again_is_told_to_gRPCs_retries() -> None:  # noqa: N802 - a
     """Beside the details; nothing is where nothing is said."""
 
     async def scenario(
-        servicer: Refusing, stub: "forward_pb2_grpc.ForwardServiceAsyncStub"
+        servicer: Refusing, stub: "cluster_pb2_grpc.ClusterServiceAsyncStub"
     ) -> None:
         for refusal, pushback in ((overloaded(), "100"), (REFUSAL, None)):
             servicer.refusal = refusal
             with pytest.raises(grpc.aio.AioRpcError) as refused:
-                await stub.GetMember(forward_pb2.GetMemberRequest())
+                await stub.GetStatus(cluster_pb2.GetStatusRequest())
             trailing = dict(refused.value.trailing_metadata())
             assert trailing.get("grpc-retry-pushback-ms") == pushback
             assert status_of(refused.value) == refusal
@@ -107,11 +102,11 @@ def test_a_token_crosses_gRPC() -> None:  # noqa: N802 - a name
     """What `authorization` writes, `bearer` reads."""
 
     async def scenario(
-        servicer: Refusing, stub: "forward_pb2_grpc.ForwardServiceAsyncStub"
+        servicer: Refusing, stub: "cluster_pb2_grpc.ClusterServiceAsyncStub"
     ) -> None:
         for metadata in (authorization("to-ken"), ()):
             with pytest.raises(grpc.aio.AioRpcError):
-                await stub.GetMember(forward_pb2.GetMemberRequest(), metadata=metadata)
+                await stub.GetStatus(cluster_pb2.GetStatusRequest(), metadata=metadata)
         assert servicer.tokens == ["to-ken", None]
 
     call(scenario)

@@ -13,7 +13,7 @@ from assistant.api import predict
 from assistant.calls import InventoryReader
 from inventory.v1 import assistant_pb2, inventory_pb2, inventory_pb2_grpc
 from inventory_client import AsyncInventory
-from wire import errors
+from wire import bounds, errors
 from wire.channels import abort, bearer
 from wire.money import digits_of, from_minor, to_minor
 from wire.text import folded
@@ -56,8 +56,9 @@ GARDEN = [
 class Inventory(inventory_pb2_grpc.InventoryServiceServicer):
     """The reads of the API over a list."""
 
-    def __init__(self, currency: str, goods: list[Goods]) -> None:
-        """Serve a catalogue; ids begin at 1."""
+    def __init__(self, currency: str, goods: list[Goods], pages: list[int]) -> None:
+        """Serve a catalogue; ids begin at 1. `pages` takes the size of each page that is read."""
+        self.pages = pages
         self._currency = currency
         self._goods = dict(enumerate(goods, start=1))
 
@@ -78,8 +79,12 @@ class Inventory(inventory_pb2_grpc.InventoryServiceServicer):
             units_sold_last_7_days=one.week, units_sold_last_30_days=one.month,
         )  # fmt: skip
 
-    async def GetAllItems(self, request: Any, context: Any) -> Any:  # noqa: ANN401, ARG002, N802 - gRPC's
+    async def GetAllItems(self, request: Any, context: Any) -> Any:  # noqa: ANN401, N802 - gRPC's
         """Filter, sort, and cut into pages by position."""
+        problem = bounds.check(request)
+        if problem is not None:
+            await abort(context, problem)
+        self.pages.append(request.page_size)
         wanted = request.filter
         digits = digits_of(self._currency)
         kept = [
@@ -96,7 +101,8 @@ class Inventory(inventory_pb2_grpc.InventoryServiceServicer):
                      and self._goods[item].quantity > wanted.quantity_max)
         ]  # fmt: skip
         name, _, way = request.order_by.partition(" ")
-        field = {"price": "price_minor", "name": "name", "quantity": "quantity"}.get(name)
+        fields = {"price": "price_minor", "name": "name", "quantity": "quantity"}
+        field = (fields | {"": "", "id": ""})[name]
         if field:
             kept.sort(key=lambda item: (getattr(self._goods[item], field), item))
         if way == "desc":
@@ -131,6 +137,7 @@ class Inventory(inventory_pb2_grpc.InventoryServiceServicer):
 
     async def ListItemStats(self, request: Any, context: Any) -> Any:  # noqa: ANN401, N802 - gRPC's
         """Return all sales, sorted by units."""
+        self.pages.append(request.page_size)
         await self._keepers(context)
         kept = sorted(self._goods, key=lambda item: (self._goods[item].sold, item))
         if request.order_by.endswith("desc"):
@@ -166,6 +173,7 @@ class Asker:
         self._thread.start()
         self._servers: list[grpc.aio.Server] = []
         self._clients: dict[str, AsyncInventory] = {}
+        self.pages: list[int] = []  # the sizes of the pages that were read
         self.serve("electronics", "USD", ELECTRONICS)
         self.serve("garden", "JPY", GARDEN)
 
@@ -181,7 +189,7 @@ class Asker:
     async def _serve(self, name: str, currency: str, goods: list[Goods]) -> None:
         server = grpc.aio.server()
         inventory_pb2_grpc.add_InventoryServiceServicer_to_server(
-            Inventory(currency, goods),  # type: ignore[abstract]  # it reads only
+            Inventory(currency, goods, self.pages),  # type: ignore[abstract]  # it reads only
             server,
         )
         port = server.add_insecure_port("127.0.0.1:0")

@@ -30,16 +30,18 @@ def answered(asker: Any, catalogue: str, case: dict[str, Any]) -> dict[str, Any]
         "as": case["as"],
         "question": case["question"],
         "text": answer.text,
+        "columns": list(answer.columns),
         "rows": [list(row.cells) for row in answer.rows],
         "query": answer.query,
         "understood": answer.understood,
+        "revision": answer.revision,
     }
 
 
 @pytest.mark.skipif(bool(os.environ.get("UPDATE_GOLDEN")), reason="the answers are being rewritten")
 @pytest.mark.parametrize(("catalogue", "case"), cases())
 def test_a_golden_question(asker: Any, catalogue: str, case: dict[str, Any]) -> None:  # noqa: ANN401 - the fixture
-    """Text, rows and the query as understood are exactly these."""
+    """Text, columns, rows, the query as understood and the revision are exactly these."""
     assert answered(asker, catalogue, case) == case
 
 

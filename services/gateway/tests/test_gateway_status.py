@@ -4,7 +4,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-from gateway.runtime.status import status_of
+from gateway.runtime.status import status_of, without_places
 from inventory.raft.v1 import forward_pb2
 from inventory.v1 import cluster_pb2
 
@@ -75,3 +75,18 @@ def test_the_leader_of_the_highest_term_counts() -> None:
     new = member("b", LEADER, term=4, voters=["a", "b"])
     status = shown(a=old, b=new, c=None)
     assert (status.leader, names(status)) == ("b", [("a", True), ("b", True)])
+
+
+def test_where_members_run_can_be_left_out() -> None:
+    """The rest stays, and the status itself is unchanged."""
+    leader = member("a", LEADER, term=3, pid=7, address="a:1", volume={"size_bytes": 5})
+    status = shown(a=leader, b=None)
+    hidden = without_places(status)
+    assert [(one.address, one.pid, one.HasField("volume")) for one in hidden.members] == [
+        ("", 0, False),
+        ("", 0, False),
+    ]
+    assert names(hidden) == names(status)
+    assert hidden.leader == "a"
+    assert hidden.members[0].term == 3
+    assert status.members[0].pid == 7

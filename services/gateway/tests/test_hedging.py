@@ -12,7 +12,7 @@ def read(number: int, *, tried: tuple[str, ...] = ()) -> Request:
     """Return a read that these members sent back."""
     question = forward_pb2.Question()
     question.read_options.consistency = inventory_pb2.CONSISTENCY_STALE
-    request = Request(number, b"", question, 5_000, lambda _answer: None)
+    request = Request(number, b"", question, lambda _answer: None)
     for member in tried:
         request.member = member
         request.leave_member()

@@ -8,17 +8,19 @@ import pytest
 from gateway import auth
 from gateway.auth import Passwords, Principal, Tokens
 from gateway.errors import RequestRefused
-from gateway.login_limiter import TRIES_MAX, LoginLimiter
-from gateway.runtime.api import Api
+from gateway.login_limiter import NAME_TRIES_MAX, LoginLimiter
+from gateway.runtime.accounts import Accounts
 from gateway.runtime.gate import TokenGate
 from gateway.shares import Shares
 from inventory.raft.v1 import forward_pb2
 from inventory.v1 import auth_pb2
+from service import intake
 from wire import errors
 from wire.errors import Reason, reason_of
 
 KEY = "k" * 32
-PASSWORD = "password1"  # noqa: S105 - of nobody
+OLD = "the old password"
+PASSWORD = "correct horse"  # noqa: S105 - of nobody
 
 GATE = TokenGate(Tokens(KEY), Shares())
 
@@ -45,18 +47,25 @@ class Bench:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Hash with little memory."""
         monkeypatch.setattr(auth, "KIB_PER_HASH", 8)
+        monkeypatch.setattr(intake, "REFUSAL_SECONDS", 0)
+        self.sources = 0
         self.credentials = Credentials()
         self.passwords = Passwords(KEY)
         driver: Any = self.credentials
         nobody: Any = None
-        self.api = Api(driver, nobody, GATE, Tokens(KEY), self.passwords, LoginLimiter(), nobody)
+        self.accounts = Accounts(driver, GATE, Tokens(KEY), self.passwords, LoginLimiter(), nobody)
 
-    async def login(self, name: str) -> Reason | None:
-        """Log in; return why not."""
+    async def login(self, name: str, source: str = "") -> Reason | None:
+        """Log in from a source, a new one if none is given; return why not."""
+        self.sources += 1
+        network, host = divmod(self.sources, 256)
+        peer = f"ipv4:{source or f'10.0.{network}.{host}'}:1"
         raw = auth_pb2.LoginRequest(username=name, password="guess").SerializeToString()  # noqa: S106 - of nobody
-        context: Any = SimpleNamespace(time_remaining=lambda: None)
+        context: Any = SimpleNamespace(
+            time_remaining=lambda: None, peer=lambda: peer, invocation_metadata=tuple
+        )
         try:
-            await self.api._login(raw, context)
+            await self.accounts.login(raw, context)
         except RequestRefused as refused:
             return reason_of(refused.status)
         return None
@@ -67,10 +76,10 @@ def test_who_fails_too_often_is_not_asked_about(monkeypatch: pytest.MonkeyPatch)
     bench = Bench(monkeypatch)
 
     async def scenario() -> None:
-        for _ in range(TRIES_MAX):
+        for _ in range(NAME_TRIES_MAX):
             assert await bench.login("ann") is Reason.INVALID_CREDENTIALS
-        assert await bench.login("ann") is Reason.OVERLOADED
-        assert bench.credentials.asked == TRIES_MAX
+        assert await bench.login("ann") is Reason.LOGIN_LIMITED
+        assert bench.credentials.asked == NAME_TRIES_MAX
         assert await bench.login("bob") is Reason.INVALID_CREDENTIALS
 
     asyncio.run(scenario())
@@ -83,10 +92,10 @@ def test_a_name_is_one_in_every_case_and_form(monkeypatch: pytest.MonkeyPatch) -
 
     async def scenario() -> None:
         forms = ["Öl", "ÖL", "O\u0308l", "öl"]
-        for number in range(TRIES_MAX):
+        for number in range(NAME_TRIES_MAX):
             assert await bench.login(forms[number % 4]) is Reason.INVALID_CREDENTIALS
         for form in forms:
-            assert await bench.login(form) is Reason.OVERLOADED
+            assert await bench.login(form) is Reason.LOGIN_LIMITED
         assert bench.credentials.names == {"öl"}
 
     asyncio.run(scenario())
@@ -102,7 +111,7 @@ def test_before_the_first_state_nobody_has_failed(monkeypatch: pytest.MonkeyPatc
 
     async def scenario() -> None:
         monkeypatch.setattr(bench.credentials, "ask", ask)
-        for _ in range(2 * TRIES_MAX):
+        for _ in range(2 * NAME_TRIES_MAX):
             assert await bench.login("ann") is Reason.NOT_INITIALIZED
         monkeypatch.undo()
         assert await bench.login("ann") is Reason.INVALID_CREDENTIALS
@@ -132,8 +141,8 @@ def test_guesses_that_come_together_have_no_more_tries(monkeypatch: pytest.Monke
 
     async def scenario() -> None:
         answers = await asyncio.gather(*(bench.login("ann") for _ in range(128)))
-        assert answers.count(Reason.INVALID_CREDENTIALS) == TRIES_MAX
-        assert bench.credentials.asked == TRIES_MAX
+        assert answers.count(Reason.INVALID_CREDENTIALS) == NAME_TRIES_MAX
+        assert bench.credentials.asked == NAME_TRIES_MAX
 
     asyncio.run(scenario())
     bench.passwords.close()
@@ -151,7 +160,7 @@ class Keepers:
     async def current_user(self, principal: Principal, deadline_ms: int) -> auth_pb2.User:
         """Return the caller."""
         assert deadline_ms
-        return auth_pb2.User(id=principal.user_id, role=self.role)
+        return auth_pb2.User(id=principal.user_id, name="Ann", role=self.role)
 
     async def hash(self, password: str, request_id: str, whom: str) -> str:
         """Count instead of hashing."""
@@ -161,9 +170,22 @@ class Keepers:
         self.hashed += 1
         return "hash"
 
-    async def apply(self, command: bytes, deadline_ms: int) -> forward_pb2.Reply:
+    async def ask(self, question: forward_pb2.Question, deadline_ms: int) -> forward_pb2.Reply:
+        """Return the caller's credential."""
+        assert question.query.get_credential.folded_name == "ann"
+        assert deadline_ms
+        credential = forward_pb2.Credential(password_hash="a hash")  # noqa: S106 - of nobody
+        return forward_pb2.Reply(answer=credential.SerializeToString())
+
+    async def check(self, password_hash: str, password: str) -> bool:
+        """Know one password."""
+        assert password_hash == "a hash"  # noqa: S105 - of nobody
+        return password == OLD
+
+    async def apply(self, command: bytes, deadline_ms: int, user_id: int) -> forward_pb2.Reply:
         """Take a command."""
         assert command
+        assert user_id == 5
         assert deadline_ms
         self.applied += 1
         return forward_pb2.Reply(administration=b"")
@@ -173,7 +195,16 @@ CREATE = auth_pb2.CreateUserRequest(
     request_id="a", username="eve", password=PASSWORD, role=auth_pb2.ROLE_CUSTOMER
 )  # fmt: skip
 OTHERS = auth_pb2.SetPasswordRequest(request_id="a", user_id=9, password=PASSWORD)
-OWN = auth_pb2.SetPasswordRequest(request_id="a", user_id=5, password=PASSWORD)
+OWN = auth_pb2.SetPasswordRequest(
+    request_id="a", user_id=5, password=PASSWORD, old_password=OLD
+)  # fmt: skip
+GUESSED = auth_pb2.SetPasswordRequest(
+    request_id="a", user_id=5, password=PASSWORD, old_password=PASSWORD
+)  # fmt: skip
+UNASKED = auth_pb2.SetPasswordRequest(request_id="a", user_id=5, password=PASSWORD)
+COMMON = auth_pb2.SetPasswordRequest(
+    request_id="a", user_id=5, password="password1", old_password=OLD  # noqa: S106 - of nobody
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -186,6 +217,11 @@ OWN = auth_pb2.SetPasswordRequest(request_id="a", user_id=5, password=PASSWORD)
         ("own", auth_pb2.ROLE_MACHINE, CREATE, Reason.ROLE_NOT_ALLOWED),
         ("own", auth_pb2.ROLE_PRODUCER, OTHERS, Reason.ROLE_NOT_ALLOWED),
         ("own", auth_pb2.ROLE_CUSTOMER, OWN, None),
+        ("own", auth_pb2.ROLE_MACHINE, OWN, Reason.ROLE_NOT_ALLOWED),
+        ("own", auth_pb2.ROLE_CUSTOMER, GUESSED, Reason.INVALID_CREDENTIALS),
+        ("own", auth_pb2.ROLE_CUSTOMER, UNASKED, Reason.INVALID_CREDENTIALS),
+        ("own", auth_pb2.ROLE_ADMIN, UNASKED, Reason.INVALID_CREDENTIALS),
+        ("own", auth_pb2.ROLE_CUSTOMER, COMMON, Reason.INVALID_FIELD),
         ("own", auth_pb2.ROLE_ADMIN, OTHERS, None),
         ("own", auth_pb2.ROLE_ADMIN, CREATE, None),
     ],
@@ -199,13 +235,15 @@ def test_only_who_may_set_a_password_costs_a_hash(
     """A hash takes 64 MiB and a thread: nobody's is made for a stranger."""
     keepers, tokens = Keepers(role), Tokens(KEY)
     everything: Any = keepers
-    api = Api(everything, everything, GATE, tokens, everything, LoginLimiter(), everything)
+    accounts = Accounts(everything, GATE, tokens, everything, LoginLimiter(), everything)
     sent = tokens.make(5, 1, "ann")[0] if token == "own" else token  # noqa: S105 - a word of this test
     metadata = [("authorization", f"Bearer {sent}")] if sent else []
     context: Any = SimpleNamespace(
-        time_remaining=lambda: None, invocation_metadata=lambda: metadata
+        time_remaining=lambda: None,
+        invocation_metadata=lambda: metadata,
+        peer=lambda: "ipv4:192.0.2.1:1",
     )
-    behavior = api._create_user if request_ is CREATE else api._set_password
+    behavior = accounts.create_user if request_ is CREATE else accounts.set_password
     if why is None:
         asyncio.run(behavior(request_.SerializeToString(), context))
     else:
@@ -219,10 +257,12 @@ def test_a_retry_of_ones_own_password_reaches_the_log(monkeypatch: pytest.Monkey
     """The first attempt ended the token; the log answers the retry from its memory."""
     keepers, tokens = Keepers(auth_pb2.ROLE_CUSTOMER), Tokens(KEY)
     everything: Any = keepers
-    api = Api(everything, everything, GATE, tokens, everything, LoginLimiter(), everything)
+    accounts = Accounts(everything, GATE, tokens, everything, LoginLimiter(), everything)
     metadata = [("authorization", f"Bearer {tokens.make(5, 1, 'ann')[0]}")]
     context: Any = SimpleNamespace(
-        time_remaining=lambda: None, invocation_metadata=lambda: metadata
+        time_remaining=lambda: None,
+        invocation_metadata=lambda: metadata,
+        peer=lambda: "ipv4:192.0.2.1:1",
     )
 
     async def ended(*_: object) -> auth_pb2.User:
@@ -232,11 +272,11 @@ def test_a_retry_of_ones_own_password_reaches_the_log(monkeypatch: pytest.Monkey
         raise RequestRefused(errors.overloaded())
 
     monkeypatch.setattr(keepers, "current_user", ended)
-    asyncio.run(api._set_password(OWN.SerializeToString(), context))
+    asyncio.run(accounts.set_password(OWN.SerializeToString(), context))
     assert keepers.applied == 1
     monkeypatch.setattr(keepers, "current_user", overloaded)
     with pytest.raises(RequestRefused):
-        asyncio.run(api._set_password(OWN.SerializeToString(), context))
+        asyncio.run(accounts.set_password(OWN.SerializeToString(), context))
     assert keepers.applied == 1
 
 
@@ -251,15 +291,15 @@ def test_logins_that_are_broken_off_cost_no_try(monkeypatch: pytest.MonkeyPatch)
     async def scenario() -> None:
         with monkeypatch.context() as patch:
             patch.setattr(bench.credentials, "ask", never)
-            calls = [asyncio.ensure_future(bench.login("ann")) for _ in range(2 * TRIES_MAX)]
+            calls = [asyncio.ensure_future(bench.login("ann")) for _ in range(2 * NAME_TRIES_MAX)]
             await asyncio.wait(calls, timeout=0)
             await asyncio.sleep(0)
             for call in calls:
                 call.cancel()
             await asyncio.gather(*calls, return_exceptions=True)
-        for _ in range(TRIES_MAX):
+        for _ in range(NAME_TRIES_MAX):
             assert await bench.login("ann") is Reason.INVALID_CREDENTIALS
-        assert await bench.login("ann") is Reason.OVERLOADED
+        assert await bench.login("ann") is Reason.LOGIN_LIMITED
 
     asyncio.run(scenario())
     bench.passwords.close()

@@ -1,5 +1,6 @@
 """The router, with links that only remember the frames that were sent."""
 
+import weakref
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from gateway.requests import Answer
 
 NAMES = ("node-0", "node-1", "node-2")
+STALE = inventory_pb2.ReadOptions(consistency=inventory_pb2.CONSISTENCY_STALE)
 
 
 class Links:
@@ -50,7 +52,6 @@ class Bench:
         settings = RouterSettings(members=NAMES, frames=frames or FrameBounds(), **bounds)
         self.router = Router(settings, self.links)
         self.told: dict[bytes, list[Answer]] = {}
-        self.router.tick(0)
         for name in NAMES:
             self.router.link_opened(name)
 
@@ -361,6 +362,138 @@ def test_past_its_bound_the_gateway_refuses_at_once() -> None:
     assert bench.reason(b"two") is Reason.OVERLOADED
 
 
+def test_a_command_that_is_cancelled_while_it_waits_is_not_sent() -> None:
+    """Nobody waits for it, and nobody has proposed it."""
+    bench = Bench()
+    number = bench.propose(b"one")
+    bench.propose(b"two")
+    bench.router.cancel(number)
+    bench.lead(1, "node-0")
+    assert bench.links.take() == [("node-0", [b"two"])]
+
+
+@pytest.mark.parametrize("consistency", [None, STALE])
+def test_of_requests_that_were_all_cancelled_no_frame_is_made(
+    consistency: inventory_pb2.ReadOptions | None,
+) -> None:
+    """While they waited; a frame costs the member that gets it."""
+    bench = Bench()
+    for name in NAMES:
+        bench.router.link_closed(name)
+    cancelled = bench.propose(b"one")
+    question = forward_pb2.Question(read_options=consistency)
+    for number in (cancelled, bench.router.ask(question, 5_000, lambda _: None)):
+        bench.router.cancel(number)
+    bench.router.link_opened("node-0")
+    bench.lead(1, "node-0")
+    assert bench.links.sent == []
+
+
+def test_a_cancel_after_the_answer_changes_nothing() -> None:
+    """The answer and the caller's end may cross."""
+    bench = Bench()
+    bench.lead(1, "node-0")
+    number = bench.propose(b"one")
+    bench.reply("node-0", number, outcome=b"done")
+    bench.router.cancel(number)
+    assert bench.outcome(b"one") == b"done"
+
+
+def test_a_reply_to_who_has_gone_holds_up_no_other_of_its_frame() -> None:
+    """A frame of replies is read to its end."""
+    bench = Bench()
+    for command in (b"one", b"two"):
+        bench.propose(command)
+    bench.lead(1, "node-0")
+    [(_, frame)] = bench.links.sent
+    first, second = (one.id for one in frame.proposals)
+    bench.router.cancel(first)
+    replies = [forward_pb2.Reply(id=number, outcome=b"done") for number in (first, second)]
+    bench.router.response_received("node-0", forward_pb2.ForwardResponse(replies=replies))
+    assert bench.outcome(b"two") == b"done"
+
+
+def test_a_request_is_counted_each_time_it_is_sent_again() -> None:
+    """Sent back by a member, taken from a closed link, or asked of another member as well."""
+    bench = Bench(hedge_after_ms=250)
+    bench.lead(1, "node-0")
+
+    def sent_again() -> int:
+        bench.router.pump()
+        frames = [frame for _, frame in bench.links.sent]
+        sent = [one.id for frame in frames for one in frame.proposals]
+        sent += [one.id for frame in frames for one in frame.questions]
+        return len(sent) - len(set(sent))
+
+    assert (bench.router.retries, sent_again()) == (0, 0)
+    number = bench.propose(b"one")
+    for times in (1, 2):
+        bench.reply("node-0", number, retry=forward_pb2.RETRY_UNKNOWN)
+        assert (bench.router.retries, sent_again()) == (times, times)
+    bench.router.ask(forward_pb2.Question(), 5_000, lambda _: None)
+    for times in (4, 6):
+        bench.router.pump()
+        bench.router.link_closed("node-0")
+        bench.router.link_opened("node-0")
+        assert (sent_again(), bench.router.retries) == (times, times)
+    TestRelaxedQuestions.ask(bench, b"read")
+    for times in (7, 8):
+        bench.router.tick(250 * (times - 6))
+        assert (bench.router.retries, sent_again()) == (times, times)
+
+
+def test_every_request_is_counted_by_what_became_of_it() -> None:
+    """Answered by a member, overdue, or refused for want of room; a cancelled request is none."""
+    bench = Bench(pending_max=2)
+    pending = bench.router.pending
+
+    def counts() -> tuple[int, int, int]:
+        return pending.answered_count, pending.unanswered_count, pending.overloaded_count
+
+    assert counts() == (0, 0, 0)
+    bench.lead(1, "node-0")
+    for times in (1, 2):
+        number = bench.propose(b"answered", 1_000 * times)
+        bench.propose(b"overdue", 100 * times)
+        bench.propose(b"refused")
+        bench.reply("node-0", number, outcome=b"done")
+        bench.router.cancel(bench.propose(b"cancelled"))
+        bench.router.tick(100 * times)
+        assert counts() == (times, times, times)
+
+
+class Caller:
+    """Waits for an answer."""
+
+    def told(self, answer: object) -> None:
+        """Take it."""
+
+
+@pytest.mark.parametrize("kind", ["command", "question", "stale read"])
+def test_what_has_ended_is_let_go_while_nobody_can_be_reached(kind: str) -> None:
+    """The callers of ended requests are never more than those that wait."""
+    bench = Bench()
+    for name in NAMES:
+        bench.router.link_closed(name)
+    question = forward_pb2.Question(read_options=STALE if kind == "stale read" else None)
+
+    def begin(deadline_ms: int) -> "weakref.ref[Caller]":
+        caller = Caller()
+        if kind == "command":
+            bench.router.propose(b"one", deadline_ms, caller.told)
+        else:
+            bench.router.ask(question, deadline_ms, caller.told)
+        return weakref.ref(caller)
+
+    waiting = [begin(5_000) for _ in range(3)]
+    ending = [begin(100) for _ in range(4)]
+    bench.router.tick(99)
+    assert all(one() for one in (*waiting, *ending))
+    bench.router.tick(100)
+    assert all(one() for one in waiting)
+    assert not any(one() for one in ending)
+
+
 def test_questions_pass_a_full_window() -> None:
     """A read does not wait for a frame of commands."""
     bench = Bench(FrameBounds(in_flight_max=1))
@@ -376,6 +509,15 @@ def test_questions_pass_a_full_window() -> None:
     assert not frame.proposals
     bench.reply("node-0", number, answer=b"seen")
     assert [one.answer for one in told if isinstance(one, forward_pb2.Reply)] == [b"seen"]
+
+
+def test_questions_are_not_counted_by_bytes() -> None:
+    """The bound in bytes is for what members have to sync."""
+    bench = Bench(FrameBounds(bytes_max=1))
+    for _ in range(3):
+        bench.router.ask(forward_pb2.Question(), 5_000, lambda _: None)
+    bench.lead(1, "node-0")
+    assert [len(frame.questions) for _, frame in bench.links.sent] == [3]
 
 
 class TestRelaxedQuestions:
@@ -554,13 +696,12 @@ def test_a_detour_goes_first_by_members_that_hear_the_leader() -> None:
     assert bench.router.ways_to("node-2", ["node-1", "node-0"]) == ["node-1", "node-0"]
     bench.router.link_closed("node-1")
     bench.router.link_opened("node-1")
-    assert bench.router.ways_to("node-2", ["node-1"]) == ["node-1"]
+    assert bench.router.ways_to("node-2", ["node-1", "node-0"]) == ["node-0", "node-1"]
     assert bench.router.ways_to("node-1", ["node-0"]) == []
 
 
 GET_ITEM = forward_pb2.Query(get_item=inventory_pb2.GetItemRequest(item_id=1))
 WHO = forward_pb2.Query(get_current_user=auth_pb2.GetCurrentUserRequest())
-STALE = inventory_pb2.ReadOptions(consistency=inventory_pb2.CONSISTENCY_STALE)
 
 
 @pytest.mark.parametrize("leads", [False, True])
@@ -633,9 +774,13 @@ def test_members_that_joined_later_are_met() -> None:
     follower = forward_pb2.Leadership(term=2, leader="node-3")
     bench.router.response_received("node-0", forward_pb2.ForwardResponse(leadership=follower))
     assert bench.links.met == {"node-3": "host:1"}, "it does not know yet"
+    later = forward_pb2.Leadership(term=2, leader="node-3")
+    later.members.add(name="node-4", address="host:2")
+    bench.router.response_received("node-1", forward_pb2.ForwardResponse(leadership=later))
+    assert bench.links.met == {"node-3": "host:1", "node-4": "host:2"}, "in the same term"
     stale = forward_pb2.Leadership(term=1, members=[forward_pb2.Located(name="x", address="y:1")])
     bench.router.response_received("node-0", forward_pb2.ForwardResponse(leadership=stale))
-    assert bench.links.met == {"node-3": "host:1"}
+    assert bench.links.met == {"node-3": "host:1", "node-4": "host:2"}
     left = forward_pb2.Leadership(term=3, leader="node-1")
     bench.router.response_received("node-1", forward_pb2.ForwardResponse(leadership=left))
     assert bench.links.met == {}, "the leader knows who takes part"

@@ -120,9 +120,10 @@ class TakingDriver:
         self.deadlines_ms: list[int] = []
         self.told: list[OnReply] = []
 
-    def propose(self, command: bytes, deadline_ms: int, told: OnReply) -> int:
+    def propose(self, command: bytes, deadline_ms: int, told: OnReply, user_id: int) -> int:
         """Take a command."""
         assert command
+        assert user_id == 1
         self.deadlines_ms.append(deadline_ms)
         self.told.append(told)
         return len(self.told)

@@ -24,8 +24,12 @@ from cluster_health.metrics import CanaryCounts, HealthCollector
 from cluster_health.serving import COMMIT_MS_MAX, serving
 from cluster_health.watching import TERMS_MAX, Watch, addresses_of
 from cluster_health.web import application, bound, serve_until
-from inventory.raft.v1 import forward_pb2, forward_pb2_grpc
+from inventory.raft.v1 import forward_pb2, link_pb2
 from inventory.v1 import auth_pb2, auth_pb2_grpc, cluster_pb2, cluster_pb2_grpc
+from link.asking import Answers, Forget, Reply
+from link.errors import LinkLate
+from link.hello import Reception
+from link.listening import LinkServer
 from service.errors import AddressInUse
 from service.faults import Faults
 from service.probes import Probes
@@ -39,25 +43,27 @@ FOLLOWER = cluster_pb2.MEMBER_ROLE_FOLLOWER
 Member = cluster_pb2.Member
 
 
-class LyingMember(forward_pb2_grpc.ForwardServiceServicer):
-    """A member that describes itself as a test wants."""
+class LyingMember:
+    """Says of itself whatever a test wants."""
 
-    def __init__(self, says: Member) -> None:
-        """Describe itself by `says` until a test changes `says`."""
-        self.says = says
-        self.hangs = False
+    def __init__(self, name: str, says: Member) -> None:
+        """Say this until something else is put in its place."""
+        self.says: Member | None = says  # None: answer with nothing
+        reception = Reception(cluster_id="c", name=name, keys=self._keys)
+        self.server = LinkServer(reception, lambda _: Answers(self._answer))
 
-    async def Forward(self, request_iterator: Any, context: Any) -> None:  # type: ignore[override]  # noqa: ANN401, ARG002, N802 - gRPC's
-        """Take no orders."""
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this one only lies")
+    def _keys(self, purpose: int) -> tuple[str, ...]:
+        return (KEY,) if purpose == link_pb2.PURPOSE_WATCH else ()
 
-    async def GetMember(self, request: Any, context: Any) -> forward_pb2.GetMemberResponse:  # noqa: ANN401, ARG002, N802 - gRPC's
-        """Answer a caller that has the key."""
-        if self.hangs:  # as far as health sees: its time is over
-            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "late")
-        if bearer(context.invocation_metadata()) != KEY:
-            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "wrong key")
-        return forward_pb2.GetMemberResponse(cluster_id="c", member=self.says)
+    def _answer(self, question: link_pb2.LinkQuestion, reply: Reply) -> Forget:
+        assert question.WhichOneof("question") == "get_member"
+        answer = link_pb2.LinkAnswer()
+        if self.says is not None:
+            answer.get_member.CopyFrom(
+                forward_pb2.GetMemberResponse(cluster_id="c", member=self.says)
+            )
+        reply(answer)
+        return lambda: None
 
 
 class Gateway(auth_pb2_grpc.AuthServiceServicer, cluster_pb2_grpc.ClusterServiceServicer):
@@ -105,8 +111,11 @@ class Scene:
     """Three members, a gateway and an assistant on free ports, and health watching all of them."""
 
     def __init__(self, folder: Path) -> None:
-        """Start with healthy members; node-0 leads term 3."""
-        self.lies = {f"node-{number}": LyingMember(well(f"node-{number}")) for number in range(3)}
+        """Everybody is well; node-0 leads term 3."""
+        self.lies = {
+            f"node-{number}": LyingMember(f"node-{number}", well(f"node-{number}"))
+            for number in range(3)
+        }
         self.gateway = Gateway()  # type: ignore[abstract]  # health calls no more of it
         self.probes: dict[str, Probes] = {}
         self.servers: dict[str, grpc.aio.Server] = {}
@@ -127,12 +136,14 @@ class Scene:
         return self.addresses[name]
 
     async def member(self, name: str) -> str:
-        """Serve a member."""
-        servicer = self.lies[name]
-        return await self.serve(
-            name,
-            lambda server: forward_pb2_grpc.add_ForwardServiceServicer_to_server(servicer, server),
-        )
+        """Serve a member; return its address."""
+        port = await self.lies[name].server.listen("127.0.0.1:0")
+        self.addresses[name] = f"127.0.0.1:{port}"
+        return self.addresses[name]
+
+    def end(self, name: str) -> None:
+        """Let a member be gone."""
+        self.lies[name].server.close()
 
     def add_gateway(self, server: grpc.aio.Server) -> None:
         """Add the gateway's services."""
@@ -214,6 +225,8 @@ async def scene_in(folder: Path, settings: dict[str, Any]) -> AsyncIterator[Scen
     finally:
         await made.canaries.close()
         await made.watch.close()
+        for lying in made.lies.values():
+            lying.server.close()
         for server in made.servers.values():
             await server.stop(0)
 
@@ -311,9 +324,9 @@ def test_a_member_that_does_not_answer_is_missing() -> None:
 
     async def scenario() -> None:
         async with scene() as made:
-            await made.servers["node-2"].stop(0)
+            made.end("node-2")
             assert await made.kinds() == ["member_missing", "quorum_at_risk"]
-            await made.servers["node-1"].stop(0)
+            made.end("node-1")
             known = await made.facts()
             assert findings(known)[0].kind == "no_leader"
             assert not serving(known)["cluster"]
@@ -321,18 +334,53 @@ def test_a_member_that_does_not_answer_is_missing() -> None:
     run(scenario)
 
 
-def test_a_member_that_is_late_once_is_as_it_was() -> None:
-    """A member that is late twice is missing, until its next answer."""
+async def late(question: link_pb2.LinkQuestion, seconds: float) -> link_pb2.LinkAnswer:
+    """Stand for a member whose time is over, as far as health sees."""
+    del question
+    raise LinkLate(seconds)
+
+
+def test_a_member_that_is_late_once_is_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine is no dead member; late twice, it is missing, and back at its next answer."""
 
     async def scenario() -> None:
         async with scene() as made:
             assert await made.kinds() == []
-            made.lies["node-1"].hangs = True
+            asker = made.watch._asker("node-1", made.addresses["node-1"])
+            monkeypatch.setattr(asker, "ask", late)
             assert await made.kinds() == []
             assert "member_missing" in await made.kinds()
             assert "member_missing" in await made.kinds()
-            made.lies["node-1"].hangs = False
+            monkeypatch.undo()
             assert await made.kinds() == []
+
+    run(scenario)
+
+
+def test_a_member_that_answers_with_nothing_is_missing() -> None:
+    """Its calls end well and bring no message; so do those of a gateway. Health goes on."""
+
+    async def nothing(*_: object) -> None:
+        """End the call."""
+
+    def add_nothing(server: grpc.aio.Server) -> None:
+        handler: Any = grpc.stream_stream_rpc_method_handler(nothing)
+        generic = grpc.method_handlers_generic_handler("grpc.health.v1.Health", {"Check": handler})
+        server.add_generic_rpc_handlers((generic,))
+
+    async def scenario() -> None:
+        async with scene() as made:
+            assert await made.kinds() == []
+            made.lies["node-1"].says = None
+            await made.servers["gateway"].stop(0)
+            server = made.servers["gateway"] = grpc.aio.server()
+            add_nothing(server)
+            server.add_insecure_port(made.addresses["gateway"])
+            await server.start()
+            known = await made.watch.observe()
+            assert known.members["node-1"] is None
+            assert known.members["node-2"] is not None
+            assert known.gateway is False
 
     run(scenario)
 
@@ -401,7 +449,7 @@ def test_a_member_that_joined_later_is_found_by_what_the_gateway_says() -> None:
 
     async def scenario() -> None:
         async with scene() as made:
-            made.lies["node-3"] = LyingMember(well("node-3", standing=LEARNER))
+            made.lies["node-3"] = LyingMember("node-3", well("node-3", standing=LEARNER))
             address = await made.member("node-3")
             made.gateway.members = [Member(name="node-3", address=address)]
             await made.canaries.learn()
@@ -420,8 +468,8 @@ def test_a_first_member_that_was_removed_is_not_looked_for() -> None:
 
     async def scenario() -> None:
         async with scene(health_replicas=1) as made:
-            await made.servers["node-1"].stop(0)
-            await made.servers["node-2"].stop(0)
+            made.end("node-1")
+            made.end("node-2")
             assert (await made.facts()).members.keys() == made.lies.keys()
             made.lies["node-0"].says = well("node-0", voters=["node-0"], learners=["node-2"])
             known = await made.facts()
@@ -440,10 +488,10 @@ def test_who_votes_is_remembered_when_the_only_voter_is_lost() -> None:
     async def scenario() -> None:
         async with scene(health_replicas=1) as made:
             made.lies["node-0"].says = well("node-0", voters=["node-0"])
-            await made.servers["node-1"].stop(0)
-            await made.servers["node-2"].stop(0)
+            made.end("node-1")
+            made.end("node-2")
             assert await made.kinds() == []
-            await made.servers["node-0"].stop(0)
+            made.end("node-0")
             for _ in range(2):
                 known = await made.watch.observe()
                 assert known.members.keys() == {"node-0"}
@@ -462,8 +510,8 @@ def test_a_removed_member_does_not_undo_its_removal() -> None:
             made.lies["node-0"].says = well("node-0", voters=["node-0"])
             made.lies["node-1"].says = well("node-1", leader="", last_log_index=49)
             await made.watch.observe()
-            await made.servers["node-0"].stop(0)
-            await made.servers["node-2"].stop(0)
+            made.end("node-0")
+            made.end("node-2")
             known = await made.watch.observe()
             assert known.members.keys() == {"node-0", "node-1"}
             assert "0 of 1 voters answer" in findings(known)[0].says
@@ -477,18 +525,18 @@ def test_who_votes_is_not_made_up_when_nobody_has_said_it() -> None:
     async def scenario() -> None:
         async with scene(health_replicas=2) as made:
             for name in made.lies:
-                await made.servers[name].stop(0)
+                made.end(name)
             known = await made.watch.observe()
             assert known.members.keys() == made.lies.keys()
             [found] = findings(known)
             assert "no member answers; there should be 2." in found.says
             voters = ("node-0", "node-3")
-            made.lies["node-3"] = LyingMember(well("node-3", leader="", voters=voters))
+            made.lies["node-3"] = LyingMember("node-3", well("node-3", leader="", voters=voters))
             made.canaries.addresses = {"node-3": await made.member("node-3")}
             known = await made.watch.observe()
             assert known.members.keys() == set(voters)
             assert "1 of 2 voters answer" in findings(known)[0].says
-            await made.servers["node-3"].stop(0)
+            made.end("node-3")
             known = await made.watch.observe()
             assert known.members.keys() == set(voters)
             assert "0 of 2 voters answer" in findings(known)[0].says
@@ -527,7 +575,7 @@ def test_metrics_say_what_is_served_and_what_is_wrong() -> None:
         async with scene() as made:
             made.counts.registry.register(HealthCollector(lambda: made.watch.facts))
             value = made.counts.registry.get_sample_value
-            await made.servers["node-2"].stop(0)
+            made.end("node-2")
             await made.facts()
             assert value("inventory_health_serving", {"name": "writes"}) == 1
             assert value("inventory_health_serving", {"name": "node/node-2"}) == 0
@@ -552,7 +600,7 @@ def test_a_pause_that_was_asked_for_is_told_from_an_outage() -> None:
                 await made.facts()
                 assert value("inventory_health_paused") == 0
                 for name in made.lies:
-                    await made.servers[name].stop(0)
+                    made.end(name)
                 await made.facts()
                 assert value("inventory_health_paused") == paused
 

@@ -48,6 +48,13 @@ def test_ids_follow_from_the_key_and_the_names() -> None:
     assert all(0 < member_id < 2**63 for member_id in ids)
 
 
+def test_ids_stay_over_every_version() -> None:
+    """A member that begins by a later version belongs to the cluster that began by this one."""
+    assert CLUSTER == "2a13c19a20fb2158a4f63f530c99bbec"
+    ids = [3402694070640767866, 872879681359819573, 5908661273229165636]
+    assert [member_id_of(CLUSTER, name) for name in NAMES] == ids
+
+
 @pytest.mark.parametrize(
     ("peers", "decided"),
     [
@@ -75,9 +82,15 @@ def test_a_member_that_is_none_of_the_first_waits_for_a_cluster_and_joins() -> N
     assert beginning(own, [None, LIVING], is_first=False) is Beginning.JOIN
 
 
+def test_a_peer_of_an_earlier_version_does_not_say_whom_it_reaches() -> None:
+    """Which differs from reaching nobody."""
+    assert EMPTY.reached is None
+
+
 def test_an_empty_member_names_those_that_it_waits_for() -> None:
     """Of the first members, whichever answered before."""
     start = FirstStart(OWN, {name: member_id_of(CLUSTER, name) for name in NAMES})
+    assert list(start.silent) == []
     assert start.hear([None, None]) is Beginning.WAIT
     assert list(start.silent) == ["node-1", "node-2"]
     assert start.hear([EMPTY, None]) is Beginning.WAIT
@@ -92,6 +105,8 @@ def test_a_drawn_id_is_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
     draws = iter([0, 7, 8])
     monkeypatch.setattr("secrets.randbits", lambda _: next(draws))
     assert drawn_id([7]) == 8
+    monkeypatch.setattr("secrets.randbits", lambda bits: (1 << bits) - 1)
+    assert drawn_id([]) < 2**63
 
 
 def test_another_member_at_a_listed_address_is_refused() -> None:
@@ -145,7 +160,7 @@ def test_a_volume_of_another_cluster_names_every_cause(tmp_path: Path) -> None:
 CONTENT: dict[str, Any] = {
     "currency": {"code": "USD", "minor_digits": 2},
     "users": [{"name": "Ann", "role": "admin", "password_hash": "$argon2id$…"}],
-    "items": [{"name": "Pen", "description": "", "price": "1,012.50", "quantity": 3}],
+    "items": [{"name": "Pen", "description": "Blue", "price": "1,012.50", "quantity": 3}],
 }
 
 
@@ -154,11 +169,13 @@ def test_the_first_state_is_read_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "bootstrap.json"
     path.write_text(json.dumps(CONTENT))
     command = log_pb2.Administration.FromString(initialize_of(path, CLUSTER))
+    assert command.request_id == "initialize", "each member that may propose it names it alike"
     assert command.initialize.cluster_id == CLUSTER
     [user] = command.initialize.users
     [item] = command.initialize.items
     assert user.role == auth_pb2.ROLE_ADMIN
     assert (item.price.units, item.price.nanos) == (1_012, 500_000_000)
+    assert (item.description, item.quantity, item.price.currency_code) == ("Blue", 3, "USD")
     assert initialize_of(None, CLUSTER) == b""
 
 

@@ -1,11 +1,27 @@
 """When a member that was asked to stop does so, as far as the member itself decides."""
 
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
 import pytest
 from inventory.raft.v1 import membership_pb2
 from inventory.v1 import cluster_pb2
 from inventory_node.core.membership.bootstrap import Described
-from inventory_node.core.membership.drain import AskLeader, AskReach, AskSelf, Decided, Departure
+from inventory_node.core.membership.drain import (
+    AskLeader,
+    AskReach,
+    AskSelf,
+    Decided,
+    Departure,
+    Drain,
+)
+from raft.messages import Configuration
+from raft.view import Follower
+from sim.manual_cluster import HandClock
 from wire import errors
+
+if TYPE_CHECKING:
+    from raft import RawNode
 
 NAMES = ("node-0", "node-1", "node-2", "node-3", "node-4")
 YES = membership_pb2.ChangeResponse(done=membership_pb2.Done())
@@ -129,3 +145,134 @@ def test_where_nobody_leads_it_stays_for_an_election(reached: set[int], *, may_l
     departure = Departure("c")
     begin(departure, {1})
     assert departure.hear_leader(None, reached) == Decided(may_leave)
+
+
+def test_a_peer_that_has_no_vote_is_not_counted() -> None:
+    """Nor is one that is gone; with too few voters left the leader decides."""
+    departure = Departure("c")
+    begin(departure, {1, 2})
+    described_ = [None, *described({0}, {0}, None)[1:]]  # node-3 is none of the three
+    assert isinstance(departure.hear_reach(described_, {2, 3}), AskSelf)
+
+
+@dataclass(slots=True)
+class Leading:
+    """What a drain looks at: the leader 1 of voters that hold and answer everything."""
+
+    voters: int
+    learners: frozenset[int] = frozenset()
+    id: int = 1
+    commit_index: int = 1_000
+    followers: dict[int, Follower] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Let every other member be there."""
+        others = {*range(2, self.voters + 1), *self.learners}
+        self.followers = {
+            one: Follower(1_000, 0, is_present=True, needs_snapshot=False) for one in others
+        }
+
+    @property
+    def configuration(self) -> Configuration:
+        """Return the voters."""
+        return Configuration(frozenset(range(1, self.voters + 1)), self.learners)
+
+
+class Draining:
+    """A leader that is asked by members whether they may leave."""
+
+    def __init__(self, voters: int, learners: frozenset[int] = frozenset()) -> None:
+        """Begin long after the start, with nobody gone."""
+        self.raft = Leading(voters, learners)
+        self.clock = HandClock()
+        self.drain = Drain(self.clock)
+
+    def may(self, member: int, reached: set[int] | None = None) -> bool:
+        """Ask for a member, which reaches everybody unless a test says otherwise."""
+        everybody = {1, *self.raft.followers} - {member}
+        reached = everybody if reached is None else reached
+        return self.drain.grant_leave(member, reached, cast("RawNode", self.raft))
+
+    def lag(self, member: int, entries: int, *, is_present: bool = True) -> None:
+        """Let a member lack committed entries, or be silent."""
+        match_index = self.raft.commit_index - entries
+        self.raft.followers[member] = Follower(
+            match_index, 0, is_present=is_present, needs_snapshot=False
+        )
+
+
+class TestTheLeader:
+    """It keeps a majority that holds the committed entries, and lets go whom nobody needs."""
+
+    def test_as_many_may_go_as_leave_a_majority(self) -> None:
+        """One of three, two of five; a learner whenever it likes, and of four only one."""
+        for voters, granted in ((3, 1), (4, 1), (5, 2)):
+            draining = Draining(voters)
+            assert [draining.may(member) for member in range(2, 2 + granted)] == [True] * granted
+            assert not draining.may(2 + granted)
+        learning = Draining(3, frozenset({9}))
+        assert learning.may(9)
+        assert learning.may(2), "a learner that goes takes no majority along"
+
+    def test_the_leader_itself_may_go(self) -> None:
+        """It stays for others until then, and is gone for them afterwards."""
+        draining = Draining(3)
+        assert draining.may(1)
+        assert not draining.may(2)
+
+    def test_a_member_that_was_let_go_is_gone_for_two_seconds(self) -> None:
+        """By then it has stopped, which is seen; or it is there again."""
+        draining = Draining(3)
+        assert draining.may(2)
+        draining.clock.ms += 1_999
+        assert not draining.may(3)
+        draining.clock.ms += 1
+        assert draining.may(3)
+
+    def test_a_member_that_is_silent_or_far_behind_does_not_stay(self) -> None:
+        """It helps to commit nothing soon: far are more entries than 256."""
+        draining = Draining(3)
+        draining.lag(3, 256)
+        assert draining.may(2)
+        draining = Draining(3)
+        draining.lag(3, 257)
+        assert not draining.may(2)
+        draining.lag(3, 0, is_present=False)
+        assert not draining.may(2)
+
+    def test_a_member_that_the_asker_does_not_reach_does_not_stay(self) -> None:
+        """The leader does not know yet what the asker sees. Itself it counts in any case."""
+        draining = Draining(3)
+        assert not draining.may(2, reached={1})
+        assert not draining.may(2, reached={1, 7}), "who has no vote commits nothing"
+        assert draining.may(2, reached={3})
+
+    def test_where_no_majority_is_left_anyway_nobody_is_kept(self) -> None:
+        """Of three, two are gone: the third could not commit either. Of five, one is needed."""
+        draining = Draining(3)
+        assert draining.may(2, reached=set()) is False
+        draining.lag(2, 0, is_present=False)
+        draining.lag(3, 0, is_present=False)
+        assert draining.may(1)
+        draining = Draining(5)
+        assert not draining.may(2, reached={3})
+        draining.lag(3, 0, is_present=False)
+        assert draining.may(2, reached={3})
+
+    def test_all_that_stay_may_go_when_they_want_to(self) -> None:
+        """Each asked within the last second; the cluster is being stopped."""
+        draining = Draining(3)
+        assert draining.may(2)
+        assert not draining.may(3), "the leader has not asked"
+        draining.clock.ms += 999
+        assert draining.may(1), "member 3 wants to go too"
+        assert draining.may(3), "and all have asked"
+        late = Draining(3)
+        assert late.may(2)
+        assert not late.may(3)
+        late.clock.ms += 1_000
+        assert not late.may(1)
+        early = Draining(3)
+        early.clock.ms = 0
+        assert early.may(2)
+        assert not early.may(3), "nobody has asked before the clock began"

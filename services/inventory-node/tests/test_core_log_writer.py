@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from inventory_node import wal
 from inventory_node.core.write import log_writer
 from inventory_node.core.write.log_writer import LogBatch, LogWriter
-from inventory_node.ports import DiskOperation
+from inventory_node.ports import DiskOperation, SyncFolder
 from raft.messages import (
     AppendReply,
     Configuration,
@@ -127,10 +127,14 @@ def test_an_entry_replaced_before_it_was_written_is_left_out(world: World) -> No
     world.log_writer.start()
     assert world.finish().entries == [*entries(1, 2), *entries(3, 3, term=2)]
     world.log_writer.accept(append(4, 5, term=2))
-    world.log_writer.accept(append(2, 2, term=3))
+    world.log_writer.accept(append(5, 5, term=3))
+    world.log_writer.start()
+    assert world.finish().entries == [*entries(4, 4, term=2), *entries(5, 5, term=3)]
+    world.log_writer.accept(append(6, 7, term=3))
+    world.log_writer.accept(append(2, 2, term=4))
     world.log_writer.start()
     world.finish()
-    assert world.written() == [(1, 1), (2, 3)]
+    assert world.written() == [(1, 1), (2, 4)]
 
 
 class LogModel:
@@ -216,7 +220,9 @@ def test_a_cut_is_a_job_like_any_other(world: World) -> None:
     world.log_writer.cut(39)
     world.log_writer.accept(append(41, 41))
     assert world.finish().entries == list(entries(40, 40))
-    assert world.finish() == LogBatch()
+    upkeep = world.finish()
+    assert upkeep == LogBatch()
+    assert upkeep.mark is None
     assert len(world.disk.names()) < len(before)
     assert world.finish().entries == list(entries(41, 41))
 
@@ -240,6 +246,22 @@ class TestRoom:
         world.disk.is_full = True
         return term
 
+    def test_a_cut_leaves_the_last_segment(self, world: World) -> None:
+        """Also where nothing in it is needed; each cut is a job of its own."""
+        self.fill(world)
+        world.disk.is_full = False
+        names = world.disk.names()
+        world.log_writer.cut(2)
+        world.log_writer.start()
+        assert world.log_writer.idle, "the first segment has more"
+        for index in (30, 40):
+            world.log_writer.cut(index)
+            world.log_writer.cut(1)
+            world.log_writer.start()
+            assert world.finish() == LogBatch()
+            assert world.disk.names() == names[len(names) - len(world.disk.names()) :]
+        assert world.disk.names() == names[-1:]
+
     def ask_for_more(self, world: World, ready: Ready) -> None:
         """Write what there is no space for, and let everything below go."""
         world.log_writer.accept(ready)
@@ -262,6 +284,23 @@ class TestRoom:
         assert world.finish().hard_state == HardState(term + 1, 1)
         assert wal.recover(world.disk, segment_bytes=4096).hard_state == HardState(term + 1, 1)
 
+    def test_what_is_needed_stays_though_there_is_no_space(self, world: World) -> None:
+        """Nothing is asked of the disk until its space is tried again."""
+        term = self.fill(world)
+        names = world.disk.names()
+        world.log_writer.accept(replace(NOTHING, hard_state=HardState(term + 1, 1)))
+        world.log_writer.start()
+        world.disk.drain()
+        world.log_writer.full(world.full.pop())
+        world.log_writer.cut(2)
+        world.log_writer.start()
+        assert not world.disk.busy
+        assert world.disk.names() == names
+        world.disk.is_full = False
+        for _ in range(4):
+            world.log_writer.tick()
+        assert world.finish().hard_state == HardState(term + 1, 1)
+
     def test_nothing_goes_before_a_snapshot_is_recorded(self, world: World) -> None:
         """The log counts without all that is before it already; a crash now would need it."""
         self.fill(world)
@@ -273,6 +312,59 @@ class TestRoom:
         for _ in range(4):
             world.log_writer.tick()
         assert world.finish().install == meta
+
+
+def test_what_waits_for_one_sync_is_reduced_past_the_bound() -> None:
+    """To the last of each kind for each member, and of the acceptances to the furthest."""
+    batch = LogBatch()
+    furthest = replace(reply(3), term=2)
+    refused = [replace(reply(index), accepted=False) for index in (9, 8)]
+    heard = [HeartbeatReply(1, 2, 1, context=context) for context in (7, 6)]
+    other: list[Message] = [replace(reply(4), recipient=3), HeartbeatReply(1, 3, 1, context=5)]
+    messages: list[Message] = [furthest, *refused, *heard, *other]
+    messages += [reply(index) for index in range(256 - len(messages))]
+    batch.owe(replace(NOTHING, after_sync=tuple(messages)))
+    assert batch.messages == messages
+    batch.owe(replace(NOTHING, after_sync=(reply(1),)))
+    kept = [furthest, refused[-1], heard[-1], *other]
+    assert sorted(batch.messages, key=repr) == sorted(kept, key=repr)
+
+
+class TestTheRepair:
+    """What recovery found is on the disk before anything else is."""
+
+    def test_everything_queues_behind_it(self, world: World) -> None:
+        """The log is repaired once it is done."""
+        assert world.log_writer.repaired is True
+        disk = ManualDisk()
+        log = wal.recover(world.disk, segment_bytes=4096).log
+        made = LogWriter(log, cast("LogDisk", disk), [SyncFolder()], retry_ticks=4)
+        assert (disk.given, made.repaired, made.idle) == ([1], False, False)
+        assert disk.operations == [[SyncFolder()]]
+        made.accept(append(1, 1))
+        made.start()
+        assert disk.given == [1]
+        assert made.done(1) == LogBatch()
+        assert made.repaired is True
+        made.start()
+        assert disk.given == [1, 2]
+
+    def test_a_member_that_ends_waits_for_its_log(self, world: World) -> None:
+        """Unless the disk has no space."""
+        writer = world.log_writer
+        assert writer.is_at_rest
+        writer.accept(append(1, 1))
+        assert not writer.is_at_rest
+        writer.start()
+        assert not writer.is_at_rest
+        writer.full(99)
+        assert not writer.is_full, "another job"
+        world.disk.drain()
+        ticket = world.done.pop()
+        writer.full(ticket)
+        assert writer.is_at_rest
+        writer.done(ticket)
+        assert writer.is_at_rest
 
 
 def test_what_waits_for_one_sync_is_bounded(world: World) -> None:
@@ -309,10 +401,12 @@ class ManualDisk:
     def __init__(self) -> None:
         """Start with none."""
         self.given: list[int] = []
+        self.operations: list[Sequence[DiskOperation]] = []  # of each job
 
-    def run(self, _: Sequence[DiskOperation], ticket: int) -> None:
+    def run(self, operations: Sequence[DiskOperation], ticket: int) -> None:
         """Keep a ticket."""
         self.given.append(ticket)
+        self.operations.append(operations)
 
 
 def test_one_try_at_a_time_is_under_way_on_a_full_disk(world: World) -> None:

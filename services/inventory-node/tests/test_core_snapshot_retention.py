@@ -1,15 +1,21 @@
 """A peer that has a snapshot needs the log behind it: that is kept until the peer has caught up."""
 
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from inventory.raft.v1 import membership_pb2
 from inventory_node.core.events import ChangeAsked, ChunkReceived, SnapshotSent
 from inventory_node.core.node import NodeSettings
 from inventory_node.core.snapshot import retention
-from raft.messages import AppendReply
+from raft.messages import AppendReply, Entry, EntryKind
+from raft.view import Follower
 from sim.manual_cluster import ManualCluster, order
+
+if TYPE_CHECKING:
+    from raft import RawNode
 
 LATE = 3
 
@@ -140,3 +146,164 @@ def test_each_peer_has_a_pin_of_its_own() -> None:
     assert pins.index == 60
     pins.keep_only(None)
     assert pins.index is None
+
+
+@dataclass(slots=True)
+class Leading:
+    """What the pins look at."""
+
+    commit_index: int = 100
+    followers: dict[int, Follower] = field(default_factory=dict)
+
+
+class Pinned:
+    """A peer that has a snapshot, and the log behind it that is kept."""
+
+    def __init__(self) -> None:
+        """Begin to catch up at index 100."""
+        self.pins = retention.LogPins()
+        self.leading = Leading()
+        self.pins.pin(LATE, 40)
+        self.pins.catch_up(LATE, self.leading.commit_index)
+
+    def pass_round(self, match_index: int = 0, *, is_present: bool = True) -> bool:
+        """Let a round pass, at whose end the peer holds so much; return whether it is kept for."""
+        self.leading.followers = {
+            LATE: Follower(match_index, 0, is_present=is_present, needs_snapshot=False)
+        }
+        self.tick(retention.ROUND_TICKS)
+        return LATE in self.pins
+
+    def tick(self, times: int) -> None:
+        """Let ticks pass."""
+        for _ in range(times):
+            self.pins.tick(cast("RawNode", self.leading))
+
+
+def payloads(*sizes: int) -> Iterable[Entry]:
+    """Return new entries."""
+    return [Entry(place, 1, EntryKind.COMMAND, bytes(size)) for place, size in enumerate(sizes)]
+
+
+class TestRounds:
+    """A peer has caught up when it holds what was committed one round before."""
+
+    def test_the_goal_of_a_round_is_reached_exactly(self) -> None:
+        """It is that of the round's begin, not what was committed since."""
+        pinned = Pinned()
+        pinned.leading.commit_index = 200
+        assert pinned.pass_round(99)
+        pinned.leading.commit_index = 300
+        assert pinned.pass_round(199)
+        assert not pinned.pass_round(300)
+
+    def test_a_round_has_its_ticks(self) -> None:
+        """The first as well: nothing is judged before."""
+        pinned = Pinned()
+        pinned.leading.followers = {LATE: Follower(100, 0, is_present=True, needs_snapshot=False)}
+        pinned.tick(3)
+        assert LATE in pinned.pins
+        pinned.tick(1)
+        assert LATE not in pinned.pins
+
+    def test_a_stream_under_way_is_not_judged(self) -> None:
+        """The peer cannot have caught up with what it does not have."""
+        pinned = Pinned()
+        pinned.pins.pin(LATE, 50)
+        assert pinned.pass_round(1_000)
+        assert pinned.pins.index == 50
+        pinned.pins.catch_up(LATE, 1_000)
+        assert not pinned.pass_round(1_000)
+
+    def test_silence_is_counted_in_a_row(self) -> None:
+        """A peer that answers between is waited for anew, for a hundred rounds."""
+        pinned = Pinned()
+        for _ in range(2):
+            assert all(pinned.pass_round(is_present=False) for _ in range(100))
+            assert pinned.pass_round()
+        assert all(pinned.pass_round(is_present=False) for _ in range(100))
+        assert not pinned.pass_round(is_present=False)
+
+    def test_who_is_no_follower_or_needs_another_snapshot_is_not_waited_for(self) -> None:
+        """The log behind the one that it got is of no use to it."""
+        pinned = Pinned()
+        pinned.tick(retention.ROUND_TICKS)
+        assert LATE not in pinned.pins
+        pinned = Pinned()
+        pinned.leading.followers = {LATE: Follower(0, 0, is_present=True, needs_snapshot=True)}
+        pinned.tick(retention.ROUND_TICKS)
+        assert LATE not in pinned.pins
+
+    def test_a_peer_without_a_pin_does_not_catch_up(self) -> None:
+        """Its pin ended meanwhile."""
+        pins = retention.LogPins()
+        pins.catch_up(LATE, 7)
+        pins.unpin(LATE)
+        assert pins.index is None
+
+
+def test_what_a_pin_keeps_is_bounded_to_the_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Payloads and what an entry takes besides, for each peer since its own pin."""
+    monkeypatch.setattr(retention, "PINNED_BYTES_MAX", 3 * retention.ENTRY_BYTES + 60)
+    pins = retention.LogPins()
+    pins.pin(2, 40)
+    assert list(pins.grown(list(payloads(10, 20)))) == []
+    pins.pin(3, 42)
+    assert list(pins.grown(list(payloads(30)))) == []
+    assert list(pins.grown([])) == []
+    assert list(pins.grown(list(payloads(0)))) == [2]
+    assert pins.index == 42
+    assert list(pins.grown(list(payloads(29)))) == []
+    assert list(pins.grown(list(payloads(2)))) == [3]
+    assert list(pins.grown(list(payloads(1_000)))) == [], "nothing is kept"
+    pins.pin(2, 40)
+    assert list(pins.grown(list(payloads(2 * retention.ENTRY_BYTES + 60)))) == []
+    pins.pin(2, 40)
+    assert list(pins.grown(list(payloads(2 * retention.ENTRY_BYTES + 61)))) == [2]
+
+
+def test_the_pins_fit_a_member_of_the_chart() -> None:
+    """Whose limit is 2 GiB: an eighth of it at most, and more than the tail of the log."""
+    settings = NodeSettings(name="a", member_id=1, cluster_id="c", members={1: "a"})
+    assert settings.log_tail_bytes < retention.PINNED_BYTES_MAX <= 256 << 20
+
+
+class TestTheBackoff:
+    """After a failed snapshot a peer waits, longer after each failure in a row."""
+
+    def waits(self, backoff: retention.Backoff, peer: int) -> int:
+        """Count the ticks until a peer need not wait any more."""
+        ticks = 0
+        while not backoff.is_over(peer):
+            backoff.tick()
+            ticks += 1
+            assert ticks <= backoff.longest_ticks
+        return ticks
+
+    def test_it_doubles_up_to_sixteen_times_the_first(self) -> None:
+        """And begins anew after a success."""
+        backoff = retention.Backoff(3)
+        waited = []
+        for _ in range(7):
+            backoff.defer(LATE)
+            waited.append(self.waits(backoff, LATE))
+        assert waited == [3, 6, 12, 24, 48, 48, 48]
+        assert backoff.longest_ticks == 48
+        backoff.succeeded(LATE)
+        backoff.defer(LATE)
+        assert self.waits(backoff, LATE) == 3
+
+    def test_each_peer_waits_for_itself(self) -> None:
+        """A success ends the wait of one, the end of the lead that of all, with their failures."""
+        backoff = retention.Backoff(2)
+        backoff.succeeded(LATE)
+        assert backoff.is_over(LATE)
+        for peer in (2, LATE):
+            backoff.defer(peer)
+        backoff.succeeded(LATE)
+        assert backoff.is_over(LATE)
+        assert not backoff.is_over(2)
+        backoff.clear()
+        assert backoff.is_over(2)
+        backoff.defer(2)
+        assert self.waits(backoff, 2) == 2

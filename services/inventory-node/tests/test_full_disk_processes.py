@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chaos.nodes import NAMES, POLL_SECONDS, SECONDS_MAX, STOCK, Nodes, ask, order_of
+from chaos.nodes import NAMES, POLL_SECONDS, SECONDS_MAX, STOCK, Nodes, order_of
 from chaos.volumes import mounted
 from inventory.raft.v1 import forward_pb2
 from inventory.v1 import inventory_pb2
@@ -62,7 +62,7 @@ def until_refused(nodes: Nodes) -> Reason | None:
     number = 0
     while time.monotonic() < deadline:
         number += 1
-        reply = ask(nodes.addresses[nodes.leader()], order_of(f"full-{number}"))
+        reply = nodes.ask_leader(order_of(f"full-{number}"))
         if reply is not None and reply.WhichOneof("result") == "error":
             return reason_of(reply.error)
         time.sleep(POLL_SECONDS)
@@ -75,9 +75,7 @@ def on_hand(nodes: Nodes) -> int:
     question.query.get_item.item_id = 1
     deadline = time.monotonic() + SECONDS_MAX
     while time.monotonic() < deadline:
-        reply = ask(
-            nodes.addresses[nodes.leader()], forward_pb2.ForwardRequest(questions=[question])
-        )
+        reply = nodes.ask_leader(forward_pb2.ForwardRequest(questions=[question]))
         if reply is not None and reply.answer:
             return inventory_pb2.GetItemResponse.FromString(reply.answer).item.quantity
         time.sleep(POLL_SECONDS)

@@ -1,19 +1,24 @@
 """What the rules exclude ends the process: going on would fork the replicas."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from inventory.raft.v1 import forward_pb2, log_pb2
 from inventory.v1 import inventory_pb2
 from inventory_node.errors import StateInvariantViolation
-from inventory_node.machine import Machine, MutationOutcome, state_cache
+from inventory_node.machine import AdminOutcome, Machine, MutationOutcome, state_cache
+from inventory_node.machine.records import ItemRecord, Records, UserRecord
 from inventory_node.runtime.sqlite import Database
 from raft.messages import EntryKind
+from sim import histories
 from sim.machines import (
     CUSTOMER,
     PRODUCER,
+    SECOND_CUSTOMER,
     START_MS,
+    WATCHER,
     EmptyRecords,
     Hand,
     adjust,
@@ -24,7 +29,54 @@ from sim.machines import (
     order,
     place,
     started,
+    usd,
 )
+from sim.tables import check_flushed
+
+
+class CountingRecords:
+    """The records of a database, and which of them were read."""
+
+    def __init__(self, records: Records) -> None:
+        """Read from these."""
+        self._records = records
+        self.header, self.request, self.periods = records.header, records.request, records.periods
+        self.items: list[int] = []
+        self.users: list[int | str] = []
+
+    def item(self, item_id: int) -> ItemRecord | None:
+        """Return an item."""
+        self.items.append(item_id)
+        return self._records.item(item_id)
+
+    def user(self, user_id: int) -> UserRecord | None:
+        """Return a user."""
+        self.users.append(user_id)
+        return self._records.user(user_id)
+
+    def user_by_name(self, folded_name: str) -> UserRecord | None:
+        """Return a user; while nothing is in the database, nothing is counted."""
+        user = self._records.user_by_name(folded_name)
+        self.users += [folded_name] if user is not None else []
+        return user
+
+
+def add_items(hand: Hand, count: int) -> None:
+    """Add items, all in one entry."""
+    ids = (f"item {hand.machine.applied_index} {number}" for number in range(count))
+    hand.apply(*(by(PRODUCER, histories.add(one, "Desk", "", usd(1), 1)) for one in ids))
+
+
+def password(user_id: int, epoch: int = 1) -> log_pb2.Command:
+    """Return a user's change of the user's own password."""
+    return histories.administrate(user_id, epoch, histories.set_password(f"{epoch}", user_id))
+
+
+def read_item(hand: Hand, item_id: int) -> None:
+    """Ask for an item that is there."""
+    query = forward_pb2.Query(get_item=inventory_pb2.GetItemRequest(item_id=item_id))
+    answer = hand.machine.answer(forward_pb2.Question(user_id=WATCHER, epoch=1, query=query))
+    assert isinstance(answer, MutationOutcome)
 
 
 @pytest.fixture
@@ -86,6 +138,32 @@ def test_other_kinds_of_entries_change_nothing_but_the_position() -> None:
     assert machine.take_changes() is None
 
 
+def test_before_its_first_command_a_cluster_has_nothing(database: Database) -> None:
+    """No time, no money, no counts; the first ids are 1."""
+    machine = Machine(database)
+    check_flushed(machine, database)
+    assert machine.take_changes() is None
+    assert (machine.applied_index, machine.applied_term, machine.stamp_ms) == (0, 0, 0)
+    assert machine.apply(replace(entry(1, 0), kind=EntryKind.NOOP, payload=b"")) == []
+    changes = machine.take_changes()
+    assert changes is not None
+    header = asdict(changes.header)
+    assert {name for name, value in header.items() if value == 1} == {
+        "applied_index", "applied_term", "next_item_id", "next_user_id", "next_ledger_id",
+        "next_period",
+    }  # fmt: skip
+    assert {name for name, value in header.items() if value == ""} == {"cluster_id", "currency"}
+    assert {value for value in header.values() if value not in (1, "")} == {0}
+
+
+def test_a_first_state_that_breaks_a_rule_is_impossible() -> None:
+    """The configuration is checked before it is proposed; the message says what is wrong."""
+    command = first_state()
+    command.administration.initialize.items[1].price.currency_code = "EUR"
+    with pytest.raises(StateInvariantViolation, match=r"hold a bad one: .*USD"):
+        Hand().apply(command)
+
+
 class TestMemory:
     """Hot state is bounded, and nothing that is not durable leaves it."""
 
@@ -102,16 +180,22 @@ class TestMemory:
         hand.mutate(CUSTOMER, order("a", 1, 10))
         first = hand.machine.take_changes()
         hand.mutate(CUSTOMER, order("b", 2, 10))
+        hand.apply(password(SECOND_CUSTOMER))
         second = hand.machine.take_changes()
         hand.mutate(CUSTOMER, order("c", 3, 10))
+        hand.apply(password(PRODUCER))
         assert first is not None
         assert second is not None
         database.flush(first)
         hand.machine.flushed()
         assert set(hand.machine._cache._items) == {2, 3}
+        assert set(hand.machine._cache._users) == {SECOND_CUSTOMER, PRODUCER}
+        for user_id in (SECOND_CUSTOMER, PRODUCER):
+            assert isinstance(hand.apply(password(user_id, epoch=2))[0], AdminOutcome)
         database.flush(second)
         hand.machine.flushed()
         assert set(hand.machine._cache._items) == {3}
+        assert PRODUCER in hand.machine._cache._users
         outcome = hand.apply(by(CUSTOMER, place("d", (1, 1), (2, 1), (3, 1))))[0]
         assert isinstance(outcome, MutationOutcome)
         lines = inventory_pb2.Outcome.FromString(outcome.outcome).place_order.order.lines
@@ -140,19 +224,66 @@ class TestMemory:
 
         hand = Hand(NoPoints())
         hand.apply(first_state())
-        hand.mutate(CUSTOMER, order("a", 4))
-        hand.mutate(99, order("b", 1))
+        for item_id in (-1, 0, 4, 5):
+            hand.mutate(CUSTOMER, order(f"item {item_id}", item_id))
+        for user_id in (-1, 0, 6, 7):
+            hand.mutate(user_id, order(f"user {user_id}", 1))
 
     def test_reads_do_not_fill_memory_without_end(
         self, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """With no write there is no flush to let items go."""
-        hand = started(database)
+        loading = CountingRecords(database)
+        hand = started(loading)
+        add_items(hand, 9)
         hand.flush(database)
-        monkeypatch.setattr(state_cache, "ITEMS_MAX", 1)
+        monkeypatch.setattr(state_cache, "ITEMS_MAX", 3)
         hand.machine.reload()
-        for item_id in (1, 2, 3):
-            hand.machine._cache.before_reading()
-            assert hand.machine._cache.item(item_id) is not None
-        hand.machine._cache.before_reading()
-        assert len(hand.machine._cache._items) < 3
+        for item_id in range(1, 13):
+            read_item(hand, item_id)
+            assert len(hand.machine._cache._items) <= 2 * state_cache.ITEMS_MAX + 1
+        assert loading.items == [*range(1, 13)]
+        loading.items.clear()
+        for item_id in range(12, 7, -1):
+            read_item(hand, item_id)
+        assert loading.items == []
+
+    def test_a_record_is_loaded_once(self, database: Database) -> None:
+        """By id or by name: a login and an order read nothing twice."""
+        loading = CountingRecords(database)
+        hand = started(loading)
+        hand.flush(database)
+        hand.machine.reload()
+        for number in range(3):
+            hand.mutate(CUSTOMER, order(f"{number}", 2))
+            for name in ("customer", "admin"):
+                query = forward_pb2.Query(
+                    get_credential=forward_pb2.GetCredential(folded_name=name)
+                )
+                hand.machine.answer(forward_pb2.Question(query=query))
+        assert loading.items == [2]
+        assert loading.users == [CUSTOMER, "admin"]
+
+    def test_memory_that_is_full_is_kept_and_one_record_more_sheds_the_oldest(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Twice the surplus goes, so that shedding is rare; what came last stays."""
+        loading = CountingRecords(database)
+        hand = started(loading)
+        add_items(hand, 3)
+        monkeypatch.setattr(state_cache, "ITEMS_MAX", 6)
+        monkeypatch.setattr(state_cache, "USERS_MAX", 5)
+        hand.flush(database)
+        for item_id in range(1, 7):
+            read_item(hand, item_id)
+        assert (loading.items, loading.users) == ([], [])
+        add_items(hand, 1)
+        hand.flush(database)
+        for item_id in range(7, 0, -1):
+            read_item(hand, item_id)
+        assert (loading.items, loading.users) == ([2, 1], [])
+        monkeypatch.setattr(state_cache, "USERS_MAX", 4)
+        hand.apply()
+        hand.flush(database)
+        read_item(hand, 7)
+        assert loading.users == [WATCHER]

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from google.rpc import status_pb2
 from google.type import money_pb2
+from inventory.raft.v1 import log_pb2
 from inventory.v1 import inventory_pb2
 from inventory_node.machine import Machine, RefusedCommand
 from inventory_node.machine.changes import Changes, HourlySales, Level, Movement
 from sim.machines import (
+    ADMIN,
     CUSTOMER,
     PRICES_MINOR,
     PRODUCER,
@@ -396,3 +398,17 @@ def test_before_the_first_command_there_is_nobody_to_command() -> None:
 def test_a_mutation_of_a_later_version_is_refused_and_not_remembered() -> None:
     """An operation that is not known here has no id to be remembered by."""
     assert refused(started().mutate(PRODUCER, Mutation())) is Reason.INVALID_FIELD
+
+
+@pytest.mark.parametrize("field", ["mutation", "administration"])
+def test_an_operation_that_this_build_does_not_know_is_refused(field: str) -> None:
+    """Bounds let none pass; one that came all the same changes nothing and is not remembered."""
+    command = log_pb2.Command(user_id=ADMIN, epoch=1)
+    getattr(command, field).SetInParent()
+    hand = started()
+    for _ in range(2):
+        [applied] = hand.apply(command)
+        assert isinstance(applied, RefusedCommand)
+        status = status_pb2.Status.FromString(applied.status)
+        assert details_of(status) == {"field": field}
+        assert status.message == f"The field {field} holds no operation known here."

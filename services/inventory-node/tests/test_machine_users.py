@@ -9,6 +9,7 @@ from inventory.raft.v1 import forward_pb2, log_pb2
 from inventory.v1 import auth_pb2, inventory_pb2
 from inventory_node.machine import AdminOutcome, MutationOutcome, RefusedCommand
 from inventory_node.machine.changes import Changes
+from inventory_node.machine.records import UserRecord
 from inventory_node.machine.users import check_query
 from sim.machines import (
     ADMIN,
@@ -26,7 +27,7 @@ from sim.machines import (
     started,
     usd,
 )
-from wire.errors import Reason, reason_of
+from wire.errors import Reason, details_of, reason_of
 from wire.text import folded
 
 Administration = log_pb2.Administration
@@ -178,12 +179,15 @@ def test_a_disabled_user_is_at_an_end() -> None:
 
 
 def test_the_last_admin_stays() -> None:
-    """With a second one, either may go."""
+    """While there are others, any may go."""
     hand = started()
     assert administer(hand, ADMIN, disable("a", ADMIN)) is Reason.LAST_ADMIN
-    administer(hand, ADMIN, create("b", "root", auth_pb2.ROLE_ADMIN))
-    assert isinstance(administer(hand, ADMIN, disable("c", ADMIN)), log_pb2.AdministrationOutcome)
-    assert administer(hand, 6, disable("d", 6)) is Reason.LAST_ADMIN
+    for name in ("root", "chief"):
+        administer(hand, ADMIN, create(name, name, auth_pb2.ROLE_ADMIN))
+    for admin in (ADMIN, 6):
+        outcome = administer(hand, admin, disable("b", admin))
+        assert isinstance(outcome, log_pb2.AdministrationOutcome)
+    assert administer(hand, 7, disable("c", 7)) is Reason.LAST_ADMIN
 
 
 def test_an_administration_that_came_before_is_answered_as_before() -> None:
@@ -222,6 +226,19 @@ def test_only_the_first_initialize_changes_anything() -> None:
     command.user_id, command.epoch = ADMIN, 1
     assert isinstance(hand.apply(command)[0], RefusedCommand)
     assert isinstance(Hand().apply(command)[0], RefusedCommand)
+
+
+def test_a_name_stands_once_in_the_first_state() -> None:
+    """Of two users whose names read the same, the first is made."""
+    command = first_state()
+    new = command.administration.initialize.users.add(name="ADMIN", folded_name="admin")
+    new.role = auth_pb2.ROLE_CUSTOMER
+    hand = Hand()
+    hand.apply(command)
+    assert credential(hand, "admin").user.id == ADMIN
+    outcome = administer(hand, ADMIN, create("a", "new"))
+    assert isinstance(outcome, log_pb2.AdministrationOutcome)
+    assert outcome.user.id == 6
 
 
 def with_health() -> tuple[Hand, int]:
@@ -273,16 +290,38 @@ def test_a_probe_leaves_nothing_behind() -> None:
 def test_health_may_probe_and_read_who_it_is_and_nothing_else() -> None:
     """Whoever steals its key learns nothing of the business, and cannot even change the key."""
     hand, health = with_health()
-    user = hand.machine._cache.user(health)
+    user = user_of(hand, health)
     kinds = [field.name for field in forward_pb2.Query.DESCRIPTOR.fields]
-    assert [kind for kind in kinds if check_query(user, 1, kind) is None] == ["get_current_user"]
+    assert [kind for kind in kinds if check_query(user, kind) is None] == ["get_current_user"]
+    query = forward_pb2.Query(get_item=inventory_pb2.GetItemRequest(item_id=1))
+    question = forward_pb2.Question(user_id=health, epoch=1, query=query)
+    assert isinstance(hand.machine.answer(question), RefusedCommand)
     assert administer(hand, health, set_password("b", health)) is Reason.ROLE_NOT_ALLOWED
-    watcher = administer(hand, WATCHER, set_password("c", WATCHER))
-    assert isinstance(watcher, log_pb2.AdministrationOutcome)
+    assert administer(hand, WATCHER, set_password("c", WATCHER)) is Reason.ROLE_NOT_ALLOWED
+    other = administer(hand, ADMIN, set_password("d", WATCHER))
+    assert isinstance(other, log_pb2.AdministrationOutcome)
     for mutation in mutations():
         status = hand.mutate(health, mutation)
         assert isinstance(status, status_pb2.Status)
         assert reason_of(status) is Reason.ROLE_NOT_ALLOWED
+
+
+def test_a_machine_sees_items_and_totals_and_nobodys_orders() -> None:
+    """Metrics are of the business, not of its customers."""
+    hand, _ = with_health()
+    user = user_of(hand, WATCHER)
+    kinds = {field.name for field in forward_pb2.Query.DESCRIPTOR.fields}
+    assert {kind for kind in kinds if check_query(user, kind) is None} == {
+        "get_current_user", "get_item", "get_all_items", "get_item_stats", "list_item_stats",
+        "get_inventory_stats",
+    }  # fmt: skip
+
+
+def user_of(hand: Hand, user_id: int) -> UserRecord:
+    """Return a user who is there."""
+    user = hand.machine._cache.user(user_id)
+    assert user is not None
+    return user
 
 
 def credential(hand: Hand, name: str) -> forward_pb2.Credential:
@@ -311,7 +350,10 @@ def test_a_credential_is_shown_to_the_gateway_alone() -> None:
     assert credential(hand, "nobody") == forward_pb2.Credential()
     query = forward_pb2.Query(get_credential=forward_pb2.GetCredential(folded_name="producer"))
     asked = forward_pb2.Question(user_id=ADMIN, epoch=1, query=query)
-    assert isinstance(hand.machine.answer(asked), RefusedCommand)
+    answer = hand.machine.answer(asked)
+    assert isinstance(answer, RefusedCommand)
+    told = details_of(status_pb2.Status.FromString(answer.status))
+    assert told == {"role": "user", "needed": "the gateway itself"}
 
 
 QUERIES = [field.name for field in forward_pb2.Query.DESCRIPTOR.fields]
@@ -376,10 +418,28 @@ def test_what_takes_a_query_is_left_to_the_store() -> None:
     assert started().machine.answer(asked) is None
 
 
+@pytest.mark.parametrize(
+    ("user_id", "query", "role", "needed"),
+    [
+        (CUSTOMER, "list_users", "customer", "admin"),
+        (CUSTOMER, "get_item_stats", "customer", "producer or admin or machine"),
+        (6, "get_item", "of health", "another user"),
+        (ADMIN, "get_credential", "admin", "the gateway itself"),
+    ],
+)
+def test_who_may_not_ask_is_told_whom_it_takes(
+    user_id: int, query: str, role: str, needed: str
+) -> None:
+    """In words, not in names of the schema."""
+    hand, _ = with_health()
+    refused = check_query(user_of(hand, user_id), query)
+    assert refused is not None
+    assert details_of(refused) == {"role": role, "needed": needed}
+
+
 @pytest.mark.parametrize("name", [field.name for field in forward_pb2.Query.DESCRIPTOR.fields])
 def test_every_query_has_its_roles(name: str) -> None:
     """A query that is added without saying who may ask it fails here."""
-    user = started().machine._cache.user(CUSTOMER)
-    refused = check_query(user, 1, name)
+    refused = check_query(user_of(started(), CUSTOMER), name)
     everybody = {"get_all_items", "get_item", "get_order", "list_orders", "get_current_user"}
     assert (refused is None) == (name in everybody)

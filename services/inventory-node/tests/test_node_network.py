@@ -1,4 +1,4 @@
-"""Members and gateways over real loopback gRPC."""
+"""Members and gateways over real loopback links."""
 
 import asyncio
 import hashlib
@@ -8,34 +8,34 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import crc32c
-import grpc
-import grpc.aio
 import pytest
-from inventory.raft.v1 import (
-    forward_pb2,
-    forward_pb2_grpc,
-    membership_pb2,
-    peer_pb2,
-    peer_pb2_grpc,
-)
+from inventory.raft.v1 import forward_pb2, link_pb2, membership_pb2, peer_pb2
 from inventory.v1 import cluster_pb2
+from inventory_node.codec import encode_configuration
 from inventory_node.core import events
+from inventory_node.core.claims import Known
 from inventory_node.errors import BootstrapRefused
 from inventory_node.ports import Contact, SnapshotHeader
-from inventory_node.runtime import api as api_module
+from inventory_node.runtime import peer_api as api_module
 from inventory_node.runtime import peers as peers_module
 from inventory_node.runtime import snapshot_sender as sender_module
-from inventory_node.runtime.api import Gate, Gateways, GatewaySession, PeerApi, member_response
+from inventory_node.runtime.gateways import REQUESTS_MAX, Gateways
 from inventory_node.runtime.membership_service import MembershipService
+from inventory_node.runtime.peer_api import PeerApi
 from inventory_node.runtime.peers import MESSAGES_WAITING_MAX, Local, Peer, Peers
-from inventory_node.runtime.probes import MemberProbes
-from inventory_node.runtime.server import serve
+from inventory_node.runtime.questions import MemberAnswers
+from inventory_node.runtime.relay import Relays
+from inventory_node.runtime.server import Gate, MemberServer
 from inventory_node.runtime.snapshot_sender import CHUNK_BYTES
+from link import connection
+from link.asking import LinkAsker
+from link.connection import Link
+from link.dialing import dial
+from link.errors import LinkError, LinkRefused
+from link.frames import FrameEncoder, FrameKind
+from link.hello import Introduction, parsed
 from raft.messages import Configuration, Heartbeat, HeartbeatReply, Message, SnapshotMeta
 from service.errors import AddressInUse
-from service.faults import Faults
-from wire.channels import authorization
 
 CLUSTER = "cluster"
 KEY = "secret"
@@ -43,26 +43,25 @@ OWN, OTHER = 1, 2
 WATCH_KEY = "may look"
 SECONDS_MAX = 20
 META = SnapshotMeta(7, 3, Configuration(frozenset({OWN, OTHER})))
+MEMBER = cluster_pb2.Member(name="b", id=OTHER)
 
 
 class Side:
-    """The serving member: its events, and both halves of its API."""
+    """The serving member: its events, and what serves it."""
 
-    def __init__(self) -> None:
+    def __init__(self, gate: Gate) -> None:
         """Serve nothing yet."""
         self.events: list[events.Event] = []
-        gate = Gate(KEY, WATCH_KEY)
-        self.heard: list[peer_pb2.Caller] = []
+        self.heard: list[link_pb2.Caller] = []
         self.is_read = True
-        self.peer_api = PeerApi(
-            gate,
-            Local(CLUSTER, OTHER, Contact("b", "b:1")),
-            self.post,
-            self.describe,
-            self.heard.append,
-        )
-        self.changes = MembershipService(gate, CLUSTER, self.post)
-        self.gateways = Gateways(gate, self.post, lambda: member_response(CLUSTER, MEMBER))
+        self.known: Known | None = Known(term=3, last_index=10, is_leader=False)
+        self.own = Local(CLUSTER, OTHER, Contact("b", "b:1"), KEY)
+        self.peer_api = PeerApi(self.own, self.post, lambda: self.known, self.heard.append)
+        self.changes = MembershipService(self.post)
+        self.gateways = Gateways(self.post)
+        answers = MemberAnswers(CLUSTER, self.describe, lambda: MEMBER, self.changes)
+        relays = Relays(self.own, lambda _: "")
+        self.server = MemberServer(self.own, gate, self.gateways, self.peer_api, answers, relays)
         self.on_chunk: Callable[[events.ChunkReceived], None] = lambda _: None
         self.address = ""
 
@@ -85,22 +84,18 @@ class Side:
         return [e.messages for e in self.events if isinstance(e, events.PeerMessages)]
 
 
-MEMBER = cluster_pb2.Member(name="b", id=OTHER)
+GATE = Gate(KEY, WATCH_KEY)
 
 
 @asynccontextmanager
-async def serving(address: str = "127.0.0.1:0") -> AsyncIterator[Side]:
+async def serving(address: str = "127.0.0.1:0", gate: Gate = GATE) -> AsyncIterator[Side]:
     """Serve a member, on a free port unless one is given."""
-    side = Side()
-    server = grpc.aio.server()
-    peer_pb2_grpc.add_PeerServiceServicer_to_server(side.peer_api, server)
-    forward_pb2_grpc.add_ForwardServiceServicer_to_server(side.gateways, server)
-    side.address = f"127.0.0.1:{server.add_insecure_port(address)}"
-    await server.start()
+    side = Side(gate)
+    side.address = f"127.0.0.1:{await side.server.listen(address)}"
     try:
         yield side
     finally:
-        await server.stop(0)
+        side.server.close()
 
 
 @asynccontextmanager
@@ -109,12 +104,8 @@ async def calling(
 ) -> AsyncIterator[tuple[Peers, Peer, list[events.Event]]]:
     """Call a member from another one."""
     posted: list[events.Event] = []
-    peers = Peers(
-        Local(cluster, OWN, Contact("a", "a:1")),
-        {OTHER: Contact("b", side.address)},
-        key,
-        posted.append,
-    )
+    own = Local(cluster, OWN, Contact("a", "a:1"), key)
+    peers = Peers(own, {OTHER: Contact("b", side.address)}, posted.append)
     peer = peers[OTHER]
     running = asyncio.ensure_future(peers.run())
     try:
@@ -122,7 +113,60 @@ async def calling(
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        await peers.close()
+        peers.close()
+
+
+class Caller:
+    """Whoever calls a member by hand: a `LinkUser`."""
+
+    def __init__(self) -> None:
+        """Have heard nothing."""
+        self.link: Link
+        self.frames: asyncio.Queue[bytes] = asyncio.Queue()
+        self.ends: list[LinkError] = []
+
+    def opened(self, link: Link) -> None:
+        """See `LinkUser.opened`."""
+        self.link = link
+
+    def received(self, kind: FrameKind, payload: bytes) -> None:
+        """See `LinkUser.received`."""
+        del kind
+        self.frames.put_nowait(payload)
+
+    def writable(self) -> None:
+        """See `LinkUser.writable`."""
+
+    def closed(self, error: LinkError) -> None:
+        """See `LinkUser.closed`."""
+        self.ends.append(error)
+
+    def say(self, kind: FrameKind, message: Any) -> None:  # noqa: ANN401 - a message of any type
+        """Send a message."""
+        self.link.send(kind, message.SerializeToString())
+        self.link.flush()
+
+    async def response(self) -> forward_pb2.ForwardResponse:
+        """Return the next response."""
+        return parsed(forward_pb2.ForwardResponse, await self.frames.get())
+
+
+def opening(purpose: int, key: str = KEY, cluster: str = CLUSTER) -> Introduction:
+    """Return what member 1 says as it calls member 2."""
+    return Introduction(
+        key=key,
+        purpose=purpose,  # type: ignore[arg-type]  # a number of that enumeration
+        caller=link_pb2.Caller(member_id=OWN, name="a", address="a:1"),
+        recipient="b",
+        cluster_id=cluster,
+    )
+
+
+async def called(side: Side, purpose: int, key: str = KEY) -> Caller:
+    """Open a link by hand; raise LinkError."""
+    caller = Caller()
+    await dial(side.address, opening(purpose, key), caller, SECONDS_MAX)
+    return caller
 
 
 async def until(what: Callable[[], object]) -> None:
@@ -220,43 +264,6 @@ class TestMessages:
 
         run(scenario)
 
-    @pytest.mark.parametrize(
-        "error",
-        [
-            asyncio.InvalidStateError("the call is over"),
-            grpc.aio.AioRpcError(
-                grpc.StatusCode.INTERNAL, grpc.aio.Metadata(), grpc.aio.Metadata(), "from Core"
-            ),
-        ],
-        ids=["told as a call that is over", "told as a failure of gRPC"],
-    )
-    def test_a_refusal_that_is_quicker_than_the_first_write_is_one(
-        self, error: Exception, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """The write fails, and the call ends with whatever gRPC makes of that."""
-
-        class Refused:
-            async def write(self, _: peer_pb2.PeerFrame) -> None:
-                raise error
-
-            async def code(self) -> grpc.StatusCode:
-                return grpc.StatusCode.INTERNAL
-
-            async def details(self) -> str:
-                return "from Core"
-
-            def cancel(self) -> bool:
-                return False
-
-        async def scenario() -> None:
-            async with serving() as side, calling(side, key="guess") as (_, peer, _):
-                monkeypatch.setattr(peer.stub, "Deliver", lambda **_: Refused())
-                with pytest.raises(grpc.aio.AioRpcError, match="wrong key") as caught:
-                    await peer._stream()
-                assert peer._broken(caught.value) == peers_module.REFUSED_SECONDS
-
-        run(scenario)
-
     @pytest.mark.parametrize(("cluster", "key"), [("other", KEY), (CLUSTER, "guess")])
     def test_a_stranger_is_never_up(
         self, cluster: str, key: str, monkeypatch: pytest.MonkeyPatch
@@ -267,14 +274,14 @@ class TestMessages:
 
         async def scenario() -> None:
             async with serving() as side, calling(side, cluster, key) as (peers, peer, _):
-                broken = peer._broken
+                pause_after = peer._pause_after
 
-                def note(error: Exception) -> float:
-                    pauses.append(broken(error))
+                def note(error: LinkError) -> float:
+                    pauses.append(pause_after(error))
                     refused.set()
                     return pauses[-1]
 
-                monkeypatch.setattr(peer, "_broken", note)
+                monkeypatch.setattr(peer, "_pause_after", note)
                 await refused.wait()
                 assert not peer.is_up
                 peers.send([answer(1)])
@@ -285,31 +292,108 @@ class TestMessages:
         run(scenario)
 
     @pytest.mark.parametrize(
-        "frame",
+        ("frame", "sentence"),
         [
-            peer_pb2.PeerFrame(cluster_id="other"),
-            peer_pb2.PeerFrame(cluster_id=CLUSTER, messages=[peer_pb2.Message(sender=1)]),
-            peer_pb2.PeerFrame(
-                cluster_id=CLUSTER,
-                messages=[
-                    peer_pb2.Message(sender=1, recipient=9, heartbeat=peer_pb2.Heartbeat(commit=1))
+            ([peer_pb2.Message(sender=OWN, recipient=OTHER)], "of no known kind"),
+            (
+                [peer_pb2.Message(sender=OWN, recipient=9, heartbeat=peer_pb2.Heartbeat())],
+                "for another member",
+            ),
+            (
+                [peer_pb2.Message(sender=9, recipient=OTHER, heartbeat=peer_pb2.Heartbeat())],
+                "than the caller",
+            ),
+            (
+                [
+                    peer_pb2.Message(
+                        sender=OWN, recipient=OTHER, term=2**64 - 1, heartbeat=peer_pb2.Heartbeat()
+                    )
                 ],
+                "cannot follow term 3",
+            ),
+            (
+                [
+                    peer_pb2.Message(
+                        sender=OWN, recipient=OTHER, term=3, heartbeat=peer_pb2.Heartbeat(commit=11)
+                    )
+                ],
+                "beyond the end of a log, 10",
             ),
         ],
-        ids=["another cluster", "no message", "another member"],
     )
-    def test_a_frame_that_is_not_for_this_member_ends_the_stream(
-        self, frame: peer_pb2.PeerFrame
+    def test_a_message_that_cannot_be_ends_its_link(
+        self, frame: list[peer_pb2.Message], sentence: str
     ) -> None:
-        """Every frame is looked at, not the first alone."""
+        """Every frame is looked at, not the first alone; nothing of the frame is taken."""
 
         async def scenario() -> None:
-            async with serving() as side, grpc.aio.insecure_channel(side.address) as channel:
-                call = peer_pb2_grpc.PeerServiceStub(channel).Deliver(metadata=authorization(KEY))
-                await call.write(peer_pb2.PeerFrame(cluster_id=CLUSTER))
-                await call.write(frame)
-                assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
-                assert not side.messages()
+            async with serving() as side:
+                caller = await called(side, link_pb2.PURPOSE_PEER)
+                right = peer_pb2.Message(
+                    sender=OWN, recipient=OTHER, term=3, heartbeat=peer_pb2.Heartbeat()
+                )
+                caller.say(FrameKind.PEER, peer_pb2.PeerFrame(messages=[right]))
+                caller.say(FrameKind.PEER, peer_pb2.PeerFrame(messages=[right, *frame]))
+                await until(lambda: caller.ends)
+                assert isinstance(caller.ends[0], LinkRefused)
+                assert sentence in str(caller.ends[0])
+                assert [len(one) for one in side.messages()] == [1]
+
+        run(scenario)
+
+    def test_before_the_node_runs_messages_are_dropped(self) -> None:
+        """There is nothing that they could be compared with; their link stays."""
+
+        async def scenario() -> None:
+            async with serving() as side, calling(side) as (peers, peer, _):
+                known, side.known = side.known, None
+                await until(lambda: peer.is_up)
+                peers.send([answer(1)])
+                peers.send_queued()
+                await peers.describe()  # which comes later
+                side.known = known
+                peers.send([answer(2)])
+                peers.send_queued()
+                await until(side.messages)
+                assert side.messages() == [(answer(2),)]
+
+        run(scenario)
+
+    def test_a_member_whose_id_is_drawn_says_so_anew(self) -> None:
+        """What it sends is its own from then on, and whoever it calls knows where it is."""
+
+        async def scenario() -> None:
+            async with serving() as side, calling(side) as (peers, peer, _):
+                await until(lambda: peer.is_up)
+                peers._own.member_id = 77
+                peers.introduce()
+                await until(lambda: not peer.is_up)
+                await until(lambda: peer.is_up)
+                assert [one.member_id for one in side.heard] == [OWN, 77]
+                peers.send([HeartbeatReply(77, OTHER, 3, 5)])
+                peers.send_queued()
+                await until(side.messages)
+
+        run(scenario)
+
+    def test_a_peer_that_does_not_read_is_sent_the_newest_heartbeat_later(self) -> None:
+        """What waits is bounded, and the rest is dropped."""
+
+        async def scenario() -> None:
+            async with serving() as side, calling(side) as (peers, peer, _):
+                await until(lambda: peer.is_up)
+                link = peer._link
+                assert link is not None
+                link.pause_writing()
+                for number in range(MESSAGES_WAITING_MAX + 5):
+                    peers.send([answer(number), beat(number % 10)])
+                    peers.send_queued()
+                assert peers.waiting_messages == MESSAGES_WAITING_MAX + 1
+                assert peers.dropped_messages == 5
+                link.resume_writing()
+                await until(side.messages)
+                last = (MESSAGES_WAITING_MAX + 4) % 10
+                assert side.messages()[0][:2] == (beat(last), answer(0))
 
         run(scenario)
 
@@ -336,6 +420,21 @@ class TestDescribe:
             async with serving() as side, calling(side, key="guess") as (peers, _, _):
                 with pytest.raises(BootstrapRefused, match="b has another cluster key"):
                     await peers.describe()
+
+        run(scenario)
+
+    def test_another_member_or_another_cluster_is_no_silence(self) -> None:
+        """The settings are wrong, and the member says how."""
+
+        async def scenario() -> None:
+            async with serving() as side:
+                async with calling(side, cluster="other") as (peers, _, _):
+                    with pytest.raises(BootstrapRefused, match="b belongs to another cluster"):
+                        await peers.describe()
+                own = Local(CLUSTER, OWN, Contact("a", "a:1"), KEY)
+                peer = Peer(Contact("c", side.address), own)
+                with pytest.raises(BootstrapRefused, match="b answers at the address of c"):
+                    await peer.describe()
 
         run(scenario)
 
@@ -569,17 +668,18 @@ class TestSnapshots:
     def test_a_chunk_that_was_damaged_on_its_way_is_sent_again(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Its checksum tells; nothing of it is stored."""
+        """The CRC of its frame tells; nothing of it is stored."""
         flips: list[int] = []
+        encode = FrameEncoder.encode
 
-        def sum_of(data: bytes) -> int:
-            right = crc32c.crc32c(data)
-            if len(data) == CHUNK_BYTES and not flips:
-                flips.append(right)
-                return right ^ 1
-            return right
+        def damaged(self: FrameEncoder, kind: FrameKind, payload: bytes) -> bytes:
+            frame = encode(self, kind, payload)
+            if kind is FrameKind.CHUNK and len(payload) > CHUNK_BYTES and not flips:
+                flips.append(len(frame))
+                return frame[:-1] + bytes([frame[-1] ^ 1])
+            return frame
 
-        monkeypatch.setattr(peers_module, "crc32c", SimpleNamespace(crc32c=sum_of))
+        monkeypatch.setattr(FrameEncoder, "encode", damaged)
         taker, content = self.sent(tmp_path, lambda _taker, _chunk: False)
         assert flips
         assert bytes(taker.stored) == content
@@ -605,17 +705,59 @@ class TestSnapshots:
 
         run(scenario)
 
-    def test_a_sender_that_falls_silent_loses_the_stream(
+    def test_a_sender_that_falls_silent_loses_the_link(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """It may come again, on another one."""
         monkeypatch.setattr(api_module, "CHUNK_SECONDS_MAX", 0.05)
 
         async def scenario() -> None:
-            async with serving() as side, grpc.aio.insecure_channel(side.address) as channel:
-                stub: Any = peer_pb2_grpc.PeerServiceStub(channel)
-                call = stub.SendSnapshot(metadata=authorization(KEY))
-                assert await call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            async with serving() as side:
+                caller = await called(side, link_pb2.PURPOSE_SNAPSHOT)
+                await until(lambda: caller.ends)
+                assert str(caller.ends[0]) == "no chunk came in time"
+
+        run(scenario)
+
+    def test_a_chunk_that_waits_for_its_answer_may_take_long(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The time begins with the answer; a second chunk meanwhile is one too many."""
+        monkeypatch.setattr(api_module, "CHUNK_SECONDS_MAX", 0.05)
+
+        async def scenario() -> None:
+            async with serving() as side:
+                caller = await called(side, link_pb2.PURPOSE_SNAPSHOT)
+                caller.say(FrameKind.CHUNK, chunk())
+                await until(lambda: side.events)
+                loop = asyncio.get_running_loop()
+                later = loop.time() + 0.1
+                await until(lambda: loop.time() > later)
+                assert not caller.ends
+                caller.say(FrameKind.CHUNK, chunk())
+                await until(lambda: caller.ends)
+                assert "before the last was answered" in str(caller.ends[0])
+                assert not side.peer_api._chunks
+
+        run(scenario)
+
+    def test_a_link_takes_the_place_of_an_earlier_one(self) -> None:
+        """Whose sender has given its chunk up, or is about to."""
+
+        async def scenario() -> None:
+            async with serving() as side:
+                first = await called(side, link_pb2.PURPOSE_SNAPSHOT)
+                first.say(FrameKind.CHUNK, chunk())
+                await until(lambda: len(side.events) == 1)
+                second = await called(side, link_pb2.PURPOSE_SNAPSHOT)
+                second.say(FrameKind.CHUNK, chunk())
+                await until(lambda: len(side.events) == 2)
+                replaced = parsed(peer_pb2.SnapshotAnswer, await first.frames.get())
+                assert replaced.problem == "another link takes its place"
+                first.link.close()
+                side.peer_api.answer_chunk(OWN, 7, 1, installed=False, problem="")
+                stored = parsed(peer_pb2.SnapshotAnswer, await second.frames.get())
+                assert stored.taken == 1
 
         run(scenario)
 
@@ -651,26 +793,32 @@ class TestSnapshots:
     @pytest.mark.parametrize(
         ("change", "problem"),
         [
-            ({"crc32c": 1}, "damaged"),
-            ({"cluster_id": "other"}, "another member"),
             ({"recipient": 9}, "another member"),
+            ({"sender": 9}, "another member"),
+            ({"term": 2**63}, "cannot follow term 3"),
+            ({"offset": 2}, "ends at 3"),
+            ({"meta": {"size": 2**50}}, "of that size"),
+            ({"meta": {"sha256": b"short"}}, "of that size and hash"),
+            ({"meta": {"term": 4}}, "later term"),
+            ({"meta": {"configuration": b"\xff"}}, "not a configuration"),
         ],
     )
     def test_a_chunk_is_checked_before_it_is_posted(
-        self, change: dict[str, object], problem: str
+        self, change: dict[str, Any], problem: str
     ) -> None:
-        """Its bytes, its cluster and its recipient."""
-        chunk = peer_pb2.SnapshotChunk(
-            cluster_id=CLUSTER, sender=OWN, recipient=OTHER, data=b"x", crc32c=crc32c.crc32c(b"x")
-        )
+        """Its ends, its term, and its place in the snapshot."""
+        changed = chunk()
+        meta = change.pop("meta", {})
         for name, value in change.items():
-            setattr(chunk, name, value)
+            setattr(changed, name, value)
+        for name, value in meta.items():
+            setattr(changed.meta, name, value)
 
         async def scenario() -> None:
-            async with serving() as side, grpc.aio.insecure_channel(side.address) as channel:
-                stub: Any = peer_pb2_grpc.PeerServiceStub(channel)
-                call = stub.SendSnapshot(iter([chunk]), metadata=authorization(KEY))
-                answer = await call.read()
+            async with serving() as side:
+                caller = await called(side, link_pb2.PURPOSE_SNAPSHOT)
+                caller.say(FrameKind.CHUNK, changed)
+                answer = parsed(peer_pb2.SnapshotAnswer, await caller.frames.get())
                 assert problem in answer.problem
                 assert not answer.installed
                 assert not side.events
@@ -678,139 +826,154 @@ class TestSnapshots:
         run(scenario)
 
 
-async def read_on(call: "grpc.aio.StreamStreamCall[Any, Any]") -> None:
-    """Read what comes, until the call ends."""
-    while await call.read() is not grpc.aio.EOF:
-        pass
+def chunk() -> peer_pb2.SnapshotChunk:
+    """Return a chunk that is right."""
+    configuration = encode_configuration(META.configuration)
+    meta = peer_pb2.SnapshotMeta(
+        index=7, term=3, size=2, sha256=bytes(32), configuration=configuration
+    )
+    return peer_pb2.SnapshotChunk(sender=OWN, recipient=OTHER, term=3, meta=meta, data=b"x")
 
 
 class TestGateways:
-    """A session for each gateway's stream."""
+    """A session for each gateway's link."""
 
     def test_a_session_opens_carries_and_closes(self) -> None:
         """Replies go to the session that they are for, or nowhere."""
 
         async def scenario() -> None:
-            async with serving() as side, grpc.aio.insecure_channel(side.address) as channel:
-                stub = forward_pb2_grpc.ForwardServiceStub(channel)
-                call = stub.Forward(metadata=authorization(KEY))
+            async with serving() as side:
+                caller = await called(side, link_pb2.PURPOSE_GATEWAY)
                 request = forward_pb2.ForwardRequest(
                     proposals=[forward_pb2.Proposal(id=5, command=b"c")]
                 )
-                await call.write(request)
+                caller.say(FrameKind.REQUEST, request)
                 await until(lambda: len(side.events) == 2)
                 assert side.events == [events.SessionOpened(1), events.Forwarded(1, request)]
                 assert (side.gateways.proposals, side.gateways.questions) == (1, 0)
                 response = forward_pb2.ForwardResponse(replies=[forward_pb2.Reply(id=5)])
                 side.gateways.reply(99, response)
                 side.gateways.reply(1, response)
-                assert await call.read() == response
-                await call.done_writing()
+                side.gateways.flush()
+                assert await caller.response() == response
+                caller.link.close()
                 await until(lambda: side.events[-1] == events.SessionClosed(1))
                 assert side.gateways.waiting_frames == []
 
         run(scenario)
 
+    def test_a_reply_to_an_old_session_reaches_no_later_one(self) -> None:
+        """Numbers are not used again: request 5 of another session is another request."""
+
+        async def scenario() -> None:
+            async with serving() as side:
+                first = await called(side, link_pb2.PURPOSE_GATEWAY)
+                first.link.close()
+                await until(lambda: side.events[-1:] == [events.SessionClosed(1)])
+                second = await called(side, link_pb2.PURPOSE_GATEWAY)
+                await until(lambda: side.events[-1] == events.SessionOpened(2))
+                side.gateways.reply(
+                    1, forward_pb2.ForwardResponse(replies=[forward_pb2.Reply(id=5)])
+                )
+                side.gateways.reply(
+                    2, forward_pb2.ForwardResponse(replies=[forward_pb2.Reply(id=6)])
+                )
+                side.gateways.flush()
+                assert (await second.response()).replies[0].id == 6
+
+        run(scenario)
+
+    def test_a_turns_replies_leave_with_the_flush(self) -> None:
+        """In their order."""
+
+        async def scenario() -> None:
+            async with serving() as side:
+                caller = await called(side, link_pb2.PURPOSE_GATEWAY)
+                await until(lambda: side.events)
+                for number in (1, 2):
+                    side.gateways.reply(
+                        1, forward_pb2.ForwardResponse(replies=[forward_pb2.Reply(id=number)])
+                    )
+                assert side.gateways.waiting_frames == [2]
+                side.gateways.flush()
+                assert side.gateways.waiting_frames == [0]
+                assert [(await caller.response()).replies[0].id for _ in "ab"] == [1, 2]
+
+        run(scenario)
+
     def test_a_gateway_that_does_not_read_is_cut_off(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """So many frames wait at most, and it learns why its stream ended."""
-        monkeypatch.setattr(api_module, "FRAMES_WAITING_MAX", 3)
+        """So many frames wait at most."""
+        monkeypatch.setattr(connection, "FRAMES_WAITING_MAX", 3)
 
         async def scenario() -> None:
-            async with serving() as side, grpc.aio.insecure_channel(side.address) as channel:
-                call = forward_pb2_grpc.ForwardServiceStub(channel).Forward(
-                    metadata=authorization(KEY)
-                )
-                await call.write(forward_pb2.ForwardRequest())
+            async with serving() as side:
+                caller = await called(side, link_pb2.PURPOSE_GATEWAY)
                 await until(lambda: side.events)
-                for _ in range(4):
+                link = side.gateways._sessions[1]._link
+                assert link is not None
+                link.pause_writing()
+                for _ in range(3):
                     side.gateways.reply(1, forward_pb2.ForwardResponse())
+                    side.gateways.flush()
                 assert side.gateways.waiting_frames == [3]
-                await until(lambda: side.events[-1] == events.SessionClosed(1))
-                with pytest.raises(grpc.aio.AioRpcError) as ended:
-                    await read_on(call)  # what was on its way may be read, or not
-                assert ended.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+                side.gateways.reply(1, forward_pb2.ForwardResponse())
+                assert side.events[-1] == events.SessionClosed(1)
+                assert side.gateways.waiting_frames == []
+                side.gateways.flush()
+                await until(lambda: caller.ends)
 
         run(scenario)
 
-    def test_a_session_waits_for_so_many_frames_at_most(self) -> None:
-        """What comes after is not kept: the stream ends anyway."""
+    def test_a_frame_of_too_many_requests_ends_the_link(self) -> None:
+        """Nothing of it is taken."""
 
         async def scenario() -> None:
-            session = GatewaySession()
-            for _ in range(api_module.FRAMES_WAITING_MAX + 10):
-                session.reply(forward_pb2.ForwardResponse())
-            assert len(session) == api_module.FRAMES_WAITING_MAX
+            async with serving() as side:
+                caller = await called(side, link_pb2.PURPOSE_GATEWAY)
+                questions = [forward_pb2.Question(id=1)] * (REQUESTS_MAX + 1)
+                caller.say(FrameKind.REQUEST, forward_pb2.ForwardRequest(questions=questions))
+                await until(lambda: caller.ends)
+                assert "2049 requests" in str(caller.ends[0])
+                assert side.events == [events.SessionOpened(1), events.SessionClosed(1)]
 
         run(scenario)
 
-    def test_a_session_waits_for_so_many_bytes_at_most(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """Frames may be large; what was written does not count any more."""
-        frame = forward_pb2.ForwardResponse(replies=[forward_pb2.Reply(id=5, answer=bytes(100))])
-        monkeypatch.setattr(api_module, "BYTES_WAITING_MAX", 3 * frame.ByteSize())
-        waiting = api_module.FRAMES_UNCOUNTED + 3
+    @pytest.mark.parametrize("key", ["", "guess", WATCH_KEY])
+    def test_every_caller_proves_itself(self, key: str) -> None:
+        """For each purpose, before anything is taken; the key of a watcher opens nothing else."""
 
         async def scenario() -> None:
-            async with serving() as side, grpc.aio.insecure_channel(side.address) as channel:
-                call = forward_pb2_grpc.ForwardServiceStub(channel).Forward(
-                    metadata=authorization(KEY)
-                )
-                await call.write(forward_pb2.ForwardRequest())
-                await until(lambda: side.events)
-                for _ in range(5):
-                    side.gateways.reply(1, frame)
-                    assert await call.read() == frame
-                for _ in range(waiting + 1):
-                    side.gateways.reply(1, frame)
-                assert side.gateways.waiting_frames == [waiting]
-                await until(lambda: side.events[-1] == events.SessionClosed(1))
-                with pytest.raises(grpc.aio.AioRpcError) as ended:
-                    await read_on(call)  # what was on its way may be read, or not
-                assert ended.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-
-        run(scenario)
-
-    @pytest.mark.parametrize("metadata", [(), authorization("guess"), authorization("")])
-    def test_every_call_proves_itself(self, metadata: tuple[tuple[str, str], ...]) -> None:
-        """Streams too, before anything of them is taken."""
-
-        async def scenario() -> None:
-            async with serving() as side, grpc.aio.insecure_channel(side.address) as channel:
-                forward = forward_pb2_grpc.ForwardServiceStub(channel)
-                peer = peer_pb2_grpc.PeerServiceStub(channel)
-                calls = (
-                    forward.Forward(metadata=metadata),
-                    forward.GetMember(forward_pb2.GetMemberRequest(), metadata=metadata),
-                    peer.Deliver(metadata=metadata),
-                    peer.SendSnapshot(metadata=metadata),
-                    peer.Describe(peer_pb2.DescribeRequest(), metadata=metadata),
-                )
-                for call in calls:
-                    assert await call.code() is grpc.StatusCode.UNAUTHENTICATED
+            async with serving() as side:
+                for purpose in link_pb2.Purpose.values():
+                    if purpose == link_pb2.PURPOSE_UNSPECIFIED:
+                        continue
+                    if (purpose, key) == (link_pb2.PURPOSE_WATCH, WATCH_KEY):
+                        continue
+                    with pytest.raises(LinkRefused, match="wrong key"):
+                        await called(side, purpose, key)
                 assert not side.events
+                assert not side.heard
 
         run(scenario)
 
-    def test_the_key_of_who_may_look_opens_nothing_else(self) -> None:
+    def test_a_watcher_may_look_and_do_nothing_else(self) -> None:
         """Health sees the members, and can change nothing."""
 
         async def scenario() -> None:
-            async with serving() as side, grpc.aio.insecure_channel(side.address) as channel:
-                metadata = authorization(WATCH_KEY)
-                forward = forward_pb2_grpc.ForwardServiceStub(channel)
-                request = forward_pb2.GetMemberRequest()
-                said = await forward.GetMember(request, metadata=metadata)
-                assert said.member == MEMBER
-                peer = peer_pb2_grpc.PeerServiceStub(channel)
-                calls = (
-                    forward.Forward(metadata=metadata),
-                    peer.Deliver(metadata=metadata),
-                    peer.Describe(peer_pb2.DescribeRequest(), metadata=metadata),
-                )
-                for call in calls:
-                    assert await call.code() is grpc.StatusCode.UNAUTHENTICATED
+            async with serving() as side:
+                asker = LinkAsker(side.address, lambda: opening(link_pb2.PURPOSE_WATCH, WATCH_KEY))
+                said = await asker.ask(look(), SECONDS_MAX)
+                assert said.get_member.member == MEMBER
+                assert said.get_member.cluster_id == CLUSTER
+                for question in (
+                    link_pb2.LinkQuestion(describe=peer_pb2.DescribeRequest()),
+                    link_pb2.LinkQuestion(change=membership_pb2.ChangeRequest(remove="b")),
+                    link_pb2.LinkQuestion(),
+                ):
+                    refused = await asker.ask(question, SECONDS_MAX)
+                    assert refused.WhichOneof("answer") == "problem"
                 assert not side.events
+                asker.close()
 
         run(scenario)
 
@@ -818,12 +981,10 @@ class TestGateways:
         """The setting is optional."""
 
         async def scenario() -> None:
-            async with serving() as side, grpc.aio.insecure_channel(side.address) as channel:
-                side.gateways._gate = Gate(KEY)
-                stub = forward_pb2_grpc.ForwardServiceStub(channel)
-                for metadata in ((), authorization("")):
-                    call = stub.GetMember(forward_pb2.GetMemberRequest(), metadata=metadata)
-                    assert await call.code() is grpc.StatusCode.UNAUTHENTICATED
+            async with serving(gate=Gate(KEY)) as side:
+                for key in ("", KEY):
+                    with pytest.raises(LinkRefused, match="wrong key"):
+                        await called(side, link_pb2.PURPOSE_WATCH, key)
 
         run(scenario)
 
@@ -841,35 +1002,49 @@ class TestGateways:
 
         run(scenario)
 
-    def test_a_member_shows_itself(self) -> None:
-        """What `GetStatus` is made of."""
+    def test_a_change_is_answered_when_the_node_answers(self) -> None:
+        """A caller that is gone is forgotten, and so is its answer."""
 
         async def scenario() -> None:
-            async with serving() as side, grpc.aio.insecure_channel(side.address) as channel:
-                stub = forward_pb2_grpc.ForwardServiceStub(channel)
-                said = await stub.GetMember(
-                    forward_pb2.GetMemberRequest(), metadata=authorization(KEY)
+            async with serving() as side:
+                asker = LinkAsker(side.address, lambda: opening(link_pb2.PURPOSE_QUESTION))
+                change = membership_pb2.ChangeRequest(cluster_id=CLUSTER, remove="b")
+                question = link_pb2.LinkQuestion(change=change)
+                asked = asyncio.ensure_future(asker.ask(question, SECONDS_MAX))
+                await until(lambda: side.events)
+                assert side.events == [events.ChangeAsked(1, change)]
+                response = membership_pb2.ChangeResponse(
+                    done=membership_pb2.Done(standing=membership_pb2.STANDING_REMOVED)
                 )
-                assert said == member_response(CLUSTER, MEMBER)
+                side.changes.answer_change(1, response)
+                assert (await asked).change == response
+                gone = asyncio.ensure_future(asker.ask(question, SECONDS_MAX))
+                await until(lambda: len(side.events) == 2)
+                asker.close()
+                await asyncio.gather(gone, return_exceptions=True)
+                await until(lambda: not side.changes._waiting)
+                side.changes.answer_change(2, response)
+                other = membership_pb2.ChangeRequest(cluster_id="other", remove="b")
+                said = await asker.ask(link_pb2.LinkQuestion(change=other), SECONDS_MAX)
+                assert "names another cluster" in said.change.error.message
+                asker.close()
 
         run(scenario)
 
 
+def look() -> link_pb2.LinkQuestion:
+    """Return the question of a watcher."""
+    return link_pb2.LinkQuestion(get_member=forward_pb2.GetMemberRequest())
+
+
 def test_a_taken_address_is_an_error() -> None:
-    """C-core alone would share the port in silence."""
+    """The port is not shared."""
 
     async def scenario() -> None:
         async with serving() as first:
-            side = Side()
+            side = Side(GATE)
             with pytest.raises(AddressInUse, match=f"cannot listen on {first.address}"):
-                await serve(
-                    first.address,
-                    side.gateways,
-                    side.peer_api,
-                    side.changes,
-                    MemberProbes(),
-                    Faults(),
-                )
+                await side.server.listen(first.address)
 
     run(scenario)
 
@@ -880,12 +1055,12 @@ def test_a_member_that_calls_says_who_it_is() -> None:
     async def scenario() -> None:
         async with serving() as side, calling(side) as (peers, peer, _):
             await until(lambda: peer.is_up)
-            assert side.heard == [peer_pb2.Caller(member_id=OWN, name="a", address="a:1")]
+            assert side.heard == [link_pb2.Caller(member_id=OWN, name="a", address="a:1")]
             for caller in (
-                peer_pb2.Caller(member_id=77, name="c", address="c:1"),
-                peer_pb2.Caller(member_id=OWN, name="a", address="a:1"),
-                peer_pb2.Caller(member_id=OTHER, name="x", address="x:1"),
-                peer_pb2.Caller(member_id=78, name="d"),
+                link_pb2.Caller(member_id=77, name="c", address="c:1"),
+                link_pb2.Caller(member_id=OWN, name="a", address="a:1"),
+                link_pb2.Caller(member_id=OTHER, name="x", address="x:1"),
+                link_pb2.Caller(member_id=78, name="d"),
             ):
                 peers.connect_caller(caller)
             assert peers[77].address == "c:1"
@@ -895,9 +1070,9 @@ def test_a_member_that_calls_says_who_it_is() -> None:
     run(scenario)
 
 
-def caller(member: int, address: str) -> peer_pb2.Caller:
+def caller(member: int, address: str) -> link_pb2.Caller:
     """Return how a member says who it is."""
-    return peer_pb2.Caller(member_id=member, name="c", address=address)
+    return link_pb2.Caller(member_id=member, name="b", address=address)
 
 
 class TestCallers:
@@ -970,19 +1145,28 @@ class TestCallers:
 
 
 def test_a_member_that_is_forgotten_while_it_is_asked_says_nothing() -> None:
-    """Its channel is closed under the call: that must not look as if the caller was to end."""
+    """Its link is closed under the question: that must not look as if the caller was to end."""
 
     async def scenario() -> None:
-        silent = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-        host, port = silent.sockets[0].getsockname()
-        own = Local(CLUSTER, OWN, Contact("a", "a:1"))
-        peer = Peer(Contact("b", f"{host}:{port}"), own, KEY)
-        asked = asyncio.ensure_future(peer.ask_change(membership_pb2.ChangeRequest()))
-        described = asyncio.ensure_future(peer.describe(OWN))
-        await asyncio.sleep(0)
-        await peer.close()
-        assert await asked is None
-        assert await described is None
-        silent.close()
+        async with serving() as side:
+            own = Local(CLUSTER, OWN, Contact("a", "a:1"), KEY)
+            peer = Peer(Contact("b", side.address), own)
+            asked = asyncio.ensure_future(
+                peer.ask_change(membership_pb2.ChangeRequest(cluster_id=CLUSTER, remove="b"))
+            )
+            await until(lambda: side.events)
+            peer.close()
+            assert await asked is None
+
+    run(scenario)
+
+
+def test_a_relay_is_for_members_that_are_known() -> None:
+    """Nobody is made to connect to an address of a caller's choice."""
+
+    async def scenario() -> None:
+        async with serving() as side:
+            with pytest.raises(LinkRefused, match="is no member that is known here"):
+                await called(side, link_pb2.PURPOSE_RELAY)
 
     run(scenario)

@@ -12,16 +12,12 @@ from typing import Any
 
 import grpc
 import pytest
-from chaos.nodes import NAMES, POLL_SECONDS, SECONDS_MAX, STOCK, VOTER, Nodes
+from chaos.callers import question_answered
+from chaos.nodes import KEY, NAMES, POLL_SECONDS, SECONDS_MAX, STOCK, VOTER, Nodes
 from chaos.ports import free_port
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from inventory.raft.v1 import (
-    forward_pb2,
-    forward_pb2_grpc,
-    membership_pb2,
-)
+from inventory.raft.v1 import forward_pb2, link_pb2, membership_pb2
 from inventory.v1 import cluster_pb2
-from wire.channels import authorization
 
 pytestmark = pytest.mark.slow
 
@@ -271,7 +267,7 @@ def test_health_and_metrics_show_the_member(nodes: Nodes) -> None:
     """Three names of gRPC health, and what Prometheus reads."""
     port = free_port()
     nodes.start("node-0", INVENTORY_METRICS_LISTEN=f"127.0.0.1:{port}")
-    with grpc.insecure_channel(nodes.addresses["node-0"]) as channel:
+    with grpc.insecure_channel(nodes.probe_addresses["node-0"]) as channel:
         health = health_pb2_grpc.HealthStub(channel)
 
         def serves(service: str) -> bool:
@@ -300,17 +296,28 @@ def test_health_and_metrics_show_the_member(nodes: Nodes) -> None:
 
 
 def test_a_caller_without_the_key_is_sent_away(nodes: Nodes) -> None:
-    """Members and gateways alone talk to a member."""
-    nodes.start("node-0", INVENTORY_NODE_MEMBERS=f"node-0={nodes.addresses['node-0']}")
+    """Members and gateways alone talk to a member, and a watcher may only look."""
+    watch_key = nodes.folder / "watch.key"
+    watch_key.touch(0o600)
+    watch_key.write_text("may look")
+    nodes.start(
+        "node-0",
+        INVENTORY_NODE_MEMBERS=f"node-0={nodes.addresses['node-0']}",
+        INVENTORY_WATCH_KEY_FILE=str(watch_key),
+    )
     nodes.leader()
-    with grpc.insecure_channel(nodes.addresses["node-0"]) as channel:
-        stub = forward_pb2_grpc.ForwardServiceStub(channel)
-        for metadata in ((), authorization("guess")):
-            with pytest.raises(grpc.RpcError) as refused:
-                stub.GetMember(
-                    forward_pb2.GetMemberRequest(), metadata=metadata, timeout=SECONDS_MAX
-                )
-            assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    question, watch = link_pb2.PURPOSE_QUESTION, link_pb2.PURPOSE_WATCH
+    for key, purpose, is_answered in (
+        ("", question, False),
+        ("guess", question, False),
+        ("may look", question, False),
+        (KEY, watch, False),
+        ("may look", watch, True),
+        (KEY, question, True),
+    ):
+        look = link_pb2.LinkQuestion(get_member=forward_pb2.GetMemberRequest())
+        said = question_answered("node-0", nodes.addresses["node-0"], key, look, purpose)
+        assert (said is not None) == is_answered, (key, purpose)
 
 
 def test_a_first_member_that_was_removed_while_it_was_down_joins_anew(nodes: Nodes) -> None:
@@ -356,7 +363,7 @@ def until_unready(nodes: Nodes, name: str) -> None:
     asked = health_pb2.HealthCheckRequest(service="readiness")
     serving = health_pb2.HealthCheckResponse.SERVING
     deadline = time.monotonic() + SECONDS_MAX
-    with grpc.insecure_channel(nodes.addresses[name]) as channel:
+    with grpc.insecure_channel(nodes.probe_addresses[name]) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         while stub.Check(asked, timeout=SECONDS_MAX).status == serving:
             assert time.monotonic() < deadline

@@ -176,6 +176,50 @@ def test_a_byte_far_behind_the_end_of_a_large_segment_is_refused() -> None:
         recover(damaged(bytes(data)), segment_bytes=1 << 18)
 
 
+def log_of_two_segments() -> tuple[SimDisk, int]:
+    """Return the disk of a log that rolled once, and where its first segment ends."""
+    disk = SimDisk(lambda _: None)
+    log = recover(disk, segment_bytes=4096).log
+    disk.run(log.bootstrap(IDENTITY, VOTERS), 1)
+    disk.drain()
+    index, last_at = 0, 0
+    while len(disk.names()) == 1:
+        index += 1
+        plan = log.append(None, None, [entry(index, size=900)])
+        if len(plan) == 2 and isinstance(plan[0], WriteAt):
+            last_at = plan[0].offset
+        disk.run(plan, 1)
+        disk.drain()
+    return disk, last_at
+
+
+@pytest.mark.parametrize(
+    ("kept", "problem"),
+    [([], "does not begin where"), ([1], "a later segment follows"), ([0], "a later segment")],
+)
+def test_a_batch_that_another_segment_follows_was_whole(kept: list[int], problem: str) -> None:
+    """The next segment is made only after its sync: a hole in it is damage, and so is its loss."""
+    disk, at = log_of_two_segments()
+    data = disk.read(NAME)
+    sectors = [data[at + 512 * place : at + 512 * (place + 1)] for place in range(2)]
+    torn = b"".join(sector if place in kept else bytes(512) for place, sector in enumerate(sectors))
+    disk.damage(NAME, data[:at] + torn + data[at + 1024 :])
+    with pytest.raises(LogDamaged, match=problem):
+        recover(disk, segment_bytes=4096)
+
+
+def test_a_batch_in_the_place_of_another_is_refused() -> None:
+    """Whole as it may be: batches are numbered without a gap."""
+    disk = SimDisk(lambda _: None)
+    disk.run(recover(disk, segment_bytes=SEGMENT_BYTES).log.bootstrap(IDENTITY, VOTERS), 1)
+    disk.drain()
+    data = disk.read(NAME)
+    batch = encode_batch(2, [LogRecord(RecordType.ENTRY, 1, 1, 1, b"")])
+    changed = data[:512] + batch + data[512 + len(batch) :]
+    with pytest.raises(LogDamaged, match=f"{NAME} at byte 512: batch 2 stands where 1 belongs"):
+        recover(damaged(changed), segment_bytes=SEGMENT_BYTES)
+
+
 def test_a_batch_that_is_longer_than_its_file_is_refused() -> None:
     """A segment is made large enough for each of its batches."""
     records = [LogRecord(RecordType.ENTRY, 1, 1, 1, bytes(1200))]
@@ -191,7 +235,7 @@ def test_a_batch_that_is_longer_than_its_file_is_refused() -> None:
         installed=None,
     )
     data = (encode_header(header) + encode_batch(1, records))[:1024]
-    with pytest.raises(LogDamaged, match=f"{NAME}.* runs over the end"):
+    with pytest.raises(LogDamaged, match=f"{NAME}.* runs over the end of the file"):
         recover(damaged(data), segment_bytes=SEGMENT_BYTES)
 
 

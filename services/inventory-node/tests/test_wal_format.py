@@ -1,17 +1,21 @@
 """The bytes of the log are those of docs/disk-format.md."""
 
 import re
+import struct
 from pathlib import Path
 
 import pytest
+from crc32c import crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 from inventory_node.errors import FormatError
 from inventory_node.wal import Identity, recover
 from inventory_node.wal.format import (
     CONTENT_BYTES,
+    MAGIC,
     RECORD_BYTES,
     SECTOR_BYTES,
+    VERSION,
     LogRecord,
     RecordType,
     batch_sectors,
@@ -89,6 +93,31 @@ def test_a_batch_ends_with_its_commit() -> None:
     assert len(sectors) == 2 * SECTOR_BYTES
     with pytest.raises(FormatError, match="runs over the end"):
         decode_batch(sectors[:SECTOR_BYTES])
+
+
+def test_a_record_of_a_later_version_is_named() -> None:
+    """Its checksum holds, and nobody knows what it means."""
+    record = LogRecord(RecordType.ENTRY, 1, 1, 1, b"")
+    object.__setattr__(record, "type", 9)
+    with pytest.raises(FormatError, match="unknown type 9"):
+        decode_batch(encode_batch(1, [record]))
+
+
+def test_a_batch_ends_with_its_own_commit() -> None:
+    """That of another batch says nothing of this one."""
+    one, other = (from_sectors(encode_batch(number, [])) for number in (1, 2))
+    mixed = one[:RECORD_BYTES] + other[RECORD_BYTES:]
+    with pytest.raises(FormatError, match="of another batch"):
+        decode_batch(to_sectors(mixed))
+
+
+@pytest.mark.parametrize("payload", [b"", bytes(64), bytes(64) + b"\2\0\0\0\xff\xff" + bytes(12)])
+def test_a_header_that_does_not_parse_is_damage(payload: bytes) -> None:
+    """Too short for its numbers, without its texts, or with a text that is none."""
+    check = crc32c(payload, crc32c(struct.pack("<8sHHI", MAGIC, VERSION, 0, len(payload))))
+    header = struct.pack("<8sHHII", MAGIC, VERSION, 0, len(payload), check)
+    with pytest.raises(FormatError, match="does not parse"):
+        decode_header("x", to_sectors(header + payload))
 
 
 def test_a_batch_begins_with_its_own_record() -> None:

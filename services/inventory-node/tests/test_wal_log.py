@@ -105,6 +105,12 @@ def test_a_segment_is_whole_sectors(segment_bytes: int) -> None:
         WriteAheadLog(segment_bytes)
 
 
+def test_a_log_is_bootstrapped_once() -> None:
+    """A second time would make another member of it."""
+    with pytest.raises(ValueError, match="has been bootstrapped"):
+        Bench().log.bootstrap(IDENTITY, VOTERS)
+
+
 def test_only_an_entry_has_a_kind() -> None:
     """The byte is zero in every other record (docs/disk-format.md)."""
     log = Bench().log
@@ -276,6 +282,15 @@ def test_entries_may_follow_a_snapshot_in_the_middle_of_the_log() -> None:
     recovered = bench.reopen()
     assert (recovered.base_index, recovered.base_term) == (3, 2)
     assert recovered.configuration == meta.configuration
+    assert recovered.entries == (command(4, 2),)
+
+
+def test_a_log_may_begin_with_a_snapshot() -> None:
+    """A member that joins holds no entry before it."""
+    bench = Bench()
+    bench.run(bench.log.append(None, SnapshotMeta(3, 2, VOTERS), [command(4, 2)]))
+    recovered = bench.reopen()
+    assert (recovered.base_index, recovered.base_term) == (3, 2)
     assert recovered.entries == (command(4, 2),)
 
 

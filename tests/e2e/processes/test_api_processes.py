@@ -275,27 +275,40 @@ def test_pages_hold_everything_once(producer: Inventory, channel: grpc.Channel) 
     assert reason_of(refused(stub.GetAllItems, request, metadata=metadata)) == "INVALID_PAGE_TOKEN"
 
 
+FIRST, SECOND, THIRD = "the first secret", "the second secret", "the third secret"
+
+
 def test_users_are_kept_and_end(system: Up) -> None:
     """A retry creates no second user. A new password ends tokens, and so does disabling."""
     admin = system.watcher
     request_id = new_request_id()
-    made = admin.create_user("Temp", "password9", Role.CUSTOMER, request_id)
-    assert admin.create_user("Temp", "password9", Role.CUSTOMER, request_id) == made
+    made = admin.create_user("Temp", FIRST, Role.CUSTOMER, request_id)
+    assert admin.create_user("Temp", FIRST, Role.CUSTOMER, request_id) == made
     with pytest.raises(Refused) as caught:
-        admin.create_user("Temp", "password9", Role.CUSTOMER)
+        admin.create_user("Temp", FIRST, Role.CUSTOMER)
     assert caught.value.reason == "USER_EXISTS"
     with Inventory(system.address) as temp:
-        temp.login("Temp", "password9")
+        temp.login("Temp", FIRST)
         assert temp.current_user().id == made.id
-        admin.set_password(made.id, "password10")
+        admin.set_password(made.id, SECOND)
         with pytest.raises(Unauthenticated):
             temp.current_user()
-        temp.login("Temp", "password10")
+        temp.login("Temp", SECOND)
+        with pytest.raises(Unauthenticated) as wrong:
+            temp.set_password(made.id, THIRD, old_password=FIRST)
+        assert wrong.value.reason == "INVALID_CREDENTIALS"
+        with pytest.raises(Refused) as common:
+            temp.set_password(made.id, "password1", old_password=SECOND)
+        assert common.value.reason == "INVALID_FIELD"
+        temp.set_password(made.id, THIRD, old_password=SECOND)
+        temp.login("Temp", THIRD)
         admin.disable_user(made.id)
         with pytest.raises(Unauthenticated):
             temp.current_user()
         with pytest.raises(Unauthenticated):
-            temp.login("Temp", "password10")
+            temp.status()
+        with pytest.raises(Unauthenticated):
+            temp.login("Temp", THIRD)
 
 
 def test_the_last_admin_stays(system: Up) -> None:

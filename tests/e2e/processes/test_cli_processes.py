@@ -84,9 +84,16 @@ def test_a_producer_keeps_items(terminal: Terminal) -> None:
     assert deleted["delete_time"] is not None
 
 
-def test_status_is_for_people_and_programs(terminal: Terminal) -> None:
-    """Members with name, role, term, commit, applied and pid."""
+def test_status_is_for_people_and_programs(terminal: Terminal, system: Up) -> None:
+    """Members with name, role, term, commit, applied and pid; customers see no pid."""
     terminal.login("Gayathri", "password1")
+    hidden = terminal.json("status")
+    assert isinstance(hidden, dict)
+    assert {(one["pid"], one["address"], one["volume"]) for one in hidden["members"]} == {
+        (0, "", None)
+    }
+    terminal.run("status", "--leader-pid", status=4)
+    terminal.login("admin", system.admin_password())
     status = terminal.json("status")
     assert isinstance(status, dict)
     assert [member["name"] for member in status["members"]] == ["node-0", "node-1", "node-2"]

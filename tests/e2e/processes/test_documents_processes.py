@@ -50,7 +50,7 @@ def run(up: Up, home: Path, program: list[str], text: str) -> None:
     mine = {"INVENTORY_ADDRESS": up.address, "HOME": str(home), "XDG_CONFIG_HOME": str(home)}
     done = subprocess.run(  # noqa: S603  # our own documents
         program,
-        input=text,
+        input=text.replace(".inventory/", f"{up.data}/"),
         cwd=ROOT,
         env=os.environ | mine,
         capture_output=True,

@@ -1,17 +1,28 @@
 """A gateway that cannot reach the leader sends by way of a member that can."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import TYPE_CHECKING, Any, cast
 
-import grpc
-import grpc.aio
 import pytest
+from gateway.runtime import links as links_module
 from gateway.runtime.links import MemberLinks
-from inventory.raft.v1 import forward_pb2, forward_pb2_grpc
+from inventory.raft.v1 import forward_pb2, link_pb2, peer_pb2
+from inventory.v1 import cluster_pb2
 from inventory_node.core import events
-from inventory_node.runtime.api import Gate, Gateways
-from wire.channels import SERVER_OPTIONS, relay_target
+from inventory_node.ports import Contact
+from inventory_node.runtime.gateways import Gateways
+from inventory_node.runtime.membership_service import MembershipService
+from inventory_node.runtime.peer_api import PeerApi
+from inventory_node.runtime.peers import Local
+from inventory_node.runtime.questions import MemberAnswers
+from inventory_node.runtime.relay import Relays
+from inventory_node.runtime.server import Gate, MemberServer
+from link.connection import Link, LinkUser
+from link.dialing import dial
+from link.errors import HelloRefused, LinkBroken, LinkRefused, Reason
+from link.frames import FrameKind
+from link.hello import Introduction
 
 if TYPE_CHECKING:
     from gateway.router import Router
@@ -20,14 +31,30 @@ pytestmark = pytest.mark.slow
 KEY = "the cluster's key"
 SECONDS_MAX = 20
 
+Begin = Callable[[Coroutine[Any, Any, None]], None]
+
 
 class Member:
-    """The gateway-facing half of a member, which names the leader and keeps the frames."""
+    """A member that says who leads, keeps what it is sent, and relays to whom it knows."""
 
-    def __init__(self, leader: str, kind: type[Gateways] = Gateways) -> None:
+    def __init__(self, name: str, leader: str, key: str = KEY) -> None:
         """Serve nothing yet."""
         self.frames: asyncio.Queue[events.Forwarded] = asyncio.Queue()
-        self.gateways = kind(Gate(KEY), self._post, forward_pb2.GetMemberResponse)
+        self.gateways = Gateways(self._post)
+        self.known: dict[str, str] = {}  # addresses by name
+        own = Local("cluster", 1, Contact(name, "unused:1"), key)
+        self.relays = Relays(own, lambda name: self.known.get(name, ""))
+        answers = MemberAnswers(
+            "cluster", peer_pb2.DescribeResponse, cluster_pb2.Member, MembershipService(self._post)
+        )
+        self.server = MemberServer(
+            own,
+            Gate(key),
+            self.gateways,
+            PeerApi(own, self._post, lambda: None, lambda _: None),
+            answers,
+            self.relays,
+        )
         self._leader = leader
 
     def _post(self, event: events.Event) -> None:
@@ -36,35 +63,29 @@ class Member:
                 told = forward_pb2.Leadership(term=1, leader=self._leader)
                 response = forward_pb2.ForwardResponse(leadership=told)
                 self.gateways.reply(event.session, response)
+                asyncio.get_running_loop().call_soon(self.gateways.flush)
             case events.Forwarded():
                 self.frames.put_nowait(event)
             case _:
                 pass
 
-    async def serve(self) -> tuple[grpc.aio.Server, str]:
-        """Serve on a port of loopback; return the server and its address."""
-        server = grpc.aio.server(options=SERVER_OPTIONS)
-        forward_pb2_grpc.add_ForwardServiceServicer_to_server(self.gateways, server)
-        port = server.add_insecure_port("127.0.0.1:0")
-        await server.start()
-        return server, f"127.0.0.1:{port}"
+    async def serve(self) -> str:
+        """Serve on a port of loopback; return the address."""
+        return f"127.0.0.1:{await self.server.listen('127.0.0.1:0')}"
 
 
-class CutOffToo(Gateways):
-    """A member that answers and does not reach the leader, either."""
+class CutOffToo(Member):
+    """A member that answers, and does not reach the leader either."""
 
-    tries = 0
+    def __init__(self, name: str, leader: str) -> None:
+        """Count the tries."""
+        super().__init__(name, leader)
+        self.tries = 0
+        self.relays.carry = self._refuse  # type: ignore[method-assign]  # nothing is carried on
 
-    async def Forward(  # type: ignore[override]  # as its parent  # noqa: N802 - gRPC's name
-        self,
-        request_iterator: AsyncIterator[forward_pb2.ForwardRequest],
-        context: "grpc.aio.ServicerContext[Any, Any]",
-    ) -> None:
-        """Carry nothing on."""
-        if relay_target(context.invocation_metadata()) is not None:
-            self.tries += 1
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "the way is broken")
-        await super().Forward(request_iterator, context)
+    def _refuse(self, hello: link_pb2.LinkHello) -> LinkUser:
+        self.tries += 1
+        raise HelloRefused(Reason.REASON_RECIPIENT, f"the way to {hello.relay_to} is broken")
 
 
 class Core:
@@ -96,73 +117,167 @@ class Core:
             self.replies.put_nowait((member, reply.id))
 
 
-class CutOff:
-    """A channel to a leader that is out of reach until a test mends the way."""
+class Cut:
+    """A way to an address that is cut for gateways, until it is mended."""
 
-    def __init__(self) -> None:
-        """Begin cut."""
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+        """Cut it."""
         self.mended = asyncio.Event()
+        self._address = address
+        monkeypatch.setattr(links_module, "dial", self._dial)
 
-    async def channel_ready(self) -> None:
-        """Wait for the way to be there."""
-        await self.mended.wait()
+    async def _dial(
+        self, address: str, introduction: Introduction, user: LinkUser, seconds: float
+    ) -> tuple[Link, str]:
+        if address == self._address and not self.mended.is_set():
+            await asyncio.sleep(0)
+            raise LinkBroken("cut")
+        return await dial(address, introduction, user, seconds)
 
-    async def close(self) -> None:
-        """Close nothing."""
+
+def run(scenario: Callable[[Begin], Awaitable[None]]) -> None:
+    """Run a scenario, bounded; what it begins ends with it."""
+
+    async def bounded() -> None:
+        begun: list[asyncio.Future[None]] = []
+        try:
+            async with asyncio.timeout(SECONDS_MAX):
+                await scenario(lambda work: begun.append(asyncio.ensure_future(work)))
+        finally:
+            for one in begun:
+                one.cancel()
+            await asyncio.gather(*begun, return_exceptions=True)
+
+    asyncio.run(bounded())
 
 
-def test_the_leaders_stream_goes_by_another_member_while_the_way_is_cut() -> None:
-    """Requests and answers pass by the member; the gateway takes the mended way again."""
+def test_the_leaders_link_goes_by_another_member_while_the_way_is_cut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Requests and answers pass; when the straight way is there again, it is taken."""
 
-    async def scenario() -> None:
-        far, near = Member("far"), Member("far")
-        (far_server, far_address), (near_server, near_address) = [
-            await member.serve() for member in (far, near)
-        ]
+    async def scenario(begin: Begin) -> None:
+        far, near = Member("far", "far"), Member("near", "far")
+        far_address, near_address = [await member.serve() for member in (far, near)]
+        near.known["far"] = far_address
         links = MemberLinks({"far": far_address, "near": near_address}, KEY)
-        core, cut = Core(), CutOff()
-        links.links["far"]._channel = cast("grpc.aio.Channel", cut)
-        running = asyncio.ensure_future(links.run(cast("Router", core), lambda: None))
-        async with asyncio.timeout(SECONDS_MAX):
-            assert [await core.opened.get(), await core.opened.get()] == ["near", "far"]
-            assert not links.links["far"].is_straight
-            await ask(links, far, core, 1)
-            cut.mended.set()
-            assert await core.opened.get() == "far"
-            assert links.links["far"].is_straight
-            await ask(links, far, core, 2)
-            assert near.frames.empty()
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        await links.close()
-        for server in (far_server, near_server):
-            await server.stop(0)
+        core, cut = Core(), Cut(monkeypatch, far_address)
+        begin(near.relays.run())
+        begin(links.run(cast("Router", core), lambda: None))
+        assert [await core.opened.get(), await core.opened.get()] == ["near", "far"]
+        assert not links.links["far"].is_straight
+        await ask(links, far, core, 1)
+        cut.mended.set()
+        assert await core.opened.get() == "far"
+        assert links.links["far"].is_straight
+        await ask(links, far, core, 2)
+        assert near.frames.empty()
+        links.close()
+        for member in (far, near):
+            member.server.close()
 
-    asyncio.run(scenario())
+    run(scenario)
 
 
-def test_after_a_member_that_is_cut_off_too_the_next_one_is_tried() -> None:
+def test_after_a_member_that_is_cut_off_too_the_next_one_is_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """And not the first again, for as long as the callers' deadlines last."""
 
-    async def scenario() -> None:
-        far, near, blind = Member("far"), Member("far"), Member("far", CutOffToo)
-        servers, addresses = zip(*[await one.serve() for one in (far, near, blind)], strict=True)
-        links = MemberLinks(dict(zip(("far", "near", "blind"), addresses, strict=True)), KEY)
+    async def scenario(begin: Begin) -> None:
+        far, near, blind = Member("far", "far"), Member("near", "far"), CutOffToo("blind", "far")
+        far_address, near_address, blind_address = [await one.serve() for one in (far, near, blind)]
+        near.known["far"] = far_address
+        members = {"far": far_address, "near": near_address, "blind": blind_address}
+        links = MemberLinks(members, KEY)
         core = Core(ways_min=2)
-        links.links["far"]._channel = cast("grpc.aio.Channel", CutOff())
-        running = asyncio.ensure_future(links.run(cast("Router", core), lambda: None))
-        async with asyncio.timeout(SECONDS_MAX):
-            assert {await core.opened.get(), await core.opened.get()} == {"blind", "near"}
-            assert await core.opened.get() == "far"
-            await ask(links, far, core, 1)
-        assert cast("CutOffToo", blind.gateways).tries == 1
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        await links.close()
-        for server in servers:
-            await server.stop(0)
+        Cut(monkeypatch, far_address)
+        begin(near.relays.run())
+        begin(links.run(cast("Router", core), lambda: None))
+        assert {await core.opened.get(), await core.opened.get()} == {"blind", "near"}
+        assert await core.opened.get() == "far"
+        await ask(links, far, core, 1)
+        assert blind.tries == 1
+        links.close()
+        for member in (far, near, blind):
+            member.server.close()
 
-    asyncio.run(scenario())
+    run(scenario)
+
+
+class Silent:
+    """A gateway that keeps the reason of the end: a `LinkUser`."""
+
+    def __init__(self) -> None:
+        """Have heard nothing."""
+        self.link: Link
+        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def opened(self, link: Link) -> None:
+        """See `LinkUser.opened`."""
+        self.link = link
+
+    def received(self, kind: FrameKind, payload: bytes) -> None:
+        """See `LinkUser.received`."""
+
+    def writable(self) -> None:
+        """See `LinkUser.writable`."""
+
+    def closed(self, error: Exception) -> None:
+        """See `LinkUser.closed`."""
+        self.ended.set_result(str(error))
+
+
+def relaying(key: str = KEY) -> Introduction:
+    """Return what a gateway says to `near`, to be carried on to `far`."""
+    return Introduction(
+        key=key,
+        purpose=link_pb2.PURPOSE_RELAY,
+        caller=link_pb2.Caller(name="a gateway"),
+        recipient="near",
+        relay_to="far",
+    )
+
+
+@pytest.mark.parametrize("far_key", [KEY, "another key"])
+def test_a_relay_proves_itself_at_both_ends(far_key: str) -> None:
+    """A caller without the key is carried nowhere, and no member carries on to a stranger."""
+
+    async def scenario(begin: Begin) -> None:
+        far, near = Member("far", "far", far_key), Member("near", "far")
+        near.known["far"] = await far.serve()
+        address = await near.serve()
+        begin(near.relays.run())
+        with pytest.raises(LinkRefused, match="wrong key"):
+            await dial(address, relaying("guess"), Silent(), SECONDS_MAX)
+        user = Silent()
+        await dial(address, relaying(), user, SECONDS_MAX)
+        if far_key == KEY:
+            await asyncio.wait([user.ended], timeout=0.05)
+            assert not user.ended.done()
+            far.server.close()
+        assert "the relay ends: far is not reached" in await user.ended or far_key == KEY
+        for member in (far, near):
+            member.server.close()
+
+    run(scenario)
+
+
+def test_a_request_before_the_leader_spoke_ends_a_relay() -> None:
+    """There is nowhere to put it."""
+
+    async def scenario(begin: Begin) -> None:
+        near = Member("near", "far")
+        near.known["far"] = "127.0.0.1:1"
+        begin(near.relays.run())
+        user = Silent()
+        await dial(await near.serve(), relaying(), user, SECONDS_MAX)
+        user.link.send(FrameKind.REQUEST, b"")
+        user.link.flush()
+        assert "before the leader spoke" in await user.ended or "not reached" in user.ended.result()
+        near.server.close()
+
+    run(scenario)
 
 
 async def ask(links: MemberLinks, leader: Member, core: Core, number: int) -> None:
@@ -173,4 +288,5 @@ async def ask(links: MemberLinks, leader: Member, core: Core, number: int) -> No
     assert frame.request.proposals[0] == proposal
     reply = forward_pb2.Reply(id=number)
     leader.gateways.reply(frame.session, forward_pb2.ForwardResponse(replies=[reply]))
+    leader.gateways.flush()
     assert await core.replies.get() == ("far", number)

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Annotated
 
 import typer
-from inventory_client import TIMEOUT_SECONDS_MAX, Inventory, Money, Reads, Role
+from inventory_client import TIMEOUT_SECONDS_MAX, Inventory, InventoryError, Money, Reads, Role
 from wire.bounds import STALENESS_MS_MAX
 
 from inventory_cli import session, shell, values
@@ -24,7 +24,7 @@ from inventory_cli.output import (
     shown,
     write_json,
 )
-from inventory_cli.passwords import ask_password, new_password, read_password
+from inventory_cli.passwords import ask_password, new_password, old_password, read_password
 from inventory_cli.services import services_app
 from inventory_cli.session import EXIT_USAGE, CallTarget, attempt, connected, done
 from inventory_cli.terminal import say
@@ -372,7 +372,7 @@ def status(
         # 0 is no process: `kill 0` ends the caller's own.
         pids = [one.pid for one in found.members if one.name == found.leader and one.pid]
         if not pids:
-            say("inventory: no member leads at the moment; try again", err=True)
+            say("inventory: no member leads at the moment, or you are no admin", err=True)
             raise typer.Exit(session.EXIT_NO_ANSWER)
         sys.stdout.write(f"{pids[0]}\n")
     elif output is Output.JSON:
@@ -472,10 +472,15 @@ def user_create(
 
 @user_app.command("password")
 def user_password(context: typer.Context, user: UserId, request_id: RequestId = None) -> None:
-    """Set a user's password; ends every login of that user."""
+    """Set a user's password; ends every login of that user. One's own takes the old one, too."""
     password = new_password()
     with connected(context.obj) as inventory, attempt(request_id) as chosen:
-        inventory.set_password(user, password, chosen)
+        try:
+            inventory.set_password(user, password, request_id=chosen)
+        except InventoryError as refused:
+            if refused.reason != "INVALID_CREDENTIALS":
+                raise
+            inventory.set_password(user, password, old_password=old_password(), request_id=chosen)
     say("password set; log in again where that user was logged in", err=True)
 
 

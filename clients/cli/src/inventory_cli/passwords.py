@@ -37,6 +37,11 @@ def new_password() -> str:
     return ask_password("New password") if sys.stdin.isatty() else read_password()
 
 
+def old_password() -> str:
+    """Ask for the password that a user has, on a terminal; read it elsewhere."""
+    return ask_password("Old password") if sys.stdin.isatty() else read_password()
+
+
 def _checked(password: str) -> str:
     if not password:
         raise _refusal("the password is empty")

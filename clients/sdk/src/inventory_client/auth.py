@@ -79,11 +79,12 @@ class KeyFile(Auth):
             raise Unauthenticated(f"The key file {self._path} cannot be read: it is no file")
         try:
             with self._path.open("rb") as file:
-                key = file.read(KEY_BYTES_MAX + 1).decode().strip()
+                content = file.read(KEY_BYTES_MAX + 1)
+            key = content.decode().strip()
         except (OSError, UnicodeDecodeError) as error:
             problem = f"The key file {self._path} cannot be read: {error}"
             raise Unauthenticated(problem) from error
-        if not key or len(key) > KEY_BYTES_MAX:
+        if not key or len(content) > KEY_BYTES_MAX:
             problem = "is empty" if not key else f"is over {KEY_BYTES_MAX} bytes long"
             raise Unauthenticated(f"The key file {self._path} {problem}.")
         return _log_in(self.username, key)

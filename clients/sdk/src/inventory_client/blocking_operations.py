@@ -45,12 +45,16 @@ class BlockingAuthCalls(BlockingCalls):
         """
         return self._wait(self._inventory.create_user(username, password, role, request_id))
 
-    def set_password(self, user_id: int, password: str, request_id: str | None = None) -> User:
-        """Set a password.
+    def set_password(
+        self, user_id: int, password: str, old_password: str = "", request_id: str | None = None
+    ) -> User:
+        """Set a password; to set one's own takes the old one.
 
-        Every token of that user ends. For admins, and each user for itself.
+        Every token of that user ends. A machine does not set its own. Errors: UNAUTHENTICATED
+        (INVALID_CREDENTIALS: the old one is wrong). For admins, and each user but machines for
+        itself.
         """
-        return self._wait(self._inventory.set_password(user_id, password, request_id))
+        return self._wait(self._inventory.set_password(user_id, password, old_password, request_id))
 
     def disable_user(self, user_id: int, request_id: str | None = None) -> User:
         """Disable a user for good.
@@ -194,14 +198,14 @@ class BlockingInventoryCalls(BlockingCalls):
     def order(self, order_id: int) -> Order:
         """Return one order, for its owner, producers and admins.
 
-        Errors: NOT_FOUND (ORDER_NOT_FOUND). For everybody who is logged in.
+        Errors: NOT_FOUND (ORDER_NOT_FOUND). For customers, producers and admins.
         """
         return self._wait(self._inventory.order(order_id))
 
     def orders(self, *, page_size: int = PAGE_SIZE) -> Iterator[Order]:
         """Yield orders, newest first: a customer's own, and every order for producers and admins.
 
-        Rows come `page_size` at a time. For everybody who is logged in.
+        Rows come `page_size` at a time. For customers, producers and admins.
         """
         return self._iterate(self._inventory.orders(page_size=page_size))
 
@@ -236,8 +240,9 @@ class BlockingClusterCalls(BlockingCalls):
         """Return every member as it sees itself.
 
         A member that does not answer within a second is listed as unreachable, so this works
-        without a quorum; unless a leader says that it takes no part. For everybody who is
-        logged in.
+        without a quorum; unless a leader says that it takes no part. Addresses, process ids and
+        volumes are shown to admins and machines alone, and to nobody while no member answers
+        who the caller is. For everybody who is logged in.
         """
         return self._wait(self._inventory.status())
 

@@ -59,16 +59,19 @@ class AsyncAuthCalls(Connection):
         return User.from_wire(response.user)
 
     async def set_password(
-        self, user_id: int, password: str, request_id: str | None = None
+        self, user_id: int, password: str, old_password: str = "", request_id: str | None = None
     ) -> User:
-        """Set a password.
+        """Set a password; to set one's own takes the old one.
 
-        Every token of that user ends. For admins, and each user for itself.
+        Every token of that user ends. A machine does not set its own. Errors: UNAUTHENTICATED
+        (INVALID_CREDENTIALS: the old one is wrong). For admins, and each user but machines for
+        itself.
         """
         request = auth_pb2.SetPasswordRequest()
         request.request_id = chosen(request_id)
         request.user_id = user_id
         request.password = password
+        request.old_password = old_password
         response = await self._call(
             "/inventory.v1.AuthService/SetPassword", request, auth_pb2.SetPasswordResponse
         )
@@ -295,7 +298,7 @@ class AsyncInventoryCalls(Connection):
     async def order(self, order_id: int) -> Order:
         """Return one order, for its owner, producers and admins.
 
-        Errors: NOT_FOUND (ORDER_NOT_FOUND). For everybody who is logged in.
+        Errors: NOT_FOUND (ORDER_NOT_FOUND). For customers, producers and admins.
         """
         request = inventory_pb2.GetOrderRequest()
         request.order_id = order_id
@@ -308,7 +311,7 @@ class AsyncInventoryCalls(Connection):
     async def orders(self, *, page_size: int = PAGE_SIZE) -> AsyncIterator[Order]:
         """Yield orders, newest first: a customer's own, and every order for producers and admins.
 
-        Rows come `page_size` at a time. For everybody who is logged in.
+        Rows come `page_size` at a time. For customers, producers and admins.
         """
         request = inventory_pb2.ListOrdersRequest()
         request.page_size = page_size
@@ -376,8 +379,9 @@ class AsyncClusterCalls(Connection):
         """Return every member as it sees itself.
 
         A member that does not answer within a second is listed as unreachable, so this works
-        without a quorum; unless a leader says that it takes no part. For everybody who is
-        logged in.
+        without a quorum; unless a leader says that it takes no part. Addresses, process ids and
+        volumes are shown to admins and machines alone, and to nobody while no member answers
+        who the caller is. For everybody who is logged in.
         """
         request = cluster_pb2.GetStatusRequest()
         response = await self._call(

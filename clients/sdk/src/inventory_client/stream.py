@@ -129,7 +129,6 @@ class SubmitStream:
             task.cancel()
         for waiting in self._waiting.values():
             self._unknown(waiting, why)
-        self._waiting.clear()
         if task is not None:
             await asyncio.gather(task, return_exceptions=True)
 

@@ -58,7 +58,7 @@ class TokenSource:
 
     async def _renew(self, auth: Auth, give_up: float) -> None:
         try:
-            async with asyncio.timeout(max(0.0, give_up - time.monotonic())), self._turn:
+            async with asyncio.timeout(give_up - time.monotonic()), self._turn:
                 if self._closing.is_set():
                     raise LogInFailed(CLOSED)
                 if self._session.is_due(time.time()):

@@ -25,8 +25,7 @@ class LoopThread:
         """Start without a thread."""
         self.ownership = Ownership()
         self._turn = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self._running: tuple[asyncio.AbstractEventLoop, threading.Thread] | None = None
 
     def wait(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Run `work` on the loop and return its result; raise UsageError, or what `work` raises."""
@@ -42,13 +41,12 @@ class LoopThread:
 
     def _started(self) -> asyncio.AbstractEventLoop:
         """Return the loop, which the first call starts."""
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(
-                target=self._loop.run_forever, name="inventory-client", daemon=True
-            )
-            self._thread.start()
-        return self._loop
+        if self._running is None:
+            loop = asyncio.new_event_loop()
+            thread = threading.Thread(target=loop.run_forever, name="inventory-client", daemon=True)
+            thread.start()
+            self._running = loop, thread
+        return self._running[0]
 
     def close(self, last: Coroutine[Any, Any, None]) -> None:
         """Run `last`, and end the thread."""
@@ -56,12 +54,12 @@ class LoopThread:
             last.close()
             return
         with self._turn:
-            loop, thread = self._loop, self._thread
+            running, self._running = self._running, None
             self.ownership.is_closed = True
-            self._loop = self._thread = None
-        if loop is None or thread is None:
+        if running is None:
             last.close()
             return
+        loop, thread = running
         _result_of(asyncio.run_coroutine_threadsafe(last, loop))
         _result_of(asyncio.run_coroutine_threadsafe(_finish(), loop))
         loop.call_soon_threadsafe(loop.stop)

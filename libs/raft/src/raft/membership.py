@@ -154,7 +154,6 @@ def release(state: MemberState) -> None:
 def retire(state: MemberState) -> None:
     """Step down, and tell a successor to campaign: the leader's removal is committed (§4.2.2)."""
     replication.send_heartbeats(state)
-    successor = transfer.most_caught_up(state)
-    if successor:
-        state.owed.at_once.append(TimeoutNow(sender=state.id, recipient=successor, term=state.term))
+    successor = transfer.most_caught_up(state)  # the voter whose reply has committed the removal
+    state.owed.at_once.append(TimeoutNow(sender=state.id, recipient=successor, term=state.term))
     state.become_follower(state.term, 0)

@@ -70,11 +70,11 @@ class Progress:
         """Note a check of the quorum, and begin the time until the next check."""
         self.was_active, self.is_active = self.is_active, False
 
-    def sent(self, last_index: int, count: int, size: int = 0) -> None:
-        """Note an append of `count` entries and `size` bytes that ends at `last_index`."""
+    def sent(self, last_index: int, size: int) -> None:
+        """Note an append of entries of `size` bytes that ends at `last_index`."""
         if self.state is ProgressState.PROBE:
             self.is_paused = True
-        elif count:
+        else:
             self.next = last_index + 1
             self.in_flight.append((last_index, size))
             self.bytes_in_flight += size

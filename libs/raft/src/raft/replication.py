@@ -45,7 +45,7 @@ def send_appends(state: MemberState, peer: int, progress: Progress) -> None:
 
 
 def send_append(state: MemberState, peer: int, progress: Progress) -> None:
-    """Send one append, possibly empty; owe a snapshot if the log begins too late (§5.3, §7)."""
+    """Send one append; owe a snapshot if the log begins too late (§5.3, §7)."""
     previous_index = progress.next - 1
     previous_term = state.log.term_at(previous_index)
     if previous_term is None:
@@ -65,7 +65,7 @@ def send_append(state: MemberState, peer: int, progress: Progress) -> None:
             entries=entries,
         )
     )
-    progress.sent(previous_index + len(entries), len(entries), size)
+    progress.sent(previous_index + len(entries), size)
 
 
 def need_snapshot(state: MemberState, peer: int, progress: Progress) -> None:
@@ -169,7 +169,7 @@ def append_refused(state: MemberState, progress: Progress, message: AppendReply)
         next_index = state.log.last_up_to_term(message.conflict_term, limit) + 1
         if state.log.term_at(next_index - 1) != message.conflict_term:
             next_index = min(next_index, message.conflict_index)
-    progress.probe(min(next_index, max(1, message.index)))
+    progress.probe(min(next_index, message.index))
 
 
 def advance_commit(state: MemberState) -> None:
@@ -180,7 +180,7 @@ def advance_commit(state: MemberState) -> None:
     held = {peer: progress.match for peer, progress in state.leading.progress.items()}
     held[state.id] = state.log.synced_index
     index = quorum.held_index(state.configuration.voters, held)
-    if index > state.commit_index and state.log.term_at(index) == state.term:
+    if state.log.term_at(index) == state.term:
         state.commit(index)
 
 

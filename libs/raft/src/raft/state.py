@@ -140,7 +140,7 @@ class Obligations:
     dropped_reads: list[int] = field(default_factory=list)
     snapshots: list[int] = field(default_factory=list)
     install: SnapshotMeta | None = None
-    handed_commit_index: int = 0  # the last committed entry that was handed out
+    handed_commit_index: int  # the last committed entry that was handed out
 
 
 @dataclass(slots=True, kw_only=True)

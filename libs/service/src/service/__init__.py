@@ -9,6 +9,7 @@
 - `serving`: gRPC servers with their limits. `faults`: an unexpected exception becomes INTERNAL with
   an id, and is logged. `intake`: who calls is looked at before a request is read.
 - `reflection`: what gRPC tools ask a server about itself.
+- `quiet`: no line in the log that is not ours.
 - `tasks`: awaitables that end together.
 
 Nothing of this package is on the path of an order.

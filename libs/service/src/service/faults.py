@@ -52,6 +52,17 @@ class Faults(grpc.aio.ServerInterceptor):
         _log.error("internal_error", error_id=error_id, where=where, exc_info=error)
         return errors.internal(error_id)
 
+    def watch_links(self) -> None:
+        """Record exceptions that end a connection of the running loop; others are the loop's."""
+        asyncio.get_running_loop().set_exception_handler(self._record_of_loop)
+
+    def _record_of_loop(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if "protocol" in context and isinstance(error, Exception):
+            self.record(str(context["message"]), error)
+        else:
+            loop.default_exception_handler(context)
+
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Found]],

@@ -18,6 +18,8 @@ from wire.channels import abort
 from service.errors import CallRefused
 
 BODY_SECONDS_MAX = 5.0  # until the request of a unary call has come whole
+REFUSAL_SECONDS = 0.5
+HELD_MAX = 2_000
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -32,16 +34,39 @@ def open_gate(method: str, context: Context) -> AbstractContextManager[None]:
     return nullcontext()
 
 
+class SlowRefusals:
+    """Keeps refused calls waiting for a moment, so that who calls again at once gains nothing.
+
+    - At most HELD_MAX calls are kept waiting; further ones are refused at once.
+    """
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._held = 0
+
+    async def pause(self) -> None:
+        """Wait before a refusal."""
+        if self._held >= HELD_MAX:
+            return
+        self._held += 1
+        try:
+            await asyncio.sleep(REFUSAL_SECONDS)
+        finally:
+            self._held -= 1
+
+
 class Intake(grpc.aio.ServerInterceptor):
     """Lets calls in by a gate, and reads their requests.
 
     - No byte of a request is read before the gate is passed.
     - A unary request that has not come within BODY_SECONDS_MAX ends its call.
+    - A refusal at the gate is a slow one.
     """
 
     def __init__(self, gate: Gate = open_gate) -> None:
         """Let in by `gate`."""
         self._gate = gate
+        self._refusals = SlowRefusals()
         self._let_in: dict[str, Handler] = {}  # by method; as many as are served
 
     async def intercept_service(
@@ -72,6 +97,7 @@ class Intake(grpc.aio.ServerInterceptor):
                 with self._gate(method, context):
                     return await behave(await taken(requests, context), context)
             except CallRefused as refused:
+                await self._refusals.pause()
                 await abort(context, refused.status)
 
         async def generate(requests: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401
@@ -80,6 +106,7 @@ class Intake(grpc.aio.ServerInterceptor):
                     async for response in behave(await taken(requests, context), context):
                         yield response
             except CallRefused as refused:
+                await self._refusals.pause()
                 await abort(context, refused.status)
 
         make = getattr(grpc, f"stream_{answers}_rpc_method_handler")

@@ -1,12 +1,20 @@
-"""Metrics for Prometheus, over HTTP in a thread of their own."""
+"""Metrics for Prometheus, over HTTP in threads of their own, of which there are few."""
 
+import socket
+import threading
 from collections.abc import Callable, Iterator
+from socketserver import ThreadingMixIn
+from typing import Any, ClassVar
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from service.errors import AddressInUse
+
+CONNECTIONS_MAX = 32  # each has a thread
+SILENT_SECONDS_MAX = 5.0  # of a connection, until it ends
 
 
 class InternalErrors(Collector):
@@ -25,6 +33,58 @@ class InternalErrors(Collector):
         )
 
 
+class SilentHandler(WSGIRequestHandler):
+    """Answers a request, writes nothing to stderr, and waits for nobody for long."""
+
+    timeout: ClassVar[float | None] = SILENT_SECONDS_MAX
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401 - as it is inherited
+        """Write nothing."""
+
+
+class MetricsServer(ThreadingMixIn, WSGIServer):
+    """An HTTP server with a bounded number of connections.
+
+    - For one connection more than CONNECTIONS_MAX the oldest one ends. So who keeps connections
+      open keeps nobody out.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - as it is inherited
+        """Serve as `wsgiref.simple_server.make_server` says."""
+        self._open: dict[socket.socket, None] = {}  # the oldest first
+        self._turn = threading.Lock()
+        super().__init__(*arguments, **named)
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as it is inherited
+        """Begin to serve a connection."""
+        with self._turn:
+            self._open[request] = None
+            if len(self._open) > CONNECTIONS_MAX:
+                oldest = next(iter(self._open))
+                del self._open[oldest]
+                _end(oldest)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - as it is inherited
+        """End a connection."""
+        with self._turn:
+            self._open.pop(request, None)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as it is inherited
+        """Say nothing of a connection that broke."""
+
+
+def _end(connection: socket.socket) -> None:
+    """Have the thread of a connection find it ended."""
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:  # it has ended by itself
+        return
+
+
 def serve(listen: str, registry: CollectorRegistry, internal_errors: Callable[[], int]) -> None:
     """Serve /metrics on host:port; raise AddressInUse. An empty address serves nothing."""
     registry.register(InternalErrors(internal_errors))
@@ -32,6 +92,12 @@ def serve(listen: str, registry: CollectorRegistry, internal_errors: Callable[[]
         return
     host, _, port = listen.rpartition(":")
     try:
-        start_http_server(int(port), addr=host, registry=registry)
+        found = socket.getaddrinfo(host.strip("[]") or None, int(port), type=socket.SOCK_STREAM)
+        family, _, _, _, address = found[0]
+        kind: type[WSGIServer] = type("FamilyServer", (MetricsServer,), {"address_family": family})
+        server: WSGIServer = make_server(
+            str(address[0]), int(port), make_wsgi_app(registry), kind, SilentHandler
+        )
     except OSError as error:
         raise AddressInUse(listen, error.strerror) from error
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()

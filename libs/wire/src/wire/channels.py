@@ -22,7 +22,6 @@ REQUEST_BYTES_MAX = 256 << 10  # of a caller from outside; a frame of `Submit` i
 DETAILS_KEY = "grpc-status-details-bin"
 PUSHBACK_KEY = "grpc-retry-pushback-ms"
 ACCEPTED_KEY = "accepted"  # in a stream's first metadata: the caller may send frames
-RELAY_KEY = "relay-to"  # names the address of the member to which a stream is relayed
 
 _BOTH = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
@@ -150,11 +149,6 @@ def bearer(metadata: Any) -> str | None:  # noqa: ANN401 - grpc.aio's own pairs
             if scheme.lower() == "bearer" and token:
                 return token.strip()
     return None
-
-
-def relay_target(metadata: Any) -> str | None:  # noqa: ANN401 - grpc.aio's own pairs
-    """Return the address to which a stream is to be relayed, or None."""
-    return next((str(value) for key, value in metadata or () if key == RELAY_KEY), None)
 
 
 def authorization(token: str) -> tuple[tuple[str, str], ...]:

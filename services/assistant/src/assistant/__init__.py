@@ -18,3 +18,5 @@ Caveats: English only. Costs are not recorded in the inventory, so there is no p
 revenue. A forecast takes the sales of the last seven days as the rate, or of the last thirty days
 if nothing was sold in the last seven.
 """
+
+import service.quiet  # noqa: F401 - before anything imports gRPC

@@ -30,7 +30,6 @@ COUNTED_MAX = 10_000  # items; beyond, the answer says "more than"
 LOW = 10
 SHOWN_MAX = 50  # rows of a level
 RESTOCKED_MAX = 20  # items, each of which takes one call
-CRITICAL = 5
 WEEK_DAYS = 7
 MONTH_DAYS = 30
 

@@ -1,16 +1,19 @@
 """The calls that a query makes, with the caller's own token. The server cuts pages."""
 
+import asyncio
+
 from inventory_client import AsyncInventory, InventoryStats, Item, ItemStats, Money, Refused
 from wire.bounds import NAME_CHARACTERS_MAX
 from wire.errors import Reason
 from wire.text import folded
 
-from assistant.entities import by_typing_error, choose, named, spellings
+from assistant.entities import choose, misspelt, spellings
 from assistant.errors import ForeignWords, UnresolvedItem
 from assistant.query import Reference
 
 PAGE_MAX = 999  # one page: an exact name is found among many names that contain it
-CATALOGUE_MAX = 1_000  # searched for typing errors
+CATALOGUE_MAX = 999  # one page, and with the one more 1,000 names: searched for typing errors
+COMPARED_PER_TURN = 50  # names that are compared in one turn of the event loop: some 6 ms
 PAGE_SIZE_MAX = 1_000  # of the inventory's pages
 
 
@@ -20,7 +23,6 @@ class InventoryReader:
     def __init__(self, inventory: AsyncInventory) -> None:
         """Read as whom `inventory` speaks for."""
         self._inventory = inventory
-        self._currency = ""
 
     @property
     def revision(self) -> int:
@@ -29,9 +31,7 @@ class InventoryReader:
 
     async def currency(self) -> str:
         """Return the code of the currency of all prices."""
-        if not self._currency:
-            self._currency = await self._inventory.currency()
-        return self._currency
+        return await self._inventory.currency()
 
     async def items(  # noqa: PLR0913 - the filter's fields
         self,
@@ -79,10 +79,19 @@ class InventoryReader:
                 return found
         if not reference.is_certain:
             raise ForeignWords(reference.words)
-        found = by_typing_error(reference.words, await self.items(CATALOGUE_MAX, order_by="name"))
+        found = choose(reference.words, await self._misspelt(reference.words))
         if found is None:
-            raise UnresolvedItem(f"There is no item {named(reference)}.")
+            raise UnresolvedItem(f'There is no item "{reference.words}".')
         return found
+
+    async def _misspelt(self, words: str) -> list[Item]:
+        """Return the items that words with typing errors may mean; let other questions go on."""
+        near: list[Item] = []
+        catalogue = await self.items(CATALOGUE_MAX, order_by="name")
+        for start in range(0, len(catalogue), COMPARED_PER_TURN):
+            near += misspelt(words, catalogue[start : start + COMPARED_PER_TURN])
+            await asyncio.sleep(0)
+        return near
 
     async def _by_id(self, item_id: int) -> Item:
         try:

@@ -116,7 +116,7 @@ _SORTING = _words(
 _SORTED = {
     "price": _SORTING,
     "name": _SORTING | {"name", "names"},
-    "quantity": _SORTING | {"quantity", "quantities", "stock", "stocks", "level", "levels"},
+    "quantity": _SORTING | {"quantity", "stock", "stocks", "level", "levels"},
 }
 _LEVELS = _words("fewer hand in left less more stock than under over units remaining below above")
 

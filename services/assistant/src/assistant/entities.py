@@ -5,20 +5,18 @@ ending, then with a typing error or two. If several items fit equally well, the 
 Nothing is guessed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import pairwise
 
 from inventory_client import Item
 from wire.text import folded
 
 from assistant.errors import UnresolvedItem
-from assistant.query import Reference
 
 _IRREGULAR = {"mice": "mouse", "knives": "knife", "shelves": "shelf", "leaves": "leaf"}
 CANDIDATES_MAX = 10
 SHORT_WORD = 4
 LONG_WORD = 8
-
-Find = Callable[[str], Sequence[Item]]  # items whose names contain a text
 
 
 def spellings(words: str) -> list[str]:
@@ -38,7 +36,8 @@ def spellings(words: str) -> list[str]:
 
 def choose(words: str, found: Sequence[Item]) -> Item | None:
     """Return the item that words mean; None if none fits; raise UnresolvedItem if several fit."""
-    exact = [item for item in found if folded(item.name) in spellings(words)]
+    written = spellings(words)
+    exact = [item for item in found if folded(item.name) in written]
     if len(exact) == 1:
         return exact[0]
     if len(found) == 1:
@@ -50,20 +49,20 @@ def choose(words: str, found: Sequence[Item]) -> Item | None:
     return None
 
 
-def by_typing_error(words: str, catalogue: Sequence[Item]) -> Item | None:
-    """Return the item whose name, or a word of whose name, is a typing error or two away."""
+def misspelt(words: str, catalogue: Sequence[Item]) -> list[Item]:
+    """Return the items whose name, or a word of whose name, is a typing error or two away."""
     allowed = errors_allowed(words)
     if not allowed:
-        return None
-    near = [
+        return []
+    pieces = _pieces(words, 2 * allowed + 1)
+    return [
         item
         for item in catalogue
         if any(
-            abs(len(words) - len(candidate)) <= allowed and distance(words, candidate) <= allowed
-            for candidate in [folded(item.name), *folded(item.name).split()]
+            any(piece in candidate for piece in pieces) and is_near(words, candidate, allowed)
+            for candidate in {folded(item.name), *folded(item.name).split()}
         )
     ]
-    return choose(words, near)
 
 
 def errors_allowed(words: str) -> int:
@@ -73,22 +72,39 @@ def errors_allowed(words: str) -> int:
     return 1 if len(words) < LONG_WORD else 2
 
 
-def distance(one: str, other: str) -> int:
-    """Return the number of letters to insert, delete, replace or swap (Damerau and Levenshtein)."""
-    before: list[int] = []
-    row = list(range(len(other) + 1))
-    for place, letter in enumerate(one, start=1):
-        following = [place]
-        for at, its in enumerate(other, start=1):
-            best = min(row[at] + 1, following[at - 1] + 1, row[at - 1] + (letter != its))
-            swapped = place > 1 and at > 1 and letter == other[at - 2] and one[place - 2] == its
-            if swapped:
-                best = min(best, before[at - 2] + 1)
-            following.append(best)
-        before, row = row, following
-    return row[-1]
+def _pieces(words: str, count: int) -> set[str]:
+    """Cut words into `count` pieces. An error changes two pieces at most: a swap, at a border."""
+    cuts = [len(words) * place // count for place in range(count + 1)]
+    return {words[start:end] for start, end in pairwise(cuts)}
 
 
-def named(reference: Reference) -> str:
-    """Return the phrase for an item that does not exist."""
-    return f"item {reference.item_id}" if reference.item_id is not None else f'"{reference.words}"'
+def is_near(one: str, other: str, allowed: int) -> bool:
+    """Tell whether at most `allowed` letters are inserted, deleted, replaced or swapped.
+
+    No letter is changed twice (Damerau and Levenshtein, optimal string alignment). The texts are
+    compared at whole lengths, at most four times as often for each error that is allowed.
+    """
+    if one == other:
+        return True
+    if not allowed or abs(len(one) - len(other)) > allowed:
+        return False
+    same = _shared(one, other)
+    one, other = one[same:], other[same:]
+    return (
+        is_near(one[1:], other[1:], allowed - 1)
+        or is_near(one[1:], other, allowed - 1)
+        or is_near(one, other[1:], allowed - 1)
+        or (one[:2] == other[1::-1] and is_near(one[2:], other[2:], allowed - 1))
+    )
+
+
+def _shared(one: str, other: str) -> int:
+    """Return with how many equal letters two texts begin, by halving."""
+    same, end = 0, min(len(one), len(other))
+    while same < end:
+        middle = (same + end + 1) // 2
+        if one[same:middle] == other[same:middle]:
+            same = middle
+        else:
+            end = middle - 1
+    return same

@@ -36,9 +36,9 @@ _COUNT = re.compile(
     r"\b(?:top|first|best|worst|show me|suggest|recommend|cheapest|priciest|bottom)\s+(?:me\s+)?"
     r"(?:the\s+)?(\d+)\b|\b(\d+)\s+(?:\w+\s+){0,2}(?:items?|products?|things?|sellers?|cheapest|best)\b"
 )
-_UNDER = r"(?:under|below|less than|cheaper than|lower than|<)"
+_UNDER = r"(?:under|below|(?<!no )less than|cheaper than|lower than|<)"
 _AT_MOST = r"(?:at most|up to|no more than|max(?:imum)?(?: of)?|within|<=)"
-_OVER = r"(?:over|above|more than|dearer than|pricier than|higher than|>)"
+_OVER = r"(?:over|above|(?<!no )more than|dearer than|pricier than|higher than|>)"
 _AT_LEAST = r"(?:at least|from|no less than|min(?:imum)?(?: of)?|starting at|>=)"
 # Words that name no item.
 _STOP = frozenset(
@@ -74,6 +74,7 @@ _FILLER = re.compile(
     r"dearest|suggest\w*|recommend\w*|advise|ideas?|buy|should|gift\w*|range|top|first|best|under|"
     r"over|inexpensive|affordable|bargains?|premium|luxury|popular|spend|afford|k)\b"
 )
+_VERB = re.compile(r"^(?:display|view|describe|predict)\s")  # elsewhere these may name an item
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ def _prices(text: str) -> Query | None:
             least, most = sorted((first[-1], second[0]), key=Amount.size)
             return ListItems(price_min=least, price_max=most, name=name, order_by="price")
     exactly = re.search(
-        rf"\b(?:for|at|costing|priced at|cost) (?:exactly )?({AMOUNT.pattern})$", text
+        rf"\b(?:for|(?<!starting )at|costing|priced at|cost) (?:exactly )?({AMOUNT.pattern})$", text
     )
     if exactly:
         [price] = amounts(exactly[1])
@@ -142,11 +143,9 @@ def _prices(text: str) -> Query | None:
     ):
         match = re.search(rf"(?<!\w){word}\s+((?:[$€£¥₹]\s?)?\d.*)", text)
         if match and field not in bounds:
-            found = amounts(match[1])
-            if found:
-                bounds[field] = found[0]
-                if strict:
-                    bounds[strict] = True
+            bounds[field] = amounts(match[1])[0]
+            if strict:
+                bounds[strict] = True
     if not bounds:
         return None
     return ListItems(name=name, order_by="price", **bounds)  # type: ignore[arg-type]  # by name
@@ -164,15 +163,13 @@ def _name(text: str) -> str:
 
 def _sorted(text: str) -> Query | None:
     """Return items in the order that a text asks for; "top" is downward, the default upward."""
-    match = _ORDER.search(text)
-    if match is None:
-        return None
-    rest = text[: match.start()] + text[match.end() :]
-    order_by = _SORTED.get(match[1], "quantity")
+    word, *_ = _ORDER.findall(text)
+    rest = _ORDER.sub("", text, count=1)
+    order_by = _SORTED.get(word, "quantity")
     downward = _DOWNWARD.search(rest) is not None
     if downward and (_UPWARD.search(rest) or order_by == "name"):
         return None  # both directions at once, or the best of names: the direction is not said
-    bounded = _prices(rest) if re.search(r"\d", rest) else None
+    bounded = _prices(rest)
     listed = bounded if isinstance(bounded, ListItems) else ListItems(name=_direct(rest))
     return replace(
         listed,
@@ -195,11 +192,11 @@ def _extreme(order_by: str) -> Callable[[str], Query | None]:
 
 def _levels(text: str) -> Query | None:
     fewer = re.search(
-        rf"(?:fewer than|less than|{_UNDER})\s+(\d[\d,]*)\s+(?:in stock|left|on hand|units)", text
+        rf"(?:(?<!no )fewer than|{_UNDER})\s+(\d[\d,]*)\s+(?:in stock|left|on hand|units)", text
     )
     if fewer:
         return ListItems(quantity_max=whole(fewer[1]) - 1, order_by="quantity")
-    more = re.search(rf"(?:more than|{_OVER})\s+(\d[\d,]*)\s+(?:in stock|left|on hand|units)", text)
+    more = re.search(rf"{_OVER}\s+(\d[\d,]*)\s+(?:in stock|left|on hand|units)", text)
     if more:
         return ListItems(quantity_min=whole(more[1]) + 1, order_by="quantity desc")
     return None
@@ -208,7 +205,7 @@ def _levels(text: str) -> Query | None:
 def _threshold(kind: str, default: int) -> Callable[[str], Query | None]:
     def make(text: str) -> Query | None:
         match = re.search(
-            r"(?:(under|below|less than|fewer than)|threshold(?: of)?)\s+(\d[\d,]*)", text
+            r"(?:(under|below|(?<!no )(?:less|fewer) than)|threshold(?: of)?)\s+(\d[\d,]*)", text
         )
         if match is None:
             return LowStock(kind, default)
@@ -220,7 +217,7 @@ def _threshold(kind: str, default: int) -> Callable[[str], Query | None]:
 
 def _show(what: str) -> Callable[[str], Query | None]:
     def make(text: str) -> Query | None:
-        found = reference(text)
+        found = reference(_VERB.sub("", text))
         return ShowItem(found, what) if found is not None else None
 
     return make
@@ -233,14 +230,14 @@ def _perhaps(text: str) -> Query | None:
 
 
 def _forecast(text: str) -> Query | None:
-    found = reference(text)
+    found = reference(_VERB.sub("", text))
     return Forecast(found) if found is not None else None
 
 
 def _sales(text: str) -> Query | None:
     worst = re.search(r"\b(?:worst|least|slow\w*|bottom)\b", text) is not None
-    ranked = re.sub(r"\b(?:top|best|worst|most|least|popular|overall|total|slow\w*|bottom|sellers?|"
-                    r"ranking|so far|best-sell\w*|sellings?|figures?|overview)\b|\d+", " ", text)  # fmt: skip
+    ranked = re.sub(r"\b(?:best-sell\w*|top|best|worst|most|least|popular|overall|total|slow\w*|bottom|sellers?|"
+                    r"ranking|so far|sellings?|figures?|overview)\b|\d+", " ", text)  # fmt: skip
     found = Reference(item_id=whole(m[1])) if (m := _ID.search(text)) else reference(ranked)
     return ShowSales(found, limit(text, LIMIT_DEFAULT), worst)
 
@@ -249,7 +246,7 @@ def _profit(text: str) -> Query | None:
     trimmed = re.sub(
         r"\b(?:total|overall|margin|margins|profits|profitable|most|far|so)\b", " ", text
     )
-    return Profit(Reference(item_id=whole(m[1])) if (m := _ID.search(text)) else reference(trimmed))
+    return Profit(reference(trimmed))
 
 
 def _suggest(text: str) -> Query | None:
@@ -268,7 +265,9 @@ def _suggest(text: str) -> Query | None:
 
 def _search(text: str) -> Query | None:
     found = reference(
-        re.sub(r"\b(?:like|called|named|containing|contain|contains|similar)\b", " ", text)
+        re.sub(
+            r"\b(?:like|looking|got|called|named|containing|contain|contains|similar)\b", " ", text
+        )
     )
     return ListItems(name=found.words, order_by="name") if found and found.words else None
 
@@ -287,7 +286,7 @@ _RULES = (
     _rule(r"\b(?:restock\w*|reorder\w*|order anew|replenish\w*|buy in)\b", lambda _: Restock()),
     _rule(r"\b(?:critical\w*|urgent\w*)\b", _threshold("critical", CRITICAL_DEFAULT)),
     _rule(r"^(?:is|are) (?:the |a |an )?.+\b(?:in stock|out of stock|sold out|available)\b", _show("stock")),
-    _rule(r"^(?!.*\b(?:item|id)\s*#?\d).*\b(?:out of stock|sold out|unavailable|no stock|zero stock)\b", lambda _: LowStock("out", 0)),
+    _rule(r"^(?!.*\b(?:item|id)\s*#?\d).*\b(?:out of stock|sold out|unavailable|no stock|0 stock)\b", lambda _: LowStock("out", 0)),
     _rule(r"\b(?:low (?:on |in )?stock|stock is low|low inventory|running low|low items|low stock|almost out|nearly out)\b",
           _threshold("low", LOW_DEFAULT)),
     _rule(r"\b(?:suggest\w*|recommend\w*|advise|should i buy|what to buy|ideas?)\b", _suggest),

@@ -55,7 +55,7 @@ def amounts(text: str) -> list[Amount]:
     """Return the amounts in a normalised text, in their order."""
     found = []
     for match in AMOUNT.finditer(text):
-        currency = _SYMBOLS.get(match["symbol"] or "", "") or NAMES.get(match["name"] or "", "")
+        currency = _SYMBOLS.get(match["symbol"]) or NAMES.get(match["name"]) or ""
         found.append(Amount(match["number"], currency, bool(match["thousands"])))
     return found
 

@@ -40,40 +40,42 @@ def _with_numbers(words: list[str]) -> list[str]:
     done: list[str] = []
     at = 0
     while at < len(words):
-        if words[at] == "a" and words[at + 1 : at + 2] and words[at + 1] in _SCALES:
+        if words[at] == "a" and not _SCALES.keys().isdisjoint(words[at + 1 : at + 2]):
             at += 1
         number, used = _number(words[at:])
         done.append(words[at] if number is None else str(number))
-        at += max(used, 1)
+        at += used
     return done
 
 
 def _number(words: list[str]) -> tuple[int | None, int]:
     """Read the longest number that words begin with; return it and how many words it took.
 
+    If no number is there, one word is passed over.
+
     A number ends where the next word cannot belong to it: "five six" are two numbers.
     """
     whole, part, at = 0, 0, 0
     room = 1_000  # the next number to be added is below it
-    if words[0].isascii() and words[0].isdigit() and words[1:2] and words[1] in _SCALES:
+    last = 0  # the scale of `whole`: the next one is below it
+    if words[0].isascii() and words[0].isdigit() and not _SCALES.keys().isdisjoint(words[1:2]):
         part, at = int(words[0]), 1
     while at < len(words):
         skip = at + (bool(at) and _joins(words[at : at + 3], room))
-        word = words[skip] if skip < len(words) else ""
-        if word in _SCALES and skip == at and (part or not at) and part < _SCALES[word]:
-            part = max(part, 1) * _SCALES[word]
-            room = _SCALES[word]
+        word = "".join(words[skip : skip + 1])
+        scale = _SCALES.get(word, 0) if skip == at else 0
+        if part < scale and (part or not at) and (not last or scale < last):
+            part = max(part, 1) * scale
+            room = scale
             if word != "hundred":
-                if whole and whole < part:
-                    break
-                whole, part = whole + part, 0
+                whole, part, last = whole + part, 0, scale
         elif word in _SMALL and _SMALL[word] < room and (_SMALL[word] or not at):
             part += _SMALL[word]
             room = _TEN if word in _TENS else 0
         else:
             break
         at = skip + 1
-    return (whole + part, at) if at else (None, 0)
+    return (whole + part, at) if at else (None, 1)
 
 
 def _joins(words: list[str], room: int) -> bool:

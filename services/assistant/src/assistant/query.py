@@ -77,16 +77,16 @@ class Restock:
 class ShowSales:
     """The sales of one item, or of all items."""
 
-    item: Reference | None = None
-    limit: int = 5
-    worst: bool = False
+    item: Reference | None
+    limit: int
+    worst: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Profit:
     """The profit, which is not known, since costs are not."""
 
-    item: Reference | None = None
+    item: Reference | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Suggest:
     """Something to buy, or to do."""
 
     kind: str  # cheap, expensive, popular, any
-    limit: int = 3
+    limit: int
 
 
 @dataclass(frozen=True, slots=True)

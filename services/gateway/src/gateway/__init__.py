@@ -14,3 +14,5 @@ user that the token names. The members decide whether that user may.
 Caveats: nothing here is replicated. Retrying is safe because every mutation carries a request id,
 and an unanswered one moves to the next leader with the same bytes.
 """
+
+import service.quiet  # noqa: F401 - before anything imports gRPC

@@ -17,6 +17,7 @@ from gateway.auth import Passwords, Tokens
 from gateway.config import GatewayConfig
 from gateway.login_limiter import LoginLimiter
 from gateway.router import Router, RouterSettings
+from gateway.runtime.accounts import Accounts
 from gateway.runtime.api import Api
 from gateway.runtime.assistant import Assistant
 from gateway.runtime.driver import Driver
@@ -40,13 +41,15 @@ async def _run(config: GatewayConfig) -> None:
     assistant = Assistant(config.gateway_assistant)
     members = Members(driver, links)
     tokens = Tokens(token_key)
-    gate = TokenGate(tokens, Shares())
-    api = Api(driver, links, gate, tokens, passwords, LoginLimiter(), members)
+    gate = TokenGate(tokens, Shares(), config.gateway_trusted_hops)
+    accounts = Accounts(driver, gate, tokens, passwords, LoginLimiter(), members)
+    api = Api(driver, links, gate, accounts, members)
     faults = Faults()
+    faults.watch_links()
     server = GatewayServer(
         config.gateway_listen, api, assistant, faults, config.gateway_leave_seconds
     )
-    metrics.serve(config.metrics_listen, registry(router), lambda: faults.count)
+    metrics.serve(config.metrics_listen, registry(router, api.refusals), lambda: faults.count)
     await server.start()
     driver.start()
     _log.info("serving", address=config.gateway_listen)
@@ -60,7 +63,7 @@ async def _run(config: GatewayConfig) -> None:
         links.run(router, driver.schedule_pump),
     )
     driver.stop()
-    await links.close()
+    links.close()
     await assistant.close()
     passwords.close()
 

@@ -15,6 +15,7 @@ class GatewayConfig(ServiceSettings):
     cluster_key_file: Path  # the secret that members and gateways share
     token_key_file: Path  # signs tokens; the same for all gateways
     gateway_assistant: OptionalAddress = ""
+    gateway_trusted_hops: Annotated[int, Field(ge=0, le=8)] = 0  # proxies before it
     gateway_leave_seconds: Annotated[float, Field(ge=0, le=60)] = (
         0  # how long it serves on after SIGTERM
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from inventory.raft.v1 import forward_pb2
 from wire import errors
 
+from gateway.contention import Contention
 from gateway.requests import Answer, OnReply, Request
 
 
@@ -22,6 +23,7 @@ class PendingRequests:
         self._requests: dict[int, Request] = {}
         self._deadlines: list[tuple[int, int]] = []  # a heap of (deadline, number)
         self._last_number = 0
+        self.contention = Contention()
         self.answered_count = 0  # by a member, whatever the answer
         self.unanswered_count = 0  # had no answer by their deadline
         self.overloaded_count = 0  # refused, since too many requests were pending
@@ -44,16 +46,19 @@ class PendingRequests:
         question: forward_pb2.Question | None,
         deadline_ms: int,
         on_reply: OnReply,
+        user_id: int = 0,
     ) -> Request:
         """Keep a request under a number of its own; past the bound, refuse it at once instead."""
         self._last_number += 1
-        request = Request(self._last_number, command, question, deadline_ms, on_reply)
+        request = Request(self._last_number, command, question, on_reply, user_id)
         if len(self._requests) >= self._pending_max:
             self.overloaded_count += 1
             request.is_done = True
             on_reply(errors.overloaded())
             return request
         self._requests[request.id] = request
+        if question is None:
+            self.contention.begin(user_id)
         heapq.heappush(self._deadlines, (deadline_ms, request.id))
         return request
 
@@ -78,10 +83,15 @@ class PendingRequests:
         """Forget a request whose caller has gone, and return it; None where it is not pending."""
         request = self._requests.pop(number, None)
         if request is not None:
-            request.is_done = True
+            self._end(request)
         return request
 
     def _finish(self, request: Request, answer: Answer) -> None:
         del self._requests[request.id]
-        request.is_done = True
+        self._end(request)
         request.on_reply(answer)
+
+    def _end(self, request: Request) -> None:
+        request.is_done = True
+        if request.question is None:
+            self.contention.end(request.user_id)

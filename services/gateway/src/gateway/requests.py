@@ -32,16 +32,15 @@ class Request:
 
     __slots__ = (
         "command",
-        "deadline_ms",
         "frame",
         "id",
         "in_doubt",
         "is_done",
-        "is_stale_ok",
         "member",
         "on_reply",
         "question",
         "tried",
+        "user_id",
         "was_put_off",
     )
 
@@ -50,22 +49,30 @@ class Request:
         number: int,
         command: bytes,
         question: forward_pb2.Question | None,
-        deadline_ms: int,
         on_reply: OnReply,
+        user_id: int = 0,
     ) -> None:
-        """Start with no member; `command` is empty where there is a question."""
+        """Start with no member; `command` is empty where there is a question.
+
+        `user_id`: who takes turns with other users; 0: the gateway itself.
+        """
+        self.user_id = user_id
         self.id = number
         self.command = command
         self.question = question
-        self.deadline_ms = deadline_ms
         self.on_reply = on_reply
-        self.is_stale_ok = question is not None and question.read_options.consistency in STALE_OK
         self.is_done = False  # answered or cancelled
         self.member = ""  # the member that has the request; empty while the request waits
         self.in_doubt = False  # a member that had the command may have proposed it
         self.was_put_off = False  # by a leader that had no room for it
         self.tried = NOBODY  # the members that sent back a question which any member may answer
         self.frame: Frame | None = None
+
+    @property
+    def is_stale_ok(self) -> bool:
+        """Whether any member may answer."""
+        question = self.question
+        return question is not None and question.read_options.consistency in STALE_OK
 
     def overdue_status(self, *, reachable: bool) -> status_pb2.Status:
         """Return why there is no answer by the deadline; `reachable`: a leader can be asked."""
@@ -82,9 +89,8 @@ class Request:
         """Whether the caller could have let any member answer this linearizable question."""
         if self.question is None or self.is_stale_ok:
             return False
-        query = self.question.query
-        asked = getattr(query, query.WhichOneof("query") or "get_item")
-        return "read_options" in asked.DESCRIPTOR.fields_by_name
+        asked = (value for _, value in self.question.query.ListFields())
+        return any("read_options" in one.DESCRIPTOR.fields_by_name for one in asked)
 
     def retry_of(self, reply: forward_pb2.Reply) -> forward_pb2.Retry.ValueType:
         """Return why the request must be sent again; RETRY_UNSPECIFIED if `reply` is its answer.
@@ -116,7 +122,7 @@ def add_questions(
     message: forward_pb2.ForwardRequest, requests: Iterable[Request], member: str
 ) -> None:
     """Put questions into a frame for a member, which has these requests from here on."""
-    for request in requests:
+    taken = list(requests)
+    for request in taken:
         request.member = member
-        if request.question is not None:
-            message.questions.append(request.question)
+    message.questions.extend(one.question for one in taken if one.question is not None)

@@ -98,13 +98,16 @@ class Router:
         """See `LeaderView.ways_to`."""
         return self._leader_view.ways_to(member, ways)
 
-    def propose(self, command: bytes, deadline_ms: int, on_reply: OnReply) -> int:
-        """Queue a serialized RawCommand; return its number. `on_reply` may be called at once."""
-        return self._queue(self.pending.admit(command, None, deadline_ms, on_reply))
+    def propose(self, command: bytes, deadline_ms: int, on_reply: OnReply, user_id: int = 0) -> int:
+        """Queue a serialized RawCommand; return its number. `on_reply` may be called at once.
+
+        `user_id`: of the user with whose commands it takes turns with others.
+        """
+        return self._queue(self.pending.admit(command, None, deadline_ms, on_reply, user_id))
 
     def ask(self, question: forward_pb2.Question, deadline_ms: int, on_reply: OnReply) -> int:
         """Queue a question, whose id is set here; return the question's number."""
-        request = self.pending.admit(b"", question, deadline_ms, on_reply)
+        request = self.pending.admit(b"", question, deadline_ms, on_reply, question.user_id)
         question.id = request.id
         return self._queue(request)
 
@@ -148,9 +151,9 @@ class Router:
         if response.HasField("leadership"):
             self._meet(member, response.leadership)
             if self._leader_view.update(member, response.leadership):
-                for other in self._members:
-                    if other != self.leader:
-                        self._take_back(other)
+                # A member that was removed is open until its link ends.
+                for other in sorted(self._open - {self.leader}):
+                    self._take_back(other)
 
     def _meet(self, teller: str, leadership: forward_pb2.Leadership) -> None:
         """Have links to members that joined later; only the leader's word removes a member."""
@@ -192,6 +195,7 @@ class Router:
     def tick(self, now_ms: int) -> None:
         """Let time pass: end overdue requests, and queue again the requests whose pause is over."""
         self._now_ms = now_ms
+        self.pending.contention.tick(now_ms)
         for request in self.pending.take_overdue(now_ms):
             self._leader_queue.leave_frame(request)
             self.pending.expire(request, reachable=self.reaches_leader)
@@ -206,6 +210,7 @@ class Router:
     def pump(self) -> None:
         """Send what waits, in as few frames as bounds allow; called after each run of events."""
         self._ask_members()
+        self._leader_queue.window = self.pending.contention.window
         while self.reaches_leader and self._leader_queue.may_send:
             message = self._leader_queue.take_frame(self.leader)
             if message.proposals or message.questions:

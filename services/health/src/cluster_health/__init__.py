@@ -22,3 +22,5 @@ leaders of one term are found only if both were seen to lead. Nothing is kept on
 are known as far as the members remember them, and after a start nobody knows who has a vote until a
 member tells. The service changes nothing: a person mends the cluster.
 """
+
+import service.quiet  # noqa: F401 - before anything imports gRPC

@@ -1,4 +1,4 @@
-"""Gathers the facts: asks members, gateway and assistant over gRPC, and counts started members."""
+"""Gathers the facts: asks members over links, gateway and assistant over gRPC; counts members."""
 
 import asyncio
 import socket
@@ -9,9 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from inventory.raft.v1 import forward_pb2, forward_pb2_grpc
+from inventory.raft.v1 import forward_pb2, link_pb2
+from link.asking import LinkAsker
+from link.errors import LinkError, LinkLate
+from link.hello import Introduction
 from service.probes import READINESS
-from wire.channels import authorization, straight_channel
+from wire.channels import straight_channel
 
 from cluster_health.canaries import Canaries
 from cluster_health.config import HealthConfig
@@ -39,9 +42,10 @@ class Watch:
     def __init__(self, config: HealthConfig, key: str, canaries: Canaries) -> None:
         """Ask nobody yet. `key`: the secret by which members let the health service ask them."""
         self._config = config
-        self._metadata = authorization(key)
+        self._key = key
         self._canaries = canaries
         self._channels: dict[str, grpc.aio.Channel] = {}  # by address
+        self._askers: dict[tuple[str, str], LinkAsker] = {}  # by a member's name and address
         self._before: dict[str, Member | bool] = {}  # the last round's answers, by address
         self._led: dict[int, frozenset[str]] = {}
         self._membership: KnownMembership | None = None
@@ -67,7 +71,7 @@ class Watch:
         addresses = self._canaries.addresses | self._config.members
         async with asyncio.TaskGroup() as group:
             asked = {
-                name: group.create_task(self._member(address))
+                name: group.create_task(self._member(name, address))
                 for name, address in sorted(addresses.items())
             }
             gateway = group.create_task(self._serves(self._config.health_gateway))
@@ -94,7 +98,9 @@ class Watch:
         return self.facts
 
     async def close(self) -> None:
-        """End the channels."""
+        """End the channels and the links."""
+        for asker in self._askers.values():
+            asker.close()
         for channel in self._channels.values():
             await channel.close()
 
@@ -103,19 +109,29 @@ class Watch:
             self._channels[address] = straight_channel(address)
         return self._channels[address]
 
-    async def _member(self, address: str) -> Member | None:
-        stub = forward_pb2_grpc.ForwardServiceStub(self._channel(address))
-        try:
-            response = await stub.GetMember(
-                forward_pb2.GetMemberRequest(),
-                metadata=self._metadata,
-                timeout=ANSWER_SECONDS_MAX,
+    def _asker(self, name: str, address: str) -> LinkAsker:
+        if (name, address) not in self._askers:
+            opening = Introduction(
+                key=self._key,
+                purpose=link_pb2.PURPOSE_WATCH,
+                caller=link_pb2.Caller(name="health"),
+                recipient=name,
             )
-        except grpc.aio.AioRpcError as error:
+            self._askers[name, address] = LinkAsker(address, lambda: opening)
+        return self._askers[name, address]
+
+    async def _member(self, name: str, address: str) -> Member | None:
+        question = link_pb2.LinkQuestion(get_member=forward_pb2.GetMemberRequest())
+        try:
+            answer = await self._asker(name, address).ask(question, ANSWER_SECONDS_MAX)
+        except LinkError as error:
             before = self._before.pop(address, None)
-            return before if is_late(error) and isinstance(before, Member) else None
-        self._before[address] = response.member
-        return response.member
+            return before if isinstance(error, LinkLate) and isinstance(before, Member) else None
+        if not answer.HasField("get_member"):
+            self._before.pop(address, None)
+            return None
+        self._before[address] = answer.get_member.member
+        return answer.get_member.member
 
     async def _serves(self, address: str) -> bool:
         stub = health_pb2_grpc.HealthStub(self._channel(address))
@@ -124,6 +140,9 @@ class Watch:
             answer = await stub.Check(request, timeout=ANSWER_SECONDS_MAX)  # type: ignore[attr-defined]  # the stubs leave it out
         except grpc.aio.AioRpcError as error:
             return bool(self._before.pop(address, False)) and is_late(error)
+        if not isinstance(answer, health_pb2.HealthCheckResponse):  # likewise
+            self._before.pop(address, None)
+            return False
         serves = bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
         self._before[address] = serves
         return serves

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from cluster_health import page
 from cluster_health.facts import Facts
@@ -22,6 +23,7 @@ from cluster_health.serving import WRITES, serving
 
 BACKLOG = 128
 DRAIN_SECONDS_MAX = 1
+CONNECTION_SECONDS_MAX = 30
 HEADERS = {
     "cache-control": "no-store",
     "content-security-policy": (
@@ -115,6 +117,15 @@ def _file(name: str, kind: str) -> Handle:
     return handle
 
 
+class BoundedConnection(H11Protocol):
+    """A connection that ends after CONNECTION_SECONDS_MAX, whatever comes on it."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # a socket's
+        """Begin."""
+        super().connection_made(transport)
+        asyncio.get_running_loop().call_later(CONNECTION_SECONDS_MAX, transport.close)
+
+
 class SignallessServer(uvicorn.Server):
     """uvicorn without its signal handlers: the process has its own."""
 
@@ -128,6 +139,7 @@ async def serve_until(stopped: asyncio.Event, app: Starlette, listening: socket.
     """Serve on a socket until `stopped`; then finish the calls under way."""
     config = uvicorn.Config(
         app,
+        http=BoundedConnection,
         access_log=False,
         lifespan="off",
         log_config=None,

@@ -10,3 +10,5 @@ The rooms, from the bottom; imports go down only:
 - `config` has the settings. `member` wires one member from its start to its stop.
 - `__main__` runs one member alone in its data directory, and lists the exit statuses.
 """
+
+import service.quiet  # noqa: F401 - before anything imports gRPC

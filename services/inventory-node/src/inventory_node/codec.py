@@ -1,8 +1,9 @@
 """Messages and configurations as bytes, and back.
 
 Received bytes are not trusted to be well formed. A message of no known kind, an entry of no known
-kind, or an id of 0 raises `CodecError`, and the caller drops the frame. `InstallSnapshot` has no
-wire form: a snapshot travels in chunks, and the recipient builds the message.
+kind, a configuration that cannot be read, or an id of 0 raises `CodecError`, and the caller drops
+the frame. `InstallSnapshot` has no wire form: a snapshot travels in chunks, and the recipient
+builds the message.
 """
 
 from collections.abc import Iterable
@@ -40,7 +41,7 @@ def encode_configuration(configuration: Configuration) -> bytes:
     )
     for member, label in configuration.labels:
         wire.contacts.add(member_id=member, label=label)
-    return wire.SerializeToString(deterministic=True)
+    return wire.SerializeToString()
 
 
 def decode_configuration(payload: bytes) -> Configuration:
@@ -71,7 +72,6 @@ def message_to_wire(message: Message) -> peer_pb2.Message:  # noqa: C901, PLR091
             wire.heartbeat.commit = message.commit
             wire.heartbeat.context = message.context
         case HeartbeatReply():
-            wire.heartbeat_reply.SetInParent()
             wire.heartbeat_reply.context = message.context
         case PreVoteRequest():
             _write_vote_request(wire.pre_vote_request, message)
@@ -79,10 +79,8 @@ def message_to_wire(message: Message) -> peer_pb2.Message:  # noqa: C901, PLR091
             _write_vote_request(wire.vote_request, message)
             wire.vote_request.is_transfer = message.is_transfer
         case PreVoteReply():
-            wire.pre_vote_reply.SetInParent()
             wire.pre_vote_reply.granted = message.granted
         case VoteReply():
-            wire.vote_reply.SetInParent()
             wire.vote_reply.granted = message.granted
         case TimeoutNow():
             wire.timeout_now.SetInParent()
@@ -153,13 +151,11 @@ def message_from_wire(  # noqa: C901, PLR0911, PLR0912 - an arm a kind
 
 
 def _write_vote_request(wire: peer_pb2.VoteRequest, message: PreVoteRequest | VoteRequest) -> None:
-    wire.SetInParent()
     wire.last_index = message.last_index
     wire.last_term = message.last_term
 
 
 def _write_append_request(wire: peer_pb2.AppendRequest, message: AppendRequest) -> None:
-    wire.SetInParent()
     wire.previous_index = message.previous_index
     wire.previous_term = message.previous_term
     wire.commit = message.commit
@@ -177,6 +173,8 @@ def _read_append_request(wire: peer_pb2.Message) -> AppendRequest:
     except ValueError as error:
         raise CodecError(f"an entry of no known kind: {error}") from error
     for position, entry in enumerate(entries, start=request.previous_index + 1):
+        if entry.kind is EntryKind.CONFIGURATION:
+            decode_configuration(entry.payload)
         if entry.index != position:
             raise CodecError(f"entry {entry.index} stands where {position} belongs")
     return AppendRequest(

@@ -20,7 +20,8 @@ class NodeConfig(ServiceSettings):
     """One node's settings."""
 
     node_name: str  # this member's name, a DNS label
-    node_listen: Address  # for gRPC
+    node_listen: Address  # for links of members, gateways and the health service
+    node_health_listen: OptionalAddress = ""  # for gRPC health, for probes
     node_members: Members  # the first members, the same for every member
     node_address: OptionalAddress = ""  # where others find a member beyond the first members
     # auto: a member that does not take part asks to join; wait: for `inventory cluster add`

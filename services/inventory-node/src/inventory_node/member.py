@@ -16,24 +16,28 @@ from service.tasks import until_first
 
 from inventory_node.config import NodeConfig
 from inventory_node.core import events
+from inventory_node.core.claims import Known
 from inventory_node.core.membership import bootstrap
 from inventory_node.core.membership.drain import Departure
 from inventory_node.core.membership.join import StandingWatch
 from inventory_node.core.node import Node, NodeSettings, Ports
 from inventory_node.machine import Machine
 from inventory_node.ports import Contact
-from inventory_node.runtime.api import Gate, Gateways, PeerApi, member_response
 from inventory_node.runtime.data_directory import DataDirectory
 from inventory_node.runtime.disk import ThreadedDisk
 from inventory_node.runtime.failpoints import hooks_of
+from inventory_node.runtime.gateways import Gateways
 from inventory_node.runtime.loop import TICK_SECONDS, Loop
 from inventory_node.runtime.membership_requests import DepartureRequests, run_standing_watch
 from inventory_node.runtime.membership_service import MembershipService
 from inventory_node.runtime.metrics import NodeCollector, NodeCounts, registry
 from inventory_node.runtime.network import MemberTransport
+from inventory_node.runtime.peer_api import PeerApi
 from inventory_node.runtime.peers import Local, Peers
 from inventory_node.runtime.probes import MemberProbes
-from inventory_node.runtime.server import serve
+from inventory_node.runtime.questions import MemberAnswers
+from inventory_node.runtime.relay import Relays
+from inventory_node.runtime.server import Gate, MemberServer, ProbeServer
 from inventory_node.runtime.snapshot import quarantined
 from inventory_node.runtime.startup import POLL_SECONDS, Startup
 from inventory_node.runtime.store import SqliteStore
@@ -46,7 +50,6 @@ CHECKPOINT_GAP_TICKS = 1_200  # shorter if checkpoints are more frequent
 # Full collections are all but off. Over a state in use, a full collection blocks the loop for
 # hundreds of milliseconds, and finds hardly any cycle.
 GC_THRESHOLDS = (5_000, 5, 1_000)
-STOP_SECONDS = 0.2  # for calls under way
 VERSION = "0.1.0"
 
 
@@ -180,6 +183,7 @@ class MemberProcess:
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT; raise Exit or Halted."""
+        self._faults.watch_links()
         config, identity = self._config, self._identity
         peers = {
             self._ids[name]: Contact(name, address)
@@ -188,26 +192,26 @@ class MemberProcess:
         }
         loop = Loop()
         cluster_id = identity.cluster_id
-        own = Local(cluster_id, identity.member_id, Contact(config.node_name, config.address))
-        network_peers = Peers(own, peers, self._gate.key, loop.post, self._hooks)
+        contact = Contact(config.node_name, config.address)
+        own = Local(cluster_id, identity.member_id, contact, self._gate.key)
+        network_peers = Peers(own, peers, loop.post, self._hooks)
         self._volume = VolumeWatch(config.data_dir)
-        gate = self._gate
-        gateways = Gateways(
-            gate, loop.post, lambda: member_response(identity.cluster_id, self.view())
-        )
-        peer_api = PeerApi(
-            gate,
-            own,
-            loop.post,
+        gateways = Gateways(loop.post)
+        peer_api = PeerApi(own, loop.post, self._known, network_peers.connect_caller)
+        membership = MembershipService(loop.post)
+        answers = MemberAnswers(
+            cluster_id,
             lambda: self._description.response(self._node, network_peers.reached),
-            network_peers.connect_caller,
+            self.view,
+            membership,
         )
+        relays = Relays(own, network_peers.address_of)
+        server = MemberServer(own, self._gate, gateways, peer_api, answers, relays)
         probes = MemberProbes()
         await probes.mark_alive()
-        membership = MembershipService(gate, cluster_id, loop.post)
-        server = await serve(
-            config.node_listen, gateways, peer_api, membership, probes, self._faults
-        )
+        await server.listen(config.node_listen)
+        probe_server = ProbeServer(config.node_health_listen, probes, self._faults)
+        await probe_server.start()
         on_stop(lambda: self._stop(loop))
         network = MemberTransport(network_peers, gateways, peer_api, membership)
 
@@ -223,7 +227,9 @@ class MemberProcess:
         async def live() -> None:
             recovered = await startup.open(config.address)
             self._description.take_over(recovered)
-            own.member_id = self._identity.member_id
+            if own.member_id != self._identity.member_id:
+                own.member_id = self._identity.member_id
+                network_peers.introduce()
             leaving = DepartureRequests(Departure(cluster_id), membership, network_peers)
             await until_first(
                 self._live(recovered, network_peers, network, loop, probes),
@@ -231,12 +237,17 @@ class MemberProcess:
             )
 
         try:
-            await until_first(network_peers.run(), live())
+            await until_first(network_peers.run(), relays.run(), live())
         finally:
             self._volume.close()
             await probes.mark_draining()
-            await server.stop(STOP_SECONDS)
-            await network_peers.close()
+            server.close()
+            network_peers.close()
+            await probe_server.stop()
+
+    def _known(self) -> Known | None:
+        """Return what messages are compared with; None before the node runs."""
+        return self._node.known if self._node is not None else None
 
     def _stop(self, loop: Loop) -> None:
         """Begin to leave; stop at once without time to leave, or at a second signal."""
@@ -300,7 +311,7 @@ class MemberProcess:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
-        loop.run(node, peers.send_queued)
+        loop.run(node, network.send_queued)
         if self._stop_signal.has_come:
             loop.post(events.StopRequested())
         try:

@@ -197,11 +197,11 @@ class Transport(Protocol):
     """The ways out of the process. Messages may be lost, and may be delivered twice."""
 
     def send(self, messages: Sequence[PeerMessage]) -> None:
-        """Give messages to the streams of their recipients; drop messages whose stream is down."""
+        """Give messages to the links of their recipients; drop messages whose link is down."""
         ...
 
     def reply(self, session: int, response: forward_pb2.ForwardResponse) -> None:
-        """Answer on a gateway's stream; nothing happens when the session is gone."""
+        """Answer on a gateway's link; nothing happens when the session is gone."""
         ...
 
     def meet(self, contacts: Mapping[int, Contact]) -> None:
@@ -215,8 +215,8 @@ class Transport(Protocol):
     def send_snapshot(self, peer: int, term: int, header: SnapshotHeader, path: str) -> None:
         """Stream a copied file to a peer and remove the file; then `SnapshotSent(peer, index, …)`.
 
-        If a stream breaks, another stream resumes behind the chunks that the peer has staged. The
-        log stays pinned until `SnapshotSent`, so a stream that does not move must end by itself.
+        If a link breaks, another link resumes behind the chunks that the peer has staged. The log
+        stays pinned until `SnapshotSent`, so a link that does not move must end by itself.
         """
         ...
 
@@ -233,8 +233,8 @@ class Transport(Protocol):
         """Answer a chunk of the incoming snapshot at `index`, to the snapshot's sender.
 
         Every `ChunkReceived` is answered once. After an answer with `taken` bytes stored, the next
-        chunk may come. `installed` ends the stream, mostly after the last chunk, but at any time if
-        this member does not need the snapshot. A `problem` that is not empty ends the stream, too.
+        chunk may come. `installed` ends the link, mostly after the last chunk, but at any time if
+        this member does not need the snapshot. A `problem` that is not empty ends the link, too.
         """
         ...
 
@@ -280,8 +280,9 @@ class Step(enum.StrEnum):
 class Hooks(Protocol):
     """Functions that are called around each step, on the thread that takes the step.
 
-    A step of one kind ends before the next step of the kind begins. A job begins on the thread that
-    gives the job. `after` is not called if a step found no space: the step is taken again.
+    A step of one kind ends before the next step of the kind begins, but for sends, which are to
+    several members. A job begins on the thread that gives the job. `after` is not called if a step
+    found no space: the step is taken again.
     """
 
     def before(self, step: Step) -> None:

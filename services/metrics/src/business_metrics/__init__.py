@@ -16,3 +16,5 @@ money above 2^53 minor units is rounded there. A state hash is of a checkpoint, 
 make by themselves a while after a start and every few minutes; hashes of different indexes compare
 with nothing. A member that does not answer is taken for a voter.
 """
+
+import service.quiet  # noqa: F401 - before anything imports gRPC

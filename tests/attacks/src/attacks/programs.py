@@ -26,6 +26,8 @@ ORDER_ITEM = "/inventory.v1.InventoryService/OrderItem"
 SUBMIT = "/inventory.v1.InventoryService/Submit"
 MIB = 1 << 20
 WAIT_SECONDS = 0.02
+FORWARDED = "x-forwarded-for"
+ELSEWHERE = "203.0.113.9"
 EVE = "Eve and her password"
 SUBMISSIONS_PER_FRAME = 512
 
@@ -69,7 +71,7 @@ async def _calls(
     """Call a method, `count` calls at once, until the time is over; count how the calls end."""
     counts: Counts = Counter()
     until = settings.deadline()
-    metadata = authorization(token) if token else ()
+    metadata = (*(authorization(token) if token else ()), (FORWARDED, ELSEWHERE))
 
     async def one_after_the_other() -> None:
         async with settings.channel() as channel:

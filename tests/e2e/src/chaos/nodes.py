@@ -7,25 +7,16 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-import grpc
-from inventory.raft.v1 import (
-    forward_pb2,
-    forward_pb2_grpc,
-    log_pb2,
-    membership_pb2,
-    membership_pb2_grpc,
-)
+from inventory.raft.v1 import forward_pb2, link_pb2, log_pb2, membership_pb2
 from inventory.v1 import cluster_pb2, inventory_pb2
 from inventory_node.core.membership.bootstrap import cluster_id_of
-from wire.channels import authorization
 
+from chaos.callers import forward, question_answered
 from chaos.ports import free_port
 
 NAMES = ("node-0", "node-1", "node-2")
@@ -48,6 +39,7 @@ class Nodes:
         """Choose addresses, and write the key and the first state."""
         self.folder = folder
         self.addresses = {name: f"127.0.0.1:{free_port()}" for name in NAMES}
+        self.probe_addresses = {name: f"127.0.0.1:{free_port()}" for name in NAMES}
         (folder / "cluster.key").touch(0o600)
         (folder / "cluster.key").write_text(KEY)
         (folder / "bootstrap.json").write_text(json.dumps(FIRST_STATE))
@@ -80,6 +72,7 @@ class Nodes:
         environment = {
             "INVENTORY_NODE_NAME": name,
             "INVENTORY_NODE_LISTEN": self.addresses[name],
+            "INVENTORY_NODE_HEALTH_LISTEN": self.probe_addresses.get(name, ""),
             "INVENTORY_NODE_MEMBERS": ",".join(f"{n}={self.addresses[n]}" for n in NAMES),
             "INVENTORY_DATA_DIR": str(self.folder / name),
             "INVENTORY_CLUSTER_KEY_FILE": str(self.folder / "cluster.key"),
@@ -127,9 +120,9 @@ class Nodes:
                 request = membership_pb2.ChangeRequest(
                     cluster_id=cluster_id_of(KEY.encode(), NAMES), **change
                 )
-                with grpc.insecure_channel(self.addresses[name]) as channel:
-                    stub: Any = membership_pb2_grpc.MembershipServiceStub(channel)
-                    answer.CopyFrom(stub.Change(request, metadata=authorization(KEY), timeout=5))
+                question = link_pb2.LinkQuestion(change=request)
+                said = question_answered(name, self.addresses[name], KEY, question)
+                answer.CopyFrom(said.change if said is not None else answer)
                 if answer.HasField("done"):
                     return answer
             time.sleep(POLL_SECONDS)
@@ -170,14 +163,9 @@ class Nodes:
 
     def view(self, name: str) -> cluster_pb2.Member | None:
         """Return how a member describes itself; None if it does not answer."""
-        with grpc.insecure_channel(self.addresses[name]) as channel:
-            stub = forward_pb2_grpc.ForwardServiceStub(channel)
-            try:
-                return stub.GetMember(
-                    forward_pb2.GetMemberRequest(), metadata=authorization(KEY), timeout=SECONDS_MAX
-                ).member
-            except grpc.RpcError:
-                return None
+        question = link_pb2.LinkQuestion(get_member=forward_pb2.GetMemberRequest())
+        said = question_answered(name, self.addresses[name], KEY, question)
+        return said.get_member.member if said is not None else None
 
     def leader(self, *, besides: str = "") -> str:
         """Wait until a member leads; return its name."""
@@ -204,40 +192,22 @@ class Nodes:
             time.sleep(POLL_SECONDS)
         raise AssertionError(f"{name} has not applied {index}:\n{self.said(name)}")
 
+    def ask_leader(self, request: forward_pb2.ForwardRequest) -> forward_pb2.Reply | None:
+        """Send one request to the leader; return its reply, None if none came."""
+        name = self.leader()
+        return forward(name, self.addresses[name], KEY, request)
+
     def order(self, request_id: str) -> inventory_pb2.OrderItemResponse:
         """Order one unit of the first item; send the same request until a leader answers it."""
         deadline = time.monotonic() + SECONDS_MAX
         while time.monotonic() < deadline:
-            reply = ask(self.addresses[self.leader()], order_of(request_id))
+            reply = self.ask_leader(order_of(request_id))
             if reply is not None and reply.WhichOneof("result") == "outcome":
                 outcome = inventory_pb2.Outcome.FromString(reply.outcome)
                 assert outcome.WhichOneof("result") == "order_item", outcome
                 return outcome.order_item
             time.sleep(POLL_SECONDS)
         raise AssertionError(f"order {request_id} is not answered")
-
-
-def ask(address: str, request: forward_pb2.ForwardRequest) -> forward_pb2.Reply | None:
-    """Send one request on its own stream; return its reply, None if none came."""
-    answered = threading.Event()
-
-    def requests() -> Iterator[forward_pb2.ForwardRequest]:
-        yield request
-        answered.wait(SECONDS_MAX)  # a stream that is closed for writing is not answered
-
-    with grpc.insecure_channel(address) as channel:
-        stub = forward_pb2_grpc.ForwardServiceStub(channel)
-        call = stub.Forward(requests(), metadata=authorization(KEY), timeout=5)
-        try:
-            for response in call:
-                for reply in response.replies:
-                    return reply
-        except grpc.RpcError:
-            return None
-        finally:
-            answered.set()
-            call.cancel()
-    return None
 
 
 def order_of(request_id: str) -> forward_pb2.ForwardRequest:

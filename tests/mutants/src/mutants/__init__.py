@@ -2,9 +2,9 @@
 
 Each mutant is a function that patches the product, named by what the product then does wrong, with
 the run that catches the bug. One module a room: `consensus` (libs/raft), `logs` (the WAL), `nodes`,
-`states` (machine and database), `gateways`. `catching` has the kinds of runs: a script that
-differs from the checked-in script, a seed of the bare core, a seed of the whole-node simulator, a
-unit test.
+`states` (machine and database), `gateways`, `links`. `catching` has the kinds of runs: a script
+that differs from the checked-in script, a seed of the bare core, a seed of the whole-node
+simulator, a unit test.
 
 `python -m mutants` replays the named run of each mutant; `--search` looks for another run, from the
 first seed on, and says how long that took. A run that catches a mutant must find nothing
@@ -17,10 +17,11 @@ no mutant. A catch shows that this bug is found, not that every bug like it woul
 from mutants.catching import Catch, Mutant
 from mutants.consensus import MUTANTS as CONSENSUS
 from mutants.gateways import MUTANTS as GATEWAYS
+from mutants.links import MUTANTS as LINKS
 from mutants.logs import MUTANTS as LOGS
 from mutants.nodes import MUTANTS as NODES
 from mutants.states import MUTANTS as STATES
 
-MUTANTS = (*CONSENSUS, *LOGS, *NODES, *STATES, *GATEWAYS)
+MUTANTS = (*CONSENSUS, *LOGS, *NODES, *STATES, *GATEWAYS, *LINKS)
 
 __all__ = ["MUTANTS", "Catch", "Mutant"]

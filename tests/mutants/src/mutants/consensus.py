@@ -419,8 +419,8 @@ def floods_a_follower(patch: pytest.MonkeyPatch) -> None:
     """Count nothing of what is under way."""
     rule = Progress.sent
 
-    def sent(self: Progress, last_index: int, count: int, _: int) -> None:
-        rule(self, last_index, count, 0)
+    def sent(self: Progress, last_index: int, _: int) -> None:
+        rule(self, last_index, 0)
 
     patch.setattr(Progress, "sent", sent)
 

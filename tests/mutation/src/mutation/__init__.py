@@ -5,7 +5,8 @@ thought of. It applies the operators of mutmut, and two of its own, to each expr
 
 - `targets` reads `targets.toml`: which module is judged by which tests.
 - `edits` makes the changes of one module, as text.
-- `trials` runs the tests on each change, in forked processes.
+- `trials` runs the tests on each change, in forked processes. What a target caches is forgotten
+  before each test, so that each test reaches all that it depends on.
 - `ledger` keeps what was found in `.mutation/`, and joins it with `equivalent.toml`.
 - `branches` measures which branches no test takes.
 

@@ -8,9 +8,11 @@ from gateway.router import Router, RouterSettings
 from google.rpc import status_pb2
 from inventory.raft.v1 import forward_pb2, raw_pb2
 from inventory_node.core.events import Forwarded, SessionClosed, SessionOpened
+from link.frames import FrameKind
 from raft.ready import RaftRole
 
 from sim.clients import SimClient
+from sim.frames import carried
 from sim.network import KEEPALIVE_US, RECONNECT_US, End, SimLink
 from sim.process import TICK_US, SimProcess
 from sim.router_bookkeeping import contradictions, remainders
@@ -184,7 +186,8 @@ class GatewayProcess:
         """Put a frame on a link; it is lost with the link."""
         process = self._members[member]
         session = self._sessions[member]
-        event = Forwarded(session.number, request)
+        came = carried(FrameKind.REQUEST, request.SerializeToString())
+        event = Forwarded(session.number, forward_pb2.ForwardRequest.FromString(came))
         session.link.to_server(lambda: process.deliver(event))
 
     def _note(self, text: str) -> None:

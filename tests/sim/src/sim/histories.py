@@ -78,9 +78,10 @@ prices = often(
 )
 
 
-def _add(
+def add(
     request_id: str, name: str, description: str, price: money_pb2.Money, quantity: int
 ) -> Mutation:
+    """Return an added item."""
     request = inventory_pb2.AddItemRequest(
         request_id=request_id,
         name=name,
@@ -91,55 +92,64 @@ def _add(
     return Mutation(add_item=request)
 
 
-def _update(
+def update(
     request_id: str,
     item: inventory_pb2.Item,
     mask: list[str] | None,
 ) -> Mutation:
+    """Return an update of the item's fields that a mask names; None: no mask."""
     request = inventory_pb2.UpdateItemRequest(request_id=request_id, item=item)
     if mask is not None:
         request.update_mask.paths.extend(mask)
     return Mutation(update_item=request)
 
 
-def _delete(request_id: str, item_id: int) -> Mutation:
+def delete(request_id: str, item_id: int) -> Mutation:
+    """Return a deletion."""
     request = inventory_pb2.DeleteItemRequest(request_id=request_id, item_id=item_id)
     return Mutation(delete_item=request)
 
 
-def _set(request_id: str, item_id: int, quantity: int, expected: int | None) -> Mutation:
+def set_level(request_id: str, item_id: int, quantity: int, expected: int | None) -> Mutation:
+    """Return a count of stock; None: whatever the level was."""
     request = inventory_pb2.SetStockRequest(
         request_id=request_id, item_id=item_id, quantity=quantity, expected_quantity=expected
     )
     return Mutation(set_stock=request)
 
 
-def _create(request_id: str, name: str, role: int) -> log_pb2.Administration:
+def create(request_id: str, name: str, role: int) -> log_pb2.Administration:
+    """Return a user's creation."""
     user = log_pb2.NewUser(name=name, folded_name=folded(name), password_hash=f"hash {request_id}")
     user.role = auth_pb2.Role.ValueType(role)
     create = log_pb2.CreateUser(user=user)
     return log_pb2.Administration(request_id=request_id, create_user=create)
 
 
-def _password(request_id: str, user_id: int) -> log_pb2.Administration:
+def set_password(request_id: str, user_id: int) -> log_pb2.Administration:
+    """Return a change of a password."""
     password = log_pb2.SetPassword(user_id=user_id, password_hash=f"hash {request_id}")
     return log_pb2.Administration(request_id=request_id, set_password=password)
 
 
-def _disable(request_id: str, user_id: int) -> log_pb2.Administration:
+def disable(request_id: str, user_id: int) -> log_pb2.Administration:
+    """Return a user's end."""
     disable = auth_pb2.DisableUserRequest(user_id=user_id)
     return log_pb2.Administration(request_id=request_id, disable_user=disable)
 
 
-def _checkpoint(request_id: str) -> log_pb2.Administration:
+def checkpoint(request_id: str) -> log_pb2.Administration:
+    """Return a checkpoint."""
     return log_pb2.Administration(request_id=request_id, checkpoint=log_pb2.Checkpoint())
 
 
-def _administrate(user_id: int, epoch: int, what: log_pb2.Administration) -> Command:
+def administrate(user_id: int, epoch: int, what: log_pb2.Administration) -> Command:
+    """Return a user's command that administrates."""
     return Command(user_id=user_id, epoch=epoch, administration=what)
 
 
-def _probe(user_id: int, epoch: int) -> Command:
+def probe(user_id: int, epoch: int) -> Command:
+    """Return a probe."""
     return Command(user_id=user_id, epoch=epoch, probe=log_pb2.Probe())
 
 
@@ -168,25 +178,25 @@ orders = st.one_of(
 mutations = often(
     (5, orders),
     (2, st.builds(adjust, request_ids, item_ids, _deltas.filter(bool))),
-    (4, st.builds(_set, request_ids, item_ids, _levels, _expected)),
-    (3, st.builds(_add, request_ids, _names, st.sampled_from(("", "long")), prices, quantities)),
-    (4, st.builds(_update, request_ids, _described, _masks)),
-    (1, st.builds(_delete, request_ids, st.sampled_from((2, 4, ITEMS)))),
+    (4, st.builds(set_level, request_ids, item_ids, _levels, _expected)),
+    (3, st.builds(add, request_ids, _names, st.sampled_from(("", "long")), prices, quantities)),
+    (4, st.builds(update, request_ids, _described, _masks)),
+    (1, st.builds(delete, request_ids, st.sampled_from((2, 4, ITEMS)))),
 )
 _roles = st.sampled_from((auth_pb2.ROLE_ADMIN, auth_pb2.ROLE_CUSTOMER, auth_pb2.ROLE_MACHINE))
 _somebody = st.sampled_from((0, CUSTOMER, ADMIN, WATCHER, SECOND_CUSTOMER, 6, 7, 8))
 administrations = often(
-    (4, st.builds(_create, request_ids, _names, _roles)),
-    (2, st.builds(_password, request_ids, _somebody)),
-    (2, st.builds(_disable, request_ids, _somebody)),
-    (1, st.builds(_checkpoint, request_ids)),
+    (4, st.builds(create, request_ids, _names, _roles)),
+    (2, st.builds(set_password, request_ids, _somebody)),
+    (2, st.builds(disable, request_ids, _somebody)),
+    (1, st.builds(checkpoint, request_ids)),
 )
 _who = st.sampled_from((0, 0, 0, ADMIN, ADMIN, CUSTOMER, 6))
 commands = often(
     (24, st.builds(by, st.just(ADMIN), mutations)),
     (8, st.builds(by, users, mutations, epochs)),
-    (10, st.builds(_administrate, _who, epochs, administrations)),
-    (1, st.builds(_probe, users, epochs)),
+    (10, st.builds(administrate, _who, epochs, administrations)),
+    (1, st.builds(probe, users, epochs)),
     (1, st.just(first_state())),
 )
 gaps_ms = st.sampled_from(
@@ -199,7 +209,7 @@ histories = st.lists(
 # Of requests alone, close to each other and to every edge of the memory of requests.
 _close_ids = st.one_of(named_ids, timed_ids)
 _large = st.builds(
-    _add,
+    add,
     _close_ids,
     st.just("large"),
     st.sampled_from(("x" * 400, "x" * 1_200)),  # its outcome takes one slot, or three
@@ -234,7 +244,7 @@ _costs = st.sampled_from((1, 10**9 - 1, 10**9, 10**9 + 1, 10**12))
 
 def _treasure(costs: tuple[int, int], batches: list[list[Command]]) -> History:
     added = [
-        by(PRODUCER, _add(f"add {number}", "Dear", "", money.from_minor(cost, "USD", 2), 10**9))
+        by(PRODUCER, add(f"add {number}", "Dear", "", money.from_minor(cost, "USD", 2), 10**9))
         for number, cost in enumerate(costs)
     ]
     return [(0, added), *((1, batch) for batch in batches)]
@@ -252,7 +262,7 @@ _dear_orders = often(
             lambda name, one, other: place(name, (4, one), (5, other)), fresh_ids, _sums, _sums
         ),
     ),
-    (1, st.builds(_set, fresh_ids, st.sampled_from((4, 5)), st.just(10**9), st.none())),
+    (1, st.builds(set_level, fresh_ids, st.sampled_from((4, 5)), st.just(10**9), st.none())),
 )
 _bought = st.builds(by, st.just(ADMIN), _dear_orders)
 rich_histories = st.builds(

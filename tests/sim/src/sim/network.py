@@ -2,7 +2,7 @@
 
 Members' messages are carried as datagrams that may be lost, doubled and overtaken: consensus must
 stand that, although the real streams keep order. Links between gateway and members keep order and
-lose nothing until they break, as gRPC streams do.
+lose nothing until they break, as real links do.
 """
 
 from collections import Counter

@@ -8,7 +8,7 @@ Caveat: the bounds of a message are not checked here either, since nothing out o
 log.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -32,9 +32,15 @@ PRICE_MINOR_MAX = 10**12
 QUANTITY_MAX = 10**9
 REVENUE_MINOR_MAX = 10**18
 HOUR_MS = 3_600_000
-KEEPERS: set[int] = {auth_pb2.ROLE_PRODUCER, auth_pb2.ROLE_ADMIN}
-BUYERS: set[int] = {auth_pb2.ROLE_CUSTOMER, auth_pb2.ROLE_ADMIN}
+ROLES: dict[int, str] = {
+    auth_pb2.ROLE_CUSTOMER: "customer",
+    auth_pb2.ROLE_PRODUCER: "producer",
+    auth_pb2.ROLE_ADMIN: "admin",
+    auth_pb2.ROLE_MACHINE: "machine",
+}
+KEEPERS, BUYERS, ADMINS = "producer or admin", "customer or admin", "admin"
 PROBER = "health"
+PROBERS = "admin, or the machine user health"
 
 
 class RefusedPlainly(Exception):  # noqa: N818 - what became of a command is its name
@@ -369,15 +375,17 @@ class PlainUsers:
 
     known: list[UserRecord] = field(default_factory=list)
 
-    def user(self, command: log_pb2.Command, roles: set[int] | None = None) -> UserRecord:
-        """Return who commands; raise RefusedPlainly where the token or the role does not hold."""
-        user_id, epoch = command.user_id, command.epoch
-        user = self.known[user_id - 1] if 0 < user_id <= len(self.known) else None
-        if user is None or user.disabled or user.epoch != epoch:
-            raise RefusedPlainly(errors.token_invalid(""))
-        if roles is not None and user.role not in roles:
-            raise RefusedPlainly(errors.role_not_allowed("", ""))
-        return user
+    def user(self, command: log_pb2.Command) -> UserRecord:
+        """Return who commands; raise RefusedPlainly where the token does not hold."""
+        user_id, problem = command.user_id, "names a user who is not there"
+        if 0 < user_id <= len(self.known):
+            user = self.known[user_id - 1]
+            if not user.disabled and user.epoch == command.epoch:
+                return user
+            problem = "was ended by a change of the password"
+            if user.disabled:
+                problem = "belongs to a user who is disabled"
+        raise RefusedPlainly(errors.token_invalid(problem))
 
     def by_id(self, user_id: int) -> UserRecord:
         """Return a user; raise RefusedPlainly where there is none."""
@@ -438,9 +446,8 @@ class PlainMachine:
                 return self._mutation(command)
             case "probe":
                 user = self.users.user(command)
-                is_prober = user.name == PROBER and user.role == auth_pb2.ROLE_MACHINE
-                if user.role != auth_pb2.ROLE_ADMIN and not is_prober:
-                    raise RefusedPlainly(errors.role_not_allowed("", ""))
+                if user.role != auth_pb2.ROLE_ADMIN and not is_prober(user):
+                    raise RefusedPlainly(errors.role_not_allowed(ROLES[user.role], PROBERS))
                 return admin(revision=self.applied_index)
             case _:
                 return self._administration(command)
@@ -449,7 +456,8 @@ class PlainMachine:
         kind = command.mutation.WhichOneof("operation") or ""
         request = getattr(command.mutation, kind)
         raw, now = command.mutation.SerializeToString(), self.stamp_ms // 1_000
-        self.users.user(command, BUYERS if kind in {"order_item", "place_order"} else KEEPERS)
+        user = self.users.user(command)
+        require_role(user, BUYERS if kind in {"order_item", "place_order"} else KEEPERS)
         known = self.requests.find(command.user_id, request.request_id, raw, now)
         if known is not None:
             return again(known)
@@ -468,10 +476,8 @@ class PlainMachine:
         raw, now = request.SerializeToString(), self.stamp_ms // 1_000
         if command.user_id:
             user = self.users.user(command)
-            is_prober = user.name == PROBER and user.role == auth_pb2.ROLE_MACHINE
-            is_own = request.set_password.user_id == user.id and not is_prober
-            if user.role != auth_pb2.ROLE_ADMIN and not is_own:
-                raise RefusedPlainly(errors.role_not_allowed("", ""))
+            if request.set_password.user_id != user.id or is_prober(user):
+                require_role(user, ADMINS)
         known = self.requests.find(command.user_id, request.request_id, raw, now)
         if known is not None:
             return again(known)
@@ -505,7 +511,7 @@ class PlainMachine:
     def _initialize(self, command: log_pb2.Command) -> Applied:
         request = command.administration.initialize
         if command.user_id:
-            raise RefusedPlainly(errors.role_not_allowed("", ""))
+            raise RefusedPlainly(errors.role_not_allowed("user", "the cluster itself"))
         is_first = not self.cluster_id
         if is_first:
             self.cluster_id = request.cluster_id
@@ -524,6 +530,17 @@ class PlainMachine:
 def is_admin(user: UserRecord) -> bool:
     """Tell whether a user may do all."""
     return user.role == auth_pb2.ROLE_ADMIN and not user.disabled
+
+
+def is_prober(user: UserRecord) -> bool:
+    """Tell whether a user is the one that probes the cluster."""
+    return user.name == PROBER and user.role == auth_pb2.ROLE_MACHINE
+
+
+def require_role(user: UserRecord, roles: str) -> None:
+    """Raise RefusedPlainly unless a user has one of the roles."""
+    if ROLES[user.role] not in roles.split(" or "):
+        raise RefusedPlainly(errors.role_not_allowed(ROLES[user.role], roles))
 
 
 def shown_user(user: UserRecord) -> auth_pb2.User:
@@ -568,20 +585,3 @@ def again(one: Remembered) -> MutationOutcome | AdminOutcome:
 def digest_of(raw: bytes) -> bytes:
     """Return what tells one payload from another."""
     return blake2b(raw, digest_size=16).digest()
-
-
-def is_same(applied: Applied, expected: Applied) -> bool:
-    """Tell whether a command came to what it must: the same bytes, or the same reason to refuse."""
-    if not isinstance(applied, RefusedCommand) or not isinstance(expected, RefusedCommand):
-        return applied == expected
-    found, wanted = (
-        status_pb2.Status.FromString(applied.status),
-        status_pb2.Status.FromString(expected.status),
-    )
-    if errors.reason_of(wanted) is errors.Reason.ROLE_NOT_ALLOWED:  # the roles are told otherwise
-        return errors.reason_of(found) is errors.reason_of(wanted)
-    return _parts_of(found) == _parts_of(wanted)
-
-
-def _parts_of(status: status_pb2.Status) -> tuple[errors.Reason | None, int, Mapping[str, str]]:
-    return errors.reason_of(status), status.code, errors.details_of(status)

@@ -15,9 +15,11 @@ from inventory_node.ports import (
     SnapshotHeader,
     SyncFile,
 )
+from link.frames import FrameKind
 from raft.messages import SnapshotMeta
 
 from sim.durable import Durable, Written
+from sim.frames import carried
 from sim.store import FAILURE, SimStore, Thread
 from sim.surroundings import ChunkAnswer, ProcessHandle
 from sim.violation import SafetyViolation
@@ -211,20 +213,21 @@ class TransportPort:
         self._process = process
 
     def send(self, messages: Sequence[PeerMessage]) -> None:
-        """Send messages, each on its own, through the codec."""
+        """Send messages, each in a frame of its own."""
         process = self._process
         for message in messages:
             process.world.evidence.checks.left(message)
             frame = peer_pb2.PeerFrame()
             add_to_frame(frame, message)
-            read = peer_pb2.PeerFrame.FromString(frame.SerializeToString())
+            came = carried(FrameKind.PEER, frame.SerializeToString())
+            read = peer_pb2.PeerFrame.FromString(came)
             for one in (*map(message_from_wire, read.messages), *surveys_of(read)):
                 process.world.carry(process, one)
 
     def reply(self, session: int, response: forward_pb2.ForwardResponse) -> None:
         """Answer on a gateway's stream."""
-        sent = forward_pb2.ForwardResponse()
-        sent.CopyFrom(response)
+        came = carried(FrameKind.RESPONSE, response.SerializeToString())
+        sent = forward_pb2.ForwardResponse.FromString(came)
         self._process.world.reply(self._process.name, session, sent)
 
     def meet(self, contacts: Mapping[int, Contact]) -> None:

@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 from inventory_node.core.events import ChunkReceived, SnapshotSent
 from inventory_node.ports import SnapshotHeader
+from link.frames import FrameKind
 
 from sim.coverage import Coverage
+from sim.frames import carried
 from sim.network import SimNetwork
 from sim.surroundings import ChunkAnswer, Life, ProcessHandle
 from sim.timeline import Timeline
@@ -116,7 +118,7 @@ class SnapshotStreams:
             stream.term,
             stream.header,
             stream.offset,
-            stream.data[stream.offset : stream.offset + CHUNK_BYTES],
+            carried(FrameKind.CHUNK, stream.data[stream.offset : stream.offset + CHUNK_BYTES]),
         )
         self._send_chunk(stream, chunk)
 

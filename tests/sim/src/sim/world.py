@@ -21,6 +21,7 @@ from raft.ready import RaftRole
 from sim.clients import Habits, Horizon, SimClient
 from sim.evidence import Evidence
 from sim.faults import Plan
+from sim.frames import check_claims
 from sim.gateway import GatewayProcess
 from sim.network import SimNetwork
 from sim.numbers import Numbers
@@ -176,6 +177,8 @@ class SimWorld:
 
         def arrive() -> None:
             if process.id == message.recipient:
+                if process.alive and process.life.node is not None:
+                    check_claims(message, process.life.node)
                 process.deliver(arrival(message))
 
         self.network.send(sender.name, process.name, arrive)

@@ -22,12 +22,13 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from inventory.v1 import options_pb2 as inventory_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17inventory/v1/auth.proto\x12\x0cinventory.v1\x1a google/protobuf/descriptor.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ainventory/v1/options.proto\"8\n\x06\x41\x63\x63\x65ss\x12!\n\x05roles\x18\x01 \x03(\x0e\x32\x12.inventory.v1.Role\x12\x0b\n\x03who\x18\x02 \x01(\t\"\x85\x01\n\x04User\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\x12 \n\x04role\x18\x03 \x01(\x0e\x32\x12.inventory.v1.Role\x12\x10\n\x08\x64isabled\x18\x04 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"I\n\x0cLoginRequest\x12\x1c\n\x08username\x18\x01 \x01(\tB\n\x8a\xb5\x18\x06 \x01(@`\x01\x12\x1b\n\x08password\x18\x02 \x01(\tB\t\x8a\xb5\x18\x05\x30\x01\x38\x80\x02\"q\n\rLoginResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12 \n\x04user\x18\x03 \x01(\x0b\x32\x12.inventory.v1.User\"\x17\n\x15GetCurrentUserRequest\"L\n\x16GetCurrentUserResponse\x12 \n\x04user\x18\x01 \x01(\x0b\x32\x12.inventory.v1.User\x12\x10\n\x08revision\x18\x02 \x01(\x03\"\x96\x01\n\x11\x43reateUserRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x30\x01\x38@\x12\x1c\n\x08username\x18\x02 \x01(\tB\n\x8a\xb5\x18\x06 \x01(@`\x03\x12\x1b\n\x08password\x18\x03 \x01(\tB\t\x8a\xb5\x18\x05\x30\x08\x38\x80\x02\x12(\n\x04role\x18\x04 \x01(\x0e\x32\x12.inventory.v1.RoleB\x06\x8a\xb5\x18\x02\x08\x01\"H\n\x12\x43reateUserResponse\x12 \n\x04user\x18\x01 \x01(\x0b\x32\x12.inventory.v1.User\x12\x10\n\x08revision\x18\x02 \x01(\x03\"h\n\x12SetPasswordRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x30\x01\x38@\x12\x17\n\x07user_id\x18\x02 \x01(\x03\x42\x06\x8a\xb5\x18\x02\x08\x01\x12\x1b\n\x08password\x18\x03 \x01(\tB\t\x8a\xb5\x18\x05\x30\x08\x38\x80\x02\"I\n\x13SetPasswordResponse\x12 \n\x04user\x18\x01 \x01(\x0b\x32\x12.inventory.v1.User\x12\x10\n\x08revision\x18\x02 \x01(\x03\"K\n\x12\x44isableUserRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x30\x01\x38@\x12\x17\n\x07user_id\x18\x02 \x01(\x03\x42\x06\x8a\xb5\x18\x02\x08\x01\"I\n\x13\x44isableUserResponse\x12 \n\x04user\x18\x01 \x01(\x0b\x32\x12.inventory.v1.User\x12\x10\n\x08revision\x18\x02 \x01(\x03\"J\n\x10ListUsersRequest\x12\x19\n\tpage_size\x18\x01 \x01(\x05\x42\x06\x8a\xb5\x18\x02\x08\x00\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80 \"a\n\x11ListUsersResponse\x12!\n\x05users\x18\x01 \x03(\x0b\x32\x12.inventory.v1.User\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03*d\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n\rROLE_CUSTOMER\x10\x01\x12\x11\n\rROLE_PRODUCER\x10\x02\x12\x0e\n\nROLE_ADMIN\x10\x03\x12\x10\n\x0cROLE_MACHINE\x10\x04\x32\xfa\x04\n\x0b\x41uthService\x12X\n\x05Login\x12\x1a.inventory.v1.LoginRequest\x1a\x1b.inventory.v1.LoginResponse\"\x16\x8a\xb5\x18\x0c\x12\nnobody yet\x92\xb5\x18\x02\x10\x01\x12y\n\x0eGetCurrentUser\x12#.inventory.v1.GetCurrentUserRequest\x1a$.inventory.v1.GetCurrentUserResponse\"\x1c\x8a\xb5\x18\x06\n\x04\x01\x02\x03\x04\x92\xb5\x18\x0e\n\x0c\x63urrent_user\x12X\n\nCreateUser\x12\x1f.inventory.v1.CreateUserRequest\x1a .inventory.v1.CreateUserResponse\"\x07\x8a\xb5\x18\x03\n\x01\x03\x12}\n\x0bSetPassword\x12 .inventory.v1.SetPasswordRequest\x1a!.inventory.v1.SetPasswordResponse\")\x8a\xb5\x18%\n\x01\x03\x12 admins, and each user for itself\x12[\n\x0b\x44isableUser\x12 .inventory.v1.DisableUserRequest\x1a!.inventory.v1.DisableUserResponse\"\x07\x8a\xb5\x18\x03\n\x01\x03\x12`\n\tListUsers\x12\x1e.inventory.v1.ListUsersRequest\x1a\x1f.inventory.v1.ListUsersResponse\"\x12\x8a\xb5\x18\x03\n\x01\x03\x92\xb5\x18\x07\n\x05users:F\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x14.inventory.v1.AccessBc\n\x0cinventory.v1B\tAuthProtoP\x01Z\x18inventory/v1;inventoryv1\xaa\x02\x0cInventory.V1\xca\x02\x0cInventory\\V1\xea\x02\rInventory::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17inventory/v1/auth.proto\x12\x0cinventory.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/descriptor.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ainventory/v1/options.proto\"8\n\x06\x41\x63\x63\x65ss\x12!\n\x05roles\x18\x01 \x03(\x0e\x32\x12.inventory.v1.Role\x12\x0b\n\x03who\x18\x02 \x01(\t\"\x85\x01\n\x04User\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\x12 \n\x04role\x18\x03 \x01(\x0e\x32\x12.inventory.v1.Role\x12\x10\n\x08\x64isabled\x18\x04 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"I\n\x0cLoginRequest\x12\x1c\n\x08username\x18\x01 \x01(\tB\n\x8a\xb5\x18\x06 \x01(@`\x01\x12\x1b\n\x08password\x18\x02 \x01(\tB\t\x8a\xb5\x18\x05\x30\x01\x38\x80\x02\"q\n\rLoginResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12 \n\x04user\x18\x03 \x01(\x0b\x32\x12.inventory.v1.User\"\x17\n\x15GetCurrentUserRequest\"L\n\x16GetCurrentUserResponse\x12 \n\x04user\x18\x01 \x01(\x0b\x32\x12.inventory.v1.User\x12\x10\n\x08revision\x18\x02 \x01(\x03\"\x99\x01\n\x11\x43reateUserRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x30\x01\x38@\x12\x1c\n\x08username\x18\x02 \x01(\tB\n\x8a\xb5\x18\x06 \x01(@`\x03\x12\x1e\n\x08password\x18\x03 \x01(\tB\x0c\x8a\xb5\x18\x08 \x08(\x80\x02\x38\x80\x02\x12(\n\x04role\x18\x04 \x01(\x0e\x32\x12.inventory.v1.RoleB\x06\x8a\xb5\x18\x02\x08\x01\"H\n\x12\x43reateUserResponse\x12 \n\x04user\x18\x01 \x01(\x0b\x32\x12.inventory.v1.User\x12\x10\n\x08revision\x18\x02 \x01(\x03\"\x8e\x01\n\x12SetPasswordRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x30\x01\x38@\x12\x17\n\x07user_id\x18\x02 \x01(\x03\x42\x06\x8a\xb5\x18\x02\x08\x01\x12\x1e\n\x08password\x18\x03 \x01(\tB\x0c\x8a\xb5\x18\x08 \x08(\x80\x02\x38\x80\x02\x12!\n\x0cold_password\x18\x04 \x01(\tB\x0b\xe2\x41\x01\x01\x8a\xb5\x18\x03\x38\x80\x02\"I\n\x13SetPasswordResponse\x12 \n\x04user\x18\x01 \x01(\x0b\x32\x12.inventory.v1.User\x12\x10\n\x08revision\x18\x02 \x01(\x03\"K\n\x12\x44isableUserRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x30\x01\x38@\x12\x17\n\x07user_id\x18\x02 \x01(\x03\x42\x06\x8a\xb5\x18\x02\x08\x01\"I\n\x13\x44isableUserResponse\x12 \n\x04user\x18\x01 \x01(\x0b\x32\x12.inventory.v1.User\x12\x10\n\x08revision\x18\x02 \x01(\x03\"J\n\x10ListUsersRequest\x12\x19\n\tpage_size\x18\x01 \x01(\x05\x42\x06\x8a\xb5\x18\x02\x08\x00\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80 \"a\n\x11ListUsersResponse\x12!\n\x05users\x18\x01 \x03(\x0b\x32\x12.inventory.v1.User\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03*d\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n\rROLE_CUSTOMER\x10\x01\x12\x11\n\rROLE_PRODUCER\x10\x02\x12\x0e\n\nROLE_ADMIN\x10\x03\x12\x10\n\x0cROLE_MACHINE\x10\x04\x32\x88\x05\n\x0b\x41uthService\x12X\n\x05Login\x12\x1a.inventory.v1.LoginRequest\x1a\x1b.inventory.v1.LoginResponse\"\x16\x8a\xb5\x18\x0c\x12\nnobody yet\x92\xb5\x18\x02\x10\x01\x12y\n\x0eGetCurrentUser\x12#.inventory.v1.GetCurrentUserRequest\x1a$.inventory.v1.GetCurrentUserResponse\"\x1c\x8a\xb5\x18\x06\n\x04\x01\x02\x03\x04\x92\xb5\x18\x0e\n\x0c\x63urrent_user\x12X\n\nCreateUser\x12\x1f.inventory.v1.CreateUserRequest\x1a .inventory.v1.CreateUserResponse\"\x07\x8a\xb5\x18\x03\n\x01\x03\x12\x8a\x01\n\x0bSetPassword\x12 .inventory.v1.SetPasswordRequest\x1a!.inventory.v1.SetPasswordResponse\"6\x8a\xb5\x18\x32\n\x01\x03\x12-admins, and each user but machines for itself\x12[\n\x0b\x44isableUser\x12 .inventory.v1.DisableUserRequest\x1a!.inventory.v1.DisableUserResponse\"\x07\x8a\xb5\x18\x03\n\x01\x03\x12`\n\tListUsers\x12\x1e.inventory.v1.ListUsersRequest\x1a\x1f.inventory.v1.ListUsersResponse\"\x12\x8a\xb5\x18\x03\n\x01\x03\x92\xb5\x18\x07\n\x05users:F\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x14.inventory.v1.AccessBc\n\x0cinventory.v1B\tAuthProtoP\x01Z\x18inventory/v1;inventoryv1\xaa\x02\x0cInventory.V1\xca\x02\x0cInventory\\V1\xea\x02\rInventory::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,7 +45,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEUSERREQUEST'].fields_by_name['username']._loaded_options = None
   _globals['_CREATEUSERREQUEST'].fields_by_name['username']._serialized_options = b'\212\265\030\006 \001(@`\003'
   _globals['_CREATEUSERREQUEST'].fields_by_name['password']._loaded_options = None
-  _globals['_CREATEUSERREQUEST'].fields_by_name['password']._serialized_options = b'\212\265\030\0050\0108\200\002'
+  _globals['_CREATEUSERREQUEST'].fields_by_name['password']._serialized_options = b'\212\265\030\010 \010(\200\0028\200\002'
   _globals['_CREATEUSERREQUEST'].fields_by_name['role']._loaded_options = None
   _globals['_CREATEUSERREQUEST'].fields_by_name['role']._serialized_options = b'\212\265\030\002\010\001'
   _globals['_SETPASSWORDREQUEST'].fields_by_name['request_id']._loaded_options = None
@@ -52,7 +53,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SETPASSWORDREQUEST'].fields_by_name['user_id']._loaded_options = None
   _globals['_SETPASSWORDREQUEST'].fields_by_name['user_id']._serialized_options = b'\212\265\030\002\010\001'
   _globals['_SETPASSWORDREQUEST'].fields_by_name['password']._loaded_options = None
-  _globals['_SETPASSWORDREQUEST'].fields_by_name['password']._serialized_options = b'\212\265\030\0050\0108\200\002'
+  _globals['_SETPASSWORDREQUEST'].fields_by_name['password']._serialized_options = b'\212\265\030\010 \010(\200\0028\200\002'
+  _globals['_SETPASSWORDREQUEST'].fields_by_name['old_password']._loaded_options = None
+  _globals['_SETPASSWORDREQUEST'].fields_by_name['old_password']._serialized_options = b'\342A\001\001\212\265\030\0038\200\002'
   _globals['_DISABLEUSERREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_DISABLEUSERREQUEST'].fields_by_name['request_id']._serialized_options = b'\212\265\030\0040\0018@'
   _globals['_DISABLEUSERREQUEST'].fields_by_name['user_id']._loaded_options = None
@@ -68,41 +71,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHSERVICE'].methods_by_name['CreateUser']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['CreateUser']._serialized_options = b'\212\265\030\003\n\001\003'
   _globals['_AUTHSERVICE'].methods_by_name['SetPassword']._loaded_options = None
-  _globals['_AUTHSERVICE'].methods_by_name['SetPassword']._serialized_options = b'\212\265\030%\n\001\003\022 admins, and each user for itself'
+  _globals['_AUTHSERVICE'].methods_by_name['SetPassword']._serialized_options = b'\212\265\0302\n\001\003\022-admins, and each user but machines for itself'
   _globals['_AUTHSERVICE'].methods_by_name['DisableUser']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['DisableUser']._serialized_options = b'\212\265\030\003\n\001\003'
   _globals['_AUTHSERVICE'].methods_by_name['ListUsers']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['ListUsers']._serialized_options = b'\212\265\030\003\n\001\003\222\265\030\007\n\005users'
-  _globals['_ROLE']._serialized_start=1358
-  _globals['_ROLE']._serialized_end=1458
-  _globals['_ACCESS']._serialized_start=136
-  _globals['_ACCESS']._serialized_end=192
-  _globals['_USER']._serialized_start=195
-  _globals['_USER']._serialized_end=328
-  _globals['_LOGINREQUEST']._serialized_start=330
-  _globals['_LOGINREQUEST']._serialized_end=403
-  _globals['_LOGINRESPONSE']._serialized_start=405
-  _globals['_LOGINRESPONSE']._serialized_end=518
-  _globals['_GETCURRENTUSERREQUEST']._serialized_start=520
-  _globals['_GETCURRENTUSERREQUEST']._serialized_end=543
-  _globals['_GETCURRENTUSERRESPONSE']._serialized_start=545
-  _globals['_GETCURRENTUSERRESPONSE']._serialized_end=621
-  _globals['_CREATEUSERREQUEST']._serialized_start=624
-  _globals['_CREATEUSERREQUEST']._serialized_end=774
-  _globals['_CREATEUSERRESPONSE']._serialized_start=776
-  _globals['_CREATEUSERRESPONSE']._serialized_end=848
-  _globals['_SETPASSWORDREQUEST']._serialized_start=850
-  _globals['_SETPASSWORDREQUEST']._serialized_end=954
-  _globals['_SETPASSWORDRESPONSE']._serialized_start=956
-  _globals['_SETPASSWORDRESPONSE']._serialized_end=1029
-  _globals['_DISABLEUSERREQUEST']._serialized_start=1031
-  _globals['_DISABLEUSERREQUEST']._serialized_end=1106
-  _globals['_DISABLEUSERRESPONSE']._serialized_start=1108
-  _globals['_DISABLEUSERRESPONSE']._serialized_end=1181
-  _globals['_LISTUSERSREQUEST']._serialized_start=1183
-  _globals['_LISTUSERSREQUEST']._serialized_end=1257
-  _globals['_LISTUSERSRESPONSE']._serialized_start=1259
-  _globals['_LISTUSERSRESPONSE']._serialized_end=1356
-  _globals['_AUTHSERVICE']._serialized_start=1461
-  _globals['_AUTHSERVICE']._serialized_end=2095
+  _globals['_ROLE']._serialized_start=1433
+  _globals['_ROLE']._serialized_end=1533
+  _globals['_ACCESS']._serialized_start=169
+  _globals['_ACCESS']._serialized_end=225
+  _globals['_USER']._serialized_start=228
+  _globals['_USER']._serialized_end=361
+  _globals['_LOGINREQUEST']._serialized_start=363
+  _globals['_LOGINREQUEST']._serialized_end=436
+  _globals['_LOGINRESPONSE']._serialized_start=438
+  _globals['_LOGINRESPONSE']._serialized_end=551
+  _globals['_GETCURRENTUSERREQUEST']._serialized_start=553
+  _globals['_GETCURRENTUSERREQUEST']._serialized_end=576
+  _globals['_GETCURRENTUSERRESPONSE']._serialized_start=578
+  _globals['_GETCURRENTUSERRESPONSE']._serialized_end=654
+  _globals['_CREATEUSERREQUEST']._serialized_start=657
+  _globals['_CREATEUSERREQUEST']._serialized_end=810
+  _globals['_CREATEUSERRESPONSE']._serialized_start=812
+  _globals['_CREATEUSERRESPONSE']._serialized_end=884
+  _globals['_SETPASSWORDREQUEST']._serialized_start=887
+  _globals['_SETPASSWORDREQUEST']._serialized_end=1029
+  _globals['_SETPASSWORDRESPONSE']._serialized_start=1031
+  _globals['_SETPASSWORDRESPONSE']._serialized_end=1104
+  _globals['_DISABLEUSERREQUEST']._serialized_start=1106
+  _globals['_DISABLEUSERREQUEST']._serialized_end=1181
+  _globals['_DISABLEUSERRESPONSE']._serialized_start=1183
+  _globals['_DISABLEUSERRESPONSE']._serialized_end=1256
+  _globals['_LISTUSERSREQUEST']._serialized_start=1258
+  _globals['_LISTUSERSREQUEST']._serialized_end=1332
+  _globals['_LISTUSERSRESPONSE']._serialized_start=1334
+  _globals['_LISTUSERSRESPONSE']._serialized_end=1431
+  _globals['_AUTHSERVICE']._serialized_start=1536
+  _globals['_AUTHSERVICE']._serialized_end=2184
 # @@protoc_insertion_point(module_scope)

@@ -94,7 +94,8 @@ class AuthServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SetPassword(self, request, context):
-        """Sets a password. Every token of that user ends.
+        """Sets a password; to set one's own takes the old one. Every token of that user ends. A machine
+        does not set its own. Errors: UNAUTHENTICATED (INVALID_CREDENTIALS: the old one is wrong).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

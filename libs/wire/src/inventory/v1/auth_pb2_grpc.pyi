@@ -42,7 +42,9 @@ class AuthServiceStub:
     CreateUser: _grpc.UnaryUnaryMultiCallable[_auth_pb2.CreateUserRequest, _auth_pb2.CreateUserResponse]
     """Creates a user. Errors: ALREADY_EXISTS (USER_EXISTS)."""
     SetPassword: _grpc.UnaryUnaryMultiCallable[_auth_pb2.SetPasswordRequest, _auth_pb2.SetPasswordResponse]
-    """Sets a password. Every token of that user ends."""
+    """Sets a password; to set one's own takes the old one. Every token of that user ends. A machine
+    does not set its own. Errors: UNAUTHENTICATED (INVALID_CREDENTIALS: the old one is wrong).
+    """
     DisableUser: _grpc.UnaryUnaryMultiCallable[_auth_pb2.DisableUserRequest, _auth_pb2.DisableUserResponse]
     """Disables a user for good. Every token of that user ends; the id is never used again."""
     ListUsers: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ListUsersRequest, _auth_pb2.ListUsersResponse]
@@ -62,7 +64,9 @@ class AuthServiceAsyncStub(AuthServiceStub):
     CreateUser: _aio.UnaryUnaryMultiCallable[_auth_pb2.CreateUserRequest, _auth_pb2.CreateUserResponse]  # type: ignore[assignment]
     """Creates a user. Errors: ALREADY_EXISTS (USER_EXISTS)."""
     SetPassword: _aio.UnaryUnaryMultiCallable[_auth_pb2.SetPasswordRequest, _auth_pb2.SetPasswordResponse]  # type: ignore[assignment]
-    """Sets a password. Every token of that user ends."""
+    """Sets a password; to set one's own takes the old one. Every token of that user ends. A machine
+    does not set its own. Errors: UNAUTHENTICATED (INVALID_CREDENTIALS: the old one is wrong).
+    """
     DisableUser: _aio.UnaryUnaryMultiCallable[_auth_pb2.DisableUserRequest, _auth_pb2.DisableUserResponse]  # type: ignore[assignment]
     """Disables a user for good. Every token of that user ends; the id is never used again."""
     ListUsers: _aio.UnaryUnaryMultiCallable[_auth_pb2.ListUsersRequest, _auth_pb2.ListUsersResponse]  # type: ignore[assignment]
@@ -103,7 +107,9 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_pb2.SetPasswordRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.SetPasswordResponse, _abc.Awaitable[_auth_pb2.SetPasswordResponse]]:
-        """Sets a password. Every token of that user ends."""
+        """Sets a password; to set one's own takes the old one. Every token of that user ends. A machine
+        does not set its own. Errors: UNAUTHENTICATED (INVALID_CREDENTIALS: the old one is wrong).
+        """
 
     @_abc_1.abstractmethod
     def DisableUser(

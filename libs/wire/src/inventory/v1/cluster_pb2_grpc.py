@@ -79,6 +79,8 @@ class ClusterServiceServicer:
     def GetStatus(self, request, context):
         """Returns every member as it sees itself. A member that does not answer within a second is listed
         as unreachable, so this works without a quorum; unless a leader says that it takes no part.
+        Addresses, process ids and volumes are shown to admins and machines alone, and to nobody while
+        no member answers who the caller is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

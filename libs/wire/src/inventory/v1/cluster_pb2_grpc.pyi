@@ -36,6 +36,8 @@ class ClusterServiceStub:
     GetStatus: _grpc.UnaryUnaryMultiCallable[_cluster_pb2.GetStatusRequest, _cluster_pb2.GetStatusResponse]
     """Returns every member as it sees itself. A member that does not answer within a second is listed
     as unreachable, so this works without a quorum; unless a leader says that it takes no part.
+    Addresses, process ids and volumes are shown to admins and machines alone, and to nobody while
+    no member answers who the caller is.
     """
     Checkpoint: _grpc.UnaryUnaryMultiCallable[_cluster_pb2.CheckpointRequest, _cluster_pb2.CheckpointResponse]
     """Puts a mark in the log at which every member hashes its state. The hashes appear in GetStatus,
@@ -67,6 +69,8 @@ class ClusterServiceAsyncStub(ClusterServiceStub):
     GetStatus: _aio.UnaryUnaryMultiCallable[_cluster_pb2.GetStatusRequest, _cluster_pb2.GetStatusResponse]  # type: ignore[assignment]
     """Returns every member as it sees itself. A member that does not answer within a second is listed
     as unreachable, so this works without a quorum; unless a leader says that it takes no part.
+    Addresses, process ids and volumes are shown to admins and machines alone, and to nobody while
+    no member answers who the caller is.
     """
     Checkpoint: _aio.UnaryUnaryMultiCallable[_cluster_pb2.CheckpointRequest, _cluster_pb2.CheckpointResponse]  # type: ignore[assignment]
     """Puts a mark in the log at which every member hashes its state. The hashes appear in GetStatus,
@@ -101,6 +105,8 @@ class ClusterServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_cluster_pb2.GetStatusResponse, _abc.Awaitable[_cluster_pb2.GetStatusResponse]]:
         """Returns every member as it sees itself. A member that does not answer within a second is listed
         as unreachable, so this works without a quorum; unless a leader says that it takes no part.
+        Addresses, process ids and volumes are shown to admins and machines alone, and to nobody while
+        no member answers who the caller is.
         """
 
     @_abc_1.abstractmethod

@@ -9,8 +9,8 @@ from wire.bounds import TIMEOUT_MS_MAX
 from wire.channels import DETAILS_KEY, abort, straight_channel
 
 from gateway.errors import RequestRefused
-from gateway.runtime.api import parse_within_bounds
 from gateway.runtime.driver import TIMEOUT_DEFAULT_MS
+from gateway.runtime.parsing import parse_within_bounds
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 METHOD = "/inventory.v1.AssistantService/GetPrediction"

@@ -70,15 +70,17 @@ class Driver:
         self._scheduled = False
         self.router.pump()
 
-    def propose(self, command: bytes, deadline: int, on_reply: OnReply) -> int:
+    def propose(self, command: bytes, deadline: int, on_reply: OnReply, user_id: int) -> int:
         """Propose a serialized RawCommand, whose answer `on_reply` gets; return its number."""
-        number = self.router.propose(command, deadline, on_reply)
+        number = self.router.propose(command, deadline, on_reply, user_id)
         self.schedule_pump()
         return number
 
-    async def apply(self, command: bytes, deadline: int) -> forward_pb2.Reply:
-        """Propose a serialized RawCommand and wait for its reply; raise RequestRefused."""
-        return await self._wait(lambda on_reply: self.router.propose(command, deadline, on_reply))
+    async def apply(self, command: bytes, deadline: int, user_id: int) -> forward_pb2.Reply:
+        """Propose a user's serialized RawCommand and wait for its reply; raise RequestRefused."""
+        return await self._wait(
+            lambda on_reply: self.router.propose(command, deadline, on_reply, user_id)
+        )
 
     async def ask(self, question: forward_pb2.Question, deadline: int) -> forward_pb2.Reply:
         """Ask a question and wait for its reply; raise RequestRefused."""

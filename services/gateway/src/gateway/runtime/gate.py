@@ -5,12 +5,14 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import grpc.aio  # noqa: TC002 - named by a string
+from service.intake import SlowRefusals
 from wire import errors
 from wire.channels import bearer
 
 from gateway.auth import Principal, Tokens
 from gateway.errors import RequestRefused, TokenRefused
 from gateway.shares import Shares
+from gateway.sources import FORWARDED, source_of
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -25,16 +27,26 @@ class TokenGate:
     Log-ins, health and reflection need no token.
     """
 
-    def __init__(self, tokens: Tokens, shares: Shares) -> None:
-        """Verify by `tokens`; count in `shares`."""
+    def __init__(self, tokens: Tokens, shares: Shares, trusted_hops: int = 0) -> None:
+        """Verify by `tokens`; count in `shares`. For `trusted_hops` see `source_of`."""
         self._tokens = tokens
+        self._trusted_hops = trusted_hops
         self.shares = shares
+        self.refusals = SlowRefusals()
+        self.refused_count = 0  # for want of a valid token
+
+    def source(self, context: Context) -> str:
+        """Return where a call comes from."""
+        pairs = context.invocation_metadata() or ()
+        forwarded = [str(value) for key, value in pairs if key == FORWARDED]
+        return source_of(context.peer(), forwarded, self._trusted_hops)
 
     def principal(self, context: Context) -> Principal:
         """Return whom a call speaks for; raise RequestRefused."""
         try:
             return self._tokens.verify(bearer(context.invocation_metadata()))
         except TokenRefused as refused:
+            self.refused_count += 1
             raise RequestRefused(errors.token_invalid(str(refused))) from None
 
     @contextmanager

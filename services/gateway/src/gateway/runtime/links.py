@@ -1,21 +1,25 @@
-"""A stream to every member, kept open: requests go out, replies and leadership come back.
+"""A link to every member, kept open: requests go out, replies and leadership come back.
 
-If the leader is alive and only the way to it is cut, another member relays the gateway's stream to
+If the leader is alive and only the way to it is cut, another member relays the gateway's link to
 the leader until the leader can be reached straight again. Each further try goes by the next member,
 since the member tried before may be cut off from the leader as well.
 """
 
 import asyncio
-from collections import deque
+import platform
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TypeAlias
 
-import grpc.aio
 import structlog
-from inventory.raft.v1 import forward_pb2, forward_pb2_grpc, membership_pb2, membership_pb2_grpc
+from inventory.raft.v1 import forward_pb2, link_pb2, membership_pb2
+from link.asking import LinkAsker, Questions
+from link.connection import Link
+from link.dialing import dial
+from link.errors import FrameError, LinkError
+from link.frames import FrameKind
+from link.hello import Introduction, parsed
+from link.purposes import Purpose
 from service.tasks import until_first
-from wire.channels import RELAY_KEY, authorization, straight_channel
-from wire.outbox import Outbox
+from wire.addresses import is_address, is_name
 
 from gateway.router import Router
 
@@ -26,31 +30,100 @@ STRAIGHT_SECONDS_MAX = 0.3  # then a detour is tried
 
 _log = structlog.get_logger()
 
-Call: TypeAlias = (
-    "grpc.aio.StreamStreamCall[forward_pb2.ForwardRequest, forward_pb2.ForwardResponse]"
-)
+
+def introduction(
+    key: str, purpose: Purpose.ValueType, recipient: str, relay_to: str = ""
+) -> Introduction:
+    """Return what this gateway says as it calls the member `recipient`."""
+    return Introduction(
+        key=key,
+        purpose=purpose,
+        caller=link_pb2.Caller(name=platform.node()),
+        recipient=recipient,
+        relay_to=relay_to,
+    )
+
+
+class LeaderSession:
+    """One link for requests to a member, straight or relayed: a `LinkUser`.
+
+    - The router knows the link from the member's first frame on, which says whom it follows.
+    """
+
+    def __init__(
+        self, member: str, by: str, router: Router, schedule_pump: Callable[[], None]
+    ) -> None:
+        """Carry requests to `member`; `by`: the relaying member, empty for none."""
+        self._link: Link | None = None
+        self.is_known = False  # to the router
+        self.by = by
+        self._member = member
+        self._router = router
+        self._schedule_pump = schedule_pump
+
+    def send(self, frame: forward_pb2.ForwardRequest) -> None:
+        """Send a frame; the router bounds how many frames there are."""
+        if self._link is not None:
+            self._link.send(FrameKind.REQUEST, frame.SerializeToString())
+            self._link.flush()
+
+    def close(self) -> None:
+        """End the link."""
+        if self._link is not None:
+            self._link.close()
+
+    def opened(self, link: Link) -> None:
+        """See `LinkUser.opened`."""
+        self._link = link
+
+    def received(self, kind: FrameKind, payload: bytes) -> None:
+        """See `LinkUser.received`."""
+        del kind  # the purpose allows RESPONSE alone
+        response = parsed(forward_pb2.ForwardResponse, payload)
+        for located in response.leadership.members:
+            if not is_name(located.name) or not is_address(located.address):
+                raise FrameError("a member has no name or address that can be used")
+        if not self.is_known:
+            self.is_known = True
+            self._router.link_opened(self._member)
+            _log.info("link_opened", member=self._member, by=self.by)
+        self._router.response_received(self._member, response)
+        self._schedule_pump()
+
+    def writable(self) -> None:
+        """See `LinkUser.writable`."""
+
+    def closed(self, error: LinkError) -> None:
+        """See `LinkUser.closed`."""
+        self._link = None
+        if self.is_known:
+            self.is_known = False
+            self._router.link_closed(self._member)
+            self._schedule_pump()
+            _log.info("link_closed", member=self._member, reason=str(error))
 
 
 class MemberLink:
-    """One member's stream: a queue of frames, a task that sends them, and a task that receives."""
+    """One member: the link for requests, kept open, and questions."""
 
     def __init__(self, name: str, address: str, key: str) -> None:
-        """Open a channel; nothing is sent before `run`."""
+        """Open nothing before `run`."""
         self.name = name
         self.address = address
-        self.is_straight = False  # the stream is open, and no other member relays it
-        self._metadata = authorization(key)
-        self._channel = straight_channel(address)
-        self.stub = forward_pb2_grpc.ForwardServiceStub(self._channel)
-        self._changes = membership_pb2_grpc.MembershipServiceStub(self._channel)
-        self._frames: deque[forward_pb2.ForwardRequest] = deque()
-        self._outbox = Outbox(self._frame)
+        self._key = key
+        self._session: LeaderSession | None = None
+        self._asker = LinkAsker(address, lambda: introduction(key, link_pb2.PURPOSE_QUESTION, name))
         self._detours = 0  # tried since the member was last reached straight
 
+    @property
+    def is_straight(self) -> bool:
+        """Whether the link is open, and no other member relays it."""
+        return self._session is not None and self._session.is_known and not self._session.by
+
     def send(self, frame: forward_pb2.ForwardRequest) -> None:
-        """Queue a frame; the router bounds how many frames there are."""
-        self._frames.append(frame)
-        self._outbox.wake()
+        """Send a frame; it is lost without a link."""
+        if self._session is not None:
+            self._session.send(frame)
 
     async def run(
         self,
@@ -58,97 +131,82 @@ class MemberLink:
         schedule_pump: Callable[[], None],
         detours: Callable[[str], "Sequence[MemberLink]"],
     ) -> None:
-        """Keep the stream open, for ever; `schedule_pump` is called after each run of events.
+        """Keep the link open, for ever; `schedule_pump` is called after each run of events.
 
-        `detours` returns, by a member's name, the links of the members that may relay its stream.
+        `detours` returns, by a member's name, the links of the members that may relay its link.
         """
         while True:
             try:
                 await self._open(router, schedule_pump, detours(self.name))
-            except (grpc.aio.AioRpcError, TimeoutError) as error:
+            except LinkError as error:
                 _log.debug("link_failed", member=self.name, error=str(error))
-            except asyncio.CancelledError:
-                if asyncio.current_task().cancelling():  # type: ignore[union-attr]  # there is one here
-                    raise
-                _log.debug("link_failed", member=self.name, error="a write failed")
+            finally:
+                self._end_session()
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _open(
         self, router: Router, schedule_pump: Callable[[], None], detours: "Sequence[MemberLink]"
     ) -> None:
-        """Open the stream, straight or relayed by another member, and serve it until it ends."""
+        """Open the link, straight or relayed by another member, and serve it until it ends."""
+        self._session = LeaderSession(self.name, "", router, schedule_pump)
         seconds = STRAIGHT_SECONDS_MAX if detours else CONNECT_SECONDS_MAX
         try:
-            await asyncio.wait_for(self._channel.channel_ready(), seconds)
-        except TimeoutError:
+            own = introduction(self._key, link_pb2.PURPOSE_GATEWAY, self.name)
+            link, _ = await dial(self.address, own, self._session, seconds)
+        except LinkError:
             if not detours:
                 raise
-            by = detours[self._detours % len(detours)]
-            self._detours += 1
-            relay = ((RELAY_KEY, self.address), *self._metadata)
-            call = by.stub.Forward(metadata=relay)
-            await until_first(
-                self._stream(router, schedule_pump, call, by.name), self._channel.channel_ready()
-            )
         else:
             self._detours = 0
-            await self._stream(
-                router, schedule_pump, self.stub.Forward(metadata=self._metadata), ""
-            )
+            await wait_for_end(link)
+            return
+        by = detours[self._detours % len(detours)]
+        self._detours += 1
+        self._session = LeaderSession(self.name, by.name, router, schedule_pump)
+        relay = introduction(self._key, link_pb2.PURPOSE_RELAY, by.name, self.name)
+        link, _ = await dial(by.address, relay, self._session, CONNECT_SECONDS_MAX)
+        await until_first(wait_for_end(link), self._wait_for_straight())
 
-    async def _stream(
-        self, router: Router, schedule_pump: Callable[[], None], call: Call, by: str
-    ) -> None:
-        self._frames.clear()
-        writer = asyncio.ensure_future(self._outbox.write_to(call))
-        opened = False
-        try:
-            async for response in call:
-                if not opened:
-                    opened = True
-                    self.is_straight = not by
-                    router.link_opened(self.name)
-                    _log.info("link_opened", member=self.name, by=by)
-                router.response_received(self.name, response)
-                schedule_pump()
-        finally:
-            writer.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
-            call.cancel()
-            self.is_straight = False
-            if opened:
-                router.link_closed(self.name)
-                schedule_pump()
-                _log.info("link_closed", member=self.name)
+    async def _wait_for_straight(self) -> None:
+        """Return once the member can be reached straight."""
+        while True:
+            question = introduction(self._key, link_pb2.PURPOSE_QUESTION, self.name)
+            try:
+                link, _ = await dial(self.address, question, Questions(), CONNECT_SECONDS_MAX)
+            except LinkError:
+                await asyncio.sleep(RECONNECT_SECONDS)
+            else:
+                link.close()
+                return
 
-    def _frame(self) -> forward_pb2.ForwardRequest | None:
-        return self._frames.popleft() if self._frames else None
+    def _end_session(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
 
     async def get_member(self) -> forward_pb2.GetMemberResponse | None:
         """Return how the member describes itself; None if it does not answer in time."""
+        question = link_pb2.LinkQuestion(get_member=forward_pb2.GetMemberRequest())
         try:
-            return await self.stub.GetMember(
-                forward_pb2.GetMemberRequest(), metadata=self._metadata, timeout=ASK_SECONDS_MAX
-            )
-        except grpc.aio.AioRpcError:
+            answer = await self._asker.ask(question, ASK_SECONDS_MAX)
+        except LinkError:
             return None
+        return answer.get_member if answer.HasField("get_member") else None
 
     async def change_members(
         self, request: membership_pb2.ChangeRequest, seconds_max: float
     ) -> membership_pb2.ChangeResponse | None:
         """Ask the member to change the members; return None if it does not answer in time."""
-        member = await self.get_member()
-        if member is None:
-            return None
-        request.cluster_id = member.cluster_id
         try:
-            return await self._changes.Change(request, metadata=self._metadata, timeout=seconds_max)
-        except grpc.aio.AioRpcError:
+            answer = await self._asker.ask(link_pb2.LinkQuestion(change=request), seconds_max)
+        except LinkError:
             return None
+        return answer.change if answer.HasField("change") else None
 
-    async def close(self) -> None:
-        """End the channel."""
-        await self._channel.close()
+    def close(self) -> None:
+        """End the links."""
+        self._end_session()
+        self._asker.close()
 
 
 class MemberLinks:
@@ -158,19 +216,18 @@ class MemberLinks:
     """
 
     def __init__(self, members: Mapping[str, str], key: str) -> None:
-        """Open the channels."""
-        self._key = key
-        self.metadata = authorization(key)
+        """Open nothing before `run`."""
+        self.key = key
         self.links = {name: MemberLink(name, address, key) for name, address in members.items()}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._begin: Callable[[MemberLink], None] = lambda _: None
 
     async def run(self, router: Router, schedule_pump: Callable[[], None]) -> None:
-        """Keep all streams open, for ever."""
+        """Keep all links open, for ever."""
         async with asyncio.TaskGroup() as group:
 
             def detours(member: str) -> list[MemberLink]:
-                """Return the links that may relay a stream to `member`; none unless it leads."""
+                """Return the links that may relay a link to `member`; none unless it leads."""
                 ways = [name for name, link in self.links.items() if link.is_straight]
                 return [self.links[name] for name in router.ways_to(member, ways)]
 
@@ -188,19 +245,29 @@ class MemberLinks:
             held = self.links.get(name)
             if held is not None and held.address == address:
                 continue
-            if name in self._tasks:
-                self._tasks.pop(name).cancel()
-            self.links[name] = MemberLink(name, address, self._key)
+            if held is not None:
+                self._end(name)
+            self.links[name] = MemberLink(name, address, self.key)
             self._begin(self.links[name])
         for name in self.links.keys() - set(known):
-            del self.links[name]
-            self._tasks.pop(name).cancel()
+            self._end(name)
+
+    def _end(self, name: str) -> None:
+        self.links.pop(name).close()
+        task = self._tasks.pop(name, None)
+        if task is not None:
+            task.cancel()
 
     def send(self, member: str, request: forward_pb2.ForwardRequest) -> None:
         """See `Links.send`."""
         self.links[member].send(request)
 
-    async def close(self) -> None:
-        """End the channels."""
+    def close(self) -> None:
+        """End the links."""
         for link in self.links.values():
-            await link.close()
+            link.close()
+
+
+async def wait_for_end(link: Link) -> None:
+    """Return when a link has ended; raise why."""
+    raise await asyncio.shield(link.ended)

@@ -7,19 +7,20 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import grpc.aio
-from inventory.raft.v1 import forward_pb2, membership_pb2, peer_pb2, peer_pb2_grpc
+from inventory.raft.v1 import forward_pb2, link_pb2, membership_pb2, peer_pb2
 from inventory.v1 import auth_pb2, cluster_pb2
+from link.asking import LinkAsker
+from link.errors import LinkError, LinkRefused, Reason
 from wire import errors
-from wire.channels import straight_channel
 
 from gateway.auth import Principal
 from gateway.errors import RequestRefused
 from gateway.runtime.driver import Driver, now_ms
-from gateway.runtime.links import MemberLinks
+from gateway.runtime.links import MemberLinks, introduction
 
 RETRY_SECONDS = 0.1
 DESCRIBE_SECONDS_MAX = 2.0
+DESCRIBED_MAX = 4  # addresses that are connected to at a time, for callers who add members
 Handled = Callable[[Any, Principal, int], Awaitable[membership_pb2.Done]]
 
 _STANDINGS = {
@@ -37,16 +38,14 @@ class Members:
         """Ask over these links."""
         self._driver = driver
         self._links = links
+        self._describing = asyncio.Semaphore(DESCRIBED_MAX)
 
     async def add(
         self, request: cluster_pb2.AddMemberRequest, principal: Principal, deadline_ms: int
     ) -> cluster_pb2.ChangeMembersResponse:
         """Let the member at an address follow as a learner; raise RequestRefused."""
         await self._check_admin(principal, deadline_ms)
-        said = await self._describe(request.address)
-        if said.name != request.name:
-            found = f"{said.name or 'nobody who says its name'} answers at {request.address}"
-            raise RequestRefused(errors.change_refused(found))
+        said = await self._describe(request.name, request.address)
         join = membership_pb2.Join(
             member_id=said.member_id,
             name=request.name,
@@ -95,18 +94,30 @@ class Members:
         reply = await self._driver.ask(question, deadline_ms)
         return auth_pb2.GetCurrentUserResponse.FromString(reply.answer).user
 
-    async def _describe(self, address: str) -> peer_pb2.DescribeResponse:
-        """Ask which member listens at an address; raise RequestRefused."""
-        async with straight_channel(address) as channel:
-            try:
-                return await peer_pb2_grpc.PeerServiceStub(channel).Describe(
-                    peer_pb2.DescribeRequest(),
-                    metadata=self._links.metadata,
-                    timeout=DESCRIBE_SECONDS_MAX,
-                )
-            except grpc.aio.AioRpcError as error:
-                problem = f"no member answers at {address} ({error.code().name.lower()})"
-                raise RequestRefused(errors.change_refused(problem)) from error
+    async def _describe(self, name: str, address: str) -> peer_pb2.DescribeResponse:
+        """Ask the member at an address who it is; raise RequestRefused.
+
+        Whatever listens there learns no secret, and the caller learns nothing about it unless it
+        proves that it is a member of this cluster.
+        """
+        key = self._links.key
+        asker = LinkAsker(address, lambda: introduction(key, link_pb2.PURPOSE_QUESTION, name))
+        question = link_pb2.LinkQuestion(describe=peer_pb2.DescribeRequest())
+        problem = f"no member answers at {address}"
+        try:
+            async with self._describing:
+                answer = await asker.ask(question, DESCRIBE_SECONDS_MAX)
+        except LinkRefused as refusal:
+            is_member = refusal.reason == Reason.REASON_RECIPIENT
+            problem = str(refusal) if is_member else problem
+            raise RequestRefused(errors.change_refused(problem)) from refusal
+        except LinkError as error:
+            raise RequestRefused(errors.change_refused(problem)) from error
+        finally:
+            asker.close()
+        if not answer.HasField("describe"):
+            raise RequestRefused(errors.change_refused(f"{name} is starting; try again"))
+        return answer.describe
 
     async def _change(
         self, request: membership_pb2.ChangeRequest, deadline_ms: int

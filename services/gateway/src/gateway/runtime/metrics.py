@@ -1,6 +1,6 @@
 """What Prometheus reads of a gateway; docs/metrics.md lists all of it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -12,9 +12,10 @@ from gateway.router import Router
 class GatewayCollector(Collector):
     """Reads the router at each scrape."""
 
-    def __init__(self, router: Router) -> None:
-        """Read `router`."""
+    def __init__(self, router: Router, refusals: Callable[[], Mapping[str, int]]) -> None:
+        """Read `router`, and how many calls were refused, by reason."""
         self._router = router
+        self._refusals = refusals
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics of this moment."""
@@ -36,10 +37,18 @@ class GatewayCollector(Collector):
         requests.add_metric(["unanswered"], router.pending.unanswered_count)
         requests.add_metric(["overloaded"], router.pending.overloaded_count)
         yield requests
+        refusals = CounterMetricFamily(
+            "inventory_gateway_refusals",
+            "Calls refused before they reached a member, by reason.",
+            labels=["reason"],
+        )
+        for reason, count in self._refusals().items():
+            refusals.add_metric([reason], count)
+        yield refusals
 
 
-def registry(router: Router) -> CollectorRegistry:
+def registry(router: Router, refusals: Callable[[], Mapping[str, int]]) -> CollectorRegistry:
     """Return the registry of a gateway."""
     made = CollectorRegistry()
-    made.register(GatewayCollector(router))
+    made.register(GatewayCollector(router, refusals))
     return made

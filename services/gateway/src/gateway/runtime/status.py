@@ -31,6 +31,16 @@ async def status_of(links: MemberLinks) -> cluster_pb2.GetStatusResponse:
     return response
 
 
+def without_places(status: cluster_pb2.GetStatusResponse) -> cluster_pb2.GetStatusResponse:
+    """Return a status without what only those need who run the cluster: where members run."""
+    shown = cluster_pb2.GetStatusResponse()
+    shown.CopyFrom(status)
+    for member in shown.members:
+        for field in ("address", "pid", "volume"):
+            member.ClearField(field)
+    return shown
+
+
 def _leads(member: cluster_pb2.Member) -> bool:
     return member.role == cluster_pb2.MEMBER_ROLE_LEADER
 

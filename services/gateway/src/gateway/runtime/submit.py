@@ -97,7 +97,10 @@ class Submission:
             ).SerializeToString()
             self._in_flight[correlation_id] = 0
             number = self._driver.propose(
-                command, now + timeout_ms, partial(self._on_reply, correlation_id)
+                command,
+                now + timeout_ms,
+                partial(self._on_reply, correlation_id),
+                self._principal.user_id,
             )
             if correlation_id in self._in_flight:
                 self._in_flight[correlation_id] = number

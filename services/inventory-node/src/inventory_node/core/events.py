@@ -34,21 +34,21 @@ class Surveyed:
 
 @dataclass(frozen=True, slots=True)
 class SessionOpened:
-    """A gateway's stream began; the node sends the gateway its view of the leadership at once."""
+    """A gateway's link began; the node sends the gateway its view of the leadership at once."""
 
     session: int
 
 
 @dataclass(frozen=True, slots=True)
 class SessionClosed:
-    """A gateway's stream ended; its answers are dropped."""
+    """A gateway's link ended; its answers are dropped."""
 
     session: int
 
 
 @dataclass(frozen=True, slots=True)
 class Forwarded:
-    """A frame of a gateway's stream."""
+    """A frame of a gateway's link."""
 
     session: int
     request: forward_pb2.ForwardRequest

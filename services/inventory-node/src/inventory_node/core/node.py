@@ -24,6 +24,7 @@ from raft.ready import Leadership, RaftRole, Ready
 
 from inventory_node.codec import decode_configuration, encode_configuration
 from inventory_node.core import events
+from inventory_node.core.claims import Known
 from inventory_node.core.membership.changes import MembershipChanges
 from inventory_node.core.read_index import ReadQueue
 from inventory_node.core.replies import Replies
@@ -116,6 +117,12 @@ class Node:
             raise Halted(
                 f"consensus broke an invariant: {violation}; going on would fork the replicas"
             ) from violation
+
+    @property
+    def known(self) -> Known:
+        """What a message of a peer is compared with; see `core.claims`."""
+        raft = self._raft
+        return Known(raft.term, raft.last_index, raft.role is RaftRole.LEADER)
 
     def view(self) -> cluster_pb2.Member:
         """Return the member as the member sees itself, without pid, version and address."""

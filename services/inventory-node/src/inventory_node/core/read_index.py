@@ -114,8 +114,8 @@ class StoreReads:
         self._ticket = 0
 
     def ask_at(self, index: int, questions: list[Asked], flusher: Flusher) -> None:
-        """Ask the store the questions once the store holds every entry up to `index`."""
-        if index <= flusher.flushed_index:
+        """Let the store answer the questions once the store holds every entry up to `index`."""
+        if index <= flusher.durable_index:
             self._ask(questions)
         else:
             self._for_flush.append(Confirmed(index, questions))
@@ -124,7 +124,7 @@ class StoreReads:
     def start(self, flusher: Flusher) -> None:
         """Ask the store, in one transaction, all questions that the flushed state can answer."""
         ready: list[Asked] = []
-        while self._for_flush and self._for_flush[0].read_index <= flusher.flushed_index:
+        while self._for_flush and self._for_flush[0].read_index <= flusher.durable_index:
             ready += self._for_flush.popleft().questions
         if ready:
             self._ask(ready)
@@ -258,7 +258,7 @@ class ReadQueue:
         if self._stale:
             stale, self._stale = self._stale, []
             held = flusher.is_full  # a full disk keeps the flushed index from advancing
-            index = flusher.flushed_index if held else self._machine.applied_index
+            index = flusher.durable_index if held else self._machine.applied_index
             self._answer(index, stale, flusher)
         while self._confirmed and self._confirmed[0].read_index <= self._machine.applied_index:
             index, questions = self._confirmed.popleft()

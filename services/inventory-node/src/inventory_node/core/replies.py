@@ -9,7 +9,7 @@ from inventory.raft.v1 import forward_pb2
 from inventory_node.machine import AdminOutcome, Applied, MutationOutcome, RefusedCommand
 from inventory_node.ports import Contact, Transport
 
-FRAME_BYTES_MAX = 1 << 20  # well under gRPC's 4 MiB; one answer of up to 3 MiB may come on top
+FRAME_BYTES_MAX = 1 << 20  # well under a frame's 16 MiB; one answer of up to 3 MiB may come on top
 
 
 class ReplyAddress(NamedTuple):

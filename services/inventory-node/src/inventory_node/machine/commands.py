@@ -14,7 +14,7 @@ from wire import errors
 from inventory_node.errors import StateInvariantViolation
 from inventory_node.machine import administration, orders, request_table, stock, users
 from inventory_node.machine.changes import Changes
-from inventory_node.machine.records import Header, Records
+from inventory_node.machine.records import Header, Records, UserRecord
 from inventory_node.machine.request_table import RequestTable
 from inventory_node.machine.state_cache import StateCache
 from inventory_node.machine.stock import Context
@@ -198,7 +198,7 @@ class Machine:
         request = log_pb2.Administration.FromString(raw)
         if request.WhichOneof("operation") == "initialize":
             return self._initialize(user_id, request.initialize)
-        own_id = request.set_password.user_id if request.HasField("set_password") else 0
+        own_id = request.set_password.user_id  # 0: sets no password
         refused = users.check_administration(self._cache, user_id, epoch, own_id)
         if refused is not None:
             return _refused(refused)
@@ -206,7 +206,6 @@ class Machine:
         known = self._remembered(second, user_id, request.request_id, raw)
         if known is not None:
             return known
-        self._context.user_id = user_id
         outcome = self._administer(request)
         if isinstance(outcome, status_pb2.Status):
             return _refused(outcome)
@@ -294,10 +293,12 @@ class Machine:
         return None
 
     def _by_id(self, kind: str, question: forward_pb2.Question) -> MutationOutcome | RefusedCommand:
-        user = self._cache.user(question.user_id)
-        refused = users.check_query(user, question.epoch, kind)
-        if refused is not None or user is None:
-            return _refused(refused or errors.token_invalid("names nobody"))
+        user = users.holder(self._cache.user(question.user_id), question.epoch)
+        if not isinstance(user, UserRecord):
+            return _refused(user)
+        refused = users.check_query(user, kind)
+        if refused is not None:
+            return _refused(refused)
         if kind == "get_current_user":
             response = auth_pb2.GetCurrentUserResponse(
                 user=users.message(user), revision=self._applied_index

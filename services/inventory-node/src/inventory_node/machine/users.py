@@ -20,15 +20,15 @@ CLUSTER = 0  # the user id of the cluster itself
 _QUERIES_OF_HEALTH = frozenset({"get_current_user"})
 
 
-def check_token(user: UserRecord | None, epoch: int) -> status_pb2.Status | None:
-    """Return why a token is not valid any more, or None."""
+def holder(user: UserRecord | None, epoch: int) -> UserRecord | status_pb2.Status:
+    """Return the user whom a token names, or why the token is not valid any more."""
     if user is None:
         return errors.token_invalid("names a user who is not there")
     if user.disabled:
         return errors.token_invalid("belongs to a user who is disabled")
     if user.epoch != epoch:
         return errors.token_invalid("was ended by a change of the password")
-    return None
+    return user
 
 
 def check_role(user: UserRecord, allowed: frozenset[int]) -> status_pb2.Status | None:
@@ -48,19 +48,12 @@ def check_mutation(
     cache: StateCache, user_id: int, epoch: int, kind: str
 ) -> status_pb2.Status | None:
     """Return why a user may not make a mutation, or None."""
-    user = cache.user(user_id)
-    problem = check_token(user, epoch)
-    if problem is not None or user is None:
-        return problem
-    roles = MUTATIONS[kind].roles
-    return None if user.role in roles else check_role(user, roles)
+    user = holder(cache.user(user_id), epoch)
+    return check_role(user, MUTATIONS[kind].roles) if isinstance(user, UserRecord) else user
 
 
-def check_query(user: UserRecord | None, epoch: int, kind: str) -> status_pb2.Status | None:
+def check_query(user: UserRecord, kind: str) -> status_pb2.Status | None:
     """Return why a user may not ask a query, or None; not for queries of the cluster itself."""
-    problem = check_token(user, epoch)
-    if problem is not None or user is None:
-        return problem
     if _is_health(user) and kind not in _QUERIES_OF_HEALTH:
         return errors.role_not_allowed("of health", "another user")
     return check_role(user, QUERIES[kind].roles if kind in QUERIES else NOBODY)
@@ -72,19 +65,18 @@ def check_administration(
     """Return why a user may not administrate, or None; `own_id`: the user concerned, or 0."""
     if user_id == CLUSTER:
         return None
-    user = cache.user(user_id)
-    problem = check_token(user, epoch)
-    if problem is not None or user is None:
-        return problem
-    return None if own_id == user_id and not _is_health(user) else check_role(user, ADMINS)
+    user = holder(cache.user(user_id), epoch)
+    if not isinstance(user, UserRecord):
+        return user
+    is_own = own_id == user_id and user.role != auth_pb2.ROLE_MACHINE
+    return None if is_own else check_role(user, ADMINS)
 
 
 def check_probe(cache: StateCache, user_id: int, epoch: int) -> status_pb2.Status | None:
     """Return why a user may not probe, or None."""
-    user = cache.user(user_id)
-    problem = check_token(user, epoch)
-    if problem is not None or user is None:
-        return problem
+    user = holder(cache.user(user_id), epoch)
+    if not isinstance(user, UserRecord):
+        return user
     if _is_health(user) or user.role in ADMINS:
         return None
     return errors.role_not_allowed(role_name(user.role), "admin, or the machine user health")

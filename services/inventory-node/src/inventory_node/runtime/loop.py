@@ -1,6 +1,6 @@
 """The node's one thread: events in, one after the other, frames out.
 
-Events gather in a queue, from gRPC's tasks on this thread and from disk and database threads. A
+Events gather in a queue, from links on this thread and from disk and database threads. A
 turn handles the queued events, up to a bound, and then sends the frames of all of them at once.
 """
 

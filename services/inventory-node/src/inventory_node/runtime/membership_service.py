@@ -1,56 +1,52 @@
-"""Serves membership changes over gRPC."""
+"""Passes requests for membership changes to the node, and the node's answers back."""
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, TypeAlias
 
-import grpc.aio  # noqa: TC002 - for the types
-from inventory.raft.v1 import membership_pb2, membership_pb2_grpc
-from wire import errors
+from inventory.raft.v1 import membership_pb2
 
 from inventory_node.core import events
-from inventory_node.runtime.api import Gate
 
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Told = Callable[[membership_pb2.ChangeResponse], None]
 
 
-class MembershipService(membership_pb2_grpc.MembershipServiceServicer):
-    """Serves `Change`: passes requests to the node, and the node's answers back."""
+class MembershipService:
+    """The requests that the node has not answered.
 
-    def __init__(self, gate: Gate, cluster_id: str, post: Callable[[events.Event], None]) -> None:
+    - A caller that is gone, or whose time is up, does not learn the outcome.
+    """
+
+    def __init__(self, post: Callable[[events.Event], None]) -> None:
         """Start without a waiting caller."""
-        self._gate = gate
-        self._cluster_id = cluster_id
         self._post = post
         self._last = 0
-        self._waiting: dict[int, asyncio.Future[membership_pb2.ChangeResponse]] = {}
+        self._waiting: dict[int, Told] = {}
 
-    async def Change(  # noqa: N802 - named by gRPC
-        self, request: membership_pb2.ChangeRequest, context: Context
-    ) -> membership_pb2.ChangeResponse:
-        """Make one change; a caller whose deadline passed does not learn the outcome."""
-        await self._gate.check(context)
-        if request.cluster_id != self._cluster_id:
-            problem = errors.invalid_field("cluster_id", "names another cluster")
-            return membership_pb2.ChangeResponse(error=problem)
-        return await self.ask_change(request)
+    def begin(self, request: membership_pb2.ChangeRequest, told: Told) -> int:
+        """Ask this member's own node; return a ticket. `told` gets the answer, if there is one."""
+        self._last += 1
+        self._waiting[self._last] = told
+        self._post(events.ChangeAsked(self._last, request))
+        return self._last
+
+    def forget(self, ticket: int) -> None:
+        """Forget a caller that waits no longer."""
+        self._waiting.pop(ticket, None)
 
     async def ask_change(
         self, request: membership_pb2.ChangeRequest
     ) -> membership_pb2.ChangeResponse:
-        """Ask this member's own node."""
-        self._last += 1
-        ticket = self._last
+        """Ask this member's own node, and wait for the answer."""
         answer: asyncio.Future[membership_pb2.ChangeResponse]
-        answer = self._waiting[ticket] = asyncio.get_running_loop().create_future()
+        answer = asyncio.get_running_loop().create_future()
+        ticket = self.begin(request, answer.set_result)
         try:
-            self._post(events.ChangeAsked(ticket, request))
             return await answer
         finally:
-            del self._waiting[ticket]
+            self.forget(ticket)
 
     def answer_change(self, ticket: int, response: membership_pb2.ChangeResponse) -> None:
         """Answer a caller that still waits."""
-        waiting = self._waiting.get(ticket)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(response)
+        told = self._waiting.pop(ticket, None)
+        if told is not None:
+            told(response)

@@ -79,9 +79,9 @@ class NodeCollector(Collector):
         gauges = (
             ("loop_queue_events", "Events that wait for the loop.", traffic.loop_queue_events),
             ("disk_full", "1 while the volume has no space for a write.", counts.is_full),
-            ("peers_connected", "Peers with a stream that they accepted.", traffic.peers_connected),
+            ("peers_connected", "Peers with a link that they accepted.", traffic.peers_connected),
             ("peer_queue_messages", "Messages to peers that wait.", traffic.peer_queue_messages),
-            ("gateway_sessions", "Streams of gateways.", traffic.gateway_sessions),
+            ("gateway_sessions", "Links of gateways.", traffic.gateway_sessions),
             ("gateway_queue_frames", "Frames to gateways that wait.", traffic.gateway_queue_frames),
         )
         for name, text, value in gauges:

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from inventory.raft.v1 import forward_pb2, membership_pb2
 
 from inventory_node.ports import Contact, PeerMessage, SnapshotHeader
-from inventory_node.runtime.api import Gateways, PeerApi
+from inventory_node.runtime.gateways import Gateways
 from inventory_node.runtime.loop import Loop
 from inventory_node.runtime.membership_service import MembershipService
 from inventory_node.runtime.metrics import Traffic
+from inventory_node.runtime.peer_api import PeerApi
 from inventory_node.runtime.peers import Peers
 
 
@@ -31,6 +32,11 @@ class MemberTransport:
     def reply(self, session: int, response: forward_pb2.ForwardResponse) -> None:
         """See `Transport.reply`."""
         self._gateways.reply(session, response)
+
+    def send_queued(self) -> None:
+        """Send the frames that a turn queued."""
+        self._peers.send_queued()
+        self._gateways.flush()
 
     def meet(self, contacts: Mapping[int, Contact]) -> None:
         """See `Transport.meet`."""

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from google.protobuf.message import Message
 from wire import errors
@@ -30,9 +30,9 @@ ROW_OVERHEAD_BYTES = 5  # the tag and the length of a row of up to 256 MiB
 _HEAD = struct.Struct(">8sq")  # the fingerprint, and the last row's id
 _NUMBER = struct.Struct(">q")
 
-Row = tuple[Any, ...]
-Select = Callable[[str, Sequence[object]], list[Row]]
-Place = tuple[int | str, int]  # a row's sort key and id
+Row: TypeAlias = tuple[Any, ...]
+Select: TypeAlias = Callable[[str, Sequence[object]], list[Row]]
+Place: TypeAlias = tuple[int | str, int]  # a row's sort key and id
 
 
 class Paged(Protocol):

@@ -1,4 +1,4 @@
-"""The other members over gRPC: one stream to each member, and a stream of its own for a snapshot.
+"""The other members: a link to each of them, and a link of its own for a snapshot.
 
 Messages that cannot be sent are dropped: consensus repeats the messages that matter. A turn's
 messages to one peer travel in one frame. A heartbeat is sent before all queued messages.
@@ -11,36 +11,37 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import crc32c
-import grpc
-import grpc.aio
 import structlog
-from inventory.raft.v1 import (
-    membership_pb2,
-    membership_pb2_grpc,
-    peer_pb2,
-    peer_pb2_grpc,
-)
+from inventory.raft.v1 import link_pb2, membership_pb2, peer_pb2
+from link.asking import LinkAsker
+from link.connection import Link
+from link.dialing import dial
+from link.errors import FrameError, LinkError, LinkRefused, Reason
+from link.frames import FrameKind
+from link.hello import Introduction
+from link.purposes import Purpose
 from raft.messages import Heartbeat
-from service.tasks import until_first
-from wire.channels import authorization, is_accepted, straight_channel
-from wire.outbox import BROKEN, Outbox
 
 from inventory_node.codec import add_to_frame, encode_configuration
 from inventory_node.core import events
 from inventory_node.core.membership.bootstrap import Described
 from inventory_node.errors import BootstrapRefused
 from inventory_node.ports import NO_HOOKS, Contact, Hooks, PeerMessage, SnapshotHeader, Step
-from inventory_node.runtime.snapshot_sender import SnapshotSender, raise_end, reason_of
+from inventory_node.runtime.snapshot_sender import SnapshotSender
 
 MESSAGES_WAITING_MAX = 1_024
 CALLERS_MAX = 16  # callers that are in no configuration; more than a cluster has members
 FRAME_BYTES_MAX = 4 << 20
+CONNECT_SECONDS_MAX = 2.0
 RECONNECT_SECONDS = 0.1
 REFUSED_SECONDS = 1.0  # a wrong key does not become right by frequent tries
 DESCRIBE_SECONDS_MAX = 1.0
 CHANGE_SECONDS_MAX = 2.0
-REFUSALS = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.INVALID_ARGUMENT)
+MISTAKES = {  # of the settings, and what to do about them
+    Reason.REASON_CLUSTER: "give every member the same cluster key and the same names in "
+    "INVENTORY_NODE_MEMBERS",
+    Reason.REASON_RECIPIENT: "check the addresses in INVENTORY_NODE_MEMBERS",
+}
 
 _log = structlog.get_logger()
 
@@ -52,31 +53,43 @@ class Local:
     cluster_id: str
     member_id: int
     contact: Contact
+    key: str  # that members and gateways share
+
+    def introduction(
+        self, purpose: Purpose.ValueType, recipient: str, relay_to: str = ""
+    ) -> Introduction:
+        """Return what the member says as it calls the member `recipient`."""
+        name, address = self.contact.name, self.contact.address
+        return Introduction(
+            key=self.key,
+            purpose=purpose,
+            caller=link_pb2.Caller(member_id=self.member_id, name=name, address=address),
+            recipient=recipient,
+            cluster_id=self.cluster_id,
+            relay_to=relay_to,
+        )
 
 
 class PeerQueue:
     """The messages that wait for the next frame to one peer.
 
-    - Messages wait only for a stream that the peer has accepted, and their number is bounded.
+    - Messages wait only for an open link, and their number is bounded.
     - The newest heartbeat goes before all waiting messages, and replaces the older heartbeats.
     """
 
-    def __init__(self, own: Local, hooks: Hooks) -> None:
-        """Start closed: there is no stream."""
+    def __init__(self) -> None:
+        """Start closed: there is no link."""
         self.is_open = False
         self.dropped_messages = 0
-        self._own = own
-        self._hooks = hooks
         self._beat: Heartbeat | None = None
         self._waiting: deque[PeerMessage] = deque()
-        self._is_sending = False  # a frame that `next_frame` returned
 
     def __len__(self) -> int:
         """How many messages wait for the next frame."""
         return len(self._waiting) + (self._beat is not None)
 
     def append(self, message: PeerMessage) -> None:
-        """Queue a message; drop the message without a stream, or when too many wait."""
+        """Queue a message; drop the message without a link, or when too many wait."""
         if self.is_open and isinstance(message, Heartbeat):
             self._beat = message
         elif self.is_open and len(self._waiting) < MESSAGES_WAITING_MAX:
@@ -85,57 +98,46 @@ class PeerQueue:
             self.dropped_messages += 1
 
     def close(self) -> None:
-        """Drop the waiting messages: the stream is broken."""
+        """Drop the waiting messages: the link is broken."""
         self.is_open = False
         self._beat = None
         self._waiting.clear()
 
-    def next_frame(self) -> peer_pb2.PeerFrame | None:
-        """Return the next frame; called once the previous frame was taken."""
-        if self._is_sending:
-            self._hooks.after(Step.SEND)
-        frame = self._frame()
-        self._is_sending = frame is not None
-        if self._is_sending:
-            self._hooks.before(Step.SEND)
-        return frame
-
-    def _frame(self) -> peer_pb2.PeerFrame | None:
-        if not len(self):
-            return None
-        frame = peer_pb2.PeerFrame(cluster_id=self._own.cluster_id)
+    def take_frame(self) -> bytes:
+        """Return the next frame, a PeerFrame; empty if no message waits."""
+        frame = peer_pb2.PeerFrame()
         size = 0
         if self._beat is not None:
             size = add_to_frame(frame, self._beat)
             self._beat = None
         while self._waiting and size < FRAME_BYTES_MAX:
             size += add_to_frame(frame, self._waiting.popleft())
-        return frame
+        return frame.SerializeToString()
 
 
 class Peer:
-    """One other member: a queue, and the task that empties the queue into a stream.
+    """One other member: a queue, and the link that the queue is emptied into; a `LinkUser`.
 
     - Each change, found, lost or refused, is logged once.
     """
 
-    def __init__(self, contact: Contact, own: Local, key: str, hooks: Hooks = NO_HOOKS) -> None:
-        """Open a channel; nothing is sent before `run`."""
-        name, address = contact.name, contact.address
+    def __init__(self, contact: Contact, own: Local, hooks: Hooks = NO_HOOKS) -> None:
+        """Nothing is sent before `run`."""
         self._own = own
-        self.name = name
-        self.address = address
-        self._metadata = authorization(key)
-        self._channel = straight_channel(address)
-        self.stub = peer_pb2_grpc.PeerServiceStub(self._channel)
-        self._changes = membership_pb2_grpc.MembershipServiceStub(self._channel)
-        self._queue = PeerQueue(own, hooks)
-        self._outbox = Outbox(self._queue.next_frame)
+        self._hooks = hooks
+        self.name = contact.name
+        self.address = contact.address
+        self._queue = PeerQueue()
+        self._link: Link | None = None
+        self._asker = LinkAsker(
+            self.address, lambda: own.introduction(link_pb2.PURPOSE_QUESTION, self.name)
+        )
+        self._snapshots: set[SnapshotSender] = set()  # under way
         self._refusal = ""
 
     @property
     def is_up(self) -> bool:
-        """Whether the peer has accepted a stream."""
+        """Whether the peer has accepted a link."""
         return self._queue.is_open
 
     @property
@@ -149,90 +151,87 @@ class Peer:
         return len(self._queue)
 
     def queue(self, message: PeerMessage) -> None:
-        """Queue a message; drop the message when the stream is down or far behind."""
+        """Queue a message; drop the message when the link is down or far behind."""
         self._queue.append(message)
 
     def send_queued(self) -> None:
-        """Send the queued messages."""
-        if len(self._queue):
-            self._outbox.wake()
+        """Send the queued messages, unless the peer does not read."""
+        while len(self._queue) and self._link is not None and self._link.is_writable:
+            self._hooks.before(Step.SEND)
+            self._link.send(FrameKind.PEER, self._queue.take_frame())
+            self._link.flush()
+            # The loop writes what it was given before it calls this.
+            asyncio.get_running_loop().call_soon(self._hooks.after, Step.SEND)
 
     async def run(self) -> None:
-        """Keep a stream open, for ever."""
+        """Keep a link open, for ever."""
         while True:
-            pause = RECONNECT_SECONDS
+            introduction = self._own.introduction(link_pb2.PURPOSE_PEER, self.name)
             try:
-                await self._stream()
-            except BROKEN as error:
-                pause = self._broken(error)
-            finally:
-                self._queue.close()
-            await asyncio.sleep(pause)
+                link, _ = await dial(self.address, introduction, self, CONNECT_SECONDS_MAX)
+                error = await asyncio.shield(link.ended)
+            except LinkError as problem:
+                error = problem
+            await asyncio.sleep(self._pause_after(error))
 
-    def _broken(self, error: Exception) -> float:
-        """Log once why the stream broke; return how long to wait."""
-        reason = reason_of(error)
-        if self.is_up:
-            _log.info("peer_lost", peer=self.name, reason=reason)
-        if not isinstance(error, grpc.aio.AioRpcError) or error.code() not in REFUSALS:
+    def _pause_after(self, error: LinkError) -> float:
+        """Log once that the peer refuses; return how long to wait until the next try."""
+        if not isinstance(error, LinkRefused):
             return RECONNECT_SECONDS
+        reason = str(error)
         if self._refusal != reason:
             self._refusal = reason
             _log.warning("peer_refuses", peer=self.name, reason=reason)
         return REFUSED_SECONDS
 
-    async def _stream(self) -> None:
-        await self._channel.channel_ready()
-        call = self.stub.Deliver(metadata=self._metadata)
-        try:
-            try:
-                await call.write(self._greeting())
-            except BROKEN:
-                await self._raise_refusal()
-                await raise_end(call)
-            if not await is_accepted(call):
-                await raise_end(call)
-            self._queue.is_open = True
-            self._refusal = ""
-            _log.info("peer_found", peer=self.name)
-            # The call ends only when the peer ends the stream; its answer is empty.
-            await until_first(raise_end(call), self._outbox.write_to(call))
-        finally:
-            call.cancel()
+    def introduce(self) -> None:
+        """Say anew who this member is: its id is known, or is another one."""
+        if self._link is not None:
+            self._link.close()
 
-    async def _raise_refusal(self) -> None:
-        """Raise the refusal of this member's key, if the peer refuses the key.
+    def opened(self, link: Link) -> None:
+        """See `LinkUser.opened`."""
+        self._link = link
+        self._queue.is_open = True
+        self._refusal = ""
+        _log.info("peer_found", peer=self.name)
 
-        A refusal may arrive before the first write is done. gRPC may then end the call with
-        INTERNAL instead of the refusal. A call without a stream still reports the refusal.
-        """
-        request = peer_pb2.DescribeRequest(cluster_id=self._own.cluster_id)
-        call = self.stub.Describe(request, metadata=self._metadata, timeout=DESCRIBE_SECONDS_MAX)
-        if await call.code() in REFUSALS:
-            await raise_end(call)
+    def received(self, kind: FrameKind, payload: bytes) -> None:
+        """See `LinkUser.received`."""
+        raise FrameError(f"nothing is asked for here, and a {kind.name} came ({len(payload)} B)")
 
-    def _greeting(self) -> peer_pb2.PeerFrame:
-        own = self._own
-        caller = peer_pb2.Caller(
-            member_id=own.member_id, name=own.contact.name, address=own.contact.address
-        )
-        return peer_pb2.PeerFrame(cluster_id=own.cluster_id, caller=caller)
+    def writable(self) -> None:
+        """See `LinkUser.writable`."""
+        self.send_queued()
 
-    async def describe(self, member_id: int) -> Described | None:
+    def closed(self, error: LinkError) -> None:
+        """See `LinkUser.closed`."""
+        self._link = None
+        self._queue.close()
+        _log.info("peer_lost", peer=self.name, reason=str(error))
+
+    async def describe(self) -> Described | None:
         """Ask for the peer's description; None when the peer does not answer.
 
-        Raises BootstrapRefused when the peer refuses this member's key.
+        Raises BootstrapRefused when the peer has another key, or is another cluster's or another
+        member.
         """
-        request = peer_pb2.DescribeRequest(cluster_id=self._own.cluster_id, member_id=member_id)
-        call = self.stub.Describe(request, metadata=self._metadata, timeout=DESCRIBE_SECONDS_MAX)
-        code = await call.code()
-        if code is grpc.StatusCode.UNAUTHENTICATED:
-            raise BootstrapRefused(
-                f"{self.name} has another cluster key; give every member the same one"
-            )
-        if code is not grpc.StatusCode.OK:
+        question = link_pb2.LinkQuestion(describe=peer_pb2.DescribeRequest())
+        try:
+            answer = await self._asker.ask(question, DESCRIBE_SECONDS_MAX)
+        except LinkRefused as refusal:
+            if refusal.reason == Reason.REASON_KEY:
+                raise BootstrapRefused(
+                    f"{self.name} has another cluster key; give every member the same one"
+                ) from refusal
+            if refusal.reason in MISTAKES:
+                raise BootstrapRefused(f"{refusal}; {MISTAKES[refusal.reason]}") from refusal
             return None
-        said = await call
+        except LinkError:
+            return None
+        if not answer.HasField("describe"):
+            return None
+        said = answer.describe
         return Described(
             name=self.name,
             says=said.name,
@@ -247,18 +246,35 @@ class Peer:
         self, request: membership_pb2.ChangeRequest
     ) -> membership_pb2.ChangeResponse | None:
         """Ask for a membership change; None when no answer comes in time."""
-        call = self._changes.Change(request, metadata=self._metadata, timeout=CHANGE_SECONDS_MAX)
-        return await call if await call.code() is grpc.StatusCode.OK else None
+        question = link_pb2.LinkQuestion(change=request)
+        try:
+            answer = await self._asker.ask(question, CHANGE_SECONDS_MAX)
+        except LinkError:
+            return None
+        return answer.change if answer.HasField("change") else None
 
     async def send_snapshot(
         self, path: Path, chunk_of: Callable[[int, bytes], peer_pb2.SnapshotChunk]
     ) -> str:
         """Send a snapshot; return the problem, or an empty string."""
-        return await SnapshotSender(self.stub, self._metadata, path, chunk_of).send()
 
-    async def close(self) -> None:
-        """Close the channel."""
-        await self._channel.close()
+        def introduction() -> Introduction:
+            return self._own.introduction(link_pb2.PURPOSE_SNAPSHOT, self.name)
+
+        sender = SnapshotSender(self.address, introduction, path, chunk_of)
+        self._snapshots.add(sender)
+        try:
+            return await sender.send()
+        finally:
+            self._snapshots.discard(sender)
+
+    def close(self) -> None:
+        """Close the links; snapshots under way end."""
+        for sender in list(self._snapshots):
+            sender.give_up()
+        self._asker.close()
+        if self._link is not None:
+            self._link.close()
 
 
 class Peers:
@@ -276,14 +292,12 @@ class Peers:
         self,
         own: Local,
         first: Mapping[int, Contact],
-        key: str,
         post: Callable[[events.Event], None],
         hooks: Hooks = NO_HOOKS,
     ) -> None:
         """Start with the other first members by their ids."""
         self._own = own
         self._hooks = hooks
-        self._key = key
         self._post = post
         self._group = asyncio.TaskGroup()
         self._running = False
@@ -297,19 +311,19 @@ class Peers:
         self._callers: dict[int, Peer] = {}  # peers in no configuration; the latest caller last
 
     async def run(self) -> None:
-        """Keep a stream to every peer, and send snapshots, for ever."""
+        """Keep a link to every peer, and send snapshots, for ever."""
         async with self._group as group:
             self._running = True
             for member, peer in self._peers.items():
                 self._tasks[member] = group.create_task(peer.run())
-            await asyncio.Event().wait()  # a lone member has no stream to wait for
+            await asyncio.Event().wait()  # a lone member has no link to wait for
 
     def _connect(self, member: int, contact: Contact) -> None:
-        peer = self._peers[member] = Peer(contact, self._own, self._key, self._hooks)
+        peer = self._peers[member] = Peer(contact, self._own, self._hooks)
         if self._running:
             self._tasks[member] = self._group.create_task(peer.run())
 
-    def connect_caller(self, caller: peer_pb2.Caller) -> None:
+    def connect_caller(self, caller: link_pb2.Caller) -> None:
         """Connect to a calling member: a joining member's log does not say where the leader is."""
         member = caller.member_id
         if caller.address and member not in {0, self._own.member_id, *self._peers}:
@@ -339,14 +353,14 @@ class Peers:
         self._leaving = self._later - contacts.keys()
 
     def _disconnect(self, member: int) -> None:
-        """End the stream to a peer, and the tasks for the peer."""
+        """End the links to a peer, and the tasks for the peer."""
         self._later.discard(member)
         self._leaving.discard(member)
         self._callers.pop(member, None)
         task, peer = self._tasks.pop(member, None), self._peers.pop(member)
         if task is not None:
             task.cancel()
-            self._group.create_task(peer.close())
+        peer.close()
 
     async def ask_change(
         self, request: membership_pb2.ChangeRequest
@@ -354,11 +368,12 @@ class Peers:
         """Ask every peer, and each leader that a peer names, for a membership change."""
         asked = await asyncio.gather(*(peer.ask_change(request) for peer in self._all()))
         responses = [response for response in asked if response is not None]
-        addresses = {response.not_leader.address for response in responses} - {""}
-        for address in sorted(addresses - {peer.address for peer in self._all()}):
-            leader = Peer(Contact("the leader", address), self._own, self._key)
+        known = {"", *(peer.address for peer in self._all())}
+        leaders = {one.not_leader.address: one.not_leader.leader for one in responses}
+        for address in sorted(leaders.keys() - known):
+            leader = Peer(Contact(leaders[address], address), self._own)
             response = await leader.ask_change(request)
-            await leader.close()
+            leader.close()
             responses += [response] if response is not None else []
         return responses
 
@@ -431,14 +446,12 @@ class Peers:
             if self._is_cut:
                 raise OSError("it may not be given away")
             return peer_pb2.SnapshotChunk(
-                cluster_id=self._own.cluster_id,
                 sender=self._own.member_id,
                 recipient=peer,
                 term=term,
                 meta=meta,
                 offset=offset,
                 data=data,
-                crc32c=crc32c.crc32c(data),
             )
 
         return chunk_of
@@ -446,11 +459,11 @@ class Peers:
     async def describe(self, members: Collection[int] | None = None) -> list[Described | None]:
         """Ask peers, by id, or all peers for descriptions; raise BootstrapRefused."""
         asked = self._all() if members is None else [self._peers[one] for one in members]
-        return list(await asyncio.gather(*(peer.describe(self._own.member_id) for peer in asked)))
+        return list(await asyncio.gather(*(peer.describe() for peer in asked)))
 
     @property
     def reached(self) -> set[int]:
-        """The ids of the peers that have accepted a stream."""
+        """The ids of the peers that have accepted a link."""
         return {member for member, peer in list(self._peers.items()) if peer.is_up}
 
     @property
@@ -471,7 +484,18 @@ class Peers:
     def _all(self) -> Iterable[Peer]:
         return list(self._peers.values())
 
-    async def close(self) -> None:
-        """Close the channels."""
+    def address_of(self, name: str) -> str:
+        """Return the address of a peer by its name, one that is reached if possible; or empty."""
+        found = [peer for peer in self._all() if peer.name == name]
+        found.sort(key=lambda peer: not peer.is_up)
+        return found[0].address if found else ""
+
+    def introduce(self) -> None:
+        """Say anew to every peer who this member is."""
         for peer in self._all():
-            await peer.close()
+            peer.introduce()
+
+    def close(self) -> None:
+        """Close the links."""
+        for peer in self._all():
+            peer.close()

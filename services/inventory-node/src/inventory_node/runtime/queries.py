@@ -70,11 +70,7 @@ class Queries:
         if not self._header.cluster_id:
             raise QueryRefused(errors.not_initialized())
         kind = question.query.WhichOneof("query") or ""
-        rows = self._select(f"SELECT {USER_COLUMNS} FROM users WHERE id = ?", [question.user_id])
-        user = to_user(rows[0]) if rows else None
-        refused = users.check_query(user, question.epoch, kind)
-        if refused is not None or user is None:
-            raise QueryRefused(refused or errors.token_invalid("names nobody"))
+        user = self._asker(question, kind)
         request = getattr(question.query, kind)
         match kind:
             case "get_all_items":
@@ -93,6 +89,17 @@ class Queries:
                 return self._list_users(request)
             case _:
                 raise QueryRefused(errors.invalid_field("query", "is answered elsewhere"))
+
+    def _asker(self, question: forward_pb2.Question, kind: str) -> UserRecord:
+        """Return the user who asks; raise QueryRefused if the user may not."""
+        rows = self._select(f"SELECT {USER_COLUMNS} FROM users WHERE id = ?", [question.user_id])
+        user = users.holder(to_user(rows[0]) if rows else None, question.epoch)
+        if not isinstance(user, UserRecord):
+            raise QueryRefused(user)
+        refused = users.check_query(user, kind)
+        if refused is not None:
+            raise QueryRefused(refused)
+        return user
 
     def _money(self, minor: int) -> money_pb2.Money:
         return money.from_minor(minor, self._header.currency, self._header.digits)

@@ -1,44 +1,114 @@
-"""Relay: carries a gateway's stream on to a member that the gateway cannot reach itself.
+"""Relay: carries a gateway's link on to a member that the gateway cannot reach itself.
 
 If only the way between two machines is cut, every member is alive and the leader leads, but the
-gateway reaches no leader. Any member that the gateway reaches can relay the stream. The relaying
-member takes no part in the exchange. To the leader, the relaying member acts as the gateway. To the
-gateway, the relaying member acts as the leader.
+gateway reaches no leader. Any member that the gateway reaches can relay the link. The relaying
+member has said hello on both sides, and takes no part in the exchange: it passes the payloads of
+frames on as they are. To the leader, the relaying member acts as the gateway. To the gateway, the
+relaying member acts as the leader.
 """
 
-from collections.abc import AsyncIterator
-from typing import Any, TypeAlias
+import asyncio
+from collections.abc import Callable
 
-import grpc
-import grpc.aio
-from inventory.raft.v1 import forward_pb2, forward_pb2_grpc
-from service.tasks import until_first
-from wire.channels import authorization, straight_channel
-from wire.outbox import BROKEN
+from inventory.raft.v1 import link_pb2
+from link.connection import Link, LinkUser
+from link.dialing import dial
+from link.errors import FrameError, HelloRefused, LinkError, Reason
+from link.frames import FrameKind
 
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-RequestTable: TypeAlias = AsyncIterator[forward_pb2.ForwardRequest]
+from inventory_node.runtime.peers import Local
+
+CONNECT_SECONDS_MAX = 2.0
+RELAYS_MAX = 64  # at a time; more than there are gateways
 
 
-async def carry(requests: RequestTable, context: Context, address: str, key: str) -> None:
-    """Pass frames on in both directions until either end is gone.
+class RelayEnd:
+    """One of a relay's two links: a `LinkUser`. What comes here leaves at the other end.
 
-    The relayed call asks for no relay of its own, so there are no circles.
+    - When one link ends, the other ends.
     """
-    async with straight_channel(address) as channel:
-        call = forward_pb2_grpc.ForwardServiceStub(channel).Forward(metadata=authorization(key))
 
-        async def there() -> None:
-            async for request in requests:
-                await call.write(request)
+    def __init__(self, on_opened: Callable[[], object]) -> None:
+        """Call `on_opened` as soon as the link is open."""
+        self.other: RelayEnd | None = None
+        self.link: Link | None = None
+        self.is_over = False
+        self._on_opened = on_opened
 
-        async def back() -> None:
-            async for response in call:
-                await context.write(response)
+    def opened(self, link: Link) -> None:
+        """See `LinkUser.opened`."""
+        self.link = link
+        if self.other is not None and self.other.is_over:
+            link.close()
+        else:
+            self._on_opened()
 
+    def received(self, kind: FrameKind, payload: bytes) -> None:
+        """See `LinkUser.received`."""
+        to = self.other.link if self.other is not None else None
+        if to is None:
+            raise FrameError("a request came before the leader spoke")
+        to.send(kind, payload)
+        to.flush()
+
+    def writable(self) -> None:
+        """See `LinkUser.writable`."""
+
+    def closed(self, error: LinkError) -> None:
+        """See `LinkUser.closed`."""
+        self.is_over = True
+        if self.other is not None:
+            self.other.end(str(error))
+
+    def end(self, problem: str) -> None:
+        """End this link: the other is gone."""
+        if self.link is not None:
+            self.link.end(HelloRefused(Reason.REASON_RECIPIENT, f"the relay ends: {problem}"))
+
+
+class Relays:
+    """The links that this member carries on.
+
+    - A relayed link is for no further relay, so there are no circles.
+    - At most `RELAYS_MAX` are carried at a time, to members that this member knows by name.
+    """
+
+    def __init__(self, own: Local, address_of: Callable[[str], str]) -> None:
+        """Carry nothing yet; `address_of` returns a member's address by its name, or nothing."""
+        self._own = own
+        self._address_of = address_of
+        self._group = asyncio.TaskGroup()
+        self._count = 0
+
+    async def run(self) -> None:
+        """Carry links on, for ever."""
+        async with self._group:
+            await asyncio.Event().wait()
+
+    def carry(self, hello: link_pb2.LinkHello) -> LinkUser:
+        """Return the user of a gateway's link that is to be carried on; raise HelloRefused."""
+        address = self._address_of(hello.relay_to)
+        if not address:
+            raise HelloRefused(
+                Reason.REASON_RECIPIENT, f"{hello.relay_to} is no member that is known here"
+            )
+        if self._count >= RELAYS_MAX:
+            raise HelloRefused(Reason.REASON_BUSY, f"{RELAYS_MAX} links are carried on already")
+        far = RelayEnd(lambda: None)
+        near = RelayEnd(
+            lambda: self._group.create_task(self._connect(hello.relay_to, address, near, far))
+        )
+        near.other, far.other = far, near
+        return near
+
+    async def _connect(self, name: str, address: str, near: RelayEnd, far: RelayEnd) -> None:
+        """Reach the member, and wait until the relay ends."""
+        self._count += 1
+        introduction = self._own.introduction(link_pb2.PURPOSE_GATEWAY, name)
         try:
-            await until_first(there(), back())
-        except BROKEN:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, f"the way to {address} is broken")
+            link, _ = await dial(address, introduction, far, CONNECT_SECONDS_MAX)
+            await asyncio.shield(link.ended)
+        except LinkError as error:
+            near.end(f"{name} is not reached from here ({error})")
         finally:
-            call.cancel()
+            self._count -= 1

@@ -181,7 +181,7 @@ class WriteAheadLog:
             case RecordType.INSTALL:
                 outline.install(SnapshotMeta(*position, decode_configuration(record.payload)))
                 self._lower(0)
-            case RecordType.BEGIN | RecordType.COMMIT:
+            case _:
                 raise ValueError("a record that frames batches stands within one")
         return None
 

@@ -50,6 +50,12 @@ Global___Retry: _TypeAlias = Retry  # noqa: Y015
 
 @_typing.final
 class GetMemberRequest(_message.Message):
+    """Between a gateway and every member. A link carries all requests of a gateway to a member. The
+    member speaks first, with its view of the leadership, and again whenever that changes.
+
+    The member as it sees itself.
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(
@@ -119,7 +125,7 @@ class Proposal(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     COMMAND_FIELD_NUMBER: _builtins.int
     id: _builtins.int
-    """unique on the stream"""
+    """unique on the link"""
     command: _builtins.bytes
     """a Command; bytes, so that they reach the log as they are"""
     def __init__(
@@ -146,7 +152,7 @@ class Question(_message.Message):
     QUERY_FIELD_NUMBER: _builtins.int
     READ_OPTIONS_FIELD_NUMBER: _builtins.int
     id: _builtins.int
-    """unique on the stream, among proposals too"""
+    """unique on the link, among proposals too"""
     user_id: _builtins.int
     epoch: _builtins.int
     @_builtins.property

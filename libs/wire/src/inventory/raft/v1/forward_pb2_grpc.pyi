@@ -5,16 +5,9 @@ isort:skip_file
 
 from collections import abc as _abc
 from grpc import aio as _aio
-from inventory.raft.v1 import forward_pb2 as _forward_pb2
 import abc as _abc_1
 import grpc as _grpc
-import sys
 import typing as _typing
-
-if sys.version_info >= (3, 11):
-    from typing import Self as _Self
-else:
-    from typing_extensions import Self as _Self
 
 _T = _typing.TypeVar("_T")
 
@@ -25,52 +18,3 @@ class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ig
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
-
-class ForwardServiceStub:
-    """Between a gateway and every member. The caller proves itself with the cluster's key."""
-
-    @_typing.overload
-    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
-    @_typing.overload
-    def __new__(cls, channel: _aio.Channel) -> ForwardServiceAsyncStub: ...
-    Forward: _grpc.StreamStreamMultiCallable[_forward_pb2.ForwardRequest, _forward_pb2.ForwardResponse]
-    """One stream carries all requests of a gateway to a member. The member speaks first, with its
-    view of the leadership, and again whenever that changes.
-    """
-    GetMember: _grpc.UnaryUnaryMultiCallable[_forward_pb2.GetMemberRequest, _forward_pb2.GetMemberResponse]
-    """The member as it sees itself."""
-
-@_typing.type_check_only
-class ForwardServiceAsyncStub(ForwardServiceStub):
-    """Between a gateway and every member. The caller proves itself with the cluster's key."""
-
-    def __init__(self, channel: _aio.Channel) -> None: ...
-    Forward: _aio.StreamStreamMultiCallable[_forward_pb2.ForwardRequest, _forward_pb2.ForwardResponse]  # type: ignore[assignment]
-    """One stream carries all requests of a gateway to a member. The member speaks first, with its
-    view of the leadership, and again whenever that changes.
-    """
-    GetMember: _aio.UnaryUnaryMultiCallable[_forward_pb2.GetMemberRequest, _forward_pb2.GetMemberResponse]  # type: ignore[assignment]
-    """The member as it sees itself."""
-
-class ForwardServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Between a gateway and every member. The caller proves itself with the cluster's key."""
-
-    @_abc_1.abstractmethod
-    def Forward(
-        self,
-        request_iterator: _MaybeAsyncIterator[_forward_pb2.ForwardRequest],
-        context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_forward_pb2.ForwardResponse], _abc.AsyncIterator[_forward_pb2.ForwardResponse]]:
-        """One stream carries all requests of a gateway to a member. The member speaks first, with its
-        view of the leadership, and again whenever that changes.
-        """
-
-    @_abc_1.abstractmethod
-    def GetMember(
-        self,
-        request: _forward_pb2.GetMemberRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_forward_pb2.GetMemberResponse, _abc.Awaitable[_forward_pb2.GetMemberResponse]]:
-        """The member as it sees itself."""
-
-def add_ForwardServiceServicer_to_server(servicer: ForwardServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

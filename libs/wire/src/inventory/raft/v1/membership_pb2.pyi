@@ -47,6 +47,10 @@ Global___Standing: _TypeAlias = Standing  # noqa: Y015
 
 @_typing.final
 class ChangeRequest(_message.Message):
+    """Who takes part in the cluster. A request changes one thing, and is answered when the change is
+    committed. Every change may be asked for again: what is so already is no error.
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CLUSTER_ID_FIELD_NUMBER: _builtins.int
@@ -141,7 +145,7 @@ class Leave(_message.Message):
     member_id: _builtins.int
     @_builtins.property
     def reached(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """the members that it has a stream to"""
+        """the members that it has a link to"""
 
     def __init__(
         self,

@@ -3,7 +3,6 @@
 import grpc
 import warnings
 
-from inventory.raft.v1 import membership_pb2 as inventory_dot_raft_dot_v1_dot_membership__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -23,80 +22,3 @@ if _version_not_supported:
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
-
-
-class MembershipServiceStub:
-    """Who takes part in the cluster. The caller proves itself with the cluster's key.
-    """
-
-    def __init__(self, channel):
-        """Constructor.
-
-        Args:
-            channel: A grpc.Channel.
-        """
-        self.Change = channel.unary_unary(
-                '/inventory.raft.v1.MembershipService/Change',
-                request_serializer=inventory_dot_raft_dot_v1_dot_membership__pb2.ChangeRequest.SerializeToString,
-                response_deserializer=inventory_dot_raft_dot_v1_dot_membership__pb2.ChangeResponse.FromString,
-                _registered_method=True)
-
-
-class MembershipServiceServicer:
-    """Who takes part in the cluster. The caller proves itself with the cluster's key.
-    """
-
-    def Change(self, request, context):
-        """Changes one thing and answers when the change is committed. Every change may be asked for
-        again: what is so already is no error.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-
-def add_MembershipServiceServicer_to_server(servicer, server):
-    rpc_method_handlers = {
-            'Change': grpc.unary_unary_rpc_method_handler(
-                    servicer.Change,
-                    request_deserializer=inventory_dot_raft_dot_v1_dot_membership__pb2.ChangeRequest.FromString,
-                    response_serializer=inventory_dot_raft_dot_v1_dot_membership__pb2.ChangeResponse.SerializeToString,
-            ),
-    }
-    generic_handler = grpc.method_handlers_generic_handler(
-            'inventory.raft.v1.MembershipService', rpc_method_handlers)
-    server.add_generic_rpc_handlers((generic_handler,))
-    server.add_registered_method_handlers('inventory.raft.v1.MembershipService', rpc_method_handlers)
-
-
- # This class is part of an EXPERIMENTAL API.
-class MembershipService:
-    """Who takes part in the cluster. The caller proves itself with the cluster's key.
-    """
-
-    @staticmethod
-    def Change(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/inventory.raft.v1.MembershipService/Change',
-            inventory_dot_raft_dot_v1_dot_membership__pb2.ChangeRequest.SerializeToString,
-            inventory_dot_raft_dot_v1_dot_membership__pb2.ChangeResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)

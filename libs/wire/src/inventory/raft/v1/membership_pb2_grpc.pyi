@@ -5,16 +5,9 @@ isort:skip_file
 
 from collections import abc as _abc
 from grpc import aio as _aio
-from inventory.raft.v1 import membership_pb2 as _membership_pb2
 import abc as _abc_1
 import grpc as _grpc
-import sys
 import typing as _typing
-
-if sys.version_info >= (3, 11):
-    from typing import Self as _Self
-else:
-    from typing_extensions import Self as _Self
 
 _T = _typing.TypeVar("_T")
 
@@ -25,40 +18,3 @@ class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ig
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
-
-class MembershipServiceStub:
-    """Who takes part in the cluster. The caller proves itself with the cluster's key."""
-
-    @_typing.overload
-    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
-    @_typing.overload
-    def __new__(cls, channel: _aio.Channel) -> MembershipServiceAsyncStub: ...
-    Change: _grpc.UnaryUnaryMultiCallable[_membership_pb2.ChangeRequest, _membership_pb2.ChangeResponse]
-    """Changes one thing and answers when the change is committed. Every change may be asked for
-    again: what is so already is no error.
-    """
-
-@_typing.type_check_only
-class MembershipServiceAsyncStub(MembershipServiceStub):
-    """Who takes part in the cluster. The caller proves itself with the cluster's key."""
-
-    def __init__(self, channel: _aio.Channel) -> None: ...
-    Change: _aio.UnaryUnaryMultiCallable[_membership_pb2.ChangeRequest, _membership_pb2.ChangeResponse]  # type: ignore[assignment]
-    """Changes one thing and answers when the change is committed. Every change may be asked for
-    again: what is so already is no error.
-    """
-
-class MembershipServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Who takes part in the cluster. The caller proves itself with the cluster's key."""
-
-    @_abc_1.abstractmethod
-    def Change(
-        self,
-        request: _membership_pb2.ChangeRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_membership_pb2.ChangeResponse, _abc.Awaitable[_membership_pb2.ChangeResponse]]:
-        """Changes one thing and answers when the change is committed. Every change may be asked for
-        again: what is so already is no error.
-        """
-
-def add_MembershipServiceServicer_to_server(servicer: MembershipServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -20,20 +20,15 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class PeerFrame(_message.Message):
+    """Between members."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
-    CLUSTER_ID_FIELD_NUMBER: _builtins.int
     MESSAGES_FIELD_NUMBER: _builtins.int
-    CALLER_FIELD_NUMBER: _builtins.int
     SURVEYS_FIELD_NUMBER: _builtins.int
     SURVEY_REPLIES_FIELD_NUMBER: _builtins.int
-    cluster_id: _builtins.str
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message]: ...
-    @_builtins.property
-    def caller(self) -> Global___Caller:
-        """in the first frame of a stream"""
-
     @_builtins.property
     def surveys(self) -> _containers.RepeatedCompositeFieldContainer[Global___Survey]:
         """Beside consensus, which knows neither clocks nor states."""
@@ -43,62 +38,17 @@ class PeerFrame(_message.Message):
     def __init__(
         self,
         *,
-        cluster_id: _builtins.str = ...,
         messages: _abc.Iterable[Global___Message] | None = ...,
-        caller: Global___Caller | None = ...,
         surveys: _abc.Iterable[Global___Survey] | None = ...,
         survey_replies: _abc.Iterable[Global___SurveyReply] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "cluster_id", b"cluster_id", "messages", b"messages", "survey_replies", b"survey_replies", "surveys", b"surveys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["messages", b"messages", "survey_replies", b"survey_replies", "surveys", b"surveys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PeerFrame: _TypeAlias = PeerFrame  # noqa: Y015
-
-@_typing.final
-class Caller(_message.Message):
-    """Who speaks, so that a member that knows only the first ones can answer it."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    MEMBER_ID_FIELD_NUMBER: _builtins.int
-    NAME_FIELD_NUMBER: _builtins.int
-    ADDRESS_FIELD_NUMBER: _builtins.int
-    member_id: _builtins.int
-    name: _builtins.str
-    address: _builtins.str
-    """host:port"""
-    def __init__(
-        self,
-        *,
-        member_id: _builtins.int = ...,
-        name: _builtins.str = ...,
-        address: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "member_id", b"member_id", "name", b"name"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Caller: _TypeAlias = Caller  # noqa: Y015
-
-@_typing.final
-class DeliverResponse(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
-
-    def __init__(
-        self,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___DeliverResponse: _TypeAlias = DeliverResponse  # noqa: Y015
 
 @_typing.final
 class Message(_message.Message):
@@ -543,42 +493,40 @@ Global___SurveyReply: _TypeAlias = SurveyReply  # noqa: Y015
 
 @_typing.final
 class SnapshotChunk(_message.Message):
+    """One snapshot travels chunk by chunk, each answered when it is stored. The first has no data: its
+    answer says how much is here already, from a link of the same snapshot that broke; the next begins
+    there. The last is answered when the snapshot is installed.
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
 
-    CLUSTER_ID_FIELD_NUMBER: _builtins.int
     SENDER_FIELD_NUMBER: _builtins.int
     RECIPIENT_FIELD_NUMBER: _builtins.int
     TERM_FIELD_NUMBER: _builtins.int
     META_FIELD_NUMBER: _builtins.int
     OFFSET_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
-    CRC32C_FIELD_NUMBER: _builtins.int
-    cluster_id: _builtins.str
     sender: _builtins.int
     recipient: _builtins.int
     term: _builtins.int
     offset: _builtins.int
     data: _builtins.bytes
     """up to 1 MiB"""
-    crc32c: _builtins.int
-    """of data"""
     @_builtins.property
     def meta(self) -> Global___SnapshotMeta: ...
     def __init__(
         self,
         *,
-        cluster_id: _builtins.str = ...,
         sender: _builtins.int = ...,
         recipient: _builtins.int = ...,
         term: _builtins.int = ...,
         meta: Global___SnapshotMeta | None = ...,
         offset: _builtins.int = ...,
         data: _builtins.bytes = ...,
-        crc32c: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["meta", b"meta"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster_id", b"cluster_id", "crc32c", b"crc32c", "data", b"data", "meta", b"meta", "offset", b"offset", "recipient", b"recipient", "sender", b"sender", "term", b"term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "meta", b"meta", "offset", b"offset", "recipient", b"recipient", "sender", b"sender", "term", b"term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -626,9 +574,9 @@ class SnapshotAnswer(_message.Message):
     PROBLEM_FIELD_NUMBER: _builtins.int
     TAKEN_FIELD_NUMBER: _builtins.int
     installed: _builtins.bool
-    """ends the stream, at any time: this member has no need of more"""
+    """ends the link, at any time: this member has no need of more"""
     problem: _builtins.str
-    """not empty: ends the stream"""
+    """not empty: ends the link"""
     taken: _builtins.int
     """bytes of this snapshot that are stored"""
     def __init__(
@@ -648,21 +596,16 @@ Global___SnapshotAnswer: _TypeAlias = SnapshotAnswer  # noqa: Y015
 
 @_typing.final
 class DescribeRequest(_message.Message):
+    """What a starting member asks of the others (see bootstrap)."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
-    CLUSTER_ID_FIELD_NUMBER: _builtins.int
-    MEMBER_ID_FIELD_NUMBER: _builtins.int
-    cluster_id: _builtins.str
-    member_id: _builtins.int
     def __init__(
         self,
-        *,
-        cluster_id: _builtins.str = ...,
-        member_id: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster_id", b"cluster_id", "member_id", b"member_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -709,7 +652,7 @@ Global___DescribeResponse: _TypeAlias = DescribeResponse  # noqa: Y015
 
 @_typing.final
 class Reach(_message.Message):
-    """To whom a member has a stream, so that what it sends arrives."""
+    """To whom a member has a link, so that what it sends arrives."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -5,16 +5,9 @@ isort:skip_file
 
 from collections import abc as _abc
 from grpc import aio as _aio
-from inventory.raft.v1 import peer_pb2 as _peer_pb2
 import abc as _abc_1
 import grpc as _grpc
-import sys
 import typing as _typing
-
-if sys.version_info >= (3, 11):
-    from typing import Self as _Self
-else:
-    from typing_extensions import Self as _Self
 
 _T = _typing.TypeVar("_T")
 
@@ -25,67 +18,3 @@ class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ig
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
-
-class PeerServiceStub:
-    """Between members. The caller proves itself with the cluster's key."""
-
-    @_typing.overload
-    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
-    @_typing.overload
-    def __new__(cls, channel: _aio.Channel) -> PeerServiceAsyncStub: ...
-    Deliver: _grpc.StreamUnaryMultiCallable[_peer_pb2.PeerFrame, _peer_pb2.DeliverResponse]
-    """One stream a direction: replies travel on the other member's own stream."""
-    SendSnapshot: _grpc.StreamStreamMultiCallable[_peer_pb2.SnapshotChunk, _peer_pb2.SnapshotAnswer]
-    """One snapshot, chunk by chunk, each answered when it is stored. The first has no data: its answer
-    says how much is here already, from a stream of the same snapshot that broke; the next begins
-    there. The last is answered when the snapshot is installed.
-    """
-    Describe: _grpc.UnaryUnaryMultiCallable[_peer_pb2.DescribeRequest, _peer_pb2.DescribeResponse]
-    """What a starting member asks of the others (see bootstrap)."""
-
-@_typing.type_check_only
-class PeerServiceAsyncStub(PeerServiceStub):
-    """Between members. The caller proves itself with the cluster's key."""
-
-    def __init__(self, channel: _aio.Channel) -> None: ...
-    Deliver: _aio.StreamUnaryMultiCallable[_peer_pb2.PeerFrame, _peer_pb2.DeliverResponse]  # type: ignore[assignment]
-    """One stream a direction: replies travel on the other member's own stream."""
-    SendSnapshot: _aio.StreamStreamMultiCallable[_peer_pb2.SnapshotChunk, _peer_pb2.SnapshotAnswer]  # type: ignore[assignment]
-    """One snapshot, chunk by chunk, each answered when it is stored. The first has no data: its answer
-    says how much is here already, from a stream of the same snapshot that broke; the next begins
-    there. The last is answered when the snapshot is installed.
-    """
-    Describe: _aio.UnaryUnaryMultiCallable[_peer_pb2.DescribeRequest, _peer_pb2.DescribeResponse]  # type: ignore[assignment]
-    """What a starting member asks of the others (see bootstrap)."""
-
-class PeerServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Between members. The caller proves itself with the cluster's key."""
-
-    @_abc_1.abstractmethod
-    def Deliver(
-        self,
-        request_iterator: _MaybeAsyncIterator[_peer_pb2.PeerFrame],
-        context: _ServicerContext,
-    ) -> _typing.Union[_peer_pb2.DeliverResponse, _abc.Awaitable[_peer_pb2.DeliverResponse]]:
-        """One stream a direction: replies travel on the other member's own stream."""
-
-    @_abc_1.abstractmethod
-    def SendSnapshot(
-        self,
-        request_iterator: _MaybeAsyncIterator[_peer_pb2.SnapshotChunk],
-        context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_peer_pb2.SnapshotAnswer], _abc.AsyncIterator[_peer_pb2.SnapshotAnswer]]:
-        """One snapshot, chunk by chunk, each answered when it is stored. The first has no data: its answer
-        says how much is here already, from a stream of the same snapshot that broke; the next begins
-        there. The last is answered when the snapshot is installed.
-        """
-
-    @_abc_1.abstractmethod
-    def Describe(
-        self,
-        request: _peer_pb2.DescribeRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_peer_pb2.DescribeResponse, _abc.Awaitable[_peer_pb2.DescribeResponse]]:
-        """What a starting member asks of the others (see bootstrap)."""
-
-def add_PeerServiceServicer_to_server(servicer: PeerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

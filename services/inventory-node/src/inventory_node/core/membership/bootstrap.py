@@ -160,7 +160,7 @@ def initialize_of(path: Path | None, cluster_id: str) -> bytes:
     problem = bounds.check_administration(command)
     if problem is not None:
         raise BootstrapRefused(f"the bootstrap file {path} cannot be used: {problem.message}")
-    return command.SerializeToString(deterministic=True)
+    return command.SerializeToString()
 
 
 def _fill(initialize: log_pb2.Initialize, content: Mapping[str, Any]) -> None:

@@ -184,7 +184,7 @@ class MembershipChanges:
         self._change(ticket, Remove(member), membership_pb2.STANDING_REMOVED, raft)
 
     def _transfer(self, ticket: int, name: str, raft: RawNode) -> None:
-        target = self._id_of(name, raft.configuration) if name else 0
+        target = self._id_of(name, raft.configuration)
         if name and not target:
             self._answer(ticket, Response(error=errors.member_not_found(name)))
             return

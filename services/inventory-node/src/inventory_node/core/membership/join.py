@@ -138,10 +138,11 @@ class DataCheck:
         self.request = self._standing_request  # to all other members, and a leader that they name
 
     def hear(self, responses: Sequence[Response], reached: AbstractSet[int]) -> DataVerdict:
-        """Take the answers to `request`; `reached` are the ids of the members with a stream."""
+        """Take the answers to `request`; `reached` are the ids of the members with a link."""
         match self.request.WhichOneof("change"):
             case "leave" if _is_done(responses):
-                self.request = self._change(remove=self._identity.name)
+                identity = self._identity
+                self.request = Request(cluster_id=identity.cluster_id, remove=identity.name)
                 return DataVerdict.ASK
             case "remove" if _is_done(responses):
                 return DataVerdict.SET_ASIDE
@@ -169,17 +170,11 @@ class DataCheck:
         if len(reached & self._voters) <= len(self._voters) // 2:
             self.problem = "this member does not reach a majority without it"
             return None
-        own_id = self._identity.member_id
-        leave = membership_pb2.Leave(member_id=own_id, reached=sorted(reached))
+        identity = self._identity
+        leave = membership_pb2.Leave(member_id=identity.member_id, reached=sorted(reached))
         self.problem = "no leader answers"
-        self.request = self._change(leave=leave)
+        self.request = Request(cluster_id=identity.cluster_id, leave=leave)
         return DataVerdict.ASK
-
-    def _change(self, leave: membership_pb2.Leave | None = None, remove: str = "") -> Request:
-        cluster_id = self._identity.cluster_id
-        if leave is not None:
-            return Request(cluster_id=cluster_id, leave=leave)
-        return Request(cluster_id=cluster_id, remove=remove)
 
 
 def _standing_in(responses: Iterable[Response]) -> membership_pb2.Standing.ValueType | None:

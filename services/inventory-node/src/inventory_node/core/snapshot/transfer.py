@@ -249,7 +249,7 @@ class Incoming:
         meta, self._meta = self._meta, None
         self._switching = False
         self._answer(installed=True)
-        self._header, self._taken = None, 0
+        self._header = None
         return meta
 
     def _refusal(self, event: ChunkReceived, raft: RawNode) -> str:

@@ -136,7 +136,7 @@ class SurveyRounds:
         for peer in raft.followers:
             reply = self._replies.get(peer)
             index = reply.index if reply is not None else 0
-            hashes = tuple(sorted(self._divergence.at(index, raft.id).items())) if index else ()
+            hashes = tuple(sorted(self._divergence.at(index, raft.id).items()))
             surveys.append(
                 Survey(
                     sender=raft.id,

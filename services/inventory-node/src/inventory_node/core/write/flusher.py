@@ -96,7 +96,7 @@ class Unflushed:
         return (
             self._commands >= self._settings.flush_commands_max
             or self._age_ticks >= self._settings.flush_age_ticks_max
-            or (self._commands > 0 and self._hurried_index > durable_index)
+            or self._hurried_index > durable_index
         )
 
 
@@ -190,11 +190,6 @@ class Flusher:
         return self.is_durable or self.is_full or self.held
 
     @property
-    def flushed_index(self) -> int:
-        """The index up to which the store's answers show every entry."""
-        return self._machine.applied_index if self.is_durable else self.durable_index
-
-    @property
     def blocks_apply(self) -> bool:
         """Whether a checkpoint waits for a flush to take its changes."""
         return self._checkpoint.waits
@@ -243,16 +238,12 @@ class Flusher:
         """Begin a flush when a flush is due and none is outstanding."""
         if self.held or not self.idle:
             return
-        if not self._checkpoint.waits and not self._unflushed.is_due(self.durable_index):
-            return
-        changes = self._machine.take_changes()
-        self._checkpoint.changes_taken()
-        self._unflushed.clear()
-        if changes is None:
-            self._hash()
-            return
-        self._taken = Taken(self._machine.applied_index, changes)
-        self._store.flush(changes, self._job.begin())
+        is_due = self._checkpoint.waits or self._unflushed.is_due(self.durable_index)
+        if is_due and (changes := self._machine.take_changes()) is not None:
+            self._checkpoint.changes_taken()
+            self._unflushed.clear()
+            self._taken = Taken(self._machine.applied_index, changes)
+            self._store.flush(changes, self._job.begin())
 
     def finished(self, ticket: int) -> bool:
         """Note that the outstanding flush is durable; False when `ticket` names another flush."""
@@ -262,7 +253,8 @@ class Flusher:
         self._machine.flushed()
         self.durable_index = self._taken.index
         self._taken = None
-        self._hash()
+        if self._checkpoint.is_hash_due:
+            self._store.hash(ticket)
         return True
 
     def release_log(self, pinned_index: int | None) -> int:
@@ -276,8 +268,3 @@ class Flusher:
         self._unflushed.clear()
         self._checkpoint = Checkpoint()
         self.held = False
-
-    def _hash(self) -> None:
-        if self._checkpoint.is_hash_due:
-            self._checkpoint.is_hash_due = False
-            self._store.hash(self._job.ticket)

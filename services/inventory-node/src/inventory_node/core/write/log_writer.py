@@ -53,18 +53,16 @@ def _newest(messages: Sequence[Message]) -> list[Message]:
     """Keep one message of each kind to each member: the last, or the furthest acceptance."""
     kept: dict[tuple[type[Message], int, bool], Message] = {}
     for message in messages:
-        key = (type(message), message.recipient, _accepts(message))
-        known = kept.pop(key, message)
-        kept[key] = max(known, message, key=_reach) if _accepts(message) else message
+        key = (type(message), message.recipient, any(_accepted(message)))
+        kept[key] = max(message, kept.pop(key, message), key=_accepted)
     return list(kept.values())
 
 
-def _accepts(message: Message) -> bool:
-    return isinstance(message, AppendReply) and message.accepted
-
-
-def _reach(message: Message) -> tuple[int, int]:
-    return message.term, message.index if isinstance(message, AppendReply) else 0
+def _accepted(message: Message) -> tuple[int, int]:
+    """Return the term and the index that a message accepts; zeros if it accepts no entry."""
+    if isinstance(message, AppendReply) and message.accepted:
+        return message.term, message.index
+    return 0, 0
 
 
 class LogWriter:

@@ -1,0 +1,201 @@
+"""Users, log-ins and passwords, as clients call them; no password reaches the log."""
+
+from collections.abc import Awaitable
+from typing import Any, TypeAlias, TypeVar
+
+import grpc.aio  # noqa: TC002 - named by a string
+from inventory.raft.v1 import forward_pb2, log_pb2, raw_pb2
+from inventory.v1 import auth_pb2
+from wire import bounds, errors
+from wire.text import folded
+
+from gateway.auth import Passwords, Principal, Tokens
+from gateway.errors import HashersBusy, RequestRefused
+from gateway.login_limiter import Attempt, LoginLimiter
+from gateway.password_rules import problem_of
+from gateway.runtime.driver import Driver, deadline_ms, now_ms
+from gateway.runtime.gate import TokenGate
+from gateway.runtime.members import Members, role_in_words
+from gateway.runtime.parsing import parse, parse_within_bounds
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Hashed = TypeVar("Hashed")
+
+
+def check_password(password: str, username: str) -> None:
+    """Refuse a password that is guessed first; raise RequestRefused."""
+    problem = problem_of(password, username)
+    if problem is not None:
+        raise RequestRefused(errors.invalid_field("password", problem))
+
+
+class Accounts:
+    """The calls about users.
+
+    - No password is hashed for a caller who may not have it hashed.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what log-ins and administration take
+        self,
+        driver: Driver,
+        gate: TokenGate,
+        tokens: Tokens,
+        passwords: Passwords,
+        logins: LoginLimiter,
+        members: Members,
+    ) -> None:
+        """Serve calls by these parts."""
+        self._driver = driver
+        self._gate = gate
+        self._tokens = tokens
+        self._passwords = passwords
+        self._logins = logins
+        self._members = members
+
+    @property
+    def refused_count(self) -> int:
+        """How many log-ins were refused for those before."""
+        return self._logins.refused_count
+
+    async def login(self, raw: bytes, context: Context) -> bytes:
+        """Log a user in."""
+        request = parse_within_bounds(auth_pb2.LoginRequest, raw)
+        credential = await self._proven(folded(request.username), request.password, context)
+        user = credential.user
+        token, expires = self._tokens.make(user.id, credential.epoch, user.name)
+        response = auth_pb2.LoginResponse(token=token, user=user)
+        response.expire_time.FromSeconds(expires)
+        return response.SerializeToString()
+
+    async def _proven(self, name: str, password: str, context: Context) -> forward_pb2.Credential:
+        """Return the credential of a folded name if the password is right; raise RequestRefused."""
+        attempt = await self._begun(name, self._gate.source(context))
+        try:
+            credential = await self._credential(name, context)
+        except BaseException:
+            self._logins.leave(attempt, now_ms())  # the caller may be gone
+            raise
+        try:
+            right = await self._hashed(self._passwords.check(credential.password_hash, password))
+        except RequestRefused:
+            self._logins.leave(attempt, now_ms())  # nothing was said of the password
+            raise
+        except BaseException:
+            self._logins.fail(attempt)
+            raise
+        if not right:
+            self._logins.fail(attempt)
+            raise RequestRefused(errors.invalid_credentials())
+        self._logins.succeed(attempt, now_ms())
+        return credential
+
+    async def _begun(self, name: str, source: str) -> Attempt:
+        wait_ms = self._logins.wait_ms(name, source, now_ms())
+        if wait_ms:
+            self._logins.refused_count += 1
+            await self._gate.refusals.pause()
+            raise RequestRefused(errors.login_limited(wait_ms))
+        return self._logins.begin(name, source, now_ms())
+
+    async def _credential(self, name: str, context: Context) -> forward_pb2.Credential:
+        """Read the credential of a folded name; an empty one where there is no such user."""
+        query = forward_pb2.Query()
+        query.get_credential.folded_name = name
+        reply = await self._driver.ask(
+            forward_pb2.Question(query=query), deadline_ms(context.time_remaining())
+        )
+        return forward_pb2.Credential.FromString(reply.answer)
+
+    async def _hashed(self, work: Awaitable[Hashed]) -> Hashed:
+        try:
+            return await work
+        except HashersBusy:
+            raise RequestRefused(errors.overloaded()) from None
+
+    async def _keeper(
+        self, principal: Principal, context: Context, user_id: int = 0
+    ) -> auth_pb2.User | None:
+        """Return the caller, who may set this user's password; raise RequestRefused.
+
+        None: a password that was set ended the token. The log knows whether this is a retry.
+        """
+        deadline = deadline_ms(context.time_remaining())
+        try:
+            user = await self._members.current_user(principal, deadline)
+        except RequestRefused as refused:
+            if errors.reason_of(refused.status) is not errors.Reason.TOKEN_INVALID:
+                raise
+            return None
+        is_own = user.id == user_id and user.role != auth_pb2.ROLE_MACHINE
+        if user.role != auth_pb2.ROLE_ADMIN and not is_own:
+            raise RequestRefused(errors.role_not_allowed(role_in_words(user.role), "admin"))
+        return user
+
+    async def create_user(self, raw: bytes, context: Context) -> bytes:
+        """Create a user, for admins."""
+        principal = self._gate.principal(context)
+        request = parse_within_bounds(auth_pb2.CreateUserRequest, raw)
+        await self._keeper(principal, context)
+        check_password(request.password, request.username)
+        administration = log_pb2.Administration(request_id=request.request_id)
+        new = administration.create_user.user
+        new.name, new.role = request.username, request.role
+        new.folded_name = folded(new.name)
+        new.password_hash = await self._hashed(
+            self._passwords.hash(request.password, request.request_id, new.name)
+        )
+        outcome = await self.administer(administration, principal, context)
+        response = auth_pb2.CreateUserResponse(user=outcome.user, revision=outcome.revision)
+        return response.SerializeToString()
+
+    async def set_password(self, raw: bytes, context: Context) -> bytes:
+        """Set a password, for admins and for oneself."""
+        principal = self._gate.principal(context)
+        request = parse_within_bounds(auth_pb2.SetPasswordRequest, raw)
+        keeper = await self._keeper(principal, context, request.user_id)
+        is_own = keeper is not None and keeper.id == request.user_id
+        check_password(request.password, keeper.name if keeper is not None and is_own else "")
+        if keeper is not None and is_own:
+            if not request.old_password:
+                raise RequestRefused(errors.invalid_credentials())
+            await self._proven(folded(keeper.name), request.old_password, context)
+        administration = log_pb2.Administration(request_id=request.request_id)
+        administration.set_password.user_id = request.user_id
+        administration.set_password.password_hash = await self._hashed(
+            self._passwords.hash(request.password, request.request_id, str(request.user_id))
+        )
+        outcome = await self.administer(administration, principal, context)
+        response = auth_pb2.SetPasswordResponse(user=outcome.user, revision=outcome.revision)
+        return response.SerializeToString()
+
+    async def disable_user(self, raw: bytes, context: Context) -> bytes:
+        """Disable a user, for admins."""
+        principal = self._gate.principal(context)
+        request = parse(auth_pb2.DisableUserRequest, raw)
+        administration = log_pb2.Administration(request_id=request.request_id, disable_user=request)
+        outcome = await self.administer(administration, principal, context)
+        response = auth_pb2.DisableUserResponse(user=outcome.user, revision=outcome.revision)
+        return response.SerializeToString()
+
+    async def administer(
+        self, administration: log_pb2.Administration, principal: Principal, context: Context
+    ) -> log_pb2.AdministrationOutcome:
+        """Have an administration applied; raise RequestRefused."""
+        problem = bounds.check_administration(administration)
+        if problem is not None:
+            raise RequestRefused(problem)
+        command = raw_pb2.RawCommand(
+            user_id=principal.user_id,
+            epoch=principal.epoch,
+            administration=administration.SerializeToString(deterministic=True),
+        )
+        return await self.administration_outcome(command, context)
+
+    async def administration_outcome(
+        self, command: raw_pb2.RawCommand, context: Context
+    ) -> log_pb2.AdministrationOutcome:
+        """Have a command applied whose outcome is an administration's; raise RequestRefused."""
+        reply = await self._driver.apply(
+            command.SerializeToString(), deadline_ms(context.time_remaining()), command.user_id
+        )
+        return log_pb2.AdministrationOutcome.FromString(reply.administration)
