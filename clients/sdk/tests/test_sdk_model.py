@@ -41,6 +41,7 @@ TIMEOUT_SECONDS = 2.0
 CALLS_MAX = 40  # each takes a number of the script at least
 LATE_SECONDS = 1.0  # after its time that a call may end: a sweep, a log-in
 SHORT_ITEM = 2  # of which the log has nothing
+IN_DOUBT = "An attempt went unanswered"  # begins what is told of a refusal after such an attempt
 LOST = status_pb2.Status(code=code_pb2.UNAVAILABLE, message="reset")
 BROKEN = status_pb2.Status(code=code_pb2.INTERNAL, message="reset")
 EXPIRED = errors.token_invalid("has expired")
@@ -145,6 +146,8 @@ class ModelGateway:
     def __init__(self, script: Script) -> None:
         """Begin with an empty log."""
         self.log = ModelLog()
+        self.doubled: list[int] = []  # submissions that came while they were in flight
+        self.untold: set[str] = set()  # ids of orders of which an attempt got no answer
         self._script = {what: iter(choices) for what, choices in script.items()}
 
     def draw(self, what: str) -> str:
@@ -154,6 +157,8 @@ class ModelGateway:
     def attempt(self, order: inventory_pb2.OrderItemRequest) -> inventory_pb2.Outcome | None:
         """Do something with an order; None: no answer leaves."""
         what = self.draw("attempt")
+        if what in UNTOLD:
+            self.untold.add(order.request_id)
         match what:
             case "apply":
                 self.log.catch_up()
@@ -224,6 +229,7 @@ class ModelStream:
         self._ends: asyncio.Queue[bytes | BaseException | None] = asyncio.Queue()
         self._is_over = False
         self._under_way: set[int] = set()
+        self._unread: dict[int, str] = {}  # the request ids of what the client awaits
         if not self._is_accepted:
             self._end(failure({"token": EXPIRED, "lost": LOST}.get(what, BEFORE_THE_LOG["full"])))
 
@@ -240,6 +246,9 @@ class ModelStream:
     async def write(self, raw: bytes) -> None:
         """Take a frame."""
         await let_pass(0.001)
+        submissions = inventory_pb2.SubmitRequest.FromString(raw).submissions
+        for one in submissions:
+            self._unread[one.correlation_id] = one.mutation.order_item.request_id
         if self._is_over:
             raise failure(LOST)
         what = self._gateway.draw("frame")
@@ -247,9 +256,10 @@ class ModelStream:
             self._end(failure(LOST))
             return
         response = inventory_pb2.SubmitResponse()
-        for submission in inventory_pb2.SubmitRequest.FromString(raw).submissions:
+        for submission in submissions:
             number = submission.correlation_id
-            assert number not in self._under_way, "refused as in flight, while it is applied"
+            if number in self._under_way:
+                self._gateway.doubled.append(number)
             self._under_way.add(number)
             outcome = self._gateway.attempt(submission.mutation.order_item)
             if outcome is not None:
@@ -263,7 +273,8 @@ class ModelStream:
             self._ends.put_nowait(response.SerializeToString())
 
     def cancel(self) -> bool:
-        """End the stream."""
+        """End the stream; whatever the client has not read is not answered."""
+        self._gateway.untold |= set(self._unread.values())
         self._end(asyncio.CancelledError())
         return True
 
@@ -272,6 +283,8 @@ class ModelStream:
         while (one := await self._ends.get()) is not None:
             if isinstance(one, BaseException):
                 raise one
+            for result in inventory_pb2.SubmitResponse.FromString(one).results:
+                self._unread.pop(result.correlation_id, None)
             yield one
 
 
@@ -316,6 +329,7 @@ async def order(
                 return
             case OutcomeUnknown():
                 assert told.request_id == request_id
+                assert not str(told).startswith(IN_DOUBT) or request_id in gateway.untold
                 is_first = False
             case Refused() if not is_first and told.reason not in LOG_REASONS:
                 pass
@@ -347,6 +361,7 @@ async def run(script: Script, items: list[int], *, is_unary: bool, renews: bool)
             if not is_unary:
                 await let_pass(TIMEOUT_SECONDS + GRACE_SECONDS + 2 * SWEEP_SECONDS)
                 assert at_rest(inventory._stream)
+    assert gateway.doubled == []
     assert max(gateway.log.applied.values(), default=0) <= 1
 
 
@@ -356,6 +371,9 @@ LOST_THEN_NO_KEY = NO_SCRIPT | {
     "key": ["readable", "unreadable"],
 }
 REFUSED_AMID = NO_SCRIPT | {"frame": ["refuse after"]}
+TOKEN_THEN_INVALID = NO_SCRIPT | {"attempt": ["token", "invalid"]}
+NO_LOGIN_BETWEEN = TOKEN_THEN_INVALID | {"login": ["let in", "lost"]}
+REFUSED_WHILE_ONE_PAUSES = NO_SCRIPT | {"attempt": ["overloaded", "token", "silent", "silent"]}
 LOST_THEN_REFUSED = NO_SCRIPT | {"frame": ["break after"], "stream": ["accept", "token"]}
 
 
@@ -364,6 +382,9 @@ LOST_THEN_REFUSED = NO_SCRIPT | {"frame": ["break after"], "stream": ["accept", 
 @example(script=LOST_THEN_NO_KEY, items=[1], renews=True)
 @example(script=REFUSED_AMID, items=[1, 1], renews=False)
 @example(script=LOST_THEN_REFUSED, items=[1], renews=False)
+@example(script=TOKEN_THEN_INVALID, items=[1], renews=True)
+@example(script=NO_LOGIN_BETWEEN, items=[1], renews=True)
+@example(script=REFUSED_WHILE_ONE_PAUSES, items=[1, 1], renews=True)
 @settings(max_examples=100, deadline=None)
 @given(
     script=SCRIPTS,

@@ -1,5 +1,7 @@
 """How often a password may be tried, by whom, and when that is forgotten."""
 
+from collections import Counter
+
 import pytest
 from gateway import login_budgets, login_limiter
 from gateway.login_budgets import Delays, Tries
@@ -19,6 +21,8 @@ from gateway.login_limiter import (
     Attempt,
     LoginLimiter,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 HOME, CAFE = "192.0.2.1", "198.51.100.7"
 
@@ -311,6 +315,49 @@ def test_guesses_that_come_together_have_no_more_tries() -> None:
     assert logins.wait_ms("ann", HOME, 0) == NAME_BACK_MS
     logins.leave(begun.pop(), 0)
     assert logins.wait_ms("ann", HOME, 0) == 0
+
+
+EVENTS = st.tuples(
+    st.sampled_from(("begin", "begin", "succeed", "leave", "fail")),
+    st.sampled_from(("ann", "bob")),
+    st.integers(0, 5),  # of a source, or of a log-in that is under way
+)
+
+
+@given(st.lists(EVENTS, max_size=30))
+def test_only_a_wrong_password_costs_a_name_a_try(events: list[tuple[str, str, int]]) -> None:
+    """Of the sort of sources that its own was of, whatever has become of the source since."""
+    logins = LoginLimiter()
+    open_ones: list[tuple[Attempt, bool]] = []
+    spent = Counter[tuple[str, bool]]()  # tries of a name, by whether the source was clean
+    tried = Counter[str]()  # of a source
+    known = set[tuple[str, str]]()
+    for what, name, which in events:
+        source = f"10.0.0.{which}"
+        if what == "begin" and not logins.wait_ms(name, source, 0):
+            begun = logins.begin(name, source, 0)
+            open_ones.append((begun, not tried[source]))
+            assert begun.is_known == ((name, source) in known)
+            tried[source] += not begun.is_known
+        elif what != "begin" and open_ones:
+            attempt, was_clean = open_ones.pop(which % len(open_ones))
+            if what == "fail":
+                logins.fail(attempt)
+                spent[attempt.name, was_clean] += not attempt.is_known
+                continue
+            tried[attempt.source] -= not attempt.is_known
+            if what == "succeed":
+                logins.succeed(attempt, 0)
+                known.add((attempt.name, attempt.source))
+            else:
+                logins.leave(attempt, 0)
+    for attempt, _ in open_ones:
+        logins.leave(attempt, 0)
+    for name in ("ann", "bob"):
+        let_in = 0
+        while fails(logins, name, f"{name} {let_in}") == 0:
+            let_in += 1
+        assert let_in == max(0, NAME_TRIES_MAX - spent[name, True])
 
 
 def test_few_log_ins_of_a_source_are_under_way() -> None:

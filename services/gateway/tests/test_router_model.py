@@ -1,5 +1,6 @@
 """The router against a model of what members told it, whatever happens in whatever order."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import TypeAlias
 
@@ -19,6 +20,7 @@ NAMES = (*FOUNDERS, "node-3", "node-4", "node-5")
 JOINED = NAMES[len(FOUNDERS) :]
 DEADLINE_MS = 400
 ROUNDS_MAX = 50
+USERS = 2
 RETRIES = (
     forward_pb2.RETRY_NOT_LEADER,
     forward_pb2.RETRY_OVERLOADED,
@@ -70,6 +72,7 @@ class RouterModel:
     - Known members are the founders and whoever the newest leader named; of the same term, whoever
       another member named as well.
     - A request is answered once, by a refusal only if no member may have taken it.
+    - A user counts as many unanswered commands as the user waits for, and no more in frames.
     """
 
     def __init__(self) -> None:
@@ -112,6 +115,18 @@ class RouterModel:
             case _:
                 pass
         self.router.pump()
+        self.check_counts()
+
+    def check_counts(self) -> None:
+        """Require that whatever was counted for a command is given back when the command ends."""
+        waiting = self.router.pending._requests.values()
+        commands = [one for one in waiting if one.question is None]
+        counted = Counter(self.router.pending.contention._unanswered)
+        assert +counted == Counter(one.user_id for one in commands)
+        framed = [one for one in commands if one.frame is not None]
+        queue = self.router._leader_queue
+        assert queue._in_flight == Counter(one.user_id for one in framed)
+        assert queue._frames_in_flight == len({id(one.frame) for one in framed})
 
     def push(self, teller: str, term: int, chosen: int) -> None:
         """Have a member tell its view; a term has one leader, and the leader names anybody."""
@@ -156,7 +171,8 @@ class RouterModel:
         deadline_ms = self.now_ms + DEADLINE_MS
         if what == "propose":
             self.commands.add(number)
-            assert self.router.propose(b"command", deadline_ms, told) == number
+            user_id = 1 + number % USERS
+            assert self.router.propose(b"command", deadline_ms, told, user_id) == number
             return
         question = forward_pb2.Question()
         question.query.get_item.item_id = 1
@@ -219,4 +235,5 @@ def test_every_request_ends_once_and_the_newest_members_are_known(events: list[E
     for number, answers in model.answers.items():
         is_cancelled = number in model.cancelled
         assert answers == (not is_cancelled), f"request {number} was answered {answers} times"
+    model.check_counts()
     assert len(model.router.pending) == 0

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from itertools import product
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2, status_pb2
 from inventory.raft.v1 import forward_pb2
 from inventory.v1 import inventory_pb2
+from wire import errors
 from wire.bounds import DESCRIPTION_CHARACTERS_MAX, NAME_CHARACTERS_MAX, TIMEOUT_MS_MAX
 from wire.errors import Reason, details_of, reason_of
 
@@ -177,6 +179,55 @@ def test_a_token_that_expires_ends_no_stream_and_lets_nothing_pass(
             code_pb2.UNAUTHENTICATED,
         )
         assert "has expired" in status.message
+
+
+class FullDriver(TakingDriver):
+    """Refuses some commands while it takes them, as a gateway does that holds too many."""
+
+    def __init__(self, refused: tuple[bool, ...]) -> None:
+        """Refuse these, by their place in each frame."""
+        super().__init__()
+        self._refused = refused
+        self._waiting: list[OnReply] = []
+
+    def propose(self, command: bytes, deadline_ms: int, told: OnReply, user_id: int) -> int:
+        """Take a command, or refuse it at once."""
+        number = super().propose(command, deadline_ms, told, user_id)
+        if self._refused[(number - 1) % len(self._refused)]:
+            told(errors.overloaded())
+        else:
+            self._waiting.append(told)
+        return number
+
+    def answer(self) -> None:
+        """Answer what waits."""
+        for told in self._waiting:
+            told(forward_pb2.Reply(outcome=inventory_pb2.Outcome().SerializeToString()))
+        self._waiting.clear()
+
+
+@pytest.mark.parametrize("refused", list(product((False, True), repeat=3)))
+def test_whenever_it_is_answered_a_submission_ends(refused: tuple[bool, ...]) -> None:
+    """Its number is free again, its place in the share is given back, and the stream ends."""
+    driver: Any = FullDriver(refused)
+    share = Share()
+    client = Client()
+    client.reads.set()
+
+    async def requests() -> AsyncIterator[bytes]:
+        for _ in range(2):
+            yield mutations(3)
+            driver.answer()
+            await asyncio.sleep(0)
+
+    async def work() -> None:
+        context: Any = client
+        await Submission(driver, Principal(1, 1, expires=2**40), share).run(requests(), context)
+
+    asyncio.run(asyncio.wait_for(work(), 20))
+    assert len(driver.told) == 6
+    assert sorted(client.results) == [1, 1, 2, 2, 3, 3]
+    assert share.submissions == 0
 
 
 @pytest.mark.parametrize(

@@ -145,9 +145,10 @@ class Caller:
         told = unread(request)
         token: str | None = None
         while True:
+            was_sent = False  # in this attempt: a log-in that fails leaves nothing unanswered
             try:
                 token = await self._tokens.token(give_up)
-                is_sent = True
+                was_sent = is_sent = True
                 left = give_up - time.monotonic()
                 call = multicallable(raw, timeout=left, metadata=metadata_of(token))
                 return await self._answer_of(call)
@@ -165,7 +166,7 @@ class Caller:
                 # The last attempt may have had little time: an earlier status says more.
                 said = told if told is not None and is_silence(status) else status
                 raise error_of(said, request_id if is_sent else None, unanswered=unanswered)
-            if is_sent and tells_nothing(status):
+            if was_sent and tells_nothing(status):
                 told, unanswered = status, True
             attempt += 1
             if await self._is_closed_within(pause):
