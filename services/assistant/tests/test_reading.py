@@ -32,7 +32,7 @@ def test_a_golden_question_is_read_as_its_answer_says(case: dict[str, str]) -> N
 
 @pytest.mark.parametrize("line", READINGS)
 def test_a_question_is_read_as_its_line_says(line: str) -> None:
-    """The words that are left over stand behind a question mark; then nothing is answered."""
+    """Words that are left over stand behind a question mark; then nothing is answered."""
     question, _, query = line.partition(" -> ")
     assert read(question) == query
 

@@ -164,7 +164,7 @@ def _name(text: str) -> str:
 def _sorted(text: str) -> Query | None:
     """Return items in the order that a text asks for; "top" is downward, the default upward."""
     word, *_ = _ORDER.findall(text)
-    rest = _ORDER.sub("", text, count=1)
+    rest = _ORDER.sub("", text)
     order_by = _SORTED.get(word, "quantity")
     downward = _DOWNWARD.search(rest) is not None
     if downward and (_UPWARD.search(rest) or order_by == "name"):
