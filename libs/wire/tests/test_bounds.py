@@ -414,7 +414,13 @@ def test_a_login_has_bounds(username: str, password: str, field: str | None) -> 
 
 @pytest.mark.parametrize(
     ("password", "field"),
-    [("x" * 8, None), ("x" * 7, "password"), ("é" * 4, None), ("x" * 257, "password")],
+    [
+        ("x" * 8, None),
+        ("x" * 7, "password"),
+        ("é" * 4, "password"),
+        ("é" * 8, None),
+        ("x" * 257, "password"),
+    ],
 )
 def test_a_password_that_is_set_has_a_least_length(password: str, field: str | None) -> None:
     """For others and for a user of its own."""

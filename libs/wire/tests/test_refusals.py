@@ -129,7 +129,7 @@ SENTENCES: list[tuple[type[Message], str, str, str]] = [
         auth_pb2.CreateUserRequest,
         'request_id: "a" username: "ann" password: "short" role: ROLE_ADMIN',
         "password",
-        "must have 8 to 256 bytes",
+        "must have 8 to 256 characters",
     ),
     (
         assistant_pb2.GetPredictionRequest,

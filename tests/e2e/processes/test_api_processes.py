@@ -8,11 +8,13 @@ from typing import Any
 
 import grpc
 import pytest
+from chaos.callers import question_answered
 from chaos.up import Up
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from inventory.raft.v1 import forward_pb2, link_pb2
 from inventory.v1 import auth_pb2, auth_pb2_grpc, inventory_pb2, inventory_pb2_grpc
 from inventory_client import (
     Inventory,
@@ -321,12 +323,13 @@ def test_the_last_admin_stays(system: Up) -> None:
 
 def test_members_answer_to_the_cluster_key_alone(system: Up) -> None:
     """A client's token is no key to a member."""
-    [address, *_] = [member.address for member in system.watcher.status().members]
-    with grpc.insecure_channel(address) as bare:
-        call: Any = bare.unary_unary("/inventory.raft.v1.ForwardService/GetMember")
-        with pytest.raises(grpc.RpcError) as caught:
-            call(b"", metadata=authorization(system.watcher.token or ""))
-    assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    first = system.watcher.status().members[0]
+    question = link_pb2.LinkQuestion(get_member=forward_pb2.GetMemberRequest())
+    key = (system.data / "keys" / "cluster.key").read_text().strip()
+    assert (
+        question_answered(first.name, first.address, system.watcher.token or "", question) is None
+    )
+    assert question_answered(first.name, first.address, key, question) is not None
 
 
 def test_a_stale_read_needs_no_majority(system: Up, customer: Inventory) -> None:
