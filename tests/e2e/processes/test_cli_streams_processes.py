@@ -94,7 +94,7 @@ def test_an_order_whose_reader_has_left_is_told_as_placed(terminal: Terminal, un
         ("stock adjust {item} 3", r"the stock of item {item} was adjusted to 8"),
         ("stock set {item} 3", r"the stock of item {item} was set to 3"),
         ("item delete {item}", r"item {item} was deleted"),
-        ("user create Lost{item} customer <<< password9", r"user \d+ was created"),
+        ("user create Lost{item} customer <<< nobody-guesses-9", r"user \d+ was created"),
         ("user disable {user}", r"user {user} was disabled"),
         ("checkpoint", r"a checkpoint was made at index \d+"),
     ],
@@ -112,7 +112,7 @@ def test_every_change_whose_result_is_lost_is_told_as_done(
     if "{user}" in command:
         out, _ = terminal.run(
             "user", "create", f"gone-{item or id(terminal)}", "customer", "-o", "json",
-            text="password9\n",
+            text="nobody-guesses-9\n",
         )  # fmt: skip
         found = re.search(r'"id": (\d+)', out)
         assert found
