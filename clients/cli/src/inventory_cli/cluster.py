@@ -214,7 +214,7 @@ def _remove(inventory: Inventory, name: str, timeout: float) -> None:
 
 
 def member_row(member: Member) -> tuple[object, ...]:
-    """Return a member's cells in MEMBER_COLUMNS; None where a silent member's is unknown."""
+    """Return a member's cells in MEMBER_COLUMNS; None: unknown, or shown to admins alone."""
     if not member.reachable:
         return (member.name, "unreachable", None, None, None, None, None, member.address)
     return (
@@ -224,8 +224,8 @@ def member_row(member: Member) -> tuple[object, ...]:
         member.term,
         member.commit_index,
         member.applied_index,
-        member.pid,
-        member.address,
+        member.pid or None,
+        member.address or None,
     )
 
 
