@@ -349,10 +349,10 @@ class TestMessages:
                 )
                 caller.say(FrameKind.PEER, peer_pb2.PeerFrame(messages=[right]))
                 caller.say(FrameKind.PEER, peer_pb2.PeerFrame(messages=[right, *frame]))
-                await until(lambda: caller.ends)
+                await until(lambda: caller.ends or len(side.messages()) > 1)
+                assert [len(one) for one in side.messages()] == [1]
                 assert isinstance(caller.ends[0], LinkRefused)
                 assert sentence in str(caller.ends[0])
-                assert [len(one) for one in side.messages()] == [1]
 
         run(scenario)
 
@@ -893,7 +893,8 @@ class TestGateways:
                 first.link.close()
                 await until(lambda: side.events[-1:] == [events.SessionClosed(1)])
                 second = await called(side, link_pb2.PURPOSE_GATEWAY)
-                await until(lambda: side.events[-1] == events.SessionOpened(2))
+                await until(lambda: isinstance(side.events[-1], events.SessionOpened))
+                assert side.events[-1] == events.SessionOpened(2)
                 side.gateways.reply(
                     1, forward_pb2.ForwardResponse(replies=[forward_pb2.Reply(id=5)])
                 )
