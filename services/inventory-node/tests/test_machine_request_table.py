@@ -430,6 +430,7 @@ def test_each_user_keeps_an_equal_part_whatever_the_others_ask(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_flood_by_one_user_is_that_users_own_loss() -> None:
     """A million orders in a minute, with ids as far ahead as may be: others lose nothing."""
     flooder, others = 1, range(2, 12)

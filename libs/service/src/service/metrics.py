@@ -50,6 +50,7 @@ class MetricsServer(ThreadingMixIn, WSGIServer):
     """
 
     daemon_threads = True
+    request_queue_size = 128  # who connects while others flood does not wait for a repeated SYN
 
     def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - as it is inherited
         """Serve as `wsgiref.simple_server.make_server` says."""
