@@ -33,28 +33,31 @@ class AssistantApi(assistant_pb2_grpc.AssistantServiceServicer):
     async def GetPrediction(
         self, request: assistant_pb2.GetPredictionRequest, context: Context
     ) -> assistant_pb2.GetPredictionResponse:
-        """Answer a question."""
+        """Answer a question; the question is counted before its caller hears of the outcome."""
         started = time.perf_counter()
         result = "refused"
         try:
-            answer = await self._answer(request, context)
-            result = "answered" if answer.understood else "not_understood"
+            outcome = await self._answer(request, bearer(context.invocation_metadata()))
+            if isinstance(outcome, assistant_pb2.GetPredictionResponse):
+                result = "answered" if outcome.understood else "not_understood"
         finally:
             self._counts.count(result, time.perf_counter() - started)
-        return answer
+        if isinstance(outcome, status_pb2.Status):
+            await abort(context, outcome)
+        return outcome
 
     async def _answer(
-        self, request: assistant_pb2.GetPredictionRequest, context: Context
-    ) -> assistant_pb2.GetPredictionResponse:
+        self, request: assistant_pb2.GetPredictionRequest, token: str | None
+    ) -> assistant_pb2.GetPredictionResponse | status_pb2.Status:
+        """Return the answer, or the refusal of a question that has none."""
         problem = bounds.check(request)
         if problem is not None:
-            await abort(context, problem)
-        token = bearer(context.invocation_metadata())
+            return problem
         caller = self._inventory.as_user(token if token and is_token(token) else None)
         try:
             return await predict(request.question, InventoryReader(caller))
         except InventoryError as error:
-            await abort(context, of_a_question(error))
+            return of_a_question(error)
         finally:
             await caller.close()
 
