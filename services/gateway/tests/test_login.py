@@ -11,18 +11,21 @@ from gateway.errors import RequestRefused
 from gateway.login_limiter import NAME_TRIES_MAX, LoginLimiter
 from gateway.runtime.accounts import Accounts
 from gateway.runtime.gate import TokenGate
+from gateway.runtime.sessions import SessionCalls
 from gateway.shares import Shares
+from gateway.signing_keys import KeyRing, keys_in
 from inventory.raft.v1 import forward_pb2
 from inventory.v1 import auth_pb2
+from inventory_cli.up.layout import signing_key
 from service import intake
 from wire import errors
 from wire.errors import Reason, reason_of
 
-KEY = "k" * 32
+RING = KeyRing(keys_in(signing_key()))
 OLD = "the old password"
 PASSWORD = "correct horse"  # noqa: S105 - of nobody
 
-GATE = TokenGate(Tokens(KEY), Shares())
+GATE = TokenGate(Tokens(RING), Shares())
 
 
 class Credentials:
@@ -50,10 +53,11 @@ class Bench:
         monkeypatch.setattr(intake, "REFUSAL_SECONDS", 0)
         self.sources = 0
         self.credentials = Credentials()
-        self.passwords = Passwords(KEY)
+        self.passwords = Passwords(RING)
         driver: Any = self.credentials
         nobody: Any = None
-        self.accounts = Accounts(driver, GATE, Tokens(KEY), self.passwords, LoginLimiter(), nobody)
+        self.accounts = Accounts(driver, GATE, self.passwords, LoginLimiter(), nobody)
+        self.sessions = SessionCalls(driver, GATE, Tokens(RING), RING, self.accounts)
 
     async def login(self, name: str, source: str = "") -> Reason | None:
         """Log in from a source, a new one if none is given; return why not."""
@@ -65,7 +69,7 @@ class Bench:
             time_remaining=lambda: None, peer=lambda: peer, invocation_metadata=tuple
         )
         try:
-            await self.accounts.login(raw, context)
+            await self.sessions.login(raw, context)
         except RequestRefused as refused:
             return reason_of(refused.status)
         return None
@@ -233,10 +237,10 @@ def test_only_who_may_set_a_password_costs_a_hash(
     why: Reason | None,
 ) -> None:
     """A hash takes 64 MiB and a thread: nobody's is made for a stranger."""
-    keepers, tokens = Keepers(role), Tokens(KEY)
+    keepers, tokens = Keepers(role), Tokens(RING)
     everything: Any = keepers
-    accounts = Accounts(everything, GATE, tokens, everything, LoginLimiter(), everything)
-    sent = tokens.make(5, 1, "ann")[0] if token == "own" else token  # noqa: S105 - a word of this test
+    accounts = Accounts(everything, GATE, everything, LoginLimiter(), everything)
+    sent = tokens.make(5, 1, 1)[0] if token == "own" else token  # noqa: S105 - a word of this test
     metadata = [("authorization", f"Bearer {sent}")] if sent else []
     context: Any = SimpleNamespace(
         time_remaining=lambda: None,
@@ -255,10 +259,10 @@ def test_only_who_may_set_a_password_costs_a_hash(
 
 def test_a_retry_of_ones_own_password_reaches_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first attempt ended the token; the log answers the retry from its memory."""
-    keepers, tokens = Keepers(auth_pb2.ROLE_CUSTOMER), Tokens(KEY)
+    keepers, tokens = Keepers(auth_pb2.ROLE_CUSTOMER), Tokens(RING)
     everything: Any = keepers
-    accounts = Accounts(everything, GATE, tokens, everything, LoginLimiter(), everything)
-    metadata = [("authorization", f"Bearer {tokens.make(5, 1, 'ann')[0]}")]
+    accounts = Accounts(everything, GATE, everything, LoginLimiter(), everything)
+    metadata = [("authorization", f"Bearer {tokens.make(5, 1, 1)[0]}")]
     context: Any = SimpleNamespace(
         time_remaining=lambda: None,
         invocation_metadata=lambda: metadata,

@@ -80,7 +80,9 @@ class TestNoOutcomeBeforeAMajorityHasSynced:
         [created] = leader.replies().values()
         outcome = log_pb2.AdministrationOutcome.FromString(created.administration)
         cluster[2].disk_held = cluster[3].disk_held = True
-        probe = log_pb2.Command(user_id=outcome.user.id, epoch=1, probe=log_pb2.Probe())
+        probe = log_pb2.Command(
+            user_id=outcome.user.id, epoch=1, session_id=outcome.user.id, probe=log_pb2.Probe()
+        )
         leader.ask(probe, first_id=2)
         cluster.settle()
         assert 2 not in leader.replies()

@@ -71,7 +71,7 @@ def until_refused(nodes: Nodes) -> Reason | None:
 
 def on_hand(nodes: Nodes) -> int:
     """Read the first item's quantity from whoever leads, by a linearizable read."""
-    question = forward_pb2.Question(id=1, user_id=1, epoch=1)
+    question = forward_pb2.Question(id=1, user_id=1, epoch=1, session_id=1)
     question.query.get_item.item_id = 1
     deadline = time.monotonic() + SECONDS_MAX
     while time.monotonic() < deadline:

@@ -158,7 +158,7 @@ def test_what_is_within_the_bounds_is_applied(asker: Asker, seed: int) -> None:
         if kind == "administration" and bounds.check_administration(command.administration):
             continue
         if kind is not None:
-            command.user_id, command.epoch = ADMIN, 1
+            command.user_id, command.epoch, command.session_id = ADMIN, 1, ADMIN
             (applied,) = asker.hand.apply(command)
             assert isinstance(applied, MutationOutcome | AdminOutcome | RefusedCommand)
     asker.hand.flush(asker.database)
@@ -174,7 +174,7 @@ def test_a_question_is_refused_or_answered(asker: Asker, seed: int) -> None:
         if bounds.check_query(question.query) or bounds.check_read_options(question.read_options):
             continue
         for user_id, epoch in ((question.user_id, question.epoch), (ADMIN, 1), (0, 0)):
-            question.user_id, question.epoch = user_id, epoch
+            question.user_id, question.epoch, question.session_id = user_id, epoch, user_id
             known = asker.hand.machine.answer(question)
             if known is None:
                 (answer,) = asker.database.answer([(1, question)])

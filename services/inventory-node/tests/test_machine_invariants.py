@@ -41,6 +41,7 @@ class CountingRecords:
         """Read from these."""
         self._records = records
         self.header, self.request, self.periods = records.header, records.request, records.periods
+        self.sessions = records.sessions
         self.items: list[int] = []
         self.users: list[int | str] = []
 
@@ -75,7 +76,9 @@ def password(user_id: int, epoch: int = 1) -> log_pb2.Command:
 def read_item(hand: Hand, item_id: int) -> None:
     """Ask for an item that is there."""
     query = forward_pb2.Query(get_item=inventory_pb2.GetItemRequest(item_id=item_id))
-    answer = hand.machine.answer(forward_pb2.Question(user_id=WATCHER, epoch=1, query=query))
+    answer = hand.machine.answer(
+        forward_pb2.Question(user_id=WATCHER, epoch=1, session_id=WATCHER, query=query)
+    )
     assert isinstance(answer, MutationOutcome)
 
 
@@ -150,7 +153,7 @@ def test_before_its_first_command_a_cluster_has_nothing(database: Database) -> N
     header = asdict(changes.header)
     assert {name for name, value in header.items() if value == 1} == {
         "applied_index", "applied_term", "next_item_id", "next_user_id", "next_ledger_id",
-        "next_period",
+        "next_period", "next_session_id",
     }  # fmt: skip
     assert {name for name, value in header.items() if value == ""} == {"cluster_id", "currency"}
     assert {value for value in header.values() if value not in (1, "")} == {0}

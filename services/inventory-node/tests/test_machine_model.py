@@ -51,7 +51,7 @@ from sim.machines import (
     usd,
     uuid7,
 )
-from sim.plain_machine import PlainMachine, is_admin, shown_user
+from sim.plain_machine import PlainMachine, is_admin, shown_session, shown_user
 from sim.tables import Tables, check_balance, check_flushed, empty
 from wire import errors, money
 
@@ -162,8 +162,16 @@ def check_reads(hand: Hand, plain: PlainMachine) -> None:
     """Compare what is answered from memory with the plain state."""
     for item_id in range(len(plain.stock.described) + 2):
         query = forward_pb2.Query(get_item=inventory_pb2.GetItemRequest(item_id=item_id))
-        admin = next(user for user in plain.users.known if is_admin(user))
-        question = forward_pb2.Question(user_id=admin.id, epoch=admin.epoch, query=query)
+        admins = (user for user in plain.users.known if is_admin(user) and session_of(plain, user))
+        admin = next(admins, None)
+        if admin is None:
+            break
+        question = forward_pb2.Question(
+            user_id=admin.id,
+            epoch=admin.epoch,
+            session_id=session_of(plain, admin),
+            query=query,
+        )
         answer = hand.machine.answer(question)
         if 0 < item_id <= len(plain.stock.described):
             assert isinstance(answer, MutationOutcome)
@@ -188,19 +196,37 @@ def check_reads(hand: Hand, plain: PlainMachine) -> None:
         assert forward_pb2.Credential.FromString(answer.outcome) == shown
 
 
+def session_of(plain: PlainMachine, user: UserRecord) -> int:
+    """Return a session of a user that goes on; 0 where there is none."""
+    return next((one.id for one in plain.sessions.going(user, plain.stamp_ms)), 0)
+
+
 def check_own_user(hand: Hand, plain: PlainMachine, user: UserRecord) -> None:
     """Compare what a user is told of itself, with a token that holds and one of another epoch."""
     for epoch in (user.epoch, user.epoch + 1):
-        question = forward_pb2.Question(user_id=user.id, epoch=epoch)
+        session_id = session_of(plain, user)
+        question = forward_pb2.Question(user_id=user.id, epoch=epoch, session_id=session_id)
         question.query.get_current_user.SetInParent()
         answer = hand.machine.answer(question)
-        if user.disabled or epoch != user.epoch:
+        question.query.list_sessions.SetInParent()
+        listed = hand.machine.answer(question)
+        if user.disabled or epoch != user.epoch or not session_id:
             assert isinstance(answer, RefusedCommand)
+            assert isinstance(listed, RefusedCommand)
         else:
             assert isinstance(answer, MutationOutcome)
             found = auth_pb2.GetCurrentUserResponse.FromString(answer.outcome)
             assert found == auth_pb2.GetCurrentUserResponse(
                 user=shown_user(user), revision=plain.applied_index
+            )
+            assert isinstance(listed, MutationOutcome)
+            going = sorted(plain.sessions.going(user, plain.stamp_ms), key=lambda one: one.id)
+            assert auth_pb2.ListSessionsResponse.FromString(
+                listed.outcome
+            ) == auth_pb2.ListSessionsResponse(
+                sessions=map(shown_session, going),
+                current_session_id=session_id,
+                revision=plain.applied_index,
             )
 
 
@@ -220,12 +246,14 @@ def expected_tables(plain: PlainMachine, tables: Tables) -> Tables:
         admins=sum(map(is_admin, plain.users.known)),
         next_period=plain.requests.next_number,
         orders=len({line.order_id for line in plain.stock.ledger if line.order_id}),
+        next_session_id=plain.sessions.next_id,
     )
     return replace(
         tables,
         header=header,
         items={item.id: item for item in items},
         users={user.id: user for user in plain.users.known},
+        sessions={session.id: session for session in plain.sessions.kept},
         ledger=plain.stock.ledger,
         requests={
             (period.number, request_id): one
@@ -260,7 +288,9 @@ def questions(plain: PlainMachine) -> Iterator[forward_pb2.Question]:
     wanted += [asked("get_order", order_id=line.id) for line in plain.stock.ledger]
     for user_id, epoch in ((ADMIN, 1), (ADMIN, 2), (CUSTOMER, 1)):
         for query in wanted:
-            yield forward_pb2.Question(user_id=user_id, epoch=epoch, query=query)
+            yield forward_pb2.Question(
+                user_id=user_id, epoch=epoch, session_id=user_id, query=query
+            )
 
 
 @contextmanager
@@ -350,7 +380,7 @@ def one_of_everything() -> History:
     ]
     other_way = order("again", 1, 2)
     as_admin = first_state()
-    as_admin.user_id, as_admin.epoch = ADMIN, 1
+    as_admin.user_id, as_admin.epoch, as_admin.session_id = ADMIN, 1, ADMIN
     timed = [order(uuid7(START_MS + ms, 1)) for ms in (-2 * DAY_MS, 0, 400_000, DAY_MS)]
     return [
         (hour_begins_ms - 1, [by(CUSTOMER, one) for one in (order("again"), *ordering)]),

@@ -133,7 +133,12 @@ class TestBothKindsOfIds:
         password.set_password.user_id, password.set_password.password_hash = SECOND_CUSTOMER, "b"
         commands = [
             by(SECOND_CUSTOMER, order(request_id), epoch=2),
-            log_pb2.Command(user_id=SECOND_CUSTOMER, epoch=1, administration=password),
+            log_pb2.Command(
+                user_id=SECOND_CUSTOMER,
+                epoch=1,
+                session_id=SECOND_CUSTOMER,
+                administration=password,
+            ),
         ]
         done = hand.apply(*commands[::-1])
         assert [type(one) for one in done] == [AdminOutcome, MutationOutcome]

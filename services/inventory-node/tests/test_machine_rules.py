@@ -403,7 +403,7 @@ def test_a_mutation_of_a_later_version_is_refused_and_not_remembered() -> None:
 @pytest.mark.parametrize("field", ["mutation", "administration"])
 def test_an_operation_that_this_build_does_not_know_is_refused(field: str) -> None:
     """Bounds let none pass; one that came all the same changes nothing and is not remembered."""
-    command = log_pb2.Command(user_id=ADMIN, epoch=1)
+    command = log_pb2.Command(user_id=ADMIN, epoch=1, session_id=ADMIN)
     getattr(command, field).SetInParent()
     hand = started()
     for _ in range(2):

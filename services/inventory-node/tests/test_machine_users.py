@@ -38,7 +38,9 @@ def administer(
     hand: Hand, user_id: int, administration: Administration, epoch: int = 1
 ) -> log_pb2.AdministrationOutcome | Reason | None:
     """Apply an administration; return its outcome, or the reason of its refusal."""
-    command = log_pb2.Command(user_id=user_id, epoch=epoch, administration=administration)
+    command = log_pb2.Command(
+        user_id=user_id, epoch=epoch, session_id=user_id, administration=administration
+    )
     applied = hand.apply(command)[0]
     if isinstance(applied, AdminOutcome):
         return log_pb2.AdministrationOutcome.FromString(applied.outcome)
@@ -106,7 +108,7 @@ def test_each_role_makes_its_mutations_and_no_others(
 def test_a_role_cannot_be_taken_from_a_request() -> None:
     """The predecessor believed the role that a request carried; here no field could carry one."""
     fields = {field.name for field in log_pb2.Command.DESCRIPTOR.fields}
-    assert fields == {"user_id", "epoch", "mutation", "administration", "probe"}
+    assert fields == {"user_id", "epoch", "session_id", "mutation", "administration", "probe"}
     for kind in inventory_pb2.Mutation.DESCRIPTOR.fields:
         assert kind.message_type is not None
         assert "role" not in {field.name for field in kind.message_type.fields}
@@ -161,6 +163,7 @@ def test_users_are_made_by_admins_with_names_and_ids_of_their_own() -> None:
     administer(hand, ADMIN, disable("c", 6))
     assert administer(hand, ADMIN, create("d", "new")) is Reason.USER_EXISTS
     assert administer(hand, ADMIN, create("e", "newer")) != outcome
+    hand.seat(7)
     assert isinstance(hand.mutate(7, order("f")), inventory_pb2.Outcome)
 
 
@@ -184,6 +187,7 @@ def test_the_last_admin_stays() -> None:
     assert administer(hand, ADMIN, disable("a", ADMIN)) is Reason.LAST_ADMIN
     for name in ("root", "chief"):
         administer(hand, ADMIN, create(name, name, auth_pb2.ROLE_ADMIN))
+    hand.seat(6, 7)
     for admin in (ADMIN, 6):
         outcome = administer(hand, admin, disable("b", admin))
         assert isinstance(outcome, log_pb2.AdministrationOutcome)
@@ -203,7 +207,7 @@ def test_a_checkpoint_says_where_it_stands_and_a_retry_hashes_nothing() -> None:
     hand = started()
     asked = Administration(request_id="a", checkpoint=log_pb2.Checkpoint())
     assert administer(hand, CUSTOMER, asked) is Reason.ROLE_NOT_ALLOWED
-    command = log_pb2.Command(user_id=ADMIN, epoch=1, administration=asked)
+    command = log_pb2.Command(user_id=ADMIN, epoch=1, session_id=ADMIN, administration=asked)
     first, again = hand.apply(command)[0], hand.apply(command)[0]
     assert isinstance(first, AdminOutcome)
     assert isinstance(again, AdminOutcome)
@@ -223,7 +227,7 @@ def test_only_the_first_initialize_changes_anything() -> None:
     assert not log_pb2.AdministrationOutcome.FromString(again.outcome).initialized
     assert hand.machine.cluster_id == "cluster"
     command = first_state()
-    command.user_id, command.epoch = ADMIN, 1
+    command.user_id, command.epoch, command.session_id = ADMIN, 1, ADMIN
     assert isinstance(hand.apply(command)[0], RefusedCommand)
     assert isinstance(Hand().apply(command)[0], RefusedCommand)
 
@@ -245,12 +249,13 @@ def with_health() -> tuple[Hand, int]:
     """Return a machine that knows the machine user `health`, and its id."""
     hand = started()
     administer(hand, ADMIN, create("a", "health", auth_pb2.ROLE_MACHINE))
+    hand.seat(6)
     return hand, 6
 
 
 def probe(user_id: int, epoch: int = 1) -> log_pb2.Command:
     """Return a probe."""
-    return log_pb2.Command(user_id=user_id, epoch=epoch, probe=log_pb2.Probe())
+    return log_pb2.Command(user_id=user_id, epoch=epoch, session_id=user_id, probe=log_pb2.Probe())
 
 
 def test_a_probe_is_for_admins_and_the_machine_user_health() -> None:
@@ -292,9 +297,11 @@ def test_health_may_probe_and_read_who_it_is_and_nothing_else() -> None:
     hand, health = with_health()
     user = user_of(hand, health)
     kinds = [field.name for field in forward_pb2.Query.DESCRIPTOR.fields]
-    assert [kind for kind in kinds if check_query(user, kind) is None] == ["get_current_user"]
+    assert [kind for kind in kinds if check_query(user, kind) is None] == [
+        "get_current_user", "list_sessions",
+    ]  # fmt: skip
     query = forward_pb2.Query(get_item=inventory_pb2.GetItemRequest(item_id=1))
-    question = forward_pb2.Question(user_id=health, epoch=1, query=query)
+    question = forward_pb2.Question(user_id=health, epoch=1, session_id=health, query=query)
     assert isinstance(hand.machine.answer(question), RefusedCommand)
     assert administer(hand, health, set_password("b", health)) is Reason.ROLE_NOT_ALLOWED
     assert administer(hand, WATCHER, set_password("c", WATCHER)) is Reason.ROLE_NOT_ALLOWED
@@ -313,7 +320,7 @@ def test_a_machine_sees_items_and_totals_and_nobodys_orders() -> None:
     kinds = {field.name for field in forward_pb2.Query.DESCRIPTOR.fields}
     assert {kind for kind in kinds if check_query(user, kind) is None} == {
         "get_current_user", "get_item", "get_all_items", "get_item_stats", "list_item_stats",
-        "get_inventory_stats",
+        "get_inventory_stats", "list_sessions",
     }  # fmt: skip
 
 
@@ -349,7 +356,7 @@ def test_a_credential_is_shown_to_the_gateway_alone() -> None:
     assert (found.user.id, found.epoch, found.password_hash) == (PRODUCER, 1, "hash of producer")
     assert credential(hand, "nobody") == forward_pb2.Credential()
     query = forward_pb2.Query(get_credential=forward_pb2.GetCredential(folded_name="producer"))
-    asked = forward_pb2.Question(user_id=ADMIN, epoch=1, query=query)
+    asked = forward_pb2.Question(user_id=ADMIN, epoch=1, session_id=ADMIN, query=query)
     answer = hand.machine.answer(asked)
     assert isinstance(answer, RefusedCommand)
     told = details_of(status_pb2.Status.FromString(answer.status))
@@ -383,7 +390,7 @@ def test_before_the_first_state_no_question_is_answered(kind: str) -> None:
 )
 def test_before_the_first_state_no_command_is_taken(command: log_pb2.Command) -> None:
     """No token is called invalid for that, and nothing is remembered."""
-    command.user_id, command.epoch = ADMIN, 1
+    command.user_id, command.epoch, command.session_id = ADMIN, 1, ADMIN
     hand = Hand()
     [refused] = hand.apply(command)
     assert isinstance(refused, RefusedCommand)
@@ -395,26 +402,34 @@ def test_reads_by_id_are_answered_from_memory_at_the_applied_revision() -> None:
     hand = started()
     hand.mutate(CUSTOMER, order("a", 1, 3))
     query = forward_pb2.Query(get_item=inventory_pb2.GetItemRequest(item_id=1))
-    answer = hand.machine.answer(forward_pb2.Question(user_id=WATCHER, epoch=1, query=query))
+    answer = hand.machine.answer(
+        forward_pb2.Question(user_id=WATCHER, epoch=1, session_id=WATCHER, query=query)
+    )
     assert isinstance(answer, MutationOutcome)
     response = inventory_pb2.GetItemResponse.FromString(answer.outcome)
     assert (response.item.quantity, response.revision) == (97, 2)
     query.get_item.item_id = 9
-    answer = hand.machine.answer(forward_pb2.Question(user_id=CUSTOMER, epoch=1, query=query))
+    answer = hand.machine.answer(
+        forward_pb2.Question(user_id=CUSTOMER, epoch=1, session_id=CUSTOMER, query=query)
+    )
     assert isinstance(answer, RefusedCommand)
     assert reason_of(status_pb2.Status.FromString(answer.status)) is Reason.ITEM_NOT_FOUND
     who = forward_pb2.Query(get_current_user=auth_pb2.GetCurrentUserRequest())
-    answer = hand.machine.answer(forward_pb2.Question(user_id=ADMIN, epoch=1, query=who))
+    answer = hand.machine.answer(
+        forward_pb2.Question(user_id=ADMIN, epoch=1, session_id=ADMIN, query=who)
+    )
     assert isinstance(answer, MutationOutcome)
     assert auth_pb2.GetCurrentUserResponse.FromString(answer.outcome).user.name == "admin"
-    answer = hand.machine.answer(forward_pb2.Question(user_id=ADMIN, epoch=9, query=who))
+    answer = hand.machine.answer(
+        forward_pb2.Question(user_id=ADMIN, epoch=9, session_id=ADMIN, query=who)
+    )
     assert isinstance(answer, RefusedCommand)
 
 
 def test_what_takes_a_query_is_left_to_the_store() -> None:
     """A list is not answered from memory."""
     query = forward_pb2.Query(list_orders=inventory_pb2.ListOrdersRequest())
-    asked = forward_pb2.Question(user_id=ADMIN, epoch=1, query=query)
+    asked = forward_pb2.Question(user_id=ADMIN, epoch=1, session_id=ADMIN, query=query)
     assert started().machine.answer(asked) is None
 
 
@@ -441,5 +456,8 @@ def test_who_may_not_ask_is_told_whom_it_takes(
 def test_every_query_has_its_roles(name: str) -> None:
     """A query that is added without saying who may ask it fails here."""
     refused = check_query(user_of(started(), CUSTOMER), name)
-    everybody = {"get_all_items", "get_item", "get_order", "list_orders", "get_current_user"}
+    everybody = {
+        "get_all_items", "get_item", "get_order", "list_orders", "get_current_user",
+        "list_sessions",
+    }  # fmt: skip
     assert (refused is None) == (name in everybody)

@@ -78,7 +78,7 @@ class Shop:
     def ask(self, kind: str, user_id: int = ADMIN, **fields: object) -> Any:  # noqa: ANN401 - the kind's response, or a Reason
         """Ask as a user whose token holds."""
         user = self.plain.users.known[user_id - 1]
-        question = forward_pb2.Question(user_id=user_id, epoch=user.epoch)
+        question = forward_pb2.Question(user_id=user_id, epoch=user.epoch, session_id=user_id)
         request = getattr(question.query, kind)
         request.SetInParent()
         request.MergeFrom(type(request)(**fields))

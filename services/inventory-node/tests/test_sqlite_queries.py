@@ -370,7 +370,7 @@ def test_questions_of_one_batch_are_answered_from_one_state(asker: Asker) -> Non
     asker.hand.flush(asker.database)
     questions = []
     for ticket, user_id in ((1, ADMIN), (2, CUSTOMER), (3, ADMIN)):
-        question = forward_pb2.Question(user_id=user_id, epoch=1)
+        question = forward_pb2.Question(user_id=user_id, epoch=1, session_id=user_id)
         question.query.list_users.SetInParent()
         questions.append((ticket, question))
     answers = asker.database.answer(questions)

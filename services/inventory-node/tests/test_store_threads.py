@@ -62,7 +62,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 def list_users(user_id: int) -> forward_pb2.Question:
     """Return a question of the admin's."""
-    question = forward_pb2.Question(user_id=user_id, epoch=1)
+    question = forward_pb2.Question(user_id=user_id, epoch=1, session_id=user_id)
     question.query.list_users.SetInParent()
     return question
 

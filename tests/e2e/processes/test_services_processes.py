@@ -18,7 +18,7 @@ from chaos.ports import free_port
 from chaos.up import PROXIES, PROXY, ROOT, Up
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from inventory.v1 import assistant_pb2, assistant_pb2_grpc
-from inventory_cli.up.layout import PROCESSES
+from inventory_cli.up.layout import PROCESSES, signing_key
 from inventory_client import Inventory, Unavailable
 from wire.channels import authorization
 
@@ -66,9 +66,10 @@ def health_of(address: str, name: str = "") -> int:
 @pytest.fixture
 def gateway_settings(tmp_path: Path) -> dict[str, str]:
     """Return settings of a gateway whose members are not there."""
-    for name in ("cluster.key", "token.key"):
+    keys = {"cluster.key": "a secret of this test alone\n", "token.key": signing_key()}
+    for name, key in keys.items():
         (tmp_path / name).touch(0o600)
-        (tmp_path / name).write_text("a secret of this test alone\n")
+        (tmp_path / name).write_text(key)
     members = ",".join(f"node-{number}=127.0.0.1:{free_port()}" for number in range(3))
     return {
         "INVENTORY_GATEWAY_LISTEN": f"127.0.0.1:{free_port()}",
@@ -85,6 +86,7 @@ def gateway_settings(tmp_path: Path) -> dict[str, str]:
         ("INVENTORY_GATEWAY_LISTEN", "127.0.0.1:99999", "is not host:port"),
         ("INVENTORY_GATEWAY_MEMBERS", "", "INVENTORY_GATEWAY_MEMBERS"),
         ("INVENTORY_TOKEN_KEY_FILE", "/nowhere/token.key", "cannot be read"),
+        ("INVENTORY_TOKEN_KEY_FILE", "{folder}/cluster.key", "something else than private keys"),
         ("INVENTORY_CLUSTER_KEY_FILE", os.devnull, "is empty"),
     ],
 )
@@ -92,7 +94,9 @@ def test_a_gateway_refuses_nonsense_in_one_line(
     gateway_settings: dict[str, str], name: str, value: str, said: str
 ) -> None:
     """Exit status 2, and which setting."""
-    status, errors = Service("gateway", gateway_settings | {name: value}).ended()
+    folder = Path(gateway_settings["INVENTORY_CLUSTER_KEY_FILE"]).parent
+    given = {name: value.format(folder=folder)}
+    status, errors = Service("gateway", gateway_settings | given).ended()
     assert status == 2
     assert errors.startswith("gateway: ")
     assert said in errors

@@ -122,7 +122,9 @@ def entry(index: int, quantity: int = 1, request_id: str = "") -> Entry:
     mutation = inventory_pb2.Mutation()
     mutation.order_item.request_id = request_id or f"r{index}"
     mutation.order_item.item_id, mutation.order_item.quantity = 1, quantity
-    command = raw_pb2.RawCommand(user_id=2, epoch=1, mutation=mutation.SerializeToString())
+    command = raw_pb2.RawCommand(
+        user_id=2, epoch=1, session_id=2, mutation=mutation.SerializeToString()
+    )
     batch = raw_pb2.RawBatch(commands=[command.SerializeToString()])
     return Entry(index, 1, EntryKind.COMMAND, batch.SerializeToString())
 

@@ -7,10 +7,18 @@ from itertools import islice
 from typing import Annotated
 
 import typer
-from inventory_client import TIMEOUT_SECONDS_MAX, Inventory, InventoryError, Money, Reads, Role
+from inventory_client import (
+    TIMEOUT_SECONDS_MAX,
+    Inventory,
+    InventoryError,
+    Money,
+    Reads,
+    Role,
+    Token,
+)
 from wire.bounds import STALENESS_MS_MAX
 
-from inventory_cli import session, shell, values
+from inventory_cli import session, sessions, shell, values
 from inventory_cli.certificates import pki_app
 from inventory_cli.cluster import MEMBER_COLUMNS, MEMBER_COLUMNS_GOING, cluster_app, member_row
 from inventory_cli.orders import show_order, show_orders
@@ -50,6 +58,7 @@ user_app = typer.Typer(help="Keep users (admins).", no_args_is_help=True)
 app.add_typer(item_app, name="item")
 app.add_typer(stock_app, name="stock")
 app.add_typer(user_app, name="user")
+app.add_typer(sessions.sessions_app, name="sessions")
 app.add_typer(cluster_app, name="cluster")
 app.add_typer(pki_app, name="pki")
 app.add_typer(services_app)
@@ -139,7 +148,7 @@ def login(
         bool, typer.Option("--password-stdin", help="Read the password from stdin.")
     ] = False,
 ) -> None:
-    """Log in; the token is kept in a file that only you can read."""
+    """Log in; the session is kept in a file that only you can read."""
     if password_stdin:
         password = read_password()
     elif sys.stdin.isatty():
@@ -148,15 +157,20 @@ def login(
         say("inventory: no terminal to ask on; use --password-stdin", err=True)
         raise typer.Exit(EXIT_USAGE)
     with connected(context.obj, as_nobody=True) as inventory:
-        user = inventory.login(username, password)
-        path = session.save_token(inventory.token or "")
-    say(f"logged in as {user.name} ({user.role}); token in {path}", err=True)
+        user = inventory.login(username, password, sessions.label())
+        path = session.save_session(inventory.tokens or Token(""))
+    say(f"logged in as {user.name} ({user.role}); session in {path}", err=True)
 
 
 @app.command()
-def logout() -> None:
-    """Forget the token on this machine."""
-    session.forget_token()
+def logout(context: typer.Context) -> None:
+    """End this session, and forget it on this machine."""
+    if session.saved_auth() is not None:
+        try:
+            with connected(context.obj) as inventory:
+                inventory.logout()
+        finally:
+            session.forget_session()
     say("logged out", err=True)
 
 

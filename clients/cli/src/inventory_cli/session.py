@@ -1,4 +1,4 @@
-"""The gateway's address, and the login there: one token in a file of mode 0600."""
+"""The gateway's address, and the login there: one session in a file of mode 0600."""
 
 import os
 import sys
@@ -16,14 +16,15 @@ from inventory_client import (
     OutcomeUnknown,
     Reads,
     Refused,
+    Token,
     Unauthenticated,
     Unavailable,
-    is_token,
 )
 from inventory_client.connection import new_request_id
 from wire.errors import RETRY_WITH
 
 from inventory_cli.errors import OutputLost, Terminated
+from inventory_cli.saved_session import SavedSession, SessionFile, locked, save, saved_in
 from inventory_cli.terminal import say
 
 EXIT_REFUSED = 1
@@ -69,37 +70,30 @@ def _below_home(variable: str, folder: str) -> Path:
     return (Path(given) if given else Path.home() / folder) / "inventory"
 
 
-def save_token(token: str) -> Path:
-    """Write a token to a file that only its owner reads; return the file's path."""
+def save_session(tokens: Token) -> Path:
+    """Write a log-in's tokens to a file that only its owner reads; return the file's path."""
     path = token_file()
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    with token_trouble(path):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        partial.touch(mode=0o600)
-        partial.write_text(token)
-        partial.replace(path)
+    with token_trouble(path), locked(path):
+        save(path, SavedSession(tokens.text, tokens.expire_seconds, tokens.refresh))
     return path
 
 
-def forget_token() -> None:
-    """Remove the token of this machine."""
+def forget_session() -> None:
+    """Remove the tokens of this machine."""
     path = token_file()
     with token_trouble(path):
         path.unlink(missing_ok=True)
 
 
-def read_token() -> str | None:
-    """Return the token, None when nobody is logged in."""
+def saved_auth() -> SessionFile | None:
+    """Return the log-in of this machine, None when nobody is logged in."""
     path = token_file()
-    with token_trouble(path):
-        try:
-            token = path.read_bytes().decode(errors="replace").strip()
-        except FileNotFoundError:
-            return None
-    if token and not is_token(token):
-        say(f"inventory: {path} holds no token; log in again", err=True)
-        raise typer.Exit(EXIT_NOT_ALLOWED)
-    return token or None
+    try:
+        with token_trouble(path):
+            return None if saved_in(path) is None else SessionFile(path)
+    except ValueError as error:
+        say(f"inventory: {path} {error}; log in again", err=True)
+        raise typer.Exit(EXIT_NOT_ALLOWED) from error
 
 
 @contextmanager
@@ -146,9 +140,9 @@ def explain(error: InventoryError, address: str) -> str:
 @contextmanager
 def connected(connection: CallTarget, *, as_nobody: bool = False) -> Iterator[Inventory]:
     """Open a client with the saved token; turn its errors into sentences and exit statuses."""
-    token = None if as_nobody else read_token()
+    auth = None if as_nobody else saved_auth()
     with Inventory(
-        connection.address, token, connection.timeout, reads=connection.reads
+        connection.address, auth, connection.timeout, reads=connection.reads
     ) as inventory:
         try:
             yield inventory

@@ -27,11 +27,13 @@ A call without a result raises an `InventoryError`:
 
 `auth` is how the client gets its token: a name and password as here, `KeyFile` for a machine user,
 a bearer token as text, or an `Auth` of the program's own. The client logs in at the first call,
-before the token ends, and when the token is refused. Calls that were refused with the token are
+refreshes the token before it ends and when it is refused, and logs in again when the session has
+ended. Calls that were refused with the token are
 sent again, the same bytes under the same request ids. `inventory.as_user(token)` speaks for another
 user over the same channel.
 
-`login` is for a person at a prompt. `login` keeps no password, and ends the mutations under way on
+`login` is for a person at a prompt, and `logout` ends the session. `login` keeps no password, and
+ends the mutations under way on
 the shared stream as `OutcomeUnknown`, since request ids belong to the user who was logged in
 before.
 

@@ -3,11 +3,12 @@
     AsyncInventory(address, auth=Password("Gayathri", "password1"))
 
 - `Bearer`: a given token. When the token ends, calls end as `Unauthenticated`.
-- `Password`: logs in at the first call, again before the token ends, and when the token is refused.
+- `Password`: logs in at the first call. The client refreshes the token before it ends and when it
+  is refused, and logs in again when the session has ended.
 - `KeyFile`: the same for a machine user, whose key is read from its file at each log-in.
 
 Another way to get tokens is a subclass of `Auth`. `Auth.flow` does no I/O with the inventory: the
-flow yields the log-ins that the client sends, and receives the responses.
+flow yields the log-ins and refreshes that the client sends, and receives the responses.
 """
 
 import abc
@@ -15,6 +16,7 @@ import re
 from collections.abc import Generator
 from pathlib import Path
 from typing import NamedTuple
+from uuid import uuid4
 
 from google.rpc import status_pb2
 from inventory.v1 import auth_pb2
@@ -39,9 +41,12 @@ class Token(NamedTuple):
 
     text: str
     expire_seconds: float | None = None  # Unix time; None: not known
+    refresh: str | None = None  # the refresh token; None: the flow refreshes by itself, or nobody
 
 
-Flow = Generator[auth_pb2.LoginRequest, auth_pb2.LoginResponse, Token]
+FlowRequest = auth_pb2.LoginRequest | auth_pb2.RefreshTokenRequest
+FlowResponse = auth_pb2.LoginResponse | auth_pb2.RefreshTokenResponse
+Flow = Generator[FlowRequest, FlowResponse, Token]
 
 
 class Auth(abc.ABC):
@@ -49,20 +54,21 @@ class Auth(abc.ABC):
 
     @abc.abstractmethod
     def flow(self) -> Flow:
-        """Yield the log-ins to send, and return the token; raise Unauthenticated."""
+        """Yield what to send, and return the token; raise Unauthenticated."""
 
 
 class Password(Auth):
     """Logs in by name and password, as often as needed."""
 
-    def __init__(self, username: str, password: str) -> None:
-        """Keep name and password for the client's life."""
+    def __init__(self, username: str, password: str, label: str = "") -> None:
+        """Keep name and password for the client's life; `label` is shown in lists of sessions."""
         self.username = username
         self._password = password
+        self._label = label
 
     def flow(self) -> Flow:
         """Log in once."""
-        return _log_in(self.username, self._password)
+        return _log_in(self.username, self._password, self._label)
 
 
 class KeyFile(Auth):
@@ -87,12 +93,38 @@ class KeyFile(Auth):
         if not key or len(content) > KEY_BYTES_MAX:
             problem = "is empty" if not key else f"is over {KEY_BYTES_MAX} bytes long"
             raise Unauthenticated(f"The key file {self._path} {problem}.")
-        return _log_in(self.username, key)
+        return _log_in(self.username, key, "")
 
 
-def _log_in(username: str, password: str) -> Flow:
-    response = yield auth_pb2.LoginRequest(username=username, password=password)
-    return Token(response.token, response.expire_time.seconds or None)
+def _log_in(username: str, password: str, label: str) -> Flow:
+    response = yield auth_pb2.LoginRequest(username=username, password=password, label=label)
+    return token_of(response)
+
+
+def token_of(response: FlowResponse) -> Token:
+    """Return what a log-in or a refresh brought."""
+    return Token(
+        response.token, response.expire_time.seconds or None, response.refresh_token or None
+    )
+
+
+class Refresh:
+    """A refresh token, and the id of the one request that exchanges it, however often it is sent.
+
+    The id carries no time: a clock that differs from the inventory's refuses no refresh.
+    """
+
+    def __init__(self, text: str) -> None:
+        """Exchange this refresh token."""
+        self._text = text
+        self._request_id = str(uuid4())
+
+    def flow(self) -> Flow:
+        """Exchange the refresh token once."""
+        response = yield auth_pb2.RefreshTokenRequest(
+            request_id=self._request_id, refresh_token=self._text
+        )
+        return token_of(response)
 
 
 class Bearer(Auth):
@@ -113,6 +145,7 @@ class Bearer(Auth):
 class Session:
     """The token of one client, and when the next log-in is due.
 
+    - A refresh token is used before `auth` is: it costs the inventory no hash.
     - A token that was refused is not sent again. After `REFUSED_MAX` tokens in a row that served no
       call, a refusal is final.
     - A clock that differs from the inventory's never makes every call log in: a life below
@@ -123,13 +156,15 @@ class Session:
         """Begin without a log-in; a bearer token is known at once."""
         self.auth = auth if not isinstance(auth, Bearer) else None
         self.token = auth.token if isinstance(auth, Bearer) else None
+        self.tokens: Token | None = None  # as they came
+        self.refresh: Refresh | None = None
         self._due_seconds: float | None = None
         self._refused = 0  # tokens in a row
         self._refusal: tuple[status_pb2.Status, float] | None = None  # of a log-in, and until when
 
     def is_due(self, now_seconds: float) -> bool:
         """Tell whether to log in before the next call, at this Unix time."""
-        if self.auth is None:
+        if self.auth is None and self.refresh is None:
             return False
         return self.token is None or (
             self._due_seconds is not None and now_seconds >= self._due_seconds
@@ -138,6 +173,8 @@ class Session:
     def use(self, token: Token, now_seconds: float) -> None:
         """Use `token` for the next calls."""
         self.token, self._due_seconds, self._refusal = token.text, None, None
+        self.tokens = token
+        self.refresh = None if token.refresh is None else Refresh(token.refresh)
         if token.expire_seconds is not None:
             life = token.expire_seconds - now_seconds
             if life >= LIFE_SECONDS_MIN:
@@ -163,7 +200,7 @@ class Session:
 
     def drop(self, token: str | None) -> bool:
         """Forget a token that was refused; return whether another token can be got."""
-        if self.auth is None:
+        if self.auth is None and self.refresh is None:
             return False
         if token == self.token:
             self.token = None

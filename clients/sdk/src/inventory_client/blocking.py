@@ -4,6 +4,7 @@ from types import TracebackType
 from typing import Self
 
 from inventory_client.aio import AsyncInventory
+from inventory_client.auth import Token
 from inventory_client.blocking_operations import (
     BlockingAssistantCalls,
     BlockingAuthCalls,
@@ -89,17 +90,31 @@ class Inventory(
         return self._inventory.token
 
     @property
+    def tokens(self) -> Token | None:
+        """The token in use, when it ends, and its refresh token; to keep for another process."""
+        return self._inventory.tokens
+
+    @property
     def revision(self) -> int:
         """The log position of the last answer to a read; 0 before the first answer."""
         return self._inventory.revision
 
-    def login(self, username: str, password: str) -> User:
+    def login(self, username: str, password: str, label: str = "") -> User:
         """Log in; later calls speak for this user, and calls under way for the user before.
 
         Mutations under way on the shared stream end as OutcomeUnknown: request ids belong to a
-        user. A client that must log in again by itself has `auth=Password(…)` instead.
+        user. A client that must log in again by itself has `auth=Password(…)` instead. The session
+        is refreshed by itself; `label` is what lists of sessions call it.
         """
-        return self._wait(self._inventory.login(username, password))
+        return self._wait(self._inventory.login(username, password, label))
+
+    def logout(self) -> None:
+        """End the session, at once and everywhere; later calls speak for nobody.
+
+        Mutations under way on the shared stream end as OutcomeUnknown. A session that has ended
+        already is no error.
+        """
+        self._wait(self._inventory.logout())
 
     def currency(self) -> str:
         """Return the ISO 4217 code of the one currency of the inventory's prices."""

@@ -15,6 +15,7 @@ from inventory_client.models import (
     Order,
     Placed,
     Role,
+    Sessions,
     Standing,
     Status,
     User,
@@ -69,6 +70,22 @@ class BlockingAuthCalls(BlockingCalls):
         Rows come `page_size` at a time. For admins.
         """
         return self._iterate(self._inventory.users(page_size=page_size))
+
+    def end_sessions(self, user_id: int, session_id: int = 0, request_id: str | None = None) -> int:
+        """End one session of a user, or all of them.
+
+        Errors: NOT_FOUND (USER_NOT_FOUND, SESSION_NOT_FOUND). For admins, and each user for
+        itself.
+        """
+        return self._wait(self._inventory.end_sessions(user_id, session_id, request_id))
+
+    def sessions(self, user_id: int = 0) -> Sessions:
+        """Return the sessions of a user that have not ended, in order of id.
+
+        A linearizable read. Errors: NOT_FOUND (USER_NOT_FOUND). For each user for itself, and
+        admins.
+        """
+        return self._wait(self._inventory.sessions(user_id))
 
 
 class BlockingInventoryCalls(BlockingCalls):

@@ -172,6 +172,14 @@ class Caller:
             if await self._is_closed_within(pause):
                 raise error_of(CLOSED, request_id)
 
+    async def token(self, timeout: float) -> str | None:
+        """Return the token to call with, None for nobody; raise InventoryError."""
+        self.ownership.enter()
+        try:
+            return await self._tokens.token(time.monotonic() + timeout)
+        except LogInFailed as failed:
+            raise error_of(failed.status, None) from failed
+
     async def _answer_of(self, call: Awaitable[Response]) -> Response:
         """Return the answer to a call, which the token served."""
         answer = await call

@@ -1,5 +1,7 @@
 """The base of every method of the asyncio client: a channel, a user, and ways to call."""
 
+import contextlib
+import time
 import weakref
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -13,14 +15,15 @@ from wire.addresses import is_address
 from wire.bounds import TIMEOUT_MS_MAX
 from wire.operations import MUTATIONS
 
-from inventory_client.auth import Auth, Bearer, Password, Session, Token
+from inventory_client.auth import Auth, Bearer, Password, Session, Token, token_of
 from inventory_client.calls import Caller, SharedChannel
+from inventory_client.errors import Unauthenticated
 from inventory_client.models import User
 from inventory_client.money import Money
 from inventory_client.ownership import Ownership, Unpicklable
 from inventory_client.reads import LINEARIZABLE, Reads
 from inventory_client.stream import SubmitStream
-from inventory_client.tokens import LOGIN
+from inventory_client.tokens import LOGIN, LOGOUT
 
 ADDRESS_DEFAULT = "127.0.0.1:50051"
 TIMEOUT_SECONDS_DEFAULT = 5.0
@@ -158,28 +161,54 @@ class Connection(Unpicklable):
         return self._caller.session.token
 
     @property
+    def tokens(self) -> Token | None:
+        """The token in use, when it ends, and its refresh token; to keep for another process."""
+        return self._caller.session.tokens
+
+    @property
     def revision(self) -> int:
         """The log position of the last answer to a read; 0 before the first answer."""
         return self._revision
 
-    async def login(self, username: str, password: str) -> User:
+    async def login(self, username: str, password: str, label: str = "") -> User:
         """Log in; later calls speak for this user, and calls under way for the user before.
 
         Mutations under way on the shared stream end as OutcomeUnknown. These mutations are not sent
         again: request ids belong to a user, so another user would order once more. A client that
-        must log in again by itself has `auth=Password(…)` instead.
+        must log in again by itself has `auth=Password(…)` instead. The session is refreshed by
+        itself; `label` is what lists of sessions call it.
         """
-        request = auth_pb2.LoginRequest(username=username, password=password)
+        request = auth_pb2.LoginRequest(username=username, password=password, label=label)
         nobody = Caller(self._shared, Session(None), self._ownership)
         response = await nobody.call(LOGIN, request, auth_pb2.LoginResponse, self._terms.timeout)
         session = Session(None)
-        session.use(Token(response.token), 0.0)
+        session.use(token_of(response), time.time())
+        await self._become(session, "A login ended the stream")
+        return User.from_wire(response.user)
+
+    async def logout(self) -> None:
+        """End the session, at once and everywhere; later calls speak for nobody.
+
+        Mutations under way on the shared stream end as OutcomeUnknown. A session that has ended
+        already is no error.
+        """
+        timeout = self._terms.timeout
+        request = auth_pb2.LogoutRequest(request_id=new_request_id())
+        with contextlib.suppress(Unauthenticated):  # it has ended, or the answer to that was lost
+            token = await self._caller.token(timeout)
+            if token is not None:
+                # As a bearer, who does not log in once more to log out.
+                bearer = Caller(self._shared, Session(Bearer(token)), self._ownership)
+                await bearer.call(LOGOUT, request, auth_pb2.LogoutResponse, timeout)
+        await self._become(Session(None), "A logout ended the stream")
+
+    async def _become(self, session: Session, why: str) -> None:
+        """Speak for another user, or for nobody, from here on."""
         before = self._stream
         self._former.add(self._caller)
         self._caller = Caller(self._shared, session, self._ownership)
         self._stream = SubmitStream(self._caller)
-        await before.close("A login ended the stream: request ids belong to whoever sent them.")
-        return User.from_wire(response.user)
+        await before.close(f"{why}: request ids belong to whoever sent them.")
 
     async def currency(self) -> str:
         """Return the ISO 4217 code of the one currency of the inventory's prices."""

@@ -25,10 +25,12 @@ __all__ = [
     "OrderLine",
     "Placed",
     "Role",
+    "Sessions",
     "Standing",
     "StateHash",
     "Status",
     "User",
+    "UserSession",
     "Volume",
 ]
 
@@ -135,6 +137,52 @@ class User:
             Role.from_wire(wire.role),
             wire.disabled,
             wire.create_time.ToDatetime(UTC),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserSession:
+    """A log-in that has not ended."""
+
+    id: int = 0
+    user_id: int = 0
+    # As the log-in gave it.
+    label: str = ""
+    # The address that the log-in came from.
+    source: str = ""
+    create_time: datetime
+    # The last time; at first, `create_time`.
+    refresh_time: datetime
+
+    @classmethod
+    def from_wire(cls, wire: auth_pb2.UserSession) -> Self:
+        """Read UserSession."""
+        return cls(
+            id=wire.id,
+            user_id=wire.user_id,
+            label=wire.label,
+            source=wire.source,
+            create_time=wire.create_time.ToDatetime(UTC),
+            refresh_time=wire.refresh_time.ToDatetime(UTC),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """The sessions of a user that have not ended."""
+
+    sessions: tuple[UserSession, ...]
+    # The caller's.
+    current_session_id: int
+    revision: int
+
+    @classmethod
+    def from_wire(cls, wire: auth_pb2.ListSessionsResponse) -> Self:
+        """Read ListSessionsResponse."""
+        return cls(
+            tuple(UserSession.from_wire(one) for one in wire.sessions),
+            wire.current_session_id,
+            wire.revision,
         )
 
 

@@ -17,6 +17,7 @@ from inventory_client.models import (
     Order,
     Placed,
     Role,
+    Sessions,
     Standing,
     Status,
     User,
@@ -102,6 +103,36 @@ class AsyncAuthCalls(Connection):
         ):
             for one in page.users:
                 yield User.from_wire(one)
+
+    async def end_sessions(
+        self, user_id: int, session_id: int = 0, request_id: str | None = None
+    ) -> int:
+        """End one session of a user, or all of them.
+
+        Errors: NOT_FOUND (USER_NOT_FOUND, SESSION_NOT_FOUND). For admins, and each user for
+        itself.
+        """
+        request = auth_pb2.EndSessionsRequest()
+        request.request_id = chosen(request_id)
+        request.user_id = user_id
+        request.session_id = session_id
+        response = await self._call(
+            "/inventory.v1.AuthService/EndSessions", request, auth_pb2.EndSessionsResponse
+        )
+        return response.count
+
+    async def sessions(self, user_id: int = 0) -> Sessions:
+        """Return the sessions of a user that have not ended, in order of id.
+
+        A linearizable read. Errors: NOT_FOUND (USER_NOT_FOUND). For each user for itself, and
+        admins.
+        """
+        request = auth_pb2.ListSessionsRequest()
+        request.user_id = user_id
+        response = await self._call(
+            "/inventory.v1.AuthService/ListSessions", request, auth_pb2.ListSessionsResponse
+        )
+        return Sessions.from_wire(response)
 
 
 class AsyncInventoryCalls(Connection):

@@ -8,10 +8,12 @@ import grpc.aio
 from google.rpc import code_pb2, status_pb2
 from inventory.v1 import auth_pb2
 
-from inventory_client.auth import Auth, Session, Token, is_token
+from inventory_client.auth import Flow, FlowRequest, FlowResponse, Session, Token, is_token
 from inventory_client.errors import InventoryError, LogInFailed
 
 LOGIN = "/inventory.v1.AuthService/Login"
+LOGOUT = "/inventory.v1.AuthService/Logout"
+REFRESH = "/inventory.v1.AuthService/RefreshToken"
 LATE = status_pb2.Status(code=code_pb2.DEADLINE_EXCEEDED, message="No log-in came in time.")
 CLOSED = status_pb2.Status(
     code=code_pb2.CANCELLED, message="The client was closed before the answer came."
@@ -47,31 +49,31 @@ class TokenSource:
         `give_up`: until when the call waits, on the monotonic clock.
         """
         session = self._session
-        if session.auth is not None and session.is_due(time.time()):
+        if session.is_due(time.time()):
             try:
-                await self._renew(session.auth, give_up)
+                await self._renew(give_up)
             except LogInFailed:
                 if session.token is None:
                     raise
                 session.postpone(time.time())
         return session.token
 
-    async def _renew(self, auth: Auth, give_up: float) -> None:
+    async def _renew(self, give_up: float) -> None:
         try:
             async with asyncio.timeout(give_up - time.monotonic()), self._turn:
                 if self._closing.is_set():
                     raise LogInFailed(CLOSED)
                 if self._session.is_due(time.time()):
-                    await self._log_in(auth, give_up)
+                    await self._log_in(give_up)
         except TimeoutError:
             raise LogInFailed(LATE) from None
 
-    async def _log_in(self, auth: Auth, give_up: float) -> None:
+    async def _log_in(self, give_up: float) -> None:
         refused = self._session.refusal(time.time())
         if refused is not None:
             raise LogInFailed(refused)
         try:
-            token = await self._flow(auth, give_up)
+            token = await self._refreshed(give_up) or await self._logged_in(give_up)
         except InventoryError as error:
             status = status_pb2.Status(code=code_pb2.UNAUTHENTICATED, message=str(error))
             raise LogInFailed(status) from error
@@ -80,23 +82,52 @@ class TokenSource:
             if status.code == code_pb2.UNAUTHENTICATED:
                 self._session.note_refusal(status, time.time())
             raise LogInFailed(status) from error
-        if not isinstance(token, Token) or not is_token(token.text):
-            raise TypeError(f"{type(auth).__name__}.flow returned {token!r}, which is no Token")
         self._session.use(token, time.time())
 
-    async def _flow(self, auth: Auth, give_up: float) -> Token:
-        """Send the log-ins of a flow, and hand in the responses."""
-        multicallable: grpc.aio.UnaryUnaryMultiCallable[bytes, auth_pb2.LoginResponse]
-        multicallable = self._open_channel().unary_unary(
-            LOGIN, response_deserializer=auth_pb2.LoginResponse.FromString
-        )
-        flow = auth.flow()
+    async def _refreshed(self, give_up: float) -> Token | None:
+        """Exchange the refresh token; None without one, or where its session has ended."""
+        session = self._session
+        if session.refresh is None:
+            return None
+        try:
+            return await self._flow(session.refresh.flow(), give_up)
+        except grpc.aio.AioRpcError as error:
+            if self._status_from(error).code != code_pb2.UNAUTHENTICATED:
+                raise
+            session.refresh = None
+            if session.auth is None:
+                session.token = None
+                raise
+            return None
+
+    async def _logged_in(self, give_up: float) -> Token:
+        auth = self._session.auth
+        if auth is None:
+            raise LogInFailed(LATE)  # what could be exchanged is exchanged, or has ended
+        token = await self._flow(auth.flow(), give_up)
+        if not isinstance(token, Token) or not is_token(token.text):
+            raise TypeError(f"{type(auth).__name__}.flow returned {token!r}, which is no Token")
+        return token
+
+    async def _flow(self, flow: Flow, give_up: float) -> Token:
+        """Send the requests of a flow, and hand in the responses."""
         try:
             request = next(flow)
             while True:
                 left = give_up - time.monotonic()
-                response = await multicallable(request.SerializeToString(), timeout=left)
-                request = flow.send(response)
+                answer = self._method_of(request)(request.SerializeToString(), timeout=left)
+                request = flow.send(await answer)
         except StopIteration as end:
             token: Token = end.value
             return token
+        finally:
+            flow.close()  # it may hold a lock
+
+    def _method_of(
+        self, request: FlowRequest
+    ) -> grpc.aio.UnaryUnaryMultiCallable[bytes, FlowResponse]:
+        is_refresh = isinstance(request, auth_pb2.RefreshTokenRequest)
+        response = auth_pb2.RefreshTokenResponse if is_refresh else auth_pb2.LoginResponse
+        return self._open_channel().unary_unary(
+            REFRESH if is_refresh else LOGIN, response_deserializer=response.FromString
+        )

@@ -2,9 +2,10 @@
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from socketserver import ThreadingMixIn
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
@@ -12,6 +13,9 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from service.errors import AddressInUse
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 CONNECTIONS_MAX = 32  # each has a thread
 SILENT_SECONDS_MAX = 5.0  # of a connection, until it ends
@@ -86,8 +90,35 @@ def _end(connection: socket.socket) -> None:
         return
 
 
-def serve(listen: str, registry: CollectorRegistry, internal_errors: Callable[[], int]) -> None:
-    """Serve /metrics on host:port; raise AddressInUse. An empty address serves nothing."""
+Pages = Mapping[str, Callable[[], bytes]]  # what makes a page of JSON, by its path
+
+
+def with_pages(app: "WSGIApplication", pages: Pages) -> "WSGIApplication":
+    """Return an app that has pages of JSON besides those of `app`."""
+
+    def found(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        page = pages.get(environ.get("PATH_INFO", ""))
+        if page is None:
+            return app(environ, start_response)
+        if environ.get("REQUEST_METHOD") not in {"GET", "HEAD"}:
+            start_response("405 Method Not Allowed", [("Allow", "GET, HEAD")])
+            return [b""]
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return [page()]
+
+    return found
+
+
+def serve(
+    listen: str,
+    registry: CollectorRegistry,
+    internal_errors: Callable[[], int],
+    pages: Pages = MappingProxyType({}),
+) -> None:
+    """Serve /metrics and `pages` on host:port; raise AddressInUse.
+
+    An empty address serves nothing.
+    """
     registry.register(InternalErrors(internal_errors))
     if not listen:
         return
@@ -97,7 +128,11 @@ def serve(listen: str, registry: CollectorRegistry, internal_errors: Callable[[]
         family, _, _, _, address = found[0]
         kind: type[WSGIServer] = type("FamilyServer", (MetricsServer,), {"address_family": family})
         server: WSGIServer = make_server(
-            str(address[0]), int(port), make_wsgi_app(registry), kind, SilentHandler
+            str(address[0]),
+            int(port),
+            with_pages(make_wsgi_app(registry), pages),
+            kind,
+            SilentHandler,
         )
     except OSError as error:
         raise AddressInUse(listen, error.strerror) from error

@@ -132,12 +132,20 @@ def _text(field: str, bounds: options_pb2.Bounds) -> Iterator[Rule]:
         yield Rule(field, condition, problem)
 
 
+def _bytes(field: str, bounds: options_pb2.Bounds) -> Rule:
+    least, most = bounds.min_bytes, bounds.max_bytes
+    wanted = f"{most}" if least == most else f"{least} to {most}"
+    return Rule(field, f"{least} <= len(value) <= {most}", f"must have {wanted} bytes")
+
+
 def _rules(field: FieldDescriptor) -> list[Rule]:
-    """Return the rules of a field that holds one number, enum or text."""
+    """Return the rules of a field that holds one number, enum, text, or bytes."""
     bounds = bounds_of(field)
     if not bounds.ListFields():
         return []
     match field.cpp_type:
+        case FieldDescriptor.CPPTYPE_STRING if field.type == FieldDescriptor.TYPE_BYTES:
+            rules = [_bytes(field.name, bounds)]
         case FieldDescriptor.CPPTYPE_STRING:
             rules = list(_text(field.name, bounds))
         case FieldDescriptor.CPPTYPE_ENUM:
@@ -359,9 +367,9 @@ def _sayable(field: FieldDescriptor) -> set[str]:
         return {"format"}
     if field.type == FieldDescriptor.TYPE_STRING:
         return {"min_characters", "max_characters", "min_bytes", "max_bytes", "format"}
-    if field.enum_type is not None:
-        return {"min"}
-    return {"min", "max", "is_signed"} if field.type != FieldDescriptor.TYPE_BYTES else set()
+    if field.type == FieldDescriptor.TYPE_BYTES:
+        return {"min_bytes", "max_bytes"}
+    return {"min"} if field.enum_type is not None else {"min", "max", "is_signed"}
 
 
 def _refuse_unsayable(field: FieldDescriptor) -> None:

@@ -43,6 +43,8 @@ class Reason(enum.StrEnum):
     INVALID_PAGE_TOKEN = "INVALID_PAGE_TOKEN"  # noqa: S105 - a reason, not a secret
     INVALID_CREDENTIALS = "INVALID_CREDENTIALS"
     TOKEN_INVALID = "TOKEN_INVALID"  # noqa: S105 - a reason, not a secret
+    SESSION_ENDED = "SESSION_ENDED"
+    SESSION_NOT_FOUND = "SESSION_NOT_FOUND"
     ROLE_NOT_ALLOWED = "ROLE_NOT_ALLOWED"
     LAST_ADMIN = "LAST_ADMIN"
     NOT_INITIALIZED = "NOT_INITIALIZED"
@@ -77,6 +79,8 @@ CODES: Mapping[Reason, int] = MappingProxyType(
         Reason.INVALID_PAGE_TOKEN: code_pb2.INVALID_ARGUMENT,
         Reason.INVALID_CREDENTIALS: code_pb2.UNAUTHENTICATED,
         Reason.TOKEN_INVALID: code_pb2.UNAUTHENTICATED,
+        Reason.SESSION_ENDED: code_pb2.UNAUTHENTICATED,
+        Reason.SESSION_NOT_FOUND: code_pb2.NOT_FOUND,
         Reason.ROLE_NOT_ALLOWED: code_pb2.PERMISSION_DENIED,
         Reason.LAST_ADMIN: code_pb2.FAILED_PRECONDITION,
         Reason.NOT_INITIALIZED: code_pb2.UNAVAILABLE,
@@ -335,6 +339,23 @@ def invalid_credentials() -> status_pb2.Status:
 def token_invalid(problem: str) -> status_pb2.Status:
     """Say that the bearer token is not valid; `problem` continues "the token"."""
     return refusal(Reason.TOKEN_INVALID, f"The token {problem}; log in again.")
+
+
+def session_ended() -> status_pb2.Status:
+    """Say that a refresh token serves no more, or never did; which of them is not told."""
+    return refusal(
+        Reason.SESSION_ENDED,
+        "The refresh token belongs to no session that goes on; log in again.",
+    )
+
+
+def session_not_found(session_id: int) -> status_pb2.Status:
+    """Say that the user has no such session, or that the session has ended."""
+    return refusal(
+        Reason.SESSION_NOT_FOUND,
+        f"The user has no session {session_id}, or the session has ended.",
+        session_id=session_id,
+    )
 
 
 def role_not_allowed(role: str, needed: str) -> status_pb2.Status:

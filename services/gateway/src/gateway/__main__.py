@@ -26,6 +26,8 @@ from gateway.runtime.links import MemberLinks
 from gateway.runtime.members import Members
 from gateway.runtime.metrics import registry
 from gateway.runtime.server import GatewayServer
+from gateway.runtime.sessions import JWKS_PATH, SessionCalls
+from gateway.runtime.token_key import TokenKeyFile
 from gateway.shares import Shares
 
 _log = structlog.get_logger()
@@ -33,23 +35,29 @@ _log = structlog.get_logger()
 
 async def _run(config: GatewayConfig) -> None:
     """Serve until SIGTERM or SIGINT."""
-    token_key = process.secret_in(config.token_key_file)
+    token_key = TokenKeyFile(config.token_key_file)
     links = MemberLinks(config.members, process.secret_in(config.cluster_key_file))
     router = Router(RouterSettings(members=tuple(config.members)), links)
     driver = Driver(router)
-    passwords = Passwords(token_key)
+    passwords = Passwords(token_key.ring)
     assistant = Assistant(config.gateway_assistant)
     members = Members(driver, links)
-    tokens = Tokens(token_key)
+    tokens = Tokens(token_key.ring)
     gate = TokenGate(tokens, Shares(), config.gateway_trusted_hops)
-    accounts = Accounts(driver, gate, tokens, passwords, LoginLimiter(), members)
-    api = Api(driver, links, gate, accounts, members)
+    accounts = Accounts(driver, gate, passwords, LoginLimiter(), members)
+    sessions = SessionCalls(driver, gate, tokens, token_key.ring, accounts)
+    api = Api(driver, links, gate, accounts, sessions, members)
     faults = Faults()
     faults.watch_links()
     server = GatewayServer(
         config.gateway_listen, api, assistant, faults, config.gateway_leave_seconds
     )
-    metrics.serve(config.metrics_listen, registry(router, api.refusals), lambda: faults.count)
+    metrics.serve(
+        config.metrics_listen,
+        registry(router, api.refusals),
+        lambda: faults.count,
+        {JWKS_PATH: sessions.json_web_key_set},
+    )
     await server.start()
     driver.start()
     _log.info("serving", address=config.gateway_listen)
@@ -61,6 +69,7 @@ async def _run(config: GatewayConfig) -> None:
         server.serve_until(stopped),
         server.publish_health(router),
         links.run(router, driver.schedule_pump),
+        token_key.follow(),
     )
     driver.stop()
     links.close()

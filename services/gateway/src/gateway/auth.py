@@ -1,12 +1,14 @@
 """Tokens and passwords.
 
-A token (JWT, RFC 7519) carries a user's id and epoch. The members decide what the user may, and
-whether the epoch still holds, when they apply a command. Passwords are hashed and checked here
+An access token (JWT, RFC 7519; its form is RFC 9068's) carries a user's id and epoch, and the id of
+a session. The members decide what the user may, and whether epoch and session still hold, when they
+apply a command. Passwords are hashed and checked here
 (argon2id, RFC 9106) in threads of their own, so that no password reaches the log.
 """
 
 import asyncio
 import re
+import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -21,11 +23,15 @@ import jwt
 from argon2.low_level import Type, hash_secret
 
 from gateway.errors import HashersBusy, TokenRefused
+from gateway.signing_keys import KeyRing
 
 Done = TypeVar("Done")
 
-ALGORITHM = "HS256"
-TOKEN_SECONDS = 12 * 3_600
+ALGORITHM = "EdDSA"  # of Ed25519 (RFC 8037 §3.1)
+TYPE = "at+jwt"  # RFC 9068 §2.1
+ISSUER = "inventory"
+AUDIENCE = "inventory"
+TOKEN_SECONDS = 15 * 60
 KNOWN_TOKENS_MAX = 10_000
 HASHES_AT_ONCE_MAX = 2
 HASHES_WAITING_MAX = 64
@@ -33,11 +39,12 @@ KIB_PER_HASH = 19_456  # OWASP's argon2id: 19 MiB, two passes, one lane
 PASSES_PER_HASH = 2
 SALT_BYTES = 16
 HASH_BYTES = 32
-USER_ID_MAX = 2**63 - 1  # of the wire
+ID_MAX = 2**63 - 1  # of the wire
 EPOCH_MAX = 2**32 - 1  # likewise
-EXPIRED = "has expired"  # continues "the token"
+EXPIRED = "has expired"  # continues "the token", as the next
+FOREIGN = "is not one of this inventory"
 
-_USER_ID = re.compile(r"[1-9][0-9]{0,18}")  # user 0 is the cluster itself
+_ID = re.compile(r"[1-9][0-9]{0,18}")  # user 0 is the cluster itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,7 @@ class Principal:
 
     user_id: int
     epoch: int
+    session_id: int
     expires: int  # seconds since 1970
 
     @property
@@ -54,25 +62,48 @@ class Principal:
         return self.expires <= time.time()
 
 
+CLUSTER = Principal(0, 0, 0, 0)  # for whom a gateway starts sessions, and refreshes them
+
+
 class Tokens:
-    """Makes and verifies tokens; a token that was verified before costs one lookup."""
+    """Makes and verifies tokens; a token that was verified before costs one lookup.
 
-    def __init__(self, key: str) -> None:
-        """Sign with the gateways' shared key."""
-        self._key = key
+    - A token is verified by the key that its header names and by one algorithm, whatever its header
+      asks for (RFC 8725 §3.1).
+    - A key that is taken out of the ring verifies nothing from then on.
+    """
+
+    def __init__(self, ring: KeyRing) -> None:
+        """Sign and verify by the gateways' shared keys."""
+        self._ring = ring
         self._known: OrderedDict[str, Principal] = OrderedDict()
+        self._known_by = ring.keys  # the keys that verified what is known
 
-    def make(self, user_id: int, epoch: int, name: str) -> tuple[str, int]:
+    def make(self, user_id: int, epoch: int, session_id: int) -> tuple[str, int]:
         """Return a token and when it expires, in seconds since 1970."""
         issued = int(time.time())
         expires = issued + TOKEN_SECONDS
-        claims = {"sub": str(user_id), "epoch": epoch, "name": name, "iat": issued, "exp": expires}
-        return jwt.encode(claims, self._key, algorithm=ALGORITHM), expires
+        claims = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": str(user_id),
+            "sid": str(session_id),
+            "epoch": epoch,
+            "iat": issued,
+            "exp": expires,
+            "jti": secrets.token_urlsafe(12),
+        }
+        key = self._ring.first
+        headers = {"kid": key.id, "typ": TYPE}
+        return jwt.encode(claims, key.private, algorithm=ALGORITHM, headers=headers), expires
 
     def verify(self, token: str | None) -> Principal:
         """Return whom a token speaks for; raise TokenRefused."""
         if token is None:
             raise TokenRefused("is missing")
+        if self._known_by is not self._ring.keys:
+            self._known.clear()
+            self._known_by = self._ring.keys
         known = self._known.get(token)
         if known is None:
             known = self._decode(token)
@@ -85,18 +116,26 @@ class Tokens:
 
     def _decode(self, token: str) -> Principal:
         try:
+            header = jwt.get_unverified_header(token)
+            if header.get("typ") != TYPE:
+                raise TokenRefused(FOREIGN)
             claims = jwt.decode(
                 token,
-                self._key,
+                self._ring.by_id[header["kid"]].public,
                 algorithms=[ALGORITHM],
+                issuer=ISSUER,
+                audience=AUDIENCE,
                 # The clock of the gateway that made the token may be ahead of this gateway's.
-                options={"require": ["sub", "exp"], "verify_iat": False},
+                options={
+                    "require": ["iss", "aud", "sub", "sid", "epoch", "exp", "jti"],
+                    "verify_iat": False,
+                },
             )
             return _principal(claims)
         except jwt.ExpiredSignatureError:
             raise TokenRefused(EXPIRED) from None
         except _UNREADABLE:
-            raise TokenRefused("is not one of this inventory") from None
+            raise TokenRefused(FOREIGN) from None
 
 
 # An infinite number overflows; JSON that is nested too deep exceeds the recursion limit.
@@ -107,22 +146,26 @@ _UNREADABLE = (
 
 def _principal(claims: Mapping[str, object]) -> Principal:
     """Read claims as `Tokens.make` writes them; raise ValueError or KeyError."""
-    subject, epoch, expires = claims["sub"], claims["epoch"], claims["exp"]
-    if not isinstance(subject, str) or _USER_ID.fullmatch(subject) is None:
-        raise ValueError("sub is no user id")
+    epoch, expires = claims["epoch"], claims["exp"]
     if type(epoch) is not int or type(expires) is not int:
         raise ValueError("epoch and exp are whole numbers")
-    if int(subject) > USER_ID_MAX or not 0 <= epoch <= EPOCH_MAX:
-        raise ValueError("no user has this id or epoch")
-    return Principal(int(subject), epoch, expires)
+    if not 0 <= epoch <= EPOCH_MAX:
+        raise ValueError("no user has this epoch")
+    return Principal(_id(claims["sub"]), epoch, _id(claims["sid"]), expires)
+
+
+def _id(claim: object) -> int:
+    if not isinstance(claim, str) or _ID.fullmatch(claim) is None or int(claim) > ID_MAX:
+        raise ValueError("sub and sid are ids in decimal")
+    return int(claim)
 
 
 class Passwords:
     """argon2id in a few threads of its own; at most HASHES_WAITING_MAX passwords wait."""
 
-    def __init__(self, key: str) -> None:
-        """Derive salts under the gateways' shared key."""
-        self._key = blake2b(key.encode()).digest()
+    def __init__(self, ring: KeyRing) -> None:
+        """Derive salts under the first of the gateways' shared keys."""
+        self._ring = ring
         self._hasher = argon2.PasswordHasher(
             time_cost=PASSES_PER_HASH, memory_cost=KIB_PER_HASH, parallelism=1
         )
@@ -141,7 +184,7 @@ class Passwords:
     async def hash(self, password: str, request_id: str, whom: str) -> str:
         """Hash a password; the same request gives the same hash, so a retry is the same command."""
         text = f"{request_id}\0{whom}".encode()
-        salt = blake2b(text, key=self._key, digest_size=SALT_BYTES).digest()
+        salt = blake2b(text, key=self._ring.first.secret, digest_size=SALT_BYTES).digest()
         return await self._run(partial(self._hash, password, salt))
 
     async def _run(self, work: Callable[[], Done]) -> Done:

@@ -32,6 +32,7 @@ from wire.errors import reason_of
 RESOLVE_SECONDS_MAX = 60
 RESOLVE_PAUSE_SECONDS = 0.2
 STATUS_SECONDS_MAX = 2
+RENEW_SECONDS = 600  # a token serves for 15 minutes
 
 Line = dict[str, Any]
 
@@ -238,6 +239,15 @@ async def until_input_ends() -> None:
     await reader.read()
 
 
+async def keep_logged_in(clients: list[LoadClient]) -> None:
+    """Give the clients another token before the one that they have ends, for ever."""
+    while True:
+        await asyncio.sleep(RENEW_SECONDS)
+        token = await clients[0].login()
+        for client in clients:
+            client.token = token
+
+
 async def run(settings: LoadSettings) -> list[Line]:
     """Run the load until the input ends; return the history."""
     record = LoadRecord()
@@ -252,6 +262,7 @@ async def run(settings: LoadSettings) -> list[Line]:
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as watchers:
         watching = [watchers.create_task(client.watch()) for client in clients]
+        watching.append(watchers.create_task(keep_logged_in(clients)))
         async with asyncio.TaskGroup() as calls:
             calls.create_task(pace(settings, clients, stop, calls))
             sys.stdout.write(json.dumps({"kind": "began", "at_ns": time.monotonic_ns()}) + "\n")

@@ -218,7 +218,7 @@ class SimClient:
 
     def _read(self, *, is_query: bool, is_stale_ok: bool) -> None:
         call_us, floor = self._timeline.now_us, self._horizon.revision
-        question = forward_pb2.Question(user_id=self.user_id, epoch=1)
+        question = forward_pb2.Question(user_id=self.user_id, epoch=1, session_id=self.user_id)
         if is_query:
             question.query.get_all_items.page_size = 100
         else:

@@ -66,7 +66,9 @@ class GatewayProcess:
 
     def mutate(self, client: SimClient, mutation: bytes, deadline_ms: int) -> None:
         """Have a mutation applied; see `sim.clients.Gateway`."""
-        command = raw_pb2.RawCommand(user_id=client.user_id, epoch=1, mutation=mutation)
+        command = raw_pb2.RawCommand(
+            user_id=client.user_id, epoch=1, session_id=client.user_id, mutation=mutation
+        )
         number = 0
 
         def answered(answer: forward_pb2.Reply | status_pb2.Status) -> None:

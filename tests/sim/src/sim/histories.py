@@ -4,6 +4,7 @@ Ids are few, so that retries and reuse are frequent. Times, quantities and price
 of what the rules tell apart, and one to each side of them.
 """
 
+from hashlib import sha256
 from typing import TypeVar
 
 from google.type import money_pb2
@@ -40,6 +41,7 @@ ITEMS = 5
 SECOND_MS, HOUR_MS, DAY_MS = 1_000, 3_600_000, 86_400_000
 DAY_SECONDS, AHEAD_SECONDS = 86_400, 10
 PERIOD_MS = 6 * HOUR_MS  # of the request table
+IDLE_MS = 30 * DAY_MS  # of a session
 LIFE_MS = PERIOD_MS + DAY_MS + AHEAD_SECONDS * SECOND_MS  # from a period's begin to its end
 PRICES = (0, 1, 1_250, 10**9, 10**9 + 1, 10**12, 10**12 + 1)
 QUANTITIES = (0, 1, 2, STOCK - 1, STOCK, STOCK + 1, 10**9 - STOCK, 10**9 - 1, 10**9)
@@ -143,14 +145,51 @@ def checkpoint(request_id: str) -> log_pb2.Administration:
     return log_pb2.Administration(request_id=request_id, checkpoint=log_pb2.Checkpoint())
 
 
+def _hash(name: str) -> bytes:
+    return sha256(name.encode()).digest()
+
+
+def start_session(request_id: str, user_id: int, epoch: int, secret: str) -> log_pb2.Administration:
+    """Return a log-in."""
+    start = log_pb2.StartSession(
+        user_id=user_id,
+        epoch=epoch,
+        label="label",
+        source="192.0.2.1",
+        family_hash=_hash("family"),
+        secret_hash=_hash(secret),
+    )
+    return log_pb2.Administration(request_id=request_id, start_session=start)
+
+
+def refresh_session(
+    request_id: str, session: tuple[int, int], family: str, used: str, following: str
+) -> log_pb2.Administration:
+    """Return a refresh of the (user's, session's) ids."""
+    refresh = log_pb2.RefreshSession(
+        user_id=session[0],
+        session_id=session[1],
+        family_hash=_hash(family),
+        secret_hash=_hash(used),
+        next_secret_hash=_hash(following),
+    )
+    return log_pb2.Administration(request_id=request_id, refresh_session=refresh)
+
+
+def end_sessions(request_id: str, user_id: int, session_id: int) -> log_pb2.Administration:
+    """Return a log-out: of one session, or for 0 of all."""
+    end = auth_pb2.EndSessionsRequest(user_id=user_id, session_id=session_id)
+    return log_pb2.Administration(request_id=request_id, end_sessions=end)
+
+
 def administrate(user_id: int, epoch: int, what: log_pb2.Administration) -> Command:
     """Return a user's command that administrates."""
-    return Command(user_id=user_id, epoch=epoch, administration=what)
+    return Command(user_id=user_id, epoch=epoch, session_id=user_id, administration=what)
 
 
 def probe(user_id: int, epoch: int) -> Command:
     """Return a probe."""
-    return Command(user_id=user_id, epoch=epoch, probe=log_pb2.Probe())
+    return Command(user_id=user_id, epoch=epoch, session_id=user_id, probe=log_pb2.Probe())
 
 
 _described = st.builds(
@@ -191,16 +230,43 @@ administrations = often(
     (2, st.builds(disable, request_ids, _somebody)),
     (1, st.builds(checkpoint, request_ids)),
 )
+_seats = (CUSTOMER, ADMIN, SECOND_CUSTOMER, 6, 7)
+_secrets = st.sampled_from(("secret", "secret", "second", "third"))
+_sessions = st.sampled_from([*((one, one) for one in _seats), (CUSTOMER, 6), (CUSTOMER, 7)])
+sittings = often(
+    (4, st.builds(start_session, request_ids, st.sampled_from(_seats), epochs, _secrets)),
+    (
+        6,
+        st.builds(
+            refresh_session,
+            request_ids,
+            _sessions,
+            st.sampled_from(("family", "family", "family", "other")),
+            _secrets,
+            _secrets,
+        ),
+    ),
+    (
+        2,
+        st.builds(
+            end_sessions, request_ids, st.sampled_from(_seats), st.sampled_from((0, *_seats))
+        ),
+    ),
+)
 _who = st.sampled_from((0, 0, 0, ADMIN, ADMIN, CUSTOMER, 6))
 commands = often(
     (24, st.builds(by, st.just(ADMIN), mutations)),
     (8, st.builds(by, users, mutations, epochs)),
     (10, st.builds(administrate, _who, epochs, administrations)),
+    (8, st.builds(administrate, _who, epochs, sittings)),
     (1, st.builds(probe, users, epochs)),
     (1, st.just(first_state())),
 )
 gaps_ms = st.sampled_from(
-    (0, 0, 0, 1, 999, SECOND_MS, HOUR_MS - 1, HOUR_MS, DAY_MS - 1, DAY_MS, LIFE_MS)
+    (
+        *(0, 0, 0, 1, 999, SECOND_MS, HOUR_MS - 1, HOUR_MS, DAY_MS - 1, DAY_MS, LIFE_MS),
+        *(IDLE_MS - 1, IDLE_MS, IDLE_MS + 1),
+    )
 )
 histories = st.lists(
     st.tuples(gaps_ms, st.lists(commands, min_size=1, max_size=8)), min_size=4, max_size=9

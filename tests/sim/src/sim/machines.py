@@ -19,12 +19,14 @@ from inventory_node.machine.records import (
     PeriodRow,
     Records,
     Remembered,
+    SessionRecord,
     UserRecord,
 )
 from inventory_node.runtime.sqlite import Database
 from raft.messages import Entry, EntryKind
 from wire import money
 
+from sim.seats import seats
 from sim.watched_machine import WatchedMachine
 
 CUSTOMER, PRODUCER, ADMIN, WATCHER, SECOND_CUSTOMER = 1, 2, 3, 4, 5  # user ids of `first_state`
@@ -51,6 +53,10 @@ class EmptyRecords:
     def user_by_name(self, _folded_name: str) -> UserRecord | None:
         """Return nothing."""
         return None
+
+    def sessions(self, _user_id: int) -> list[SessionRecord]:
+        """Return nothing."""
+        return []
 
     def request(self, _periods: Sequence[int], _request_id: str) -> Remembered | None:
         """Return nothing."""
@@ -125,7 +131,7 @@ def adjust(request_id: str, item_id: int, delta: int) -> inventory_pb2.Mutation:
 
 def by(user_id: int, mutation: inventory_pb2.Mutation, epoch: int = 1) -> log_pb2.Command:
     """Return a user's command."""
-    return log_pb2.Command(user_id=user_id, epoch=epoch, mutation=mutation)
+    return log_pb2.Command(user_id=user_id, epoch=epoch, session_id=user_id, mutation=mutation)
 
 
 def entry(index: int, stamp_ms: int, *commands: log_pb2.Command, rules_version: int = 1) -> Entry:
@@ -170,6 +176,12 @@ class Hand:
     ) -> inventory_pb2.Outcome | status_pb2.Status:
         """Apply one mutation and return what became of it."""
         return result_of(self.apply(by(user_id, mutation, epoch))[0])
+
+    def seat(self, *user_ids: int) -> None:
+        """Give users who were created a session each, under the user's id; see `sim.seats`."""
+        users = (self.machine._cache.user(user_id) for user_id in user_ids)
+        for session in seats((user for user in users if user is not None), self.stamp_ms):
+            self.machine._sessions.add(session)
 
     def flush(self, database: Database) -> None:
         """Write what was applied, and let the machine know."""

@@ -352,7 +352,7 @@ class ManualCluster:
 
 def order(request_id: str, quantity: int = 1, item_id: int = 1) -> log_pb2.Command:
     """Return an order by the first customer."""
-    command = log_pb2.Command(user_id=CUSTOMER, epoch=1)
+    command = log_pb2.Command(user_id=CUSTOMER, epoch=1, session_id=CUSTOMER)
     command.mutation.order_item.request_id = request_id
     command.mutation.order_item.item_id = item_id
     command.mutation.order_item.quantity = quantity
@@ -361,14 +361,14 @@ def order(request_id: str, quantity: int = 1, item_id: int = 1) -> log_pb2.Comma
 
 def get_item(number: int, item_id: int = 1) -> forward_pb2.Question:
     """Return a question by id, which memory can answer."""
-    question = forward_pb2.Question(id=number, user_id=CUSTOMER, epoch=1)
+    question = forward_pb2.Question(id=number, user_id=CUSTOMER, epoch=1, session_id=CUSTOMER)
     question.query.get_item.item_id = item_id
     return question
 
 
 def get_all_items(number: int) -> forward_pb2.Question:
     """Return a question that only the database can answer."""
-    question = forward_pb2.Question(id=number, user_id=CUSTOMER, epoch=1)
+    question = forward_pb2.Question(id=number, user_id=CUSTOMER, epoch=1, session_id=CUSTOMER)
     question.query.get_all_items.page_size = 10
     return question
 

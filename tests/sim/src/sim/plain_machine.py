@@ -22,9 +22,11 @@ from inventory.v1 import auth_pb2, inventory_pb2
 from inventory_node.machine import AdminOutcome, Applied, MutationOutcome, RefusedCommand
 from inventory_node.machine import request_table as limits
 from inventory_node.machine.changes import Movement
-from inventory_node.machine.records import ItemRecord, Remembered, UserRecord
+from inventory_node.machine.records import ItemRecord, Remembered, SessionRecord, UserRecord
 from raft.messages import Entry, EntryKind
 from wire import errors
+
+from sim.seats import seats
 
 Outcome = inventory_pb2.Outcome
 NANOS = 10**9
@@ -32,6 +34,8 @@ PRICE_MINOR_MAX = 10**12
 QUANTITY_MAX = 10**9
 REVENUE_MINOR_MAX = 10**18
 HOUR_MS = 3_600_000
+IDLE_MS = 30 * 24 * HOUR_MS
+SESSIONS_MAX = 32
 ROLES: dict[int, str] = {
     auth_pb2.ROLE_CUSTOMER: "customer",
     auth_pb2.ROLE_PRODUCER: "producer",
@@ -387,6 +391,10 @@ class PlainUsers:
                 problem = "belongs to a user who is disabled"
         raise RefusedPlainly(errors.token_invalid(problem))
 
+    def found(self, user_id: int) -> UserRecord | None:
+        """Return a user, or None."""
+        return self.known[user_id - 1] if 0 < user_id <= len(self.known) else None
+
     def by_id(self, user_id: int) -> UserRecord:
         """Return a user; raise RefusedPlainly where there is none."""
         if not 0 < user_id <= len(self.known):
@@ -411,6 +419,87 @@ class PlainUsers:
         return user
 
 
+@dataclass(slots=True)
+class PlainSessions:
+    """The log-ins that nobody ended; those that ended by themselves are among them for a while."""
+
+    kept: list[SessionRecord] = field(default_factory=list)
+    next_id: int = 1
+
+    def going(self, user: UserRecord, now_ms: int) -> list[SessionRecord]:
+        """Return a user's sessions that go on."""
+        return [
+            one
+            for one in self.kept
+            if one.user_id == user.id
+            and one.epoch == user.epoch
+            and one.refresh_ms + IDLE_MS >= now_ms
+        ]
+
+    def require(self, command: log_pb2.Command, now_ms: int) -> None:
+        """Raise RefusedPlainly where a command's session does not go on."""
+        found = [
+            one
+            for one in self.kept
+            if (one.id, one.user_id) == (command.session_id, command.user_id)
+        ]
+        if not found or now_ms > found[0].refresh_ms + IDLE_MS:
+            raise RefusedPlainly(errors.token_invalid("belongs to a session that has ended"))
+
+    def start(
+        self, user: UserRecord | None, asked: log_pb2.StartSession, now_ms: int
+    ) -> SessionRecord:
+        """Start a session; forget those of the user that ended, and the oldest of too many."""
+        if user is None or user.disabled or asked.epoch != user.epoch:
+            raise RefusedPlainly(errors.invalid_credentials())
+        going = sorted(self.going(user, now_ms), key=lambda one: (one.refresh_ms, one.id))
+        while len(going) >= SESSIONS_MAX:
+            del going[0]
+        self.kept = [one for one in self.kept if one.user_id != user.id or one in going]
+        self.next_id += 1
+        session = SessionRecord(
+            id=self.next_id - 1,
+            user_id=user.id,
+            epoch=user.epoch,
+            create_ms=now_ms,
+            refresh_ms=now_ms,
+            label=asked.label,
+            source=asked.source,
+            family_hash=asked.family_hash,
+            secret_hash=asked.secret_hash,
+        )
+        self.kept.append(session)
+        return session
+
+    def of_family(
+        self, user: UserRecord | None, asked: log_pb2.RefreshSession, now_ms: int
+    ) -> SessionRecord:
+        """Return the session that a refresh token is of; raise RefusedPlainly."""
+        if user is not None and not user.disabled:
+            for one in self.going(user, now_ms):
+                if (one.id, one.family_hash) == (asked.session_id, asked.family_hash):
+                    return one
+        raise RefusedPlainly(errors.session_ended())
+
+    def refresh(
+        self, session: SessionRecord, asked: log_pb2.RefreshSession, now_ms: int
+    ) -> SessionRecord | None:
+        """Let the next secret serve; an old secret ends the session."""
+        if session.secret_hash != asked.secret_hash:
+            self.kept.remove(session)
+            return None
+        session.secret_hash, session.refresh_ms = asked.next_secret_hash, now_ms
+        return session
+
+    def end(self, user: UserRecord, asked: auth_pb2.EndSessionsRequest, now_ms: int) -> int:
+        """End one session, or all of a user; return how many."""
+        ends = [one for one in self.going(user, now_ms) if asked.session_id in {0, one.id}]
+        if asked.session_id and not ends:
+            raise RefusedPlainly(errors.session_not_found(asked.session_id))
+        self.kept = [one for one in self.kept if one not in ends]
+        return len(ends)
+
+
 @dataclass(slots=True, kw_only=True)
 class PlainMachine:
     """The state after the entries that were applied: stock, users, and the memory of requests."""
@@ -420,6 +509,7 @@ class PlainMachine:
     cluster_id: str = ""
     stock: PlainStock = field(default_factory=PlainStock)
     users: PlainUsers = field(default_factory=PlainUsers)
+    sessions: PlainSessions = field(default_factory=PlainSessions)
     requests: PlainRequests = field(default_factory=PlainRequests)
 
     def apply(self, entry: Entry) -> list[Applied]:
@@ -441,6 +531,8 @@ class PlainMachine:
     def _tried(self, command: log_pb2.Command) -> Applied:
         if not self.cluster_id and command.user_id:
             raise RefusedPlainly(errors.not_initialized())
+        if command.user_id:
+            self.sessions.require(command, self.stamp_ms)
         match command.WhichOneof("kind"):
             case "mutation":
                 return self._mutation(command)
@@ -474,22 +566,40 @@ class PlainMachine:
         if request.HasField("initialize"):
             return self._initialize(command)
         raw, now = request.SerializeToString(), self.stamp_ms // 1_000
-        if command.user_id:
-            user = self.users.user(command)
-            if request.set_password.user_id != user.id or is_prober(user):
-                require_role(user, ADMINS)
-        known = self.requests.find(command.user_id, request.request_id, raw, now)
+        whose = self._require_right(command)
+        known = self.requests.find(whose, request.request_id, raw, now)
         if known is not None:
             return again(known)
         applied = self._administered(request)
-        self.requests.keep(command.user_id, request.request_id, raw, applied, now)
+        self.requests.keep(whose, request.request_id, raw, applied, now)
         return applied
+
+    def _require_right(self, command: log_pb2.Command) -> int:
+        """Return among whose requests a command is remembered; raise RefusedPlainly."""
+        request = command.administration
+        for kind in ("start_session", "refresh_session"):
+            if request.HasField(kind):
+                if command.user_id:
+                    raise RefusedPlainly(errors.role_not_allowed("user", "the gateway itself"))
+                whose: int = getattr(request, kind).user_id
+                if kind == "refresh_session":
+                    user = self.users.found(whose)
+                    self.sessions.of_family(user, request.refresh_session, self.stamp_ms)
+                return whose
+        if command.user_id:
+            user = self.users.user(command)
+            sets_own = request.set_password.user_id == user.id and not is_prober(user)
+            if not sets_own and request.end_sessions.user_id != user.id:
+                require_role(user, ADMINS)
+        return command.user_id
 
     def _administered(self, request: log_pb2.Administration) -> AdminOutcome:
         match request.WhichOneof("operation"):
             case "checkpoint":
                 found = admin(revision=self.applied_index, checkpoint_index=self.applied_index)
                 return replace(found, checkpoint=True)
+            case "start_session" | "refresh_session" | "end_sessions":
+                return self._sat(request)
             case "create_user":
                 new = request.create_user.user
                 user = self.users.add_user(new, self.stamp_ms)
@@ -508,6 +618,26 @@ class PlainMachine:
                 raise TypeError("an administration has no rule here")
         return admin(revision=self.applied_index, user=shown_user(user))
 
+    def _sat(self, request: log_pb2.Administration) -> AdminOutcome:
+        if request.HasField("end_sessions"):
+            ends = request.end_sessions
+            count = self.sessions.end(self.users.by_id(ends.user_id), ends, self.stamp_ms)
+            return admin(revision=self.applied_index, ended_sessions=count)
+        if request.HasField("start_session"):
+            starts = request.start_session
+            user = self.users.found(starts.user_id)
+            session: SessionRecord | None = self.sessions.start(user, starts, self.stamp_ms)
+        else:
+            asked = request.refresh_session
+            user = self.users.found(asked.user_id)
+            found = self.sessions.of_family(user, asked, self.stamp_ms)
+            session = self.sessions.refresh(found, asked, self.stamp_ms)
+        outcome = log_pb2.SessionOutcome()
+        if session is not None:
+            outcome.epoch = session.epoch
+            outcome.session.CopyFrom(shown_session(session))
+        return admin(revision=self.applied_index, session=outcome)
+
     def _initialize(self, command: log_pb2.Command) -> Applied:
         request = command.administration.initialize
         if command.user_id:
@@ -522,6 +652,8 @@ class PlainMachine:
             for new in request.users:
                 if new.folded_name not in {user.folded_name for user in self.users.known}:
                     self.users.add_user(new, self.stamp_ms)
+            self.sessions.kept = list(seats(self.users.known, self.stamp_ms))
+            self.sessions.next_id = len(self.sessions.kept) + 1
             for item in request.items:
                 self.stock.added(item, 0)
         return admin(revision=self.applied_index, initialized=is_first)
@@ -552,6 +684,16 @@ def shown_user(user: UserRecord) -> auth_pb2.User:
         disabled=user.disabled,
     )
     set_time(shown.create_time, user.create_ms)
+    return shown
+
+
+def shown_session(session: SessionRecord) -> auth_pb2.UserSession:
+    """Return a session for the wire."""
+    shown = auth_pb2.UserSession(
+        id=session.id, user_id=session.user_id, label=session.label, source=session.source
+    )
+    set_time(shown.create_time, session.create_ms)
+    set_time(shown.refresh_time, session.refresh_ms)
     return shown
 
 

@@ -366,7 +366,7 @@ class SimProcess:
         found = {item: self.life.store.item(item) for item in items} if self.life.store else {}
         on_hand = {key: item.quantity for key, item in found.items() if item is not None}
         orders: list[tuple[int, int, int]] = []
-        question = forward_pb2.Question(user_id=user_id, epoch=1)
+        question = forward_pb2.Question(user_id=user_id, epoch=1, session_id=user_id)
         question.query.list_orders.page_size = 1000
         while True:
             page = inventory_pb2.ListOrdersResponse.FromString(self._ask(question))

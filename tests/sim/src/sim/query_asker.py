@@ -33,7 +33,7 @@ class Asker:
     def ask(self, kind: str, user_id: int = ADMIN, epoch: int = 1, **fields: object) -> Any:  # noqa: ANN401 - the kind's response, or a Reason
         """Ask; return the response, or the reason of the refusal."""
         self.hand.flush(self.database)
-        question = forward_pb2.Question(user_id=user_id, epoch=epoch)
+        question = forward_pb2.Question(user_id=user_id, epoch=epoch, session_id=user_id)
         request = getattr(question.query, kind)
         request.SetInParent()
         request.MergeFrom(type(request)(**fields))

@@ -23,7 +23,14 @@ from inventory_node.core.events import (
     StoreFull,
 )
 from inventory_node.machine.changes import Changes
-from inventory_node.machine.records import Header, ItemRecord, PeriodRow, Remembered, UserRecord
+from inventory_node.machine.records import (
+    Header,
+    ItemRecord,
+    PeriodRow,
+    Remembered,
+    SessionRecord,
+    UserRecord,
+)
 from inventory_node.ports import SnapshotHeader
 from inventory_node.runtime.sqlite import Database, Pinned, verify
 from inventory_node.runtime.store import copy_pinned
@@ -225,6 +232,10 @@ class SimStore:
     def user_by_name(self, folded_name: str) -> UserRecord | None:
         """See `Records.user_by_name`."""
         return self._database.user_by_name(folded_name)
+
+    def sessions(self, user_id: int) -> list[SessionRecord]:
+        """See `Records`."""
+        return self._database.sessions(user_id)
 
     def request(self, periods: Sequence[int], request_id: str) -> Remembered | None:
         """See `Records.request`."""

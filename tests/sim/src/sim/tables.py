@@ -14,8 +14,16 @@ from typing import Any
 from inventory.v1 import auth_pb2
 from inventory_node.machine import Machine, request_table
 from inventory_node.machine.changes import Movement
-from inventory_node.machine.records import Header, ItemRecord, PeriodRow, Remembered, UserRecord
+from inventory_node.machine.records import (
+    Header,
+    ItemRecord,
+    PeriodRow,
+    Remembered,
+    SessionRecord,
+    UserRecord,
+)
 from inventory_node.machine.request_table import second_of, slots_of
+from inventory_node.machine.sessions import SESSIONS_MAX
 from inventory_node.runtime.sqlite import Database
 from wire.text import folded
 
@@ -26,9 +34,19 @@ Row = tuple[Any, ...]
 _HEADER = tuple(field.name for field in fields(Header))
 _ITEM = tuple(field.name for field in fields(ItemRecord))
 _USER = tuple(field.name for field in fields(UserRecord))
+_SESSION = tuple(field.name for field in fields(SessionRecord))
 _EMPTYING = "".join(
     f"DELETE FROM {table};"  # noqa: S608 - our own names
-    for table in ("header", "users", "items", "ledger", "sales", "requests", "request_periods")
+    for table in (
+        "header",
+        "users",
+        "sessions",
+        "items",
+        "ledger",
+        "sales",
+        "requests",
+        "request_periods",
+    )
 )
 
 
@@ -40,6 +58,7 @@ class Tables:
     items: Mapping[int, ItemRecord]
     folded_names: Mapping[int, str]  # by item
     users: Mapping[int, UserRecord]
+    sessions: Mapping[int, SessionRecord]
     ledger: Sequence[Movement]
     sales: Mapping[tuple[int, int], int]  # units, by item and hour
     requests: Mapping[tuple[int, str], Remembered]  # by period and request id
@@ -59,6 +78,9 @@ def tables_of(database: Database) -> Tables:
     users = [UserRecord(**dict(zip(_USER, row, strict=True))) for row in rows(_USER, "users")]
     for user in users:
         user.disabled = bool(user.disabled)
+    sessions = [
+        SessionRecord(**dict(zip(_SESSION, row, strict=True))) for row in rows(_SESSION, "sessions")
+    ]
     ledger = [Movement(*row) for row in rows(Movement._fields, "ledger")]
     requests = [Remembered(*row) for row in rows(Remembered._fields, "requests")]
     return Tables(
@@ -66,6 +88,7 @@ def tables_of(database: Database) -> Tables:
         items={item.id: item for item in items},
         folded_names=dict(rows(("id", "folded_name"), "items")),
         users={user.id: user for user in users},
+        sessions={one.id: one for one in sessions},
         ledger=ledger,
         sales={(item, hour): n for item, hour, n in rows(("item_id", "hour", "units"), "sales")},
         requests={
@@ -89,6 +112,21 @@ def imbalances(tables: Tables) -> Iterator[str]:
     folds = {item.id: folded(item.name) for item in tables.items.values()}
     yield from _unlike("folded names", folds, tables.folded_names)
     yield from _periods(tables)
+    yield from _sessions(tables)
+
+
+def _sessions(tables: Tables) -> Iterator[str]:
+    """Yield what the sessions contradict in the users, or in what a user may have."""
+    owners = Counter(one.user_id for one in tables.sessions.values())
+    if not owners.keys() <= tables.users.keys():
+        yield f"sessions belong to {owners}, and the users are {list(tables.users)}"
+    if max(owners.values(), default=0) > SESSIONS_MAX:
+        yield f"a user has more sessions than a user may: {owners}"
+    if max(tables.sessions, default=0) >= tables.header.next_session_id:
+        yield f"session {max(tables.sessions)} is there, next {tables.header.next_session_id}"
+    for one in tables.sessions.values():
+        if not one.create_ms <= one.refresh_ms <= tables.header.stamp_ms:
+            yield f"{one} is of another time than {tables.header.stamp_ms}"
 
 
 def _periods(tables: Tables) -> Iterator[str]:
@@ -208,6 +246,7 @@ def strangers(machine: Machine, tables: Tables) -> Iterator[str]:
         "admins": cache.admins,
         "next_period": requests.next_period,
         "orders": cache.orders,
+        "next_session_id": machine._sessions.next_id,
     }
     yield from _unlike("header in memory", counters, asdict(header))
     for item_id, item in cache._items.items():
@@ -216,6 +255,9 @@ def strangers(machine: Machine, tables: Tables) -> Iterator[str]:
     for user_id, user in cache._users.items():
         if user != tables.users.get(user_id):
             yield f"user in memory: {user}, and in the database {tables.users.get(user_id)}"
+    for user_id, own in machine._sessions._users.items():
+        kept = {one.id: one for one in tables.sessions.values() if one.user_id == user_id}
+        yield from _unlike(f"sessions of user {user_id} in memory", kept, own)
     names = {user.folded_name: user.id for user in cache._users.values()}
     yield from _unlike("users by name", names, cache._ids_by_name)
     periods = {number: period.row() for number, period in requests._periods.items()}
@@ -268,7 +310,7 @@ def _requests(machine: Machine, tables: Tables) -> Iterator[str]:
     )
     if counted != expected:
         yield f"the request table counts {counted}, and holds {expected}"
-    if requests._taken or machine._cache._taken:
+    if requests._taken or machine._cache._taken or machine._sessions._taken:
         yield "all is flushed, and something counts as on its way to the database"
 
 
@@ -282,6 +324,9 @@ def _points(machine: Machine, tables: Tables) -> Iterator[str]:
         user = tables.users.get(user_id)
         if records.user(user_id) != user:
             yield f"user {user_id} is read as {records.user(user_id)}"
+        own = [one for one in tables.sessions.values() if one.user_id == user_id]
+        if records.sessions(user_id) != own:
+            yield f"sessions of user {user_id} are read as {records.sessions(user_id)}"
         if user is not None and records.user_by_name(user.folded_name) != user:
             yield f"user {user.name} is read as {records.user_by_name(user.folded_name)}"
     for key, one in tables.requests.items():

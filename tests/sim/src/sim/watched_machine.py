@@ -9,11 +9,12 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from inventory.raft.v1 import raw_pb2
+from inventory.raft.v1 import log_pb2, raw_pb2
 from inventory.v1 import inventory_pb2
 from inventory_node.machine import AdminOutcome, Applied, Machine, MutationOutcome
-from inventory_node.machine.records import ItemRecord, UserRecord
+from inventory_node.machine.records import ItemRecord, SessionRecord, UserRecord
 
+from sim.seats import seats
 from sim.violation import SafetyViolation
 
 
@@ -23,6 +24,7 @@ class Sight:
 
     items: dict[int, ItemRecord]
     users: dict[int, UserRecord]
+    sessions: dict[int, SessionRecord]
     scalars: tuple[object, ...]
     unwritten: tuple[object, ...]
     requests: tuple[object, ...]
@@ -31,7 +33,11 @@ class Sight:
         """Return what changed, the memory of requests aside; a record may be loaded meanwhile."""
         found = [
             f"{before} became {after.get(key)}"
-            for records, after in ((self.items, later.items), (self.users, later.users))
+            for records, after in (
+                (self.items, later.items),
+                (self.users, later.users),
+                (self.sessions, later.sessions),
+            )
             for key, before in records.items()
             if before != after.get(key)
         ]
@@ -49,10 +55,16 @@ def sight_of(machine: Machine) -> Sight:
     return Sight(
         items={key: replace(item) for key, item in cache._items.items()},
         users={key: replace(user) for key, user in cache._users.items()},
+        sessions={
+            one.id: replace(one)
+            for own in machine._sessions._users.values()
+            for one in own.values()
+        },
         scalars=(
             cache.next_item_id,
             cache.next_user_id,
             cache.next_ledger_id,
+            machine._sessions.next_id,
             cache.admins,
             cache.orders,
             machine.cluster_id,
@@ -65,6 +77,7 @@ def sight_of(machine: Machine) -> Sight:
             tuple(unwritten.items),
             tuple(unwritten.described),
             tuple(unwritten.users),
+            tuple(machine._sessions._unwritten),
             len(unwritten.movements),
             unwritten.movements[-1:],
             sum(unwritten.sales.values()),
@@ -82,7 +95,20 @@ def sight_of(machine: Machine) -> Sight:
     )
 
 
-class WatchedMachine(Machine):
+class SeatedMachine(Machine):
+    """A machine whose first users have sessions; see `sim.seats`."""
+
+    def _initialize(self, user_id: int, request: log_pb2.Initialize) -> Applied:
+        was_initialized = self.initialized
+        applied = super()._initialize(user_id, request)
+        if self.initialized and not was_initialized:
+            users = (self._cache.user(number) for number in range(1, self._cache.next_user_id))
+            for seat in seats((user for user in users if user is not None), self.stamp_ms):
+                self._sessions.add(seat)
+        return applied
+
+
+class WatchedMachine(SeatedMachine):
     """A machine that raises SafetyViolation when a command that is refused changes anything."""
 
     def _command(self, command: raw_pb2.RawCommand) -> Applied:

@@ -17,6 +17,8 @@ from typing import Annotated, TextIO
 
 import argon2
 import typer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from wire.money import digits_of, is_currency
 
 from inventory_cli.errors import UpError
@@ -155,7 +157,9 @@ class Layout:
         return first
 
     def _make_keys(self) -> None:
-        names = ["cluster.key", "token.key", "admin.password"]
+        if not (self.keys / "token.key").exists():
+            write_private(self.keys / "token.key", signing_key())
+        names = ["cluster.key", "admin.password"]
         for name in names + [f"{machine}.key" for machine in MACHINES]:
             if not (self.keys / name).exists():
                 write_private(self.keys / name, secrets.token_urlsafe(32) + "\n")
@@ -171,6 +175,15 @@ class Layout:
     def keep_ports(self, ports: Mapping[str, int]) -> None:
         """Write the ports of this start to a file, for the next start; raise OSError."""
         write_private(self.run / "ports.json", json.dumps(ports))
+
+
+def signing_key() -> str:
+    """Return a private key of Ed25519 in PEM (RFC 7468)."""
+    return (
+        Ed25519PrivateKey.generate()
+        .private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        .decode()
+    )
 
 
 def first_state(secret: Callable[[str], str], currency: str, *, demo: bool) -> dict[str, object]:

@@ -65,6 +65,31 @@ class AuthServiceStub:
                 request_serializer=inventory_dot_v1_dot_auth__pb2.ListUsersRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_auth__pb2.ListUsersResponse.FromString,
                 _registered_method=True)
+        self.RefreshToken = channel.unary_unary(
+                '/inventory.v1.AuthService/RefreshToken',
+                request_serializer=inventory_dot_v1_dot_auth__pb2.RefreshTokenRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_auth__pb2.RefreshTokenResponse.FromString,
+                _registered_method=True)
+        self.Logout = channel.unary_unary(
+                '/inventory.v1.AuthService/Logout',
+                request_serializer=inventory_dot_v1_dot_auth__pb2.LogoutRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_auth__pb2.LogoutResponse.FromString,
+                _registered_method=True)
+        self.EndSessions = channel.unary_unary(
+                '/inventory.v1.AuthService/EndSessions',
+                request_serializer=inventory_dot_v1_dot_auth__pb2.EndSessionsRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_auth__pb2.EndSessionsResponse.FromString,
+                _registered_method=True)
+        self.ListSessions = channel.unary_unary(
+                '/inventory.v1.AuthService/ListSessions',
+                request_serializer=inventory_dot_v1_dot_auth__pb2.ListSessionsRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_auth__pb2.ListSessionsResponse.FromString,
+                _registered_method=True)
+        self.GetJsonWebKeySet = channel.unary_unary(
+                '/inventory.v1.AuthService/GetJsonWebKeySet',
+                request_serializer=inventory_dot_v1_dot_auth__pb2.GetJsonWebKeySetRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_auth__pb2.GetJsonWebKeySetResponse.FromString,
+                _registered_method=True)
 
 
 class AuthServiceServicer:
@@ -72,8 +97,9 @@ class AuthServiceServicer:
     """
 
     def Login(self, request, context):
-        """Exchanges a name and password, or a machine's name and key, for a bearer token. The only
-        call that needs no token. Errors: UNAUTHENTICATED (INVALID_CREDENTIALS).
+        """Exchanges a name and password, or a machine's name and key, for a session: an access token, and
+        a refresh token for the access tokens after it. A user has 32 sessions at most; one more ends
+        the session that was refreshed longest ago. Errors: UNAUTHENTICATED (INVALID_CREDENTIALS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -115,6 +141,46 @@ class AuthServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RefreshToken(self, request, context):
+        """Exchanges a refresh token for an access token and the refresh token that follows it. A refresh
+        token serves once: its second use, under another request id, ends the session (RFC 9700
+        section 4.14). A session that is not refreshed for 30 days ends. Errors: UNAUTHENTICATED
+        (SESSION_ENDED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Logout(self, request, context):
+        """Ends the session that the token belongs to, at once and on every gateway.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndSessions(self, request, context):
+        """Ends one session of a user, or all of them. Errors: NOT_FOUND (USER_NOT_FOUND,
+        SESSION_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSessions(self, request, context):
+        """Returns the sessions of a user that have not ended, in order of id. A linearizable read. Errors:
+        NOT_FOUND (USER_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetJsonWebKeySet(self, request, context):
+        """Returns the public keys that verify access tokens, as a JSON Web Key Set (RFC 7517).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuthServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -147,6 +213,31 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     servicer.ListUsers,
                     request_deserializer=inventory_dot_v1_dot_auth__pb2.ListUsersRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_auth__pb2.ListUsersResponse.SerializeToString,
+            ),
+            'RefreshToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.RefreshToken,
+                    request_deserializer=inventory_dot_v1_dot_auth__pb2.RefreshTokenRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_auth__pb2.RefreshTokenResponse.SerializeToString,
+            ),
+            'Logout': grpc.unary_unary_rpc_method_handler(
+                    servicer.Logout,
+                    request_deserializer=inventory_dot_v1_dot_auth__pb2.LogoutRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_auth__pb2.LogoutResponse.SerializeToString,
+            ),
+            'EndSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndSessions,
+                    request_deserializer=inventory_dot_v1_dot_auth__pb2.EndSessionsRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_auth__pb2.EndSessionsResponse.SerializeToString,
+            ),
+            'ListSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSessions,
+                    request_deserializer=inventory_dot_v1_dot_auth__pb2.ListSessionsRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_auth__pb2.ListSessionsResponse.SerializeToString,
+            ),
+            'GetJsonWebKeySet': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetJsonWebKeySet,
+                    request_deserializer=inventory_dot_v1_dot_auth__pb2.GetJsonWebKeySetRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_auth__pb2.GetJsonWebKeySetResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -312,6 +403,141 @@ class AuthService:
             '/inventory.v1.AuthService/ListUsers',
             inventory_dot_v1_dot_auth__pb2.ListUsersRequest.SerializeToString,
             inventory_dot_v1_dot_auth__pb2.ListUsersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RefreshToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.AuthService/RefreshToken',
+            inventory_dot_v1_dot_auth__pb2.RefreshTokenRequest.SerializeToString,
+            inventory_dot_v1_dot_auth__pb2.RefreshTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Logout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.AuthService/Logout',
+            inventory_dot_v1_dot_auth__pb2.LogoutRequest.SerializeToString,
+            inventory_dot_v1_dot_auth__pb2.LogoutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.AuthService/EndSessions',
+            inventory_dot_v1_dot_auth__pb2.EndSessionsRequest.SerializeToString,
+            inventory_dot_v1_dot_auth__pb2.EndSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.AuthService/ListSessions',
+            inventory_dot_v1_dot_auth__pb2.ListSessionsRequest.SerializeToString,
+            inventory_dot_v1_dot_auth__pb2.ListSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetJsonWebKeySet(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.AuthService/GetJsonWebKeySet',
+            inventory_dot_v1_dot_auth__pb2.GetJsonWebKeySetRequest.SerializeToString,
+            inventory_dot_v1_dot_auth__pb2.GetJsonWebKeySetResponse.FromString,
             options,
             channel_credentials,
             insecure,

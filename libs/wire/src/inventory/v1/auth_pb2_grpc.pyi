@@ -34,8 +34,9 @@ class AuthServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AuthServiceAsyncStub: ...
     Login: _grpc.UnaryUnaryMultiCallable[_auth_pb2.LoginRequest, _auth_pb2.LoginResponse]
-    """Exchanges a name and password, or a machine's name and key, for a bearer token. The only
-    call that needs no token. Errors: UNAUTHENTICATED (INVALID_CREDENTIALS).
+    """Exchanges a name and password, or a machine's name and key, for a session: an access token, and
+    a refresh token for the access tokens after it. A user has 32 sessions at most; one more ends
+    the session that was refreshed longest ago. Errors: UNAUTHENTICATED (INVALID_CREDENTIALS).
     """
     GetCurrentUser: _grpc.UnaryUnaryMultiCallable[_auth_pb2.GetCurrentUserRequest, _auth_pb2.GetCurrentUserResponse]
     """Returns the user that the token speaks for. A linearizable read."""
@@ -49,6 +50,24 @@ class AuthServiceStub:
     """Disables a user for good. Every token of that user ends; the id is never used again."""
     ListUsers: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ListUsersRequest, _auth_pb2.ListUsersResponse]
     """Returns every user, in order of id."""
+    RefreshToken: _grpc.UnaryUnaryMultiCallable[_auth_pb2.RefreshTokenRequest, _auth_pb2.RefreshTokenResponse]
+    """Exchanges a refresh token for an access token and the refresh token that follows it. A refresh
+    token serves once: its second use, under another request id, ends the session (RFC 9700
+    section 4.14). A session that is not refreshed for 30 days ends. Errors: UNAUTHENTICATED
+    (SESSION_ENDED).
+    """
+    Logout: _grpc.UnaryUnaryMultiCallable[_auth_pb2.LogoutRequest, _auth_pb2.LogoutResponse]
+    """Ends the session that the token belongs to, at once and on every gateway."""
+    EndSessions: _grpc.UnaryUnaryMultiCallable[_auth_pb2.EndSessionsRequest, _auth_pb2.EndSessionsResponse]
+    """Ends one session of a user, or all of them. Errors: NOT_FOUND (USER_NOT_FOUND,
+    SESSION_NOT_FOUND).
+    """
+    ListSessions: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ListSessionsRequest, _auth_pb2.ListSessionsResponse]
+    """Returns the sessions of a user that have not ended, in order of id. A linearizable read. Errors:
+    NOT_FOUND (USER_NOT_FOUND).
+    """
+    GetJsonWebKeySet: _grpc.UnaryUnaryMultiCallable[_auth_pb2.GetJsonWebKeySetRequest, _auth_pb2.GetJsonWebKeySetResponse]
+    """Returns the public keys that verify access tokens, as a JSON Web Key Set (RFC 7517)."""
 
 @_typing.type_check_only
 class AuthServiceAsyncStub(AuthServiceStub):
@@ -56,8 +75,9 @@ class AuthServiceAsyncStub(AuthServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Login: _aio.UnaryUnaryMultiCallable[_auth_pb2.LoginRequest, _auth_pb2.LoginResponse]  # type: ignore[assignment]
-    """Exchanges a name and password, or a machine's name and key, for a bearer token. The only
-    call that needs no token. Errors: UNAUTHENTICATED (INVALID_CREDENTIALS).
+    """Exchanges a name and password, or a machine's name and key, for a session: an access token, and
+    a refresh token for the access tokens after it. A user has 32 sessions at most; one more ends
+    the session that was refreshed longest ago. Errors: UNAUTHENTICATED (INVALID_CREDENTIALS).
     """
     GetCurrentUser: _aio.UnaryUnaryMultiCallable[_auth_pb2.GetCurrentUserRequest, _auth_pb2.GetCurrentUserResponse]  # type: ignore[assignment]
     """Returns the user that the token speaks for. A linearizable read."""
@@ -71,6 +91,24 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """Disables a user for good. Every token of that user ends; the id is never used again."""
     ListUsers: _aio.UnaryUnaryMultiCallable[_auth_pb2.ListUsersRequest, _auth_pb2.ListUsersResponse]  # type: ignore[assignment]
     """Returns every user, in order of id."""
+    RefreshToken: _aio.UnaryUnaryMultiCallable[_auth_pb2.RefreshTokenRequest, _auth_pb2.RefreshTokenResponse]  # type: ignore[assignment]
+    """Exchanges a refresh token for an access token and the refresh token that follows it. A refresh
+    token serves once: its second use, under another request id, ends the session (RFC 9700
+    section 4.14). A session that is not refreshed for 30 days ends. Errors: UNAUTHENTICATED
+    (SESSION_ENDED).
+    """
+    Logout: _aio.UnaryUnaryMultiCallable[_auth_pb2.LogoutRequest, _auth_pb2.LogoutResponse]  # type: ignore[assignment]
+    """Ends the session that the token belongs to, at once and on every gateway."""
+    EndSessions: _aio.UnaryUnaryMultiCallable[_auth_pb2.EndSessionsRequest, _auth_pb2.EndSessionsResponse]  # type: ignore[assignment]
+    """Ends one session of a user, or all of them. Errors: NOT_FOUND (USER_NOT_FOUND,
+    SESSION_NOT_FOUND).
+    """
+    ListSessions: _aio.UnaryUnaryMultiCallable[_auth_pb2.ListSessionsRequest, _auth_pb2.ListSessionsResponse]  # type: ignore[assignment]
+    """Returns the sessions of a user that have not ended, in order of id. A linearizable read. Errors:
+    NOT_FOUND (USER_NOT_FOUND).
+    """
+    GetJsonWebKeySet: _aio.UnaryUnaryMultiCallable[_auth_pb2.GetJsonWebKeySetRequest, _auth_pb2.GetJsonWebKeySetResponse]  # type: ignore[assignment]
+    """Returns the public keys that verify access tokens, as a JSON Web Key Set (RFC 7517)."""
 
 class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     """Who may do what. Roles are looked up when a command is applied, never taken from a request."""
@@ -81,8 +119,9 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_pb2.LoginRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.LoginResponse, _abc.Awaitable[_auth_pb2.LoginResponse]]:
-        """Exchanges a name and password, or a machine's name and key, for a bearer token. The only
-        call that needs no token. Errors: UNAUTHENTICATED (INVALID_CREDENTIALS).
+        """Exchanges a name and password, or a machine's name and key, for a session: an access token, and
+        a refresh token for the access tokens after it. A user has 32 sessions at most; one more ends
+        the session that was refreshed longest ago. Errors: UNAUTHENTICATED (INVALID_CREDENTIALS).
         """
 
     @_abc_1.abstractmethod
@@ -126,5 +165,53 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.ListUsersResponse, _abc.Awaitable[_auth_pb2.ListUsersResponse]]:
         """Returns every user, in order of id."""
+
+    @_abc_1.abstractmethod
+    def RefreshToken(
+        self,
+        request: _auth_pb2.RefreshTokenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.RefreshTokenResponse, _abc.Awaitable[_auth_pb2.RefreshTokenResponse]]:
+        """Exchanges a refresh token for an access token and the refresh token that follows it. A refresh
+        token serves once: its second use, under another request id, ends the session (RFC 9700
+        section 4.14). A session that is not refreshed for 30 days ends. Errors: UNAUTHENTICATED
+        (SESSION_ENDED).
+        """
+
+    @_abc_1.abstractmethod
+    def Logout(
+        self,
+        request: _auth_pb2.LogoutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.LogoutResponse, _abc.Awaitable[_auth_pb2.LogoutResponse]]:
+        """Ends the session that the token belongs to, at once and on every gateway."""
+
+    @_abc_1.abstractmethod
+    def EndSessions(
+        self,
+        request: _auth_pb2.EndSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.EndSessionsResponse, _abc.Awaitable[_auth_pb2.EndSessionsResponse]]:
+        """Ends one session of a user, or all of them. Errors: NOT_FOUND (USER_NOT_FOUND,
+        SESSION_NOT_FOUND).
+        """
+
+    @_abc_1.abstractmethod
+    def ListSessions(
+        self,
+        request: _auth_pb2.ListSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.ListSessionsResponse, _abc.Awaitable[_auth_pb2.ListSessionsResponse]]:
+        """Returns the sessions of a user that have not ended, in order of id. A linearizable read. Errors:
+        NOT_FOUND (USER_NOT_FOUND).
+        """
+
+    @_abc_1.abstractmethod
+    def GetJsonWebKeySet(
+        self,
+        request: _auth_pb2.GetJsonWebKeySetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.GetJsonWebKeySetResponse, _abc.Awaitable[_auth_pb2.GetJsonWebKeySetResponse]]:
+        """Returns the public keys that verify access tokens, as a JSON Web Key Set (RFC 7517)."""
 
 def add_AuthServiceServicer_to_server(servicer: AuthServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

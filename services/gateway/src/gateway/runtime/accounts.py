@@ -1,4 +1,4 @@
-"""Users, log-ins and passwords, as clients call them; no password reaches the log."""
+"""Users and passwords, as clients call them; no password reaches the log."""
 
 from collections.abc import Awaitable
 from typing import Any, TypeAlias, TypeVar
@@ -9,7 +9,7 @@ from inventory.v1 import auth_pb2
 from wire import bounds, errors
 from wire.text import folded
 
-from gateway.auth import Passwords, Principal, Tokens
+from gateway.auth import Passwords, Principal
 from gateway.errors import HashersBusy, RequestRefused
 from gateway.login_limiter import Attempt, LoginLimiter
 from gateway.password_rules import problem_of
@@ -35,11 +35,10 @@ class Accounts:
     - No password is hashed for a caller who may not have it hashed.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what log-ins and administration take
+    def __init__(
         self,
         driver: Driver,
         gate: TokenGate,
-        tokens: Tokens,
         passwords: Passwords,
         logins: LoginLimiter,
         members: Members,
@@ -47,7 +46,6 @@ class Accounts:
         """Serve calls by these parts."""
         self._driver = driver
         self._gate = gate
-        self._tokens = tokens
         self._passwords = passwords
         self._logins = logins
         self._members = members
@@ -57,17 +55,7 @@ class Accounts:
         """How many log-ins were refused for those before."""
         return self._logins.refused_count
 
-    async def login(self, raw: bytes, context: Context) -> bytes:
-        """Log a user in."""
-        request = parse_within_bounds(auth_pb2.LoginRequest, raw)
-        credential = await self._proven(folded(request.username), request.password, context)
-        user = credential.user
-        token, expires = self._tokens.make(user.id, credential.epoch, user.name)
-        response = auth_pb2.LoginResponse(token=token, user=user)
-        response.expire_time.FromSeconds(expires)
-        return response.SerializeToString()
-
-    async def _proven(self, name: str, password: str, context: Context) -> forward_pb2.Credential:
+    async def proven(self, name: str, password: str, context: Context) -> forward_pb2.Credential:
         """Return the credential of a folded name if the password is right; raise RequestRefused."""
         attempt = await self._begun(name, self._gate.source(context))
         try:
@@ -158,7 +146,7 @@ class Accounts:
         if keeper is not None and is_own:
             if not request.old_password:
                 raise RequestRefused(errors.invalid_credentials())
-            await self._proven(folded(keeper.name), request.old_password, context)
+            await self.proven(folded(keeper.name), request.old_password, context)
         administration = log_pb2.Administration(request_id=request.request_id)
         administration.set_password.user_id = request.user_id
         administration.set_password.password_hash = await self._hashed(
@@ -178,24 +166,34 @@ class Accounts:
         return response.SerializeToString()
 
     async def administer(
-        self, administration: log_pb2.Administration, principal: Principal, context: Context
+        self,
+        administration: log_pb2.Administration,
+        principal: Principal,
+        context: Context,
+        whose_turn: int = 0,
     ) -> log_pb2.AdministrationOutcome:
-        """Have an administration applied; raise RequestRefused."""
+        """Have an administration applied; raise RequestRefused.
+
+        `whose_turn`: the user who takes turns with other users for it; 0: the principal.
+        """
         problem = bounds.check_administration(administration)
         if problem is not None:
             raise RequestRefused(problem)
         command = raw_pb2.RawCommand(
             user_id=principal.user_id,
             epoch=principal.epoch,
+            session_id=principal.session_id,
             administration=administration.SerializeToString(deterministic=True),
         )
-        return await self.administration_outcome(command, context)
+        return await self.administration_outcome(command, context, whose_turn)
 
     async def administration_outcome(
-        self, command: raw_pb2.RawCommand, context: Context
+        self, command: raw_pb2.RawCommand, context: Context, whose_turn: int = 0
     ) -> log_pb2.AdministrationOutcome:
         """Have a command applied whose outcome is an administration's; raise RequestRefused."""
         reply = await self._driver.apply(
-            command.SerializeToString(), deadline_ms(context.time_remaining()), command.user_id
+            command.SerializeToString(),
+            deadline_ms(context.time_remaining()),
+            whose_turn or command.user_id,
         )
         return log_pb2.AdministrationOutcome.FromString(reply.administration)

@@ -22,6 +22,7 @@ from gateway.runtime.gate import TokenGate
 from gateway.runtime.links import MemberLinks
 from gateway.runtime.members import Members
 from gateway.runtime.parsing import Behavior, parse, parse_within_bounds, unary
+from gateway.runtime.sessions import SessionCalls
 from gateway.runtime.status import status_of, without_places
 from gateway.runtime.submit import Submission
 
@@ -46,12 +47,13 @@ class Api:
     - Every call ends in a response, or in one refusal with its status details.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what the services take
         self,
         driver: Driver,
         links: MemberLinks,
         gate: TokenGate,
         accounts: Accounts,
+        sessions: SessionCalls,
         members: Members,
     ) -> None:
         """Serve calls by these parts."""
@@ -59,6 +61,7 @@ class Api:
         self._links = links
         self.gate = gate
         self._accounts = accounts
+        self._sessions = sessions
         self._members = members
 
     def refusals(self) -> dict[str, int]:
@@ -67,13 +70,18 @@ class Api:
             Reason.TOKEN_INVALID.lower(): self.gate.refused_count,
             Reason.RATE_LIMITED.lower(): self.gate.shares.refused_count,
             Reason.LOGIN_LIMITED.lower(): self._accounts.refused_count,
+            Reason.SESSION_ENDED.lower(): self._sessions.refused_count,
         }
 
     def handlers(self) -> list[grpc.GenericRpcHandler]:
         """Return the handlers of all services but the assistant's."""
         inventory, auth = self._operations(INVENTORY), self._operations(AUTH)
         inventory["Submit"] = grpc.stream_stream_rpc_method_handler(self._submit)
-        auth["Login"] = unary(self._accounts.login)
+        auth["Login"] = unary(self._sessions.login)
+        auth["RefreshToken"] = unary(self._sessions.refresh)
+        auth["Logout"] = unary(self._sessions.logout)
+        auth["EndSessions"] = unary(self._sessions.end)
+        auth["GetJsonWebKeySet"] = unary(self._sessions.get_json_web_key_set)
         auth["CreateUser"] = unary(self._accounts.create_user)
         auth["SetPassword"] = unary(self._accounts.set_password)
         auth["DisableUser"] = unary(self._accounts.disable_user)
@@ -118,7 +126,10 @@ class Api:
             if problem is not None:
                 raise RequestRefused(problem)
             command = raw_pb2.RawCommand(
-                user_id=principal.user_id, epoch=principal.epoch, mutation=mutation
+                user_id=principal.user_id,
+                epoch=principal.epoch,
+                session_id=principal.session_id,
+                mutation=mutation,
             )
             reply = await self._driver.apply(
                 command.SerializeToString(),
@@ -144,7 +155,11 @@ class Api:
             getattr(query, kind).SetInParent()
             options = getattr(request, "read_options", NO_OPTIONS)
             question = forward_pb2.Question(
-                user_id=principal.user_id, epoch=principal.epoch, query=query, read_options=options
+                user_id=principal.user_id,
+                epoch=principal.epoch,
+                session_id=principal.session_id,
+                query=query,
+                read_options=options,
             )
             reply = await self._driver.ask(question, deadline_ms(context.time_remaining()))
             return reply.answer
@@ -187,7 +202,12 @@ class Api:
     async def _probe(self, raw: bytes, context: Context) -> bytes:
         principal = self.gate.principal(context)
         parse(cluster_pb2.ProbeRequest, raw)
-        command = raw_pb2.RawCommand(user_id=principal.user_id, epoch=principal.epoch, probe=b"")
+        command = raw_pb2.RawCommand(
+            user_id=principal.user_id,
+            epoch=principal.epoch,
+            session_id=principal.session_id,
+            probe=b"",
+        )
         try:
             outcome = await self._accounts.administration_outcome(command, context)
         except RequestRefused as refused:
@@ -223,7 +243,10 @@ class Api:
         """
         stale = inventory_pb2.ReadOptions(consistency=inventory_pb2.CONSISTENCY_STALE)
         question = forward_pb2.Question(
-            user_id=principal.user_id, epoch=principal.epoch, read_options=stale
+            user_id=principal.user_id,
+            epoch=principal.epoch,
+            session_id=principal.session_id,
+            read_options=stale,
         )
         question.query.get_current_user.SetInParent()
         try:

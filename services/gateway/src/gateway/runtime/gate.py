@@ -17,14 +17,17 @@ from gateway.sources import FORWARDED, source_of
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 OURS = "/inventory.v1."
-LOGIN = "/inventory.v1.AuthService/Login"
+OPEN = frozenset(
+    f"/inventory.v1.AuthService/{method}"
+    for method in ("Login", "RefreshToken", "GetJsonWebKeySet")
+)
 SUBMIT = "/inventory.v1.InventoryService/Submit"
 
 
 class TokenGate:
     """Lets calls with a valid token in, and a bounded number of them at a time for each user.
 
-    Log-ins, health and reflection need no token.
+    Log-ins, refreshes, public keys, health and reflection need no token.
     """
 
     def __init__(self, tokens: Tokens, shares: Shares, trusted_hops: int = 0) -> None:
@@ -52,7 +55,7 @@ class TokenGate:
     @contextmanager
     def admitted(self, method: str, context: Context) -> Iterator[None]:
         """Let a call in; raise RequestRefused."""
-        if method == LOGIN or not method.startswith(OURS):
+        if method in OPEN or not method.startswith(OURS):
             yield
             return
         user_id = self.principal(context).user_id

@@ -89,7 +89,9 @@ class Members:
 
     async def current_user(self, principal: Principal, deadline_ms: int) -> auth_pb2.User:
         """Return the caller as a linearizable read finds it; raise RequestRefused."""
-        question = forward_pb2.Question(user_id=principal.user_id, epoch=principal.epoch)
+        question = forward_pb2.Question(
+            user_id=principal.user_id, epoch=principal.epoch, session_id=principal.session_id
+        )
         question.query.get_current_user.SetInParent()
         reply = await self._driver.ask(question, deadline_ms)
         return auth_pb2.GetCurrentUserResponse.FromString(reply.answer).user

@@ -14,7 +14,7 @@ from inventory.v1 import inventory_pb2
 from wire import bounds, errors
 from wire.sizes import request_bytes_max
 
-from gateway.auth import EXPIRED, Principal
+from gateway.auth import Principal
 from gateway.errors import RequestRefused, malformed
 from gateway.requests import Answer
 from gateway.runtime.driver import TIMEOUT_DEFAULT_MS, Driver, now_ms
@@ -35,8 +35,8 @@ class Submission:
     - Every submission gets one result, with its correlation id.
     - While IN_FLIGHT_MAX submissions have no written result, no further submission is read; nor
       while the user's share of the gateway is used up.
-    - A submission that is read after the token expired is refused. The stream stays open, since
-      earlier submissions have outcomes to come.
+    - The token is verified when the stream is opened. A stream that outlives its token goes on: the
+      members look at epoch and session of each mutation, and the server ends each stream in time.
     """
 
     def __init__(self, driver: Driver, principal: Principal, share: Share) -> None:
@@ -80,19 +80,19 @@ class Submission:
             most = SUBMISSIONS_PER_FRAME_MAX
             raise RequestRefused(errors.invalid_field("submissions", f"must be at most {most}"))
         now = now_ms()
-        expired = errors.token_invalid(EXPIRED) if self._principal.has_expired else None
         for submission in request.submissions:
             correlation_id = submission.correlation_id
             timeout_ms = TIMEOUT_DEFAULT_MS
             if submission.HasField("timeout"):
                 timeout_ms = bounds.milliseconds(submission.timeout)
-            problem = self._problem(submission, timeout_ms, expired)
+            problem = self._problem(submission, timeout_ms)
             if problem is not None:
                 self._refuse(correlation_id, problem)
                 continue
             command = raw_pb2.RawCommand(
                 user_id=self._principal.user_id,
                 epoch=self._principal.epoch,
+                session_id=self._principal.session_id,
                 mutation=submission.mutation,
             ).SerializeToString()
             self._in_flight[correlation_id] = 0
@@ -115,13 +115,9 @@ class Submission:
         else:
             self._has_room.clear()
 
-    def _problem(
-        self, submission: raw_pb2.RawSubmission, timeout_ms: int, expired: bounds.Problem
-    ) -> bounds.Problem:
+    def _problem(self, submission: raw_pb2.RawSubmission, timeout_ms: int) -> bounds.Problem:
         if submission.correlation_id in self._in_flight:
             return errors.invalid_field("correlation_id", "is in flight already")
-        if expired is not None:
-            return expired
         if len(submission.mutation) > MUTATION_BYTES_MAX:
             return errors.invalid_field("mutation", f"must have up to {MUTATION_BYTES_MAX} bytes")
         try:

@@ -50,6 +50,8 @@ class Changes:
     items: list[tuple[object, ...]] = field(default_factory=list)  # rows: the fields of Item
     levels: list[Level] = field(default_factory=list)  # of items that are not in `items`
     users: list[tuple[object, ...]] = field(default_factory=list)  # rows: the fields of User
+    sessions: list[tuple[object, ...]] = field(default_factory=list)  # rows: of SessionRecord
+    ended_sessions: list[int] = field(default_factory=list)  # their ids
     movements: list[Movement] = field(default_factory=list)
     sales: list[HourlySales] = field(default_factory=list)
     requests: list[Remembered] = field(default_factory=list)

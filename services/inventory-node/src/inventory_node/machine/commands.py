@@ -12,10 +12,18 @@ from raft.messages import Entry, EntryKind
 from wire import errors
 
 from inventory_node.errors import StateInvariantViolation
-from inventory_node.machine import administration, orders, request_table, stock, users
+from inventory_node.machine import (
+    administration,
+    orders,
+    request_table,
+    sessions,
+    stock,
+    users,
+)
 from inventory_node.machine.changes import Changes
 from inventory_node.machine.records import Header, Records, UserRecord
 from inventory_node.machine.request_table import RequestTable
+from inventory_node.machine.sessions import SessionTable
 from inventory_node.machine.state_cache import StateCache
 from inventory_node.machine.stock import Context
 
@@ -77,6 +85,7 @@ class Machine:
         self._cache = StateCache(self._records)
         header = self._cache.header
         self._requests = RequestTable(self._records, header.next_period)
+        self._sessions = SessionTable(self._records, header.next_session_id)
         self._applied_index = header.applied_index
         self._applied_term = header.applied_term
         self._taken_index = header.applied_index
@@ -135,6 +144,10 @@ class Machine:
     def _command(self, command: raw_pb2.RawCommand) -> Applied:
         if not self._cluster_id and command.user_id != users.CLUSTER:
             return _refused(errors.not_initialized())  # before the state has any user or request
+        if command.user_id != users.CLUSTER:
+            ended = self._sessions.check(command.user_id, command.session_id, self._stamp_ms)
+            if ended is not None:
+                return _refused(ended)
         if command.HasField("mutation"):
             return self._mutation(command.user_id, command.epoch, command.mutation)
         if command.HasField("probe"):
@@ -198,10 +211,34 @@ class Machine:
         request = log_pb2.Administration.FromString(raw)
         if request.WhichOneof("operation") == "initialize":
             return self._initialize(user_id, request.initialize)
-        own_id = request.set_password.user_id  # 0: sets no password
-        refused = users.check_administration(self._cache, user_id, epoch, own_id)
+        refused = self._administration_refusal(user_id, epoch, request)
         if refused is not None:
             return _refused(refused)
+        # What speaks for a user who is not logged in yet is remembered among that user's requests.
+        whose = request.start_session.user_id or request.refresh_session.user_id or user_id
+        return self._once(whose, request, raw)
+
+    def _administration_refusal(
+        self, user_id: int, epoch: int, request: log_pb2.Administration
+    ) -> status_pb2.Status | None:
+        """Return why a user may not administrate so, or None."""
+        match request.WhichOneof("operation"):
+            case "start_session" | "refresh_session" if user_id != users.CLUSTER:
+                return errors.role_not_allowed("user", "the gateway itself")
+            case "refresh_session":
+                asked = request.refresh_session
+                user = self._cache.user(asked.user_id)
+                found = sessions.of_family(self._sessions, user, asked, self._stamp_ms)
+                return errors.session_ended() if found is None else None
+            case "end_sessions" if request.end_sessions.user_id == user_id:
+                holder = users.holder(self._cache.user(user_id), epoch)
+                return None if isinstance(holder, UserRecord) else holder
+            case _:
+                own_id = request.set_password.user_id  # 0: sets no password
+                return users.check_administration(self._cache, user_id, epoch, own_id)
+
+    def _once(self, user_id: int, request: log_pb2.Administration, raw: bytes) -> Applied:
+        """Administrate, or return the outcome that the request had before."""
         second = request_table.second_of(request.request_id)
         known = self._remembered(second, user_id, request.request_id, raw)
         if known is not None:
@@ -231,12 +268,37 @@ class Machine:
                 return administration.set_password(self._cache, request.set_password, self._context)
             case "disable_user":
                 return administration.disable_user(self._cache, request.disable_user, self._context)
+            case "start_session" | "refresh_session" | "end_sessions":
+                return self._administer_sessions(request)
             case "checkpoint":
                 return log_pb2.AdministrationOutcome(
                     checkpoint_index=self._applied_index, revision=self._applied_index
                 )
             case _:
                 return errors.invalid_field("administration", "holds no operation known here")
+
+    def _administer_sessions(
+        self, request: log_pb2.Administration
+    ) -> log_pb2.AdministrationOutcome | status_pb2.Status:
+        table, now_ms = self._sessions, self._stamp_ms
+        outcome = log_pb2.AdministrationOutcome(revision=self._applied_index)
+        if request.HasField("end_sessions"):
+            user = self._cache.user(request.end_sessions.user_id)
+            count = sessions.end(table, user, request.end_sessions, now_ms)
+            if isinstance(count, status_pb2.Status):
+                return count
+            outcome.ended_sessions = count
+            return outcome
+        found: log_pb2.SessionOutcome | status_pb2.Status
+        if request.HasField("start_session"):
+            user = self._cache.user(request.start_session.user_id)
+            found = sessions.start(table, user, request.start_session, now_ms)
+        else:
+            found = sessions.refresh(table, request.refresh_session, now_ms)
+        if isinstance(found, status_pb2.Status):
+            return found
+        outcome.session.CopyFrom(found)
+        return outcome
 
     def _initialize(self, user_id: int, request: log_pb2.Initialize) -> Applied:
         if user_id != users.CLUSTER:
@@ -269,9 +331,11 @@ class Machine:
                 admins=cache.admins,
                 next_period=self._requests.next_period,
                 orders=cache.orders,
+                next_session_id=self._sessions.next_id,
             )
         )
         cache.take(changes)
+        self._sessions.take(changes)
         self._requests.take(changes)
         self._taken_index = self._applied_index
         return changes
@@ -279,6 +343,7 @@ class Machine:
     def flushed(self) -> None:
         """Note that the oldest taken changes are durable."""
         self._cache.flushed()
+        self._sessions.flushed()
         self._requests.flushed()
 
     def answer(self, question: forward_pb2.Question) -> MutationOutcome | RefusedCommand | None:
@@ -288,7 +353,9 @@ class Machine:
             return _refused(errors.not_initialized())
         if kind == "get_credential":
             return self._credential(question)
-        if kind in ("get_item", "get_current_user"):
+        if kind == "get_session":
+            return self._secrets(question)
+        if kind in ("get_item", "get_current_user", "list_sessions"):
             return self._by_id(kind, question)
         return None
 
@@ -296,9 +363,13 @@ class Machine:
         user = users.holder(self._cache.user(question.user_id), question.epoch)
         if not isinstance(user, UserRecord):
             return _refused(user)
-        refused = users.check_query(user, kind)
+        refused = self._sessions.check(
+            user.id, question.session_id, self._stamp_ms
+        ) or users.check_query(user, kind)
         if refused is not None:
             return _refused(refused)
+        if kind == "list_sessions":
+            return self._list_sessions(user, question)
         if kind == "get_current_user":
             response = auth_pb2.GetCurrentUserResponse(
                 user=users.message(user), revision=self._applied_index
@@ -311,6 +382,35 @@ class Machine:
             return _refused(errors.item_not_found(item_id))
         shown = stock.message(item, self._context.currency, self._context.digits)
         found = inventory_pb2.GetItemResponse(item=shown, revision=self._applied_index)
+        return MutationOutcome(found.SerializeToString())
+
+    def _list_sessions(
+        self, asker: UserRecord, question: forward_pb2.Question
+    ) -> MutationOutcome | RefusedCommand:
+        user_id = question.query.list_sessions.user_id or asker.id
+        if user_id != asker.id:
+            refused = users.check_role(asker, users.ADMINS)
+            if refused is not None:
+                return _refused(refused)
+        user = self._cache.user(user_id)
+        if user is None:
+            return _refused(errors.user_not_found(user_id))
+        response = auth_pb2.ListSessionsResponse(
+            sessions=map(sessions.message, self._sessions.living(user, self._stamp_ms)),
+            current_session_id=question.session_id,
+            revision=self._applied_index,
+        )
+        return MutationOutcome(response.SerializeToString())
+
+    def _secrets(self, question: forward_pb2.Question) -> MutationOutcome | RefusedCommand:
+        if question.user_id != users.CLUSTER:
+            return _refused(errors.role_not_allowed("user", "the gateway itself"))
+        asked = question.query.get_session
+        user = self._cache.user(asked.user_id)
+        session = sessions.going(self._sessions, user, asked.session_id, self._stamp_ms)
+        found = forward_pb2.SessionSecrets()
+        if session is not None:
+            found.family_hash, found.secret_hash = session.family_hash, session.secret_hash
         return MutationOutcome(found.SerializeToString())
 
     def _credential(self, question: forward_pb2.Question) -> MutationOutcome | RefusedCommand:

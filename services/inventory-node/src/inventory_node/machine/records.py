@@ -21,6 +21,7 @@ class Header:
     admins: int = 0  # users that are admins and not disabled
     next_period: int = 1  # of the request table
     orders: int = 0  # how many orders were placed
+    next_session_id: int = 1
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,6 +55,21 @@ class UserRecord:
     create_ms: int
     password_hash: str
     folded_name: str  # for the comparison of names (`wire.text`)
+
+
+@dataclass(slots=True, kw_only=True)
+class SessionRecord:
+    """A session that has not ended; it goes on while its user has the same epoch."""
+
+    id: int
+    user_id: int
+    epoch: int  # of the user at the log-in
+    create_ms: int
+    refresh_ms: int  # the last time
+    label: str
+    source: str
+    family_hash: bytes  # SHA-256 of the secret that all its refresh tokens hold
+    secret_hash: bytes  # SHA-256 of the secret that serves next
 
 
 class Remembered(NamedTuple):
@@ -93,6 +109,10 @@ class Records(Protocol):
 
     def user_by_name(self, folded_name: str) -> UserRecord | None:
         """Return a user as a fresh record, disabled users too."""
+        ...
+
+    def sessions(self, user_id: int) -> list[SessionRecord]:
+        """Return a user's sessions as fresh records, in the order of their ids."""
         ...
 
     def request(self, periods: Sequence[int], request_id: str) -> Remembered | None:

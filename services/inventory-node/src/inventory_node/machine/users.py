@@ -17,7 +17,7 @@ NOBODY = frozenset[int]()  # except the gateway itself
 HEALTH = "health"  # the machine user that probes, and may do nothing else
 CLUSTER = 0  # the user id of the cluster itself
 
-_QUERIES_OF_HEALTH = frozenset({"get_current_user"})
+_QUERIES_OF_HEALTH = frozenset({"get_current_user", "list_sessions"})
 
 
 def holder(user: UserRecord | None, epoch: int) -> UserRecord | status_pb2.Status:

@@ -10,8 +10,8 @@ from wire import errors, money
 from wire.text import folded
 
 from inventory_node.errors import QueryRefused
-from inventory_node.machine import stock, users
-from inventory_node.machine.records import Header, ItemRecord, UserRecord
+from inventory_node.machine import sessions, stock, users
+from inventory_node.machine.records import Header, ItemRecord, SessionRecord, UserRecord
 from inventory_node.machine.state_cache import HOUR_MS
 from inventory_node.runtime.pages import Row, Select, page_of
 
@@ -30,6 +30,8 @@ ITEM_COLUMNS = (
     "order_count, units_sold, revenue_minor, first_order_ms, last_order_ms"
 )
 USER_COLUMNS = "id, name, role, epoch, disabled, create_ms, password_hash, folded_name"
+_SESSION_FIELDS = tuple(field.name for field in fields(SessionRecord))
+SESSION_COLUMNS = ", ".join(_SESSION_FIELDS)
 _ITEM_ORDERS = {
     "": "id",
     "id": "id",
@@ -53,6 +55,11 @@ def to_user(row: Row) -> UserRecord:
 def to_item(row: Row) -> ItemRecord:
     """Return a row of ITEM_COLUMNS as a record."""
     return ItemRecord(**dict(zip(_ITEM_FIELDS, row, strict=True)))
+
+
+def to_session(row: Row) -> SessionRecord:
+    """Return a row of SESSION_COLUMNS as a record."""
+    return SessionRecord(**dict(zip(_SESSION_FIELDS, row, strict=True)))
 
 
 class Queries:
@@ -96,6 +103,12 @@ class Queries:
         user = users.holder(to_user(rows[0]) if rows else None, question.epoch)
         if not isinstance(user, UserRecord):
             raise QueryRefused(user)
+        rows = self._select(
+            "SELECT refresh_ms FROM sessions WHERE id = ? AND user_id = ?",
+            [question.session_id, user.id],
+        )
+        if not rows or not sessions.is_recent(rows[0][0], self._header.stamp_ms):
+            raise QueryRefused(sessions.ended())
         refused = users.check_query(user, kind)
         if refused is not None:
             raise QueryRefused(refused)

@@ -14,7 +14,8 @@ CREATE TABLE header (
   next_ledger_id INTEGER NOT NULL,
   admins INTEGER NOT NULL,
   next_period INTEGER NOT NULL,
-  orders INTEGER NOT NULL
+  orders INTEGER NOT NULL,
+  next_session_id INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE users (
@@ -27,6 +28,21 @@ CREATE TABLE users (
   password_hash TEXT NOT NULL,
   folded_name TEXT NOT NULL UNIQUE  -- by which names are compared; the log brings it
 ) STRICT;
+
+-- Log-ins that have not ended.
+CREATE TABLE sessions (
+  id INTEGER PRIMARY KEY,
+  user_id INTEGER NOT NULL,
+  epoch INTEGER NOT NULL,
+  create_ms INTEGER NOT NULL,
+  refresh_ms INTEGER NOT NULL,
+  label TEXT NOT NULL,
+  source TEXT NOT NULL,
+  family_hash BLOB NOT NULL,  -- SHA-256, as the next
+  secret_hash BLOB NOT NULL
+) STRICT;
+
+CREATE INDEX sessions_by_user ON sessions (user_id, id);
 
 CREATE TABLE items (
   id INTEGER PRIMARY KEY,

@@ -20,16 +20,32 @@ from wire.text import folded
 from inventory_node.core.events import StoreAnswer
 from inventory_node.errors import DatabaseError, DatabaseFull, QueryRefused
 from inventory_node.machine.changes import Changes
-from inventory_node.machine.records import Header, ItemRecord, PeriodRow, Remembered, UserRecord
+from inventory_node.machine.records import (
+    Header,
+    ItemRecord,
+    PeriodRow,
+    Remembered,
+    SessionRecord,
+    UserRecord,
+)
 from inventory_node.runtime.pages import Row
-from inventory_node.runtime.queries import ITEM_COLUMNS, USER_COLUMNS, Queries, to_item, to_user
+from inventory_node.runtime.queries import (
+    ITEM_COLUMNS,
+    SESSION_COLUMNS,
+    USER_COLUMNS,
+    Queries,
+    to_item,
+    to_session,
+    to_user,
+)
 from inventory_node.runtime.volume import has_no_space
 
 APPLICATION_ID = 0x494E5654  # "INVT"
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 HASHED = {  # every table of the state, by its primary key
     "header": "id",
     "users": "id",
+    "sessions": "id",
     "items": "id",
     "ledger": "id",
     "sales": "item_id, hour",
@@ -158,7 +174,7 @@ class Database:
     def _write(self, changes: Changes) -> None:
         run = self._writer.executemany
         header = changes.header
-        run(f"REPLACE INTO header VALUES (1{', ?' * 12})", [astuple(header)])
+        run(f"REPLACE INTO header VALUES (1{', ?' * 13})", [astuple(header)])
         items = [(*item, folded(str(item[1]))) for item in changes.items]
         run(f"REPLACE INTO items VALUES (?{', ?' * 13})", items)
         run(
@@ -167,6 +183,8 @@ class Database:
             changes.levels,
         )
         run(f"REPLACE INTO users VALUES (?{', ?' * 7})", changes.users)
+        run(f"REPLACE INTO sessions VALUES (?{', ?' * 8})", changes.sessions)
+        run("DELETE FROM sessions WHERE id = ?", [(one,) for one in changes.ended_sessions])
         run(f"INSERT INTO ledger VALUES (?{', ?' * 7})", changes.movements)
         run(
             "INSERT INTO sales VALUES (?, ?, ?) "
@@ -201,6 +219,11 @@ class Database:
         sql = f"SELECT {USER_COLUMNS} FROM users WHERE {column} = ?"
         row = self._points.execute(sql, (key,)).fetchone()
         return None if row is None else to_user(row)
+
+    def sessions(self, user_id: int) -> list[SessionRecord]:
+        """Return a user's sessions, as fresh records."""
+        sql = f"SELECT {SESSION_COLUMNS} FROM sessions WHERE user_id = ? ORDER BY id"
+        return [to_session(row) for row in self._points.execute(sql, (user_id,))]
 
     def request(self, periods: Sequence[int], request_id: str) -> Remembered | None:
         """Return a remembered request of one of the periods."""

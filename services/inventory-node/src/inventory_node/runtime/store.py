@@ -22,7 +22,14 @@ from raft.messages import Configuration, SnapshotMeta
 from inventory_node.core import events
 from inventory_node.errors import DatabaseError, DatabaseFull, HashAbandoned
 from inventory_node.machine.changes import Changes
-from inventory_node.machine.records import Header, ItemRecord, PeriodRow, Remembered, UserRecord
+from inventory_node.machine.records import (
+    Header,
+    ItemRecord,
+    PeriodRow,
+    Remembered,
+    SessionRecord,
+    UserRecord,
+)
 from inventory_node.ports import NO_HOOKS, Hooks, SnapshotHeader, Step
 from inventory_node.runtime.snapshot import StateFolder, digest_of
 from inventory_node.runtime.sqlite import Database, Error, Pinned
@@ -296,6 +303,11 @@ class SqliteStore:
         """See `Records`."""
         with self._reads:
             return self._database.user_by_name(folded_name)
+
+    def sessions(self, user_id: int) -> list[SessionRecord]:
+        """See `Records`."""
+        with self._reads:
+            return self._database.sessions(user_id)
 
     def request(self, periods: Sequence[int], request_id: str) -> Remembered | None:
         """See `Records`."""

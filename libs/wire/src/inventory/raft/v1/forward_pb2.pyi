@@ -151,10 +151,12 @@ class Question(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     QUERY_FIELD_NUMBER: _builtins.int
     READ_OPTIONS_FIELD_NUMBER: _builtins.int
+    SESSION_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """unique on the link, among proposals too"""
     user_id: _builtins.int
     epoch: _builtins.int
+    session_id: _builtins.int
     @_builtins.property
     def query(self) -> Global___Query: ...
     @_builtins.property
@@ -167,10 +169,11 @@ class Question(_message.Message):
         epoch: _builtins.int = ...,
         query: Global___Query | None = ...,
         read_options: _inventory_pb2.ReadOptions | None = ...,
+        session_id: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["query", b"query", "read_options", b"read_options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "id", b"id", "query", b"query", "read_options", b"read_options", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "id", b"id", "query", b"query", "read_options", b"read_options", "session_id", b"session_id", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -189,6 +192,8 @@ class Query(_message.Message):
     GET_INVENTORY_STATS_FIELD_NUMBER: _builtins.int
     GET_CURRENT_USER_FIELD_NUMBER: _builtins.int
     LIST_USERS_FIELD_NUMBER: _builtins.int
+    LIST_SESSIONS_FIELD_NUMBER: _builtins.int
+    GET_SESSION_FIELD_NUMBER: _builtins.int
     GET_CREDENTIAL_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def get_all_items(self) -> _inventory_pb2.GetAllItemsRequest: ...
@@ -209,6 +214,12 @@ class Query(_message.Message):
     @_builtins.property
     def list_users(self) -> _auth_pb2.ListUsersRequest: ...
     @_builtins.property
+    def list_sessions(self) -> _auth_pb2.ListSessionsRequest: ...
+    @_builtins.property
+    def get_session(self) -> Global___GetSession:
+        """the gateway's own, as user 0"""
+
+    @_builtins.property
     def get_credential(self) -> Global___GetCredential:
         """the gateway's own, as user 0"""
 
@@ -224,13 +235,15 @@ class Query(_message.Message):
         get_inventory_stats: _inventory_pb2.GetInventoryStatsRequest | None = ...,
         get_current_user: _auth_pb2.GetCurrentUserRequest | None = ...,
         list_users: _auth_pb2.ListUsersRequest | None = ...,
+        list_sessions: _auth_pb2.ListSessionsRequest | None = ...,
+        get_session: Global___GetSession | None = ...,
         get_credential: Global___GetCredential | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["get_all_items", b"get_all_items", "get_credential", b"get_credential", "get_current_user", b"get_current_user", "get_inventory_stats", b"get_inventory_stats", "get_item", b"get_item", "get_item_stats", b"get_item_stats", "get_order", b"get_order", "list_item_stats", b"list_item_stats", "list_orders", b"list_orders", "list_users", b"list_users", "query", b"query"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["get_all_items", b"get_all_items", "get_credential", b"get_credential", "get_current_user", b"get_current_user", "get_inventory_stats", b"get_inventory_stats", "get_item", b"get_item", "get_item_stats", b"get_item_stats", "get_order", b"get_order", "get_session", b"get_session", "list_item_stats", b"list_item_stats", "list_orders", b"list_orders", "list_sessions", b"list_sessions", "list_users", b"list_users", "query", b"query"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["get_all_items", b"get_all_items", "get_credential", b"get_credential", "get_current_user", b"get_current_user", "get_inventory_stats", b"get_inventory_stats", "get_item", b"get_item", "get_item_stats", b"get_item_stats", "get_order", b"get_order", "list_item_stats", b"list_item_stats", "list_orders", b"list_orders", "list_users", b"list_users", "query", b"query"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["get_all_items", b"get_all_items", "get_credential", b"get_credential", "get_current_user", b"get_current_user", "get_inventory_stats", b"get_inventory_stats", "get_item", b"get_item", "get_item_stats", b"get_item_stats", "get_order", b"get_order", "get_session", b"get_session", "list_item_stats", b"list_item_stats", "list_orders", b"list_orders", "list_sessions", b"list_sessions", "list_users", b"list_users", "query", b"query"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_query: _TypeAlias = _typing.Literal["get_all_items", "get_item", "get_order", "list_orders", "get_item_stats", "list_item_stats", "get_inventory_stats", "get_current_user", "list_users", "get_credential"]  # noqa: Y015
+    _WhichOneofReturnType_query: _TypeAlias = _typing.Literal["get_all_items", "get_item", "get_order", "list_orders", "get_item_stats", "list_item_stats", "get_inventory_stats", "get_current_user", "list_users", "list_sessions", "get_session", "get_credential"]  # noqa: Y015
     _WhichOneofArgType_query: _TypeAlias = _typing.Literal["query", b"query"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_query) -> _WhichOneofReturnType_query | None: ...
 
@@ -282,6 +295,54 @@ class Credential(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Credential: _TypeAlias = Credential  # noqa: Y015
+
+@_typing.final
+class GetSession(_message.Message):
+    """Asks which secrets a session knows, before anything is proposed for whoever claims to have them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.int
+    session_id: _builtins.int
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.int = ...,
+        session_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["session_id", b"session_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSession: _TypeAlias = GetSession  # noqa: Y015
+
+@_typing.final
+class SessionSecrets(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FAMILY_HASH_FIELD_NUMBER: _builtins.int
+    SECRET_HASH_FIELD_NUMBER: _builtins.int
+    family_hash: _builtins.bytes
+    """SHA-256; empty: the session is not there, or has ended"""
+    secret_hash: _builtins.bytes
+    """likewise, of the secret that serves next"""
+    def __init__(
+        self,
+        *,
+        family_hash: _builtins.bytes = ...,
+        secret_hash: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["family_hash", b"family_hash", "secret_hash", b"secret_hash"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SessionSecrets: _TypeAlias = SessionSecrets  # noqa: Y015
 
 @_typing.final
 class ForwardResponse(_message.Message):

@@ -59,10 +59,13 @@ class Command(_message.Message):
     MUTATION_FIELD_NUMBER: _builtins.int
     ADMINISTRATION_FIELD_NUMBER: _builtins.int
     PROBE_FIELD_NUMBER: _builtins.int
+    SESSION_ID_FIELD_NUMBER: _builtins.int
     user_id: _builtins.int
     """0: the cluster itself"""
     epoch: _builtins.int
     """of the token that vouched for the user"""
+    session_id: _builtins.int
+    """that the token belongs to; 0: of user 0"""
     @_builtins.property
     def mutation(self) -> _inventory_pb2.Mutation: ...
     @_builtins.property
@@ -77,10 +80,11 @@ class Command(_message.Message):
         mutation: _inventory_pb2.Mutation | None = ...,
         administration: Global___Administration | None = ...,
         probe: Global___Probe | None = ...,
+        session_id: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["administration", b"administration", "kind", b"kind", "mutation", b"mutation", "probe", b"probe"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["administration", b"administration", "epoch", b"epoch", "kind", b"kind", "mutation", b"mutation", "probe", b"probe", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["administration", b"administration", "epoch", b"epoch", "kind", b"kind", "mutation", b"mutation", "probe", b"probe", "session_id", b"session_id", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["mutation", "administration", "probe"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
@@ -115,6 +119,9 @@ class Administration(_message.Message):
     SET_PASSWORD_FIELD_NUMBER: _builtins.int
     DISABLE_USER_FIELD_NUMBER: _builtins.int
     CHECKPOINT_FIELD_NUMBER: _builtins.int
+    START_SESSION_FIELD_NUMBER: _builtins.int
+    REFRESH_SESSION_FIELD_NUMBER: _builtins.int
+    END_SESSIONS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     @_builtins.property
     def initialize(self) -> Global___Initialize: ...
@@ -126,6 +133,12 @@ class Administration(_message.Message):
     def disable_user(self) -> _auth_pb2.DisableUserRequest: ...
     @_builtins.property
     def checkpoint(self) -> Global___Checkpoint: ...
+    @_builtins.property
+    def start_session(self) -> Global___StartSession: ...
+    @_builtins.property
+    def refresh_session(self) -> Global___RefreshSession: ...
+    @_builtins.property
+    def end_sessions(self) -> _auth_pb2.EndSessionsRequest: ...
     def __init__(
         self,
         *,
@@ -135,12 +148,15 @@ class Administration(_message.Message):
         set_password: Global___SetPassword | None = ...,
         disable_user: _auth_pb2.DisableUserRequest | None = ...,
         checkpoint: Global___Checkpoint | None = ...,
+        start_session: Global___StartSession | None = ...,
+        refresh_session: Global___RefreshSession | None = ...,
+        end_sessions: _auth_pb2.EndSessionsRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "create_user", b"create_user", "disable_user", b"disable_user", "initialize", b"initialize", "operation", b"operation", "set_password", b"set_password"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "create_user", b"create_user", "disable_user", b"disable_user", "end_sessions", b"end_sessions", "initialize", b"initialize", "operation", b"operation", "refresh_session", b"refresh_session", "set_password", b"set_password", "start_session", b"start_session"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "create_user", b"create_user", "disable_user", b"disable_user", "initialize", b"initialize", "operation", b"operation", "request_id", b"request_id", "set_password", b"set_password"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "create_user", b"create_user", "disable_user", b"disable_user", "end_sessions", b"end_sessions", "initialize", b"initialize", "operation", b"operation", "refresh_session", b"refresh_session", "request_id", b"request_id", "set_password", b"set_password", "start_session", b"start_session"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["initialize", "create_user", "set_password", "disable_user", "checkpoint"]  # noqa: Y015
+    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["initialize", "create_user", "set_password", "disable_user", "checkpoint", "start_session", "refresh_session", "end_sessions"]  # noqa: Y015
     _WhichOneofArgType_operation: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_operation) -> _WhichOneofReturnType_operation | None: ...
 
@@ -293,6 +309,105 @@ class Checkpoint(_message.Message):
 Global___Checkpoint: _TypeAlias = Checkpoint  # noqa: Y015
 
 @_typing.final
+class StartSession(_message.Message):
+    """Starts a session of a user whose password the gateway found right; user 0 alone may."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    FAMILY_HASH_FIELD_NUMBER: _builtins.int
+    SECRET_HASH_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.int
+    epoch: _builtins.int
+    """of the user when the password was checked"""
+    label: _builtins.str
+    source: _builtins.str
+    family_hash: _builtins.bytes
+    """SHA-256 of secrets that the log never sees. The first one is the session's for ever."""
+    secret_hash: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.int = ...,
+        epoch: _builtins.int = ...,
+        label: _builtins.str = ...,
+        source: _builtins.str = ...,
+        family_hash: _builtins.bytes = ...,
+        secret_hash: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "family_hash", b"family_hash", "label", b"label", "secret_hash", b"secret_hash", "source", b"source", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartSession: _TypeAlias = StartSession  # noqa: Y015
+
+@_typing.final
+class RefreshSession(_message.Message):
+    """Replaces the secret of a session by the next one, for whoever has it; user 0 alone may."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    FAMILY_HASH_FIELD_NUMBER: _builtins.int
+    SECRET_HASH_FIELD_NUMBER: _builtins.int
+    NEXT_SECRET_HASH_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.int
+    session_id: _builtins.int
+    family_hash: _builtins.bytes
+    secret_hash: _builtins.bytes
+    next_secret_hash: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.int = ...,
+        session_id: _builtins.int = ...,
+        family_hash: _builtins.bytes = ...,
+        secret_hash: _builtins.bytes = ...,
+        next_secret_hash: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["family_hash", b"family_hash", "next_secret_hash", b"next_secret_hash", "secret_hash", b"secret_hash", "session_id", b"session_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefreshSession: _TypeAlias = RefreshSession  # noqa: Y015
+
+@_typing.final
+class SessionOutcome(_message.Message):
+    """The outcome of what starts or refreshes a session."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    """of the user"""
+    @_builtins.property
+    def session(self) -> _auth_pb2.UserSession:
+        """absent: an old secret was used, and the session ended"""
+
+    def __init__(
+        self,
+        *,
+        session: _auth_pb2.UserSession | None = ...,
+        epoch: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "session", b"session"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SessionOutcome: _TypeAlias = SessionOutcome  # noqa: Y015
+
+@_typing.final
 class Configuration(_message.Message):
     """The payload of a configuration entry. Ids ascend."""
 
@@ -356,26 +471,33 @@ class AdministrationOutcome(_message.Message):
     USER_FIELD_NUMBER: _builtins.int
     CHECKPOINT_INDEX_FIELD_NUMBER: _builtins.int
     INITIALIZED_FIELD_NUMBER: _builtins.int
+    SESSION_FIELD_NUMBER: _builtins.int
+    ENDED_SESSIONS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     checkpoint_index: _builtins.int
     initialized: _builtins.bool
     """false: it was already"""
+    ended_sessions: _builtins.int
     revision: _builtins.int
     @_builtins.property
     def user(self) -> _auth_pb2.User: ...
+    @_builtins.property
+    def session(self) -> Global___SessionOutcome: ...
     def __init__(
         self,
         *,
         user: _auth_pb2.User | None = ...,
         checkpoint_index: _builtins.int = ...,
         initialized: _builtins.bool = ...,
+        session: Global___SessionOutcome | None = ...,
+        ended_sessions: _builtins.int = ...,
         revision: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint_index", b"checkpoint_index", "initialized", b"initialized", "result", b"result", "user", b"user"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint_index", b"checkpoint_index", "ended_sessions", b"ended_sessions", "initialized", b"initialized", "result", b"result", "session", b"session", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint_index", b"checkpoint_index", "initialized", b"initialized", "result", b"result", "revision", b"revision", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint_index", b"checkpoint_index", "ended_sessions", b"ended_sessions", "initialized", b"initialized", "result", b"result", "revision", b"revision", "session", b"session", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["user", "checkpoint_index", "initialized"]  # noqa: Y015
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["user", "checkpoint_index", "initialized", "session", "ended_sessions"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 
