@@ -237,8 +237,8 @@ class InventoryServiceServicer:
         waits for it before the first write knows that a refused stream took nothing along.
         At 4,096 in flight, or answered and not yet read by the client, the server stops reading. A
         message that cannot be parsed, or has too many submissions, ends the stream: INVALID_ARGUMENT.
-        A mutation that is read after the token has expired is refused: UNAUTHENTICATED
-        (TOKEN_INVALID). The stream goes on, and those before it keep their outcomes.
+        The token is looked at when the stream is opened, and a stream that outlives it goes on. A
+        mutation whose session has ended is refused by itself: UNAUTHENTICATED (TOKEN_INVALID).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -84,8 +84,8 @@ class InventoryServiceStub:
     waits for it before the first write knows that a refused stream took nothing along.
     At 4,096 in flight, or answered and not yet read by the client, the server stops reading. A
     message that cannot be parsed, or has too many submissions, ends the stream: INVALID_ARGUMENT.
-    A mutation that is read after the token has expired is refused: UNAUTHENTICATED
-    (TOKEN_INVALID). The stream goes on, and those before it keep their outcomes.
+    The token is looked at when the stream is opened, and a stream that outlives it goes on. A
+    mutation whose session has ended is refused by itself: UNAUTHENTICATED (TOKEN_INVALID).
     """
 
 @_typing.type_check_only
@@ -144,8 +144,8 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     waits for it before the first write knows that a refused stream took nothing along.
     At 4,096 in flight, or answered and not yet read by the client, the server stops reading. A
     message that cannot be parsed, or has too many submissions, ends the stream: INVALID_ARGUMENT.
-    A mutation that is read after the token has expired is refused: UNAUTHENTICATED
-    (TOKEN_INVALID). The stream goes on, and those before it keep their outcomes.
+    The token is looked at when the stream is opened, and a stream that outlives it goes on. A
+    mutation whose session has ended is refused by itself: UNAUTHENTICATED (TOKEN_INVALID).
     """
 
 class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -291,8 +291,8 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         waits for it before the first write knows that a refused stream took nothing along.
         At 4,096 in flight, or answered and not yet read by the client, the server stops reading. A
         message that cannot be parsed, or has too many submissions, ends the stream: INVALID_ARGUMENT.
-        A mutation that is read after the token has expired is refused: UNAUTHENTICATED
-        (TOKEN_INVALID). The stream goes on, and those before it keep their outcomes.
+        The token is looked at when the stream is opened, and a stream that outlives it goes on. A
+        mutation whose session has ended is refused by itself: UNAUTHENTICATED (TOKEN_INVALID).
         """
 
 def add_InventoryServiceServicer_to_server(servicer: InventoryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
