@@ -1,6 +1,7 @@
 """Bytes of files: segments of the log, databases, certificates, the first state, settings."""
 
 import base64
+import contextlib
 import os
 import struct
 import tempfile
@@ -153,21 +154,33 @@ def _judge_database(data: bytes) -> None:
     verify(path, 1)
 
 
+@cache
+def _authority_key() -> bytes:
+    return Authority.make("another").as_issued.key
+
+
+def _read_names(pem: bytes) -> None:
+    for certificate in certificates_in(pem):
+        hosts_of(certificate, identity_of(dns_names_of(certificate)))
+
+
+def _read_keys(pem: bytes) -> None:
+    """Read the key of an authority, and the keys of certificates as they are compared with one."""
+    if b"PRIVATE KEY" in pem:
+        Authority.read([], pem)
+    else:
+        Authority.read(certificates_in(pem), _authority_key())
+
+
 def _judge_certificate(data: bytes) -> None:
     """Read certificates in PEM, or one in DER, and the key of an authority."""
     pem = data[1:]
     if data[:1] == b"\1":
         text = base64.encodebytes(data[1:])
         pem = b"-----BEGIN CERTIFICATE-----\n" + text + b"-----END CERTIFICATE-----\n"
-    try:
-        for certificate in certificates_in(pem):
-            hosts_of(certificate, identity_of(dns_names_of(certificate)))
-    except PkiError:
-        pass
-    try:
-        Authority.read([], pem)
-    except PkiError:
-        return
+    for judge in (_read_names, _read_keys):
+        with contextlib.suppress(PkiError):
+            judge(pem)
 
 
 def _judge_name(data: bytes) -> None:
