@@ -11,6 +11,7 @@ CORPUS_BYTES_MAX = 64 << 10  # of one target
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_target_bears_what_is_known_and_mutations_of_it(name: str) -> None:
     """No exception but the declared one, no work and no memory out of proportion."""

@@ -112,7 +112,7 @@ def certificates_in(pem: bytes) -> list[x509.Certificate]:
     """Read one certificate or more; raise PkiError."""
     try:
         return x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise PkiError(f"a certificate cannot be read: {error}") from error
 
 
