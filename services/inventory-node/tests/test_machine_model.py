@@ -51,7 +51,7 @@ from sim.machines import (
     usd,
     uuid7,
 )
-from sim.plain_machine import PlainMachine, is_admin, shown_session, shown_user
+from sim.plain_machine import PlainMachine, is_admin, is_prober, shown_session, shown_user
 from sim.tables import Tables, check_balance, check_flushed, empty
 from wire import errors, money
 
@@ -162,10 +162,10 @@ def check_reads(hand: Hand, plain: PlainMachine) -> None:
     """Compare what is answered from memory with the plain state."""
     for item_id in range(len(plain.stock.described) + 2):
         query = forward_pb2.Query(get_item=inventory_pb2.GetItemRequest(item_id=item_id))
-        admins = (user for user in plain.users.known if is_admin(user) and session_of(plain, user))
-        admin = next(admins, None)
-        if admin is None:
+        admins = [user for user in plain.users.known if is_admin(user) and session_of(plain, user)]
+        if not admins:
             break
+        admin = min(admins, key=lambda user: user.must_change_password)
         question = forward_pb2.Question(
             user_id=admin.id,
             epoch=admin.epoch,
@@ -173,7 +173,10 @@ def check_reads(hand: Hand, plain: PlainMachine) -> None:
             query=query,
         )
         answer = hand.machine.answer(question)
-        if 0 < item_id <= len(plain.stock.described):
+        if admin.must_change_password:
+            refused = errors.password_change_needed(admin.id)
+            assert answer == RefusedCommand(refused.SerializeToString())
+        elif 0 < item_id <= len(plain.stock.described):
             assert isinstance(answer, MutationOutcome)
             found = inventory_pb2.GetItemResponse.FromString(answer.outcome)
             assert found == inventory_pb2.GetItemResponse(
@@ -190,9 +193,10 @@ def check_reads(hand: Hand, plain: PlainMachine) -> None:
         assert isinstance(answer, MutationOutcome)
         shown = forward_pb2.Credential()
         check_own_user(hand, plain, user)
-        if not user.disabled:
-            shown.user.CopyFrom(shown_user(user))
-            shown.epoch, shown.password_hash = user.epoch, user.password_hash
+        named = plain.users.named(user.folded_name)
+        if named is not None and not named.disabled:
+            shown.user.CopyFrom(shown_user(named))
+            shown.epoch, shown.password_hash = named.epoch, named.password_hash
         assert forward_pb2.Credential.FromString(answer.outcome) == shown
 
 
@@ -210,15 +214,18 @@ def check_own_user(hand: Hand, plain: PlainMachine, user: UserRecord) -> None:
         answer = hand.machine.answer(question)
         question.query.list_sessions.SetInParent()
         listed = hand.machine.answer(question)
-        if user.disabled or epoch != user.epoch or not session_id:
+        is_ended = user.disabled or user.delete_ms or epoch != user.epoch or not session_id
+        if is_ended:
             assert isinstance(answer, RefusedCommand)
-            assert isinstance(listed, RefusedCommand)
         else:
             assert isinstance(answer, MutationOutcome)
             found = auth_pb2.GetCurrentUserResponse.FromString(answer.outcome)
             assert found == auth_pb2.GetCurrentUserResponse(
                 user=shown_user(user), revision=plain.applied_index
             )
+        if is_ended or user.must_change_password or is_prober(user):
+            assert isinstance(listed, RefusedCommand)
+        else:
             assert isinstance(listed, MutationOutcome)
             going = sorted(plain.sessions.going(user, plain.stamp_ms), key=lambda one: one.id)
             assert auth_pb2.ListSessionsResponse.FromString(

@@ -16,7 +16,7 @@ from chaos.terminal import COMMAND, Terminal
 from chaos.up import Up
 from google.protobuf import json_format
 from inventory.v1 import auth_pb2, auth_pb2_grpc, inventory_pb2, inventory_pb2_grpc
-from inventory_cli.up.layout import Layout, signing_key, write_private
+from inventory_cli.up.layout import Layout, metrics_of, signing_key, write_private
 from inventory_client import (
     AsyncInventory,
     Inventory,
@@ -206,7 +206,7 @@ def test_a_session_that_ends_amid_orders_loses_and_doubles_none(system: Up) -> N
 
     async def scenario() -> None:
         async with AsyncInventory(system.address, auth=KEEPER, timeout=SECONDS_MAX) as keeper:
-            item = await keeper.add_item("Ending", "", Money("INR", 1), 1_000)
+            item = await keeper.add_item("Ending", "", Money("USD", 1), 1_000)
             auth = Password(*ANN)
             async with AsyncInventory(system.address, auth=auth, timeout=SECONDS_MAX) as ann:
                 user = await ann.current_user()
@@ -224,7 +224,7 @@ def test_a_session_that_ends_amid_orders_loses_and_doubles_none(system: Up) -> N
 
 def test_the_keys_are_published_and_verify_the_tokens(system: Up, direct: Direct) -> None:
     """By HTTP and by RPC alike; a library that knows nothing of us verifies by them."""
-    port = Layout(system.data).kept_ports()["gateway metrics"]
+    port = Layout(system.data).kept_ports()[metrics_of("gateway")]
     url = f"http://127.0.0.1:{port}/.well-known/jwks.json"
     with urllib.request.urlopen(url, timeout=SECONDS_MAX) as answer:
         published = json.load(answer)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import grpc.aio
 from google.rpc import code_pb2, status_pb2
@@ -32,7 +32,7 @@ class TokenSource:
     def __init__(
         self,
         session: Session,
-        open_channel: Callable[[], grpc.aio.Channel],
+        open_channel: Callable[[], Awaitable[grpc.aio.Channel]],
         status_from: Callable[[grpc.aio.AioRpcError], status_pb2.Status],
         closing: asyncio.Event,
     ) -> None:
@@ -115,19 +115,19 @@ class TokenSource:
             request = next(flow)
             while True:
                 left = give_up - time.monotonic()
-                answer = self._method_of(request)(request.SerializeToString(), timeout=left)
-                request = flow.send(await answer)
+                method = await self._method_of(request)
+                request = flow.send(await method(request.SerializeToString(), timeout=left))
         except StopIteration as end:
             token: Token = end.value
             return token
         finally:
             flow.close()  # it may hold a lock
 
-    def _method_of(
+    async def _method_of(
         self, request: FlowRequest
     ) -> grpc.aio.UnaryUnaryMultiCallable[bytes, FlowResponse]:
         is_refresh = isinstance(request, auth_pb2.RefreshTokenRequest)
         response = auth_pb2.RefreshTokenResponse if is_refresh else auth_pb2.LoginResponse
-        return self._open_channel().unary_unary(
+        return (await self._open_channel()).unary_unary(
             REFRESH if is_refresh else LOGIN, response_deserializer=response.FromString
         )

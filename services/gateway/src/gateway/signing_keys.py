@@ -36,13 +36,18 @@ def _base64url(raw: bytes) -> str:
     return urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def _key(pem: str) -> SigningKey:
+def _read(pem: str) -> Ed25519PrivateKey:
     try:
         private = load_pem_private_key(pem.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise ValueError(f"holds a key that cannot be read: {error}") from None
     if not isinstance(private, Ed25519PrivateKey):
         raise ValueError("holds a private key that is not of Ed25519")  # noqa: TRY004 - of the file
+    return private
+
+
+def key_of(private: Ed25519PrivateKey) -> SigningKey:
+    """Return a private key with what is derived from it."""
     public = private.public_key()
     x = _base64url(public.public_bytes_raw())
     members = f'{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}'  # RFC 7638 §3, RFC 8037 §2
@@ -67,7 +72,7 @@ def keys_in(text: str) -> tuple[SigningKey, ...]:
         )
     if len(blocks) > KEYS_MAX:
         raise ValueError(f"holds {len(blocks)} keys; take out those that signed long ago")
-    found = tuple(_key(block.group()) for block in blocks)
+    found = tuple(key_of(_read(block.group())) for block in blocks)
     if len({key.id for key in found}) < len(found):
         raise ValueError("holds a key twice")
     return found

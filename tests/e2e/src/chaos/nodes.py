@@ -22,6 +22,7 @@ from chaos.ports import free_port
 NAMES = ("node-0", "node-1", "node-2")
 KEY = "the cluster's secret"
 STOCK = 1_000
+SEAT = 1  # the session that `Nodes.seat` starts
 VOTER = cluster_pb2.MEMBER_STANDING_VOTER
 SECONDS_MAX = 60.0
 POLL_SECONDS = 0.05
@@ -37,6 +38,7 @@ class Nodes:
 
     def __init__(self, folder: Path) -> None:
         """Choose addresses, and write the key and the first state."""
+        self.is_seated = False
         self.folder = folder
         self.addresses = {name: f"127.0.0.1:{free_port()}" for name in NAMES}
         self.probe_addresses = {name: f"127.0.0.1:{free_port()}" for name in NAMES}
@@ -199,20 +201,40 @@ class Nodes:
 
     def order(self, request_id: str) -> inventory_pb2.OrderItemResponse:
         """Order one unit of the first item; send the same request until a leader answers it."""
+        if not self.is_seated:
+            self.seat()
+        reply = self._answered(order_of(request_id))
+        outcome = inventory_pb2.Outcome.FromString(reply.outcome)
+        assert outcome.WhichOneof("result") == "order_item", outcome
+        return outcome.order_item
+
+    def seat(self) -> None:
+        """Start the first session of the cluster, for the first user; once, however often."""
+        command = log_pb2.Command()
+        command.administration.request_id = "seat"
+        start = command.administration.start_session
+        start.user_id, start.epoch = 1, 1
+        start.family_hash = start.secret_hash = bytes(32)
+        proposal = forward_pb2.Proposal(id=1, command=command.SerializeToString())
+        reply = self._answered(forward_pb2.ForwardRequest(proposals=[proposal]))
+        outcome = log_pb2.AdministrationOutcome.FromString(reply.administration)
+        assert outcome.session.session.id == SEAT, outcome
+        self.is_seated = True
+
+    def _answered(self, request: forward_pb2.ForwardRequest) -> forward_pb2.Reply:
+        """Send the same request until a leader answers it."""
         deadline = time.monotonic() + SECONDS_MAX
         while time.monotonic() < deadline:
-            reply = self.ask_leader(order_of(request_id))
-            if reply is not None and reply.WhichOneof("result") == "outcome":
-                outcome = inventory_pb2.Outcome.FromString(reply.outcome)
-                assert outcome.WhichOneof("result") == "order_item", outcome
-                return outcome.order_item
+            reply = self.ask_leader(request)
+            if reply is not None and reply.WhichOneof("result") in {"outcome", "administration"}:
+                return reply
             time.sleep(POLL_SECONDS)
-        raise AssertionError(f"order {request_id} is not answered")
+        raise AssertionError(f"{request} is not answered")
 
 
 def order_of(request_id: str) -> forward_pb2.ForwardRequest:
     """Return the first user's order of one unit of the first item."""
-    command = log_pb2.Command(user_id=1, epoch=1)
+    command = log_pb2.Command(user_id=1, epoch=1, session_id=SEAT)
     wanted = command.mutation.order_item
     wanted.request_id, wanted.item_id, wanted.quantity = request_id, 1, 1
     proposal = forward_pb2.Proposal(id=1, command=command.SerializeToString())

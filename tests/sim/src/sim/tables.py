@@ -78,6 +78,7 @@ def tables_of(database: Database) -> Tables:
     users = [UserRecord(**dict(zip(_USER, row, strict=True))) for row in rows(_USER, "users")]
     for user in users:
         user.disabled = bool(user.disabled)
+        user.must_change_password = bool(user.must_change_password)
     sessions = [
         SessionRecord(**dict(zip(_SESSION, row, strict=True))) for row in rows(_SESSION, "sessions")
     ]
@@ -180,7 +181,7 @@ def _counters(tables: Tables) -> dict[str, int]:
     admins = [
         user
         for user in tables.users.values()
-        if user.role == auth_pb2.ROLE_ADMIN and not user.disabled
+        if user.role == auth_pb2.ROLE_ADMIN and not user.disabled and not user.delete_ms
     ]
     return {
         "next_item_id": len(tables.items) + 1,
@@ -258,12 +259,14 @@ def strangers(machine: Machine, tables: Tables) -> Iterator[str]:
     for user_id, own in machine._sessions._users.items():
         kept = {one.id: one for one in tables.sessions.values() if one.user_id == user_id}
         yield from _unlike(f"sessions of user {user_id} in memory", kept, own)
-    names = {user.folded_name: user.id for user in cache._users.values()}
+    known = [user for user in cache._users.values() if not user.delete_ms]
+    names = {user.folded_name: user.id for user in known}
     yield from _unlike("users by name", names, cache._ids_by_name)
     periods = {number: period.row() for number, period in requests._periods.items()}
     yield from _unlike("periods in memory", tables.periods, periods)
     yield from _requests(machine, tables)
     yield from _points(machine, tables)
+    yield from _session_points(machine, tables)
 
 
 def _requests(machine: Machine, tables: Tables) -> Iterator[str]:
@@ -314,6 +317,15 @@ def _requests(machine: Machine, tables: Tables) -> Iterator[str]:
         yield "all is flushed, and something counts as on its way to the database"
 
 
+def _session_points(machine: Machine, tables: Tables) -> Iterator[str]:
+    """Yield what the machine's records find of sessions otherwise than the tables."""
+    for user_id in range(len(tables.users) + 2):
+        own = [one for one in tables.sessions.values() if one.user_id == user_id]
+        found = machine._records.sessions(user_id)
+        if found != own:
+            yield f"sessions of user {user_id} are read as {found}"
+
+
 def _points(machine: Machine, tables: Tables) -> Iterator[str]:
     """Yield what the machine's records find otherwise than the tables."""
     records = machine._records
@@ -324,10 +336,9 @@ def _points(machine: Machine, tables: Tables) -> Iterator[str]:
         user = tables.users.get(user_id)
         if records.user(user_id) != user:
             yield f"user {user_id} is read as {records.user(user_id)}"
-        own = [one for one in tables.sessions.values() if one.user_id == user_id]
-        if records.sessions(user_id) != own:
-            yield f"sessions of user {user_id} are read as {records.sessions(user_id)}"
-        if user is not None and records.user_by_name(user.folded_name) != user:
+        if user is None or user.delete_ms:
+            continue
+        if records.user_by_name(user.folded_name) != user:
             yield f"user {user.name} is read as {records.user_by_name(user.folded_name)}"
     for key, one in tables.requests.items():
         if records.request([0, key[0]], key[1]) != one:

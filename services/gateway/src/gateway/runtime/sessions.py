@@ -67,6 +67,7 @@ class SessionCalls:
         outcome = await self._accounts.administer(administration, CLUSTER, context, user.id)
         session_id = outcome.session.session.id
         token, expires = self._tokens.make(user.id, outcome.session.epoch, session_id)
+        await self._accounts.upgrade(credential, session_id, request.password, context)
         response = auth_pb2.LoginResponse(
             token=token,
             user=user,

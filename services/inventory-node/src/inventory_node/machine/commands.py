@@ -27,7 +27,7 @@ from inventory_node.machine.sessions import SessionTable
 from inventory_node.machine.state_cache import StateCache
 from inventory_node.machine.stock import Context
 
-RULES_VERSION = 1  # the newest rules that this build applies
+RULES_VERSION = 2  # the newest rules that this build applies
 DIGEST_BYTES = 16
 
 
@@ -234,8 +234,7 @@ class Machine:
                 holder = users.holder(self._cache.user(user_id), epoch)
                 return None if isinstance(holder, UserRecord) else holder
             case _:
-                own_id = request.set_password.user_id  # 0: sets no password
-                return users.check_administration(self._cache, user_id, epoch, own_id)
+                return users.check_administration(self._cache, user_id, epoch, request)
 
     def _once(self, user_id: int, request: log_pb2.Administration, raw: bytes) -> Applied:
         """Administrate, or return the outcome that the request had before."""
@@ -243,6 +242,7 @@ class Machine:
         known = self._remembered(second, user_id, request.request_id, raw)
         if known is not None:
             return known
+        self._context.user_id = user_id
         outcome = self._administer(request)
         if isinstance(outcome, status_pb2.Status):
             return _refused(outcome)
@@ -261,21 +261,20 @@ class Machine:
     def _administer(
         self, request: log_pb2.Administration
     ) -> log_pb2.AdministrationOutcome | status_pb2.Status:
-        match request.WhichOneof("operation"):
-            case "create_user":
-                return administration.create_user(self._cache, request.create_user, self._context)
-            case "set_password":
-                return administration.set_password(self._cache, request.set_password, self._context)
-            case "disable_user":
-                return administration.disable_user(self._cache, request.disable_user, self._context)
-            case "start_session" | "refresh_session" | "end_sessions":
-                return self._administer_sessions(request)
-            case "checkpoint":
-                return log_pb2.AdministrationOutcome(
-                    checkpoint_index=self._applied_index, revision=self._applied_index
-                )
-            case _:
-                return errors.invalid_field("administration", "holds no operation known here")
+        kind = request.WhichOneof("operation")
+        if kind == "checkpoint":
+            return log_pb2.AdministrationOutcome(
+                checkpoint_index=self._applied_index, revision=self._applied_index
+            )
+        if kind in ("start_session", "refresh_session", "end_sessions"):
+            return self._administer_sessions(request)
+        rule = administration.RULES.get(kind or "")
+        if rule is None:
+            return errors.invalid_field("administration", "holds no operation known here")
+        user = rule(self._cache, getattr(request, kind or ""), self._context)
+        if isinstance(user, status_pb2.Status):
+            return user
+        return log_pb2.AdministrationOutcome(user=users.message(user), revision=self._applied_index)
 
     def _administer_sessions(
         self, request: log_pb2.Administration
