@@ -297,9 +297,7 @@ def test_health_may_probe_and_read_who_it_is_and_nothing_else() -> None:
     hand, health = with_health()
     user = user_of(hand, health)
     kinds = [field.name for field in forward_pb2.Query.DESCRIPTOR.fields]
-    assert [kind for kind in kinds if check_query(user, kind) is None] == [
-        "get_current_user", "list_sessions",
-    ]  # fmt: skip
+    assert [kind for kind in kinds if check_query(user, kind) is None] == ["get_current_user"]
     query = forward_pb2.Query(get_item=inventory_pb2.GetItemRequest(item_id=1))
     question = forward_pb2.Question(user_id=health, epoch=1, session_id=health, query=query)
     assert isinstance(hand.machine.answer(question), RefusedCommand)

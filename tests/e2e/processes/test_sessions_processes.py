@@ -307,8 +307,8 @@ class TestCommandLine:
             subprocess.Popen(  # noqa: S603 - our own command
                 [*COMMAND, "whoami"],
                 env=terminal.environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
             )
             for _ in range(4)
         ]

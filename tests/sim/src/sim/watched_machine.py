@@ -18,7 +18,7 @@ from sim.seats import seats
 from sim.violation import SafetyViolation
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
     """What a machine holds: records, counters, and what a flush would write."""
 

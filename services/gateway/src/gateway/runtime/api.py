@@ -87,13 +87,13 @@ class Api:
         auth["Login"] = unary(self._sessions.login)
         auth["RefreshToken"] = unary(self._sessions.refresh)
         auth["Logout"] = unary(self._sessions.logout)
-        auth["EndSessions"] = unary(self._sessions.end)
         auth["GetJsonWebKeySet"] = unary(self._sessions.get_json_web_key_set)
         auth["CreateUser"] = unary(self._accounts.create_user)
         auth["SetPassword"] = unary(self._accounts.set_password)
         auth["RenameUser"] = unary(self._accounts.rename_user)
         for kind, method in CHANGES_OF_USERS.items():
             auth[method.name] = unary(self._accounts.change(kind, method))
+        auth["EndSessions"] = unary(self._sessions.end)  # whose outcome is no user
         cluster = {
             "GetStatus": unary(self._get_status),
             "Checkpoint": unary(self._checkpoint),

@@ -81,7 +81,7 @@ class SessionCalls:
         """Exchange a refresh token."""
         request = parse_within_bounds(auth_pb2.RefreshTokenRequest, raw)
         given = refresh_token_in(request.refresh_token)
-        if given is None or not await self._is_of_a_family(given, context):
+        if given is None or not await self._family_goes_on(given, context):
             self.refused_count += 1
             await self._gate.refusals.pause()
             raise RequestRefused(errors.session_ended())
@@ -96,7 +96,7 @@ class SessionCalls:
         response.expire_time.FromSeconds(expires)
         return response.SerializeToString()
 
-    async def _is_of_a_family(self, given: RefreshToken, context: Context) -> bool:
+    async def _family_goes_on(self, given: RefreshToken, context: Context) -> bool:
         """Tell whether a session goes on that knows the token's family; raise RequestRefused."""
         query = forward_pb2.Query()
         query.get_session.user_id, query.get_session.session_id = given.user_id, given.session_id

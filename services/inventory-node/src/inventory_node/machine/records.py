@@ -6,12 +6,18 @@ from typing import NamedTuple, Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
-    """The scalars of the state; before the first entry, the defaults hold."""
+class StatePosition:
+    """Where in the log a state stands."""
 
     applied_index: int = 0
     applied_term: int = 0
     stamp_ms: int = 0  # the log's time: the stamp of the last command entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header(StatePosition):
+    """The scalars of the state; before the first entry, the defaults hold."""
+
     cluster_id: str = ""  # empty: not initialized
     currency: str = ""  # ISO 4217
     digits: int = 0  # decimals of the currency
