@@ -40,8 +40,10 @@ def first_entry(items: int) -> Entry:
     for number in range(items):
         price = money.from_minor(199, "USD", 2)
         initialize.items.add(name=f"Item {number}", price=price, quantity=STOCK)
-    command = log_pb2.Command(administration=administration)
-    return entry_of(1, [command])
+    start = log_pb2.StartSession(user_id=1, epoch=1, family_hash=bytes(32), secret_hash=bytes(32))
+    session = log_pb2.Administration(request_id="log-in", start_session=start)
+    commands = [log_pb2.Command(administration=one) for one in (administration, session)]
+    return entry_of(1, commands)
 
 
 def entry_of(index: int, commands: list[log_pb2.Command]) -> Entry:
@@ -61,7 +63,7 @@ def orders(entries: int, items: int) -> Iterator[Entry]:
                 request_id=str(uuid_utils.uuid7()), item_id=at % items + 1, quantity=1
             )
             mutation = inventory_pb2.Mutation(order_item=request)
-            commands.append(log_pb2.Command(user_id=1, epoch=1, mutation=mutation))
+            commands.append(log_pb2.Command(user_id=1, epoch=1, session_id=1, mutation=mutation))
         yield entry_of(index, commands)
 
 

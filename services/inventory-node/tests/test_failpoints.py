@@ -9,7 +9,6 @@ from queue import SimpleQueue
 
 import pytest
 from inventory_node.core import events
-from inventory_node.machine import Machine
 from inventory_node.ports import (
     CreateFile,
     RemoveFile,
@@ -23,6 +22,7 @@ from inventory_node.runtime.failpoints import POINTS, Armed, Failpoint, hooks_of
 from inventory_node.runtime.hooks import Timings
 from inventory_node.runtime.store import SqliteStore
 from raft.messages import Entry, EntryKind
+from sim.watched_machine import SeatedMachine
 
 TIMEOUT_SECONDS = 20
 
@@ -133,7 +133,7 @@ class TestAdapters:
         recorder = Recorder()
         done: SimpleQueue[events.Event] = SimpleQueue()
         store = SqliteStore(tmp_path, 0, done.put, recorder)
-        machine = Machine(store)
+        machine = SeatedMachine(store)
         machine.apply(Entry(1, 1, EntryKind.NOOP, b""))
         changes = machine.take_changes()
         assert changes is not None

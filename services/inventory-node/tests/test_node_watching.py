@@ -11,7 +11,7 @@ import pytest
 from grpc_health.v1 import health_pb2
 from inventory.v1 import cluster_pb2, inventory_pb2
 from inventory_node.core import events
-from inventory_node.machine import Applied, Machine, MutationOutcome, RefusedCommand
+from inventory_node.machine import Applied, MutationOutcome, RefusedCommand
 from inventory_node.ports import Step, SyncFolder
 from inventory_node.runtime.disk import ThreadedDisk
 from inventory_node.runtime.hooks import Timings
@@ -23,6 +23,7 @@ from inventory_node.runtime.watcher import ELECTIONS_MAX, MemberWatcher
 from prometheus_client import CollectorRegistry
 from raft.messages import Entry, EntryKind
 from raft.ready import Leadership, RaftRole
+from sim.watched_machine import SeatedMachine
 from structlog.testing import capture_logs
 
 VOTER = cluster_pb2.MEMBER_STANDING_VOTER
@@ -86,7 +87,7 @@ class TestTimings:
         done: SimpleQueue[events.Event] = SimpleQueue()
         timings = Timings()
         store = SqliteStore(tmp_path, 0, done.put, timings)
-        machine = Machine(store)
+        machine = SeatedMachine(store)
         machine.apply(Entry(1, 1, EntryKind.NOOP, b""))
         changes = machine.take_changes()
         assert changes is not None
