@@ -23,7 +23,6 @@ from sim.ports import HANGS_US, SLOW_US_MAX, STORE_US, StorePort
 from sim.store import NO_SPACE, SimStore, Thread
 from sim.timeline import Timeline
 from sim.violation import SafetyViolation
-from sim.watched_machine import SeatedMachine
 
 if TYPE_CHECKING:
     from sim.surroundings import ProcessHandle
@@ -143,13 +142,13 @@ class TestTime:
 
     def test_a_slow_disk_is_slow_for_the_database(self, store: SimStore) -> None:
         """Up to a bound."""
-        machine = SeatedMachine(store)
+        machine = Machine(store)
         machine.troubles.disk_factor = 10_000
         assert SLOW_US_MAX <= machine.flushed_at(store, 2) <= SLOW_US_MAX + 500
 
     def test_a_hung_disk_hangs_for_what_writes(self, store: SimStore) -> None:
         """A hash is read from the page cache."""
-        machine = SeatedMachine(store)
+        machine = Machine(store)
         machine.troubles.disk_hangs = 1
         machine.port.copy(2)
         machine.port.hash(3)
@@ -163,7 +162,7 @@ class TestTime:
         self, store: SimStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A lack of space is no failure: a member that took it for a failure would end."""
-        machine = SeatedMachine(store)
+        machine = Machine(store)
         failed = StoreFailed("OSError: No space left on device")
         monkeypatch.setattr("sim.store.copy_pinned", lambda *_: failed)
         machine.port.copy(2)
@@ -172,7 +171,7 @@ class TestTime:
 
     def test_a_transaction_that_a_fault_picked_fails(self, store: SimStore) -> None:
         """The next transaction fails, whatever other jobs are under way, and later ones do not."""
-        machine = SeatedMachine(store)
+        machine = Machine(store)
         machine.troubles.store_fails = True
         machine.port.hash(2)
         machine.port.flush(Changes(header=store.header()), 3)
