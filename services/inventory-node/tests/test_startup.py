@@ -294,9 +294,9 @@ class Opened:
         """Return a whole file."""
         return self.disk.read(name)
 
-    def run(self, operations: Sequence[DiskOperation], ticket: int) -> None:
+    def submit(self, operations: Sequence[DiskOperation], ticket: int) -> None:
         """Do the job, until the power is off."""
-        self.disk.run(operations, ticket)
+        self.disk.submit(operations, ticket)
         while self.disk.busy:
             if not self.platters.operations_left:
                 raise Cut
@@ -355,11 +355,11 @@ class TestABootstrapThatIsCutShort:
         assert recovered.identity == OWN
         assert recovered.configuration == Configuration(frozenset(FIRST.values()))
         disk = platters.open(folder / "wal", lambda _: None)
-        disk.run(recovered.repair, 1)
+        disk.submit(recovered.repair, 1)
         promised = recovered.hard_state
         if not promised.term:
             promised = HardState(1, OWN.member_id)
-            disk.run(recovered.log.append(promised, None, ()), 2)
+            disk.submit(recovered.log.append(promised, None, ()), 2)
         return promised
 
     def lives(self, folder: Path, platters: Platters, cuts: Sequence[int], loss: str) -> list[bool]:

@@ -184,7 +184,7 @@ class HandMember:
         settings = self.settings
         log = wal.recover(self.disk, segment_bytes=SEGMENT_BYTES).log
         identity = wal.Identity(settings.cluster_id, settings.member_id, settings.name)
-        self.disk.run(log.bootstrap(identity, Configuration(frozenset(settings.members))), 0)
+        self.disk.submit(log.bootstrap(identity, Configuration(frozenset(settings.members))), 0)
         self.disk.drain()
         self.inbox.clear()
 

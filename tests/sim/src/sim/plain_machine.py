@@ -53,7 +53,7 @@ class RefusedPlainly(Exception):  # noqa: N818 - what became of a command is its
 
 
 def second_of_id(request_id: str) -> int:
-    """Return the second that an id carries, 0 when it carries none: a UUIDv7 as it is written."""
+    """Return the second of a UUIDv7 in its written form; 0 for an id without a time."""
     try:
         found = UUID(request_id)
     except ValueError:
@@ -65,7 +65,7 @@ def second_of_id(request_id: str) -> int:
 
 @dataclass(slots=True)
 class PlainPeriod:
-    """Requests of one user; those that are forgotten leave the newest time in their ids."""
+    """Requests of one user in one period; a forgotten period leaves the newest time of its ids."""
 
     number: int
     user_id: int
@@ -86,7 +86,7 @@ def slots_of(outcome: bytes) -> int:
 
 @dataclass(slots=True)
 class PlainRequests:
-    """What is remembered, of all users, in the order in which the periods began."""
+    """The memory of requests, of all users, in the order in which the periods began."""
 
     periods: list[PlainPeriod] = field(default_factory=list)
     next_number: int = 1
@@ -96,7 +96,7 @@ class PlainRequests:
         return sum(one.slots for one in self.periods if user_id in {None, one.user_id})
 
     def forget(self, stamp_ms: int) -> None:
-        """Forget some of what is too old, and then what is too much."""
+        """Forget periods: first those that are too old, then those above the bounds."""
         oldest_begin = stamp_ms // 1_000 - limits.PERIOD_SECONDS - limits.KEPT_SECONDS - 10
         aged = [one for one in self.periods if one.begin <= oldest_begin]
         for one in aged[: limits.FORGOTTEN_PER_ENTRY_MAX]:
@@ -109,7 +109,7 @@ class PlainRequests:
                 self._forget(max(oldest, key=lambda one: (kept[one.number], -one.number)))
 
     def _forget(self, period: PlainPeriod) -> None:
-        """Forget a period; it alone tells from then on what its user has forgotten."""
+        """Forget the requests of a period; its newest time stays, as the user's floor."""
         before = [
             one
             for one in self.periods
@@ -371,7 +371,7 @@ class PlainStock:
 
 @dataclass(slots=True)
 class PlainUsers:
-    """Who there is, by id from 1 on."""
+    """The users, by id from 1 on."""
 
     known: list[UserRecord] = field(default_factory=list)
 

@@ -1,4 +1,4 @@
-"""A member's database as records, and what its tables owe each other and the machine's memory.
+"""A member's database as records; its tables agree with each other and with the memory.
 
 The statements here name every column, so that a column that the product writes and reads at another
 one's place shows. `imbalances` compares the tables of one database with each other: levels,
@@ -81,7 +81,7 @@ def empty(database: Database) -> None:
 
 
 def imbalances(tables: Tables) -> Iterator[str]:
-    """Yield what the tables of one database contradict each other in."""
+    """Yield each contradiction between tables of one database."""
     yield from _unlike("header", asdict(tables.header) | _counters(tables), asdict(tables.header))
     yield from _unlike("levels and statistics", _items(tables), tables.items)
     yield from _unlike("sales", _sales(tables.ledger), tables.sales)
@@ -92,7 +92,7 @@ def imbalances(tables: Tables) -> Iterator[str]:
 
 
 def _periods(tables: Tables) -> Iterator[str]:
-    """Yield what the periods of requests contradict in each other, or in the requests."""
+    """Yield each contradiction between periods of requests, or between periods and requests."""
     slots: dict[int, int] = defaultdict(int)
     for one in tables.requests.values():
         slots[one.period] += slots_of(one.outcome)
@@ -119,7 +119,7 @@ def _periods(tables: Tables) -> Iterator[str]:
 
 
 def _lines(tables: Tables) -> Iterator[str]:
-    """Yield what a line of the ledger contradicts in those before it, or in the users."""
+    """Yield each contradiction of a line of the ledger to the lines before it, or to the users."""
     levels: dict[int, int] = defaultdict(int)
     before: Movement | None = None
     for line in tables.ledger:
@@ -192,7 +192,7 @@ def _unlike(what: str, expected: Mapping[Any, Any], found: Mapping[Any, Any]) ->
 
 
 def strangers(machine: Machine, tables: Tables) -> Iterator[str]:
-    """Yield what the memory of a machine, of which all is flushed, holds unlike the tables."""
+    """Yield each difference between tables and the memory of a machine with nothing unflushed."""
     cache, requests = machine._cache, machine._requests
     header = tables.header
     counters = {
@@ -225,7 +225,7 @@ def strangers(machine: Machine, tables: Tables) -> Iterator[str]:
 
 
 def _requests(machine: Machine, tables: Tables) -> Iterator[str]:
-    """Yield what the memory of requests holds unlike the tables, or finds otherwise."""
+    """Yield each difference between tables and the memory of requests, by content and by key."""
     requests = machine._requests
     held = [one for share in requests._shares.values() for one in share.records.values()]
     for one in held:
@@ -273,7 +273,7 @@ def _requests(machine: Machine, tables: Tables) -> Iterator[str]:
 
 
 def _points(machine: Machine, tables: Tables) -> Iterator[str]:
-    """Yield what the machine's records find otherwise than the tables."""
+    """Yield each difference between tables and what the machine's records find by key."""
     records = machine._records
     for item_id in range(len(tables.items) + 2):
         if records.item(item_id) != tables.items.get(item_id):
@@ -292,7 +292,7 @@ def _points(machine: Machine, tables: Tables) -> Iterator[str]:
 
 
 def check_balance(database: Database) -> Tables:
-    """Raise on tables that contradict each other; return them."""
+    """Raise SafetyViolation if tables contradict each other; return the tables."""
     tables = tables_of(database)
     for problem in imbalances(tables):
         raise SafetyViolation(f"the books of {tables.header.applied_index} disagree: {problem}")
