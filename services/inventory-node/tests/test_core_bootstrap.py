@@ -210,6 +210,7 @@ def test_decimals_that_the_currency_has_not_are_refused(
         {"currency": {"code": "XAU", "minor_digits": 0}},
         {"currency": {"code": "USD", "minor_digits": 99}},
         {"users": [{"name": "Ann", "role": "king", "password_hash": "x"}]},
+        {"users": [{"name": "Ann", "role": 7, "password_hash": "x"}]},
         {"items": [{"name": "Pen", "description": "", "price": "1.005", "quantity": 3}]},
         {"items": [{"name": "", "description": "", "price": "1", "quantity": 3}]},
         {"items": [{"name": "Pen"}]},
@@ -221,6 +222,9 @@ def test_a_bad_first_state_is_refused(tmp_path: Path, change: dict[str, Any]) ->
     path = tmp_path / "bootstrap.json"
     path.write_text(json.dumps(CONTENT | change))
     with pytest.raises(BootstrapRefused, match=str(path)):
+        initialize_of(path, CLUSTER)
+    path.write_text("[" * 100_000)
+    with pytest.raises(BootstrapRefused, match="cannot be used"):
         initialize_of(path, CLUSTER)
     path.write_text("nonsense")
     with pytest.raises(BootstrapRefused, match="cannot be used"):

@@ -4,6 +4,7 @@ import sys
 from datetime import timedelta
 from importlib import metadata
 from itertools import islice
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -31,6 +32,7 @@ from inventory_cli.services import services_app
 from inventory_cli.session import EXIT_USAGE, CallTarget, attempt, connected, done
 from inventory_cli.terminal import say
 from inventory_cli.up.command import up
+from inventory_cli.up.layout import path_of
 from inventory_cli.users import user_app
 from inventory_cli.values import WHOLE_MAX, whole
 
@@ -105,6 +107,20 @@ def connection(
             parser=values.seconds(0, STALENESS_MS_MAX / 1_000),
         ),
     ] = None,
+    insecure: Annotated[
+        bool,
+        typer.Option(
+            "--insecure", help="Speak plain text to the gateway, which others can read and change."
+        ),
+    ] = False,
+    ca_file: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="INVENTORY_CA_FILE",
+            help="The authorities that may vouch for the gateway, in PEM; TLS on this machine too.",
+            parser=path_of,
+        ),
+    ] = None,
     version: Annotated[  # noqa: ARG001 - its callback is what it does
         bool,
         typer.Option("--version", help="Show the version.", callback=show_version, is_eager=True),
@@ -117,7 +133,7 @@ def connection(
         reads = Reads.bounded(timedelta(seconds=max_staleness))
     else:
         reads = Reads.stale()
-    context.obj = CallTarget(address, timeout, reads)
+    context.obj = CallTarget(address, timeout, reads, insecure=insecure, ca_file=ca_file)
 
 
 @app.command()

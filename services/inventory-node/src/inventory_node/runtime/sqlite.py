@@ -348,8 +348,8 @@ def verify(path: Path, applied_index: int) -> str:
             index = _header(connection).applied_index
         finally:
             connection.close()
-    except sqlite3.Error as error:
-        return f"it is not a database: {error}"
+    except (sqlite3.Error, ValueError, TypeError) as error:  # of rows that are no header too
+        return f"it is not a database of a state: {error}"
     return "" if index == applied_index else f"it holds index {index}, not {applied_index}"
 
 

@@ -138,6 +138,10 @@ def check_identity(found: Identity, wanted: Identity, folder: Path) -> None:
         )
 
 
+# JSON of any other shape, and JSON that is nested too deep.
+_UNUSABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+
+
 def initialize_of(path: Path | None, cluster_id: str) -> bytes:
     """Return the first command, a serialized Administration, from the bootstrap file.
 
@@ -153,7 +157,7 @@ def initialize_of(path: Path | None, cluster_id: str) -> bytes:
         content = json.loads(path.read_text())
         command = log_pb2.Administration(request_id="initialize")
         _fill(command.initialize, content)
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except _UNUSABLE as error:
         raise BootstrapRefused(
             f"the bootstrap file {path} cannot be used: {type(error).__name__}: {error}"
         ) from error
