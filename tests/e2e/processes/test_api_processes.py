@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 import pytest
 from chaos.callers import question_answered
+from chaos.prometheus import eventually
 from chaos.up import Up
 from google.protobuf.message import Message
 from google.rpc import status_pb2
@@ -17,6 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from inventory.raft.v1 import forward_pb2, link_pb2
 from inventory.v1 import auth_pb2, auth_pb2_grpc, inventory_pb2, inventory_pb2_grpc
+from inventory_cli.audit import exported
 from inventory_client import (
     Inventory,
     Money,
@@ -28,6 +30,7 @@ from inventory_client import (
     Unavailable,
 )
 from inventory_client.connection import new_request_id
+from wire.audit import problem_of
 from wire.channels import authorization, status_of
 from wire.errors import details_of, reason_of
 
@@ -385,6 +388,40 @@ def test_who_must_change_the_password_does_that_first(system: Up) -> None:
         user.login("Novice", SECOND)
         assert user.item(1).id == 1
     admin.delete_user(made.id)
+
+
+def test_what_concerns_authority_is_in_the_audit_log(system: Up) -> None:
+    """Log-ins, wrong ones, refusals, administration; a chain from the first record to the last."""
+    admin = system.watcher
+    made = admin.create_user("Audited", FIRST, Role.VIEWER)
+    with Inventory(system.address) as user:
+        with pytest.raises(Unauthenticated):
+            user.login("Audited", SECOND)
+        user.login("Audited", FIRST)
+        with pytest.raises(NotAllowed):
+            user.order_item(1, 1)
+        with pytest.raises(NotAllowed):
+            next(iter(user.audit_records()))
+    admin.delete_user(made.id)
+    wanted = {
+        ("create_user", "OK", admin.current_user().id, "viewer Audited"),
+        ("delete_user", "OK", admin.current_user().id, ""),
+        ("login", "INVALID_CREDENTIALS", 0, ""),
+        ("login", "OK", made.id, ""),
+        ("authority", "ROLE_NOT_ALLOWED", made.id, "Submit"),
+        ("authority", "ROLE_NOT_ALLOWED", made.id, "ListAuditRecords"),
+    }
+
+    def is_recorded() -> bool:
+        records = list(admin.audit_records())
+        return wanted <= {(one.kind, one.outcome, one.actor_id, one.detail) for one in records}
+
+    eventually("the gateway reports what it saw", is_recorded)
+    records = list(admin.audit_records("id"))
+    assert problem_of(map(exported, records)) == ""
+    [failed] = [one for one in records if (one.actor, one.actor_id) == ("Audited", 0)]
+    assert failed.source == "127.0.0.1"
+    assert all(one.actor == "Audited" for one in records if one.actor_id == made.id)
 
 
 def test_the_last_admin_stays(system: Up) -> None:

@@ -21,6 +21,7 @@ from gateway.router import Router, RouterSettings
 from gateway.runtime.accounts import Accounts
 from gateway.runtime.api import Api
 from gateway.runtime.assistant import Assistant
+from gateway.runtime.auditing import send_audit
 from gateway.runtime.driver import Driver
 from gateway.runtime.gate import TokenGate
 from gateway.runtime.links import MemberLinks
@@ -70,6 +71,7 @@ async def _run(config: GatewayConfig) -> None:
         server.serve_until(stopped),
         server.publish_health(router),
         links.run(router, driver.schedule_pump),
+        send_audit(gate.audit, driver),
     )
     driver.stop()
     links.close()

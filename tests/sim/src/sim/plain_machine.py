@@ -8,10 +8,11 @@ Caveat: the bounds of a message are not checked here either, since nothing out o
 log.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from uuid import UUID
 
 from google.protobuf.message import Message
@@ -22,7 +23,7 @@ from inventory.v1 import auth_pb2, inventory_pb2
 from inventory_node.machine import AdminOutcome, Applied, MutationOutcome, RefusedCommand
 from inventory_node.machine import request_table as limits
 from inventory_node.machine.changes import Movement
-from inventory_node.machine.records import ItemRecord, Remembered, UserRecord
+from inventory_node.machine.records import AuditRow, ItemRecord, Remembered, UserRecord
 from raft.messages import Entry, EntryKind
 from wire import errors
 
@@ -439,6 +440,7 @@ class PlainMachine:
     stock: PlainStock = field(default_factory=PlainStock)
     users: PlainUsers = field(default_factory=PlainUsers)
     requests: PlainRequests = field(default_factory=PlainRequests)
+    audit: list[AuditRow] = field(default_factory=list)
 
     def apply(self, entry: Entry) -> list[Applied]:
         """Apply an entry."""
@@ -497,12 +499,15 @@ class PlainMachine:
             user = self.users.user(command)
             is_machine = user.role == auth_pb2.ROLE_MACHINE
             is_own = request.set_password.user_id == user.id and not is_machine
+            if request.HasField("record_audit"):
+                require_role(user, "the gateway itself")
             if not is_own and not request.HasField("upgrade_hash"):
                 require_role(user, ADMINS)
         known = self.requests.find(command.user_id, request.request_id, raw, now)
         if known is not None:
             return again(known)
         applied = self._administered(request, command.user_id)
+        self._record(command, applied)
         self.requests.keep(command.user_id, request.request_id, raw, applied, now)
         return applied
 
@@ -520,6 +525,8 @@ class PlainMachine:
                 wanted = request.set_password.must_change_password
                 user.must_change_password = wanted and by != user.id
                 user.epoch += 1
+            case "record_audit":
+                return admin(revision=self.applied_index)
             case "upgrade_hash":
                 user = self.users.by_id(by)
                 if user.password_hash == request.upgrade_hash.replaced_hash:
@@ -527,6 +534,52 @@ class PlainMachine:
             case _:
                 user = self._changed_user(request)
         return admin(revision=self.applied_index, user=shown_user(user))
+
+    def _record(self, command: log_pb2.Command, applied: AdminOutcome) -> None:
+        """Add to the audit log what an administration leaves there."""
+        request, subject_id = command.administration, 0
+        kind = request.WhichOneof("operation") or ""
+        events = list(request.record_audit.events)
+        if kind not in {"record_audit", "upgrade_hash"}:
+            subject_id = log_pb2.AdministrationOutcome.FromString(applied.outcome).user.id
+            detail = {
+                "create_user": f"{ROLES.get(request.create_user.user.role)} "
+                f"{request.create_user.user.name}",
+                "rename_user": request.rename_user.name,
+                "change_role": ROLES.get(request.change_role.role, ""),
+            }.get(kind, "")
+            events = [
+                log_pb2.AuditEvent(
+                    kind=kind,
+                    outcome="OK",
+                    actor_id=command.user_id,
+                    detail=detail,
+                    source=command.source,
+                    request_id=request.request_id,
+                    event_count=1,
+                )
+            ]
+        for event in events:
+            known = 0 < event.actor_id <= len(self.users.known)
+            name = self.users.known[event.actor_id - 1].name if known else ""
+            before = self.audit[-1].hash if self.audit else ""
+            row = AuditRow(
+                len(self.audit) + 1,
+                self.stamp_ms,
+                self.applied_index,
+                event.kind,
+                event.outcome,
+                event.actor_id,
+                event.actor or name,
+                subject_id,
+                event.detail,
+                event.source,
+                event.request_id,
+                event.event_count,
+                before,
+                "",
+            )
+            self.audit.append(row._replace(hash=chained(row)))
 
     def _changed_user(self, request: log_pb2.Administration) -> UserRecord:
         """Do what concerns who a user is, and whether and as what the user may log in."""
@@ -572,6 +625,13 @@ class PlainMachine:
             for item in request.items:
                 self.stock.added(item, 0)
         return admin(revision=self.applied_index, initialized=is_first)
+
+
+def chained(row: AuditRow) -> str:
+    """Return the hash of a record of the audit log."""
+    fields = {key: value for key, value in row._asdict().items() if not key.endswith("hash")}
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return sha256(bytes.fromhex(row.previous_hash) + text.encode()).hexdigest()
 
 
 def is_admin(user: UserRecord) -> bool:

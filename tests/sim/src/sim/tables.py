@@ -14,9 +14,17 @@ from typing import Any
 from inventory.v1 import auth_pb2
 from inventory_node.machine import Machine, request_table
 from inventory_node.machine.changes import Movement
-from inventory_node.machine.records import Header, ItemRecord, PeriodRow, Remembered, UserRecord
+from inventory_node.machine.records import (
+    AuditRow,
+    Header,
+    ItemRecord,
+    PeriodRow,
+    Remembered,
+    UserRecord,
+)
 from inventory_node.machine.request_table import second_of, slots_of
 from inventory_node.runtime.sqlite import Database
+from wire import audit
 from wire.text import folded
 
 from sim.violation import SafetyViolation
@@ -28,7 +36,16 @@ _ITEM = tuple(field.name for field in fields(ItemRecord))
 _USER = tuple(field.name for field in fields(UserRecord))
 _EMPTYING = "".join(
     f"DELETE FROM {table};"  # noqa: S608 - our own names
-    for table in ("header", "users", "items", "ledger", "sales", "requests", "request_periods")
+    for table in (
+        "header",
+        "users",
+        "items",
+        "ledger",
+        "sales",
+        "requests",
+        "request_periods",
+        "audit",
+    )
 )
 
 
@@ -44,6 +61,7 @@ class Tables:
     sales: Mapping[tuple[int, int], int]  # units, by item and hour
     requests: Mapping[tuple[int, str], Remembered]  # by period and request id
     periods: Mapping[int, PeriodRow]
+    audit: Sequence[AuditRow]
 
 
 def tables_of(database: Database) -> Tables:
@@ -73,6 +91,7 @@ def tables_of(database: Database) -> Tables:
             one[:2]: one._replace(administration=bool(one.administration)) for one in requests
         },
         periods={row[0]: PeriodRow(*row) for row in rows(PeriodRow._fields, "request_periods")},
+        audit=[AuditRow(*row) for row in rows(AuditRow._fields, "audit")],
     )
 
 
@@ -87,6 +106,10 @@ def imbalances(tables: Tables) -> Iterator[str]:
     yield from _unlike("levels and statistics", _items(tables), tables.items)
     yield from _unlike("sales", _sales(tables.ledger), tables.sales)
     yield from _lines(tables)
+    problem = audit.problem_of(row._asdict() for row in tables.audit)
+    ends = (tables.audit[-1].id + 1, tables.audit[-1].hash) if tables.audit else (1, "")
+    if problem or ends != (tables.header.next_audit_id, tables.header.audit_hash):
+        yield f"the audit log ends with {ends}: {problem}"
     folds = {item.id: folded(item.name) for item in tables.items.values()}
     yield from _unlike("folded names", folds, tables.folded_names)
     yield from _periods(tables)
@@ -209,6 +232,8 @@ def strangers(machine: Machine, tables: Tables) -> Iterator[str]:
         "admins": cache.admins,
         "next_period": requests.next_period,
         "orders": cache.orders,
+        "next_audit_id": machine._audit.next_id,
+        "audit_hash": machine._audit.last_hash,
     }
     yield from _unlike("header in memory", counters, asdict(header))
     for item_id, item in cache._items.items():

@@ -69,6 +69,8 @@ class AuthServiceStub:
     """
     ListUsers: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ListUsersRequest, _auth_pb2.ListUsersResponse]
     """Returns every user, in order of id; deleted ones if they are asked for."""
+    ListAuditRecords: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ListAuditRecordsRequest, _auth_pb2.ListAuditRecordsResponse]
+    """Returns the records of the audit log, newest first unless `order_by` is `id`."""
 
 @_typing.type_check_only
 class AuthServiceAsyncStub(AuthServiceStub):
@@ -111,6 +113,8 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """
     ListUsers: _aio.UnaryUnaryMultiCallable[_auth_pb2.ListUsersRequest, _auth_pb2.ListUsersResponse]  # type: ignore[assignment]
     """Returns every user, in order of id; deleted ones if they are asked for."""
+    ListAuditRecords: _aio.UnaryUnaryMultiCallable[_auth_pb2.ListAuditRecordsRequest, _auth_pb2.ListAuditRecordsResponse]  # type: ignore[assignment]
+    """Returns the records of the audit log, newest first unless `order_by` is `id`."""
 
 class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     """Who may do what. Roles are looked up when a command is applied, never taken from a request."""
@@ -210,5 +214,13 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.ListUsersResponse, _abc.Awaitable[_auth_pb2.ListUsersResponse]]:
         """Returns every user, in order of id; deleted ones if they are asked for."""
+
+    @_abc_1.abstractmethod
+    def ListAuditRecords(
+        self,
+        request: _auth_pb2.ListAuditRecordsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.ListAuditRecordsResponse, _abc.Awaitable[_auth_pb2.ListAuditRecordsResponse]]:
+        """Returns the records of the audit log, newest first unless `order_by` is `id`."""
 
 def add_AuthServiceServicer_to_server(servicer: AuthServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -11,8 +11,10 @@ from google.protobuf.descriptor import MethodDescriptor
 from inventory.raft.v1 import forward_pb2, log_pb2, raw_pb2
 from inventory.v1 import auth_pb2
 from wire import bounds, errors
+from wire.errors import Reason
 from wire.text import folded
 
+from gateway.audit import OK
 from gateway.auth import Passwords, Principal, Tokens
 from gateway.errors import HashersBusy, RequestRefused
 from gateway.login_limiter import Attempt, LoginLimiter
@@ -25,6 +27,7 @@ from gateway.runtime.parsing import Behavior, parse_within_bounds
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Hashed = TypeVar("Hashed")
 
+REFUSED_LOGINS = frozenset({Reason.INVALID_CREDENTIALS, Reason.LOGIN_LIMITED})
 _log = structlog.get_logger()
 
 
@@ -66,8 +69,15 @@ class Accounts:
     async def login(self, raw: bytes, context: Context) -> bytes:
         """Log a user in."""
         request = parse_within_bounds(auth_pb2.LoginRequest, raw)
-        credential = await self._proven(folded(request.username), request.password, context)
+        try:
+            credential = await self._proven(folded(request.username), request.password, context)
+        except RequestRefused as refused:
+            reason = errors.reason_of(refused.status)
+            if reason in REFUSED_LOGINS:
+                self._gate.note("login", str(reason), context, actor=request.username)
+            raise
         user = credential.user
+        self._gate.note("login", OK, context, actor_id=user.id, actor=user.name)
         token, expires = self._tokens.make(user.id, credential.epoch, user.name)
         await self._upgrade(credential, request.password, context)
         response = auth_pb2.LoginResponse(token=token, user=user)
@@ -249,6 +259,7 @@ class Accounts:
             user_id=principal.user_id,
             epoch=principal.epoch,
             administration=administration.SerializeToString(deterministic=True),
+            source=self._gate.source(context),
         )
         return await self.administration_outcome(command, context)
 

@@ -13,6 +13,7 @@ from wire import errors
 
 from inventory_node.errors import StateInvariantViolation
 from inventory_node.machine import administration, orders, request_table, stock, users
+from inventory_node.machine.audit import AuditLog, Cause
 from inventory_node.machine.changes import Changes
 from inventory_node.machine.records import Header, Records, UserRecord
 from inventory_node.machine.request_table import RequestTable
@@ -77,6 +78,7 @@ class Machine:
         self._cache = StateCache(self._records)
         header = self._cache.header
         self._requests = RequestTable(self._records, header.next_period)
+        self._audit = AuditLog(header.next_audit_id, header.audit_hash)
         self._applied_index = header.applied_index
         self._applied_term = header.applied_term
         self._taken_index = header.applied_index
@@ -139,7 +141,7 @@ class Machine:
             return self._mutation(command.user_id, command.epoch, command.mutation)
         if command.HasField("probe"):
             return self._probe(command.user_id, command.epoch)
-        return self._administration(command.user_id, command.epoch, command.administration)
+        return self._administration(command)
 
     def _mutation(self, user_id: int, epoch: int, raw: bytes) -> Applied:
         mutation = inventory_pb2.Mutation.FromString(raw)
@@ -194,11 +196,12 @@ class Machine:
             return _refused(errors.request_id_in_future(request_id, second, now))
         return None
 
-    def _administration(self, user_id: int, epoch: int, raw: bytes) -> Applied:
+    def _administration(self, command: raw_pb2.RawCommand) -> Applied:
+        user_id, raw = command.user_id, command.administration
         request = log_pb2.Administration.FromString(raw)
         if request.WhichOneof("operation") == "initialize":
             return self._initialize(user_id, request.initialize)
-        refused = users.check_administration(self._cache, user_id, epoch, request)
+        refused = users.check_administration(self._cache, user_id, command.epoch, request)
         if refused is not None:
             return _refused(refused)
         second = request_table.second_of(request.request_id)
@@ -206,7 +209,7 @@ class Machine:
         if known is not None:
             return known
         self._context.user_id = user_id
-        outcome = self._administer(request)
+        outcome = self._administer(request, command.source)
         if isinstance(outcome, status_pb2.Status):
             return _refused(outcome)
         kept = outcome.SerializeToString()
@@ -222,10 +225,14 @@ class Machine:
         return AdminOutcome(kept, checkpoint=request.HasField("checkpoint"))
 
     def _administer(
-        self, request: log_pb2.Administration
+        self, request: log_pb2.Administration, source: str
     ) -> log_pb2.AdministrationOutcome | status_pb2.Status:
         kind = request.WhichOneof("operation")
+        if kind == "record_audit":
+            self._audit.reported(request.record_audit, self._name_of, self._context)
+            return log_pb2.AdministrationOutcome(revision=self._applied_index)
         if kind == "checkpoint":
+            self._audit.administered(self._cause(request, source), request, None, self._context)
             return log_pb2.AdministrationOutcome(
                 checkpoint_index=self._applied_index, revision=self._applied_index
             )
@@ -235,7 +242,17 @@ class Machine:
         user = rule(self._cache, getattr(request, kind or ""), self._context)
         if isinstance(user, status_pb2.Status):
             return user
+        if kind != "upgrade_hash":  # part of a log-in
+            self._audit.administered(self._cause(request, source), request, user, self._context)
         return log_pb2.AdministrationOutcome(user=users.message(user), revision=self._applied_index)
+
+    def _cause(self, request: log_pb2.Administration, source: str) -> Cause:
+        actor_id = self._context.user_id
+        return Cause(actor_id, self._name_of(actor_id), source, request.request_id)
+
+    def _name_of(self, user_id: int) -> str:
+        user = self._cache.user(user_id)
+        return user.name if user is not None else ""
 
     def _initialize(self, user_id: int, request: log_pb2.Initialize) -> Applied:
         if user_id != users.CLUSTER:
@@ -268,8 +285,11 @@ class Machine:
                 admins=cache.admins,
                 next_period=self._requests.next_period,
                 orders=cache.orders,
+                next_audit_id=self._audit.next_id,
+                audit_hash=self._audit.last_hash,
             )
         )
+        self._audit.take(changes)
         cache.take(changes)
         self._requests.take(changes)
         self._taken_index = self._applied_index

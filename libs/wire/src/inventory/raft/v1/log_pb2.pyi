@@ -59,10 +59,15 @@ class Command(_message.Message):
     MUTATION_FIELD_NUMBER: _builtins.int
     ADMINISTRATION_FIELD_NUMBER: _builtins.int
     PROBE_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
     user_id: _builtins.int
     """0: the cluster itself"""
     epoch: _builtins.int
     """of the token that vouched for the user"""
+    source: _builtins.str
+    """Of an administration: the address it came from, for the audit log. Beside the administration,
+    so that a retry from elsewhere is the same request.
+    """
     @_builtins.property
     def mutation(self) -> _inventory_pb2.Mutation: ...
     @_builtins.property
@@ -77,10 +82,11 @@ class Command(_message.Message):
         mutation: _inventory_pb2.Mutation | None = ...,
         administration: Global___Administration | None = ...,
         probe: Global___Probe | None = ...,
+        source: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["administration", b"administration", "kind", b"kind", "mutation", b"mutation", "probe", b"probe"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["administration", b"administration", "epoch", b"epoch", "kind", b"kind", "mutation", b"mutation", "probe", b"probe", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["administration", b"administration", "epoch", b"epoch", "kind", b"kind", "mutation", b"mutation", "probe", b"probe", "source", b"source", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["mutation", "administration", "probe"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
@@ -120,6 +126,7 @@ class Administration(_message.Message):
     CHANGE_ROLE_FIELD_NUMBER: _builtins.int
     DELETE_USER_FIELD_NUMBER: _builtins.int
     UPGRADE_HASH_FIELD_NUMBER: _builtins.int
+    RECORD_AUDIT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     @_builtins.property
     def initialize(self) -> Global___Initialize: ...
@@ -141,6 +148,10 @@ class Administration(_message.Message):
     def delete_user(self) -> _auth_pb2.DeleteUserRequest: ...
     @_builtins.property
     def upgrade_hash(self) -> Global___UpgradeHash: ...
+    @_builtins.property
+    def record_audit(self) -> Global___RecordAudit:
+        """the gateways' own, as user 0"""
+
     def __init__(
         self,
         *,
@@ -155,12 +166,13 @@ class Administration(_message.Message):
         change_role: _auth_pb2.ChangeRoleRequest | None = ...,
         delete_user: _auth_pb2.DeleteUserRequest | None = ...,
         upgrade_hash: Global___UpgradeHash | None = ...,
+        record_audit: Global___RecordAudit | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["change_role", b"change_role", "checkpoint", b"checkpoint", "create_user", b"create_user", "delete_user", b"delete_user", "disable_user", b"disable_user", "enable_user", b"enable_user", "initialize", b"initialize", "operation", b"operation", "rename_user", b"rename_user", "set_password", b"set_password", "upgrade_hash", b"upgrade_hash"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change_role", b"change_role", "checkpoint", b"checkpoint", "create_user", b"create_user", "delete_user", b"delete_user", "disable_user", b"disable_user", "enable_user", b"enable_user", "initialize", b"initialize", "operation", b"operation", "record_audit", b"record_audit", "rename_user", b"rename_user", "set_password", b"set_password", "upgrade_hash", b"upgrade_hash"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_role", b"change_role", "checkpoint", b"checkpoint", "create_user", b"create_user", "delete_user", b"delete_user", "disable_user", b"disable_user", "enable_user", b"enable_user", "initialize", b"initialize", "operation", b"operation", "rename_user", b"rename_user", "request_id", b"request_id", "set_password", b"set_password", "upgrade_hash", b"upgrade_hash"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_role", b"change_role", "checkpoint", b"checkpoint", "create_user", b"create_user", "delete_user", b"delete_user", "disable_user", b"disable_user", "enable_user", b"enable_user", "initialize", b"initialize", "operation", b"operation", "record_audit", b"record_audit", "rename_user", b"rename_user", "request_id", b"request_id", "set_password", b"set_password", "upgrade_hash", b"upgrade_hash"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["initialize", "create_user", "set_password", "disable_user", "checkpoint", "enable_user", "rename_user", "change_role", "delete_user", "upgrade_hash"]  # noqa: Y015
+    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["initialize", "create_user", "set_password", "disable_user", "checkpoint", "enable_user", "rename_user", "change_role", "delete_user", "upgrade_hash", "record_audit"]  # noqa: Y015
     _WhichOneofArgType_operation: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_operation) -> _WhichOneofReturnType_operation | None: ...
 
@@ -355,6 +367,70 @@ class UpgradeHash(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpgradeHash: _TypeAlias = UpgradeHash  # noqa: Y015
+
+@_typing.final
+class RecordAudit(_message.Message):
+    """Events that a gateway saw and the log did not, for the audit log."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___AuditEvent]: ...
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[Global___AuditEvent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordAudit: _TypeAlias = RecordAudit  # noqa: Y015
+
+@_typing.final
+class AuditEvent(_message.Message):
+    """The fields are those of inventory.v1.AuditRecord."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    ACTOR_ID_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    EVENT_COUNT_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    outcome: _builtins.str
+    actor_id: _builtins.int
+    actor: _builtins.str
+    detail: _builtins.str
+    source: _builtins.str
+    request_id: _builtins.str
+    event_count: _builtins.int
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        outcome: _builtins.str = ...,
+        actor_id: _builtins.int = ...,
+        actor: _builtins.str = ...,
+        detail: _builtins.str = ...,
+        source: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        event_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "actor_id", b"actor_id", "detail", b"detail", "event_count", b"event_count", "kind", b"kind", "outcome", b"outcome", "request_id", b"request_id", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AuditEvent: _TypeAlias = AuditEvent  # noqa: Y015
 
 @_typing.final
 class Checkpoint(_message.Message):
