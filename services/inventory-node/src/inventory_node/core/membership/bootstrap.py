@@ -147,7 +147,8 @@ def initialize_of(path: Path | None, cluster_id: str) -> bytes:
 
     The file is JSON: `{"currency": {"code": "USD", "minor_digits": 2}, "users": [{"name": …,
     "role": "customer", "password_hash": …}], "items": [{"name": …, "description": …, "price":
-    "12.50", "quantity": 3}]}`. The digits are those of the code (ISO 4217). Raises
+    "12.50", "quantity": 3}]}`. The digits are those of the code (ISO 4217). A user with
+    `"must_change_password": true` may do nothing before it has set another password. Raises
     BootstrapRefused.
     """
     if path is None:
@@ -178,6 +179,7 @@ def _fill(initialize: log_pb2.Initialize, content: Mapping[str, Any]) -> None:
             folded_name=folded(user["name"]),
             role=auth_pb2.Role.Value(f"ROLE_{user['role'].upper()}"),
             password_hash=user["password_hash"],
+            must_change_password=user.get("must_change_password", False),
         )
     for item in content["items"]:
         minor = money.parse_minor(item["price"], digits)
