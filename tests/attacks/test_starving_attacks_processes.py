@@ -25,3 +25,21 @@ def test_unary_orders_by_hundreds_at_once(system: Up, item: int, token: str) -> 
     assert outcome.problems == []
     assert outcome.kept >= KEPT_MIN
     assert outcome.said["answered"] > 0
+
+
+@pytest.mark.long
+def test_a_gateway_that_floods_the_leader(system: Up, item: int, token: str) -> None:
+    """The gateways take turns at the leader, as the users do at a gateway."""
+    status = system.watcher.status()
+    leader = next(one for one in status.members if one.name == status.leader)
+    outcome = attacked(
+        system,
+        item,
+        "gateway_flood",
+        token=token,
+        member=f"{leader.name}={leader.address}",
+        key_file=str(system.data / "keys" / "cluster.key"),
+    )
+    assert outcome.problems == []
+    assert outcome.kept >= KEPT_MIN
+    assert outcome.said["answered"] > 0

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import grpc
@@ -15,6 +16,7 @@ from inventory.v1 import assistant_pb2, auth_pb2, inventory_pb2
 from wire.channels import CLIENT_OPTIONS, authorization, status_of
 from wire.errors import reason_of
 
+from attacks.gateways import FloodingGateway, flood
 from attacks.http2 import RawConnection, connect_all, prefixed
 
 LOGIN = "/inventory.v1.AuthService/Login"
@@ -43,10 +45,16 @@ class Settings:
     count: int = 1  # of streams, calls at once or connections, as the attack has it
     size: int = 15 * MIB
     names: int = 1
+    member: str = ""  # its name and its address, of an attack on a member
+    key_file: str = ""  # that members and gateways share
 
     def deadline(self) -> float:
         """Return when the attack ends, on the monotonic clock."""
         return time.monotonic() + self.seconds
+
+    def key(self) -> str:
+        """Read the key of members and gateways."""
+        return Path(self.key_file).read_text().strip()
 
     def channel(self) -> grpc.aio.Channel:
         """Open a connection of its own."""
@@ -269,6 +277,15 @@ async def guesses(settings: Settings) -> Counts:
     return await _calls(settings, LOGIN, messages())
 
 
+async def gateway_flood(settings: Settings) -> Counts:
+    """Be a gateway that sends a leader orders without end."""
+    counts: Counts = Counter()
+    name, _, address = settings.member.partition("=")
+    user = FloodingGateway(settings.token, settings.item, counts)
+    await flood(name, address, settings.key(), user, settings.deadline())
+    return counts
+
+
 PROGRAMS: dict[str, Program] = {
     one.__name__: one
     for one in (
@@ -280,6 +297,7 @@ PROGRAMS: dict[str, Program] = {
         deaf_to_lists,
         submit_flood,
         unary_flood,
+        gateway_flood,
         users_without_a_token,
         guesses,
     )

@@ -47,8 +47,8 @@ def contradictions(node: Node) -> list[str]:
 
 def _of_proposals(proposals: Proposals) -> Iterator[str]:
     size = sum(len(waiting.command) for waiting in proposals._waiting)
-    if proposals._waiting_bytes != size:
-        yield f"{proposals._waiting_bytes} bytes of commands are counted, {size} wait"
+    if proposals._waiting.size != size:
+        yield f"{proposals._waiting.size} bytes of commands are counted, {size} wait"
     if len(proposals._proposed) > proposals._settings.batches_in_flight_max:
         yield f"{len(proposals._proposed)} entries are in flight"
 
@@ -119,7 +119,7 @@ def remainders(node: Node) -> list[str]:
     write, incoming = node._write, node._snapshots.incoming
     counted = {
         "commands waiting": len(write.proposals._waiting),
-        "bytes waiting": write.proposals._waiting_bytes,
+        "bytes waiting": write.proposals._waiting.size,
         "entries in flight": len(write.proposals._proposed),
         "questions": node._reads._open,
         "frames": len(node._replies._frames) + len(node._replies._frame_bytes),
