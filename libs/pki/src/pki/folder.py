@@ -30,6 +30,7 @@ from pki.authority import (
     dns_names_of,
     hosts_of,
 )
+from pki.contexts import PkiFiles
 from pki.errors import PkiError
 from pki.identities import ProcessIdentity, identity_of
 
@@ -78,6 +79,11 @@ class PkiFolder:
     def certificate_path(self, identity: ProcessIdentity) -> Path:
         """Return the file of a process's certificate; the key is beside the certificate."""
         return self.path / f"{identity.name or identity.kind}.pem"
+
+    def files(self, identity: ProcessIdentity) -> PkiFiles:
+        """Return the files that a process needs."""
+        path = self.certificate_path(identity)
+        return PkiFiles(path, path.with_suffix(".key"), self.trusted_path)
 
     def make(self, name: str, days: int = AUTHORITY_DAYS) -> None:
         """Make an authority; raise PkiError if the folder has one."""

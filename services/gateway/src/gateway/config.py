@@ -4,15 +4,14 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
-from service.settings import Address, Members, OptionalAddress, ServiceSettings, by_name
+from service.settings import Address, Members, OptionalAddress, TlsSettings, by_name
 
 
-class GatewayConfig(ServiceSettings):
+class GatewayConfig(TlsSettings):
     """One gateway's settings."""
 
     gateway_listen: Address  # for clients
     gateway_members: Members
-    cluster_key_file: Path  # the secret that members and gateways share
     token_key_file: Path  # signs tokens; the same for all gateways
     gateway_assistant: OptionalAddress = ""
     gateway_trusted_hops: Annotated[int, Field(ge=0, le=8)] = 0  # proxies before it
