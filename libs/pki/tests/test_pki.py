@@ -216,6 +216,7 @@ def test_files_that_do_not_fit_change_nothing(folder: PkiFolder) -> None:
     key.unlink()
     held.look()
     assert "cannot be read" in held.problem
+    key.touch(0o600)
     key.write_bytes(right)
     held.look()
     assert held.problem == ""
