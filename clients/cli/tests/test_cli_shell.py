@@ -4,7 +4,7 @@ import io
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from inventory_cli import shell
+from inventory_cli import session
 from inventory_cli.session import CallTarget
 from inventory_cli.shell import run
 from inventory_client import (
@@ -20,7 +20,7 @@ from inventory_client import (
 )
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-USER = User(1, "Ann", Role.CUSTOMER, False, NOW)  # noqa: FBT003 - not disabled
+USER = User(id=1, name="Ann", role=Role.CUSTOMER, create_time=NOW)
 ITEM = Item(
     id=1,
     name="Pen",
@@ -107,11 +107,11 @@ def test_it_reads_as_fresh_as_the_command_line_says(monkeypatch: pytest.MonkeyPa
     given: list[object] = []
 
     class Watched(Inventory):
-        def __init__(self, address: str, timeout: float, **others: object) -> None:
+        def __init__(self, address: str, token: None, timeout: float, **others: object) -> None:
             given.append(others.get("reads"))
-            super().__init__(address, timeout=timeout)
+            super().__init__(address, token, timeout)
 
-    monkeypatch.setattr(shell, "Inventory", Watched)
+    monkeypatch.setattr(session, "Inventory", Watched)
     monkeypatch.setattr("sys.stdin", io.StringIO("Ann\n"))
     assert run(CallTarget("127.0.0.1:1", 0.1, reads)) == 0
     assert given == [reads]

@@ -348,7 +348,7 @@ async def run(script: Script, items: list[int], *, is_unary: bool, renews: bool)
     gateway = ModelGateway(script)
     with pytest.MonkeyPatch.context() as patch:
         loop = asyncio.get_running_loop()
-        patch.setattr(calls, "client_channel", lambda _: gateway)
+        patch.setattr(calls, "client_channel", lambda *_: gateway)
         clock = SimpleNamespace(monotonic=loop.time, time=lambda: 1_700_000_000.0 + loop.time())
         patch.setattr(calls, "time", clock)
         patch.setattr(stream, "time", clock)

@@ -32,7 +32,7 @@ def test_reads_and_writes_are_served_while_a_leader_is_reached(
 
     async def scenario() -> None:
         address = f"127.0.0.1:{free_port()}"
-        served = server.GatewayServer(address, api, Assistant(""), Faults())
+        served = server.GatewayServer({address: None}, api, Assistant(""), Faults())
         await served.start()
         showing = asyncio.ensure_future(served.publish_health(cast("Router", router)))
         async with straight_channel(address) as channel:

@@ -46,7 +46,7 @@ def test_it_serves_on_while_clients_leave(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr(server, "asyncio", SimpleNamespace(sleep=pause))
         address = f"127.0.0.1:{free_port()}"
         served = server.GatewayServer(
-            address, cast("Api", NoServices()), Assistant(""), Faults(), LEAVE_SECONDS
+            {address: None}, cast("Api", NoServices()), Assistant(""), Faults(), LEAVE_SECONDS
         )
         await served.start()
         stopped = asyncio.Event()
@@ -74,7 +74,9 @@ def test_connections_do_not_get_old(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def scenario() -> None:
         address = f"127.0.0.1:{free_port()}"
-        served = server.GatewayServer(address, cast("Api", NoServices()), Assistant(""), Faults())
+        served = server.GatewayServer(
+            {address: None}, cast("Api", NoServices()), Assistant(""), Faults()
+        )
         await served.start()
         stopped = asyncio.Event()
         async with grpc.aio.insecure_channel(address) as channel, asyncio.TaskGroup() as group:

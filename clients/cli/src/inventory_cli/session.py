@@ -20,8 +20,10 @@ from inventory_client import (
     Unavailable,
     is_token,
 )
+from inventory_client.calls import TLS
 from inventory_client.connection import new_request_id
 from wire.errors import RETRY_WITH
+from wire.tls import TlsTrouble
 
 from inventory_cli.errors import OutputLost, Terminated
 from inventory_cli.terminal import say
@@ -32,6 +34,16 @@ EXIT_NOT_ALLOWED = 3
 EXIT_NO_ANSWER = 4
 EXIT_OUTPUT_LOST = 5
 
+TLS_ADVICE: dict[str, str] = {
+    TlsTrouble.PLAIN_TEXT: "On a network that you trust, use: inventory --insecure COMMAND",
+    TlsTrouble.UNTRUSTED: "Name the file of the gateway's authority with: inventory --ca-file FILE",
+    TlsTrouble.OTHER_NAME: "Use a name in its certificate: inventory --address HOST:PORT COMMAND",
+    TlsTrouble.CLOSED: (
+        "If it speaks TLS, call it without --insecure, and on this machine with: "
+        "inventory --ca-file FILE COMMAND"
+    ),
+}
+
 
 @dataclass(slots=True)
 class CallTarget:
@@ -40,6 +52,23 @@ class CallTarget:
     address: str
     timeout: float  # seconds
     reads: Reads
+    insecure: bool = False
+    ca_file: Path | None = None
+
+    def client(self, token: str | None = None) -> Inventory:
+        """Return a client that speaks for the token's user; exit if its CA file cannot be used."""
+        try:
+            return Inventory(
+                self.address,
+                token,
+                self.timeout,
+                reads=self.reads,
+                insecure=self.insecure,
+                ca_file=self.ca_file,
+            )
+        except ValueError as error:
+            say(f"inventory: {error}", err=True)
+            raise typer.Exit(EXIT_USAGE) from error
 
 
 def token_file() -> Path:
@@ -125,7 +154,10 @@ def exit_code(error: InventoryError) -> int:
 def explain(error: InventoryError, address: str) -> str:
     """Return an error's sentence, with the next command to type if one helps."""
     text = str(error)
-    if isinstance(error, Unavailable) and not error.reason:  # no gateway said this
+    advice = TLS_ADVICE.get(error.details.get(TLS, ""))
+    if advice:
+        text = f"{text}\n{advice}"
+    elif isinstance(error, Unavailable) and not error.reason:  # no gateway said this
         text = (
             f"{text}\nIs a gateway running at {address}? `inventory up` starts one here, "
             f"--address names another."
@@ -147,9 +179,7 @@ def explain(error: InventoryError, address: str) -> str:
 def connected(connection: CallTarget, *, as_nobody: bool = False) -> Iterator[Inventory]:
     """Open a client with the saved token; turn its errors into sentences and exit statuses."""
     token = None if as_nobody else read_token()
-    with Inventory(
-        connection.address, token, connection.timeout, reads=connection.reads
-    ) as inventory:
+    with connection.client(token) as inventory:
         try:
             yield inventory
         except InventoryError as error:

@@ -267,9 +267,7 @@ def stock_change(text: str) -> Change | None:
 
 def run(connection: CallTarget) -> int:
     """Run the shell; return the exit status."""
-    with Inventory(
-        connection.address, timeout=connection.timeout, reads=connection.reads
-    ) as inventory:
+    with connection.client() as inventory:
         try:
             Shell(inventory, connection.address).run()
         except LeftShell:

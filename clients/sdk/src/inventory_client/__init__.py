@@ -39,6 +39,10 @@ Reads see every write that was acknowledged before the read. With
 `reads=Reads.bounded(timedelta(seconds=5))` or `reads=Reads.stale()` any member may answer, from its
 own state.
 
+A gateway that is not on this machine is called by TLS, and proves itself by an authority in
+`ca_file`, or by a public one without `ca_file`. `insecure=True` is plain text, which everybody on
+the way can read and change. A gateway on this machine is called by plain text without `ca_file`.
+
 Money is whole minor units (`Money("USD", 1250)` is 12.50), and counts exactly: `price * 3 + fee`.
 Quantities are integers, times are aware datetimes, roles and standings are enums of text.
 `revision` is the log position that an answer speaks of.
@@ -68,6 +72,7 @@ from inventory_client.errors import (
 from inventory_client.models import *  # noqa: F403 - whatever the schema has
 from inventory_client.money import Money
 from inventory_client.reads import Reads
+from inventory_client.security import ClientCertificate
 
 __version__ = "0.1.0"
 
@@ -76,6 +81,7 @@ __all__ = [
     "AsyncInventory",
     "Auth",
     "Bearer",
+    "ClientCertificate",
     "Flow",
     "Inventory",
     "InventoryError",

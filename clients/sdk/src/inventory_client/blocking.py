@@ -1,5 +1,6 @@
 """The same client without asyncio: calls that wait."""
 
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -13,6 +14,7 @@ from inventory_client.blocking_operations import (
 from inventory_client.connection import ADDRESS_DEFAULT, TIMEOUT_SECONDS_DEFAULT, AuthLike
 from inventory_client.models import User
 from inventory_client.reads import LINEARIZABLE, Reads
+from inventory_client.security import ClientCertificate
 from inventory_client.waiting import LoopThread
 
 
@@ -33,10 +35,21 @@ class Inventory(
         unary: bool = False,
         reads: Reads = LINEARIZABLE,
         ignore_proxy: bool = False,
+        insecure: bool = False,
+        ca_file: Path | str | None = None,
+        certificate: ClientCertificate | None = None,
     ) -> None:
         """See `AsyncInventory`."""
         inventory = AsyncInventory(
-            address, auth, timeout, unary=unary, reads=reads, ignore_proxy=ignore_proxy
+            address,
+            auth,
+            timeout,
+            unary=unary,
+            reads=reads,
+            ignore_proxy=ignore_proxy,
+            insecure=insecure,
+            ca_file=ca_file,
+            certificate=certificate,
         )
         self._begin(inventory, LoopThread(), is_owner=True)
 

@@ -13,6 +13,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from inventory.v1 import inventory_pb2
 from wire.channels import authorization, client_channel, status_of, straight_channel
 from wire.errors import DOMAIN, RETRY_WITH, STALE, Reason, reason_of, retry_ms_of, retry_read
+from wire.tls import SENTENCES, ClientTls, tls_trouble
 
 from inventory_client.auth import Session
 from inventory_client.errors import LogInFailed, error_of, may_try_again, tells_nothing
@@ -21,6 +22,8 @@ from inventory_client.tokens import CLOSED, TokenSource
 
 BACKOFF_SECONDS_MIN = 0.02
 BACKOFF_SECONDS_MAX = 0.5
+RETIRED_MAX = 2
+TLS = "tls"  # of an error's details: a TlsTrouble
 RELAXED = (inventory_pb2.CONSISTENCY_BOUNDED_STALENESS, inventory_pb2.CONSISTENCY_STALE)
 
 Response = TypeVar("Response", bound=Message)
@@ -34,7 +37,13 @@ def status_from(error: grpc.aio.AioRpcError) -> status_pb2.Status:
     code: int = error.code().value[0]
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return status_pb2.Status(code=code, message="No answer came in time.")
-    return status_pb2.Status(code=code, message=error.details() or error.code().name)
+    details = error.details() or error.code().name
+    trouble = tls_trouble(details)
+    if trouble is None:
+        return status_pb2.Status(code=code, message=details)
+    status = status_pb2.Status(code=code, message=SENTENCES[trouble])
+    status.details.add().Pack(error_details_pb2.ErrorInfo(domain=DOMAIN, metadata={TLS: trouble}))
+    return status
 
 
 def unread(request: Message) -> status_pb2.Status | None:
@@ -75,24 +84,39 @@ def is_cancelled() -> bool:
 
 
 class SharedChannel:
-    """One channel to an address, which every client over the channel shares."""
+    """One channel to an address, which every client over the channel shares.
 
-    def __init__(self, address: str, *, ignore_proxy: bool = False) -> None:
-        """Connect on first use."""
+    - After a change of the files of TLS, later calls have another channel. Calls under way stay on
+      theirs: at most RETIRED_MAX such channels stay open.
+    """
+
+    def __init__(
+        self, address: str, tls: ClientTls | None = None, *, ignore_proxy: bool = False
+    ) -> None:
+        """Connect on first use, by TLS or, for None, by plain text."""
         self._address = address
+        self._tls = tls
         self._connect = straight_channel if ignore_proxy else client_channel
         self._connected: grpc.aio.Channel | None = None
+        self._retired: list[grpc.aio.Channel] = []
 
-    def open(self) -> grpc.aio.Channel:
+    async def open(self) -> grpc.aio.Channel:
         """Return the channel; the channel belongs to the loop of the first `open`."""
+        if self._connected is not None and self._tls is not None and self._tls.followed.look():
+            self._retired.append(self._connected)
+            self._connected = None
         if self._connected is None:
-            self._connected = self._connect(self._address)
-        return self._connected
+            self._connected = self._connect(self._address, self._tls)
+        connected = self._connected
+        if len(self._retired) > RETIRED_MAX:
+            await self._retired.pop(0).close()
+        return connected
 
     async def close(self) -> None:
-        """Close the connection, and end every call that is under way."""
-        if self._connected is not None:
-            await self._connected.close()
+        """Close the connections, and end every call that is under way."""
+        for channel in (*self._retired, self._connected):
+            if channel is not None:
+                await channel.close()
 
 
 class Caller:
@@ -136,9 +160,6 @@ class Caller:
         self.ownership.enter()
         raw = request.SerializeToString()
         multicallable: grpc.aio.UnaryUnaryMultiCallable[bytes, Response]
-        multicallable = self._shared.open().unary_unary(
-            method, response_deserializer=response.FromString
-        )
         give_up = time.monotonic() + timeout
         attempt = 0
         is_sent = unanswered = False
@@ -148,6 +169,10 @@ class Caller:
             was_sent = False  # in this attempt: a log-in that fails leaves nothing unanswered
             try:
                 token = await self._tokens.token(give_up)
+                channel = await self._shared.open()
+                multicallable = channel.unary_unary(
+                    method, response_deserializer=response.FromString
+                )
                 was_sent = is_sent = True
                 left = give_up - time.monotonic()
                 call = multicallable(raw, timeout=left, metadata=metadata_of(token))
@@ -189,7 +214,7 @@ class Caller:
         """Open a stream of raw frames; also return its token. Raises LogInFailed."""
         token = await self._tokens.token(time.monotonic() + timeout)
         multicallable: grpc.aio.StreamStreamMultiCallable[bytes, bytes]
-        multicallable = self._shared.open().stream_stream(method)
+        multicallable = (await self._shared.open()).stream_stream(method)
         return token, multicallable(metadata=metadata_of(token))
 
 

@@ -3,6 +3,7 @@
 import weakref
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import uuid_utils
@@ -19,6 +20,7 @@ from inventory_client.models import User
 from inventory_client.money import Money
 from inventory_client.ownership import Ownership, Unpicklable
 from inventory_client.reads import LINEARIZABLE, Reads
+from inventory_client.security import ClientCertificate, tls_of
 from inventory_client.stream import SubmitStream
 from inventory_client.tokens import LOGIN
 
@@ -84,6 +86,9 @@ class Connection(Unpicklable):
         unary: bool = False,
         reads: Reads = LINEARIZABLE,
         ignore_proxy: bool = False,
+        insecure: bool = False,
+        ca_file: Path | str | None = None,
+        certificate: ClientCertificate | None = None,
     ) -> None:
         """Call a gateway at host:port; the connection is made at the first call.
 
@@ -92,7 +97,9 @@ class Connection(Unpicklable):
         mutation, instead of the shared stream. `reads`: how fresh the state behind a read must be.
         `ignore_proxy`: never use the proxy that `https_proxy` or `http_proxy` names; a gateway on
         this machine is never called by a proxy. Raises TypeError or ValueError on an invalid
-        timeout, an address that is not host:port, and a text that cannot be a token.
+        timeout, an address that is not host:port, a text that cannot be a token, and files of
+        certificates that cannot be used. For `insecure`, `ca_file` and `certificate` see
+        `security.tls_of`.
         """
         if isinstance(timeout, bool) or not isinstance(timeout, int | float):
             raise TypeError(f"timeout: {timeout!r} is no number of seconds")
@@ -101,7 +108,9 @@ class Connection(Unpicklable):
         if not 0 < timeout <= TIMEOUT_SECONDS_MAX:
             raise ValueError(f"timeout: {timeout} is not above 0 s and up to {TIMEOUT_SECONDS_MAX}")
         terms = Terms(timeout, reads.options, unary)
-        self._begin(SharedChannel(address, ignore_proxy=ignore_proxy), auth_of(auth), terms, None)
+        tls = tls_of(address, ca_file, certificate, insecure=insecure)
+        channel = SharedChannel(address, tls, ignore_proxy=ignore_proxy)
+        self._begin(channel, auth_of(auth), terms, None)
 
     def _begin(
         self, channel: SharedChannel, auth: Auth | None, terms: Terms, parent: "Connection | None"

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import grpc.aio
 from google.rpc import code_pb2, status_pb2
@@ -30,7 +30,7 @@ class TokenSource:
     def __init__(
         self,
         session: Session,
-        open_channel: Callable[[], grpc.aio.Channel],
+        open_channel: Callable[[], Awaitable[grpc.aio.Channel]],
         status_from: Callable[[grpc.aio.AioRpcError], status_pb2.Status],
         closing: asyncio.Event,
     ) -> None:
@@ -87,7 +87,7 @@ class TokenSource:
     async def _flow(self, auth: Auth, give_up: float) -> Token:
         """Send the log-ins of a flow, and hand in the responses."""
         multicallable: grpc.aio.UnaryUnaryMultiCallable[bytes, auth_pb2.LoginResponse]
-        multicallable = self._open_channel().unary_unary(
+        multicallable = (await self._open_channel()).unary_unary(
             LOGIN, response_deserializer=auth_pb2.LoginResponse.FromString
         )
         flow = auth.flow()

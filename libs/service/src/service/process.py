@@ -17,6 +17,7 @@ from pki.errors import PkiError
 from pki.identities import ProcessIdentity
 from pki.secret_files import secret_content
 from pydantic import ValidationError
+from wire.tls import ServerTls, TlsFiles
 
 from service import logs
 from service.errors import EXIT_SETTINGS, AddressInUse, Exit, SecretUnusable
@@ -81,8 +82,21 @@ def contexts_of(config: TlsSettings, identity: ProcessIdentity) -> PkiContexts:
     return contexts
 
 
-def listen_on(server: grpc.aio.Server, listen: str) -> None:
-    """Let a server listen on host:port; raise AddressInUse.
+def server_tls_in(files: TlsFiles) -> ServerTls:
+    """Return how a server speaks TLS by these files, of which certificate and key are needed.
+
+    Raises SecretUnusable.
+    """
+    if files.key is not None:
+        secret_in(files.key)
+    try:
+        return ServerTls(files)
+    except ValueError as error:
+        raise SecretUnusable(str(error)) from error
+
+
+def listen_on(server: grpc.aio.Server, listen: str, tls: ServerTls | None = None) -> None:
+    """Let a server listen on host:port, by TLS or, for None, by plain text; raise AddressInUse.
 
     The address is bound once before: gRPC's C-core would write its own lines about a failure.
     """
@@ -93,7 +107,10 @@ def listen_on(server: grpc.aio.Server, listen: str) -> None:
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-        server.add_insecure_port(listen)
+        if tls is None:
+            server.add_insecure_port(listen)
+        else:
+            server.add_secure_port(listen, tls.credentials)
     except OSError as error:
         raise AddressInUse(listen, error.strerror) from error
     except RuntimeError as error:

@@ -8,6 +8,7 @@ and similar variables name. Processes of this system reach one another without a
 """
 
 import ipaddress
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import grpc
@@ -16,6 +17,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 
 from wire.errors import retry_ms_of
+from wire.tls import ClientTls
 
 MESSAGE_BYTES_MAX = 16 << 20  # between processes of this system
 REQUEST_BYTES_MAX = 256 << 10  # of a caller from outside; a frame of `Submit` is the longest
@@ -73,24 +75,35 @@ _NO_PROXY = (("grpc.enable_http_proxy", 0),)
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
-def straight_channel(address: str) -> grpc.aio.Channel:
-    """Open a channel to host:port past every proxy that the environment names."""
-    return grpc.aio.insecure_channel(address, options=(*CLIENT_OPTIONS, *_NO_PROXY))
+def straight_channel(address: str, tls: ClientTls | None = None) -> grpc.aio.Channel:
+    """Open a channel to host:port past every proxy that the environment names; see `_channel`."""
+    return _channel(address, (*CLIENT_OPTIONS, *_NO_PROXY), tls)
 
 
-def client_channel(address: str) -> grpc.aio.Channel:
+def client_channel(address: str, tls: ClientTls | None = None) -> grpc.aio.Channel:
     """Open a user's channel to host:port, through a proxy if gRPC's rules name one.
 
     `https_proxy`, `http_proxy` and `no_proxy` count as for every gRPC client, except on this
     machine: a proxy elsewhere cannot reach a server on this machine's loopback.
     """
     if is_loopback(address):
-        return straight_channel(address)
-    return grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS)
+        return straight_channel(address, tls)
+    return _channel(address, CLIENT_OPTIONS, tls)
+
+
+def _channel(
+    address: str, options: Iterable[tuple[str, Any]], tls: ClientTls | None
+) -> grpc.aio.Channel:
+    """Open a channel that speaks TLS, or plain text for None."""
+    if tls is None:
+        return grpc.aio.insecure_channel(address, options=tuple(options))
+    return grpc.aio.secure_channel(address, tls.credentials, options=(*options, *tls.options))
 
 
 def is_loopback(address: str) -> bool:
-    """Tell by its name whether host:port is on this machine; nothing is looked up."""
+    """Tell by its name whether an address is on this machine; nothing is looked up."""
+    if address.startswith(("unix:", "unix-abstract:")):
+        return True
     host = address.rpartition("/")[2].rpartition(":")[0].strip("[]").lower()
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -13,6 +13,7 @@ from pki.identities import Kind, ProcessIdentity
 from service import metrics, process
 from service.faults import Faults
 from service.tasks import until_first
+from wire.channels import is_loopback
 
 from gateway.auth import Passwords, Tokens
 from gateway.config import GatewayConfig
@@ -28,6 +29,11 @@ from gateway.runtime.members import Members
 from gateway.runtime.metrics import registry
 from gateway.runtime.server import GatewayServer
 from gateway.shares import Shares
+
+PLAIN_TEXT = (
+    "passwords and tokens can be read on the way; INVENTORY_GATEWAY_TLS_CERTIFICATE_FILE names a "
+    "certificate"
+)
 
 _log = structlog.get_logger()
 
@@ -48,9 +54,12 @@ async def _run(config: GatewayConfig) -> None:
     api = Api(driver, links, gate, accounts, members)
     faults = Faults()
     faults.watch_links()
-    server = GatewayServer(
-        config.gateway_listen, api, assistant, faults, config.gateway_leave_seconds
-    )
+    files = config.client_tls_files
+    tls = process.server_tls_in(files) if files is not None else None
+    if tls is None and not is_loopback(config.gateway_listen):
+        _log.warning("clients_by_plain_text", address=config.gateway_listen, advice=PLAIN_TEXT)
+    ports = {config.gateway_listen: tls}
+    server = GatewayServer(ports, api, assistant, faults, config.gateway_leave_seconds)
     metrics.serve(config.metrics_listen, registry(router, api.refusals), lambda: faults.count)
     await server.start()
     driver.start()

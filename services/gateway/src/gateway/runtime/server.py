@@ -6,6 +6,7 @@ writes do.
 """
 
 import asyncio
+from collections.abc import Mapping
 
 from grpc_health.v1 import health
 from service import reflection
@@ -13,6 +14,7 @@ from service.faults import Faults
 from service.probes import Probes
 from service.process import listen_on
 from service.serving import make_server
+from wire.tls import ServerTls
 
 from gateway.router import Router
 from gateway.runtime.api import ASSISTANT, AUTH, CLUSTER, INVENTORY, Api
@@ -35,13 +37,16 @@ class GatewayServer:
 
     def __init__(
         self,
-        listen: str,
+        ports: Mapping[str, ServerTls | None],
         api: Api,
         assistant: Assistant,
         faults: Faults,
         leave_seconds: float = 0,
     ) -> None:
-        """Listen on host:port; raise AddressInUse. `leave_seconds`: see `serve_until`."""
+        """Listen on each host:port as `ports` says; raise AddressInUse.
+
+        `leave_seconds`: see `serve_until`.
+        """
         age = (
             ("grpc.max_connection_age_ms", CONNECTION_SECONDS * 1_000),
             ("grpc.max_connection_age_grace_ms", GRACE_SECONDS * 1_000),
@@ -52,7 +57,8 @@ class GatewayServer:
         self._server.add_generic_rpc_handlers((*api.handlers(), assistant.handler()))
         self._probes = Probes(self._server, SERVICES)
         reflection.enable(self._server, (*SERVICES, health.SERVICE_NAME))
-        listen_on(self._server, listen)
+        for listen, tls in ports.items():
+            listen_on(self._server, listen, tls)
 
     async def start(self) -> None:
         """Serve."""
