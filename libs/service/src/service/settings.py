@@ -3,6 +3,7 @@
 Settings are read once, from the environment: each is `INVENTORY_` and its name in capitals.
 """
 
+from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, ValidationError
@@ -53,6 +54,7 @@ class ServiceSettings(BaseSettings):
     metrics_listen: OptionalAddress = ""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
+    log_file: Path | None = None  # to which stderr is redirected, for this process to rotate
 
 
 def refusals(service: str, error: ValidationError) -> str:
