@@ -48,7 +48,8 @@ def run(
     # A stream that is opened as the process ends has a receiver that gRPC never awaits. Its warning
     # would be the last line, where the reason for the end belongs.
     warnings.filterwarnings("ignore", "coroutine '_MessageReceiver", RuntimeWarning)
-    logs.configure(name_of(config) if name_of else service, config.log_level, config.log_format)
+    name = name_of(config) if name_of else service
+    logs.configure(name, config.log_level, config.log_format, config.log_file)
     try:
         uvloop.run(work(config))
     except Exit as end:

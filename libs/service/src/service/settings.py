@@ -55,6 +55,7 @@ class ServiceSettings(BaseSettings):
     metrics_listen: OptionalAddress = ""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
+    log_file: Path | None = None  # to which stderr is redirected, for this process to rotate
 
 
 class TlsSettings(ServiceSettings):
