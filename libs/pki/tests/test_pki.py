@@ -154,6 +154,7 @@ def test_what_the_first_authority_issued_is_worth_nothing_after_a_rotation(
     stolen = tmp_path / "stolen.pem"
     gateway = folder.certificate_path(GATEWAY)
     stolen.write_bytes(gateway.read_bytes())
+    stolen.with_suffix(".key").touch(0o600)
     stolen.with_suffix(".key").write_bytes(gateway.with_suffix(".key").read_bytes())
     for _ in RotationStep:
         folder.rotate()

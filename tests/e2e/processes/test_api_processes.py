@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import grpc
+import pkitest
 import pytest
 from chaos.callers import question_answered
 from chaos.up import Up
@@ -16,6 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from inventory.raft.v1 import forward_pb2, link_pb2
 from inventory.v1 import auth_pb2, auth_pb2_grpc, inventory_pb2, inventory_pb2_grpc
+from inventory_cli.up.layout import Layout
 from inventory_client import (
     Inventory,
     Money,
@@ -27,6 +29,7 @@ from inventory_client import (
     Unavailable,
 )
 from inventory_client.connection import new_request_id
+from pki.identities import parse_identity
 from wire.channels import authorization, status_of
 from wire.errors import details_of, reason_of
 
@@ -321,15 +324,14 @@ def test_the_last_admin_stays(system: Up) -> None:
     assert caught.value.reason == "LAST_ADMIN"
 
 
-def test_members_answer_to_the_cluster_key_alone(system: Up) -> None:
-    """A client's token is no key to a member."""
+def test_members_answer_to_the_cluster_s_certificates_alone(system: Up) -> None:
+    """And to a gateway's, not to a member's that says that it is another one."""
     first = system.watcher.status().members[0]
     question = link_pb2.LinkQuestion(get_member=forward_pb2.GetMemberRequest())
-    key = (system.data / "keys" / "cluster.key").read_text().strip()
-    assert (
-        question_answered(first.name, first.address, system.watcher.token or "", question) is None
-    )
-    assert question_answered(first.name, first.address, key, question) is not None
+    foreign = pkitest.folder().keep(parse_identity("gateway"))
+    own = Layout(system.data).pki.files(parse_identity("gateway"))
+    assert question_answered(first.name, first.address, foreign, question) is None
+    assert question_answered(first.name, first.address, own, question) is not None
 
 
 def test_a_stale_read_needs_no_majority(system: Up, customer: Inventory) -> None:

@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pkitest
 import pytest
 from chaos.ports import free_port
 from chaos.up import PROXIES, PROXY, ROOT, Up
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from inventory.v1 import assistant_pb2, assistant_pb2_grpc
-from inventory_cli.up.layout import PROCESSES
+from inventory_cli.up.layout import PROCESSES, Layout, tls_settings
 from inventory_client import Inventory, Unavailable
+from pki.identities import parse_identity
 from wire.channels import authorization
 
 pytestmark = pytest.mark.slow
@@ -66,15 +68,14 @@ def health_of(address: str, name: str = "") -> int:
 @pytest.fixture
 def gateway_settings(tmp_path: Path) -> dict[str, str]:
     """Return settings of a gateway whose members are not there."""
-    for name in ("cluster.key", "token.key"):
-        (tmp_path / name).touch(0o600)
-        (tmp_path / name).write_text("a secret of this test alone\n")
+    (tmp_path / "token.key").touch(0o600)
+    (tmp_path / "token.key").write_text("a secret of this test alone\n")
     members = ",".join(f"node-{number}=127.0.0.1:{free_port()}" for number in range(3))
     return {
         "INVENTORY_GATEWAY_LISTEN": f"127.0.0.1:{free_port()}",
         "INVENTORY_GATEWAY_MEMBERS": members,
-        "INVENTORY_CLUSTER_KEY_FILE": str(tmp_path / "cluster.key"),
         "INVENTORY_TOKEN_KEY_FILE": str(tmp_path / "token.key"),
+        **tls_settings(pkitest.folder().keep(parse_identity("gateway"))),
     }
 
 
@@ -85,7 +86,9 @@ def gateway_settings(tmp_path: Path) -> dict[str, str]:
         ("INVENTORY_GATEWAY_LISTEN", "127.0.0.1:99999", "is not host:port"),
         ("INVENTORY_GATEWAY_MEMBERS", "", "INVENTORY_GATEWAY_MEMBERS"),
         ("INVENTORY_TOKEN_KEY_FILE", "/nowhere/token.key", "cannot be read"),
-        ("INVENTORY_CLUSTER_KEY_FILE", os.devnull, "is empty"),
+        ("INVENTORY_TLS_KEY_FILE", os.devnull, "is empty"),
+        ("INVENTORY_TLS_CERTIFICATE_FILE", os.devnull, "certificate cannot be read"),
+        ("INVENTORY_TLS_TRUSTED_FILE", "/nowhere/ca.pem", "cannot be read"),
     ],
 )
 def test_a_gateway_refuses_nonsense_in_one_line(
@@ -148,8 +151,8 @@ def test_a_gateway_finds_the_leader_by_itself(system: Up, gateway_settings: dict
     keys = system.data / "keys"
     own = gateway_settings | {
         "INVENTORY_GATEWAY_MEMBERS": members,
-        "INVENTORY_CLUSTER_KEY_FILE": str(keys / "cluster.key"),
         "INVENTORY_TOKEN_KEY_FILE": str(keys / "token.key"),
+        **tls_settings(Layout(system.data).pki.files(parse_identity("gateway"))),
     }
     gateway = Service("gateway", own)
     address = own["INVENTORY_GATEWAY_LISTEN"]

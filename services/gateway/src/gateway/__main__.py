@@ -9,6 +9,7 @@ import gc
 import sys
 
 import structlog
+from pki.identities import Kind, ProcessIdentity
 from service import metrics, process
 from service.faults import Faults
 from service.tasks import until_first
@@ -40,7 +41,8 @@ _log = structlog.get_logger()
 async def _run(config: GatewayConfig) -> None:
     """Serve until SIGTERM or SIGINT."""
     token_key = process.secret_in(config.token_key_file)
-    links = MemberLinks(config.members, process.secret_in(config.cluster_key_file))
+    contexts = process.contexts_of(config, ProcessIdentity(Kind.GATEWAY))
+    links = MemberLinks(config.members, contexts)
     router = Router(RouterSettings(members=tuple(config.members)), links)
     driver = Driver(router)
     passwords = Passwords(token_key)

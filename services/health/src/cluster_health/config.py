@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from pydantic import NonNegativeInt
-from service.settings import Address, Members, OptionalAddress, ServiceSettings, by_name
+from service.settings import Address, Members, OptionalAddress, TlsSettings, by_name
 
 
-class HealthConfig(ServiceSettings):
+class HealthConfig(TlsSettings):
     """The health service's settings."""
 
     health_listen: Address  # of gRPC
@@ -14,7 +14,7 @@ class HealthConfig(ServiceSettings):
     health_members: Members  # the first members; the gateway names later ones
     health_gateway: Address
     health_assistant: OptionalAddress = ""
-    health_key_file: Path  # the password of the machine user `health`, which members know too
+    health_key_file: Path  # the password of the machine user `health`
     health_replicas: NonNegativeInt | None = None  # how many members there should be; 0: paused
     health_pods: str = ""  # a name that resolves to an address for each member that was started
 

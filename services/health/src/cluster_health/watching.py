@@ -13,6 +13,7 @@ from inventory.raft.v1 import forward_pb2, link_pb2
 from link.asking import LinkAsker
 from link.errors import LinkError, LinkLate
 from link.hello import Introduction
+from pki.contexts import PkiContexts
 from service.probes import READINESS
 from wire.channels import straight_channel
 
@@ -39,10 +40,10 @@ class Watch:
     - The leaders of the newest TERMS_MAX terms are remembered over rounds.
     """
 
-    def __init__(self, config: HealthConfig, key: str, canaries: Canaries) -> None:
-        """Ask nobody yet. `key`: the secret by which members let the health service ask them."""
+    def __init__(self, config: HealthConfig, contexts: PkiContexts, canaries: Canaries) -> None:
+        """Ask nobody yet. `contexts`: the certificate by which members let themselves be asked."""
         self._config = config
-        self._key = key
+        self._contexts = contexts
         self._canaries = canaries
         self._channels: dict[str, grpc.aio.Channel] = {}  # by address
         self._askers: dict[tuple[str, str], LinkAsker] = {}  # by a member's name and address
@@ -112,7 +113,7 @@ class Watch:
     def _asker(self, name: str, address: str) -> LinkAsker:
         if (name, address) not in self._askers:
             opening = Introduction(
-                key=self._key,
+                contexts=self._contexts,
                 purpose=link_pb2.PURPOSE_WATCH,
                 caller=link_pb2.Caller(name="health"),
                 recipient=name,

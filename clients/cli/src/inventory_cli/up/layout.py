@@ -1,8 +1,8 @@
 """The files below the data directory, and what the first start makes there.
 
-DATA/keys holds secrets, each in a file of mode 0600: `cluster.key` (members and gateway),
-`token.key` (signs tokens), `admin.password`, and the keys of the machine users `health` and
-`metrics`. DATA/bootstrap.json is the first state. DATA/node-N belongs to one member. DATA/run holds
+DATA/keys holds secrets, each in a file of mode 0600: `token.key` (signs tokens), `admin.password`,
+and the keys of the machine users `health` and `metrics`. DATA/pki holds the authority of this
+cluster, and each process's certificate and key. DATA/bootstrap.json is the first state. DATA/node-N belongs to one member. DATA/run holds
 logs, process ids, and the ports of the last start.
 """
 
@@ -17,6 +17,10 @@ from typing import Annotated, TextIO
 
 import argon2
 import typer
+from pki.contexts import PkiFiles
+from pki.errors import PkiError
+from pki.folder import PkiFolder
+from pki.identities import parse_identity
 from wire.money import digits_of, is_currency
 
 from inventory_cli.errors import UpError
@@ -24,6 +28,7 @@ from inventory_cli.errors import UpError
 MEMBERS = ("node-0", "node-1", "node-2")
 PROCESSES = (*MEMBERS, "gateway", "assistant", "metrics", "health")
 PAGE = "health/page"
+HOSTS = ("127.0.0.1", "localhost")
 MACHINES = ("health", "metrics")
 KIB_PER_HASH = 19_456
 PASSES_PER_HASH = 2
@@ -81,6 +86,11 @@ class Layout:
     def run(self) -> Path:
         """Logs, process ids and ports."""
         return self.data / "run"
+
+    @property
+    def pki(self) -> PkiFolder:
+        """The authority, and every process's certificate."""
+        return PkiFolder(self.data / "pki")
 
     @property
     def bootstrap(self) -> Path:
@@ -144,7 +154,11 @@ class Layout:
         )
 
     def prepare(self, currency: str, *, demo: bool) -> bool:
-        """Make folders, keys and first state if missing; return whether this is the first start."""
+        """Make folders, keys, certificates and first state if missing.
+
+        Returns whether this is the first start. Certificates that are about to expire are issued
+        anew. Raises OSError or UpError.
+        """
         for folder in (self.keys, self.run):
             folder.mkdir(mode=0o700, exist_ok=True)
         first = not self.bootstrap.exists()
@@ -152,10 +166,20 @@ class Layout:
             self._make_keys()
             content = json.dumps(first_state(self.secret, currency, demo=demo), indent=2)
             write_private(self.bootstrap, content)
+        self._keep_certificates()
         return first
 
+    def _keep_certificates(self) -> None:
+        try:
+            if not self.pki.trusted_path.exists():
+                self.pki.make("inventory up")
+            for name in PROCESSES:
+                self.pki.keep(parse_identity(name), HOSTS)
+        except PkiError as error:
+            raise UpError(f"the certificates cannot be kept: {error}") from error
+
     def _make_keys(self) -> None:
-        names = ["cluster.key", "token.key", "admin.password"]
+        names = ["token.key", "admin.password"]
         for name in names + [f"{machine}.key" for machine in MACHINES]:
             if not (self.keys / name).exists():
                 write_private(self.keys / name, secrets.token_urlsafe(32) + "\n")
@@ -232,19 +256,25 @@ def metrics_of(process: str) -> str:
     return f"{process}/metrics"
 
 
+def tls_settings(files: PkiFiles) -> dict[str, str]:
+    """Return the settings by which a process finds its certificate."""
+    return {
+        "INVENTORY_TLS_CERTIFICATE_FILE": str(files.certificate),
+        "INVENTORY_TLS_KEY_FILE": str(files.key),
+        "INVENTORY_TLS_TRUSTED_FILE": str(files.trusted),
+    }
+
+
 def environments(layout: Layout, ports: Mapping[str, int]) -> dict[str, dict[str, str]]:
     """Return the settings of every process, by its name."""
     gateway = f"127.0.0.1:{ports['gateway']}"
     members = ",".join(f"{name}=127.0.0.1:{ports[name]}" for name in MEMBERS)
-    cluster_key = str(layout.keys / "cluster.key")
     made = {
         name: {
             "INVENTORY_NODE_NAME": name,
             "INVENTORY_NODE_LISTEN": f"127.0.0.1:{ports[name]}",
             "INVENTORY_NODE_MEMBERS": members,
             "INVENTORY_DATA_DIR": str(layout.data / name),
-            "INVENTORY_CLUSTER_KEY_FILE": cluster_key,
-            "INVENTORY_WATCH_KEY_FILE": str(layout.keys / "health.key"),
             "INVENTORY_BOOTSTRAP_FILE": str(layout.bootstrap),
         }
         for name in MEMBERS
@@ -252,7 +282,6 @@ def environments(layout: Layout, ports: Mapping[str, int]) -> dict[str, dict[str
     made["gateway"] = {
         "INVENTORY_GATEWAY_LISTEN": gateway,
         "INVENTORY_GATEWAY_MEMBERS": members,
-        "INVENTORY_CLUSTER_KEY_FILE": cluster_key,
         "INVENTORY_TOKEN_KEY_FILE": str(layout.keys / "token.key"),
         "INVENTORY_GATEWAY_ASSISTANT": f"127.0.0.1:{ports['assistant']}",
     }
@@ -275,4 +304,5 @@ def environments(layout: Layout, ports: Mapping[str, int]) -> dict[str, dict[str
     }
     for name, settings in made.items():
         settings["INVENTORY_METRICS_LISTEN"] = f"127.0.0.1:{ports[metrics_of(name)]}"
+        settings |= tls_settings(layout.pki.files(parse_identity(name)))
     return made
