@@ -32,9 +32,7 @@ INTRODUCTION = Introduction(
     recipient="node-1",
     cluster_id="c",
 )
-RECEPTION = Reception(
-    contexts=pkitest.contexts("node-1"), cluster_id=lambda: "c", name="node-1"
-)
+RECEPTION = Reception(contexts=pkitest.contexts("node-1"), cluster_id=lambda: "c", name="node-1")
 
 
 def introduced(**change: Any) -> CallerHello:  # noqa: ANN401 - fields of the record
@@ -120,7 +118,7 @@ def test_each_kind_opens_the_links_of_its_table_alone(kind: Kind, purpose: int) 
     if purpose in MAY_OPEN[kind]:
         converse(caller, member, caller_is=identity)
         return
-    with pytest.raises(HelloRefused, match="allows no link|no purpose"):
+    with pytest.raises(HelloRefused, match=r"allows no link|no purpose"):
         converse(caller, member, caller_is=identity)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import pkitest
 import pytest
 from cluster_health import canaries, watching
 from cluster_health.canaries import Canaries
@@ -49,11 +50,9 @@ class LyingMember:
     def __init__(self, name: str, says: Member) -> None:
         """Say this until something else is put in its place."""
         self.says: Member | None = says  # None: answer with nothing
-        reception = Reception(cluster_id="c", name=name, keys=self._keys)
-        self.server = LinkServer(reception, lambda _: Answers(self._answer))
-
-    def _keys(self, purpose: int) -> tuple[str, ...]:
-        return (KEY,) if purpose == link_pb2.PURPOSE_WATCH else ()
+        contexts = pkitest.contexts(name)
+        reception = Reception(contexts=contexts, cluster_id=lambda: "c", name=name)
+        self.server = LinkServer(reception, lambda *_: Answers(self._answer))
 
     def _answer(self, question: link_pb2.LinkQuestion, reply: Reply) -> Forget:
         assert question.WhichOneof("question") == "get_member"
@@ -217,9 +216,13 @@ async def scene_in(folder: Path, settings: dict[str, Any]) -> AsyncIterator[Scen
         "health_assistant": made.addresses["assistant"],
         "health_key_file": made.key_file,
         "health_replicas": 3,
+        "tls_certificate_file": made.key_file,
+        "tls_key_file": made.key_file,
+        "tls_trusted_file": made.key_file,
     }
     made.canaries = Canaries(made.addresses["gateway"], made.key_file, made.counts)
-    made.watch = Watch(HealthConfig(**{**known, **settings}), KEY, made.canaries)
+    config = HealthConfig(**{**known, **settings})
+    made.watch = Watch(config, pkitest.contexts("health"), made.canaries)
     try:
         yield made
     finally:
@@ -555,12 +558,14 @@ def test_a_removed_member_that_answers_is_shown() -> None:
     run(scenario)
 
 
-def test_a_wrong_key_sees_nobody() -> None:
-    """Members describe themselves only to a caller that has the key."""
+@pytest.mark.parametrize(("process", "authority"), [("health", "another"), ("metrics", "tests")])
+def test_a_wrong_certificate_sees_nobody(process: str, authority: str) -> None:
+    """Members describe themselves only to a caller for whom their authority vouches."""
 
     async def scenario() -> None:
         async with scene() as made:
-            other = Watch(made.watch._config, "another key", made.canaries)
+            contexts = pkitest.contexts(process, authority)
+            other = Watch(made.watch._config, contexts, made.canaries)
             known = await other.observe()
             assert set(known.members.values()) == {None}
             await other.close()

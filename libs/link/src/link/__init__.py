@@ -25,6 +25,6 @@ From then on each end sends a PING twice a second. An end that hears nothing for
 the link for dead, also if the system still accepts its bytes. Whoever breaks a rule gets REFUSED
 with a sentence, and the connection ends. The process goes on.
 
-Caveats: certificates are compared when a link is opened, and not again while it is open. A link that
-breaks may lose what was sent: its users repeat what matters.
+Caveats: certificates are compared when a link is opened, and not again while it is open. A link
+that breaks may lose what was sent: its users repeat what matters.
 """

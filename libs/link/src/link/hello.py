@@ -140,9 +140,7 @@ class MemberHello:
         """
         self.hello = hello = parsed(link_pb2.LinkHello, payload)
         caller = hello.caller
-        check_texts(
-            hello.cluster_id, hello.recipient, hello.relay_to, caller.name, caller.address
-        )
+        check_texts(hello.cluster_id, hello.recipient, hello.relay_to, caller.name, caller.address)
         self._check_version()
         self._check_caller(peer)
         self._check_recipient()

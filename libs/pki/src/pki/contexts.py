@@ -94,17 +94,20 @@ class PkiContexts:
         try:
             stamps = self._files.stamps
             if stamps != self._stamps:
-                loaded = _load(self._files, self._chosen)
-                if loaded.identity != self.identity:
-                    raise PkiError(
-                        f"{self._files.certificate} is the certificate of {loaded.identity}, and "
-                        f"this is {self.identity}"
-                    )
-                self._loaded = loaded
+                self._loaded = self._read_anew()
                 self._stamps = stamps
             self.problem = ""
         except PkiError as error:
             self.problem = str(error)
+
+    def _read_anew(self) -> _Loaded:
+        loaded = _load(self._files, self._chosen)
+        if loaded.identity != self.identity:
+            raise PkiError(
+                f"{self._files.certificate} is the certificate of {loaded.identity}, and this is "
+                f"{self.identity}"
+            )
+        return loaded
 
     def _chosen(
         self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext

@@ -159,9 +159,7 @@ class MemberProcess:
         self._founding = bootstrap.founding_of(names)
         self._ids = {name: bootstrap.member_id_of(self._founding, name) for name in names}
         own_id = self._ids.get(config.node_name, 0)
-        self._description = SelfDescription(
-            Identity("", own_id, config.node_name), self._founding
-        )
+        self._description = SelfDescription(Identity("", own_id, config.node_name), self._founding)
         self._node: Node | None = None
         self._watcher: MemberWatcher | None = None
         self._volume: VolumeWatch | None = None
@@ -207,7 +205,9 @@ class MemberProcess:
         network_peers = Peers(own, peers, loop.post, self._hooks)
         self._volume = VolumeWatch(config.data_dir)
         gateways = Gateways(loop.post)
-        peer_api = PeerApi(own, loop.post, self._known, network_peers)
+        peer_api = PeerApi(
+            own, loop.post, self._known, network_peers.connect_caller, network_peers.name_of
+        )
         membership = MembershipService(loop.post)
         answers = MemberAnswers(
             own,

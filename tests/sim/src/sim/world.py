@@ -252,6 +252,7 @@ class SimWorld:
             name=process.name,
             says=process.name,
             cluster_id=CLUSTER_ID,
+            founding="",
             member_id=process.id,
             bootstrapped=True,
             term=raft.term,

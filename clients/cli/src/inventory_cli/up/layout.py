@@ -2,8 +2,8 @@
 
 DATA/keys holds secrets, each in a file of mode 0600: `token.key` (signs tokens), `admin.password`,
 and the keys of the machine users `health` and `metrics`. DATA/pki holds the authority of this
-cluster, and each process's certificate and key. DATA/bootstrap.json is the first state. DATA/node-N belongs to one member. DATA/run holds
-logs, process ids, and the ports of the last start.
+cluster, and each process's certificate and key. DATA/bootstrap.json is the first state. DATA/node-N
+belongs to one member. DATA/run holds logs, process ids, and the ports of the last start.
 """
 
 import fcntl
@@ -304,5 +304,5 @@ def environments(layout: Layout, ports: Mapping[str, int]) -> dict[str, dict[str
     }
     for name, settings in made.items():
         settings["INVENTORY_METRICS_LISTEN"] = f"127.0.0.1:{ports[metrics_of(name)]}"
-        settings |= tls_settings(layout.pki.files(parse_identity(name)))
+        settings.update(tls_settings(layout.pki.files(parse_identity(name))))
     return made

@@ -19,7 +19,7 @@ from inventory_node.core import events
 from inventory_node.core.claims import Known, chunk_problem, problem_of, survey_problem
 from inventory_node.errors import CodecError
 from inventory_node.ports import SnapshotHeader, Survey, SurveyReply
-from inventory_node.runtime.peers import Local, Peers
+from inventory_node.runtime.peers import Local
 
 MESSAGES_MAX = 4_096  # of one frame; a peer sends a quarter
 CHUNK_SECONDS_MAX = 30.0  # between two chunks of a snapshot
@@ -154,18 +154,29 @@ class SnapshotSession:
 class PeerApi:
     """What a member does with its peers' messages and chunks."""
 
-    def __init__(self, own: Local, post: Post, known: KnownNow, peers: Peers) -> None:
-        """Take frames for one member; `peers` learns of each peer that calls."""
+    def __init__(
+        self,
+        own: Local,
+        post: Post,
+        known: KnownNow,
+        heard: Callable[[link_pb2.Caller], None],
+        name_of: Callable[[int], str],
+    ) -> None:
+        """Take frames for one member; `heard` learns of each peer that calls.
+
+        `name_of` returns the name of a member that takes part, by its id.
+        """
         self.own = own
         self.post = post
         self.known = known
-        self._peers = peers
+        self._heard = heard
+        self._name_of = name_of
         self._chunks: dict[tuple[int, int], SnapshotSession] = {}  # under way
 
     def session(self, hello: link_pb2.LinkHello) -> PeerSession:
         """Return the user of a peer's link for messages; raise FrameError."""
         self.check_caller(hello)
-        self._peers.connect_caller(hello.caller)
+        self._heard(hello.caller)
         return PeerSession(hello, self)
 
     def snapshot_session(self, hello: link_pb2.LinkHello) -> SnapshotSession:
@@ -178,7 +189,7 @@ class PeerApi:
         Either may come to be known after the hello.
         """
         caller = hello.caller
-        name = self._peers.name_of(caller.member_id)
+        name = self._name_of(caller.member_id)
         if name not in {"", caller.name}:
             raise FrameError(f"{caller.name} calls with the id of {name}")
         if hello.cluster_id and self.own.cluster_id not in {"", hello.cluster_id}:

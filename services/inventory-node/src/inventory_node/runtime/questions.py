@@ -59,7 +59,9 @@ class MemberAnswers:
     def answer_watcher(self, question: LinkQuestion, reply: Reply) -> Forget:
         """Answer a watcher."""
         if question.WhichOneof("question") == "get_member":
-            member = forward_pb2.GetMemberResponse(cluster_id=self._own.cluster_id, member=self._view())
+            member = forward_pb2.GetMemberResponse(
+                cluster_id=self._own.cluster_id, member=self._view()
+            )
             reply(LinkAnswer(get_member=member))
         else:
             reply(LinkAnswer(problem="this question is not answered here"))

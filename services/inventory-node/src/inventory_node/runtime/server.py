@@ -1,13 +1,15 @@
 """The member's two ports: for the links of members, gateways and watchers, and for gRPC health."""
 
+from collections.abc import Callable, Mapping
+
 import grpc.aio  # noqa: TC002 - for the types
 from grpc_health.v1 import health_pb2_grpc
 from inventory.raft.v1 import link_pb2
 from link.asking import Answers
 from link.connection import LinkUser
-from link.errors import HelloRefused, Reason
 from link.hello import Reception
 from link.listening import LinkServer
+from link.purposes import Purpose
 from pki.identities import ProcessIdentity
 from service.errors import AddressInUse
 from service.faults import Faults
@@ -27,7 +29,7 @@ STOP_SECONDS = 0.2  # for calls under way
 class MemberServer:
     """The links of this member's callers, by their purposes."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - one for each purpose
+    def __init__(
         self,
         own: Local,
         gateways: Gateways,
@@ -58,23 +60,16 @@ class MemberServer:
 
     def _admit(self, hello: link_pb2.LinkHello, peer: ProcessIdentity) -> LinkUser:
         """Return the user of a link of `peer`; raise HelloRefused."""
-        match hello.purpose:
-            case link_pb2.PURPOSE_PEER:
-                return self._peer_api.session(hello)
-            case link_pb2.PURPOSE_SNAPSHOT:
-                return self._peer_api.snapshot_session(hello)
-            case link_pb2.PURPOSE_GATEWAY:
-                return self._gateways.session()
-            case link_pb2.PURPOSE_RELAY:
-                return self._relays.carry(hello)
-            case link_pb2.PURPOSE_CARRIED:
-                return self._server.carried(str(peer))
-            case link_pb2.PURPOSE_QUESTION:
-                return Answers(self._answers.answers_for(peer))
-            case link_pb2.PURPOSE_WATCH:
-                return Answers(self._answers.answer_watcher)
-            case _:
-                raise HelloRefused(Reason.REASON_PURPOSE, "nothing is served for this purpose")
+        users: Mapping[Purpose.ValueType, Callable[[], LinkUser]] = {
+            link_pb2.PURPOSE_PEER: lambda: self._peer_api.session(hello),
+            link_pb2.PURPOSE_SNAPSHOT: lambda: self._peer_api.snapshot_session(hello),
+            link_pb2.PURPOSE_GATEWAY: self._gateways.session,
+            link_pb2.PURPOSE_RELAY: lambda: self._relays.carry(hello),
+            link_pb2.PURPOSE_CARRIED: lambda: self._server.carried(str(peer)),
+            link_pb2.PURPOSE_QUESTION: lambda: Answers(self._answers.answers_for(peer)),
+            link_pb2.PURPOSE_WATCH: lambda: Answers(self._answers.answer_watcher),
+        }
+        return users[hello.purpose]()
 
 
 class ProbeServer:
