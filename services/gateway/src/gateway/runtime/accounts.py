@@ -6,6 +6,7 @@ from typing import Any, TypeAlias, TypeVar
 import grpc.aio  # noqa: TC002 - named by a string
 from inventory.raft.v1 import forward_pb2, log_pb2, raw_pb2
 from inventory.v1 import auth_pb2
+from pki.identities import Kind
 from wire import bounds, errors
 from wire.text import folded
 
@@ -14,12 +15,13 @@ from gateway.errors import HashersBusy, RequestRefused
 from gateway.login_limiter import Attempt, LoginLimiter
 from gateway.password_rules import problem_of
 from gateway.runtime.driver import Driver, deadline_ms, now_ms
-from gateway.runtime.gate import TokenGate
+from gateway.runtime.gate import TokenGate, peer_kind
 from gateway.runtime.members import Members, role_in_words
 from gateway.runtime.parsing import parse, parse_within_bounds
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Hashed = TypeVar("Hashed")
+MACHINES = frozenset({Kind.HEALTH, Kind.METRICS})  # machine users that are known by certificate
 
 
 def check_password(password: str, username: str) -> None:
@@ -60,7 +62,13 @@ class Accounts:
     async def login(self, raw: bytes, context: Context) -> bytes:
         """Log a user in."""
         request = parse_within_bounds(auth_pb2.LoginRequest, raw)
-        credential = await self._proven(folded(request.username), request.password, context)
+        kind = peer_kind(context)
+        name = folded(request.username)
+        credential = (
+            await self._proven(name, request.password, context)
+            if kind is None
+            else await self._vouched(kind, name, context)
+        )
         user = credential.user
         token, expires = self._tokens.make(user.id, credential.epoch, user.name)
         response = auth_pb2.LoginResponse(token=token, user=user)
@@ -87,6 +95,18 @@ class Accounts:
             self._logins.fail(attempt)
             raise RequestRefused(errors.invalid_credentials())
         self._logins.succeed(attempt, now_ms())
+        return credential
+
+    async def _vouched(self, kind: Kind, name: str, context: Context) -> forward_pb2.Credential:
+        """Return the credential of the machine user that a certificate names.
+
+        Raises RequestRefused for any other name, and for processes that are no machine user.
+        """
+        if kind not in MACHINES or name != kind:
+            raise RequestRefused(errors.invalid_credentials())
+        credential = await self._credential(name, context)
+        if credential.user.role != auth_pb2.ROLE_MACHINE:  # nobody's, too
+            raise RequestRefused(errors.invalid_credentials())
         return credential
 
     async def _begun(self, name: str, source: str) -> Attempt:

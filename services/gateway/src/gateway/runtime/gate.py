@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import grpc.aio  # noqa: TC002 - named by a string
+from pki.errors import PkiError
+from pki.identities import Kind, identity_of
 from service.intake import SlowRefusals
 from wire import errors
 from wire.channels import bearer
@@ -19,6 +21,18 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 OURS = "/inventory.v1."
 LOGIN = "/inventory.v1.AuthService/Login"
 SUBMIT = "/inventory.v1.InventoryService/Submit"
+
+
+def peer_kind(context: Context) -> Kind | None:
+    """Return the kind of process that the caller's certificate names; None for all others.
+
+    Only the internal port asks for certificates, and takes those of the cluster's authority alone.
+    """
+    names = context.auth_context().get("x509_subject_alternative_name", ())
+    try:
+        return identity_of(name.decode(errors="replace") for name in names).kind
+    except PkiError:
+        return None
 
 
 class TokenGate:
