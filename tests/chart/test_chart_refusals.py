@@ -227,8 +227,8 @@ def test_a_secret_that_is_missing_or_lacks_a_key_is_refused(tmp_path: Path) -> N
     with pytest.raises(
         helm.RenderingRefused, match=r"the Secret ours of existingSecret has no token.key"
     ):
-        upgraded(tmp_path, [our_secret("cluster.key")], values)
-    keys = ("cluster.key", "token.key", "admin.password", "health.key", "metrics.key")
+        upgraded(tmp_path, [our_secret("admin.password")], values)
+    keys = ("token.key", "admin.password")
     assert upgraded(tmp_path, [our_secret(*keys)], values)
 
 
