@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help install lock proto client fmt check test test-long test-all e2e sim sim-core soak mutants mutation coverage up bench manifests image kind
+.PHONY: help install lock proto client fmt check test test-long test-all e2e sim sim-core soak fuzz mutants mutation coverage up bench manifests image kind
 
 help:  ## this menu
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -92,6 +92,10 @@ coverage: install  ## branches of judged modules, or of MODULE=name, that no tes
 	$(BIN)/python -m mutation --branches $(if $(MODULE),--module '$(MODULE)')
 
 MINUTES ?= 10
+fuzz: install  ## decoders under a guided fuzzer, MINUTES=n each, or TARGET=name; KEEP=1 keeps what it found
+	$(BIN)/python -m fuzz --minutes $(MINUTES) $(if $(TARGET),--target $(TARGET)) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(KEEP),--keep)
+
 soak: install  ## real processes under random faults, with load, for MINUTES=n; SEED=n draws them
 	$(BIN)/python -m chaos.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -335,6 +335,8 @@ def scalar_parameter(field: Any, at: str, name: str, *, is_by_name: bool) -> Par
             return Parameter(name, kind, '""', (fill,), is_by_name)
         lines = (f"if {name} is not None:", f"    {fill}")
         return Parameter(name, f"{kind} | None", "None", lines, is_by_name)
+    if kind == "bool" and is_optional:
+        return Parameter(name, kind, "False", (fill,), is_by_name=True)
     default = ('""' if kind == "str" else "0") if is_optional else ""
     return Parameter(name, kind, default, (fill,))
 
@@ -407,7 +409,7 @@ def parameters_of(request: Any) -> Iterator[Parameter]:  # noqa: ANN401 - a Desc
             yield Parameter("page_size", "int", "PAGE_SIZE", fill, is_by_name=True)
         else:
             found = scalar_parameter(field, "request", field.name, is_by_name=False)
-            yield Parameter(found.name, found.kind, found.default, found.fill, is_filtered)
+            yield replace(found, is_by_name=is_filtered or found.is_by_name)
 
 
 def of_a_filter(parameter: Parameter) -> Parameter:
@@ -503,7 +505,7 @@ class Method:
         """What a caller gives: what has to be given first."""
         found = list(parameters_of(self.request))
         if "request_id" in self.request.fields_by_name:
-            last = any(one.is_by_name for one in found)
+            last = any(one.is_by_name and one.kind != "bool" for one in found)
             found.append(Parameter("request_id", "str | None", "None", (), last))
         return sorted(found, key=lambda one: (one.is_by_name, bool(one.default)))
 

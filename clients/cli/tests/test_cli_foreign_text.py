@@ -37,7 +37,7 @@ ITEM = Item(
     update_time=NOW,
     delete_time=None,
 )
-USER = User(1, NASTY, Role.ADMIN, False, NOW)  # noqa: FBT003 - not disabled
+USER = User(id=1, name=NASTY, role=Role.ADMIN, create_time=NOW)
 MEMBER = Member.from_wire(
     cluster_pb2.Member(
         name=NASTY,

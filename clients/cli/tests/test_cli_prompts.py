@@ -83,7 +83,7 @@ def sit(calls: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Si
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
 
     def sit(role: str, *typed: str | type[BaseException]) -> list[str]:
-        user = User(1, "Ann", Role(role), False, NOW)  # noqa: FBT003 - not disabled
+        user = User(id=1, name="Ann", role=Role(role), create_time=NOW)
         monkeypatch.setattr(Inventory, "login", lambda *_: user)
         terminal = Terminal(iter(("Ann", *typed, EOFError)))
         monkeypatch.setattr("sys.stdin", terminal)

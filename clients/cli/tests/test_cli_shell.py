@@ -20,7 +20,7 @@ from inventory_client import (
 )
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-USER = User(1, "Ann", Role.CUSTOMER, False, NOW)  # noqa: FBT003 - not disabled
+USER = User(id=1, name="Ann", role=Role.CUSTOMER, create_time=NOW)
 ITEM = Item(
     id=1,
     name="Pen",

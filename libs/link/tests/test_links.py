@@ -594,6 +594,7 @@ class TestQuestions:
 
             async with serving(lambda: Answers(answer)) as member:
                 asker = LinkAsker(member.address, questioning)
+                await asker._open(SECONDS)
                 with pytest.raises(LinkLate):
                     await asker.ask(look(), 0.05)
                 await until(lambda: forgotten == [1])

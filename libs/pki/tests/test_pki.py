@@ -6,11 +6,13 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from pki import contexts
-from pki.authority import Authority, certificates_in
+from pki.authority import Authority, certificates_in, dns_names_of
 from pki.contexts import PkiContexts, PkiFiles, peer_identity
 from pki.errors import PkiError
 from pki.folder import PkiFolder, RotationStep
@@ -216,6 +218,7 @@ def test_files_that_do_not_fit_change_nothing(folder: PkiFolder) -> None:
     key.unlink()
     held.look()
     assert "cannot be read" in held.problem
+    key.touch(0o600)
     key.write_bytes(right)
     held.look()
     assert held.problem == ""
@@ -289,3 +292,21 @@ def test_a_key_of_another_authority_issues_nothing(folder: PkiFolder) -> None:
     (folder.path / "ca.key").write_bytes(Authority.make("another").as_issued.key)
     with pytest.raises(PkiError, match="none of the trusted"):
         folder.issue(GATEWAY)
+
+
+# What a later version of the library will refuse.
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
+@pytest.mark.parametrize("noise", [0x01, 0xFF])
+def test_a_certificate_that_is_damaged_anywhere_is_read_or_refused(noise: int) -> None:
+    """A certificate may parse, and its names or its key may not."""
+    authority = Authority.make("authority")
+    issued = authority.issue(parse_identity("node-0"), ("localhost", "127.0.0.1"))
+    whole = certificates_in(issued.certificate)[0].public_bytes(Encoding.DER)
+    for place in range(len(whole)):
+        changed = bytearray(whole)
+        changed[place] ^= noise
+        pem = ssl.DER_cert_to_PEM_cert(bytes(changed)).encode()
+        with suppress(PkiError):
+            dns_names_of(certificates_in(pem)[0])
+        with suppress(PkiError):
+            Authority.read(certificates_in(pem), authority.as_issued.key)

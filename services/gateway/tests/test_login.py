@@ -151,16 +151,22 @@ def test_guesses_that_come_together_have_no_more_tries(monkeypatch: pytest.Monke
 class Keepers:
     """The members, who know one caller; counts what is hashed."""
 
-    def __init__(self, role: auth_pb2.Role.ValueType) -> None:
+    def __init__(self, role: auth_pb2.Role.ValueType, *, must_change: bool = False) -> None:
         """Know a caller by the role; the caller's id is 5."""
         self.role = role
+        self.must_change = must_change
         self.hashed = 0
         self.applied = 0
 
     async def current_user(self, principal: Principal, deadline_ms: int) -> auth_pb2.User:
         """Return the caller."""
         assert deadline_ms
-        return auth_pb2.User(id=principal.user_id, name="Ann", role=self.role)
+        return auth_pb2.User(
+            id=principal.user_id,
+            name="Ann",
+            role=self.role,
+            must_change_password=self.must_change,
+        )
 
     async def hash(self, password: str, request_id: str, whom: str) -> str:
         """Count instead of hashing."""
@@ -197,6 +203,9 @@ CREATE = auth_pb2.CreateUserRequest(
 OTHERS = auth_pb2.SetPasswordRequest(request_id="a", user_id=9, password=PASSWORD)
 OWN = auth_pb2.SetPasswordRequest(
     request_id="a", user_id=5, password=PASSWORD, old_password=OLD
+)  # fmt: skip
+SAME = auth_pb2.SetPasswordRequest(
+    request_id="a", user_id=5, password=OLD, old_password=OLD
 )  # fmt: skip
 GUESSED = auth_pb2.SetPasswordRequest(
     request_id="a", user_id=5, password=PASSWORD, old_password=PASSWORD
@@ -251,6 +260,38 @@ def test_only_who_may_set_a_password_costs_a_hash(
             asyncio.run(behavior(request_.SerializeToString(), context))
         assert reason_of(refused.value.status) is why
     assert (keepers.hashed, keepers.applied) == ((1, 1) if why is None else (0, 0))
+
+
+@pytest.mark.parametrize(
+    ("request_", "why"),
+    [
+        (CREATE, Reason.PASSWORD_CHANGE_NEEDED),
+        (OTHERS, Reason.PASSWORD_CHANGE_NEEDED),
+        (SAME, Reason.INVALID_FIELD),
+        (OWN, None),
+    ],
+)
+def test_an_admin_who_must_change_the_password_sets_another_one_first(
+    request_: auth_pb2.CreateUserRequest | auth_pb2.SetPasswordRequest, why: Reason | None
+) -> None:
+    """The same password again is no change, and nobody else's password is hashed before."""
+    keepers, tokens = Keepers(auth_pb2.ROLE_ADMIN, must_change=True), Tokens(KEY)
+    everything: Any = keepers
+    accounts = Accounts(everything, GATE, tokens, everything, LoginLimiter(), everything)
+    metadata = [("authorization", f"Bearer {tokens.make(5, 1, 'ann')[0]}")]
+    context: Any = SimpleNamespace(
+        time_remaining=lambda: None,
+        invocation_metadata=lambda: metadata,
+        peer=lambda: "ipv4:192.0.2.1:1",
+    )
+    behavior = accounts.create_user if request_ is CREATE else accounts.set_password
+    found = None
+    try:
+        asyncio.run(behavior(request_.SerializeToString(), context))
+    except RequestRefused as refused:
+        found = reason_of(refused.status)
+    assert found is why
+    assert keepers.hashed == (why is None)
 
 
 def test_a_retry_of_ones_own_password_reaches_the_log(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -212,7 +212,14 @@ def test_a_volume_of_another_list_of_members_is_refused(tmp_path: Path) -> None:
 
 CONTENT: dict[str, Any] = {
     "currency": {"code": "USD", "minor_digits": 2},
-    "users": [{"name": "Ann", "role": "admin", "password_hash": "$argon2id$…"}],
+    "users": [
+        {
+            "name": "Ann",
+            "role": "admin",
+            "password_hash": "$argon2id$…",
+            "must_change_password": True,
+        }
+    ],
     "items": [{"name": "Pen", "description": "Blue", "price": "1,012.50", "quantity": 3}],
 }
 
@@ -227,6 +234,7 @@ def test_the_first_state_is_read_from_a_file(tmp_path: Path) -> None:
     [user] = command.initialize.users
     [item] = command.initialize.items
     assert user.role == auth_pb2.ROLE_ADMIN
+    assert user.must_change_password
     assert (item.price.units, item.price.nanos) == (1_012, 500_000_000)
     assert (item.description, item.quantity, item.price.currency_code) == ("Blue", 3, "USD")
     assert initialize_of(None, CLUSTER) == b""
@@ -255,9 +263,11 @@ def test_decimals_that_the_currency_has_not_are_refused(
         {"currency": {"code": "XAU", "minor_digits": 0}},
         {"currency": {"code": "USD", "minor_digits": 99}},
         {"users": [{"name": "Ann", "role": "king", "password_hash": "x"}]},
+        {"users": [{"name": "Ann", "role": 7, "password_hash": "x"}]},
         {"items": [{"name": "Pen", "description": "", "price": "1.005", "quantity": 3}]},
         {"items": [{"name": "", "description": "", "price": "1", "quantity": 3}]},
         {"items": [{"name": "Pen"}]},
+        {"users": [CONTENT["users"][0] | {"must_change_password": "yes"}]},
     ],
 )
 def test_a_bad_first_state_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
@@ -265,6 +275,9 @@ def test_a_bad_first_state_is_refused(tmp_path: Path, change: dict[str, Any]) ->
     path = tmp_path / "bootstrap.json"
     path.write_text(json.dumps(CONTENT | change))
     with pytest.raises(BootstrapRefused, match=str(path)):
+        initialize_of(path, CLUSTER)
+    path.write_text("[" * 100_000)
+    with pytest.raises(BootstrapRefused, match="cannot be used"):
         initialize_of(path, CLUSTER)
     path.write_text("nonsense")
     with pytest.raises(BootstrapRefused, match="cannot be used"):

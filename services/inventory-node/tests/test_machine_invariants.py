@@ -8,7 +8,13 @@ import pytest
 from inventory.raft.v1 import forward_pb2, log_pb2
 from inventory.v1 import inventory_pb2
 from inventory_node.errors import StateInvariantViolation
-from inventory_node.machine import AdminOutcome, Machine, MutationOutcome, state_cache
+from inventory_node.machine import (
+    RULES_VERSION,
+    AdminOutcome,
+    Machine,
+    MutationOutcome,
+    state_cache,
+)
 from inventory_node.machine.records import ItemRecord, Records, UserRecord
 from inventory_node.runtime.sqlite import Database
 from raft.messages import EntryKind
@@ -115,7 +121,7 @@ def test_rules_of_a_later_version_are_not_guessed() -> None:
     """The message says what to do."""
     machine = started().machine
     with pytest.raises(StateInvariantViolation, match="install the version"):
-        machine.apply(entry(2, START_MS, rules_version=2))
+        machine.apply(entry(2, START_MS, rules_version=RULES_VERSION + 1))
 
 
 def test_a_level_below_nothing_is_impossible() -> None:

@@ -162,10 +162,14 @@ def check_reads(hand: Hand, plain: PlainMachine) -> None:
     """Compare what is answered from memory with the plain state."""
     for item_id in range(len(plain.stock.described) + 2):
         query = forward_pb2.Query(get_item=inventory_pb2.GetItemRequest(item_id=item_id))
-        admin = next(user for user in plain.users.known if is_admin(user))
+        admins = [user for user in plain.users.known if is_admin(user)]
+        admin = min(admins, key=lambda user: user.must_change_password)
         question = forward_pb2.Question(user_id=admin.id, epoch=admin.epoch, query=query)
         answer = hand.machine.answer(question)
-        if 0 < item_id <= len(plain.stock.described):
+        if admin.must_change_password:
+            refused = errors.password_change_needed(admin.id)
+            assert answer == RefusedCommand(refused.SerializeToString())
+        elif 0 < item_id <= len(plain.stock.described):
             assert isinstance(answer, MutationOutcome)
             found = inventory_pb2.GetItemResponse.FromString(answer.outcome)
             assert found == inventory_pb2.GetItemResponse(
@@ -182,9 +186,10 @@ def check_reads(hand: Hand, plain: PlainMachine) -> None:
         assert isinstance(answer, MutationOutcome)
         shown = forward_pb2.Credential()
         check_own_user(hand, plain, user)
-        if not user.disabled:
-            shown.user.CopyFrom(shown_user(user))
-            shown.epoch, shown.password_hash = user.epoch, user.password_hash
+        named = plain.users.named(user.folded_name)
+        if named is not None and not named.disabled:
+            shown.user.CopyFrom(shown_user(named))
+            shown.epoch, shown.password_hash = named.epoch, named.password_hash
         assert forward_pb2.Credential.FromString(answer.outcome) == shown
 
 
@@ -194,7 +199,7 @@ def check_own_user(hand: Hand, plain: PlainMachine, user: UserRecord) -> None:
         question = forward_pb2.Question(user_id=user.id, epoch=epoch)
         question.query.get_current_user.SetInParent()
         answer = hand.machine.answer(question)
-        if user.disabled or epoch != user.epoch:
+        if user.disabled or user.delete_ms or epoch != user.epoch:
             assert isinstance(answer, RefusedCommand)
         else:
             assert isinstance(answer, MutationOutcome)

@@ -422,7 +422,7 @@ def test_what_takes_a_query_is_left_to_the_store() -> None:
     ("user_id", "query", "role", "needed"),
     [
         (CUSTOMER, "list_users", "customer", "admin"),
-        (CUSTOMER, "get_item_stats", "customer", "producer or admin or machine"),
+        (CUSTOMER, "get_item_stats", "customer", "producer or admin or machine or viewer"),
         (6, "get_item", "of health", "another user"),
         (ADMIN, "get_credential", "admin", "the gateway itself"),
     ],

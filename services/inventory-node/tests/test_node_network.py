@@ -1049,11 +1049,11 @@ class TestGateways:
                         continue
                     with pytest.raises(LinkRefused, match="allows no link for the purpose"):
                         await called(side, purpose, process)
-                for purpose in may_open(process):
+                for allowed in may_open(process):
                     with pytest.raises(TlsFailed, match="does not accept this end"):
                         await dial(
                             side.address,
-                            foreign(opening(purpose, process)),
+                            foreign(opening(allowed, process)),
                             Caller(),
                             SECONDS_MAX,
                         )

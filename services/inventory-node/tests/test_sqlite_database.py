@@ -241,6 +241,21 @@ class TestCopies:
         copy.write_bytes(data)
         assert verify(copy, 4)
 
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "UPDATE header SET currency = CAST(X'91' AS TEXT)",
+            "DROP TABLE header; CREATE TABLE header AS SELECT 1, 2",
+        ],
+        ids=["noise in a text", "other columns"],
+    )
+    def test_a_header_of_another_kind_is_found(self, copy: Path, change: str) -> None:
+        """Pages that are whole may hold anything."""
+        other = sqlite3.connect(copy)
+        other.executescript(change)
+        other.close()
+        assert "not a database" in verify(copy, 4)
+
     def test_another_file_is_found(self, copy: Path) -> None:
         """Something that is not a database at all, or an empty one."""
         copy.write_bytes(b"something else" * 100)

@@ -2,8 +2,9 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import grpc
@@ -315,12 +316,91 @@ def test_users_are_kept_and_end(system: Up) -> None:
             temp.login("Temp", THIRD)
 
 
+def test_users_are_enabled_renamed_demoted_and_deleted(system: Up) -> None:
+    """Each change counts at the next call; an order keeps who made it."""
+    admin = system.watcher
+    made = admin.create_user("Renée", FIRST, Role.CUSTOMER)
+    with Inventory(system.address) as user:
+        user.login("Renée", FIRST)
+        order = user.order_item(1, 1)
+        admin.rename_user(made.id, "Renata")
+        assert user.current_user().name == "Renata"
+        admin.disable_user(made.id)
+        admin.enable_user(made.id)
+        with pytest.raises(Unauthenticated):
+            user.current_user()
+        with pytest.raises(Unauthenticated):
+            user.login("Renée", FIRST)
+        user.login("Renata", FIRST)
+        admin.change_role(made.id, Role.VIEWER)
+        with pytest.raises(Unauthenticated):
+            user.item(1)
+        user.login("Renata", FIRST)
+        assert user.item(1).id == 1
+        assert user.stats().item_count
+        with pytest.raises(NotAllowed):
+            user.order_item(1, 1)
+        with pytest.raises(NotAllowed):
+            next(iter(user.orders()))
+        admin.delete_user(made.id)
+        with pytest.raises(Unauthenticated):
+            user.item(1)
+        with pytest.raises(Unauthenticated):
+            user.login("Renata", FIRST)
+    assert admin.order(order.order_id).user_id == made.id
+    again = admin.create_user("Renata", FIRST, Role.CUSTOMER)
+    assert again.id > made.id
+    assert made.id not in {one.id for one in admin.users()}
+    [shown] = [one for one in admin.users(show_deleted=True) if one.id == made.id]
+    assert shown.delete_time is not None
+
+
+def why_not(call: Callable[[], object]) -> str:
+    """Return the reason for which a call is not allowed, or what came instead."""
+    try:
+        return repr(call())
+    except NotAllowed as refused:
+        return refused.reason
+
+
+def test_who_must_change_the_password_does_that_first(system: Up) -> None:
+    """No call but its own, log-in and password goes through, the status neither."""
+    admin = system.watcher
+    made = admin.create_user("Novice", FIRST, Role.ADMIN, must_change_password=True)
+    with Inventory(system.address) as user:
+        user.login("Novice", FIRST)
+        assert user.current_user().must_change_password
+        calls: dict[str, Callable[[], object]] = {
+            "status": user.status,
+            "checkpoint": user.checkpoint,
+            "item": partial(user.item, 1),
+            "order": partial(user.order_item, 1, 1),
+            "disable": partial(user.disable_user, 1),
+            "remove": partial(user.remove_member, "node-9"),
+            "users": partial(next, iter(user.users())),
+            "ask": partial(user.ask, "show items under 500"),
+        }
+        assert {name: why_not(call) for name, call in calls.items()} == dict.fromkeys(
+            calls, "PASSWORD_CHANGE_NEEDED"
+        )
+        user.set_password(made.id, SECOND, old_password=FIRST)
+        user.login("Novice", SECOND)
+        assert user.item(1).id == 1
+    admin.delete_user(made.id)
+
+
 def test_the_last_admin_stays(system: Up) -> None:
     """Somebody must be able to administrate."""
     admin = system.watcher
-    with pytest.raises(Refused) as caught:
-        admin.disable_user(admin.current_user().id)
-    assert caught.value.reason == "LAST_ADMIN"
+    own_id = admin.current_user().id
+    for call in (
+        partial(admin.disable_user, own_id),
+        partial(admin.delete_user, own_id),
+        partial(admin.change_role, own_id, Role.VIEWER),
+    ):
+        with pytest.raises(Refused) as caught:
+            call()
+        assert caught.value.reason == "LAST_ADMIN"
 
 
 def test_members_answer_to_the_cluster_s_certificates_alone(system: Up) -> None:

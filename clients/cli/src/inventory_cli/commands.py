@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from inventory_client import TIMEOUT_SECONDS_MAX, Inventory, InventoryError, Money, Reads, Role
+from inventory_client import TIMEOUT_SECONDS_MAX, Inventory, Money, Reads
 from wire.bounds import STALENESS_MS_MAX
 
 from inventory_cli import session, shell, values
 from inventory_cli.certificates import pki_app
 from inventory_cli.cluster import MEMBER_COLUMNS, MEMBER_COLUMNS_GOING, cluster_app, member_row
+from inventory_cli.options import ItemId, Limit, OutputOption, RequestId
 from inventory_cli.orders import show_order, show_orders
 from inventory_cli.output import (
     Output,
@@ -25,12 +26,13 @@ from inventory_cli.output import (
     shown,
     write_json,
 )
-from inventory_cli.passwords import ask_password, new_password, old_password, read_password
+from inventory_cli.passwords import ask_password, read_password
 from inventory_cli.services import services_app
 from inventory_cli.session import EXIT_USAGE, CallTarget, attempt, connected, done
 from inventory_cli.terminal import say
 from inventory_cli.up.command import up
 from inventory_cli.up.layout import path_of
+from inventory_cli.users import user_app
 from inventory_cli.values import WHOLE_MAX, whole
 
 EPILOG = (
@@ -48,7 +50,6 @@ app = typer.Typer(
 )
 item_app = typer.Typer(help="Look at items and keep them.", no_args_is_help=True)
 stock_app = typer.Typer(help="Keep the stock of items.", no_args_is_help=True)
-user_app = typer.Typer(help="Keep users (admins).", no_args_is_help=True)
 app.add_typer(item_app, name="item")
 app.add_typer(stock_app, name="stock")
 app.add_typer(user_app, name="user")
@@ -57,20 +58,6 @@ app.add_typer(pki_app, name="pki")
 app.add_typer(services_app)
 app.command()(up)
 
-OutputOption = Annotated[
-    Output, typer.Option("--output", "-o", envvar="INVENTORY_OUTPUT", help="How to write results.")
-]
-RequestId = Annotated[
-    str | None,
-    typer.Option(
-        parser=values.request_id, help="Of an attempt whose outcome is unknown: tries it again."
-    ),
-]
-Limit = Annotated[
-    int | None, typer.Option(parser=whole(1), help="Show so many at most.", show_default=False)
-]
-ItemId = Annotated[int, typer.Argument(help="The item's id.", parser=whole(1))]
-UserId = Annotated[int, typer.Argument(help="The user's id.", parser=whole(1))]
 CurrencyOption = Annotated[
     str | None,
     typer.Option(
@@ -169,6 +156,11 @@ def login(
         user = inventory.login(username, password)
         path = session.save_token(inventory.token or "")
     say(f"logged in as {user.name} ({user.role}); token in {path}", err=True)
+    if user.must_change_password:
+        say(
+            f"set another password before anything else: inventory user password {user.id}",
+            err=True,
+        )
 
 
 @app.command()
@@ -455,65 +447,6 @@ def checkpoint(
 def run_shell(context: typer.Context) -> None:
     """Log in once and work: get_all, get_item, restock, order, delete, llm, logout, exit."""
     raise typer.Exit(shell.run(context.obj))
-
-
-@user_app.command("list")
-def user_list(
-    context: typer.Context, limit: Limit = None, output: OutputOption = Output.TABLE
-) -> None:
-    """List the users."""
-    columns = {"id": "id", "name": "name", "role": "role", "disabled": "disabled"}
-    with connected(context.obj) as inventory:
-        show_rows(output, columns, islice(inventory.users(), limit))
-
-
-@user_app.command("create")
-def user_create(
-    context: typer.Context,
-    username: Annotated[
-        str, typer.Argument(help="Its name; never used again.", parser=values.words)
-    ],
-    role: Annotated[str, typer.Argument(help="customer, producer, admin or machine.")],
-    request_id: RequestId = None,
-    output: OutputOption = Output.TABLE,
-) -> None:
-    """Create a user; the password is asked for, or the first line of stdin."""
-    if role not in ("customer", "producer", "admin", "machine"):
-        say(f"inventory: {values.quoted(role)} is no role; see --help", err=True)
-        raise typer.Exit(EXIT_USAGE)
-    password = new_password()
-    with connected(context.obj) as inventory, attempt(request_id) as chosen:
-        user = inventory.create_user(username, password, Role(role), chosen)
-    with done(f"user {user.id} was created"):
-        show(output, user)
-
-
-@user_app.command("password")
-def user_password(context: typer.Context, user: UserId, request_id: RequestId = None) -> None:
-    """Set a user's password; ends every login of that user. One's own takes the old one, too."""
-    password = new_password()
-    with connected(context.obj) as inventory, attempt(request_id) as chosen:
-        try:
-            inventory.set_password(user, password, request_id=chosen)
-        except InventoryError as refused:
-            if refused.reason != "INVALID_CREDENTIALS":
-                raise
-            inventory.set_password(user, password, old_password=old_password(), request_id=chosen)
-    say("password set; log in again where that user was logged in", err=True)
-
-
-@user_app.command("disable")
-def user_disable(
-    context: typer.Context,
-    user: UserId,
-    request_id: RequestId = None,
-    output: OutputOption = Output.TABLE,
-) -> None:
-    """Disable a user for good."""
-    with connected(context.obj) as inventory, attempt(request_id) as chosen:
-        disabled = inventory.disable_user(user, chosen)
-    with done(f"user {disabled.id} was disabled"):
-        show(output, disabled)
 
 
 def money_of(inventory: Inventory, amount: str, currency: str | None = None) -> Money:

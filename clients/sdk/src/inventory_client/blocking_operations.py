@@ -37,38 +37,95 @@ class BlockingAuthCalls(BlockingCalls):
         return self._wait(self._inventory.current_user())
 
     def create_user(
-        self, username: str, password: str, role: Role, request_id: str | None = None
+        self,
+        username: str,
+        password: str,
+        role: Role,
+        request_id: str | None = None,
+        *,
+        must_change_password: bool = False,
     ) -> User:
         """Create a user.
 
         Errors: ALREADY_EXISTS (USER_EXISTS). For admins.
         """
-        return self._wait(self._inventory.create_user(username, password, role, request_id))
+        return self._wait(
+            self._inventory.create_user(
+                username, password, role, request_id, must_change_password=must_change_password
+            )
+        )
 
     def set_password(
-        self, user_id: int, password: str, old_password: str = "", request_id: str | None = None
+        self,
+        user_id: int,
+        password: str,
+        old_password: str = "",
+        request_id: str | None = None,
+        *,
+        must_change_password: bool = False,
     ) -> User:
         """Set a password; to set one's own takes the old one.
 
         Every token of that user ends. A machine does not set its own. Errors: UNAUTHENTICATED
-        (INVALID_CREDENTIALS: the old one is wrong). For admins, and each user but machines for
-        itself.
+        (INVALID_CREDENTIALS: the old one is wrong), FAILED_PRECONDITION (USER_DELETED). For
+        admins, and each user but machines for itself.
         """
-        return self._wait(self._inventory.set_password(user_id, password, old_password, request_id))
+        return self._wait(
+            self._inventory.set_password(
+                user_id,
+                password,
+                old_password,
+                request_id,
+                must_change_password=must_change_password,
+            )
+        )
 
     def disable_user(self, user_id: int, request_id: str | None = None) -> User:
-        """Disable a user for good.
+        """Disable a user until it is enabled again.
 
-        Every token of that user ends; the id is never used again. For admins.
+        Every token of that user ends; the name stays the user's. Errors: FAILED_PRECONDITION
+        (LAST_ADMIN, USER_DELETED). For admins.
         """
         return self._wait(self._inventory.disable_user(user_id, request_id))
 
-    def users(self, *, page_size: int = PAGE_SIZE) -> Iterator[User]:
-        """Yield every user, in order of id.
+    def enable_user(self, user_id: int, request_id: str | None = None) -> User:
+        """Let a disabled user log in again; its tokens of before stay ended.
+
+        Errors: FAILED_PRECONDITION (USER_DELETED). For admins.
+        """
+        return self._wait(self._inventory.enable_user(user_id, request_id))
+
+    def rename_user(self, user_id: int, username: str, request_id: str | None = None) -> User:
+        """Give a user another name.
+
+        The tokens of that user hold on. Errors: ALREADY_EXISTS (USER_EXISTS),
+        FAILED_PRECONDITION (USER_DELETED). For admins.
+        """
+        return self._wait(self._inventory.rename_user(user_id, username, request_id))
+
+    def change_role(self, user_id: int, role: Role, request_id: str | None = None) -> User:
+        """Give a user another role.
+
+        Every token of that user ends. Errors: FAILED_PRECONDITION (LAST_ADMIN, USER_DELETED).
+        For admins.
+        """
+        return self._wait(self._inventory.change_role(user_id, role, request_id))
+
+    def delete_user(self, user_id: int, request_id: str | None = None) -> User:
+        """Delete a user for good.
+
+        Every token of that user ends. The id is never used again, and orders keep it; the name
+        may be given to another user. Errors: FAILED_PRECONDITION (LAST_ADMIN, USER_DELETED).
+        For admins.
+        """
+        return self._wait(self._inventory.delete_user(user_id, request_id))
+
+    def users(self, *, page_size: int = PAGE_SIZE, show_deleted: bool = False) -> Iterator[User]:
+        """Yield every user, in order of id; deleted ones if they are asked for.
 
         Rows come `page_size` at a time. For admins.
         """
-        return self._iterate(self._inventory.users(page_size=page_size))
+        return self._iterate(self._inventory.users(page_size=page_size, show_deleted=show_deleted))
 
 
 class BlockingInventoryCalls(BlockingCalls):
@@ -212,7 +269,7 @@ class BlockingInventoryCalls(BlockingCalls):
     def item_stats(self, item_id: int) -> ItemStats:
         """Return what one item sold.
 
-        Errors: NOT_FOUND (ITEM_NOT_FOUND). For producers, admins and machines.
+        Errors: NOT_FOUND (ITEM_NOT_FOUND). For producers, admins, machines and viewers.
         """
         return self._wait(self._inventory.item_stats(item_id))
 
@@ -221,14 +278,14 @@ class BlockingInventoryCalls(BlockingCalls):
     ) -> Iterator[ItemStats]:
         """Yield what each item sold, page by page.
 
-        Rows come `page_size` at a time. For producers, admins and machines.
+        Rows come `page_size` at a time. For producers, admins, machines and viewers.
         """
         return self._iterate(self._inventory.all_item_stats(order_by, page_size=page_size))
 
     def stats(self, low_stock_threshold: int = 0) -> InventoryStats:
         """Return totals over all items, of one revision.
 
-        For producers, admins and machines.
+        For producers, admins, machines and viewers.
         """
         return self._wait(self._inventory.stats(low_stock_threshold))
 

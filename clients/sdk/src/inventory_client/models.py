@@ -48,6 +48,8 @@ class Role(Word):
     ADMIN = "admin"
     # A service: reads, and changes nothing.
     MACHINE = "machine"
+    # Reads items, stock and statistics, nobody's orders, and changes nothing.
+    VIEWER = "viewer"
 
     @classmethod
     def from_wire(cls, wire: auth_pb2.Role.ValueType) -> Self:
@@ -114,27 +116,33 @@ class Standing(Word):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class User:
     """Somebody who may log in, and what the role allows."""
 
-    id: int
-    # As given. It names one user in every case and composition, and holds what an item's name
-    # may.
-    name: str
-    role: Role
-    disabled: bool
+    id: int = 0
+    # As given. It names one user that is not deleted, in every case and composition, and
+    # holds what an item's name may.
+    name: str = ""
+    role: Role = Role.UNKNOWN
+    disabled: bool = False
     create_time: datetime
+    # Absent unless deleted.
+    delete_time: datetime | None = None
+    # Whether the user may do nothing but set another password.
+    must_change_password: bool = False
 
     @classmethod
     def from_wire(cls, wire: auth_pb2.User) -> Self:
         """Read User."""
         return cls(
-            wire.id,
-            wire.name,
-            Role.from_wire(wire.role),
-            wire.disabled,
-            wire.create_time.ToDatetime(UTC),
+            id=wire.id,
+            name=wire.name,
+            role=Role.from_wire(wire.role),
+            disabled=wire.disabled,
+            create_time=wire.create_time.ToDatetime(UTC),
+            delete_time=wire.delete_time.ToDatetime(UTC) if wire.HasField("delete_time") else None,
+            must_change_password=wire.must_change_password,
         )
 
 

@@ -42,7 +42,13 @@ class AsyncAuthCalls(Connection):
         return User.from_wire(response.user)
 
     async def create_user(
-        self, username: str, password: str, role: Role, request_id: str | None = None
+        self,
+        username: str,
+        password: str,
+        role: Role,
+        request_id: str | None = None,
+        *,
+        must_change_password: bool = False,
     ) -> User:
         """Create a user.
 
@@ -53,34 +59,43 @@ class AsyncAuthCalls(Connection):
         request.username = username
         request.password = password
         request.role = Role(role).to_wire()
+        request.must_change_password = must_change_password
         response = await self._call(
             "/inventory.v1.AuthService/CreateUser", request, auth_pb2.CreateUserResponse
         )
         return User.from_wire(response.user)
 
     async def set_password(
-        self, user_id: int, password: str, old_password: str = "", request_id: str | None = None
+        self,
+        user_id: int,
+        password: str,
+        old_password: str = "",
+        request_id: str | None = None,
+        *,
+        must_change_password: bool = False,
     ) -> User:
         """Set a password; to set one's own takes the old one.
 
         Every token of that user ends. A machine does not set its own. Errors: UNAUTHENTICATED
-        (INVALID_CREDENTIALS: the old one is wrong). For admins, and each user but machines for
-        itself.
+        (INVALID_CREDENTIALS: the old one is wrong), FAILED_PRECONDITION (USER_DELETED). For
+        admins, and each user but machines for itself.
         """
         request = auth_pb2.SetPasswordRequest()
         request.request_id = chosen(request_id)
         request.user_id = user_id
         request.password = password
         request.old_password = old_password
+        request.must_change_password = must_change_password
         response = await self._call(
             "/inventory.v1.AuthService/SetPassword", request, auth_pb2.SetPasswordResponse
         )
         return User.from_wire(response.user)
 
     async def disable_user(self, user_id: int, request_id: str | None = None) -> User:
-        """Disable a user for good.
+        """Disable a user until it is enabled again.
 
-        Every token of that user ends; the id is never used again. For admins.
+        Every token of that user ends; the name stays the user's. Errors: FAILED_PRECONDITION
+        (LAST_ADMIN, USER_DELETED). For admins.
         """
         request = auth_pb2.DisableUserRequest()
         request.request_id = chosen(request_id)
@@ -90,13 +105,74 @@ class AsyncAuthCalls(Connection):
         )
         return User.from_wire(response.user)
 
-    async def users(self, *, page_size: int = PAGE_SIZE) -> AsyncIterator[User]:
-        """Yield every user, in order of id.
+    async def enable_user(self, user_id: int, request_id: str | None = None) -> User:
+        """Let a disabled user log in again; its tokens of before stay ended.
+
+        Errors: FAILED_PRECONDITION (USER_DELETED). For admins.
+        """
+        request = auth_pb2.EnableUserRequest()
+        request.request_id = chosen(request_id)
+        request.user_id = user_id
+        response = await self._call(
+            "/inventory.v1.AuthService/EnableUser", request, auth_pb2.EnableUserResponse
+        )
+        return User.from_wire(response.user)
+
+    async def rename_user(self, user_id: int, username: str, request_id: str | None = None) -> User:
+        """Give a user another name.
+
+        The tokens of that user hold on. Errors: ALREADY_EXISTS (USER_EXISTS),
+        FAILED_PRECONDITION (USER_DELETED). For admins.
+        """
+        request = auth_pb2.RenameUserRequest()
+        request.request_id = chosen(request_id)
+        request.user_id = user_id
+        request.username = username
+        response = await self._call(
+            "/inventory.v1.AuthService/RenameUser", request, auth_pb2.RenameUserResponse
+        )
+        return User.from_wire(response.user)
+
+    async def change_role(self, user_id: int, role: Role, request_id: str | None = None) -> User:
+        """Give a user another role.
+
+        Every token of that user ends. Errors: FAILED_PRECONDITION (LAST_ADMIN, USER_DELETED).
+        For admins.
+        """
+        request = auth_pb2.ChangeRoleRequest()
+        request.request_id = chosen(request_id)
+        request.user_id = user_id
+        request.role = Role(role).to_wire()
+        response = await self._call(
+            "/inventory.v1.AuthService/ChangeRole", request, auth_pb2.ChangeRoleResponse
+        )
+        return User.from_wire(response.user)
+
+    async def delete_user(self, user_id: int, request_id: str | None = None) -> User:
+        """Delete a user for good.
+
+        Every token of that user ends. The id is never used again, and orders keep it; the name
+        may be given to another user. Errors: FAILED_PRECONDITION (LAST_ADMIN, USER_DELETED).
+        For admins.
+        """
+        request = auth_pb2.DeleteUserRequest()
+        request.request_id = chosen(request_id)
+        request.user_id = user_id
+        response = await self._call(
+            "/inventory.v1.AuthService/DeleteUser", request, auth_pb2.DeleteUserResponse
+        )
+        return User.from_wire(response.user)
+
+    async def users(
+        self, *, page_size: int = PAGE_SIZE, show_deleted: bool = False
+    ) -> AsyncIterator[User]:
+        """Yield every user, in order of id; deleted ones if they are asked for.
 
         Rows come `page_size` at a time. For admins.
         """
         request = auth_pb2.ListUsersRequest()
         request.page_size = page_size
+        request.show_deleted = show_deleted
         async for page in self._pages(
             "/inventory.v1.AuthService/ListUsers", request, auth_pb2.ListUsersResponse
         ):
@@ -325,7 +401,7 @@ class AsyncInventoryCalls(Connection):
     async def item_stats(self, item_id: int) -> ItemStats:
         """Return what one item sold.
 
-        Errors: NOT_FOUND (ITEM_NOT_FOUND). For producers, admins and machines.
+        Errors: NOT_FOUND (ITEM_NOT_FOUND). For producers, admins, machines and viewers.
         """
         request = inventory_pb2.GetItemStatsRequest()
         request.item_id = item_id
@@ -342,7 +418,7 @@ class AsyncInventoryCalls(Connection):
     ) -> AsyncIterator[ItemStats]:
         """Yield what each item sold, page by page.
 
-        Rows come `page_size` at a time. For producers, admins and machines.
+        Rows come `page_size` at a time. For producers, admins, machines and viewers.
         """
         request = inventory_pb2.ListItemStatsRequest()
         request.page_size = page_size
@@ -359,7 +435,7 @@ class AsyncInventoryCalls(Connection):
     async def stats(self, low_stock_threshold: int = 0) -> InventoryStats:
         """Return totals over all items, of one revision.
 
-        For producers, admins and machines.
+        For producers, admins, machines and viewers.
         """
         request = inventory_pb2.GetInventoryStatsRequest()
         request.low_stock_threshold = low_stock_threshold

@@ -73,7 +73,7 @@ class Authority:
         if not isinstance(secret, ec.EllipticCurvePrivateKey):
             raise PkiError("the authority's key is not one of an elliptic curve")
         for certificate in certificates:
-            if certificate.public_key() == secret.public_key():
+            if _public_key_of(certificate) == secret.public_key():
                 return cls(certificate, secret)
         raise PkiError("the authority's key belongs to none of the trusted certificates")
 
@@ -112,7 +112,7 @@ def certificates_in(pem: bytes) -> list[x509.Certificate]:
     """Read one certificate or more; raise PkiError."""
     try:
         return x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise PkiError(f"a certificate cannot be read: {error}") from error
 
 
@@ -122,6 +122,15 @@ def names_of(certificate: x509.Certificate) -> x509.SubjectAlternativeName:
         return certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         raise PkiError("a certificate names nobody: it has no subjectAltName") from None
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        raise PkiError(f"the names of a certificate cannot be read: {error}") from error
+
+
+def _public_key_of(certificate: x509.Certificate) -> object:
+    try:
+        return certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise PkiError(f"the key of a certificate cannot be read: {error}") from error
 
 
 def dns_names_of(certificate: x509.Certificate) -> list[str]:

@@ -39,11 +39,13 @@ class Reason(enum.StrEnum):
     REQUEST_ID_EXPIRED = "REQUEST_ID_EXPIRED"
     REQUEST_ID_IN_FUTURE = "REQUEST_ID_IN_FUTURE"
     USER_EXISTS = "USER_EXISTS"
+    USER_DELETED = "USER_DELETED"
     INVALID_FIELD = "INVALID_FIELD"
     INVALID_PAGE_TOKEN = "INVALID_PAGE_TOKEN"  # noqa: S105 - a reason, not a secret
     INVALID_CREDENTIALS = "INVALID_CREDENTIALS"
     TOKEN_INVALID = "TOKEN_INVALID"  # noqa: S105 - a reason, not a secret
     ROLE_NOT_ALLOWED = "ROLE_NOT_ALLOWED"
+    PASSWORD_CHANGE_NEEDED = "PASSWORD_CHANGE_NEEDED"  # noqa: S105 - a reason, not a secret
     LAST_ADMIN = "LAST_ADMIN"
     NOT_INITIALIZED = "NOT_INITIALIZED"
     NO_QUORUM = "NO_QUORUM"
@@ -73,11 +75,13 @@ CODES: Mapping[Reason, int] = MappingProxyType(
         Reason.REQUEST_ID_EXPIRED: code_pb2.FAILED_PRECONDITION,
         Reason.REQUEST_ID_IN_FUTURE: code_pb2.INVALID_ARGUMENT,
         Reason.USER_EXISTS: code_pb2.ALREADY_EXISTS,
+        Reason.USER_DELETED: code_pb2.FAILED_PRECONDITION,
         Reason.INVALID_FIELD: code_pb2.INVALID_ARGUMENT,
         Reason.INVALID_PAGE_TOKEN: code_pb2.INVALID_ARGUMENT,
         Reason.INVALID_CREDENTIALS: code_pb2.UNAUTHENTICATED,
         Reason.TOKEN_INVALID: code_pb2.UNAUTHENTICATED,
         Reason.ROLE_NOT_ALLOWED: code_pb2.PERMISSION_DENIED,
+        Reason.PASSWORD_CHANGE_NEEDED: code_pb2.PERMISSION_DENIED,
         Reason.LAST_ADMIN: code_pb2.FAILED_PRECONDITION,
         Reason.NOT_INITIALIZED: code_pb2.UNAVAILABLE,
         Reason.NO_QUORUM: code_pb2.UNAVAILABLE,
@@ -306,8 +310,27 @@ def user_exists(username: str) -> status_pb2.Status:
     """Say that the name is taken, maybe by a disabled user."""
     return refusal(
         Reason.USER_EXISTS,
-        f"There is a user {username!r} already, or was; choose another name.",
+        f"There is a user {username!r} already, who may be disabled; choose another name.",
         username=username,
+    )
+
+
+def user_deleted(user_id: int) -> status_pb2.Status:
+    """Say that the user is deleted for good."""
+    return refusal(
+        Reason.USER_DELETED,
+        f"User {user_id} is deleted for good; create another user, who may have the same name.",
+        user_id=user_id,
+    )
+
+
+def password_change_needed(user_id: int) -> status_pb2.Status:
+    """Say that the user has to set a password of its own before anything else."""
+    return refusal(
+        Reason.PASSWORD_CHANGE_NEEDED,
+        f"User {user_id} was given a password by somebody else, and may do nothing before it has "
+        "set its own; set another password, and log in with it.",
+        user_id=user_id,
     )
 
 
@@ -351,7 +374,7 @@ def last_admin(user_id: int) -> status_pb2.Status:
     """Say that no admin would be left."""
     return refusal(
         Reason.LAST_ADMIN,
-        f"User {user_id} is the last admin; create another admin first.",
+        f"User {user_id} is the last admin who can log in; create or enable another admin first.",
         user_id=user_id,
     )
 

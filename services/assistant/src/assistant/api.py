@@ -91,8 +91,11 @@ async def predict(question: str, reader: InventoryReader) -> assistant_pb2.GetPr
         rendered = candidates(str(unresolved), unresolved.candidates)
     except LiteralError as error:
         rendered = Rendered(f"That cannot be meant so: {error}.")
-    except NotAllowed:
+    except NotAllowed as refused:
+        if refused.reason == errors.Reason.PASSWORD_CHANGE_NEEDED:
+            raise
         rendered = Rendered(
-            "Sales and totals are for producers and admins; ask about items and prices instead."
+            "Sales and totals are for producers, viewers and admins; "
+            "ask of items and prices instead."
         )
     return rendered.response(understood, reader.revision)

@@ -118,24 +118,60 @@ def set_level(request_id: str, item_id: int, quantity: int, expected: int | None
     return Mutation(set_stock=request)
 
 
-def create(request_id: str, name: str, role: int) -> log_pb2.Administration:
+def create(
+    request_id: str, name: str, role: int, *, must_change: bool = False
+) -> log_pb2.Administration:
     """Return a user's creation."""
     user = log_pb2.NewUser(name=name, folded_name=folded(name), password_hash=f"hash {request_id}")
     user.role = auth_pb2.Role.ValueType(role)
+    user.must_change_password = must_change
     create = log_pb2.CreateUser(user=user)
     return log_pb2.Administration(request_id=request_id, create_user=create)
 
 
-def set_password(request_id: str, user_id: int) -> log_pb2.Administration:
+def set_password(
+    request_id: str, user_id: int, *, must_change: bool = False
+) -> log_pb2.Administration:
     """Return a change of a password."""
     password = log_pb2.SetPassword(user_id=user_id, password_hash=f"hash {request_id}")
+    password.must_change_password = must_change
     return log_pb2.Administration(request_id=request_id, set_password=password)
 
 
 def disable(request_id: str, user_id: int) -> log_pb2.Administration:
-    """Return a user's end."""
+    """Return a user's suspension."""
     disable = auth_pb2.DisableUserRequest(user_id=user_id)
     return log_pb2.Administration(request_id=request_id, disable_user=disable)
+
+
+def enable(request_id: str, user_id: int) -> log_pb2.Administration:
+    """Return the end of a user's suspension."""
+    enable = auth_pb2.EnableUserRequest(user_id=user_id)
+    return log_pb2.Administration(request_id=request_id, enable_user=enable)
+
+
+def delete_user(request_id: str, user_id: int) -> log_pb2.Administration:
+    """Return a user's end."""
+    delete = auth_pb2.DeleteUserRequest(user_id=user_id)
+    return log_pb2.Administration(request_id=request_id, delete_user=delete)
+
+
+def rename(request_id: str, user_id: int, name: str) -> log_pb2.Administration:
+    """Return a change of a user's name."""
+    rename = log_pb2.RenameUser(user_id=user_id, name=name, folded_name=folded(name))
+    return log_pb2.Administration(request_id=request_id, rename_user=rename)
+
+
+def change_role(request_id: str, user_id: int, role: int) -> log_pb2.Administration:
+    """Return a change of a user's role."""
+    change = auth_pb2.ChangeRoleRequest(user_id=user_id, role=auth_pb2.Role.ValueType(role))
+    return log_pb2.Administration(request_id=request_id, change_role=change)
+
+
+def upgrade_hash(request_id: str, replaced: str) -> log_pb2.Administration:
+    """Return another hash of the same password."""
+    upgrade = log_pb2.UpgradeHash(replaced_hash=replaced, password_hash=f"hash {request_id}")
+    return log_pb2.Administration(request_id=request_id, upgrade_hash=upgrade)
 
 
 def checkpoint(request_id: str) -> log_pb2.Administration:
@@ -183,12 +219,26 @@ mutations = often(
     (4, st.builds(update, request_ids, _described, _masks)),
     (1, st.builds(delete, request_ids, st.sampled_from((2, 4, ITEMS)))),
 )
-_roles = st.sampled_from((auth_pb2.ROLE_ADMIN, auth_pb2.ROLE_CUSTOMER, auth_pb2.ROLE_MACHINE))
+_roles = st.sampled_from(
+    (
+        auth_pb2.ROLE_ADMIN,
+        auth_pb2.ROLE_CUSTOMER,
+        auth_pb2.ROLE_MACHINE,
+        auth_pb2.ROLE_VIEWER,
+    )
+)
+_rarely = st.sampled_from((False, False, False, True))
+_hashes = st.sampled_from(("hash of admin", "hash of customer", "hash id-0", "hash id-1"))
 _somebody = st.sampled_from((0, CUSTOMER, ADMIN, WATCHER, SECOND_CUSTOMER, 6, 7, 8))
 administrations = often(
-    (4, st.builds(create, request_ids, _names, _roles)),
-    (2, st.builds(set_password, request_ids, _somebody)),
+    (6, st.builds(create, request_ids, _names, _roles, must_change=_rarely)),
+    (2, st.builds(set_password, request_ids, _somebody, must_change=_rarely)),
     (2, st.builds(disable, request_ids, _somebody)),
+    (2, st.builds(enable, request_ids, _somebody)),
+    (2, st.builds(rename, request_ids, _somebody, _names)),
+    (2, st.builds(change_role, request_ids, _somebody, _roles)),
+    (2, st.builds(delete_user, request_ids, _somebody)),
+    (1, st.builds(upgrade_hash, request_ids, _hashes)),
     (1, st.builds(checkpoint, request_ids)),
 )
 _who = st.sampled_from((0, 0, 0, ADMIN, ADMIN, CUSTOMER, 6))

@@ -37,6 +37,7 @@ ROLES: dict[int, str] = {
     auth_pb2.ROLE_PRODUCER: "producer",
     auth_pb2.ROLE_ADMIN: "admin",
     auth_pb2.ROLE_MACHINE: "machine",
+    auth_pb2.ROLE_VIEWER: "viewer",
 }
 KEEPERS, BUYERS, ADMINS = "producer or admin", "customer or admin", "admin"
 PROBER = "health"
@@ -380,22 +381,38 @@ class PlainUsers:
         user_id, problem = command.user_id, "names a user who is not there"
         if 0 < user_id <= len(self.known):
             user = self.known[user_id - 1]
-            if not user.disabled and user.epoch == command.epoch:
-                return user
-            problem = "was ended by a change of the password"
-            if user.disabled:
+            if user.delete_ms:
+                problem = "belongs to a user who is deleted"
+            elif user.disabled:
                 problem = "belongs to a user who is disabled"
+            elif user.epoch != command.epoch:
+                problem = "was ended by a change of the user's password, role or state"
+            else:
+                return user
         raise RefusedPlainly(errors.token_invalid(problem))
 
     def by_id(self, user_id: int) -> UserRecord:
         """Return a user; raise RefusedPlainly where there is none."""
         if not 0 < user_id <= len(self.known):
             raise RefusedPlainly(errors.user_not_found(user_id))
+        if self.known[user_id - 1].delete_ms:
+            raise RefusedPlainly(errors.user_deleted(user_id))
         return self.known[user_id - 1]
+
+    def named(self, folded_name: str) -> UserRecord | None:
+        """Return who has a name, of those that are not deleted."""
+        known = (one for one in self.known if not one.delete_ms)
+        return next((one for one in known if one.folded_name == folded_name), None)
+
+    def demote(self, user: UserRecord) -> None:
+        """End a user's tokens; raise RefusedPlainly for the last admin."""
+        if [one for one in self.known if is_admin(one)] == [user]:
+            raise RefusedPlainly(errors.last_admin(user.id))
+        user.epoch += 1
 
     def add_user(self, new: log_pb2.NewUser, stamp_ms: int) -> UserRecord:
         """Keep a new user; raise RefusedPlainly where the name is taken."""
-        if new.folded_name in {user.folded_name for user in self.known}:
+        if self.named(new.folded_name) is not None:
             raise RefusedPlainly(errors.user_exists(new.name))
         user = UserRecord(
             id=len(self.known) + 1,
@@ -406,6 +423,7 @@ class PlainUsers:
             create_ms=stamp_ms,
             password_hash=new.password_hash,
             folded_name=new.folded_name,
+            must_change_password=new.must_change_password,
         )
         self.known.append(user)
         return user
@@ -446,6 +464,7 @@ class PlainMachine:
                 return self._mutation(command)
             case "probe":
                 user = self.users.user(command)
+                require_own_password(user)
                 if user.role != auth_pb2.ROLE_ADMIN and not is_prober(user):
                     raise RefusedPlainly(errors.role_not_allowed(ROLES[user.role], PROBERS))
                 return admin(revision=self.applied_index)
@@ -476,16 +495,18 @@ class PlainMachine:
         raw, now = request.SerializeToString(), self.stamp_ms // 1_000
         if command.user_id:
             user = self.users.user(command)
-            if request.set_password.user_id != user.id or is_prober(user):
+            is_machine = user.role == auth_pb2.ROLE_MACHINE
+            is_own = request.set_password.user_id == user.id and not is_machine
+            if not is_own and not request.HasField("upgrade_hash"):
                 require_role(user, ADMINS)
         known = self.requests.find(command.user_id, request.request_id, raw, now)
         if known is not None:
             return again(known)
-        applied = self._administered(request)
+        applied = self._administered(request, command.user_id)
         self.requests.keep(command.user_id, request.request_id, raw, applied, now)
         return applied
 
-    def _administered(self, request: log_pb2.Administration) -> AdminOutcome:
+    def _administered(self, request: log_pb2.Administration, by: int) -> AdminOutcome:
         match request.WhichOneof("operation"):
             case "checkpoint":
                 found = admin(revision=self.applied_index, checkpoint_index=self.applied_index)
@@ -496,17 +517,43 @@ class PlainMachine:
             case "set_password":
                 user = self.users.by_id(request.set_password.user_id)
                 user.password_hash = request.set_password.password_hash
+                wanted = request.set_password.must_change_password
+                user.must_change_password = wanted and by != user.id
                 user.epoch += 1
+            case "upgrade_hash":
+                user = self.users.by_id(by)
+                if user.password_hash == request.upgrade_hash.replaced_hash:
+                    user.password_hash = request.upgrade_hash.password_hash
+            case _:
+                user = self._changed_user(request)
+        return admin(revision=self.applied_index, user=shown_user(user))
+
+    def _changed_user(self, request: log_pb2.Administration) -> UserRecord:
+        """Do what concerns who a user is, and whether and as what the user may log in."""
+        kind = request.WhichOneof("operation") or ""
+        asked = getattr(request, kind)
+        user = self.users.by_id(asked.user_id)
+        match kind:
             case "disable_user":
-                user = self.users.by_id(request.disable_user.user_id)
-                admins = [one for one in self.users.known if is_admin(one)]
-                if admins == [user]:
-                    raise RefusedPlainly(errors.last_admin(user.id))
-                user.epoch += not user.disabled
+                if not user.disabled:
+                    self.users.demote(user)
                 user.disabled = True
+            case "enable_user":
+                user.disabled = False
+            case "rename_user":
+                if self.users.named(asked.folded_name) not in (None, user):
+                    raise RefusedPlainly(errors.user_exists(asked.name))
+                user.name, user.folded_name = asked.name, asked.folded_name
+            case "change_role":
+                if user.role != asked.role:
+                    self.users.demote(user)
+                user.role = asked.role
+            case "delete_user":
+                self.users.demote(user)
+                user.delete_ms, user.password_hash = self.stamp_ms, ""
             case _:
                 raise TypeError("an administration has no rule here")
-        return admin(revision=self.applied_index, user=shown_user(user))
+        return user
 
     def _initialize(self, command: log_pb2.Command) -> Applied:
         request = command.administration.initialize
@@ -520,7 +567,7 @@ class PlainMachine:
                 request.currency.minor_digits,
             )
             for new in request.users:
-                if new.folded_name not in {user.folded_name for user in self.users.known}:
+                if self.users.named(new.folded_name) is None:
                     self.users.add_user(new, self.stamp_ms)
             for item in request.items:
                 self.stock.added(item, 0)
@@ -529,7 +576,7 @@ class PlainMachine:
 
 def is_admin(user: UserRecord) -> bool:
     """Tell whether a user may do all."""
-    return user.role == auth_pb2.ROLE_ADMIN and not user.disabled
+    return user.role == auth_pb2.ROLE_ADMIN and not user.disabled and not user.delete_ms
 
 
 def is_prober(user: UserRecord) -> bool:
@@ -538,9 +585,16 @@ def is_prober(user: UserRecord) -> bool:
 
 
 def require_role(user: UserRecord, roles: str) -> None:
-    """Raise RefusedPlainly unless a user has one of the roles."""
+    """Raise RefusedPlainly unless a user has one of the roles, and a password of its own."""
+    require_own_password(user)
     if ROLES[user.role] not in roles.split(" or "):
         raise RefusedPlainly(errors.role_not_allowed(ROLES[user.role], roles))
+
+
+def require_own_password(user: UserRecord) -> None:
+    """Raise RefusedPlainly while a user has to change its password."""
+    if user.must_change_password:
+        raise RefusedPlainly(errors.password_change_needed(user.id))
 
 
 def shown_user(user: UserRecord) -> auth_pb2.User:
@@ -550,8 +604,11 @@ def shown_user(user: UserRecord) -> auth_pb2.User:
         name=user.name,
         role=auth_pb2.Role.ValueType(user.role),
         disabled=user.disabled,
+        must_change_password=user.must_change_password,
     )
     set_time(shown.create_time, user.create_ms)
+    if user.delete_ms:
+        set_time(shown.delete_time, user.delete_ms)
     return shown
 
 

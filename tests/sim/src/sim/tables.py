@@ -59,6 +59,7 @@ def tables_of(database: Database) -> Tables:
     users = [UserRecord(**dict(zip(_USER, row, strict=True))) for row in rows(_USER, "users")]
     for user in users:
         user.disabled = bool(user.disabled)
+        user.must_change_password = bool(user.must_change_password)
     ledger = [Movement(*row) for row in rows(Movement._fields, "ledger")]
     requests = [Remembered(*row) for row in rows(Remembered._fields, "requests")]
     return Tables(
@@ -142,7 +143,7 @@ def _counters(tables: Tables) -> dict[str, int]:
     admins = [
         user
         for user in tables.users.values()
-        if user.role == auth_pb2.ROLE_ADMIN and not user.disabled
+        if user.role == auth_pb2.ROLE_ADMIN and not user.disabled and not user.delete_ms
     ]
     return {
         "next_item_id": len(tables.items) + 1,
@@ -216,7 +217,8 @@ def strangers(machine: Machine, tables: Tables) -> Iterator[str]:
     for user_id, user in cache._users.items():
         if user != tables.users.get(user_id):
             yield f"user in memory: {user}, and in the database {tables.users.get(user_id)}"
-    names = {user.folded_name: user.id for user in cache._users.values()}
+    known = [user for user in cache._users.values() if not user.delete_ms]
+    names = {user.folded_name: user.id for user in known}
     yield from _unlike("users by name", names, cache._ids_by_name)
     periods = {number: period.row() for number, period in requests._periods.items()}
     yield from _unlike("periods in memory", tables.periods, periods)
@@ -282,7 +284,9 @@ def _points(machine: Machine, tables: Tables) -> Iterator[str]:
         user = tables.users.get(user_id)
         if records.user(user_id) != user:
             yield f"user {user_id} is read as {records.user(user_id)}"
-        if user is not None and records.user_by_name(user.folded_name) != user:
+        if user is None or user.delete_ms:
+            continue
+        if records.user_by_name(user.folded_name) != user:
             yield f"user {user.name} is read as {records.user_by_name(user.folded_name)}"
     for key, one in tables.requests.items():
         if records.request([0, key[0]], key[1]) != one:

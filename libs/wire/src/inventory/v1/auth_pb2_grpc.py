@@ -60,6 +60,26 @@ class AuthServiceStub:
                 request_serializer=inventory_dot_v1_dot_auth__pb2.DisableUserRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_auth__pb2.DisableUserResponse.FromString,
                 _registered_method=True)
+        self.EnableUser = channel.unary_unary(
+                '/inventory.v1.AuthService/EnableUser',
+                request_serializer=inventory_dot_v1_dot_auth__pb2.EnableUserRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_auth__pb2.EnableUserResponse.FromString,
+                _registered_method=True)
+        self.RenameUser = channel.unary_unary(
+                '/inventory.v1.AuthService/RenameUser',
+                request_serializer=inventory_dot_v1_dot_auth__pb2.RenameUserRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_auth__pb2.RenameUserResponse.FromString,
+                _registered_method=True)
+        self.ChangeRole = channel.unary_unary(
+                '/inventory.v1.AuthService/ChangeRole',
+                request_serializer=inventory_dot_v1_dot_auth__pb2.ChangeRoleRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_auth__pb2.ChangeRoleResponse.FromString,
+                _registered_method=True)
+        self.DeleteUser = channel.unary_unary(
+                '/inventory.v1.AuthService/DeleteUser',
+                request_serializer=inventory_dot_v1_dot_auth__pb2.DeleteUserRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_auth__pb2.DeleteUserResponse.FromString,
+                _registered_method=True)
         self.ListUsers = channel.unary_unary(
                 '/inventory.v1.AuthService/ListUsers',
                 request_serializer=inventory_dot_v1_dot_auth__pb2.ListUsersRequest.SerializeToString,
@@ -95,21 +115,56 @@ class AuthServiceServicer:
 
     def SetPassword(self, request, context):
         """Sets a password; to set one's own takes the old one. Every token of that user ends. A machine
-        does not set its own. Errors: UNAUTHENTICATED (INVALID_CREDENTIALS: the old one is wrong).
+        does not set its own. Errors: UNAUTHENTICATED (INVALID_CREDENTIALS: the old one is wrong),
+        FAILED_PRECONDITION (USER_DELETED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DisableUser(self, request, context):
-        """Disables a user for good. Every token of that user ends; the id is never used again.
+        """Disables a user until it is enabled again. Every token of that user ends; the name stays the
+        user's. Errors: FAILED_PRECONDITION (LAST_ADMIN, USER_DELETED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EnableUser(self, request, context):
+        """Lets a disabled user log in again; its tokens of before stay ended. Errors:
+        FAILED_PRECONDITION (USER_DELETED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenameUser(self, request, context):
+        """Gives a user another name. The tokens of that user hold on. Errors: ALREADY_EXISTS
+        (USER_EXISTS), FAILED_PRECONDITION (USER_DELETED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangeRole(self, request, context):
+        """Gives a user another role. Every token of that user ends. Errors: FAILED_PRECONDITION
+        (LAST_ADMIN, USER_DELETED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteUser(self, request, context):
+        """Deletes a user for good. Every token of that user ends. The id is never used again, and orders
+        keep it; the name may be given to another user. Errors: FAILED_PRECONDITION (LAST_ADMIN,
+        USER_DELETED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListUsers(self, request, context):
-        """Returns every user, in order of id.
+        """Returns every user, in order of id; deleted ones if they are asked for.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -142,6 +197,26 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     servicer.DisableUser,
                     request_deserializer=inventory_dot_v1_dot_auth__pb2.DisableUserRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_auth__pb2.DisableUserResponse.SerializeToString,
+            ),
+            'EnableUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.EnableUser,
+                    request_deserializer=inventory_dot_v1_dot_auth__pb2.EnableUserRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_auth__pb2.EnableUserResponse.SerializeToString,
+            ),
+            'RenameUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenameUser,
+                    request_deserializer=inventory_dot_v1_dot_auth__pb2.RenameUserRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_auth__pb2.RenameUserResponse.SerializeToString,
+            ),
+            'ChangeRole': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangeRole,
+                    request_deserializer=inventory_dot_v1_dot_auth__pb2.ChangeRoleRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_auth__pb2.ChangeRoleResponse.SerializeToString,
+            ),
+            'DeleteUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteUser,
+                    request_deserializer=inventory_dot_v1_dot_auth__pb2.DeleteUserRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_auth__pb2.DeleteUserResponse.SerializeToString,
             ),
             'ListUsers': grpc.unary_unary_rpc_method_handler(
                     servicer.ListUsers,
@@ -285,6 +360,114 @@ class AuthService:
             '/inventory.v1.AuthService/DisableUser',
             inventory_dot_v1_dot_auth__pb2.DisableUserRequest.SerializeToString,
             inventory_dot_v1_dot_auth__pb2.DisableUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EnableUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.AuthService/EnableUser',
+            inventory_dot_v1_dot_auth__pb2.EnableUserRequest.SerializeToString,
+            inventory_dot_v1_dot_auth__pb2.EnableUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenameUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.AuthService/RenameUser',
+            inventory_dot_v1_dot_auth__pb2.RenameUserRequest.SerializeToString,
+            inventory_dot_v1_dot_auth__pb2.RenameUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangeRole(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.AuthService/ChangeRole',
+            inventory_dot_v1_dot_auth__pb2.ChangeRoleRequest.SerializeToString,
+            inventory_dot_v1_dot_auth__pb2.ChangeRoleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.AuthService/DeleteUser',
+            inventory_dot_v1_dot_auth__pb2.DeleteUserRequest.SerializeToString,
+            inventory_dot_v1_dot_auth__pb2.DeleteUserResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,12 +43,32 @@ class AuthServiceStub:
     """Creates a user. Errors: ALREADY_EXISTS (USER_EXISTS)."""
     SetPassword: _grpc.UnaryUnaryMultiCallable[_auth_pb2.SetPasswordRequest, _auth_pb2.SetPasswordResponse]
     """Sets a password; to set one's own takes the old one. Every token of that user ends. A machine
-    does not set its own. Errors: UNAUTHENTICATED (INVALID_CREDENTIALS: the old one is wrong).
+    does not set its own. Errors: UNAUTHENTICATED (INVALID_CREDENTIALS: the old one is wrong),
+    FAILED_PRECONDITION (USER_DELETED).
     """
     DisableUser: _grpc.UnaryUnaryMultiCallable[_auth_pb2.DisableUserRequest, _auth_pb2.DisableUserResponse]
-    """Disables a user for good. Every token of that user ends; the id is never used again."""
+    """Disables a user until it is enabled again. Every token of that user ends; the name stays the
+    user's. Errors: FAILED_PRECONDITION (LAST_ADMIN, USER_DELETED).
+    """
+    EnableUser: _grpc.UnaryUnaryMultiCallable[_auth_pb2.EnableUserRequest, _auth_pb2.EnableUserResponse]
+    """Lets a disabled user log in again; its tokens of before stay ended. Errors:
+    FAILED_PRECONDITION (USER_DELETED).
+    """
+    RenameUser: _grpc.UnaryUnaryMultiCallable[_auth_pb2.RenameUserRequest, _auth_pb2.RenameUserResponse]
+    """Gives a user another name. The tokens of that user hold on. Errors: ALREADY_EXISTS
+    (USER_EXISTS), FAILED_PRECONDITION (USER_DELETED).
+    """
+    ChangeRole: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ChangeRoleRequest, _auth_pb2.ChangeRoleResponse]
+    """Gives a user another role. Every token of that user ends. Errors: FAILED_PRECONDITION
+    (LAST_ADMIN, USER_DELETED).
+    """
+    DeleteUser: _grpc.UnaryUnaryMultiCallable[_auth_pb2.DeleteUserRequest, _auth_pb2.DeleteUserResponse]
+    """Deletes a user for good. Every token of that user ends. The id is never used again, and orders
+    keep it; the name may be given to another user. Errors: FAILED_PRECONDITION (LAST_ADMIN,
+    USER_DELETED).
+    """
     ListUsers: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ListUsersRequest, _auth_pb2.ListUsersResponse]
-    """Returns every user, in order of id."""
+    """Returns every user, in order of id; deleted ones if they are asked for."""
 
 @_typing.type_check_only
 class AuthServiceAsyncStub(AuthServiceStub):
@@ -65,12 +85,32 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """Creates a user. Errors: ALREADY_EXISTS (USER_EXISTS)."""
     SetPassword: _aio.UnaryUnaryMultiCallable[_auth_pb2.SetPasswordRequest, _auth_pb2.SetPasswordResponse]  # type: ignore[assignment]
     """Sets a password; to set one's own takes the old one. Every token of that user ends. A machine
-    does not set its own. Errors: UNAUTHENTICATED (INVALID_CREDENTIALS: the old one is wrong).
+    does not set its own. Errors: UNAUTHENTICATED (INVALID_CREDENTIALS: the old one is wrong),
+    FAILED_PRECONDITION (USER_DELETED).
     """
     DisableUser: _aio.UnaryUnaryMultiCallable[_auth_pb2.DisableUserRequest, _auth_pb2.DisableUserResponse]  # type: ignore[assignment]
-    """Disables a user for good. Every token of that user ends; the id is never used again."""
+    """Disables a user until it is enabled again. Every token of that user ends; the name stays the
+    user's. Errors: FAILED_PRECONDITION (LAST_ADMIN, USER_DELETED).
+    """
+    EnableUser: _aio.UnaryUnaryMultiCallable[_auth_pb2.EnableUserRequest, _auth_pb2.EnableUserResponse]  # type: ignore[assignment]
+    """Lets a disabled user log in again; its tokens of before stay ended. Errors:
+    FAILED_PRECONDITION (USER_DELETED).
+    """
+    RenameUser: _aio.UnaryUnaryMultiCallable[_auth_pb2.RenameUserRequest, _auth_pb2.RenameUserResponse]  # type: ignore[assignment]
+    """Gives a user another name. The tokens of that user hold on. Errors: ALREADY_EXISTS
+    (USER_EXISTS), FAILED_PRECONDITION (USER_DELETED).
+    """
+    ChangeRole: _aio.UnaryUnaryMultiCallable[_auth_pb2.ChangeRoleRequest, _auth_pb2.ChangeRoleResponse]  # type: ignore[assignment]
+    """Gives a user another role. Every token of that user ends. Errors: FAILED_PRECONDITION
+    (LAST_ADMIN, USER_DELETED).
+    """
+    DeleteUser: _aio.UnaryUnaryMultiCallable[_auth_pb2.DeleteUserRequest, _auth_pb2.DeleteUserResponse]  # type: ignore[assignment]
+    """Deletes a user for good. Every token of that user ends. The id is never used again, and orders
+    keep it; the name may be given to another user. Errors: FAILED_PRECONDITION (LAST_ADMIN,
+    USER_DELETED).
+    """
     ListUsers: _aio.UnaryUnaryMultiCallable[_auth_pb2.ListUsersRequest, _auth_pb2.ListUsersResponse]  # type: ignore[assignment]
-    """Returns every user, in order of id."""
+    """Returns every user, in order of id; deleted ones if they are asked for."""
 
 class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     """Who may do what. Roles are looked up when a command is applied, never taken from a request."""
@@ -108,7 +148,8 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.SetPasswordResponse, _abc.Awaitable[_auth_pb2.SetPasswordResponse]]:
         """Sets a password; to set one's own takes the old one. Every token of that user ends. A machine
-        does not set its own. Errors: UNAUTHENTICATED (INVALID_CREDENTIALS: the old one is wrong).
+        does not set its own. Errors: UNAUTHENTICATED (INVALID_CREDENTIALS: the old one is wrong),
+        FAILED_PRECONDITION (USER_DELETED).
         """
 
     @_abc_1.abstractmethod
@@ -117,7 +158,50 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_pb2.DisableUserRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.DisableUserResponse, _abc.Awaitable[_auth_pb2.DisableUserResponse]]:
-        """Disables a user for good. Every token of that user ends; the id is never used again."""
+        """Disables a user until it is enabled again. Every token of that user ends; the name stays the
+        user's. Errors: FAILED_PRECONDITION (LAST_ADMIN, USER_DELETED).
+        """
+
+    @_abc_1.abstractmethod
+    def EnableUser(
+        self,
+        request: _auth_pb2.EnableUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.EnableUserResponse, _abc.Awaitable[_auth_pb2.EnableUserResponse]]:
+        """Lets a disabled user log in again; its tokens of before stay ended. Errors:
+        FAILED_PRECONDITION (USER_DELETED).
+        """
+
+    @_abc_1.abstractmethod
+    def RenameUser(
+        self,
+        request: _auth_pb2.RenameUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.RenameUserResponse, _abc.Awaitable[_auth_pb2.RenameUserResponse]]:
+        """Gives a user another name. The tokens of that user hold on. Errors: ALREADY_EXISTS
+        (USER_EXISTS), FAILED_PRECONDITION (USER_DELETED).
+        """
+
+    @_abc_1.abstractmethod
+    def ChangeRole(
+        self,
+        request: _auth_pb2.ChangeRoleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.ChangeRoleResponse, _abc.Awaitable[_auth_pb2.ChangeRoleResponse]]:
+        """Gives a user another role. Every token of that user ends. Errors: FAILED_PRECONDITION
+        (LAST_ADMIN, USER_DELETED).
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteUser(
+        self,
+        request: _auth_pb2.DeleteUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.DeleteUserResponse, _abc.Awaitable[_auth_pb2.DeleteUserResponse]]:
+        """Deletes a user for good. Every token of that user ends. The id is never used again, and orders
+        keep it; the name may be given to another user. Errors: FAILED_PRECONDITION (LAST_ADMIN,
+        USER_DELETED).
+        """
 
     @_abc_1.abstractmethod
     def ListUsers(
@@ -125,6 +209,6 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_pb2.ListUsersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.ListUsersResponse, _abc.Awaitable[_auth_pb2.ListUsersResponse]]:
-        """Returns every user, in order of id."""
+        """Returns every user, in order of id; deleted ones if they are asked for."""
 
 def add_AuthServiceServicer_to_server(servicer: AuthServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

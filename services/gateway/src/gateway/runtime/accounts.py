@@ -1,9 +1,13 @@
 """Users, log-ins and passwords, as clients call them; no password reaches the log."""
 
 from collections.abc import Awaitable
+from hashlib import blake2b
 from typing import Any, TypeAlias, TypeVar
 
 import grpc.aio  # noqa: TC002 - named by a string
+import structlog
+from google.protobuf import message_factory
+from google.protobuf.descriptor import MethodDescriptor
 from inventory.raft.v1 import forward_pb2, log_pb2, raw_pb2
 from inventory.v1 import auth_pb2
 from pki.identities import Kind
@@ -16,12 +20,14 @@ from gateway.login_limiter import Attempt, LoginLimiter
 from gateway.password_rules import problem_of
 from gateway.runtime.driver import Driver, deadline_ms, now_ms
 from gateway.runtime.gate import TokenGate, peer_kind
-from gateway.runtime.members import Members, role_in_words
-from gateway.runtime.parsing import parse, parse_within_bounds
+from gateway.runtime.members import Members, check_admin
+from gateway.runtime.parsing import Behavior, parse_within_bounds
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Hashed = TypeVar("Hashed")
 MACHINES = frozenset({Kind.HEALTH, Kind.METRICS})  # machine users that are known by certificate
+
+_log = structlog.get_logger()
 
 
 def check_password(password: str, username: str) -> None:
@@ -71,6 +77,8 @@ class Accounts:
         )
         user = credential.user
         token, expires = self._tokens.make(user.id, credential.epoch, user.name)
+        if kind is None:
+            await self._upgrade(credential, request.password, context)
         response = auth_pb2.LoginResponse(token=token, user=user)
         response.expire_time.FromSeconds(expires)
         return response.SerializeToString()
@@ -147,9 +155,37 @@ class Accounts:
                 raise
             return None
         is_own = user.id == user_id and user.role != auth_pb2.ROLE_MACHINE
-        if user.role != auth_pb2.ROLE_ADMIN and not is_own:
-            raise RequestRefused(errors.role_not_allowed(role_in_words(user.role), "admin"))
+        if not is_own:
+            check_admin(user)
         return user
+
+    async def _upgrade(
+        self, credential: forward_pb2.Credential, password: str, context: Context
+    ) -> None:
+        """Have a proven password hashed by the parameters of today, if its hash is by others.
+
+        Ends no token. Where this fails, or the password was changed meanwhile, the next log-in
+        tries again.
+        """
+        replaced, epoch = credential.password_hash, credential.epoch
+        if not self._passwords.is_outdated(replaced):
+            return
+        user_id = credential.user.id
+        request_id = f"upgrade-hash-{epoch}-{blake2b(replaced.encode(), digest_size=8).hexdigest()}"
+        administration = log_pb2.Administration(request_id=request_id)
+        administration.upgrade_hash.replaced_hash = replaced
+        try:
+            administration.upgrade_hash.password_hash = await self._hashed(
+                self._passwords.hash(password, request_id, str(user_id))
+            )
+            command = raw_pb2.RawCommand(
+                user_id=user_id,
+                epoch=epoch,
+                administration=administration.SerializeToString(deterministic=True),
+            )
+            await self.administration_outcome(command, context)
+        except RequestRefused as refused:
+            _log.warning("hash not upgraded", user_id=user_id, problem=refused.status.message)
 
     async def create_user(self, raw: bytes, context: Context) -> bytes:
         """Create a user, for admins."""
@@ -161,6 +197,7 @@ class Accounts:
         new = administration.create_user.user
         new.name, new.role = request.username, request.role
         new.folded_name = folded(new.name)
+        new.must_change_password = request.must_change_password
         new.password_hash = await self._hashed(
             self._passwords.hash(request.password, request.request_id, new.name)
         )
@@ -179,8 +216,12 @@ class Accounts:
             if not request.old_password:
                 raise RequestRefused(errors.invalid_credentials())
             await self._proven(folded(keeper.name), request.old_password, context)
+            if keeper.must_change_password and request.password == request.old_password:
+                problem = "must be another than the old password"
+                raise RequestRefused(errors.invalid_field("password", problem))
         administration = log_pb2.Administration(request_id=request.request_id)
         administration.set_password.user_id = request.user_id
+        administration.set_password.must_change_password = request.must_change_password
         administration.set_password.password_hash = await self._hashed(
             self._passwords.hash(request.password, request.request_id, str(request.user_id))
         )
@@ -188,14 +229,35 @@ class Accounts:
         response = auth_pb2.SetPasswordResponse(user=outcome.user, revision=outcome.revision)
         return response.SerializeToString()
 
-    async def disable_user(self, raw: bytes, context: Context) -> bytes:
-        """Disable a user, for admins."""
+    async def rename_user(self, raw: bytes, context: Context) -> bytes:
+        """Give a user another name, for admins."""
         principal = self._gate.principal(context)
-        request = parse(auth_pb2.DisableUserRequest, raw)
-        administration = log_pb2.Administration(request_id=request.request_id, disable_user=request)
+        request = parse_within_bounds(auth_pb2.RenameUserRequest, raw)
+        administration = log_pb2.Administration(request_id=request.request_id)
+        administration.rename_user.user_id = request.user_id
+        administration.rename_user.name = request.username
+        administration.rename_user.folded_name = folded(request.username)
         outcome = await self.administer(administration, principal, context)
-        response = auth_pb2.DisableUserResponse(user=outcome.user, revision=outcome.revision)
+        response = auth_pb2.RenameUserResponse(user=outcome.user, revision=outcome.revision)
         return response.SerializeToString()
+
+    def change(self, kind: str, method: MethodDescriptor) -> Behavior:
+        """Return the call whose request the log takes as it is, and whose outcome is a user."""
+        message = message_factory.GetMessageClass(method.input_type)
+        response: Any = message_factory.GetMessageClass(method.output_type)
+
+        async def behavior(raw: bytes, context: Context) -> bytes:
+            principal = self._gate.principal(context)
+            request: Any = parse_within_bounds(message, raw)
+            administration = log_pb2.Administration(request_id=request.request_id)
+            getattr(administration, kind).CopyFrom(request)
+            outcome = await self.administer(administration, principal, context)
+            answer: bytes = response(
+                user=outcome.user, revision=outcome.revision
+            ).SerializeToString()
+            return answer
+
+        return behavior
 
     async def administer(
         self, administration: log_pb2.Administration, principal: Principal, context: Context

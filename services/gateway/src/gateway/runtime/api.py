@@ -20,7 +20,7 @@ from gateway.runtime.accounts import Accounts
 from gateway.runtime.driver import Driver, deadline_ms
 from gateway.runtime.gate import TokenGate
 from gateway.runtime.links import MemberLinks
-from gateway.runtime.members import Members
+from gateway.runtime.members import Members, check_own_password
 from gateway.runtime.parsing import Behavior, parse, parse_within_bounds, unary
 from gateway.runtime.status import status_of, without_places
 from gateway.runtime.submit import Submission
@@ -36,6 +36,13 @@ INVENTORY = "inventory.v1.InventoryService"
 AUTH = "inventory.v1.AuthService"
 CLUSTER = "inventory.v1.ClusterService"
 ASSISTANT = "inventory.v1.AssistantService"
+_AUTH_METHODS = auth_pb2.DESCRIPTOR.services_by_name["AuthService"].methods
+CHANGES_OF_USERS = {  # by the field of Administration that takes the request as it is
+    field.name: method
+    for field in log_pb2.Administration.DESCRIPTOR.fields
+    for method in _AUTH_METHODS
+    if field.message_type is method.input_type
+}
 
 
 class Api:
@@ -76,7 +83,9 @@ class Api:
         auth["Login"] = unary(self._accounts.login)
         auth["CreateUser"] = unary(self._accounts.create_user)
         auth["SetPassword"] = unary(self._accounts.set_password)
-        auth["DisableUser"] = unary(self._accounts.disable_user)
+        auth["RenameUser"] = unary(self._accounts.rename_user)
+        for kind, method in CHANGES_OF_USERS.items():
+            auth[method.name] = unary(self._accounts.change(kind, method))
         cluster = {
             "GetStatus": unary(self._get_status),
             "Checkpoint": unary(self._checkpoint),
@@ -219,7 +228,8 @@ class Api:
     async def _role_as_known(self, principal: Principal) -> auth_pb2.Role.ValueType:
         """Return the caller's role as any member knows it; unspecified where none answers.
 
-        Raises RequestRefused where a member knows that the token holds no more.
+        Raises RequestRefused where a member knows that the token holds no more, or that the
+        caller has to change its password first.
         """
         stale = inventory_pb2.ReadOptions(consistency=inventory_pb2.CONSISTENCY_STALE)
         question = forward_pb2.Question(
@@ -232,7 +242,9 @@ class Api:
             if errors.reason_of(refused.status) is errors.Reason.TOKEN_INVALID:
                 raise
             return auth_pb2.ROLE_UNSPECIFIED
-        return auth_pb2.GetCurrentUserResponse.FromString(reply.answer).user.role
+        user = auth_pb2.GetCurrentUserResponse.FromString(reply.answer).user
+        check_own_password(user)
+        return user.role
 
 
 def _is_list(operation: Operation) -> bool:

@@ -83,9 +83,7 @@ class Members:
         return await self._change(change, deadline_ms)
 
     async def _check_admin(self, principal: Principal, deadline_ms: int) -> None:
-        user = await self.current_user(principal, deadline_ms)
-        if user.role != auth_pb2.ROLE_ADMIN:
-            raise RequestRefused(errors.role_not_allowed(role_in_words(user.role), "admin"))
+        check_admin(await self.current_user(principal, deadline_ms))
 
     async def current_user(self, principal: Principal, deadline_ms: int) -> auth_pb2.User:
         """Return the caller as a linearizable read finds it; raise RequestRefused."""
@@ -134,6 +132,19 @@ class Members:
                 case _:
                     await asyncio.sleep(RETRY_SECONDS)  # for the election that is under way
         raise RequestRefused(errors.members_unknown())
+
+
+def check_own_password(user: auth_pb2.User) -> None:
+    """Raise RequestRefused for a user who has to change its password first."""
+    if user.must_change_password:
+        raise RequestRefused(errors.password_change_needed(user.id))
+
+
+def check_admin(user: auth_pb2.User) -> None:
+    """Raise RequestRefused for a user who may not do what admins may."""
+    check_own_password(user)
+    if user.role != auth_pb2.ROLE_ADMIN:
+        raise RequestRefused(errors.role_not_allowed(role_in_words(user.role), "admin"))
 
 
 def role_in_words(role: auth_pb2.Role.ValueType) -> str:

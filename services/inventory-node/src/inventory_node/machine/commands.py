@@ -19,7 +19,7 @@ from inventory_node.machine.request_table import RequestTable
 from inventory_node.machine.state_cache import StateCache
 from inventory_node.machine.stock import Context
 
-RULES_VERSION = 1  # the newest rules that this build applies
+RULES_VERSION = 2  # the newest rules that this build applies
 DIGEST_BYTES = 16
 
 
@@ -198,14 +198,14 @@ class Machine:
         request = log_pb2.Administration.FromString(raw)
         if request.WhichOneof("operation") == "initialize":
             return self._initialize(user_id, request.initialize)
-        own_id = request.set_password.user_id  # 0: sets no password
-        refused = users.check_administration(self._cache, user_id, epoch, own_id)
+        refused = users.check_administration(self._cache, user_id, epoch, request)
         if refused is not None:
             return _refused(refused)
         second = request_table.second_of(request.request_id)
         known = self._remembered(second, user_id, request.request_id, raw)
         if known is not None:
             return known
+        self._context.user_id = user_id
         outcome = self._administer(request)
         if isinstance(outcome, status_pb2.Status):
             return _refused(outcome)
@@ -224,19 +224,18 @@ class Machine:
     def _administer(
         self, request: log_pb2.Administration
     ) -> log_pb2.AdministrationOutcome | status_pb2.Status:
-        match request.WhichOneof("operation"):
-            case "create_user":
-                return administration.create_user(self._cache, request.create_user, self._context)
-            case "set_password":
-                return administration.set_password(self._cache, request.set_password, self._context)
-            case "disable_user":
-                return administration.disable_user(self._cache, request.disable_user, self._context)
-            case "checkpoint":
-                return log_pb2.AdministrationOutcome(
-                    checkpoint_index=self._applied_index, revision=self._applied_index
-                )
-            case _:
-                return errors.invalid_field("administration", "holds no operation known here")
+        kind = request.WhichOneof("operation")
+        if kind == "checkpoint":
+            return log_pb2.AdministrationOutcome(
+                checkpoint_index=self._applied_index, revision=self._applied_index
+            )
+        rule = administration.RULES.get(kind or "")
+        if rule is None:
+            return errors.invalid_field("administration", "holds no operation known here")
+        user = rule(self._cache, getattr(request, kind or ""), self._context)
+        if isinstance(user, status_pb2.Status):
+            return user
+        return log_pb2.AdministrationOutcome(user=users.message(user), revision=self._applied_index)
 
     def _initialize(self, user_id: int, request: log_pb2.Initialize) -> Applied:
         if user_id != users.CLUSTER:

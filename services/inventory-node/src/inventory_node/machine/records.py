@@ -54,6 +54,8 @@ class UserRecord:
     create_ms: int
     password_hash: str
     folded_name: str  # for the comparison of names (`wire.text`)
+    delete_ms: int = 0  # 0: not deleted
+    must_change_password: bool = False  # before anything else
 
 
 class Remembered(NamedTuple):
@@ -88,11 +90,11 @@ class Records(Protocol):
         ...
 
     def user(self, user_id: int) -> UserRecord | None:
-        """Return a user as a fresh record, disabled users too."""
+        """Return a user as a fresh record, disabled and deleted users too."""
         ...
 
     def user_by_name(self, folded_name: str) -> UserRecord | None:
-        """Return a user as a fresh record, disabled users too."""
+        """Return a user that is not deleted as a fresh record, disabled users too."""
         ...
 
     def request(self, periods: Sequence[int], request_id: str) -> Remembered | None:

@@ -103,18 +103,20 @@ class StateCache:
         return user
 
     def user_by_name(self, folded_name: str) -> UserRecord | None:
-        """Return a user to read; folded names are unique, also among disabled users."""
+        """Return a user to read; folded names are unique among users that are not deleted."""
         user_id = self._ids_by_name.get(folded_name)
         if user_id is not None:
             return self._users[user_id]
         user = self._records.user_by_name(folded_name)
-        if user is not None:
-            self._keep_user(user)
+        if user is None or user.id in self._users:  # the user in memory gave the name up
+            return None
+        self._keep_user(user)
         return user
 
     def _keep_user(self, user: UserRecord) -> None:
         self._users[user.id] = user
-        self._ids_by_name[user.folded_name] = user.id
+        if not user.delete_ms:
+            self._ids_by_name[user.folded_name] = user.id
 
     def add_user(self, user: UserRecord) -> None:
         """Add a user."""
@@ -123,8 +125,21 @@ class StateCache:
         self.next_user_id = user.id + 1
 
     def change_user(self, user: UserRecord) -> None:
-        """Note that a user in memory was changed in place."""
+        """Note that a user in memory was changed in place; the name by `rename_user` alone."""
         self._unwritten.users[user.id] = user
+
+    def rename_user(self, user: UserRecord, name: str, folded_name: str) -> None:
+        """Give a user in memory a name that no other user has."""
+        del self._ids_by_name[user.folded_name]
+        user.name, user.folded_name = name, folded_name
+        self._keep_user(user)
+        self.change_user(user)
+
+    def delete_user(self, user: UserRecord, stamp_ms: int) -> None:
+        """Mark a user in memory as deleted; another user may have the name."""
+        del self._ids_by_name[user.folded_name]
+        user.delete_ms = stamp_ms
+        self.change_user(user)
 
     def move(
         self, item: ItemRecord, user_id: int, delta: int, order_id: int, stamp_ms: int

@@ -29,7 +29,10 @@ ITEM_COLUMNS = (
     "id, name, description, price_minor, quantity, create_ms, update_ms, delete_ms, "
     "order_count, units_sold, revenue_minor, first_order_ms, last_order_ms"
 )
-USER_COLUMNS = "id, name, role, epoch, disabled, create_ms, password_hash, folded_name"
+USER_COLUMNS = (
+    "id, name, role, epoch, disabled, create_ms, password_hash, folded_name, delete_ms, "
+    "must_change_password"
+)
 _ITEM_ORDERS = {
     "": "id",
     "id": "id",
@@ -47,6 +50,7 @@ def to_user(row: Row) -> UserRecord:
     """Return a row of USER_COLUMNS as a record."""
     user = UserRecord(**dict(zip(_USER_FIELDS, row, strict=True)))
     user.disabled = bool(user.disabled)
+    user.must_change_password = bool(user.must_change_password)
     return user
 
 
@@ -272,6 +276,7 @@ class Queries:
     def _list_users(self, request: auth_pb2.ListUsersRequest) -> auth_pb2.ListUsersResponse:
         page = page_of(request, {"": "id"}, "")
         response = auth_pb2.ListUsersResponse(revision=self._header.applied_index)
-        rows = page.rows(self._select, USER_COLUMNS, "users", "1", [])
+        condition = "1" if request.show_deleted else "delete_ms = 0"
+        rows = page.rows(self._select, USER_COLUMNS, "users", condition, [])
         page.fill(response, response.users, rows, lambda row: users.message(to_user(row)))
         return response

@@ -25,8 +25,12 @@ CREATE TABLE users (
   disabled INTEGER NOT NULL,
   create_ms INTEGER NOT NULL,
   password_hash TEXT NOT NULL,
-  folded_name TEXT NOT NULL UNIQUE  -- by which names are compared; the log brings it
+  folded_name TEXT NOT NULL,  -- by which names are compared; the log brings it
+  delete_ms INTEGER NOT NULL,  -- 0: not deleted
+  must_change_password INTEGER NOT NULL
 ) STRICT;
+
+CREATE UNIQUE INDEX users_by_name ON users (folded_name) WHERE delete_ms = 0;
 
 CREATE TABLE items (
   id INTEGER PRIMARY KEY,

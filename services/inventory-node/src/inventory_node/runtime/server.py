@@ -1,6 +1,6 @@
 """The member's two ports: for the links of members, gateways and watchers, and for gRPC health."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable  # noqa: TC003 - for the types
 
 import grpc.aio  # noqa: TC002 - for the types
 from grpc_health.v1 import health_pb2_grpc
@@ -9,7 +9,6 @@ from link.asking import Answers
 from link.connection import LinkUser
 from link.hello import Reception
 from link.listening import LinkServer
-from link.purposes import Purpose
 from pki.identities import ProcessIdentity
 from service.errors import AddressInUse
 from service.faults import Faults
@@ -60,7 +59,7 @@ class MemberServer:
 
     def _admit(self, hello: link_pb2.LinkHello, peer: ProcessIdentity) -> LinkUser:
         """Return the user of a link of `peer`; raise HelloRefused."""
-        users: Mapping[Purpose.ValueType, Callable[[], LinkUser]] = {
+        users: dict[int, Callable[[], LinkUser]] = {
             link_pb2.PURPOSE_PEER: lambda: self._peer_api.session(hello),
             link_pb2.PURPOSE_SNAPSHOT: lambda: self._peer_api.snapshot_session(hello),
             link_pb2.PURPOSE_GATEWAY: self._gateways.session,

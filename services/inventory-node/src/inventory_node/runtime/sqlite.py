@@ -26,7 +26,7 @@ from inventory_node.runtime.queries import ITEM_COLUMNS, USER_COLUMNS, Queries, 
 from inventory_node.runtime.volume import has_no_space
 
 APPLICATION_ID = 0x494E5654  # "INVT"
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 HASHED = {  # every table of the state, by its primary key
     "header": "id",
     "users": "id",
@@ -166,7 +166,7 @@ class Database:
             "first_order_ms = ?, last_order_ms = ? WHERE id = ?",
             changes.levels,
         )
-        run(f"REPLACE INTO users VALUES (?{', ?' * 7})", changes.users)
+        run(f"REPLACE INTO users VALUES (?{', ?' * 9})", changes.users)
         run(f"INSERT INTO ledger VALUES (?{', ?' * 7})", changes.movements)
         run(
             "INSERT INTO sales VALUES (?, ?, ?) "
@@ -191,14 +191,14 @@ class Database:
 
     def user(self, user_id: int) -> UserRecord | None:
         """Return a user, as a fresh record."""
-        return self._user("id", user_id)
+        return self._user("id = ?", user_id)
 
     def user_by_name(self, folded_name: str) -> UserRecord | None:
-        """Return a user, as a fresh record."""
-        return self._user("folded_name", folded_name)
+        """Return a user that is not deleted, as a fresh record."""
+        return self._user("folded_name = ? AND delete_ms = 0", folded_name)
 
-    def _user(self, column: str, key: int | str) -> UserRecord | None:
-        sql = f"SELECT {USER_COLUMNS} FROM users WHERE {column} = ?"
+    def _user(self, condition: str, key: int | str) -> UserRecord | None:
+        sql = f"SELECT {USER_COLUMNS} FROM users WHERE {condition}"
         row = self._points.execute(sql, (key,)).fetchone()
         return None if row is None else to_user(row)
 
@@ -345,8 +345,8 @@ def verify(path: Path, applied_index: int) -> str:
             index = _header(connection).applied_index
         finally:
             connection.close()
-    except sqlite3.Error as error:
-        return f"it is not a database: {error}"
+    except (sqlite3.Error, ValueError, TypeError) as error:  # of rows that are no header too
+        return f"it is not a database of a state: {error}"
     return "" if index == applied_index else f"it holds index {index}, not {applied_index}"
 
 

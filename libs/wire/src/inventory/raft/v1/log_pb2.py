@@ -28,7 +28,7 @@ from inventory.v1 import inventory_pb2 as inventory_dot_v1_dot_inventory__pb2
 from inventory.v1 import options_pb2 as inventory_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1binventory/raft/v1/log.proto\x12\x11inventory.raft.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x17inventory/v1/auth.proto\x1a\x1cinventory/v1/inventory.proto\x1a\x1ainventory/v1/options.proto\"d\n\x05\x42\x61tch\x12\x10\n\x08stamp_ms\x18\x01 \x01(\x03\x12\x15\n\rrules_version\x18\x02 \x01(\r\x12\x32\n\x08\x63ommands\x18\x03 \x03(\x0b\x32\x1a.inventory.raft.v1.CommandB\x04\x90\xb5\x18\x01\"\xcb\x01\n\x07\x43ommand\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12*\n\x08mutation\x18\x03 \x01(\x0b\x32\x16.inventory.v1.MutationH\x00\x12;\n\x0e\x61\x64ministration\x18\x04 \x01(\x0b\x32!.inventory.raft.v1.AdministrationH\x00\x12)\n\x05probe\x18\x05 \x01(\x0b\x32\x18.inventory.raft.v1.ProbeH\x00\x42\x0c\n\x04kind\x12\x04\x88\xb5\x18\x01\"\x07\n\x05Probe\"\xcd\x02\n\x0e\x41\x64ministration\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x30\x01\x38@\x12\x33\n\ninitialize\x18\x02 \x01(\x0b\x32\x1d.inventory.raft.v1.InitializeH\x00\x12\x34\n\x0b\x63reate_user\x18\x03 \x01(\x0b\x32\x1d.inventory.raft.v1.CreateUserH\x00\x12\x36\n\x0cset_password\x18\x04 \x01(\x0b\x32\x1e.inventory.raft.v1.SetPasswordH\x00\x12\x38\n\x0c\x64isable_user\x18\x05 \x01(\x0b\x32 .inventory.v1.DisableUserRequestH\x00\x12\x33\n\ncheckpoint\x18\x06 \x01(\x0b\x32\x1d.inventory.raft.v1.CheckpointH\x00\x42\x0b\n\toperation\"\xcb\x01\n\nInitialize\x12\x1e\n\ncluster_id\x18\x01 \x01(\tB\n\x8a\xb5\x18\x06 \x01(@`\x01\x12\x33\n\x08\x63urrency\x18\x02 \x01(\x0b\x32\x1b.inventory.raft.v1.CurrencyB\x04\xe2\x41\x01\x02\x12)\n\x05users\x18\x03 \x03(\x0b\x32\x1a.inventory.raft.v1.NewUser\x12=\n\x05items\x18\x04 \x03(\x0b\x32\x1c.inventory.v1.AddItemRequestB\x10\x8a\xb5\x18\x0cZ\nrequest_id\".\n\x08\x43urrency\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x14\n\x0cminor_digits\x18\x02 \x01(\r\"\x93\x01\n\x07NewUser\x12\x18\n\x04name\x18\x01 \x01(\tB\n\x8a\xb5\x18\x06 \x01(@`\x03\x12(\n\x04role\x18\x02 \x01(\x0e\x32\x12.inventory.v1.RoleB\x06\x8a\xb5\x18\x02\x08\x01\x12\"\n\rpassword_hash\x18\x03 \x01(\tB\x0b\x8a\xb5\x18\x07 \x01(\x80\x04`\x01\x12 \n\x0b\x66olded_name\x18\x04 \x01(\tB\x0b\x8a\xb5\x18\x07 \x01(\x80\x02`\x01\"<\n\nCreateUser\x12.\n\x04user\x18\x01 \x01(\x0b\x32\x1a.inventory.raft.v1.NewUserB\x04\xe2\x41\x01\x02\"J\n\x0bSetPassword\x12\x17\n\x07user_id\x18\x01 \x01(\x03\x42\x06\x8a\xb5\x18\x02\x08\x01\x12\"\n\rpassword_hash\x18\x02 \x01(\tB\x0b\x8a\xb5\x18\x07 \x01(\x80\x04`\x01\"\x0c\n\nCheckpoint\"_\n\rConfiguration\x12\x0e\n\x06voters\x18\x01 \x03(\x04\x12\x10\n\x08learners\x18\x02 \x03(\x04\x12,\n\x08\x63ontacts\x18\x03 \x03(\x0b\x32\x1a.inventory.raft.v1.Contact\"+\n\x07\x43ontact\x12\x11\n\tmember_id\x18\x01 \x01(\x04\x12\r\n\x05label\x18\x02 \x01(\t\"\x8a\x01\n\x15\x41\x64ministrationOutcome\x12\"\n\x04user\x18\x01 \x01(\x0b\x32\x12.inventory.v1.UserH\x00\x12\x1a\n\x10\x63heckpoint_index\x18\x02 \x01(\x04H\x00\x12\x15\n\x0binitialized\x18\x03 \x01(\x08H\x00\x12\x10\n\x08revision\x18\x04 \x01(\x03\x42\x08\n\x06resultBw\n\x11inventory.raft.v1B\x08LogProtoP\x01Z\x18inventory/raft/v1;raftv1\xaa\x02\x11Inventory.Raft.V1\xca\x02\x11Inventory\\Raft\\V1\xea\x02\x13Inventory::Raft::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1binventory/raft/v1/log.proto\x12\x11inventory.raft.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x17inventory/v1/auth.proto\x1a\x1cinventory/v1/inventory.proto\x1a\x1ainventory/v1/options.proto\"d\n\x05\x42\x61tch\x12\x10\n\x08stamp_ms\x18\x01 \x01(\x03\x12\x15\n\rrules_version\x18\x02 \x01(\r\x12\x32\n\x08\x63ommands\x18\x03 \x03(\x0b\x32\x1a.inventory.raft.v1.CommandB\x04\x90\xb5\x18\x01\"\xcb\x01\n\x07\x43ommand\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12*\n\x08mutation\x18\x03 \x01(\x0b\x32\x16.inventory.v1.MutationH\x00\x12;\n\x0e\x61\x64ministration\x18\x04 \x01(\x0b\x32!.inventory.raft.v1.AdministrationH\x00\x12)\n\x05probe\x18\x05 \x01(\x0b\x32\x18.inventory.raft.v1.ProbeH\x00\x42\x0c\n\x04kind\x12\x04\x88\xb5\x18\x01\"\x07\n\x05Probe\"\xe3\x04\n\x0e\x41\x64ministration\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x30\x01\x38@\x12\x33\n\ninitialize\x18\x02 \x01(\x0b\x32\x1d.inventory.raft.v1.InitializeH\x00\x12\x34\n\x0b\x63reate_user\x18\x03 \x01(\x0b\x32\x1d.inventory.raft.v1.CreateUserH\x00\x12\x36\n\x0cset_password\x18\x04 \x01(\x0b\x32\x1e.inventory.raft.v1.SetPasswordH\x00\x12\x38\n\x0c\x64isable_user\x18\x05 \x01(\x0b\x32 .inventory.v1.DisableUserRequestH\x00\x12\x33\n\ncheckpoint\x18\x06 \x01(\x0b\x32\x1d.inventory.raft.v1.CheckpointH\x00\x12\x36\n\x0b\x65nable_user\x18\x07 \x01(\x0b\x32\x1f.inventory.v1.EnableUserRequestH\x00\x12\x34\n\x0brename_user\x18\x08 \x01(\x0b\x32\x1d.inventory.raft.v1.RenameUserH\x00\x12\x36\n\x0b\x63hange_role\x18\t \x01(\x0b\x32\x1f.inventory.v1.ChangeRoleRequestH\x00\x12\x36\n\x0b\x64\x65lete_user\x18\n \x01(\x0b\x32\x1f.inventory.v1.DeleteUserRequestH\x00\x12\x36\n\x0cupgrade_hash\x18\x0b \x01(\x0b\x32\x1e.inventory.raft.v1.UpgradeHashH\x00\x42\x0b\n\toperation\"\xcb\x01\n\nInitialize\x12\x1e\n\ncluster_id\x18\x01 \x01(\tB\n\x8a\xb5\x18\x06 \x01(@`\x01\x12\x33\n\x08\x63urrency\x18\x02 \x01(\x0b\x32\x1b.inventory.raft.v1.CurrencyB\x04\xe2\x41\x01\x02\x12)\n\x05users\x18\x03 \x03(\x0b\x32\x1a.inventory.raft.v1.NewUser\x12=\n\x05items\x18\x04 \x03(\x0b\x32\x1c.inventory.v1.AddItemRequestB\x10\x8a\xb5\x18\x0cZ\nrequest_id\".\n\x08\x43urrency\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x14\n\x0cminor_digits\x18\x02 \x01(\r\"\xb1\x01\n\x07NewUser\x12\x18\n\x04name\x18\x01 \x01(\tB\n\x8a\xb5\x18\x06 \x01(@`\x03\x12(\n\x04role\x18\x02 \x01(\x0e\x32\x12.inventory.v1.RoleB\x06\x8a\xb5\x18\x02\x08\x01\x12\"\n\rpassword_hash\x18\x03 \x01(\tB\x0b\x8a\xb5\x18\x07 \x01(\x80\x04`\x01\x12 \n\x0b\x66olded_name\x18\x04 \x01(\tB\x0b\x8a\xb5\x18\x07 \x01(\x80\x02`\x01\x12\x1c\n\x14must_change_password\x18\x05 \x01(\x08\"<\n\nCreateUser\x12.\n\x04user\x18\x01 \x01(\x0b\x32\x1a.inventory.raft.v1.NewUserB\x04\xe2\x41\x01\x02\"h\n\x0bSetPassword\x12\x17\n\x07user_id\x18\x01 \x01(\x03\x42\x06\x8a\xb5\x18\x02\x08\x01\x12\"\n\rpassword_hash\x18\x02 \x01(\tB\x0b\x8a\xb5\x18\x07 \x01(\x80\x04`\x01\x12\x1c\n\x14must_change_password\x18\x03 \x01(\x08\"a\n\nRenameUser\x12\x17\n\x07user_id\x18\x01 \x01(\x03\x42\x06\x8a\xb5\x18\x02\x08\x01\x12\x18\n\x04name\x18\x02 \x01(\tB\n\x8a\xb5\x18\x06 \x01(@`\x03\x12 \n\x0b\x66olded_name\x18\x03 \x01(\tB\x0b\x8a\xb5\x18\x07 \x01(\x80\x02`\x01\"U\n\x0bUpgradeHash\x12\"\n\rreplaced_hash\x18\x01 \x01(\tB\x0b\x8a\xb5\x18\x07 \x01(\x80\x04`\x01\x12\"\n\rpassword_hash\x18\x02 \x01(\tB\x0b\x8a\xb5\x18\x07 \x01(\x80\x04`\x01\"\x0c\n\nCheckpoint\"_\n\rConfiguration\x12\x0e\n\x06voters\x18\x01 \x03(\x04\x12\x10\n\x08learners\x18\x02 \x03(\x04\x12,\n\x08\x63ontacts\x18\x03 \x03(\x0b\x32\x1a.inventory.raft.v1.Contact\"+\n\x07\x43ontact\x12\x11\n\tmember_id\x18\x01 \x01(\x04\x12\r\n\x05label\x18\x02 \x01(\t\"\x8a\x01\n\x15\x41\x64ministrationOutcome\x12\"\n\x04user\x18\x01 \x01(\x0b\x32\x12.inventory.v1.UserH\x00\x12\x1a\n\x10\x63heckpoint_index\x18\x02 \x01(\x04H\x00\x12\x15\n\x0binitialized\x18\x03 \x01(\x08H\x00\x12\x10\n\x08revision\x18\x04 \x01(\x03\x42\x08\n\x06resultBw\n\x11inventory.raft.v1B\x08LogProtoP\x01Z\x18inventory/raft/v1;raftv1\xaa\x02\x11Inventory.Raft.V1\xca\x02\x11Inventory\\Raft\\V1\xea\x02\x13Inventory::Raft::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -62,6 +62,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SETPASSWORD'].fields_by_name['user_id']._serialized_options = b'\212\265\030\002\010\001'
   _globals['_SETPASSWORD'].fields_by_name['password_hash']._loaded_options = None
   _globals['_SETPASSWORD'].fields_by_name['password_hash']._serialized_options = b'\212\265\030\007 \001(\200\004`\001'
+  _globals['_RENAMEUSER'].fields_by_name['user_id']._loaded_options = None
+  _globals['_RENAMEUSER'].fields_by_name['user_id']._serialized_options = b'\212\265\030\002\010\001'
+  _globals['_RENAMEUSER'].fields_by_name['name']._loaded_options = None
+  _globals['_RENAMEUSER'].fields_by_name['name']._serialized_options = b'\212\265\030\006 \001(@`\003'
+  _globals['_RENAMEUSER'].fields_by_name['folded_name']._loaded_options = None
+  _globals['_RENAMEUSER'].fields_by_name['folded_name']._serialized_options = b'\212\265\030\007 \001(\200\002`\001'
+  _globals['_UPGRADEHASH'].fields_by_name['replaced_hash']._loaded_options = None
+  _globals['_UPGRADEHASH'].fields_by_name['replaced_hash']._serialized_options = b'\212\265\030\007 \001(\200\004`\001'
+  _globals['_UPGRADEHASH'].fields_by_name['password_hash']._loaded_options = None
+  _globals['_UPGRADEHASH'].fields_by_name['password_hash']._serialized_options = b'\212\265\030\007 \001(\200\004`\001'
   _globals['_BATCH']._serialized_start=166
   _globals['_BATCH']._serialized_end=266
   _globals['_COMMAND']._serialized_start=269
@@ -69,23 +79,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROBE']._serialized_start=474
   _globals['_PROBE']._serialized_end=481
   _globals['_ADMINISTRATION']._serialized_start=484
-  _globals['_ADMINISTRATION']._serialized_end=817
-  _globals['_INITIALIZE']._serialized_start=820
-  _globals['_INITIALIZE']._serialized_end=1023
-  _globals['_CURRENCY']._serialized_start=1025
-  _globals['_CURRENCY']._serialized_end=1071
-  _globals['_NEWUSER']._serialized_start=1074
-  _globals['_NEWUSER']._serialized_end=1221
-  _globals['_CREATEUSER']._serialized_start=1223
-  _globals['_CREATEUSER']._serialized_end=1283
-  _globals['_SETPASSWORD']._serialized_start=1285
-  _globals['_SETPASSWORD']._serialized_end=1359
-  _globals['_CHECKPOINT']._serialized_start=1361
-  _globals['_CHECKPOINT']._serialized_end=1373
-  _globals['_CONFIGURATION']._serialized_start=1375
-  _globals['_CONFIGURATION']._serialized_end=1470
-  _globals['_CONTACT']._serialized_start=1472
-  _globals['_CONTACT']._serialized_end=1515
-  _globals['_ADMINISTRATIONOUTCOME']._serialized_start=1518
-  _globals['_ADMINISTRATIONOUTCOME']._serialized_end=1656
+  _globals['_ADMINISTRATION']._serialized_end=1095
+  _globals['_INITIALIZE']._serialized_start=1098
+  _globals['_INITIALIZE']._serialized_end=1301
+  _globals['_CURRENCY']._serialized_start=1303
+  _globals['_CURRENCY']._serialized_end=1349
+  _globals['_NEWUSER']._serialized_start=1352
+  _globals['_NEWUSER']._serialized_end=1529
+  _globals['_CREATEUSER']._serialized_start=1531
+  _globals['_CREATEUSER']._serialized_end=1591
+  _globals['_SETPASSWORD']._serialized_start=1593
+  _globals['_SETPASSWORD']._serialized_end=1697
+  _globals['_RENAMEUSER']._serialized_start=1699
+  _globals['_RENAMEUSER']._serialized_end=1796
+  _globals['_UPGRADEHASH']._serialized_start=1798
+  _globals['_UPGRADEHASH']._serialized_end=1883
+  _globals['_CHECKPOINT']._serialized_start=1885
+  _globals['_CHECKPOINT']._serialized_end=1897
+  _globals['_CONFIGURATION']._serialized_start=1899
+  _globals['_CONFIGURATION']._serialized_end=1994
+  _globals['_CONTACT']._serialized_start=1996
+  _globals['_CONTACT']._serialized_end=2039
+  _globals['_ADMINISTRATIONOUTCOME']._serialized_start=2042
+  _globals['_ADMINISTRATIONOUTCOME']._serialized_end=2180
 # @@protoc_insertion_point(module_scope)

@@ -115,6 +115,11 @@ class Administration(_message.Message):
     SET_PASSWORD_FIELD_NUMBER: _builtins.int
     DISABLE_USER_FIELD_NUMBER: _builtins.int
     CHECKPOINT_FIELD_NUMBER: _builtins.int
+    ENABLE_USER_FIELD_NUMBER: _builtins.int
+    RENAME_USER_FIELD_NUMBER: _builtins.int
+    CHANGE_ROLE_FIELD_NUMBER: _builtins.int
+    DELETE_USER_FIELD_NUMBER: _builtins.int
+    UPGRADE_HASH_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     @_builtins.property
     def initialize(self) -> Global___Initialize: ...
@@ -126,6 +131,16 @@ class Administration(_message.Message):
     def disable_user(self) -> _auth_pb2.DisableUserRequest: ...
     @_builtins.property
     def checkpoint(self) -> Global___Checkpoint: ...
+    @_builtins.property
+    def enable_user(self) -> _auth_pb2.EnableUserRequest: ...
+    @_builtins.property
+    def rename_user(self) -> Global___RenameUser: ...
+    @_builtins.property
+    def change_role(self) -> _auth_pb2.ChangeRoleRequest: ...
+    @_builtins.property
+    def delete_user(self) -> _auth_pb2.DeleteUserRequest: ...
+    @_builtins.property
+    def upgrade_hash(self) -> Global___UpgradeHash: ...
     def __init__(
         self,
         *,
@@ -135,12 +150,17 @@ class Administration(_message.Message):
         set_password: Global___SetPassword | None = ...,
         disable_user: _auth_pb2.DisableUserRequest | None = ...,
         checkpoint: Global___Checkpoint | None = ...,
+        enable_user: _auth_pb2.EnableUserRequest | None = ...,
+        rename_user: Global___RenameUser | None = ...,
+        change_role: _auth_pb2.ChangeRoleRequest | None = ...,
+        delete_user: _auth_pb2.DeleteUserRequest | None = ...,
+        upgrade_hash: Global___UpgradeHash | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "create_user", b"create_user", "disable_user", b"disable_user", "initialize", b"initialize", "operation", b"operation", "set_password", b"set_password"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change_role", b"change_role", "checkpoint", b"checkpoint", "create_user", b"create_user", "delete_user", b"delete_user", "disable_user", b"disable_user", "enable_user", b"enable_user", "initialize", b"initialize", "operation", b"operation", "rename_user", b"rename_user", "set_password", b"set_password", "upgrade_hash", b"upgrade_hash"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "create_user", b"create_user", "disable_user", b"disable_user", "initialize", b"initialize", "operation", b"operation", "request_id", b"request_id", "set_password", b"set_password"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_role", b"change_role", "checkpoint", b"checkpoint", "create_user", b"create_user", "delete_user", b"delete_user", "disable_user", b"disable_user", "enable_user", b"enable_user", "initialize", b"initialize", "operation", b"operation", "rename_user", b"rename_user", "request_id", b"request_id", "set_password", b"set_password", "upgrade_hash", b"upgrade_hash"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["initialize", "create_user", "set_password", "disable_user", "checkpoint"]  # noqa: Y015
+    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["initialize", "create_user", "set_password", "disable_user", "checkpoint", "enable_user", "rename_user", "change_role", "delete_user", "upgrade_hash"]  # noqa: Y015
     _WhichOneofArgType_operation: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_operation) -> _WhichOneofReturnType_operation | None: ...
 
@@ -211,6 +231,7 @@ class NewUser(_message.Message):
     ROLE_FIELD_NUMBER: _builtins.int
     PASSWORD_HASH_FIELD_NUMBER: _builtins.int
     FOLDED_NAME_FIELD_NUMBER: _builtins.int
+    MUST_CHANGE_PASSWORD_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     role: _auth_pb2.Role.ValueType
     password_hash: _builtins.str
@@ -219,6 +240,7 @@ class NewUser(_message.Message):
     """By which names are compared. Whoever makes the command folds the name: members, whose versions
     of Unicode may differ, take the form as it is.
     """
+    must_change_password: _builtins.bool
     def __init__(
         self,
         *,
@@ -226,10 +248,11 @@ class NewUser(_message.Message):
         role: _auth_pb2.Role.ValueType = ...,
         password_hash: _builtins.str = ...,
         folded_name: _builtins.str = ...,
+        must_change_password: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["folded_name", b"folded_name", "name", b"name", "password_hash", b"password_hash", "role", b"role"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["folded_name", b"folded_name", "must_change_password", b"must_change_password", "name", b"name", "password_hash", b"password_hash", "role", b"role"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -261,21 +284,77 @@ class SetPassword(_message.Message):
 
     USER_ID_FIELD_NUMBER: _builtins.int
     PASSWORD_HASH_FIELD_NUMBER: _builtins.int
+    MUST_CHANGE_PASSWORD_FIELD_NUMBER: _builtins.int
     user_id: _builtins.int
     password_hash: _builtins.str
+    must_change_password: _builtins.bool
+    """unless the user sets its own"""
     def __init__(
         self,
         *,
         user_id: _builtins.int = ...,
         password_hash: _builtins.str = ...,
+        must_change_password: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["password_hash", b"password_hash", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["must_change_password", b"must_change_password", "password_hash", b"password_hash", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetPassword: _TypeAlias = SetPassword  # noqa: Y015
+
+@_typing.final
+class RenameUser(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    FOLDED_NAME_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.int
+    name: _builtins.str
+    folded_name: _builtins.str
+    """As of NewUser."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.int = ...,
+        name: _builtins.str = ...,
+        folded_name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["folded_name", b"folded_name", "name", b"name", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenameUser: _TypeAlias = RenameUser  # noqa: Y015
+
+@_typing.final
+class UpgradeHash(_message.Message):
+    """The same password, hashed by other parameters, for the user who commands it. Ends no token, and
+    changes nothing where the hash is not `replaced_hash` any more.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLACED_HASH_FIELD_NUMBER: _builtins.int
+    PASSWORD_HASH_FIELD_NUMBER: _builtins.int
+    replaced_hash: _builtins.str
+    password_hash: _builtins.str
+    def __init__(
+        self,
+        *,
+        replaced_hash: _builtins.str = ...,
+        password_hash: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["password_hash", b"password_hash", "replaced_hash", b"replaced_hash"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpgradeHash: _TypeAlias = UpgradeHash  # noqa: Y015
 
 @_typing.final
 class Checkpoint(_message.Message):

@@ -185,12 +185,17 @@ def check_identity(found: Identity, name: str, founding: str, folder: Path) -> N
         )
 
 
+# JSON of any other shape, and JSON that is nested too deep.
+_UNUSABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+
+
 def initialize_of(path: Path | None, cluster_id: str) -> bytes:
     """Return the first command, a serialized Administration, from the bootstrap file.
 
     The file is JSON: `{"currency": {"code": "USD", "minor_digits": 2}, "users": [{"name": …,
     "role": "customer", "password_hash": …}], "items": [{"name": …, "description": …, "price":
-    "12.50", "quantity": 3}]}`. The digits are those of the code (ISO 4217). Raises
+    "12.50", "quantity": 3}]}`. The digits are those of the code (ISO 4217). A user with
+    `"must_change_password": true` may do nothing before it has set another password. Raises
     BootstrapRefused.
     """
     if path is None:
@@ -199,7 +204,7 @@ def initialize_of(path: Path | None, cluster_id: str) -> bytes:
         content = json.loads(path.read_text())
         command = log_pb2.Administration(request_id="initialize")
         _fill(command.initialize, content)
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except _UNUSABLE as error:
         raise BootstrapRefused(
             f"the bootstrap file {path} cannot be used: {type(error).__name__}: {error}"
         ) from error
@@ -221,6 +226,7 @@ def _fill(initialize: log_pb2.Initialize, content: Mapping[str, Any]) -> None:
             folded_name=folded(user["name"]),
             role=auth_pb2.Role.Value(f"ROLE_{user['role'].upper()}"),
             password_hash=user["password_hash"],
+            must_change_password=user.get("must_change_password", False),
         )
     for item in content["items"]:
         minor = money.parse_minor(item["price"], digits)

@@ -1,0 +1,26 @@
+"""One target under libFuzzer: `python -m fuzz.guided TARGET [libFuzzer's options]`.
+
+libFuzzer looks for inputs that take branches which no input took before, and keeps them in the
+first folder of its options. It ends at the first input that breaks the target.
+"""
+
+import sys
+
+import atheris
+
+OURS = ["assistant", "gateway", "inventory_node", "link", "pki", "service", "wire", "fuzz"]
+
+
+def main() -> None:
+    """Run; does not return."""
+    with atheris.instrument_imports(include=OURS, enable_loader_override=False):
+        from fuzz.targets import TARGETS  # noqa: PLC0415 - instrumented as it is imported
+    target = TARGETS[sys.argv.pop(1)]
+    target.judge(b"")
+    # Of an option that is given twice, libFuzzer takes the last.
+    atheris.Setup([sys.argv[0], f"-max_len={target.bytes_max}", *sys.argv[1:]], target.judge)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
