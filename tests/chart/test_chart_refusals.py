@@ -199,10 +199,10 @@ def test_a_release_whose_services_could_not_be_called_so_is_refused(name: str) -
 
 def test_a_volume_of_the_charts_is_not_hidden_by_another() -> None:
     """Extra volumes may not take the names and paths of the chart's own volumes."""
-    for name in ("keys", "data", "bootstrap"):
+    for name in ("tls", "data", "bootstrap"):
         extra: dict[str, Any] = {"node": {"extraVolumes": [{"name": name, "emptyDir": {}}]}}
         assert f"extraVolumes has the name {name}, which is there already" in refusal(extra)
-    mount = {"node": {"extraVolumeMounts": [{"name": "keys", "mountPath": "/data"}]}}
+    mount = {"node": {"extraVolumeMounts": [{"name": "tls", "mountPath": "/data"}]}}
     assert "has the mountPath /data, which is there already" in refusal(mount)
 
 

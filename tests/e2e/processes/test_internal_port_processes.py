@@ -1,8 +1,13 @@
 """The gateway's internal port: who a certificate of the cluster is, and what the others get."""
 
+import os
+import signal
+import subprocess
+from pathlib import Path
+
 import pkitest
 import pytest
-from chaos.up import Up, internal_address, machine_client
+from chaos.up import ANY_PORTS, COMMAND, Up, internal_address, machine_client
 from inventory_cli.up.layout import Layout
 from inventory_client import (
     Inventory,
@@ -15,6 +20,7 @@ from inventory_client import (
 )
 from pki.identities import Kind, ProcessIdentity
 
+pytestmark = pytest.mark.slow
 KINDS = ("health", "metrics", "assistant", "gateway", "node-0")
 ONE_SECOND = 1.0  # for who is not let in at all
 
@@ -64,3 +70,30 @@ def test_a_machine_user_has_no_password(system: Up, name: str) -> None:
         with Inventory(system.address, auth) as machine, pytest.raises(InventoryError):
             machine.current_user()
     assert not (system.data / "keys" / f"{name}.key").exists()
+
+
+def test_up_serves_clients_by_tls(tmp_path: Path) -> None:
+    """The line that says `ready` has what a client needs to trust the gateway."""
+    data = tmp_path / "data"
+    process = subprocess.Popen(  # noqa: S603 - our own command
+        [*COMMAND, "--tls", "--data", str(data), "--port", "0"],
+        env=os.environ | ANY_PORTS,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        ready = next(line for line in process.stdout if line.startswith("ready:"))
+        try:
+            words = ready.split("`")[1].split()
+            address, ca_file = (words[words.index(name) + 1] for name in ("--address", "--ca-file"))
+            assert ca_file == str(Layout(data).pki.trusted_path)
+            with Inventory(address, ("Gayathri", "password1"), ca_file=ca_file) as customer:
+                assert customer.order_item(1, 1).order_id
+                assert customer.ask("show items under 500").understood
+            with Inventory(address, timeout=ONE_SECOND) as plain, pytest.raises(Unavailable):
+                plain.login("Gayathri", "password1")
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.stdout.read()
+    assert process.returncode == 0
