@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -31,14 +30,15 @@ from link.asking import Answers, Forget, Reply
 from link.errors import LinkLate
 from link.hello import Reception
 from link.listening import LinkServer
+from pki.identities import Kind, ProcessIdentity
 from service.errors import AddressInUse
 from service.faults import Faults
 from service.probes import Probes
 from service.process import secret_in
 from wire import errors
 from wire.channels import abort, bearer
+from wire.tls import ServerTls, TlsFiles
 
-KEY = "the key of health"
 SECONDS_MAX = 20
 FOLLOWER = cluster_pb2.MEMBER_ROLE_FOLLOWER
 Member = cluster_pb2.Member
@@ -85,7 +85,7 @@ class Gateway(auth_pb2_grpc.AuthServiceServicer, cluster_pb2_grpc.ClusterService
     async def Login(self, request: auth_pb2.LoginRequest, context: Any) -> auth_pb2.LoginResponse:  # noqa: ANN401, N802 - gRPC's
         """Let health in."""
         self.logins += 1
-        if (request.username, request.password) != ("health", KEY):
+        if request.username != "health":
             await abort(context, errors.invalid_credentials())
         return auth_pb2.LoginResponse(token=self.token)
 
@@ -109,7 +109,7 @@ class Gateway(auth_pb2_grpc.AuthServiceServicer, cluster_pb2_grpc.ClusterService
 class Scene:
     """Three members, a gateway and an assistant on free ports, and health watching all of them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         """Everybody is well; node-0 leads term 3."""
         self.lies = {
             f"node-{number}": LyingMember(f"node-{number}", well(f"node-{number}"))
@@ -120,9 +120,6 @@ class Scene:
         self.servers: dict[str, grpc.aio.Server] = {}
         self.addresses: dict[str, str] = {}
         self.counts = CanaryCounts()
-        self.key_file = folder / "health.key"
-        self.key_file.touch(0o600)
-        self.key_file.write_text(KEY)
         self.canaries: Canaries
         self.watch: Watch
 
@@ -130,7 +127,13 @@ class Scene:
         """Serve on a free port."""
         server = self.servers[name] = grpc.aio.server()
         add(server)
-        self.addresses[name] = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        if name == "gateway":
+            own = pkitest.folder().keep(ProcessIdentity(Kind.GATEWAY))
+            tls = ServerTls(TlsFiles(own.trusted, own.certificate, own.key))
+            port = server.add_secure_port("127.0.0.1:0", tls.credentials)
+        else:
+            port = server.add_insecure_port("127.0.0.1:0")
+        self.addresses[name] = f"127.0.0.1:{port}"
         await server.start()
         return self.addresses[name]
 
@@ -193,35 +196,27 @@ def well(name: str, **change: Any) -> Member:  # noqa: ANN401 - fields of a mess
 @asynccontextmanager
 async def scene(**settings: Any) -> AsyncIterator[Scene]:  # noqa: ANN401 - fields of the settings
     """Serve everybody."""
-    with tempfile.TemporaryDirectory() as folder:
-        async with scene_in(Path(folder), settings) as made:
-            yield made
-
-
-@asynccontextmanager
-async def scene_in(folder: Path, settings: dict[str, Any]) -> AsyncIterator[Scene]:
-    """Serve a scene whose key is in `folder`."""
-    made = Scene(folder)
+    made = Scene()
     for name in made.lies:
         await made.member(name)
     await made.serve("gateway", made.add_gateway)
     await made.serve("assistant", made.add_assistant)
     for probes in made.probes.values():
         await probes.mark_ready()
+    files = pkitest.folder().keep(ProcessIdentity(Kind.HEALTH))
     known: dict[str, Any] = {
         "health_listen": "127.0.0.1:1",
         "health_http_listen": "127.0.0.1:1",
         "health_members": ",".join(f"{name}={made.addresses[name]}" for name in sorted(made.lies)),
         "health_gateway": made.addresses["gateway"],
         "health_assistant": made.addresses["assistant"],
-        "health_key_file": made.key_file,
         "health_replicas": 3,
-        "tls_certificate_file": made.key_file,
-        "tls_key_file": made.key_file,
-        "tls_trusted_file": made.key_file,
+        "tls_certificate_file": files.certificate,
+        "tls_key_file": files.key,
+        "tls_trusted_file": files.trusted,
     }
-    made.canaries = Canaries(made.addresses["gateway"], made.key_file, made.counts)
     config = HealthConfig(**{**known, **settings})
+    made.canaries = Canaries(made.addresses["gateway"], config, made.counts)
     made.watch = Watch(config, pkitest.contexts("health"), made.canaries)
     try:
         yield made

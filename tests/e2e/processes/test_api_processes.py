@@ -12,7 +12,7 @@ import pkitest
 import pytest
 from chaos.callers import question_answered
 from chaos.prometheus import eventually
-from chaos.up import Up
+from chaos.up import Up, machine_client
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -167,8 +167,7 @@ def test_a_probe_goes_the_whole_way_and_health_may_do_little_else(
     """A probe commits an entry. Health may also read its own user and the status."""
     with pytest.raises(NotAllowed):
         customer.probe()
-    with Inventory(system.address) as health:
-        health.login("health", (system.data / "keys" / "health.key").read_text().strip())
+    with machine_client(system.data, "health", "health") as health:
         assert health.probe() < health.probe() < system.watcher.probe()
         assert health.current_user().name == "health"
         members = health.status().members

@@ -110,7 +110,9 @@ def connection(
     insecure: Annotated[
         bool,
         typer.Option(
-            "--insecure", help="Speak plain text to the gateway, which others can read and change."
+            "--insecure",
+            envvar="INVENTORY_INSECURE",
+            help="Speak plain text to the gateway, which others can read and change.",
         ),
     ] = False,
     ca_file: Annotated[

@@ -10,6 +10,7 @@ from pki.contexts import PkiFiles
 from pydantic import AfterValidator, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from wire.addresses import is_address, is_name
+from wire.tls import TlsFiles
 
 
 def _address(value: str) -> str:
@@ -69,6 +70,11 @@ class TlsSettings(ServiceSettings):
     def tls_files(self) -> PkiFiles:
         """The three files."""
         return PkiFiles(self.tls_certificate_file, self.tls_key_file, self.tls_trusted_file)
+
+    @property
+    def grpc_tls_files(self) -> TlsFiles:
+        """The same, as ends of gRPC take them."""
+        return TlsFiles(self.tls_trusted_file, self.tls_certificate_file, self.tls_key_file)
 
 
 def refusals(service: str, error: ValidationError) -> str:

@@ -60,6 +60,8 @@ async def _run(config: GatewayConfig) -> None:
     if tls is None and not is_loopback(config.gateway_listen):
         _log.warning("clients_by_plain_text", address=config.gateway_listen, advice=PLAIN_TEXT)
     ports = {config.gateway_listen: tls}
+    if config.gateway_internal_listen:
+        ports[config.gateway_internal_listen] = process.server_tls_in(config.grpc_tls_files)
     server = GatewayServer(ports, api, assistant, faults, config.gateway_leave_seconds)
     metrics.serve(config.metrics_listen, registry(router, api.refusals), lambda: faults.count)
     await server.start()

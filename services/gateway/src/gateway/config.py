@@ -12,6 +12,7 @@ class GatewayConfig(TlsSettings):
     """One gateway's settings."""
 
     gateway_listen: Address  # for clients
+    gateway_internal_listen: OptionalAddress = ""  # for processes of the cluster, by mutual TLS
     gateway_members: Members
     token_key_file: Path  # signs tokens; the same for all gateways
     gateway_assistant: OptionalAddress = ""

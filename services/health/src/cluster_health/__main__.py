@@ -43,7 +43,7 @@ class Service:
         """Open the channels; nothing is asked yet."""
         self._config = config
         counts = CanaryCounts()
-        self._canaries = Canaries(config.health_gateway, config.health_key_file, counts)
+        self._canaries = Canaries(config.health_gateway, config, counts)
         self._watch = Watch(config, contexts, self._canaries)
         counts.registry.register(HealthCollector(lambda: self._watch.facts))
         self._registry = counts.registry
@@ -105,7 +105,6 @@ class Service:
 
 
 async def _run(config: HealthConfig) -> None:
-    process.secret_in(config.health_key_file)
     contexts = process.contexts_of(config, ProcessIdentity(Kind.HEALTH))
     with bound(config.health_http_listen) as http:
         await Service(config, contexts).run(http)

@@ -1,7 +1,7 @@
 """The files below the data directory, and what the first start makes there.
 
-DATA/keys holds secrets, each in a file of mode 0600: `token.key` (signs tokens), `admin.password`,
-and the keys of the machine users `health` and `metrics`. DATA/pki holds the authority of this
+DATA/keys holds secrets, each in a file of mode 0600: `token.key` (signs tokens) and
+`admin.password`. DATA/pki holds the authority of this
 cluster, and each process's certificate and key. DATA/bootstrap.json is the first state. DATA/node-N
 belongs to one member. DATA/run holds logs, process ids, and the ports of the last start.
 """
@@ -28,6 +28,7 @@ from inventory_cli.errors import UpError
 MEMBERS = ("node-0", "node-1", "node-2")
 PROCESSES = (*MEMBERS, "gateway", "assistant", "metrics", "health")
 PAGE = "health/page"
+INTERNAL = "gateway/internal"  # the gateway's port for the processes of the cluster
 HOSTS = ("127.0.0.1", "localhost")
 MACHINES = ("health", "metrics")
 KIB_PER_HASH = 19_456
@@ -180,7 +181,7 @@ class Layout:
 
     def _make_keys(self) -> None:
         names = ["token.key", "admin.password"]
-        for name in names + [f"{machine}.key" for machine in MACHINES]:
+        for name in names:
             if not (self.keys / name).exists():
                 write_private(self.keys / name, secrets.token_urlsafe(32) + "\n")
 
@@ -204,7 +205,6 @@ def first_state(secret: Callable[[str], str], currency: str, *, demo: bool) -> d
     """
     users = list(DEMO_USERS) if demo else []
     users.append(("admin", secret("admin.password"), "admin"))
-    users += [(name, secret(f"{name}.key"), "machine") for name in MACHINES]
     for name, password, _ in users:
         if not password:
             raise UpError(f"the password of {name} is empty")
@@ -216,6 +216,15 @@ def first_state(secret: Callable[[str], str], currency: str, *, demo: bool) -> d
         "users": [
             {"name": name, "role": role, "password_hash": hasher.hash(password)}
             for name, password, role in users
+        ]
+        # Nobody knows their passwords: the gateway knows them by their certificates.
+        + [
+            {
+                "name": name,
+                "role": "machine",
+                "password_hash": hasher.hash(secrets.token_urlsafe(32)),
+            }
+            for name in MACHINES
         ],
         "items": [
             {
@@ -265,9 +274,14 @@ def tls_settings(files: PkiFiles) -> dict[str, str]:
     }
 
 
-def environments(layout: Layout, ports: Mapping[str, int]) -> dict[str, dict[str, str]]:
-    """Return the settings of every process, by its name."""
-    gateway = f"127.0.0.1:{ports['gateway']}"
+def environments(
+    layout: Layout, ports: Mapping[str, int], *, tls: bool = False
+) -> dict[str, dict[str, str]]:
+    """Return the settings of every process, by its name.
+
+    `tls`: whether the gateway speaks TLS to clients.
+    """
+    internal = f"127.0.0.1:{ports[INTERNAL]}"
     members = ",".join(f"{name}=127.0.0.1:{ports[name]}" for name in MEMBERS)
     made = {
         name: {
@@ -280,26 +294,29 @@ def environments(layout: Layout, ports: Mapping[str, int]) -> dict[str, dict[str
         for name in MEMBERS
     }
     made["gateway"] = {
-        "INVENTORY_GATEWAY_LISTEN": gateway,
+        "INVENTORY_GATEWAY_LISTEN": f"127.0.0.1:{ports['gateway']}",
+        "INVENTORY_GATEWAY_INTERNAL_LISTEN": internal,
         "INVENTORY_GATEWAY_MEMBERS": members,
         "INVENTORY_TOKEN_KEY_FILE": str(layout.keys / "token.key"),
         "INVENTORY_GATEWAY_ASSISTANT": f"127.0.0.1:{ports['assistant']}",
     }
+    if tls:
+        own = layout.pki.files(parse_identity("gateway"))
+        made["gateway"]["INVENTORY_GATEWAY_TLS_CERTIFICATE_FILE"] = str(own.certificate)
+        made["gateway"]["INVENTORY_GATEWAY_TLS_KEY_FILE"] = str(own.key)
     made["assistant"] = {
         "INVENTORY_ASSISTANT_LISTEN": f"127.0.0.1:{ports['assistant']}",
-        "INVENTORY_ASSISTANT_GATEWAY": gateway,
+        "INVENTORY_ASSISTANT_GATEWAY": internal,
     }
     made["metrics"] = {
-        "INVENTORY_METRICS_GATEWAY": gateway,
-        "INVENTORY_METRICS_KEY_FILE": str(layout.keys / "metrics.key"),
+        "INVENTORY_METRICS_GATEWAY": internal,
     }
     made["health"] = {
         "INVENTORY_HEALTH_LISTEN": f"127.0.0.1:{ports['health']}",
         "INVENTORY_HEALTH_HTTP_LISTEN": f"127.0.0.1:{ports[PAGE]}",
         "INVENTORY_HEALTH_MEMBERS": members,
-        "INVENTORY_HEALTH_GATEWAY": gateway,
+        "INVENTORY_HEALTH_GATEWAY": internal,
         "INVENTORY_HEALTH_ASSISTANT": f"127.0.0.1:{ports['assistant']}",
-        "INVENTORY_HEALTH_KEY_FILE": str(layout.keys / "health.key"),
         "INVENTORY_HEALTH_REPLICAS": str(len(MEMBERS)),
     }
     for name, settings in made.items():

@@ -10,6 +10,7 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from inventory.raft.v1 import forward_pb2, log_pb2, raw_pb2
 from inventory.v1 import auth_pb2
+from pki.identities import Kind
 from wire import bounds, errors
 from wire.errors import Reason
 from wire.text import folded
@@ -20,12 +21,13 @@ from gateway.errors import HashersBusy, RequestRefused
 from gateway.login_limiter import Attempt, LoginLimiter
 from gateway.password_rules import problem_of
 from gateway.runtime.driver import Driver, deadline_ms, now_ms
-from gateway.runtime.gate import TokenGate
+from gateway.runtime.gate import TokenGate, peer_kind
 from gateway.runtime.members import Members, check_admin
 from gateway.runtime.parsing import Behavior, parse_within_bounds
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Hashed = TypeVar("Hashed")
+MACHINES = frozenset({Kind.HEALTH, Kind.METRICS})  # machine users that are known by certificate
 
 REFUSED_LOGINS = frozenset({Reason.INVALID_CREDENTIALS, Reason.LOGIN_LIMITED})
 _log = structlog.get_logger()
@@ -69,8 +71,14 @@ class Accounts:
     async def login(self, raw: bytes, context: Context) -> bytes:
         """Log a user in."""
         request = parse_within_bounds(auth_pb2.LoginRequest, raw)
+        kind = peer_kind(context)
+        name = folded(request.username)
         try:
-            credential = await self._proven(folded(request.username), request.password, context)
+            credential = (
+                await self._proven(name, request.password, context)
+                if kind is None
+                else await self._vouched(kind, name, context)
+            )
         except RequestRefused as refused:
             reason = errors.reason_of(refused.status)
             if reason in REFUSED_LOGINS:
@@ -79,7 +87,8 @@ class Accounts:
         user = credential.user
         self._gate.note("login", OK, context, actor_id=user.id, actor=user.name)
         token, expires = self._tokens.make(user.id, credential.epoch, user.name)
-        await self._upgrade(credential, request.password, context)
+        if kind is None:
+            await self._upgrade(credential, request.password, context)
         response = auth_pb2.LoginResponse(token=token, user=user)
         response.expire_time.FromSeconds(expires)
         return response.SerializeToString()
@@ -104,6 +113,18 @@ class Accounts:
             self._logins.fail(attempt)
             raise RequestRefused(errors.invalid_credentials())
         self._logins.succeed(attempt, now_ms())
+        return credential
+
+    async def _vouched(self, kind: Kind, name: str, context: Context) -> forward_pb2.Credential:
+        """Return the credential of the machine user that a certificate names.
+
+        Raises RequestRefused for any other name, and for processes that are no machine user.
+        """
+        if kind not in MACHINES or name != kind:
+            raise RequestRefused(errors.invalid_credentials())
+        credential = await self._credential(name, context)
+        if credential.user.role != auth_pb2.ROLE_MACHINE:  # nobody's, too
+            raise RequestRefused(errors.invalid_credentials())
         return credential
 
     async def _begun(self, name: str, source: str) -> Attempt:

@@ -6,6 +6,8 @@ from typing import Any, TypeAlias
 
 import grpc.aio  # noqa: TC002 - named by a string
 from google.rpc import status_pb2
+from pki.errors import PkiError
+from pki.identities import Kind, identity_of
 from service.intake import SlowRefusals
 from wire import errors
 from wire.channels import bearer
@@ -23,6 +25,18 @@ OURS = "/inventory.v1."
 AUTHORITY = frozenset({Reason.ROLE_NOT_ALLOWED, Reason.PASSWORD_CHANGE_NEEDED})
 LOGIN = "/inventory.v1.AuthService/Login"
 SUBMIT = "/inventory.v1.InventoryService/Submit"
+
+
+def peer_kind(context: Context) -> Kind | None:
+    """Return the kind of process that the caller's certificate names; None for all others.
+
+    Only the internal port asks for certificates, and takes those of the cluster's authority alone.
+    """
+    names = context.auth_context().get("x509_subject_alternative_name", ())
+    try:
+        return identity_of(name.decode(errors="replace") for name in names).kind
+    except PkiError:
+        return None
 
 
 class TokenGate:
