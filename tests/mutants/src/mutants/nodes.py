@@ -109,8 +109,8 @@ def cuts_what_is_not_durable(patch: pytest.MonkeyPatch) -> None:
     """Give up the log below what is applied, not below what is flushed, and keep no tail."""
     rule = LogTail.release
 
-    def release(self: LogTail, _: int, pinned_index: int | None) -> int:
-        return rule(self, 1 << 62, pinned_index)
+    def release(self: LogTail, durable_index: int, pinned_index: int | None) -> int:
+        return rule(self, max(durable_index, 1 << 62), pinned_index)
 
     patch.setattr(LogTail, "release", release)
     patch.setattr(LogTail, "_is_long", lambda _: True)
