@@ -32,8 +32,8 @@ from inventory_client import (
     Unavailable,
 )
 from inventory_client.connection import new_request_id
-from wire.audit import problem_of
 from pki.identities import parse_identity
+from wire.audit import problem_of
 from wire.channels import authorization, status_of
 from wire.errors import details_of, reason_of
 
