@@ -156,10 +156,10 @@ class MemberProcess:
         self._hooks = hooks_of(self._counts.timings, config.failpoints)
         self._contexts = contexts_of(config, identity_in(config))
         names = list(config.members)
-        self._founding = bootstrap.founding_of(names)
-        self._ids = {name: bootstrap.member_id_of(self._founding, name) for name in names}
+        founding = bootstrap.founding_of(names)
+        self._ids = {name: bootstrap.member_id_of(founding, name) for name in names}
         own_id = self._ids.get(config.node_name, 0)
-        self._description = SelfDescription(Identity("", own_id, config.node_name), self._founding)
+        self._description = SelfDescription(Identity("", own_id, config.node_name), founding)
         self._node: Node | None = None
         self._watcher: MemberWatcher | None = None
         self._volume: VolumeWatch | None = None
@@ -348,11 +348,12 @@ class MemberProcess:
 
     async def _watch(self, node: Node, peers: Peers, probes: MemberProbes) -> None:
         """Allow elections once all members have bootstrapped, and report the member's health."""
+        founding = bootstrap.founding_of(self._ids)
         # With a term, this member asks no peer, so a peer that hangs causes no delay.
         while not node.view().term:
             described = await peers.describe()
             for peer in filter(None, described):
-                bootstrap.check_peer(self._identity, self._founding, peer)
+                bootstrap.check_peer(self._identity, founding, peer)
             if bootstrap.is_complete(0, described):
                 break
             await _pause()
