@@ -3,6 +3,7 @@
 import pytest
 from attacks.measured import KEPT_MIN, attacked
 from chaos.up import Up
+from inventory_cli.up.layout import Layout
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +39,7 @@ def test_a_gateway_that_floods_the_leader(system: Up, item: int, token: str) -> 
         "gateway_flood",
         token=token,
         member=f"{leader.name}={leader.address}",
-        key_file=str(system.data / "keys" / "cluster.key"),
+        pki=str(Layout(system.data).pki.path),
     )
     assert outcome.problems == []
     assert outcome.kept >= KEPT_MIN

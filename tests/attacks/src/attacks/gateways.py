@@ -15,6 +15,7 @@ from link.dialing import dial
 from link.errors import LinkError
 from link.frames import FrameKind
 from link.hello import parsed
+from pki.contexts import PkiFiles
 
 COMMANDS_PER_FRAME = 512
 COMMANDS_IN_FLIGHT = 40 * COMMANDS_PER_FRAME  # more than a leader lets wait
@@ -81,9 +82,11 @@ class FloodingGateway:
         self._link = None
 
 
-async def flood(name: str, address: str, key: str, user: FloodingGateway, until: float) -> None:
+async def flood(
+    name: str, address: str, files: PkiFiles, user: FloodingGateway, until: float
+) -> None:
     """Flood one member until the time is over."""
-    introduction = opening(name, key, link_pb2.PURPOSE_GATEWAY)
+    introduction = opening(name, files, link_pb2.PURPOSE_GATEWAY)
     link, _ = await dial(address, introduction, user, DIAL_SECONDS_MAX)
     await asyncio.sleep(max(0.0, until - time.monotonic()))
     link.close()

@@ -13,6 +13,9 @@ import grpc
 import grpc.aio
 import uuid_utils
 from inventory.v1 import assistant_pb2, auth_pb2, inventory_pb2
+from pki.contexts import PkiFiles
+from pki.folder import PkiFolder
+from pki.identities import Kind, ProcessIdentity
 from wire.channels import CLIENT_OPTIONS, authorization, status_of
 from wire.errors import reason_of
 
@@ -46,15 +49,15 @@ class Settings:
     size: int = 15 * MIB
     names: int = 1
     member: str = ""  # its name and its address, of an attack on a member
-    key_file: str = ""  # that members and gateways share
+    pki: str = ""  # the folder of the cluster's certificates
 
     def deadline(self) -> float:
         """Return when the attack ends, on the monotonic clock."""
         return time.monotonic() + self.seconds
 
-    def key(self) -> str:
-        """Read the key of members and gateways."""
-        return Path(self.key_file).read_text().strip()
+    def gateway_files(self) -> PkiFiles:
+        """Return where the gateways' certificate is."""
+        return PkiFolder(Path(self.pki)).files(ProcessIdentity(Kind.GATEWAY))
 
     def channel(self) -> grpc.aio.Channel:
         """Open a connection of its own."""
@@ -282,7 +285,7 @@ async def gateway_flood(settings: Settings) -> Counts:
     counts: Counts = Counter()
     name, _, address = settings.member.partition("=")
     user = FloodingGateway(settings.token, settings.item, counts)
-    await flood(name, address, settings.key(), user, settings.deadline())
+    await flood(name, address, settings.gateway_files(), user, settings.deadline())
     return counts
 
 
