@@ -65,8 +65,8 @@ manifests: install  ## the chart's README and copies, and deploy/k8s from the ch
 	$(BIN)/python tools/render_manifests.py
 
 BUILDER ?= docker
-image:  ## the image inventory:dev, by BUILDER=docker, podman or buildah
-	$(BUILDER) build --build-arg REVISION=$$(git rev-parse HEAD) --tag inventory:dev .
+image:  ## the image inventory:dev, by BUILDER=docker, podman or buildah; BASE_IMAGE=name@sha256:digest
+	$(BUILDER) build $(if $(BASE_IMAGE),--build-arg BASE=$(BASE_IMAGE)) --build-arg REVISION=$$(git rev-parse HEAD) --tag inventory:dev .
 
 kind:  ## the chart on a kind cluster of this machine; needs docker, kind, kubectl and helm
 	sh tools/kind.sh

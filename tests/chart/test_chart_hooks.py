@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from rendered import helm
-from rendered.objects import of_kind, pods
+from rendered.objects import keys_of, of_kind, pods
 from rendered.running import upgraded
 
 RECORDER = """#!/bin/sh
@@ -192,18 +192,18 @@ class TestBesideARelease:
         with pytest.raises(helm.RenderingRefused, match=said):
             upgraded(tmp_path, running(named), named | values)
 
-    @pytest.mark.parametrize("lost", ["cluster.key", "admin.password", ""])
+    @pytest.mark.parametrize("lost", ["token.key", "admin.password", ""])
     def test_keys_that_are_gone_are_not_drawn_anew(self, tmp_path: Path, lost: str) -> None:
         """Members with new keys would not talk to the members that run."""
         there = running({})
-        [secret] = of_kind(there, "Secret")
+        secret = keys_of(there)
         kept = {key: value for key, value in secret["data"].items() if lost and key != lost}
         rest = [one for one in there if one is not secret]
-        with pytest.raises(helm.RenderingRefused, match=f"has no {lost or 'cluster.key'}"):
+        with pytest.raises(helm.RenderingRefused, match=f"has no {lost or 'token.key'}"):
             upgraded(tmp_path, [*rest, {**secret, "data": kept}], {})
         ours = {**secret, "metadata": {"name": "ours"}}
         assert upgraded(tmp_path, [*rest, ours], {"existingSecret": "ours"})
-        [same] = of_kind(upgraded(tmp_path, there, {}), "Secret")
+        same = keys_of(upgraded(tmp_path, there, {}))
         assert same["data"] == secret["data"]
 
     def test_the_job_asks_by_the_port_of_gateways_that_run(self, tmp_path: Path) -> None:

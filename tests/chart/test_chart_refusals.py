@@ -199,10 +199,10 @@ def test_a_release_whose_services_could_not_be_called_so_is_refused(name: str) -
 
 def test_a_volume_of_the_charts_is_not_hidden_by_another() -> None:
     """Extra volumes may not take the names and paths of the chart's own volumes."""
-    for name in ("keys", "data", "bootstrap"):
+    for name in ("tls", "data", "bootstrap"):
         extra: dict[str, Any] = {"node": {"extraVolumes": [{"name": name, "emptyDir": {}}]}}
         assert f"extraVolumes has the name {name}, which is there already" in refusal(extra)
-    mount = {"node": {"extraVolumeMounts": [{"name": "keys", "mountPath": "/data"}]}}
+    mount = {"node": {"extraVolumeMounts": [{"name": "tls", "mountPath": "/data"}]}}
     assert "has the mountPath /data, which is there already" in refusal(mount)
 
 
@@ -227,8 +227,8 @@ def test_a_secret_that_is_missing_or_lacks_a_key_is_refused(tmp_path: Path) -> N
     with pytest.raises(
         helm.RenderingRefused, match=r"the Secret ours of existingSecret has no token.key"
     ):
-        upgraded(tmp_path, [our_secret("cluster.key")], values)
-    keys = ("cluster.key", "token.key", "admin.password", "health.key", "metrics.key")
+        upgraded(tmp_path, [our_secret("admin.password")], values)
+    keys = ("token.key", "admin.password")
     assert upgraded(tmp_path, [our_secret(*keys)], values)
 
 

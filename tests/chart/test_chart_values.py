@@ -137,6 +137,7 @@ BY_KEY: dict[str, object] = {  # likewise, wherever the key is
     "tolerations": [{"key": "another", "operator": "Exists"}],
     "topologySpreadConstraints": helm.OWN["topologySpreadConstraints"],
 }
+PARTS_WITH_CERTIFICATES = ("node", "gateway", "assistant", "health", "metrics")
 SPREADS = {"hard": "soft", "soft": "hard"}
 NEEDED: dict[str, dict[str, Any]] = {  # what must be set for a value to be of use, or to be allowed
     "gateway.service.nodePort": {"gateway": {"service": {"type": "NodePort"}}},
@@ -144,6 +145,12 @@ NEEDED: dict[str, dict[str, Any]] = {  # what must be set for a value to be of u
     "gateway.service.loadBalancerClass": {"gateway": {"service": {"type": "LoadBalancer"}}},
     "gateway.service.loadBalancerSourceRanges": {"gateway": {"service": {"type": "LoadBalancer"}}},
     "serviceAccount.create": {"serviceAccount": {"name": "ours"}},
+    **{
+        f"tls.existingSecrets.{part}": {
+            "tls": {"existingSecrets": dict.fromkeys(PARTS_WITH_CERTIFICATES, "ours")}
+        }
+        for part in PARTS_WITH_CERTIFICATES
+    },
     **{
         f"{part}.extraVolumeMounts": {part: {"extraVolumes": helm.OWN["extraVolumes"]}}
         for part in ("node", "gateway", "assistant", "health", "metrics")

@@ -92,4 +92,4 @@ def test_the_documents_secret_has_every_key_that_the_base_mounts() -> None:
     """Without Helm, a command of docs/operating.md makes the Secret that Helm generates."""
     text = (helm.ROOT / "docs" / "operating.md").read_text()
     made = set(re.findall(r"--from-literal=([\w.]+)=", text))
-    assert made == {"cluster.key", "token.key", "admin.password", "health.key", "metrics.key"}
+    assert made == {"token.key", "admin.password"}

@@ -45,5 +45,5 @@ def test_a_lock_that_cannot_be_written_is_said_in_one_line(layout: Layout) -> No
 
 def test_a_key_that_is_gone_is_said_in_one_line(layout: Layout) -> None:
     """The line names the key's file, which can be put back from a copy."""
-    with pytest.raises(UpError, match=r"a key cannot be read: .*health\.key"):
-        layout.secret("health.key")
+    with pytest.raises(UpError, match=r"a key cannot be read: .*admin\.password"):
+        layout.secret("admin.password")

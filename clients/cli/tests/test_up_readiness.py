@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 from inventory.v1 import cluster_pb2
 from inventory_cli.up import view
+from inventory_cli.up.layout import Layout
 from inventory_cli.up.processes import Child, Children
 from inventory_cli.up.readiness import STRAGGLER_SECONDS, Readiness, missing_of
 from inventory_cli.up.view import StatusPoller
-from inventory_client import Inventory, Member, Status, Unauthenticated, User
+from inventory_client import Inventory, Member, Status, Unauthenticated
+from pki.identities import Kind, ProcessIdentity
 
 VOTERS = ("node-0", "node-1", "node-2")
 
@@ -104,29 +106,26 @@ def test_a_member_of_somebody_else_has_its_log_elsewhere(children: Children) -> 
     assert readiness.troubles() == ["node-3 is missing, the others serve without it"]
 
 
-def test_the_watcher_logs_in_again_when_its_login_has_ended(
-    monkeypatch: pytest.MonkeyPatch,
+def test_the_watcher_asks_on_after_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A token ends after twelve hours."""
+    """It shows why there is no status, and the next status."""
     monkeypatch.setattr(view, "ASK_PAUSE_SECONDS", 0)
+    layout = Layout(tmp_path)
+    layout.pki.make("tests")
+    layout.pki.issue(ProcessIdentity(Kind.HEALTH))
     said: list[str] = []
-    poller = StatusPoller("127.0.0.1:1", "key")
+    poller = StatusPoller("127.0.0.1:1", layout)
 
     def get_status(_: Inventory) -> Status:
-        said.append("status")
-        if len(said) == 3:
+        said.append(poller.trouble)
+        if len(said) == 1:
             raise Unauthenticated("The token has expired.")
-        if len(said) > 3:
-            poller.stop()
+        poller.stop()
         return status("012")
 
-    def login(*_: object) -> User:
-        said.append("login")
-        return None  # type: ignore[return-value]  # nobody looks at it
-
-    monkeypatch.setattr(Inventory, "login", login)
     monkeypatch.setattr(Inventory, "status", get_status)
     poller.start()
     poller.wait()
-    assert said == ["login", "status", "status", "login", "status"]
+    assert said == ["", "The token has expired."]
     assert poller.status == status("012")

@@ -50,3 +50,11 @@ def test_forgetting_twice_changes_nothing() -> None:
     callers.forget(1)
     callers.forget(1)
     assert len(callers) == 0
+
+
+def test_sixteen_of_one_source_and_sixty_four_of_all_wait_at_once() -> None:
+    """The bounds that ship."""
+    one: UnprovenCallers[int] = UnprovenCallers()
+    assert [one.admit(number, "a") for number in range(17)] == [None] * 16 + [0]
+    many: UnprovenCallers[int] = UnprovenCallers()
+    assert [many.admit(number, str(number)) for number in range(65)] == [None] * 64 + [0]

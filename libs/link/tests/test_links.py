@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 
+import pkitest
 import pytest
 from inventory.raft.v1 import forward_pb2, link_pb2
 from inventory.raft.v1.link_pb2 import LinkAnswer, LinkQuestion
-from link import asking, connection, dialing, listening
+from link import asking, connection, dialing, listening, outgoing
 from link.asking import Answers, Forget, LinkAsker, Reply
 from link.connection import Link, LinkUser
 from link.dialing import dial
@@ -22,22 +23,25 @@ from link.errors import (
     LinkLate,
     LinkRefused,
     Reason,
+    TlsFailed,
 )
 from link.frames import BYTES_MAX, MAGIC, FrameEncoder, FrameKind
 from link.hello import Introduction, Reception
 from link.listening import LinkServer
+from link.tls import HANDSHAKE_BYTES_MAX
+from pki.identities import Kind, ProcessIdentity
 
 Run = Callable[[Callable[[], Awaitable[None]]], None]
 
-KEY = "the cluster's key"
 INTRODUCTION = Introduction(
-    key=KEY,
+    contexts=pkitest.contexts("gateway"),
     purpose=link_pb2.PURPOSE_GATEWAY,
     caller=link_pb2.Caller(name="a"),
     recipient="b",
 )
-RECEPTION = Reception(cluster_id="c", name="b", keys=lambda _: (KEY,))
+RECEPTION = Reception(contexts=pkitest.contexts("b"), cluster_id=lambda: "c", name="b")
 SECONDS = 5
+GATEWAY = ProcessIdentity(Kind.GATEWAY)
 
 
 class Seen:
@@ -87,9 +91,12 @@ class Member:
         self.server = LinkServer(RECEPTION, self.admit)
         self.address = ""
 
-    def admit(self, hello: link_pb2.LinkHello) -> LinkUser:
-        """Let everybody in whose key is right."""
+    def admit(self, hello: link_pb2.LinkHello, peer: ProcessIdentity) -> LinkUser:
+        """Let everybody in whose certificate is right."""
         assert hello.caller.name == "a"
+        assert peer == GATEWAY
+        if hello.purpose == link_pb2.PURPOSE_RELAY:
+            return self.server.carried("a test")
         self.users.append(self._admit())
         return self.users[-1]  # type: ignore[no-any-return]  # as made
 
@@ -169,35 +176,27 @@ def test_a_turns_frames_are_one_write(run: Run, monkeypatch: pytest.MonkeyPatch)
     run(scenario)
 
 
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"key": "guess"}, Reason.REASON_KEY),
-        ({"cluster_id": "d"}, Reason.REASON_CLUSTER),
-        ({"recipient": "e"}, Reason.REASON_RECIPIENT),
-    ],
-)
-def test_a_stranger_is_told_why_it_is_refused(
-    run: Run, change: dict[str, str], reason: int
-) -> None:
+def test_a_stranger_is_told_why_it_is_refused(run: Run) -> None:
     """And no user ever has its link."""
 
     async def scenario() -> None:
         async with serving() as member:
             caller = Seen()
             with pytest.raises(LinkRefused) as refused:
-                await dial(
-                    member.address,
-                    Introduction(**{**vars_of(INTRODUCTION), **change}),
-                    caller,
-                    SECONDS,
-                )
-            assert refused.value.reason == reason
+                await dial(member.address, introduction(cluster_id="d"), caller, SECONDS)
+            assert refused.value.reason == Reason.REASON_CLUSTER
+            with pytest.raises(HelloRefused, match="member b answers at the address of e"):
+                await dial(member.address, introduction(recipient="e"), caller, SECONDS)
             assert not member.users
             assert caller.link is None
             assert not caller.ends
 
     run(scenario)
+
+
+def introduction(**change: Any) -> Introduction:  # noqa: ANN401 - fields of the record
+    """Return an introduction, with some facts changed."""
+    return Introduction(**{**vars_of(INTRODUCTION), **change})
 
 
 def vars_of(introduction: Introduction) -> dict[str, Any]:
@@ -238,7 +237,7 @@ def test_nobody_there_and_nobody_who_speaks_are_told_apart(run: Run) -> None:
 
         other = await asyncio.start_server(speak, "127.0.0.1", 0)
         port = other.sockets[0].getsockname()[1]
-        with pytest.raises(FrameError, match="no link"):
+        with pytest.raises(TlsFailed, match="right port"):
             await dial(f"127.0.0.1:{port}", INTRODUCTION, Seen(), SECONDS)
         other.close()
 
@@ -262,23 +261,63 @@ async def answer_to(address: str, said: bytes) -> bytes:
     "said",
     [
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        MAGIC + b"\xff" * 100,
+        b"\x16\x03\x01" + b"\xff" * 100,
         MAGIC + FrameEncoder().encode(FrameKind.PEER, b"at once"),
-        MAGIC + FrameEncoder().encode(FrameKind.HELLO, b"\xff\xff"),
-        MAGIC + FrameEncoder().encode(FrameKind.PROOF, b""),
+        b"\x16\x03\x01\x00\x05" + b"\x01\xff\xff\xff\xff",
     ],
 )
-def test_bytes_that_are_no_hello_end_their_connection_alone(run: Run, said: bytes) -> None:
-    """With a refusal, and the member serves on."""
+def test_bytes_that_are_no_handshake_end_their_connection_alone(run: Run, said: bytes) -> None:
+    """With an alert (RFC 8446, section 6), and the member serves on."""
 
     async def scenario() -> None:
         async with serving() as member:
             answer = await answer_to(member.address, said)
-            assert answer.startswith(MAGIC)
-            assert len(answer) < 200
+            assert len(answer) < 10
             assert not member.users
             await dial(member.address, INTRODUCTION, Seen(), SECONDS)
             assert len(member.users) == 1
+
+    run(scenario)
+
+
+def test_a_handshake_without_end_ends(run: Run) -> None:
+    """It costs a member HANDSHAKE_BYTES_MAX bytes, and what came with them in one piece."""
+    records = b"\x16\x03\x01\x40\x00" + b"\x01\x00\xff\xff" + bytes(0x4000 - 4)
+
+    async def scenario() -> None:
+        async with serving() as member:
+            more = (b"\x16\x03\x01\x40\x00" + bytes(0x4000)) * 4
+            await answer_to(member.address, records + more)
+            assert len(records + more) > HANDSHAKE_BYTES_MAX
+            await until(lambda: not len(member.server._unproven))
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        MAGIC + FrameEncoder().encode(FrameKind.PEER, b"at once"),
+        MAGIC + FrameEncoder().encode(FrameKind.HELLO, b"\xff\xff"),
+        MAGIC + FrameEncoder().encode(FrameKind.ACCEPTED, b""),
+        b"GET / HTTP/1.1\r\n\r\n",
+    ],
+)
+def test_bytes_that_are_no_hello_end_their_connection_alone(run: Run, payload: bytes) -> None:
+    """With a refusal, though the certificate is right."""
+
+    async def scenario() -> None:
+        async with serving() as member:
+            host, _, port = member.address.rpartition(":")
+            context = INTRODUCTION.contexts.client()
+            reader, writer = await asyncio.open_connection(host, int(port), ssl=context)
+            writer.write(payload)
+            answer = await reader.read()
+            assert answer.startswith(MAGIC)
+            assert len(answer) < 200
+            assert not member.users
+            writer.close()
+            await dial(member.address, INTRODUCTION, Seen(), SECONDS)
 
     run(scenario)
 
@@ -289,7 +328,7 @@ def test_a_hello_that_takes_too_long_ends(run: Run, monkeypatch: pytest.MonkeyPa
 
     async def scenario() -> None:
         async with serving() as member:
-            assert await answer_to(member.address, MAGIC[:3]) in {MAGIC, b""}
+            assert await answer_to(member.address, b"\x16\x03") == b""
             await until(lambda: not len(member.server._unproven))
 
     run(scenario)
@@ -310,7 +349,7 @@ def test_so_many_connections_may_be_unproven(run: Run, monkeypatch: pytest.Monke
                     link, _ = await dial(member.address, INTRODUCTION, caller, SECONDS)
                     link.close()
             await until(lambda: len(member.server._unproven) <= 16)
-            assert (await held[0][0].read()).startswith(MAGIC)
+            assert await held[0][0].read() == b""
             for _, writer in held:
                 writer.close()
 
@@ -428,7 +467,7 @@ class TestBackpressure:
         self, run: Run, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """By their number, and by their bytes."""
-        monkeypatch.setattr(connection, "FRAMES_WAITING_MAX", 5)
+        monkeypatch.setattr(outgoing, "FRAMES_WAITING_MAX", 5)
 
         async def scenario() -> None:
             async with linked() as (caller, _):
@@ -443,7 +482,7 @@ class TestBackpressure:
                 link.resume_writing()
                 assert caller.writable_times == 0
                 assert "were not read" in str(caller.ends[0])
-            monkeypatch.setattr(connection, "BYTES_WAITING_MAX", 50)
+            monkeypatch.setattr(outgoing, "BYTES_WAITING_MAX", 50)
             async with linked() as (caller, _):
                 link = caller.open_link
                 link.pause_writing()
@@ -555,6 +594,7 @@ class TestQuestions:
 
             async with serving(lambda: Answers(answer)) as member:
                 asker = LinkAsker(member.address, questioning)
+                await asker._open(SECONDS)
                 with pytest.raises(LinkLate):
                     await asker.ask(look(), 0.05)
                 await until(lambda: forgotten == [1])
@@ -591,18 +631,17 @@ class TestQuestions:
 
         async def scenario() -> None:
             async with serving(lambda: Answers(at_once)) as member:
-                asker = LinkAsker(member.address, lambda: questioning(key="guess"))
+                asker = LinkAsker(member.address, lambda: questioning(cluster_id="d"))
                 for _ in range(2):
-                    with pytest.raises(LinkRefused, match="wrong key"):
+                    with pytest.raises(LinkRefused, match="belongs to another cluster"):
                         await asker.ask(look(), SECONDS)
 
         run(scenario)
 
 
-def questioning(key: str = KEY) -> Introduction:
+def questioning(**change: Any) -> Introduction:  # noqa: ANN401 - fields of the record
     """Return the introduction of an asker."""
-    fields = vars_of(INTRODUCTION) | {"key": key, "purpose": link_pb2.PURPOSE_QUESTION}
-    return Introduction(**fields)
+    return introduction(purpose=link_pb2.PURPOSE_QUESTION, **change)
 
 
 def look() -> LinkQuestion:

@@ -156,6 +156,7 @@ def test_what_the_first_authority_issued_is_worth_nothing_after_a_rotation(
     stolen = tmp_path / "stolen.pem"
     gateway = folder.certificate_path(GATEWAY)
     stolen.write_bytes(gateway.read_bytes())
+    stolen.with_suffix(".key").touch(0o600)
     stolen.with_suffix(".key").write_bytes(gateway.with_suffix(".key").read_bytes())
     for _ in RotationStep:
         folder.rotate()
@@ -217,6 +218,7 @@ def test_files_that_do_not_fit_change_nothing(folder: PkiFolder) -> None:
     key.unlink()
     held.look()
     assert "cannot be read" in held.problem
+    key.touch(0o600)
     key.write_bytes(right)
     held.look()
     assert held.problem == ""

@@ -474,10 +474,11 @@ def test_a_member_that_leaves_needs_no_snapshot(leader: RawNode, settle: Settle)
     leader.change(Remove(3))
     hold(leader, settle, 2)
     leader.compact(leader.applied_index)
-    leader.step(
-        AppendReply(sender=3, recipient=1, term=1, accepted=False, index=1, conflict_index=1)
+    leader.step(  # member 3 holds entry 1 alone, and the log begins behind entry 2
+        AppendReply(sender=3, recipient=1, term=1, accepted=False, index=2, conflict_index=2)
     )
     leader.step(HeartbeatReply(3, 1, 1, 0))
+    assert leader.followers[3].needs_snapshot
     assert not any(ready.snapshots for ready in settle(leader))
 
 

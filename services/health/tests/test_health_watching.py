@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,6 +13,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import pkitest
 import pytest
 from cluster_health import canaries, watching
 from cluster_health.canaries import Canaries
@@ -30,14 +30,15 @@ from link.asking import Answers, Forget, Reply
 from link.errors import LinkLate
 from link.hello import Reception
 from link.listening import LinkServer
+from pki.identities import Kind, ProcessIdentity
 from service.errors import AddressInUse
 from service.faults import Faults
 from service.probes import Probes
 from service.process import secret_in
 from wire import errors
 from wire.channels import abort, bearer
+from wire.tls import ServerTls, TlsFiles
 
-KEY = "the key of health"
 SECONDS_MAX = 20
 FOLLOWER = cluster_pb2.MEMBER_ROLE_FOLLOWER
 Member = cluster_pb2.Member
@@ -49,11 +50,9 @@ class LyingMember:
     def __init__(self, name: str, says: Member) -> None:
         """Say this until something else is put in its place."""
         self.says: Member | None = says  # None: answer with nothing
-        reception = Reception(cluster_id="c", name=name, keys=self._keys)
-        self.server = LinkServer(reception, lambda _: Answers(self._answer))
-
-    def _keys(self, purpose: int) -> tuple[str, ...]:
-        return (KEY,) if purpose == link_pb2.PURPOSE_WATCH else ()
+        contexts = pkitest.contexts(name)
+        reception = Reception(contexts=contexts, cluster_id=lambda: "c", name=name)
+        self.server = LinkServer(reception, lambda *_: Answers(self._answer))
 
     def _answer(self, question: link_pb2.LinkQuestion, reply: Reply) -> Forget:
         assert question.WhichOneof("question") == "get_member"
@@ -86,7 +85,7 @@ class Gateway(auth_pb2_grpc.AuthServiceServicer, cluster_pb2_grpc.ClusterService
     async def Login(self, request: auth_pb2.LoginRequest, context: Any) -> auth_pb2.LoginResponse:  # noqa: ANN401, N802 - gRPC's
         """Let health in."""
         self.logins += 1
-        if (request.username, request.password) != ("health", KEY):
+        if request.username != "health":
             await abort(context, errors.invalid_credentials())
         return auth_pb2.LoginResponse(token=self.token)
 
@@ -110,7 +109,7 @@ class Gateway(auth_pb2_grpc.AuthServiceServicer, cluster_pb2_grpc.ClusterService
 class Scene:
     """Three members, a gateway and an assistant on free ports, and health watching all of them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         """Everybody is well; node-0 leads term 3."""
         self.lies = {
             f"node-{number}": LyingMember(f"node-{number}", well(f"node-{number}"))
@@ -121,9 +120,6 @@ class Scene:
         self.servers: dict[str, grpc.aio.Server] = {}
         self.addresses: dict[str, str] = {}
         self.counts = CanaryCounts()
-        self.key_file = folder / "health.key"
-        self.key_file.touch(0o600)
-        self.key_file.write_text(KEY)
         self.canaries: Canaries
         self.watch: Watch
 
@@ -131,7 +127,13 @@ class Scene:
         """Serve on a free port."""
         server = self.servers[name] = grpc.aio.server()
         add(server)
-        self.addresses[name] = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        if name == "gateway":
+            own = pkitest.folder().keep(ProcessIdentity(Kind.GATEWAY))
+            tls = ServerTls(TlsFiles(own.trusted, own.certificate, own.key))
+            port = server.add_secure_port("127.0.0.1:0", tls.credentials)
+        else:
+            port = server.add_insecure_port("127.0.0.1:0")
+        self.addresses[name] = f"127.0.0.1:{port}"
         await server.start()
         return self.addresses[name]
 
@@ -194,32 +196,28 @@ def well(name: str, **change: Any) -> Member:  # noqa: ANN401 - fields of a mess
 @asynccontextmanager
 async def scene(**settings: Any) -> AsyncIterator[Scene]:  # noqa: ANN401 - fields of the settings
     """Serve everybody."""
-    with tempfile.TemporaryDirectory() as folder:
-        async with scene_in(Path(folder), settings) as made:
-            yield made
-
-
-@asynccontextmanager
-async def scene_in(folder: Path, settings: dict[str, Any]) -> AsyncIterator[Scene]:
-    """Serve a scene whose key is in `folder`."""
-    made = Scene(folder)
+    made = Scene()
     for name in made.lies:
         await made.member(name)
     await made.serve("gateway", made.add_gateway)
     await made.serve("assistant", made.add_assistant)
     for probes in made.probes.values():
         await probes.mark_ready()
+    files = pkitest.folder().keep(ProcessIdentity(Kind.HEALTH))
     known: dict[str, Any] = {
         "health_listen": "127.0.0.1:1",
         "health_http_listen": "127.0.0.1:1",
         "health_members": ",".join(f"{name}={made.addresses[name]}" for name in sorted(made.lies)),
         "health_gateway": made.addresses["gateway"],
         "health_assistant": made.addresses["assistant"],
-        "health_key_file": made.key_file,
         "health_replicas": 3,
+        "tls_certificate_file": files.certificate,
+        "tls_key_file": files.key,
+        "tls_trusted_file": files.trusted,
     }
-    made.canaries = Canaries(made.addresses["gateway"], made.key_file, made.counts)
-    made.watch = Watch(HealthConfig(**{**known, **settings}), KEY, made.canaries)
+    config = HealthConfig(**{**known, **settings})
+    made.canaries = Canaries(made.addresses["gateway"], config, made.counts)
+    made.watch = Watch(config, pkitest.contexts("health"), made.canaries)
     try:
         yield made
     finally:
@@ -555,12 +553,14 @@ def test_a_removed_member_that_answers_is_shown() -> None:
     run(scenario)
 
 
-def test_a_wrong_key_sees_nobody() -> None:
-    """Members describe themselves only to a caller that has the key."""
+@pytest.mark.parametrize(("process", "authority"), [("health", "another"), ("metrics", "tests")])
+def test_a_wrong_certificate_sees_nobody(process: str, authority: str) -> None:
+    """Members describe themselves only to a caller for whom their authority vouches."""
 
     async def scenario() -> None:
         async with scene() as made:
-            other = Watch(made.watch._config, "another key", made.canaries)
+            contexts = pkitest.contexts(process, authority)
+            other = Watch(made.watch._config, contexts, made.canaries)
             known = await other.observe()
             assert set(known.members.values()) == {None}
             await other.close()

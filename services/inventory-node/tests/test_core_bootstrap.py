@@ -14,8 +14,10 @@ from inventory_node.core.membership.bootstrap import (
     FirstStart,
     beginning,
     check_identity,
-    cluster_id_of,
+    cluster_id_among,
+    drawn_cluster_id,
     drawn_id,
+    founding_of,
     initialize_of,
     is_complete,
     member_id_of,
@@ -24,35 +26,42 @@ from inventory_node.errors import BootstrapRefused
 from inventory_node.wal import Identity
 
 NAMES = ["node-0", "node-1", "node-2"]
-CLUSTER = cluster_id_of(b"key", NAMES)
-OWN = Identity(CLUSTER, member_id_of(CLUSTER, "node-0"), "node-0")
+FOUNDING = founding_of(NAMES)
+FIRST = {name: member_id_of(FOUNDING, name) for name in NAMES}
+CLUSTER = drawn_cluster_id(FOUNDING)
+OWN = Identity("", FIRST["node-0"], "node-0")
 EMPTY = Described(
     name="node-1",
     says="node-1",
-    cluster_id=CLUSTER,
-    member_id=member_id_of(CLUSTER, "node-1"),
+    cluster_id="",
+    founding=FOUNDING,
+    member_id=FIRST["node-1"],
     bootstrapped=False,
     term=0,
 )
-BEGUN = replace(EMPTY, bootstrapped=True)
+BEGUN = replace(EMPTY, bootstrapped=True, cluster_id=CLUSTER)
 LIVING = replace(BEGUN, term=3)
 
 
-def test_ids_follow_from_the_key_and_the_names() -> None:
-    """A bootstrap that was cut short goes on with the same ids, in any order of the names."""
-    assert cluster_id_of(b"key", reversed(NAMES)) == CLUSTER
-    assert cluster_id_of(b"other", NAMES) != CLUSTER
-    assert cluster_id_of(b"key", NAMES[:2]) != CLUSTER
-    ids = {member_id_of(CLUSTER, name) for name in NAMES}
-    assert len(ids) == 3
-    assert all(0 < member_id < 2**63 for member_id in ids)
+def test_ids_follow_from_the_names() -> None:
+    """In any order of the names; the cluster's is drawn, and begins with their checksum."""
+    assert founding_of(reversed(NAMES)) == FOUNDING
+    assert founding_of(NAMES[:2]) != FOUNDING
+    assert len(set(FIRST.values())) == 3
+    assert all(0 < member_id < 2**63 for member_id in FIRST.values())
+    drawn = {drawn_cluster_id(FOUNDING) for _ in range(9)}
+    assert len(drawn) == 9
+    assert all(one.startswith(FOUNDING) and len(one) == 32 for one in drawn)
 
 
 def test_ids_stay_over_every_version() -> None:
     """A member that begins by a later version belongs to the cluster that began by this one."""
-    assert CLUSTER == "2a13c19a20fb2158a4f63f530c99bbec"
-    ids = [3402694070640767866, 872879681359819573, 5908661273229165636]
-    assert [member_id_of(CLUSTER, name) for name in NAMES] == ids
+    assert FOUNDING == "6df88d747962a5a5"
+    assert [FIRST[name] for name in NAMES] == [
+        5889095568245097445,
+        3406642974802373861,
+        1730491111621629504,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -72,14 +81,56 @@ def test_an_empty_member_begins_when_every_other_one_answers(
     peers: list[Described | None], decided: Beginning
 ) -> None:
     """Empty, or begun without a term; beside a term its votes may be lost, so it joins."""
-    assert beginning(OWN, peers, is_first=True) is decided
+    assert beginning(OWN, FIRST, FOUNDING, peers) is decided
 
 
 def test_a_member_that_is_none_of_the_first_waits_for_a_cluster_and_joins() -> None:
     """It never begins one, also where all others are empty."""
     own = replace(OWN, name="node-3", member_id=0)
-    assert beginning(own, [EMPTY, BEGUN], is_first=False) is Beginning.WAIT
-    assert beginning(own, [None, LIVING], is_first=False) is Beginning.JOIN
+    assert beginning(own, FIRST, FOUNDING, [EMPTY, BEGUN]) is Beginning.WAIT
+    assert beginning(own, FIRST, FOUNDING, [None, LIVING]) is Beginning.JOIN
+
+
+def test_one_member_draws_the_cluster_s_id_and_the_others_take_it() -> None:
+    """Two that drew at once would begin two clusters."""
+    second = replace(OWN, name="node-1", member_id=FIRST["node-1"])
+    founder = replace(EMPTY, name="node-0", says="node-0")
+    third = replace(EMPTY, name="node-2", says="node-2")
+    assert beginning(second, FIRST, FOUNDING, [founder, third]) is Beginning.WAIT
+    start = FirstStart(second, FIRST)
+    begun = replace(founder, bootstrapped=True, cluster_id=CLUSTER)
+    assert start.hear([begun, third]) is Beginning.BOOTSTRAP
+    assert start.identity(Beginning.BOOTSTRAP) == replace(second, cluster_id=CLUSTER)
+
+
+def test_a_founder_that_lost_its_volume_takes_the_id_that_it_drew_before() -> None:
+    """Another member has it on its disk: the bootstrap that was cut short goes on."""
+    start = FirstStart(OWN, FIRST)
+    third = replace(EMPTY, name="node-2", says="node-2")
+    assert start.hear([BEGUN, third]) is Beginning.BOOTSTRAP
+    assert start.identity(Beginning.BOOTSTRAP) == replace(OWN, cluster_id=CLUSTER)
+    again = FirstStart(OWN, FIRST)
+    assert again.hear([EMPTY, third]) is Beginning.BOOTSTRAP
+    drawn = again.identity(Beginning.BOOTSTRAP).cluster_id
+    assert drawn.startswith(FOUNDING)
+    assert drawn != CLUSTER
+
+
+def test_a_member_that_joins_draws_its_id_and_takes_the_cluster_s() -> None:
+    """From any member that has it."""
+    start = FirstStart(OWN, FIRST)
+    assert start.hear([None, LIVING]) is Beginning.JOIN
+    joined = start.identity(Beginning.JOIN)
+    assert joined.cluster_id == CLUSTER
+    assert joined.member_id not in {0, *FIRST.values()}
+
+
+def test_members_of_two_clusters_are_refused() -> None:
+    """Two volumes that were mixed up."""
+    other = replace(BEGUN, name="node-2", says="node-2", cluster_id=drawn_cluster_id(FOUNDING))
+    assert cluster_id_among([None, EMPTY, BEGUN]) == CLUSTER
+    with pytest.raises(BootstrapRefused, match="node-1 and node-2 belong to different clusters"):
+        beginning(OWN, FIRST, FOUNDING, [BEGUN, other])
 
 
 def test_a_peer_of_an_earlier_version_does_not_say_whom_it_reaches() -> None:
@@ -89,14 +140,14 @@ def test_a_peer_of_an_earlier_version_does_not_say_whom_it_reaches() -> None:
 
 def test_an_empty_member_names_those_that_it_waits_for() -> None:
     """Of the first members, whichever answered before."""
-    start = FirstStart(OWN, {name: member_id_of(CLUSTER, name) for name in NAMES})
+    start = FirstStart(OWN, FIRST)
     assert list(start.silent) == []
     assert start.hear([None, None]) is Beginning.WAIT
     assert list(start.silent) == ["node-1", "node-2"]
     assert start.hear([EMPTY, None]) is Beginning.WAIT
     assert list(start.silent) == ["node-2"]
     assert start.hear([EMPTY, replace(EMPTY, name="node-2", says="node-2")]) is Beginning.BOOTSTRAP
-    later = FirstStart(replace(OWN, name="node-3", member_id=0), dict.fromkeys(NAMES, 1))
+    later = FirstStart(replace(OWN, name="node-3", member_id=0), FIRST)
     assert later.hear([EMPTY, EMPTY]) is Beginning.WAIT
 
 
@@ -112,13 +163,16 @@ def test_a_drawn_id_is_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_another_member_at_a_listed_address_is_refused() -> None:
     """Two entries of the list are mixed up."""
     with pytest.raises(BootstrapRefused, match="node-2 answers at the address of node-1"):
-        beginning(OWN, [replace(BEGUN, says="node-2")], is_first=True)
+        beginning(OWN, FIRST, FOUNDING, [replace(BEGUN, says="node-2")])
 
 
 def test_another_clusters_peer_is_refused() -> None:
-    """The key or the names differ."""
+    """Or one with another list of first members, also if it is empty."""
+    begun = replace(OWN, cluster_id=drawn_cluster_id(FOUNDING))
     with pytest.raises(BootstrapRefused, match="another cluster"):
-        beginning(OWN, [replace(BEGUN, cluster_id="other")], is_first=True)
+        beginning(begun, FIRST, FOUNDING, [BEGUN])
+    with pytest.raises(BootstrapRefused, match="node-1 was started with other first members"):
+        beginning(OWN, FIRST, FOUNDING, [replace(EMPTY, founding=founding_of(NAMES[:2]))])
 
 
 @pytest.mark.parametrize(
@@ -143,18 +197,17 @@ def test_elections_begin_when_everybody_has_bootstrapped(
 
 def test_a_volume_of_somebody_else_is_refused(tmp_path: Path) -> None:
     """The message names both."""
-    check_identity(OWN, OWN, tmp_path)
-    with pytest.raises(BootstrapRefused, match="belongs to member node-0"):
-        check_identity(OWN, replace(OWN, name="node-1"), tmp_path)
+    found = replace(OWN, cluster_id=CLUSTER)
+    check_identity(found, "node-0", FOUNDING, tmp_path)
+    with pytest.raises(BootstrapRefused, match=r"belongs to member node-0 .* this is node-1"):
+        check_identity(found, "node-1", FOUNDING, tmp_path)
 
 
-def test_a_volume_of_another_cluster_names_every_cause(tmp_path: Path) -> None:
-    """The key, and the list of first members: another list makes another id of the same key."""
-    key, names = b"key", ("node-0", "node-1", "node-2")
-    ids = [cluster_id_of(key, names), cluster_id_of(key, names[:1])]
-    began, found = (replace(OWN, cluster_id=one) for one in ids)
-    with pytest.raises(BootstrapRefused, match=r"cluster key and the list of first members \(INV"):
-        check_identity(began, found, tmp_path)
+def test_a_volume_of_another_list_of_members_is_refused(tmp_path: Path) -> None:
+    """The cluster's id says so, long after the cluster began."""
+    found = replace(OWN, cluster_id=CLUSTER)
+    with pytest.raises(BootstrapRefused, match=r"the list of first members \(INVENTORY_NODE"):
+        check_identity(found, "node-0", founding_of(NAMES[:1]), tmp_path)
 
 
 CONTENT: dict[str, Any] = {

@@ -37,6 +37,7 @@ def described(*reaches: set[int] | None) -> list[Described | None]:
             name=NAMES[member],
             says=NAMES[member],
             cluster_id="c",
+            founding="",
             member_id=member,
             bootstrapped=True,
             term=1,

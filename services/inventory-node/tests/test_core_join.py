@@ -111,8 +111,8 @@ def log_of(*voters: int) -> Recovered:
     """Return a log in term 3 that names these voters."""
     disk = SimDisk(lambda _: None, lambda _: None)
     log = recover(disk, segment_bytes=4096).log
-    disk.run(log.bootstrap(IDENTITY, Configuration(frozenset(voters))), 0)
-    disk.run(log.append(HardState(3, 0), None, ()), 1)
+    disk.submit(log.bootstrap(IDENTITY, Configuration(frozenset(voters))), 0)
+    disk.submit(log.append(HardState(3, 0), None, ()), 1)
     disk.drain()
     return recover(disk, segment_bytes=4096)
 

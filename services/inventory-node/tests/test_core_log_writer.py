@@ -52,7 +52,7 @@ class World:
         self.disk = SimDisk(self.done.append, self.full.append)
         log = wal.recover(self.disk, segment_bytes=4096).log
         configuration = Configuration(frozenset({1}))
-        self.disk.run(log.bootstrap(wal.Identity("c", 1, "a"), configuration), 0)
+        self.disk.submit(log.bootstrap(wal.Identity("c", 1, "a"), configuration), 0)
         self.disk.drain()
         self.done.clear()
         self.log_writer = LogWriter(log, self.disk, (), retry_ticks=4)
@@ -403,7 +403,7 @@ class ManualDisk:
         self.given: list[int] = []
         self.operations: list[Sequence[DiskOperation]] = []  # of each job
 
-    def run(self, operations: Sequence[DiskOperation], ticket: int) -> None:
+    def submit(self, operations: Sequence[DiskOperation], ticket: int) -> None:
         """Keep a ticket."""
         self.given.append(ticket)
         self.operations.append(operations)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from inventory_node.machine import Machine
     from raft import RawNode
 
-SESSION = 7
+SESSION, OTHER = 7, 8
 SIZE = len(order("r00").SerializeToString())  # of each command here
 
 
@@ -87,10 +87,14 @@ class World:
 
     def offer(self, *commands: bytes) -> list[int]:
         """Offer the commands of one frame; return their ids."""
+        return self.offer_as(SESSION, *commands)
+
+    def offer_as(self, session: int, *commands: bytes) -> list[int]:
+        """Offer the commands of one frame of a gateway; return their ids."""
         first, self.offered = self.offered + 1, self.offered + len(commands)
         ids = list(range(first, self.offered + 1))
         self.proposals.offer(
-            SESSION,
+            session,
             [
                 forward_pb2.Proposal(id=number, command=command)
                 for number, command in zip(ids, commands, strict=True)
@@ -385,3 +389,71 @@ def test_commands_keep_their_order(seed: int) -> None:
     assert set(world.retries()) == refused
     outcomes = {number: one.outcome for number, one in world.answers().items()}
     assert {number: outcomes[number] for number in taken} == expected
+
+
+class TestGatewaysTakeTurns:
+    """A gateway that floods, or is in a stranger's hands, waits behind itself."""
+
+    def flooded(self, count: int, **bounds: int) -> World:
+        """Return a leader with one entry in flight, where SESSION has `count` commands waiting."""
+        world = World(batches_in_flight_max=1, **bounds)
+        world.replies.open(OTHER)
+        world.orders(1)
+        world.proposals.propose(world.raft)
+        world.orders(count)
+        return world
+
+    def test_one_command_of_each_in_turn(self) -> None:
+        """Whoever came first begins; each gateway's commands keep their order."""
+        world = self.flooded(5, batch_commands_max=4)
+        mine = [order(f"o{number:02}").SerializeToString() for number in (1, 2)]
+        world.offer_as(OTHER, *mine)
+        world.apply()
+        world.proposals.propose(world.raft)
+        theirs = [order(f"r{number:02}").SerializeToString() for number in (2, 3)]
+        assert commands_of(world.log.entries[1]) == [theirs[0], mine[0], theirs[1], mine[1]]
+
+    def test_turns_go_on_where_they_were_when_the_log_is_overloaded(self) -> None:
+        """What was put back comes first, in the same order."""
+        world = self.flooded(3, batch_commands_max=3)
+        mine = order("o01").SerializeToString()
+        world.offer_as(OTHER, mine)
+        world.apply()
+        world.log.is_overloaded = True
+        world.proposals.propose(world.raft)
+        world.log.is_overloaded = False
+        world.proposals.propose(world.raft)
+        theirs = [order(f"r{number:02}").SerializeToString() for number in (2, 3)]
+        assert commands_of(world.log.entries[1]) == [theirs[0], mine, theirs[1]]
+
+    @pytest.mark.parametrize(
+        "bounds", [{"commands_waiting_max": 6}, {"bytes_waiting_max": 6 * SIZE}], ids=str
+    )
+    def test_a_full_queue_has_room_for_whoever_has_less(self, bounds: dict[str, int]) -> None:
+        """The flood's newest commands are put off, until both have the same."""
+        world = self.flooded(6, **bounds)
+        mine = [order(f"o{number:02}").SerializeToString() for number in range(1, 7)]
+        ids = world.offer_as(OTHER, *mine)
+        world.replies.send()
+        put_off = {
+            (session, reply.id)
+            for session, response in world.transport.frames
+            for reply in response.replies
+            if reply.retry == forward_pb2.RETRY_OVERLOADED
+        }
+        assert put_off == {(SESSION, 7), (SESSION, 6), (SESSION, 5)} | {
+            (OTHER, number) for number in ids[3:]
+        }
+        world.apply()
+        world.proposals.propose(world.raft)
+        assert commands_of(world.log.entries[1])[1::2] == mine[:3]
+
+    def test_the_own_commands_never_make_room(self) -> None:
+        """No gateway would offer them again."""
+        world = World(commands_waiting_max=2, batches_in_flight_max=1)
+        world.orders(1)
+        world.proposals.propose(world.raft)
+        for command in (b"one", b"two", b"three"):
+            world.proposals.offer_own(command)
+        world.orders(1)
+        assert [one.command for one in world.proposals._waiting] == [b"one", b"two", b"three"]

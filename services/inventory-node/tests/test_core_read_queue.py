@@ -10,8 +10,8 @@ from inventory.raft.v1 import forward_pb2
 from inventory.v1 import inventory_pb2
 from inventory_node.core.events import StoreAnswer
 from inventory_node.core.node import NodeSettings, Ports
-from inventory_node.core.read_index import ReadQueue
-from inventory_node.core.replies import Replies
+from inventory_node.core.read_index import Asked, ReadQueue, in_turns
+from inventory_node.core.replies import Replies, ReplyAddress
 from inventory_node.machine import MutationOutcome, RefusedCommand
 from raft.ready import ReadState
 from sim.manual_cluster import HandClock, HandTransport, get_all_items, get_item
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from inventory_node.machine import Machine
     from raft import RawNode
 
-SESSION = 7
+SESSION, OTHER = 7, 8
 NOT_LEADER = forward_pb2.RETRY_NOT_LEADER
 REFUSED_ITEM = 404  # that the machine does not know
 
@@ -523,3 +523,36 @@ def test_a_refusal_of_the_state_is_final() -> None:
         world.offer(get_item(number, REFUSED_ITEM))
         world.go_on()
         assert world.answers()[number].error == item_not_found(REFUSED_ITEM)
+
+
+class TestGatewaysTakeTurns:
+    """A gateway that floods waits behind itself, and leaves room for the others."""
+
+    def test_one_gateway_does_not_take_every_place(self) -> None:
+        """A part of the queue is for the others, until the flood is answered."""
+        world = World(questions_max=16)
+        world.replies.open(OTHER)
+        world.offer(*map(get_item, range(1, 17)))
+        world.queue.offer(OTHER, [get_item(number) for number in (17, 18, 19)])
+        put_off = [number for number, reply in world.answers().items() if reply.retry]
+        assert put_off == [15, 16, 19]
+
+    def test_what_was_answered_makes_room(self) -> None:
+        """Nothing is counted twice, nor forgotten."""
+        world = World(questions_max=16)
+        for first in (1, 15, 29):
+            world.offer(*map(get_item, range(first, first + 14)))
+            world.go_on()
+        assert set(world.answers()) == set(range(1, 43))
+        assert not world.retries()
+        assert not world.queue._open_by_session
+
+    def test_the_database_gets_one_question_of_each_in_turn(self) -> None:
+        """Those that came first do not keep it from the others."""
+        asked = [
+            Asked(ReplyAddress(session, number), get_item(number))
+            for session, number in ((1, 1), (1, 2), (1, 3), (2, 4), (3, 5), (2, 6))
+        ]
+        assert [one.asker.request for one in in_turns(asked)] == [1, 4, 5, 2, 6, 3]
+        assert in_turns(asked[:3]) == asked[:3]
+        assert in_turns([]) == []

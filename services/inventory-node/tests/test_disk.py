@@ -57,7 +57,7 @@ def unlinked() -> set[tuple[int, int]]:
 
 def test_operations_are_done_in_order(disk: ThreadedDisk, events: Events) -> None:
     """Files are made, written, renamed and removed; one event ends each job."""
-    disk.run(
+    disk.submit(
         [
             CreateFile("a", 2048),
             WriteAt("a", 512, b"x" * 512),
@@ -72,7 +72,7 @@ def test_operations_are_done_in_order(disk: ThreadedDisk, events: Events) -> Non
     assert events.get() == DiskDone(1)
     assert disk.names() == ["b"]
     assert disk.read("b") == bytes(512) + b"x" * 512 + b"y" + bytes(1023)
-    disk.run([RemoveFile("b"), RemoveFile("never there"), SyncFolder()], 2)
+    disk.submit([RemoveFile("b"), RemoveFile("never there"), SyncFolder()], 2)
     assert events.get() == DiskDone(2)
     assert disk.names() == []
 
@@ -82,7 +82,7 @@ def test_jobs_finish_in_the_order_in_which_they_were_given(
 ) -> None:
     """An empty job is a job."""
     for ticket in range(5):
-        disk.run([], ticket)
+        disk.submit([], ticket)
     assert [events.get() for _ in range(5)] == [DiskDone(ticket) for ticket in range(5)]
 
 
@@ -90,19 +90,19 @@ def test_after_a_failure_nothing_is_written(
     disk: ThreadedDisk, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A failed sync may have dropped what it did not write; a later one proves nothing."""
-    disk.run([CreateFile("a", 512)], 1)
+    disk.submit([CreateFile("a", 512)], 1)
     assert events.get() == DiskDone(1)
 
     def fail(_: int) -> None:
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(disk_module, "_sync_data", fail)
-    disk.run([WriteAt("a", 0, b"x"), SyncFile("a")], 2)
+    disk.submit([WriteAt("a", 0, b"x"), SyncFile("a")], 2)
     failed = events.get()
     assert isinstance(failed, DiskFailed)
     assert "Input/output error" in failed.problem
     monkeypatch.undo()
-    disk.run([WriteAt("a", 0, b"z"), SyncFile("a")], 3)
+    disk.submit([WriteAt("a", 0, b"z"), SyncFile("a")], 3)
     assert isinstance(events.get(), DiskFailed)
     assert disk.read("a")[:1] == b"x"
 
@@ -118,10 +118,10 @@ def test_a_file_that_does_not_fit_is_not_left_behind(
     job: list[DiskOperation] = [CreateFile("a", 512), WriteAt("a", 0, b"x")]
     with monkeypatch.context() as patch:
         patch.setattr(os, "pwrite", full)
-        disk.run(job, 1)
+        disk.submit(job, 1)
         assert events.get() == DiskFull(1)
     assert disk.names() == []
-    disk.run(job, 1)
+    disk.submit(job, 1)
     assert events.get() == DiskDone(1), "the same job, once there is space"
 
 
@@ -133,10 +133,10 @@ def test_no_space_in_the_middle_of_a_job_is_a_failure(
     def full(_file: int, _data: bytes, _offset: int) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    disk.run([CreateFile("a", 512)], 1)
+    disk.submit([CreateFile("a", 512)], 1)
     assert events.get() == DiskDone(1)
     monkeypatch.setattr(os, "pwrite", full)
-    disk.run([WriteAt("a", 0, b"x")], 2)
+    disk.submit([WriteAt("a", 0, b"x")], 2)
     failed = events.get()
     assert isinstance(failed, DiskFailed)
     assert "No space left" in failed.problem
@@ -149,11 +149,11 @@ def test_a_volume_that_is_really_full_takes_a_segment_once_it_has_space(
     with mounted(tmp_path / "volume", 1) as volume:
         disk = ThreadedDisk(volume / "wal", events.put)
         (volume / "other").write_bytes(bytes(700 << 10))
-        disk.run([CreateFile("a", 512 << 10)], 1)
+        disk.submit([CreateFile("a", 512 << 10)], 1)
         assert events.get() == DiskFull(1)
         assert disk.names() == []
         (volume / "other").unlink()
-        disk.run([CreateFile("a", 512 << 10)], 1)
+        disk.submit([CreateFile("a", 512 << 10)], 1)
         assert events.get() == DiskDone(1)
         disk.close()
 
@@ -169,7 +169,7 @@ def test_a_log_lives_on_it(tmp_path: Path, events: Events) -> None:
         plans.append(log.append(HardState(1, 1), None, [entry]))
     plans.append(log.cut(30))
     for ticket, plan in enumerate(plans):
-        disk.run(plan, ticket)
+        disk.submit(plan, ticket)
         assert events.get() == DiskDone(ticket)
     disk.close()
     again = ThreadedDisk(tmp_path, events.put)
@@ -177,6 +177,6 @@ def test_a_log_lives_on_it(tmp_path: Path, events: Events) -> None:
     assert recovered.identity == identity
     assert recovered.entries[-1].index == 39
     assert 0 < recovered.base_index < 30
-    again.run(recovered.repair, 100)
+    again.submit(recovered.repair, 100)
     assert events.get() == DiskDone(100)
     again.close()

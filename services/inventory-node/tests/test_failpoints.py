@@ -112,7 +112,7 @@ class TestAdapters:
         recorder = Recorder()
         done: SimpleQueue[events.Event] = SimpleQueue()
         disk = ThreadedDisk(tmp_path / "wal", done.put, recorder)
-        disk.run(
+        disk.submit(
             [
                 CreateFile("a", 512),
                 WriteAt("a", 0, b"x"),

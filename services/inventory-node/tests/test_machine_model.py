@@ -254,6 +254,8 @@ def expected_tables(plain: PlainMachine, tables: Tables) -> Tables:
         next_period=plain.requests.next_number,
         orders=len({line.order_id for line in plain.stock.ledger if line.order_id}),
         next_session_id=plain.sessions.next_id,
+        next_audit_id=len(plain.audit) + 1,
+        audit_hash=plain.audit[-1].hash if plain.audit else "",
     )
     return replace(
         tables,
@@ -271,6 +273,7 @@ def expected_tables(plain: PlainMachine, tables: Tables) -> Tables:
             one.number: PeriodRow(one.number, one.user_id, one.begin, one.newest, one.slots)
             for one in plain.requests.periods
         },
+        audit=plain.audit,
     )
 
 

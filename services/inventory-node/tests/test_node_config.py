@@ -11,7 +11,9 @@ GOOD = {
     "INVENTORY_NODE_NAME": "node-0",
     "INVENTORY_NODE_LISTEN": "127.0.0.1:7400",
     "INVENTORY_NODE_MEMBERS": "node-0=127.0.0.1:7400,node-1=127.0.0.1:7401",
-    "INVENTORY_CLUSTER_KEY_FILE": "/nowhere/key",
+    "INVENTORY_TLS_CERTIFICATE_FILE": "/nowhere/node-0.pem",
+    "INVENTORY_TLS_KEY_FILE": "/nowhere/node-0.key",
+    "INVENTORY_TLS_TRUSTED_FILE": "/nowhere/ca.pem",
 }
 
 
@@ -45,7 +47,7 @@ def start(tmp_path: Path, **change: str) -> tuple[int, str]:
         ("INVENTORY_LOG_LEVEL", "loud"),
         ("INVENTORY_RAFT_SEGMENT_BYTES", "5000"),
         ("INVENTORY_FAILPOINTS", "before-lunch=kill"),
-        ("INVENTORY_CLUSTER_KEY_FILE", "/nowhere/key"),
+        ("INVENTORY_TLS_KEY_FILE", "/nowhere/key"),
     ],
 )
 def test_a_bad_setting_is_one_line_and_status_2(tmp_path: Path, name: str, value: str) -> None:

@@ -4,10 +4,12 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pkitest
 import pytest
 from inventory.raft.v1 import forward_pb2, link_pb2, membership_pb2, peer_pb2
 from inventory.v1 import cluster_pb2
@@ -25,22 +27,23 @@ from inventory_node.runtime.peer_api import PeerApi
 from inventory_node.runtime.peers import MESSAGES_WAITING_MAX, Local, Peer, Peers
 from inventory_node.runtime.questions import MemberAnswers
 from inventory_node.runtime.relay import Relays
-from inventory_node.runtime.server import Gate, MemberServer
+from inventory_node.runtime.server import MemberServer
 from inventory_node.runtime.snapshot_sender import CHUNK_BYTES
-from link import connection
+from link import outgoing
 from link.asking import LinkAsker
 from link.connection import Link
 from link.dialing import dial
-from link.errors import LinkError, LinkRefused
+from link.errors import LinkError, LinkRefused, TlsFailed
 from link.frames import FrameEncoder, FrameKind
 from link.hello import Introduction, parsed
+from link.purposes import MAY_OPEN
+from pki.contexts import PkiContexts
+from pki.identities import parse_identity
 from raft.messages import Configuration, Heartbeat, HeartbeatReply, Message, SnapshotMeta
 from service.errors import AddressInUse
 
 CLUSTER = "cluster"
-KEY = "secret"
 OWN, OTHER = 1, 2
-WATCH_KEY = "may look"
 SECONDS_MAX = 20
 META = SnapshotMeta(7, 3, Configuration(frozenset({OWN, OTHER})))
 MEMBER = cluster_pb2.Member(name="b", id=OTHER)
@@ -49,21 +52,28 @@ MEMBER = cluster_pb2.Member(name="b", id=OTHER)
 class Side:
     """The serving member: its events, and what serves it."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self) -> None:
         """Serve nothing yet."""
         self.events: list[events.Event] = []
         self.heard: list[link_pb2.Caller] = []
         self.is_read = True
         self.known: Known | None = Known(term=3, last_index=10, is_leader=False)
-        self.own = Local(CLUSTER, OTHER, Contact("b", "b:1"), KEY)
-        self.peer_api = PeerApi(self.own, self.post, lambda: self.known, self.heard.append)
+        self.own = Local(CLUSTER, OTHER, Contact("b", "b:1"), pkitest.contexts("b"))
+        self.names = {OWN: "a", OTHER: "b"}
+        self.peer_api = PeerApi(
+            self.own, self.post, lambda: self.known, self.heard.append, self.name_of
+        )
         self.changes = MembershipService(self.post)
         self.gateways = Gateways(self.post)
-        answers = MemberAnswers(CLUSTER, self.describe, lambda: MEMBER, self.changes)
+        answers = MemberAnswers(self.own, self.describe, lambda: MEMBER, self.changes, self.name_of)
         relays = Relays(self.own, lambda _: "")
-        self.server = MemberServer(self.own, gate, self.gateways, self.peer_api, answers, relays)
+        self.server = MemberServer(self.own, self.gateways, self.peer_api, answers, relays)
         self.on_chunk: Callable[[events.ChunkReceived], None] = lambda _: None
         self.address = ""
+
+    def name_of(self, member: int) -> str:
+        """Return the name of a member that takes part."""
+        return self.names.get(member, "")
 
     def post(self, event: events.Event) -> None:
         """Keep an event."""
@@ -84,13 +94,10 @@ class Side:
         return [e.messages for e in self.events if isinstance(e, events.PeerMessages)]
 
 
-GATE = Gate(KEY, WATCH_KEY)
-
-
 @asynccontextmanager
-async def serving(address: str = "127.0.0.1:0", gate: Gate = GATE) -> AsyncIterator[Side]:
+async def serving(address: str = "127.0.0.1:0") -> AsyncIterator[Side]:
     """Serve a member, on a free port unless one is given."""
-    side = Side(gate)
+    side = Side()
     side.address = f"127.0.0.1:{await side.server.listen(address)}"
     try:
         yield side
@@ -100,11 +107,11 @@ async def serving(address: str = "127.0.0.1:0", gate: Gate = GATE) -> AsyncItera
 
 @asynccontextmanager
 async def calling(
-    side: Side, cluster: str = CLUSTER, key: str = KEY
+    side: Side, cluster: str = CLUSTER, authority: str = "tests"
 ) -> AsyncIterator[tuple[Peers, Peer, list[events.Event]]]:
     """Call a member from another one."""
     posted: list[events.Event] = []
-    own = Local(cluster, OWN, Contact("a", "a:1"), key)
+    own = Local(cluster, OWN, Contact("a", "a:1"), pkitest.contexts("a", authority))
     peers = Peers(own, {OTHER: Contact("b", side.address)}, posted.append)
     peer = peers[OTHER]
     running = asyncio.ensure_future(peers.run())
@@ -151,22 +158,54 @@ class Caller:
         return parsed(forward_pb2.ForwardResponse, await self.frames.get())
 
 
-def opening(purpose: int, key: str = KEY, cluster: str = CLUSTER) -> Introduction:
-    """Return what member 1 says as it calls member 2."""
+CALLERS = {
+    link_pb2.PURPOSE_GATEWAY: "gateway",
+    link_pb2.PURPOSE_RELAY: "gateway",
+    link_pb2.PURPOSE_WATCH: "health",
+}
+
+
+def opening(purpose: int, process: str = "", authority: str = "tests") -> Introduction:
+    """Return what member 1, or another process, says as it calls member 2."""
+    known = CALLERS.get(purpose, "a")  # type: ignore[call-overload]  # a number of that enumeration
     return Introduction(
-        key=key,
+        contexts=pkitest.contexts(process or known, authority),
         purpose=purpose,  # type: ignore[arg-type]  # a number of that enumeration
         caller=link_pb2.Caller(member_id=OWN, name="a", address="a:1"),
         recipient="b",
-        cluster_id=cluster,
+        cluster_id=CLUSTER,
     )
 
 
-async def called(side: Side, purpose: int, key: str = KEY) -> Caller:
+async def called(side: Side, purpose: int, process: str = "") -> Caller:
     """Open a link by hand; raise LinkError."""
     caller = Caller()
-    await dial(side.address, opening(purpose, key), caller, SECONDS_MAX)
+    await dial(side.address, opening(purpose, process), caller, SECONDS_MAX)
     return caller
+
+
+def may_open(process: str) -> frozenset[int]:
+    """Return the purposes that a process's certificate allows."""
+    return MAY_OPEN[parse_identity(process).kind]
+
+
+def foreign(introduction: Introduction) -> Introduction:
+    """Return an introduction with a certificate of another authority, which trusts the members."""
+    identity = introduction.contexts.identity
+    files = pkitest.folder("another").keep(identity)
+    trusted = pkitest.folder().trusted_path
+    return replace(introduction, contexts=PkiContexts(replace(files, trusted=trusted)))
+
+
+async def asked_by(
+    side: Side, process: str, question: link_pb2.LinkQuestion
+) -> link_pb2.LinkAnswer:
+    """Ask a member; return its answer."""
+    asker = LinkAsker(side.address, lambda: opening(link_pb2.PURPOSE_QUESTION, process))
+    try:
+        return await asker.ask(question, SECONDS_MAX)
+    finally:
+        asker.close()
 
 
 async def until(what: Callable[[], object]) -> None:
@@ -279,16 +318,16 @@ class TestMessages:
 
         run(scenario)
 
-    @pytest.mark.parametrize(("cluster", "key"), [("other", KEY), (CLUSTER, "guess")])
+    @pytest.mark.parametrize(("cluster", "authority"), [("other", "tests"), (CLUSTER, "another")])
     def test_a_stranger_is_never_up(
-        self, cluster: str, key: str, monkeypatch: pytest.MonkeyPatch
+        self, cluster: str, authority: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Another cluster's member, or one without the key; it asks again at its leisure."""
+        """Another cluster's member, or another authority's; it asks again at its leisure."""
         refused = asyncio.Event()
         pauses: list[float] = []
 
         async def scenario() -> None:
-            async with serving() as side, calling(side, cluster, key) as (peers, peer, _):
+            async with serving() as side, calling(side, cluster, authority) as (peers, peer, _):
                 pause_after = peer._pause_after
 
                 def note(error: LinkError) -> float:
@@ -303,6 +342,45 @@ class TestMessages:
                 peers.send_queued()
                 assert not side.messages()
                 assert pauses == [peers_module.REFUSED_SECONDS]
+
+        run(scenario)
+
+    @pytest.mark.parametrize("known_before", [True, False])
+    def test_a_certificate_speaks_under_no_other_member_s_id(self, known_before: bool) -> None:  # noqa: FBT001 - a parameter of the test
+        """Whether the id is another member's at the hello, or comes to be so."""
+
+        async def scenario() -> None:
+            async with serving() as side:
+                side.names = {OWN: "c", OTHER: "b"} if known_before else {}
+                if known_before:
+                    with pytest.raises(LinkRefused, match="a calls with the id of c"):
+                        await called(side, link_pb2.PURPOSE_PEER)
+                    return
+                caller = await called(side, link_pb2.PURPOSE_PEER)
+                chunks = await called(side, link_pb2.PURPOSE_SNAPSHOT)
+                side.names = {OWN: "c"}
+                right = peer_pb2.Message(
+                    sender=OWN, recipient=OTHER, term=3, heartbeat=peer_pb2.Heartbeat()
+                )
+                caller.say(FrameKind.PEER, peer_pb2.PeerFrame(messages=[right]))
+                chunks.say(FrameKind.CHUNK, peer_pb2.SnapshotChunk(sender=OWN, recipient=OTHER))
+                await until(lambda: caller.ends and chunks.ends)
+                assert str(caller.ends[0]) == str(chunks.ends[0]) == "a calls with the id of c"
+                assert not side.messages()
+
+        run(scenario)
+
+    def test_a_member_that_has_not_begun_takes_nothing_of_another_cluster_later(self) -> None:
+        """The caller said which cluster it is of before this member knew its own."""
+
+        async def scenario() -> None:
+            async with serving() as side:
+                side.own.cluster_id = ""
+                caller = await called(side, link_pb2.PURPOSE_PEER)
+                side.own.cluster_id = "other"
+                caller.say(FrameKind.PEER, peer_pb2.PeerFrame())
+                await until(lambda: caller.ends)
+                assert str(caller.ends[0]) == "a calls from another cluster"
 
         run(scenario)
 
@@ -428,13 +506,12 @@ class TestDescribe:
 
         run(scenario)
 
-    def test_a_member_with_another_key_is_no_silence(self) -> None:
-        """Waiting for it would be for ever."""
+    def test_a_member_of_another_authority_is_silence(self) -> None:
+        """Its certificate may come to be right, as a rotation goes on."""
 
         async def scenario() -> None:
-            async with serving() as side, calling(side, key="guess") as (peers, _, _):
-                with pytest.raises(BootstrapRefused, match="b has another cluster key"):
-                    await peers.describe()
+            async with serving() as side, calling(side, authority="another") as (peers, _, _):
+                assert await peers.describe() == [None]
 
         run(scenario)
 
@@ -446,7 +523,7 @@ class TestDescribe:
                 async with calling(side, cluster="other") as (peers, _, _):
                     with pytest.raises(BootstrapRefused, match="b belongs to another cluster"):
                         await peers.describe()
-                own = Local(CLUSTER, OWN, Contact("a", "a:1"), KEY)
+                own = Local(CLUSTER, OWN, Contact("a", "a:1"), pkitest.contexts("a"))
                 peer = Peer(Contact("c", side.address), own)
                 with pytest.raises(BootstrapRefused, match="b answers at the address of c"):
                     await peer.describe()
@@ -926,7 +1003,7 @@ class TestGateways:
 
     def test_a_gateway_that_does_not_read_is_cut_off(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """So many frames wait at most."""
-        monkeypatch.setattr(connection, "FRAMES_WAITING_MAX", 3)
+        monkeypatch.setattr(outgoing, "FRAMES_WAITING_MAX", 3)
 
         async def scenario() -> None:
             async with serving() as side:
@@ -961,21 +1038,49 @@ class TestGateways:
 
         run(scenario)
 
-    @pytest.mark.parametrize("key", ["", "guess", WATCH_KEY])
-    def test_every_caller_proves_itself(self, key: str) -> None:
-        """For each purpose, before anything is taken; the key of a watcher opens nothing else."""
+    @pytest.mark.parametrize("process", ["a", "gateway", "health", "metrics", "assistant"])
+    def test_every_caller_proves_itself(self, process: str) -> None:
+        """For each purpose, before anything is taken; no certificate opens another's links."""
 
         async def scenario() -> None:
             async with serving() as side:
                 for purpose in link_pb2.Purpose.values():
-                    if purpose == link_pb2.PURPOSE_UNSPECIFIED:
+                    if purpose in {link_pb2.PURPOSE_UNSPECIFIED, *may_open(process)}:
                         continue
-                    if (purpose, key) == (link_pb2.PURPOSE_WATCH, WATCH_KEY):
-                        continue
-                    with pytest.raises(LinkRefused, match="wrong key"):
-                        await called(side, purpose, key)
+                    with pytest.raises(LinkRefused, match="allows no link for the purpose"):
+                        await called(side, purpose, process)
+                for allowed in may_open(process):
+                    with pytest.raises(TlsFailed, match="does not accept this end"):
+                        await dial(
+                            side.address,
+                            foreign(opening(allowed, process)),
+                            Caller(),
+                            SECONDS_MAX,
+                        )
                 assert not side.events
                 assert not side.heard
+
+        run(scenario)
+
+    def test_a_member_asks_for_changes_of_itself_alone(self) -> None:
+        """A gateway asks for any, since an admin asked the gateway."""
+
+        async def scenario() -> None:
+            async with serving() as side:
+                join = membership_pb2.Join(member_id=9, name="c", address="c:1")
+                leave = membership_pb2.Leave(member_id=OTHER)
+                for request in (
+                    membership_pb2.ChangeRequest(remove="b"),
+                    membership_pb2.ChangeRequest(transfer="a"),
+                    membership_pb2.ChangeRequest(promote="a"),
+                    membership_pb2.ChangeRequest(join=join),
+                    membership_pb2.ChangeRequest(leave=leave),
+                    membership_pb2.ChangeRequest(),
+                ):
+                    question = link_pb2.LinkQuestion(change=request)
+                    refused = await asked_by(side, "a", question)
+                    assert "asks for a change of another member" in refused.change.error.message
+                assert not side.events
 
         run(scenario)
 
@@ -984,7 +1089,7 @@ class TestGateways:
 
         async def scenario() -> None:
             async with serving() as side:
-                asker = LinkAsker(side.address, lambda: opening(link_pb2.PURPOSE_WATCH, WATCH_KEY))
+                asker = LinkAsker(side.address, lambda: opening(link_pb2.PURPOSE_WATCH))
                 said = await asker.ask(look(), SECONDS_MAX)
                 assert said.get_member.member == MEMBER
                 assert said.get_member.cluster_id == CLUSTER
@@ -997,17 +1102,6 @@ class TestGateways:
                     assert refused.WhichOneof("answer") == "problem"
                 assert not side.events
                 asker.close()
-
-        run(scenario)
-
-    def test_without_such_a_key_an_empty_one_opens_nothing(self) -> None:
-        """The setting is optional."""
-
-        async def scenario() -> None:
-            async with serving(gate=Gate(KEY)) as side:
-                for key in ("", KEY):
-                    with pytest.raises(LinkRefused, match="wrong key"):
-                        await called(side, link_pb2.PURPOSE_WATCH, key)
 
         run(scenario)
 
@@ -1030,7 +1124,9 @@ class TestGateways:
 
         async def scenario() -> None:
             async with serving() as side:
-                asker = LinkAsker(side.address, lambda: opening(link_pb2.PURPOSE_QUESTION))
+                asker = LinkAsker(
+                    side.address, lambda: opening(link_pb2.PURPOSE_QUESTION, "gateway")
+                )
                 change = membership_pb2.ChangeRequest(cluster_id=CLUSTER, remove="b")
                 question = link_pb2.LinkQuestion(change=change)
                 asked = asyncio.ensure_future(asker.ask(question, SECONDS_MAX))
@@ -1065,7 +1161,7 @@ def test_a_taken_address_is_an_error() -> None:
 
     async def scenario() -> None:
         async with serving() as first:
-            side = Side(GATE)
+            side = Side()
             with pytest.raises(AddressInUse, match=f"cannot listen on {first.address}"):
                 await side.server.listen(first.address)
 
@@ -1172,10 +1268,10 @@ def test_a_member_that_is_forgotten_while_it_is_asked_says_nothing() -> None:
 
     async def scenario() -> None:
         async with serving() as side:
-            own = Local(CLUSTER, OWN, Contact("a", "a:1"), KEY)
+            own = Local(CLUSTER, OWN, Contact("a", "a:1"), pkitest.contexts("a"))
             peer = Peer(Contact("b", side.address), own)
             asked = asyncio.ensure_future(
-                peer.ask_change(membership_pb2.ChangeRequest(cluster_id=CLUSTER, remove="b"))
+                peer.ask_change(membership_pb2.ChangeRequest(cluster_id=CLUSTER, remove="a"))
             )
             await until(lambda: side.events)
             peer.close()

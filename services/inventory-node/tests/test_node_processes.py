@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pkitest
 import pytest
 from chaos.callers import question_answered
-from chaos.nodes import KEY, NAMES, POLL_SECONDS, SECONDS_MAX, STOCK, VOTER, Nodes
+from chaos.nodes import NAMES, POLL_SECONDS, SECONDS_MAX, STOCK, VOTER, Nodes
 from chaos.ports import free_port
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from inventory.raft.v1 import forward_pb2, link_pb2, membership_pb2
 from inventory.v1 import cluster_pb2
+from inventory_cli.up.layout import tls_settings
+from pki.identities import parse_identity
 
 pytestmark = pytest.mark.slow
 
@@ -232,7 +235,7 @@ def test_a_taken_port_is_one_line(nodes: Nodes) -> None:
         assert f"cannot listen on {address}" in said.splitlines()[-1]
 
 
-@pytest.mark.parametrize("folder", ["cluster.key", "/proc/inventory"])
+@pytest.mark.parametrize("folder", ["bootstrap.json", "/proc/inventory"])
 def test_a_data_directory_that_cannot_be_written_is_one_line(nodes: Nodes, folder: str) -> None:
     """A file in its place, or a place where nobody may write."""
     status, said = nodes.refused("node-0", INVENTORY_DATA_DIR=str(nodes.folder / folder))
@@ -240,16 +243,32 @@ def test_a_data_directory_that_cannot_be_written_is_one_line(nodes: Nodes, folde
     assert "cannot be written" in said
 
 
-def test_members_with_different_keys_refuse_each_other(nodes: Nodes) -> None:
-    """They do not wait for each other in silence, whoever asks first."""
-    other = nodes.folder / "other.key"
-    other.touch(0o600)
-    other.write_text("another secret")
+def test_members_of_different_authorities_do_not_begin(nodes: Nodes) -> None:
+    """They say why, at both ends, and begin once their certificates fit."""
     nodes.start("node-0")
-    nodes.start("node-1", INVENTORY_CLUSTER_KEY_FILE=str(other))
-    status, said = nodes.first_to_end()
-    assert status == 5
-    assert "has another cluster key" in said.splitlines()[-1]
+    foreign = pkitest.folder("another").keep(parse_identity("node-1"))
+    nodes.start("node-1", **tls_settings(foreign))
+    for name, sentence in (("node-0", "is not accepted here"), ("node-1", "does not accept")):
+        nodes.until_said(name, sentence)
+        nodes.until_said(name, "caller_refused")
+    assert all(not list((nodes.folder / name / "wal").iterdir()) for name in NAMES[:2])
+    nodes.kill("node-1")
+    nodes.start("node-1")
+    nodes.start("node-2")
+    assert nodes.order("one").on_hand_after == STOCK - 1
+
+
+def test_a_certificate_of_another_process_is_refused_at_the_start(nodes: Nodes) -> None:
+    """Whatever else is right; and so is a key that others may read."""
+    gateway = tls_settings(nodes.gateway)
+    status, said = nodes.refused("node-0", **gateway)
+    assert (status, said.count("\n")) == (2, 1), said
+    assert "is the certificate of gateway, and this is member node-0" in said
+    own = nodes.pki.files(parse_identity("node-0"))
+    own.key.chmod(0o644)
+    status, said = nodes.refused("node-0")
+    assert (status, said.count("\n")) == (2, 1), said
+    assert "is open to others" in said
 
 
 def test_members_with_different_lists_do_not_begin(nodes: Nodes) -> None:
@@ -259,7 +278,7 @@ def test_members_with_different_lists_do_not_begin(nodes: Nodes) -> None:
     nodes.start("node-1", INVENTORY_NODE_MEMBERS=lists)
     status, said = nodes.first_to_end()
     assert status == 5
-    assert "belongs to another cluster" in said.splitlines()[-1]
+    assert "was started with other first members" in said.splitlines()[-1]
     assert all(not list((nodes.folder / name / "wal").iterdir()) for name in NAMES[:2])
 
 
@@ -295,29 +314,24 @@ def test_health_and_metrics_show_the_member(nodes: Nodes) -> None:
         assert float(shown[f"inventory_node_{name}"]) > 0, name
 
 
-def test_a_caller_without_the_key_is_sent_away(nodes: Nodes) -> None:
+def test_each_certificate_opens_its_own_links_alone(nodes: Nodes) -> None:
     """Members and gateways alone talk to a member, and a watcher may only look."""
-    watch_key = nodes.folder / "watch.key"
-    watch_key.touch(0o600)
-    watch_key.write_text("may look")
-    nodes.start(
-        "node-0",
-        INVENTORY_NODE_MEMBERS=f"node-0={nodes.addresses['node-0']}",
-        INVENTORY_WATCH_KEY_FILE=str(watch_key),
-    )
+    nodes.start("node-0", INVENTORY_NODE_MEMBERS=f"node-0={nodes.addresses['node-0']}")
     nodes.leader()
     question, watch = link_pb2.PURPOSE_QUESTION, link_pb2.PURPOSE_WATCH
-    for key, purpose, is_answered in (
-        ("", question, False),
-        ("guess", question, False),
-        ("may look", question, False),
-        (KEY, watch, False),
-        ("may look", watch, True),
-        (KEY, question, True),
+    for identity, purpose, is_answered in (
+        ("health", question, False),
+        ("health", watch, True),
+        ("metrics", watch, False),
+        ("gateway", watch, False),
+        ("gateway", question, True),
+        ("gateway", link_pb2.PURPOSE_PEER, False),
+        ("node-1", question, True),
     ):
+        files = nodes.pki.keep(parse_identity(identity))
         look = link_pb2.LinkQuestion(get_member=forward_pb2.GetMemberRequest())
-        said = question_answered("node-0", nodes.addresses["node-0"], key, look, purpose)
-        assert (said is not None) == is_answered, (key, purpose)
+        said = question_answered("node-0", nodes.addresses["node-0"], files, look, purpose)
+        assert (said is not None) == is_answered, (identity, purpose)
 
 
 def test_a_first_member_that_was_removed_while_it_was_down_joins_anew(nodes: Nodes) -> None:

@@ -75,8 +75,8 @@ class TestTimings:
         done: SimpleQueue[events.Event] = SimpleQueue()
         timings = Timings()
         disk = ThreadedDisk(tmp_path / "wal", done.put, timings)
-        disk.run([SyncFolder()], 1)
-        disk.run([SyncFolder()], 2)
+        disk.submit([SyncFolder()], 1)
+        disk.submit([SyncFolder()], 2)
         disk.close()
         assert [done.get(), done.get()] == [events.DiskDone(1), events.DiskDone(2)]
         assert timings.of(Step.WAL_JOB).count == 2

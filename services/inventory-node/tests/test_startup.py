@@ -5,7 +5,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, combinations, count
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from inventory.raft.v1 import membership_pb2
 from inventory_node.core.events import ChangeAsked, DiskDone, DiskFull, Event
-from inventory_node.core.membership.bootstrap import Described
+from inventory_node.core.membership.bootstrap import Described, founding_of
 from inventory_node.errors import DatabaseFull
 from inventory_node.ports import DiskOperation
 from inventory_node.runtime import data_directory as data_directory_module
@@ -30,7 +30,7 @@ from raft.messages import Configuration, HardState
 from service.errors import Exit
 from sim.disk import SimDisk
 from sim.machines import open_database, started
-from sim.manual_cluster import HandMember, ManualCluster, order
+from sim.manual_cluster import CLUSTER_ID, HandMember, ManualCluster, order
 from wire import errors
 
 if TYPE_CHECKING:
@@ -38,24 +38,22 @@ if TYPE_CHECKING:
 
 SEGMENT_BYTES = 4096
 FIRST = {"node-1": 1, "node-2": 2, "node-3": 3}
-OWN = Identity("cluster", 3, "node-3")
-EMPTY = [
+FOUNDING = founding_of(FIRST)
+OWN = Identity(CLUSTER_ID, 3, "node-3")
+LIVING = [
     Described(
         name=name,
         says=name,
-        cluster_id="cluster",
+        cluster_id=CLUSTER_ID,
+        founding=FOUNDING,
         member_id=FIRST[name],
-        bootstrapped=False,
-        term=0,
+        bootstrapped=True,
+        term=5,
     )
     for name in ("node-1", "node-2")
 ]
-LIVING = [
-    Described(
-        name=name, says=name, cluster_id="cluster", member_id=FIRST[name], bootstrapped=True, term=5
-    )
-    for name in ("node-1", "node-2")
-]
+# The founder has begun, and drawn the cluster's id; the other member is empty.
+EMPTY = [replace(LIVING[0], term=0), replace(LIVING[1], term=0, bootstrapped=False, cluster_id="")]
 Response = membership_pb2.ChangeResponse
 VOTER = Response(done=membership_pb2.Done(standing=membership_pb2.STANDING_VOTER))
 REMOVED = Response(done=membership_pb2.Done(standing=membership_pb2.STANDING_REMOVED))
@@ -294,9 +292,9 @@ class Opened:
         """Return a whole file."""
         return self.disk.read(name)
 
-    def run(self, operations: Sequence[DiskOperation], ticket: int) -> None:
+    def submit(self, operations: Sequence[DiskOperation], ticket: int) -> None:
         """Do the job, until the power is off."""
-        self.disk.run(operations, ticket)
+        self.disk.submit(operations, ticket)
         while self.disk.busy:
             if not self.platters.operations_left:
                 raise Cut
@@ -355,11 +353,11 @@ class TestABootstrapThatIsCutShort:
         assert recovered.identity == OWN
         assert recovered.configuration == Configuration(frozenset(FIRST.values()))
         disk = platters.open(folder / "wal", lambda _: None)
-        disk.run(recovered.repair, 1)
+        disk.submit(recovered.repair, 1)
         promised = recovered.hard_state
         if not promised.term:
             promised = HardState(1, OWN.member_id)
-            disk.run(recovered.log.append(promised, None, ()), 2)
+            disk.submit(recovered.log.append(promised, None, ()), 2)
         return promised
 
     def lives(self, folder: Path, platters: Platters, cuts: Sequence[int], loss: str) -> list[bool]:

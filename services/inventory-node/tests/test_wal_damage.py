@@ -40,7 +40,7 @@ def small_log() -> tuple[SimDisk, list[Recovered]]:
     ]
     held = []
     for plan in plans:
-        disk.run(plan(), 1)
+        disk.submit(plan(), 1)
         disk.drain()
         held.append(recover(disk, segment_bytes=SEGMENT_BYTES))
     return disk, held
@@ -98,7 +98,7 @@ def sectors_of_last_batch() -> tuple[bytes, int, int, list[Recovered]]:
     write, sync = log.append(HardState(3, 9), None, [entry(4, term=3, size=1300)])
     assert isinstance(write, WriteAt)
     assert isinstance(sync, SyncFile)
-    disk.run((write, sync), 1)
+    disk.submit((write, sync), 1)
     disk.drain()
     held.append(recover(disk, segment_bytes=SEGMENT_BYTES))
     data = disk.read(NAME)
@@ -122,8 +122,8 @@ def test_a_batch_that_misses_any_of_its_sectors_is_cut_and_the_log_goes_on() -> 
         disk = damaged(bytes(torn))
         recovered = recover(disk, segment_bytes=SEGMENT_BYTES)
         assert contents(recovered) == contents(held[-2])
-        disk.run(recovered.repair, 1)
-        disk.run(recovered.log.append(None, None, [entry(4, term=2)]), 2)
+        disk.submit(recovered.repair, 1)
+        disk.submit(recovered.log.append(None, None, [entry(4, term=2)]), 2)
         disk.drain()
         again = recover(disk, segment_bytes=SEGMENT_BYTES)
         assert again.entries == (*recovered.entries, entry(4, term=2))
@@ -136,7 +136,7 @@ def test_a_repair_that_is_cut_short_can_be_made_again() -> None:
     torn[at + 512 : at + 1024] = bytes(512)
     for seed in range(20):
         disk = damaged(bytes(torn))
-        disk.run(recover(disk, segment_bytes=SEGMENT_BYTES).repair, 1)
+        disk.submit(recover(disk, segment_bytes=SEGMENT_BYTES).repair, 1)
         disk.step()
         disk.crash(Random(seed))
         assert contents(recover(disk, segment_bytes=SEGMENT_BYTES)) == contents(held[-2])
@@ -168,7 +168,7 @@ def test_remains_that_no_torn_batch_leaves_are_refused() -> None:
 def test_a_byte_far_behind_the_end_of_a_large_segment_is_refused() -> None:
     """Most of a segment is zeros, and all of it is looked at."""
     disk = SimDisk(lambda _: None)
-    disk.run(recover(disk, segment_bytes=1 << 18).log.bootstrap(IDENTITY, VOTERS), 1)
+    disk.submit(recover(disk, segment_bytes=1 << 18).log.bootstrap(IDENTITY, VOTERS), 1)
     disk.drain()
     data = bytearray(disk.read(NAME))
     data[-1] = 1
@@ -180,7 +180,7 @@ def log_of_two_segments() -> tuple[SimDisk, int]:
     """Return the disk of a log that rolled once, and where its first segment ends."""
     disk = SimDisk(lambda _: None)
     log = recover(disk, segment_bytes=4096).log
-    disk.run(log.bootstrap(IDENTITY, VOTERS), 1)
+    disk.submit(log.bootstrap(IDENTITY, VOTERS), 1)
     disk.drain()
     index, last_at = 0, 0
     while len(disk.names()) == 1:
@@ -188,7 +188,7 @@ def log_of_two_segments() -> tuple[SimDisk, int]:
         plan = log.append(None, None, [entry(index, size=900)])
         if len(plan) == 2 and isinstance(plan[0], WriteAt):
             last_at = plan[0].offset
-        disk.run(plan, 1)
+        disk.submit(plan, 1)
         disk.drain()
     return disk, last_at
 
@@ -211,7 +211,7 @@ def test_a_batch_that_another_segment_follows_was_whole(kept: list[int], problem
 def test_a_batch_in_the_place_of_another_is_refused() -> None:
     """Whole as it may be: batches are numbered without a gap."""
     disk = SimDisk(lambda _: None)
-    disk.run(recover(disk, segment_bytes=SEGMENT_BYTES).log.bootstrap(IDENTITY, VOTERS), 1)
+    disk.submit(recover(disk, segment_bytes=SEGMENT_BYTES).log.bootstrap(IDENTITY, VOTERS), 1)
     disk.drain()
     data = disk.read(NAME)
     batch = encode_batch(2, [LogRecord(RecordType.ENTRY, 1, 1, 1, b"")])
@@ -247,11 +247,11 @@ def test_what_a_failed_sync_left_in_memory_is_written_again() -> None:
     for seed in range(20):
         disk, held = small_log()
         disk.is_failing = True
-        disk.run(held[-1].log.append(None, None, [entry(4, term=2, size=900)]), 1)
+        disk.submit(held[-1].log.append(None, None, [entry(4, term=2, size=900)]), 1)
         disk.drain()
         recovered = recover(disk, segment_bytes=SEGMENT_BYTES)
         assert recovered.entries[-1] == entry(4, term=2, size=900)
-        disk.run(recovered.repair, 2)
+        disk.submit(recovered.repair, 2)
         disk.drain()
         disk.crash(Random(seed))
         assert contents(recover(disk, segment_bytes=SEGMENT_BYTES)) == contents(recovered)
@@ -265,7 +265,7 @@ def test_zeros_that_a_failed_sync_left_in_memory_are_written_again() -> None:
     disk = damaged(bytes(torn))
     disk.is_failing = True
     for ticket in (1, 2):
-        disk.run(recover(disk, segment_bytes=SEGMENT_BYTES).repair, ticket)
+        disk.submit(recover(disk, segment_bytes=SEGMENT_BYTES).repair, ticket)
         disk.drain()
     disk.crash(Random(1))
     after = recover(disk, segment_bytes=SEGMENT_BYTES)

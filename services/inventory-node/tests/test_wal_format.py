@@ -49,9 +49,9 @@ def test_the_documented_example_is_what_is_written() -> None:
     disk = SimDisk(lambda _: None)
     log = recover(disk, segment_bytes=2048).log
     voters = Configuration(frozenset({7, 8, 9}))
-    disk.run(log.bootstrap(Identity("c1", 7, "node-0"), voters), 1)
+    disk.submit(log.bootstrap(Identity("c1", 7, "node-0"), voters), 1)
     entries = [Entry(1, 1, EntryKind.NOOP, b""), Entry(2, 1, EntryKind.COMMAND, b"order")]
-    disk.run(log.append(HardState(1, 8), None, entries), 2)
+    disk.submit(log.append(HardState(1, 8), None, entries), 2)
     disk.drain()
     assert disk.read("log-00000000000000000001.wal") == documented_example()
 

@@ -54,7 +54,7 @@ class Bench:
 
     def run(self, operations: tuple[DiskOperation, ...]) -> None:
         """Run a plan."""
-        self.disk.run(operations, 1)
+        self.disk.submit(operations, 1)
         self.disk.drain()
 
     def append(self, *entries: Entry, hard_state: HardState | None = None) -> None:
@@ -359,7 +359,7 @@ def test_what_a_process_left_in_the_page_cache_is_synced_before_it_counts() -> N
     """A killed process may have written a batch whole and not synced it; power fails later."""
     bench = Bench()
     write, _ = bench.log.append(None, None, [command(1)])
-    bench.disk.run([write], 1)
+    bench.disk.submit([write], 1)
     bench.disk.drain()
     bench.disk.kill()
     assert bench.reopen().entries == (command(1),)
@@ -485,12 +485,12 @@ def test_recovery_is_the_model_or_the_model_with_the_batch_under_way(seed: int, 
     draw = Random(seed)
     disk = SimDisk(lambda _: None)
     log = recover(disk, segment_bytes=2048).log
-    disk.run(log.bootstrap(IDENTITY, VOTERS), 1)
+    disk.submit(log.bootstrap(IDENTITY, VOTERS), 1)
     disk.drain()
     model = Model()
     for _ in range(steps):
         after, operations = draw_step(draw, model, log)
-        disk.run(operations, 1)
+        disk.submit(operations, 1)
         if draw.randrange(4):
             disk.drain()
             model = after
@@ -500,13 +500,13 @@ def test_recovery_is_the_model_or_the_model_with_the_batch_under_way(seed: int, 
         finished = not disk.busy
         disk.crash(draw) if draw.randrange(3) else disk.kill()
         recovered = recover(disk, segment_bytes=2048)
-        disk.run(recovered.repair, 1)
+        disk.submit(recovered.repair, 1)
         if draw.randrange(3) == 0 and recovered.repair:
             for _ in range(draw.randrange(len(recovered.repair))):
                 disk.step()
             disk.crash(draw)
             recovered = recover(disk, segment_bytes=2048)
-            disk.run(recovered.repair, 1)
+            disk.submit(recovered.repair, 1)
         disk.drain()
         assert after.agrees(recovered) or (model.agrees(recovered) and not finished)
         model = after if after.agrees(recovered) else model

@@ -32,7 +32,7 @@ def test_the_documents_commands_install_it_without_helm() -> None:
             run("kubectl", "rollout", "status", limit, "--namespace", NAME, what, seconds=130)
         release.connect()
         release.wait_until_whole()
-        with Inventory(release.address) as customer:
+        with Inventory(release.address, insecure=True) as customer:
             customer.login("Gayathri", "password1")
             assert customer.order_item(1, 1).order_id
         release.close()

@@ -57,14 +57,14 @@ def lived(
         count = len(release.services())
         eventually("targets are up", lambda: prometheus.is_scraping(count), SECONDS_MAX)
         release.watcher.checkpoint()
-        with Inventory(release.address, timeout=SECONDS_MAX) as client:
+        with Inventory(release.address, timeout=SECONDS_MAX, insecure=True) as client:
             client.login("Gayathri", "password1")
             client.ask("list all items")
             for _ in range(5):
                 client.order_item(3, 1)
         leader = release.leader()
         release.delete(leader, grace_seconds=0)
-        with Inventory(release.address, timeout=SECONDS_MAX) as client:
+        with Inventory(release.address, timeout=SECONDS_MAX, insecure=True) as client:
             client.login("Gayathri", "password1")
             client.ask("list all items")
             for _ in range(5):

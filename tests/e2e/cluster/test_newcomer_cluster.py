@@ -94,7 +94,7 @@ def test_from_install_to_uninstall(namespace: Release, tmp_path: Path) -> None:
     assert "200 OK" in shown
     assert '"quantity": 2' in run(*test.split(), seconds=200)  # its log, after it has succeeded
     release.connect()
-    with Inventory(release.address) as customer:
+    with Inventory(release.address, insecure=True) as customer:
         customer.login("Gayathri", "password1")
         after = customer.order_item(2, 1).on_hand_after
     release.close()
@@ -106,7 +106,7 @@ def test_from_install_to_uninstall(namespace: Release, tmp_path: Path) -> None:
     assert left(NAME) == {*claims, f"Secret/{NAME}-keys"}
 
     run(*install.replace("--create-namespace", "").split(), seconds=200)
-    with Inventory(release.address) as customer:
+    with Inventory(release.address, insecure=True) as customer:
         customer.login("Gayathri", "password1")
         assert customer.item(2).quantity == after
         assert "Keyboard" in str(customer.ask("low stock").rows)

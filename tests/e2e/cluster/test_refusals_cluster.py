@@ -22,7 +22,7 @@ REFUSED = [
     (("node.persistence.size=8GB",), "take a size of Kubernetes, such as 8Gi, 8G"),
     (("gateway.service.nodePort=80",), "has the ports 30000 to 32767"),
     (("networkPolicy.clients[0].ipBlock.cidr=office",), "take a block of addresses"),
-    (("existingSecret=ours",), "has no such Secret: make it first, with cluster.key"),
+    (("existingSecret=ours",), "has no such Secret: make it first, with token.key"),
     (("serviceMonitor.enabled=true",), "serviceMonitor.enabled needs the Prometheus operator"),
     (("prometheusRule.enabled=true",), "prometheusRule.enabled needs the Prometheus operator"),
 ]
@@ -60,7 +60,7 @@ def test_a_bad_value_makes_nothing(empty: Release, values: tuple[str, ...], sent
 
 def test_a_secret_without_a_key_is_named(empty: Release) -> None:
     """Pods would wait for the key without a word."""
-    secret = {"metadata": {"name": "half"}, "stringData": {"cluster.key": "of this test alone"}}
+    secret = {"metadata": {"name": "half"}, "stringData": {"admin.password": "of this test alone"}}
     empty.core.create_namespaced_secret(empty.namespace, secret)
     with pytest.raises(AssertionError, match=r"the Secret half of existingSecret has no token.key"):
         empty.helm("install", "existingSecret=half")

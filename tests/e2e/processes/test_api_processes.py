@@ -8,15 +8,19 @@ from functools import partial
 from typing import Any
 
 import grpc
+import pkitest
 import pytest
 from chaos.callers import question_answered
-from chaos.up import Up
+from chaos.prometheus import eventually
+from chaos.up import Up, machine_client
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from inventory.raft.v1 import forward_pb2, link_pb2
 from inventory.v1 import auth_pb2, auth_pb2_grpc, inventory_pb2, inventory_pb2_grpc
+from inventory_cli.audit import exported
+from inventory_cli.up.layout import Layout
 from inventory_client import (
     Inventory,
     Money,
@@ -28,6 +32,8 @@ from inventory_client import (
     Unavailable,
 )
 from inventory_client.connection import new_request_id
+from pki.identities import parse_identity
+from wire.audit import problem_of
 from wire.channels import authorization, status_of
 from wire.errors import details_of, reason_of
 
@@ -161,8 +167,7 @@ def test_a_probe_goes_the_whole_way_and_health_may_do_little_else(
     """A probe commits an entry. Health may also read its own user and the status."""
     with pytest.raises(NotAllowed):
         customer.probe()
-    with Inventory(system.address) as health:
-        health.login("health", (system.data / "keys" / "health.key").read_text().strip())
+    with machine_client(system.data, "health", "health") as health:
         assert health.probe() < health.probe() < system.watcher.probe()
         assert health.current_user().name == "health"
         members = health.status().members
@@ -387,6 +392,40 @@ def test_who_must_change_the_password_does_that_first(system: Up) -> None:
     admin.delete_user(made.id)
 
 
+def test_what_concerns_authority_is_in_the_audit_log(system: Up) -> None:
+    """Log-ins, wrong ones, refusals, administration; a chain from the first record to the last."""
+    admin = system.watcher
+    made = admin.create_user("Audited", FIRST, Role.VIEWER)
+    with Inventory(system.address) as user:
+        with pytest.raises(Unauthenticated):
+            user.login("Audited", SECOND)
+        user.login("Audited", FIRST)
+        with pytest.raises(NotAllowed):
+            user.order_item(1, 1)
+        with pytest.raises(NotAllowed):
+            next(iter(user.audit_records()))
+    admin.delete_user(made.id)
+    wanted = {
+        ("create_user", "OK", admin.current_user().id, "viewer Audited"),
+        ("delete_user", "OK", admin.current_user().id, ""),
+        ("login", "INVALID_CREDENTIALS", 0, ""),
+        ("login", "OK", made.id, ""),
+        ("authority", "ROLE_NOT_ALLOWED", made.id, "Submit"),
+        ("authority", "ROLE_NOT_ALLOWED", made.id, "ListAuditRecords"),
+    }
+
+    def is_recorded() -> bool:
+        records = list(admin.audit_records())
+        return wanted <= {(one.kind, one.outcome, one.actor_id, one.detail) for one in records}
+
+    eventually("the gateway reports what it saw", is_recorded)
+    records = list(admin.audit_records("id"))
+    assert problem_of(map(exported, records)) == ""
+    [failed] = [one for one in records if (one.actor, one.actor_id) == ("Audited", 0)]
+    assert failed.source == "127.0.0.1"
+    assert all(one.actor == "Audited" for one in records if one.actor_id == made.id)
+
+
 def test_the_last_admin_stays(system: Up) -> None:
     """Somebody must be able to administrate."""
     admin = system.watcher
@@ -401,15 +440,14 @@ def test_the_last_admin_stays(system: Up) -> None:
         assert caught.value.reason == "LAST_ADMIN"
 
 
-def test_members_answer_to_the_cluster_key_alone(system: Up) -> None:
-    """A client's token is no key to a member."""
+def test_members_answer_to_the_cluster_s_certificates_alone(system: Up) -> None:
+    """And to a gateway's, not to a member's that says that it is another one."""
     first = system.watcher.status().members[0]
     question = link_pb2.LinkQuestion(get_member=forward_pb2.GetMemberRequest())
-    key = (system.data / "keys" / "cluster.key").read_text().strip()
-    assert (
-        question_answered(first.name, first.address, system.watcher.token or "", question) is None
-    )
-    assert question_answered(first.name, first.address, key, question) is not None
+    foreign = pkitest.folder().keep(parse_identity("gateway"))
+    own = Layout(system.data).pki.files(parse_identity("gateway"))
+    assert question_answered(first.name, first.address, foreign, question) is None
+    assert question_answered(first.name, first.address, own, question) is not None
 
 
 def test_a_stale_read_needs_no_majority(system: Up, customer: Inventory) -> None:

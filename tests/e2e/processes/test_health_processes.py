@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pkitest
 import pytest
 from chaos.ports import free_port
 from chaos.up import ANY_PORTS, COMMAND, ROOT, Up, kill
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from inventory_cli.up.layout import tls_settings
 from inventory_client import Inventory
+from pki.identities import parse_identity
 
 pytestmark = pytest.mark.slow
 SECONDS_MAX = 60  # no busy machine needs so long
@@ -168,16 +171,14 @@ def started(settings: dict[str, str]) -> tuple[int, str]:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> dict[str, str]:
+def settings() -> dict[str, str]:
     """Return valid settings."""
-    (tmp_path / "health.key").touch(0o600)
-    (tmp_path / "health.key").write_text("a secret of this test alone\n")
     return {
         "INVENTORY_HEALTH_LISTEN": f"127.0.0.1:{free_port()}",
         "INVENTORY_HEALTH_HTTP_LISTEN": f"127.0.0.1:{free_port()}",
         "INVENTORY_HEALTH_MEMBERS": "node-0=127.0.0.1:1",
         "INVENTORY_HEALTH_GATEWAY": "127.0.0.1:1",
-        "INVENTORY_HEALTH_KEY_FILE": str(tmp_path / "health.key"),
+        **tls_settings(pkitest.folder().keep(parse_identity("health"))),
     }
 
 
@@ -186,7 +187,7 @@ def settings(tmp_path: Path) -> dict[str, str]:
     [
         ("INVENTORY_HEALTH_MEMBERS", "node-0", 2, "is not host:port"),
         ("INVENTORY_HEALTH_REPLICAS", "-1", 2, "greater than or equal to 0"),
-        ("INVENTORY_HEALTH_KEY_FILE", "/nowhere/health.key", 2, "cannot be read"),
+        ("INVENTORY_TLS_KEY_FILE", "/nowhere/health.key", 2, "cannot be read"),
         ("INVENTORY_HEALTH_LISTEN", "192.0.2.1:7", 6, "cannot listen"),
         ("INVENTORY_HEALTH_HTTP_LISTEN", "192.0.2.1:7", 6, "cannot listen on 192.0.2.1:7"),
     ],

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from chaos.ports import free_port
 from chaos.up import Up
+from inventory_cli.up.layout import Layout, tls_settings
 from inventory_client import Inventory, Refused
+from pki.identities import parse_identity
 
 pytestmark = pytest.mark.slow
 SECONDS_MAX = 60.0
@@ -76,8 +78,9 @@ def fourth(changing: Up, tmp_path: Path) -> Iterator[str]:
         "INVENTORY_NODE_JOIN": "wait",
         "INVENTORY_NODE_MEMBERS": ",".join(f"{one.name}={one.address}" for one in members),
         "INVENTORY_DATA_DIR": str(tmp_path / "node-3"),
-        "INVENTORY_CLUSTER_KEY_FILE": str(changing.data / "keys" / "cluster.key"),
     }
+    pki = Layout(changing.data).pki
+    settings |= tls_settings(pki.keep(parse_identity("node-3")))
     with (tmp_path / "node-3.log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "inventory_node"], env=os.environ | settings, stderr=log

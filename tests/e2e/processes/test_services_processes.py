@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pkitest
 import pytest
 from chaos.ports import free_port
-from chaos.up import PROXIES, PROXY, ROOT, Up
+from chaos.up import PROXIES, PROXY, ROOT, Up, internal_address
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from inventory.v1 import assistant_pb2, assistant_pb2_grpc
-from inventory_cli.up.layout import PROCESSES, signing_key
+from inventory_cli.up.layout import PROCESSES, Layout, signing_key, tls_settings
 from inventory_client import Inventory, Unavailable
+from pki.identities import parse_identity
 from wire.channels import authorization
 
 pytestmark = pytest.mark.slow
@@ -66,16 +68,17 @@ def health_of(address: str, name: str = "") -> int:
 @pytest.fixture
 def gateway_settings(tmp_path: Path) -> dict[str, str]:
     """Return settings of a gateway whose members are not there."""
-    keys = {"cluster.key": "a secret of this test alone\n", "token.key": signing_key()}
-    for name, key in keys.items():
-        (tmp_path / name).touch(0o600)
-        (tmp_path / name).write_text(key)
+    (tmp_path / "token.key").touch(0o600)
+    (tmp_path / "token.key").write_text(signing_key())
+    (tmp_path / "no.key").touch(0o600)
+    (tmp_path / "no.key").write_text("a secret of this test alone\n")
     members = ",".join(f"node-{number}=127.0.0.1:{free_port()}" for number in range(3))
     return {
         "INVENTORY_GATEWAY_LISTEN": f"127.0.0.1:{free_port()}",
+        "INVENTORY_GATEWAY_INTERNAL_LISTEN": f"127.0.0.1:{free_port()}",
         "INVENTORY_GATEWAY_MEMBERS": members,
-        "INVENTORY_CLUSTER_KEY_FILE": str(tmp_path / "cluster.key"),
         "INVENTORY_TOKEN_KEY_FILE": str(tmp_path / "token.key"),
+        **tls_settings(pkitest.folder().keep(parse_identity("gateway"))),
     }
 
 
@@ -86,8 +89,10 @@ def gateway_settings(tmp_path: Path) -> dict[str, str]:
         ("INVENTORY_GATEWAY_LISTEN", "127.0.0.1:99999", "is not host:port"),
         ("INVENTORY_GATEWAY_MEMBERS", "", "INVENTORY_GATEWAY_MEMBERS"),
         ("INVENTORY_TOKEN_KEY_FILE", "/nowhere/token.key", "cannot be read"),
-        ("INVENTORY_TOKEN_KEY_FILE", "{folder}/cluster.key", "something else than private keys"),
-        ("INVENTORY_CLUSTER_KEY_FILE", os.devnull, "is empty"),
+        ("INVENTORY_TOKEN_KEY_FILE", "{folder}/no.key", "something else than private keys"),
+        ("INVENTORY_TLS_KEY_FILE", os.devnull, "is empty"),
+        ("INVENTORY_TLS_CERTIFICATE_FILE", os.devnull, "certificate cannot be read"),
+        ("INVENTORY_TLS_TRUSTED_FILE", "/nowhere/ca.pem", "cannot be read"),
     ],
 )
 def test_a_gateway_refuses_nonsense_in_one_line(
@@ -103,7 +108,10 @@ def test_a_gateway_refuses_nonsense_in_one_line(
     assert errors.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", ["INVENTORY_GATEWAY_LISTEN", "INVENTORY_METRICS_LISTEN"])
+@pytest.mark.parametrize(
+    "name",
+    ["INVENTORY_GATEWAY_LISTEN", "INVENTORY_GATEWAY_INTERNAL_LISTEN", "INVENTORY_METRICS_LISTEN"],
+)
 def test_a_gateway_says_that_an_address_is_taken(
     system: Up, gateway_settings: dict[str, str], name: str
 ) -> None:
@@ -152,8 +160,8 @@ def test_a_gateway_finds_the_leader_by_itself(system: Up, gateway_settings: dict
     keys = system.data / "keys"
     own = gateway_settings | {
         "INVENTORY_GATEWAY_MEMBERS": members,
-        "INVENTORY_CLUSTER_KEY_FILE": str(keys / "cluster.key"),
         "INVENTORY_TOKEN_KEY_FILE": str(keys / "token.key"),
+        **tls_settings(Layout(system.data).pki.files(parse_identity("gateway"))),
     }
     gateway = Service("gateway", own)
     address = own["INVENTORY_GATEWAY_LISTEN"]
@@ -175,6 +183,7 @@ def test_an_assistant_refuses_nonsense_in_one_line(name: str, value: str) -> Non
     settings = {
         "INVENTORY_ASSISTANT_LISTEN": "127.0.0.1:1",
         "INVENTORY_ASSISTANT_GATEWAY": "127.0.0.1:1",
+        **tls_settings(pkitest.folder().keep(parse_identity("assistant"))),
     }
     status, errors = Service("assistant", settings | {name: value}).ended()
     assert status == 2
@@ -188,6 +197,7 @@ def test_an_assistant_says_that_an_address_is_taken(system: Up, name: str) -> No
     settings = {
         "INVENTORY_ASSISTANT_LISTEN": f"127.0.0.1:{free_port()}",
         "INVENTORY_ASSISTANT_GATEWAY": system.address,
+        **tls_settings(pkitest.folder().keep(parse_identity("assistant"))),
     }
     status, errors = Service("assistant", settings | {name: system.address}).ended()
     assert status == 6
@@ -195,14 +205,12 @@ def test_an_assistant_says_that_an_address_is_taken(system: Up, name: str) -> No
 
 
 @pytest.fixture
-def metrics_settings(tmp_path: Path) -> dict[str, str]:
+def metrics_settings() -> dict[str, str]:
     """Return settings of a metrics service whose gateway is not there."""
-    (tmp_path / "metrics.key").touch(0o600)
-    (tmp_path / "metrics.key").write_text("a secret of this test alone\n")
     return {
         "INVENTORY_METRICS_LISTEN": f"127.0.0.1:{free_port()}",
         "INVENTORY_METRICS_GATEWAY": f"127.0.0.1:{free_port()}",
-        "INVENTORY_METRICS_KEY_FILE": str(tmp_path / "metrics.key"),
+        **tls_settings(pkitest.folder().keep(parse_identity("metrics"))),
     }
 
 
@@ -211,8 +219,8 @@ def metrics_settings(tmp_path: Path) -> dict[str, str]:
     [
         ("INVENTORY_METRICS_LISTEN", "", "is not host:port"),
         ("INVENTORY_METRICS_GATEWAY", "nonsense", "is not host:port"),
-        ("INVENTORY_METRICS_KEY_FILE", "/nowhere/metrics.key", "cannot be read"),
-        ("INVENTORY_METRICS_KEY_FILE", os.devnull, "is empty"),
+        ("INVENTORY_TLS_KEY_FILE", "/nowhere/metrics.key", "cannot be read"),
+        ("INVENTORY_TLS_KEY_FILE", os.devnull, "is empty"),
     ],
 )
 def test_a_metrics_service_refuses_nonsense_in_one_line(
@@ -275,8 +283,8 @@ def test_a_metrics_service_serves_what_is_documented(
 ) -> None:
     """The page has exactly the names of docs/metrics.md, and the API's totals."""
     own = metrics_settings | {
-        "INVENTORY_METRICS_GATEWAY": system.address,
-        "INVENTORY_METRICS_KEY_FILE": str(system.data / "keys" / "metrics.key"),
+        "INVENTORY_METRICS_GATEWAY": internal_address(system.data),
+        **tls_settings(Layout(system.data).pki.files(parse_identity("metrics"))),
     }
     with Inventory(system.address) as client:
         client.login("Gayathri", "password1")

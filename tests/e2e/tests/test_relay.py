@@ -1,9 +1,11 @@
 """A gateway that cannot reach the leader sends by way of a member that can."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import TYPE_CHECKING, Any, cast
 
+import pkitest
 import pytest
 from gateway.runtime import links as links_module
 from gateway.runtime.links import MemberLinks
@@ -16,11 +18,12 @@ from inventory_node.runtime.membership_service import MembershipService
 from inventory_node.runtime.peer_api import PeerApi
 from inventory_node.runtime.peers import Local
 from inventory_node.runtime.questions import MemberAnswers
-from inventory_node.runtime.relay import Relays
-from inventory_node.runtime.server import Gate, MemberServer
+from inventory_node.runtime.relay import WAITING_BYTES_MAX, RelayEnd, Relays
+from inventory_node.runtime.server import MemberServer
+from link.carrying import dial_through
 from link.connection import Link, LinkUser
 from link.dialing import dial
-from link.errors import HelloRefused, LinkBroken, LinkRefused, Reason
+from link.errors import HelloRefused, LinkBroken, LinkError, Reason
 from link.frames import FrameKind
 from link.hello import Introduction
 
@@ -28,8 +31,8 @@ if TYPE_CHECKING:
     from gateway.router import Router
 
 pytestmark = pytest.mark.slow
-KEY = "the cluster's key"
 SECONDS_MAX = 20
+GATEWAY = pkitest.contexts("gateway")
 
 Begin = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -37,21 +40,25 @@ Begin = Callable[[Coroutine[Any, Any, None]], None]
 class Member:
     """A member that says who leads, keeps what it is sent, and relays to whom it knows."""
 
-    def __init__(self, name: str, leader: str, key: str = KEY) -> None:
+    def __init__(self, name: str, leader: str, authority: str = "tests") -> None:
         """Serve nothing yet."""
         self.frames: asyncio.Queue[events.Forwarded] = asyncio.Queue()
         self.gateways = Gateways(self._post)
         self.known: dict[str, str] = {}  # addresses by name
-        own = Local("cluster", 1, Contact(name, "unused:1"), key)
+        contexts = pkitest.contexts(name, authority)
+        own = Local("cluster", 1, Contact(name, "unused:1"), contexts)
         self.relays = Relays(own, lambda name: self.known.get(name, ""))
         answers = MemberAnswers(
-            "cluster", peer_pb2.DescribeResponse, cluster_pb2.Member, MembershipService(self._post)
+            own,
+            peer_pb2.DescribeResponse,
+            cluster_pb2.Member,
+            MembershipService(self._post),
+            lambda _: "",
         )
         self.server = MemberServer(
             own,
-            Gate(key),
             self.gateways,
-            PeerApi(own, self._post, lambda: None, lambda _: None),
+            PeerApi(own, self._post, lambda: None, lambda _: None, lambda _: ""),
             answers,
             self.relays,
         )
@@ -160,7 +167,7 @@ def test_the_leaders_link_goes_by_another_member_while_the_way_is_cut(
         far, near = Member("far", "far"), Member("near", "far")
         far_address, near_address = [await member.serve() for member in (far, near)]
         near.known["far"] = far_address
-        links = MemberLinks({"far": far_address, "near": near_address}, KEY)
+        links = MemberLinks({"far": far_address, "near": near_address}, GATEWAY)
         core, cut = Core(), Cut(monkeypatch, far_address)
         begin(near.relays.run())
         begin(links.run(cast("Router", core), lambda: None))
@@ -189,7 +196,7 @@ def test_after_a_member_that_is_cut_off_too_the_next_one_is_tried(
         far_address, near_address, blind_address = [await one.serve() for one in (far, near, blind)]
         near.known["far"] = far_address
         members = {"far": far_address, "near": near_address, "blind": blind_address}
-        links = MemberLinks(members, KEY)
+        links = MemberLinks(members, GATEWAY)
         core = Core(ways_min=2)
         Cut(monkeypatch, far_address)
         begin(near.relays.run())
@@ -228,54 +235,148 @@ class Silent:
         self.ended.set_result(str(error))
 
 
-def relaying(key: str = KEY) -> Introduction:
-    """Return what a gateway says to `near`, to be carried on to `far`."""
+def introduction(purpose: int, recipient: str, relay_to: str = "") -> Introduction:
+    """Return what a gateway says."""
     return Introduction(
-        key=key,
-        purpose=link_pb2.PURPOSE_RELAY,
+        contexts=GATEWAY,
+        purpose=purpose,  # type: ignore[arg-type]  # a number of that enumeration
         caller=link_pb2.Caller(name="a gateway"),
-        recipient="near",
-        relay_to="far",
+        recipient=recipient,
+        relay_to=relay_to,
     )
 
 
-@pytest.mark.parametrize("far_key", [KEY, "another key"])
-def test_a_relay_proves_itself_at_both_ends(far_key: str) -> None:
-    """A caller without the key is carried nowhere, and no member carries on to a stranger."""
+RELAY = introduction(link_pb2.PURPOSE_RELAY, "near", "far")
+
+
+async def carried(address: str, user: Silent, recipient: str = "far") -> Link:
+    """Open a link to `far`, past `near`."""
+    own = introduction(link_pb2.PURPOSE_GATEWAY, recipient)
+    return await dial_through(address, RELAY, own, user, SECONDS_MAX)
+
+
+@pytest.mark.parametrize(
+    ("authority", "recipient", "sentence"),
+    [
+        ("tests", "far", ""),
+        ("another", "far", "the relay ends: far is not reached"),
+        ("tests", "near", "member far answers at the address of near"),
+    ],
+)
+def test_both_ends_of_a_relayed_link_prove_themselves(
+    authority: str, recipient: str, sentence: str
+) -> None:
+    """No member carries on to a stranger, and the caller speaks to the member that it wants."""
 
     async def scenario(begin: Begin) -> None:
-        far, near = Member("far", "far", far_key), Member("near", "far")
+        far, near = Member("far", "far", authority), Member("near", "far")
         near.known["far"] = await far.serve()
         address = await near.serve()
         begin(near.relays.run())
-        with pytest.raises(LinkRefused, match="wrong key"):
-            await dial(address, relaying("guess"), Silent(), SECONDS_MAX)
         user = Silent()
-        await dial(address, relaying(), user, SECONDS_MAX)
-        if far_key == KEY:
-            await asyncio.wait([user.ended], timeout=0.05)
+        if sentence:
+            with pytest.raises(LinkError, match=sentence):
+                await carried(address, user, recipient)
+        else:
+            await carried(address, user)
             assert not user.ended.done()
             far.server.close()
-        assert "the relay ends: far is not reached" in await user.ended or far_key == KEY
+            await user.ended
         for member in (far, near):
             member.server.close()
 
     run(scenario)
 
 
-def test_a_request_before_the_leader_spoke_ends_a_relay() -> None:
-    """There is nowhere to put it."""
+def test_a_relaying_member_reads_nothing_of_what_it_carries(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It sees records of TLS, in which neither requests nor answers can be found."""
+    passed: list[bytes] = []
+    send = RelayEnd.send
+
+    def note(self: RelayEnd, payload: bytes) -> None:
+        passed.append(payload)
+        send(self, payload)
+
+    monkeypatch.setattr(RelayEnd, "send", note)
 
     async def scenario(begin: Begin) -> None:
-        near = Member("near", "far")
-        near.known["far"] = "127.0.0.1:1"
+        far, near = Member("far", "far"), Member("near", "far")
+        near.known["far"] = await far.serve()
         begin(near.relays.run())
         user = Silent()
-        await dial(await near.serve(), relaying(), user, SECONDS_MAX)
-        user.link.send(FrameKind.REQUEST, b"")
-        user.link.flush()
-        assert "before the leader spoke" in await user.ended or "not reached" in user.ended.result()
-        near.server.close()
+        link = await carried(await near.serve(), user)
+        proposal = forward_pb2.Proposal(id=1, command=b"an order of somebody")
+        request = forward_pb2.ForwardRequest(proposals=[proposal])
+        link.send(FrameKind.REQUEST, request.SerializeToString())
+        link.flush()
+        frame = await far.frames.get()
+        assert frame.request.proposals[0] == proposal
+        assert len(passed) > 3
+        assert b"an order of somebody" not in b"".join(passed)
+        assert b"cluster" not in b"".join(passed)
+        for member in (far, near):
+            member.server.close()
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4, -1])
+def test_a_relaying_member_that_changes_a_byte_ends_the_link(
+    monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    """During the handshake, and after it: it can speak as neither of the two ends."""
+    send = RelayEnd.send
+    count = 0
+
+    def change(self: RelayEnd, payload: bytes) -> None:
+        nonlocal count
+        count += 1
+        if count == at or (at < 0 and b"request" in changed):
+            payload = payload[:-1] + bytes([payload[-1] ^ 1])
+        send(self, payload)
+
+    changed: set[bytes] = set()
+    monkeypatch.setattr(RelayEnd, "send", change)
+
+    async def scenario(begin: Begin) -> None:
+        far, near = Member("far", "far"), Member("near", "far")
+        near.known["far"] = await far.serve()
+        begin(near.relays.run())
+        user = Silent()
+        address = await near.serve()
+        if at > 0:
+            with pytest.raises(LinkError):
+                await carried(address, user)
+        else:
+            link = await carried(address, user)
+            changed.add(b"request")
+            link.send(FrameKind.REQUEST, b"")
+            link.flush()
+            await user.ended
+        assert far.frames.empty()
+        for member in (far, near):
+            member.server.close()
+
+    run(scenario)
+
+
+def test_so_many_bytes_wait_for_a_member_that_is_not_reached_yet() -> None:
+    """A handshake begins with far fewer."""
+
+    async def scenario(begin: Begin) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            near = Member("near", "far")
+            near.known["far"] = f"127.0.0.1:{silent.getsockname()[1]}"
+            begin(near.relays.run())
+            user = Silent()
+            await dial(await near.serve(), RELAY, user, SECONDS_MAX)
+            user.link.send(FrameKind.CARRIED, bytes(WAITING_BYTES_MAX))
+            user.link.send(FrameKind.CARRIED, b"x")
+            user.link.flush()
+            assert "before the member was reached" in await user.ended
+            near.server.close()
 
     run(scenario)
 

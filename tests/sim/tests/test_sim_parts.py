@@ -28,7 +28,7 @@ CALM = NetworkConditions(lost_per_mille=0, doubled_per_mille=0)
 def drained(*operations: DiskOperation) -> SimDisk:
     """Return a disk on which these operations were done."""
     disk = SimDisk(lambda _: None)
-    disk.run(operations, 1)
+    disk.submit(operations, 1)
     disk.drain()
     return disk
 
@@ -79,7 +79,7 @@ def test_a_killed_process_leaves_what_it_wrote_in_the_page_cache() -> None:
 def test_a_file_is_created_once() -> None:
     """A second creation of the same file fails, as with O_EXCL."""
     disk = drained(CreateFile("a", 512))
-    disk.run([CreateFile("a", 512)], 2)
+    disk.submit([CreateFile("a", 512)], 2)
     with pytest.raises(FileExistsError):
         disk.drain()
 
@@ -218,12 +218,12 @@ def test_a_failed_sync_leaves_pages_that_count_as_clean() -> None:
     """Reads show the pages until the power goes; a later sync does not write the pages."""
     failed: list[int] = []
     disk = SimDisk(lambda _: None, failed=failed.append)
-    disk.run([CreateFile("a", 512), SyncFolder(), WriteAt("a", 0, b"x")], 1)
+    disk.submit([CreateFile("a", 512), SyncFolder(), WriteAt("a", 0, b"x")], 1)
     disk.drain()
     disk.is_failing = True
-    disk.run([SyncFile("a")], 2)
+    disk.submit([SyncFile("a")], 2)
     disk.drain()
-    disk.run([SyncFile("a")], 3)
+    disk.submit([SyncFile("a")], 3)
     disk.drain()
     assert failed == [2]
     assert disk.read("a")[:1] == b"x"

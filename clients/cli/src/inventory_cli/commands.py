@@ -12,6 +12,7 @@ from inventory_client import TIMEOUT_SECONDS_MAX, Inventory, Money, Reads, Token
 from wire.bounds import STALENESS_MS_MAX
 
 from inventory_cli import session, sessions, shell, values
+from inventory_cli.audit import audit_app
 from inventory_cli.certificates import pki_app
 from inventory_cli.cluster import MEMBER_COLUMNS, MEMBER_COLUMNS_GOING, cluster_app, member_row
 from inventory_cli.options import ItemId, Limit, OutputOption, RequestId
@@ -54,6 +55,7 @@ app.add_typer(item_app, name="item")
 app.add_typer(stock_app, name="stock")
 app.add_typer(user_app, name="user")
 app.add_typer(sessions.sessions_app, name="sessions")
+app.add_typer(audit_app, name="audit")
 app.add_typer(cluster_app, name="cluster")
 app.add_typer(pki_app, name="pki")
 app.add_typer(services_app)
@@ -109,7 +111,9 @@ def connection(
     insecure: Annotated[
         bool,
         typer.Option(
-            "--insecure", help="Speak plain text to the gateway, which others can read and change."
+            "--insecure",
+            envvar="INVENTORY_INSECURE",
+            help="Speak plain text to the gateway, which others can read and change.",
         ),
     ] = False,
     ca_file: Annotated[

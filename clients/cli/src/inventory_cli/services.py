@@ -60,9 +60,7 @@ def health() -> None:
 def bootstrap(
     keys: Annotated[
         Path,
-        typer.Option(
-            help="The folder with admin.password, health.key and metrics.key.", parser=path_of
-        ),
+        typer.Option(help="The folder with admin.password.", parser=path_of),
     ],
     file: Annotated[
         Path, typer.Option(help="The bootstrap file to write, mode 0600.", parser=path_of)

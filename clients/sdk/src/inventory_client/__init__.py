@@ -58,7 +58,16 @@ pickled; pass its address and its token on instead.
 
 from inventory_client import models
 from inventory_client.aio import AsyncInventory
-from inventory_client.auth import Auth, Bearer, Flow, KeyFile, Password, Token, is_token
+from inventory_client.auth import (
+    Auth,
+    Bearer,
+    Flow,
+    KeyFile,
+    MachineCertificate,
+    Password,
+    Token,
+    is_token,
+)
 from inventory_client.blocking import Inventory
 from inventory_client.connection import TIMEOUT_SECONDS_MAX
 from inventory_client.errors import (
@@ -88,6 +97,7 @@ __all__ = [
     "Inventory",
     "InventoryError",
     "KeyFile",
+    "MachineCertificate",
     "Money",
     "NotAllowed",
     "OutcomeForgotten",

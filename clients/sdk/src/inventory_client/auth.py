@@ -5,6 +5,7 @@
 - `Bearer`: a given token. When the token ends, calls end as `Unauthenticated`.
 - `Password`: logs in at the first call. The client refreshes the token before it ends and when it
   is refused, and logs in again when the session has ended.
+- `MachineCertificate`: the same for a process of the cluster, which its certificate proves.
 - `KeyFile`: the same for a machine user, whose key is read from its file at each log-in.
 
 Another way to get tokens is a subclass of `Auth`. `Auth.flow` does no I/O with the inventory: the
@@ -94,6 +95,21 @@ class KeyFile(Auth):
             problem = "is empty" if not key else f"is over {KEY_BYTES_MAX} bytes long"
             raise Unauthenticated(f"The key file {self._path} {problem}.")
         return _log_in(self.username, key, "")
+
+
+class MachineCertificate(Auth):
+    """Logs in as the machine user of a process of the cluster: `health` or `metrics`.
+
+    The gateway knows the process by the certificate of the connection, on its internal port.
+    """
+
+    def __init__(self, username: str) -> None:
+        """Log in as this machine user, which the client's certificate names."""
+        self.username = username
+
+    def flow(self) -> Flow:
+        """Log in once; the password is not looked at."""
+        return _log_in(self.username, "by certificate", "")
 
 
 def _log_in(username: str, password: str, label: str) -> Flow:

@@ -9,6 +9,7 @@ from inventory_client.connection import PAGE_SIZE
 from inventory_client.models import (
     Adjusted,
     Answer,
+    AuditRecord,
     InventoryStats,
     Item,
     ItemStats,
@@ -143,6 +144,26 @@ class BlockingAuthCalls(BlockingCalls):
         admins.
         """
         return self._wait(self._inventory.sessions(user_id))
+
+    def audit_records(
+        self,
+        order_by: str = "",
+        actor_id: int = 0,
+        kind: str = "",
+        begin_ms: int = 0,
+        end_ms: int = 0,
+        *,
+        page_size: int = PAGE_SIZE,
+    ) -> Iterator[AuditRecord]:
+        """Yield the records of the audit log, newest first unless `order_by` is `id`.
+
+        Rows come `page_size` at a time. For admins.
+        """
+        return self._iterate(
+            self._inventory.audit_records(
+                order_by, actor_id, kind, begin_ms, end_ms, page_size=page_size
+            )
+        )
 
 
 class BlockingInventoryCalls(BlockingCalls):

@@ -15,6 +15,7 @@ from inventory_client.words import Word
 __all__ = [
     "Adjusted",
     "Answer",
+    "AuditRecord",
     "Election",
     "InventoryStats",
     "Item",
@@ -191,6 +192,63 @@ class Sessions:
             tuple(UserSession.from_wire(one) for one in wire.sessions),
             wire.current_session_id,
             wire.revision,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRecord:
+    """What was done, or refused, that concerns who may do what.
+
+    Records are numbered without a gap; of more than 100,000 the oldest are gone.
+    """
+
+    id: int = 0
+    # Of the inventory.
+    time: datetime
+    # The log position that made the record.
+    revision: int = 0
+    # What it is about: `login`, `authority`, the administration's name such as `create_user`,
+    # or the change of the members such as `remove_member`; `left_out`: events that were too
+    # many.
+    kind: str = ""
+    # `OK`, or the reason of the refusal.
+    outcome: str = ""
+    # The user who did it; 0: the inventory itself, or nobody who is known.
+    actor_id: int = 0
+    # The user's name at that time; of a log-in, the name that was given.
+    actor: str = ""
+    # The user whom it concerns, 0: none.
+    subject_id: int = 0
+    # The name, role, member or call that it is about.
+    detail: str = ""
+    # The address it came from, as far as a gateway knows.
+    source: str = ""
+    request_id: str = ""
+    # Of how many like events.
+    event_count: int = 0
+    # SHA-256, in hexadecimal, of the record before; empty before the first.
+    previous_hash: str = ""
+    # SHA-256 of that hash and of this record, see docs/adr/0019.
+    hash: str = ""
+
+    @classmethod
+    def from_wire(cls, wire: auth_pb2.AuditRecord) -> Self:
+        """Read AuditRecord."""
+        return cls(
+            id=wire.id,
+            time=wire.time.ToDatetime(UTC),
+            revision=wire.revision,
+            kind=wire.kind,
+            outcome=wire.outcome,
+            actor_id=wire.actor_id,
+            actor=wire.actor,
+            subject_id=wire.subject_id,
+            detail=wire.detail,
+            source=wire.source,
+            request_id=wire.request_id,
+            event_count=wire.event_count,
+            previous_hash=wire.previous_hash,
+            hash=wire.hash,
         )
 
 

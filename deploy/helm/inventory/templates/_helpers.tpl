@@ -59,7 +59,7 @@ inventory/monitored: "true"
 
 {{- /* The keys of the Secret. */ -}}
 {{- define "inventory.keys" -}}
-[cluster.key, token.key, admin.password, health.key, metrics.key]
+[token.key, admin.password]
 {{- end }}
 
 {{- define "inventory.secretName" -}}
@@ -180,6 +180,31 @@ annotations:
 
 {{- define "inventory.securityContext" -}}
 {{- toYaml .Values.securityContext }}
+{{- end }}
+
+{{- /* Of a pod whose `inventory` calls the gateway at its address in the cluster. */ -}}
+{{- define "inventory.clientEnv" -}}
+{{- if .Values.gateway.tls.existingSecret -}}
+- name: INVENTORY_CA_FILE
+  value: /client-tls/ca.crt
+{{- else -}}
+- name: INVENTORY_INSECURE
+  value: "1"
+{{- end }}
+{{- end }}
+
+{{- define "inventory.clientTlsVolume" -}}
+- name: client-tls
+  secret:
+    secretName: {{ .Values.gateway.tls.existingSecret }}
+    defaultMode: 0440
+    items:
+      - {key: ca.crt, path: ca.crt}
+{{- end }}
+
+{{- /* Where processes of the cluster find the gateway. */ -}}
+{{- define "inventory.internalAddress" -}}
+{{ include "inventory.fullname" . }}-gw-internal.{{ .Release.Namespace }}.svc.{{ .Values.clusterDomain }}:50052
 {{- end }}
 
 {{- define "inventory.logEnv" -}}

@@ -8,16 +8,18 @@ import asyncio
 import contextlib
 from typing import Protocol, cast
 
-from link.errors import FrameError, HelloRefused, LinkBroken, LinkError, Reason
-from link.frames import MAGIC, FrameDecoder, FrameEncoder, FrameKind
-from link.hello import Step, refusal_in, refusal_of
+from pki.identities import ProcessIdentity
 
-HELLO_SECONDS_MAX = 2.0
+from link.errors import FrameError, HelloRefused, LinkBroken, LinkError, Reason
+from link.frames import FrameDecoder, FrameKind
+from link.hello import Step, refusal_in, refusal_of
+from link.outgoing import OutgoingFrames
+from link.tls import TlsEnd
+
+HELLO_SECONDS_MAX = 2.0  # from the connection on, the TLS handshake included
 TICK_SECONDS = 0.5  # between two pings
 SILENT_TICKS_MAX = 4  # ticks without a byte; at the next the other end counts as dead
 CLOSE_SECONDS_MAX = 1.0  # until what was written is given up at an end
-FRAMES_WAITING_MAX = 4_096
-BYTES_WAITING_MAX = 32 << 20
 SILENT = "the other end is silent"
 LATE = "the hello was not complete in time"
 CLOSED = "the other end closed the connection"
@@ -57,12 +59,24 @@ class Greeting(Protocol):
         ...
 
     @property
-    def seed(self) -> int:
-        """Where the CRCs begin after the hello."""
+    def speaks_first(self) -> bool:
+        """Whether this end begins the handshake."""
         ...
 
-    def begin(self, link: "Link", source: str) -> Step | None:
-        """Take a connection to `source`; return the first frame if this end speaks first."""
+    @property
+    def tls(self) -> TlsEnd:
+        """The TLS of this end."""
+        ...
+
+    def connected(self, link: "Link", source: str) -> None:
+        """Note a connection to `source`, whoever it is."""
+        ...
+
+    def begin(self, peer: ProcessIdentity) -> Step | None:
+        """Take the other end's proven identity; return the first frame if this end speaks first.
+
+        Raises LinkError.
+        """
         ...
 
     def receive(self, kind: FrameKind, payload: bytes) -> tuple[Step | None, LinkUser | None]:
@@ -81,52 +95,6 @@ class Greeting(Protocol):
         ...
 
 
-class OutgoingFrames:
-    """The frames on their way out.
-
-    - At most `FRAMES_WAITING_MAX` frames wait while the other end does not read, and they are made
-      of `BYTES_WAITING_MAX` bytes at most, but for the last. One more is an error.
-    - Nothing is written while the other end does not read, but for what the loop has taken.
-    """
-
-    def __init__(self) -> None:
-        """Start without a connection."""
-        self.encoder = FrameEncoder()
-        self.is_paused = False
-        self._transport: asyncio.WriteTransport | None = None
-        self._frames: list[bytes] = []
-        self._bytes = 0
-
-    def __len__(self) -> int:
-        """How many frames wait."""
-        return len(self._frames)
-
-    def connect(self, transport: asyncio.WriteTransport) -> None:
-        """Write to a connection from here on, `MAGIC` first."""
-        self._transport = transport
-        transport.write(MAGIC)
-
-    def disconnect(self) -> None:
-        """Write nothing more, and drop what waits."""
-        self._transport = None
-        self._frames.clear()
-
-    def add(self, kind: FrameKind, payload: bytes) -> None:
-        """Gather a frame; raise FrameError past a bound."""
-        if len(self._frames) >= FRAMES_WAITING_MAX or self._bytes >= BYTES_WAITING_MAX:
-            raise FrameError(f"{len(self)} frames, {self._bytes} bytes, were not read")
-        frame = self.encoder.encode(kind, payload)
-        self._frames.append(frame)
-        self._bytes += len(frame)
-
-    def flush(self) -> None:
-        """Write what was gathered."""
-        if not self._frames or self.is_paused or self._transport is None:
-            return
-        frames, self._frames, self._bytes = self._frames, [], 0
-        self._transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
-
-
 class Link(asyncio.Protocol):
     """One end of a connection.
 
@@ -141,7 +109,9 @@ class Link(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._greeting = greeting
         self._user: LinkUser | None = None
-        self._out = OutgoingFrames()
+        self._tls = greeting.tls
+        self._is_proven = False  # the other end's certificate is accepted
+        self._out = OutgoingFrames(self._tls)
         self._decoder = FrameDecoder(greeting.expected, awaits_magic=True)
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None  # of the hello, then of the pings
@@ -226,10 +196,10 @@ class Link(asyncio.Protocol):
             return
         self._timer = self._loop.call_later(HELLO_SECONDS_MAX, self._break, LATE)
         self._out.connect(stream)
-        first = self._greeting.begin(self, source_of(transport))
-        if first is not None:
-            self.send(*first)
-            self.flush()
+        self._greeting.connected(self, source_of(transport))
+        if self._greeting.speaks_first and not self.ended.done():
+            self._tls.begin()
+        self.flush()
 
     def data_received(self, data: bytes) -> None:
         """Take what came, frame by frame."""
@@ -237,7 +207,10 @@ class Link(asyncio.Protocol):
             return
         self._silent_ticks = 0
         try:
-            self._decoder.feed(data)
+            said = self._tls.receive(data)
+            if self._tls.is_complete and not self._is_proven:
+                self._begin()
+            self._decoder.feed(said)
             while not self.ended.done() and (frame := self._decoder.next_frame()) is not None:
                 self._take(*frame)
         except LinkError as error:
@@ -268,6 +241,13 @@ class Link(asyncio.Protocol):
         elif kind is not FrameKind.PING:
             self._user.received(kind, payload)
 
+    def _begin(self) -> None:
+        """Begin the hello: the other end has proved who it is."""
+        self._is_proven = True
+        first = self._greeting.begin(self._tls.peer)
+        if first is not None:
+            self.send(*first)
+
     def _greet(self, kind: FrameKind, payload: bytes) -> None:
         """Take a frame of the hello; after the last, open the link."""
         greeting = self._greeting
@@ -277,8 +257,6 @@ class Link(asyncio.Protocol):
         if user is None:
             self._decoder.allow(greeting.expected)
             return
-        self._out.encoder.reseed(greeting.seed)
-        self._decoder.reseed(greeting.seed)
         self._decoder.allow(greeting.kinds)
         self._user = user
         if self._timer is not None:

@@ -1,46 +1,44 @@
 """Calls a member: opens a connection, and completes the hello."""
 
 import asyncio
-import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from pki.identities import ProcessIdentity
 
 from link.connection import Link, LinkUser
 from link.errors import LinkBroken, LinkError, LinkLate
 from link.frames import FrameKind
-from link.hello import NONCE_BYTES, CallerHello, Introduction, Step
+from link.hello import CallerHello, Introduction, Step
 from link.purposes import KINDS
-
-PORT_MAX = 65_535
+from link.tls import TlsEnd
 
 
 class CallerGreeting:
     """The hello of a caller, for one user of the link."""
 
+    speaks_first = True
+
     def __init__(self, introduction: Introduction, user: LinkUser) -> None:
         """Say `introduction`; `user` gets the link if the member accepts it."""
-        self.hello = CallerHello(introduction, secrets.token_bytes(NONCE_BYTES))
+        self.hello = CallerHello(introduction)
+        self.tls = TlsEnd(introduction.contexts.client(), is_server=False)
+        self.expected = self.hello.expected
         self.kinds = KINDS[introduction.purpose].to_caller
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._user = user
 
-    @property
-    def expected(self) -> frozenset[FrameKind]:
-        """See `Greeting.expected`."""
-        return self.hello.expected
+    def connected(self, link: Link, source: str) -> None:
+        """See `Greeting.connected`."""
 
-    @property
-    def seed(self) -> int:
-        """See `Greeting.seed`."""
-        return self.hello.seed
-
-    def begin(self, link: Link, source: str) -> Step:
+    def begin(self, peer: ProcessIdentity) -> Step:
         """See `Greeting.begin`."""
-        del link, source
-        return self.hello.begin()
+        return self.hello.begin(peer)
 
     def receive(self, kind: FrameKind, payload: bytes) -> tuple[Step | None, LinkUser | None]:
         """See `Greeting.receive`."""
-        answer = self.hello.receive(kind, payload)
-        return answer, self._user if answer is None else None
+        self.hello.receive(kind, payload)
+        return None, self._user
 
     def complete(self, link: Link) -> None:
         """See `Greeting.complete`."""
@@ -66,12 +64,20 @@ async def dial(
     host, _, port = address.rpartition(":")
     greeting = CallerGreeting(introduction, user)
     link = Link(greeting)
+    async with opened(greeting, link, seconds):
+        await asyncio.get_running_loop().create_connection(
+            lambda: link, host.strip("[]"), int(port)
+        )
+    return link, greeting.hello.cluster_id
+
+
+@asynccontextmanager
+async def opened(greeting: CallerGreeting, link: Link, seconds: float) -> AsyncIterator[None]:
+    """Have a link open at the end, whose bytes begin to travel inside; raise LinkError."""
     is_opened = False
     try:
         async with asyncio.timeout(seconds):
-            await asyncio.get_running_loop().create_connection(
-                lambda: link, host.strip("[]"), int(port)
-            )
+            yield
             await greeting.opened
         is_opened = True
     except TimeoutError as error:
@@ -82,4 +88,3 @@ async def dial(
         if not is_opened:
             greeting.opened.cancel()
             link.close()
-    return link, greeting.hello.cluster_id

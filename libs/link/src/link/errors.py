@@ -1,6 +1,7 @@
 """Why a link ends.
 
 - LinkError: any of these.
+  - TlsFailed: the ends accept each other's certificates or bytes not; the connection ends.
   - FrameError: the other end sent bytes that break a rule; the connection ends.
   - HelloRefused: this end refuses the other end; the connection ends.
   - LinkRefused: the other end refused this end, and said why.
@@ -15,6 +16,10 @@ Reason = link_pb2.LinkRefusal.Reason
 
 class LinkError(Exception):
     """A link cannot be opened, or ends."""
+
+
+class TlsFailed(LinkError):  # noqa: N818 - what became of a link
+    """There is no TLS 1.3 with the other end; the message says who does not accept what."""
 
 
 class FrameError(LinkError):

@@ -2,7 +2,7 @@
 
 A frame is a length (u32) of the payload, a kind (u8), a CRC32C (u32), all little-endian, and the
 payload. The CRC covers the number of the frame in its direction (u64, from 0 on), the kind and the
-payload, and begins with a seed that both ends know.
+payload.
 """
 
 import enum
@@ -25,11 +25,9 @@ class FrameKind(enum.IntEnum):
     """What a frame's payload is; the numbers are on the wire."""
 
     HELLO = 1  # LinkHello
-    CHALLENGE = 2  # LinkChallenge
-    PROOF = 3  # LinkProof
-    ACCEPTED = 4  # LinkAccepted
-    REFUSED = 5  # LinkRefusal
-    PING = 6  # nothing
+    ACCEPTED = 2  # LinkAccepted
+    REFUSED = 3  # LinkRefusal
+    PING = 4  # nothing
     PEER = 16  # PeerFrame
     REQUEST = 17  # ForwardRequest
     RESPONSE = 18  # ForwardResponse
@@ -37,12 +35,11 @@ class FrameKind(enum.IntEnum):
     ANSWER = 20  # LinkAnswer
     CHUNK = 21  # SnapshotChunk
     CHUNK_ANSWER = 22  # SnapshotAnswer
+    CARRIED = 23  # bytes of a link that another link carries
 
 
 BYTES_MAX: Mapping[int, int] = {  # of a payload, by kind
     FrameKind.HELLO: 2 * KIB,
-    FrameKind.CHALLENGE: 64,
-    FrameKind.PROOF: 64,
     FrameKind.ACCEPTED: KIB,
     FrameKind.REFUSED: KIB,
     FrameKind.PING: 0,
@@ -53,28 +50,24 @@ BYTES_MAX: Mapping[int, int] = {  # of a payload, by kind
     FrameKind.ANSWER: 256 * KIB,
     FrameKind.CHUNK: MIB + 64 * KIB,
     FrameKind.CHUNK_ANSWER: 4 * KIB,
+    FrameKind.CARRIED: MIB,
 }
 
 
 class FrameEncoder:
     """Makes the frames of one direction."""
 
-    __slots__ = ("_number", "_seed")
+    __slots__ = ("_number",)
 
-    def __init__(self, seed: int = 0) -> None:
-        """Begin with frame 0; `seed`: where the CRCs begin."""
-        self._seed = seed
+    def __init__(self) -> None:
+        """Begin with frame 0."""
         self._number = 0
-
-    def reseed(self, seed: int) -> None:
-        """Let the CRCs of all further frames begin at `seed`."""
-        self._seed = seed
 
     def encode(self, kind: FrameKind, payload: bytes) -> bytes:
         """Return the next frame; raise FrameError if the payload is too long for its kind."""
         if len(payload) > BYTES_MAX[kind]:
             raise FrameError(f"a {kind.name} of {len(payload)} bytes is too long to be sent")
-        check = crc32c(payload, crc32c(_CHECKED.pack(self._number, kind), self._seed))
+        check = crc32c(payload, crc32c(_CHECKED.pack(self._number, kind)))
         self._number += 1
         return _HEADER.pack(len(payload), kind, check) + payload
 
@@ -88,14 +81,11 @@ class FrameDecoder:
     - After an error nothing more is to be decoded.
     """
 
-    __slots__ = ("_allowed", "_awaits_magic", "_buffer", "_number", "_seed")
+    __slots__ = ("_allowed", "_awaits_magic", "_buffer", "_number")
 
-    def __init__(
-        self, allowed: frozenset[FrameKind], seed: int = 0, *, awaits_magic: bool = False
-    ) -> None:
+    def __init__(self, allowed: frozenset[FrameKind], *, awaits_magic: bool = False) -> None:
         """Allow some kinds; `awaits_magic`: the other end begins with `MAGIC`."""
         self._allowed = allowed
-        self._seed = seed
         self._number = 0
         self._buffer = bytearray()
         self._awaits_magic = awaits_magic
@@ -107,10 +97,6 @@ class FrameDecoder:
     def allow(self, allowed: frozenset[FrameKind]) -> None:
         """Allow these kinds instead, from the next frame on."""
         self._allowed = allowed
-
-    def reseed(self, seed: int) -> None:
-        """Let the CRCs of all further frames begin at `seed`."""
-        self._seed = seed
 
     def feed(self, data: bytes) -> None:
         """Take the bytes that came; raise FrameError if the other end begins with no `MAGIC`."""
@@ -138,8 +124,8 @@ class FrameDecoder:
             return None
         with memoryview(buffer) as view:
             payload = bytes(view[HEADER_BYTES:end])
-        if crc32c(payload, crc32c(_CHECKED.pack(self._number, number), self._seed)) != check:
-            raise FrameError("a frame is damaged, doubled, overtaken or of another link")
+        if crc32c(payload, crc32c(_CHECKED.pack(self._number, number))) != check:
+            raise FrameError("a frame is damaged, doubled or overtaken")
         del buffer[:end]
         self._number += 1
         return FrameKind(number), payload

@@ -1,23 +1,25 @@
 """Is called: a member's port, and who may use it for what."""
 
 import asyncio
-import secrets
 from collections.abc import Callable
 
 import structlog
 from inventory.raft.v1 import link_pb2
+from pki.identities import ProcessIdentity
 
 from link.admission import UnprovenCallers
+from link.carrying import CarriedEnd
 from link.connection import Link, LinkUser
-from link.errors import HelloRefused, LinkBroken, LinkError, LinkRefused, Reason
+from link.errors import FrameError, HelloRefused, LinkBroken, LinkError, LinkRefused, Reason
 from link.frames import FrameKind
-from link.hello import NONCE_BYTES, MemberHello, Reception, Step
+from link.hello import MemberHello, Reception, Step
 from link.purposes import KINDS
+from link.tls import TlsEnd
 
 LINKS_MAX = 1_024  # of callers that proved themselves
 LOG_SECONDS = 10.0  # between two lines about strangers
 
-Admit = Callable[[link_pb2.LinkHello], LinkUser]
+Admit = Callable[[link_pb2.LinkHello, ProcessIdentity], LinkUser]
 
 _log = structlog.get_logger()
 
@@ -25,11 +27,15 @@ _log = structlog.get_logger()
 class MemberGreeting:
     """The hello of one caller, at the member."""
 
-    def __init__(self, server: "LinkServer", reception: Reception) -> None:
+    speaks_first = False
+
+    def __init__(self, server: "LinkServer", reception: Reception, *, is_carried: bool) -> None:
         """Let `server` decide about the caller."""
         self._server = server
-        self._hello = MemberHello(reception, secrets.token_bytes(NONCE_BYTES))
+        self._hello = MemberHello(reception, is_carried=is_carried)
+        self.tls = TlsEnd(reception.contexts.server(), is_server=True)
         self._source = ""
+        self._peer: ProcessIdentity | None = None
 
     @property
     def expected(self) -> frozenset[FrameKind]:
@@ -41,21 +47,21 @@ class MemberGreeting:
         """See `Greeting.kinds`."""
         return KINDS[self._hello.hello.purpose].to_member
 
-    @property
-    def seed(self) -> int:
-        """See `Greeting.seed`."""
-        return self._hello.seed
-
-    def begin(self, link: Link, source: str) -> None:
-        """See `Greeting.begin`."""
+    def connected(self, link: Link, source: str) -> None:
+        """See `Greeting.connected`."""
         self._source = source
         self._server.connected(link, source)
 
+    def begin(self, peer: ProcessIdentity) -> None:
+        """See `Greeting.begin`."""
+        self._peer = peer
+
     def receive(self, kind: FrameKind, payload: bytes) -> tuple[Step | None, LinkUser | None]:
         """See `Greeting.receive`."""
-        answer = self._hello.receive(kind, payload)
-        user = self._server.admit(self._hello.hello) if self._hello.has_proof else None
-        return answer, user
+        if self._peer is None:
+            raise FrameError(f"a {kind.name} came before the certificate")
+        answer = self._hello.receive(payload, self._peer)
+        return answer, self._server.admit(self._hello.hello, self._peer)
 
     def complete(self, link: Link) -> None:
         """See `Greeting.complete`."""
@@ -63,16 +69,14 @@ class MemberGreeting:
 
     def end(self, link: Link, error: LinkError) -> None:
         """See `Greeting.end`."""
-        hello = self._hello
-        name = hello.hello.caller.name if hello.has_proof else ""
-        self._server.ended(link, error, self._source, name)
+        self._server.ended(link, error, self._source, self._peer)
 
 
 class LinkServer:
     """The links of a member's callers.
 
     - The callers without a proof are bounded (`UnprovenCallers`), and so are all others.
-    - `admit` sees callers that proved that they have the key, and decides what a link is used for.
+    - `admit` sees callers that proved who they are, and decides what a link is used for.
     - Strangers get one line of the log in `LOG_SECONDS`, together.
     """
 
@@ -90,9 +94,19 @@ class LinkServer:
         """Listen on host:port; return the port. Raises OSError."""
         host, _, port = address.rpartition(":")
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: Link(MemberGreeting(self, self._reception)), host.strip("[]"), int(port)
+            lambda: self._link(is_carried=False), host.strip("[]"), int(port)
         )
         return int(self._server.sockets[0].getsockname()[1])
+
+    def _link(self, *, is_carried: bool) -> Link:
+        return Link(MemberGreeting(self, self._reception, is_carried=is_carried))
+
+    def carried(self, source: str) -> LinkUser:
+        """Return the user of a link that carries another caller's link; `source`: who carries it.
+
+        The other caller proves itself inside, as on a connection of its own.
+        """
+        return CarriedEnd(self._link(is_carried=True), source)
 
     def close(self) -> None:
         """Listen no more, and end all links."""
@@ -109,19 +123,22 @@ class LinkServer:
         if oldest is not None:
             oldest.end(HelloRefused(Reason.REASON_BUSY, "too many connections wait for a proof"))
 
-    def admit(self, hello: link_pb2.LinkHello) -> LinkUser:
+    def admit(self, hello: link_pb2.LinkHello, peer: ProcessIdentity) -> LinkUser:
         """Return who uses the link of a caller that proved itself; raise HelloRefused."""
         if len(self._links) >= LINKS_MAX:
             raise HelloRefused(Reason.REASON_BUSY, f"{LINKS_MAX} links are open")
-        return self._admit(hello)
+        return self._admit(hello, peer)
 
     def completed(self, link: Link) -> None:
         """Note that a link is open."""
         self._unproven.forget(link)
         self._links.add(link)
 
-    def ended(self, link: Link, error: LinkError, source: str, name: str) -> None:
+    def ended(
+        self, link: Link, error: LinkError, source: str, peer: ProcessIdentity | None
+    ) -> None:
         """Forget a link, and log why this end or the other refused to go on."""
+        name = str(peer or "")
         was_open = link in self._links
         self._links.discard(link)
         self._unproven.forget(link)
@@ -129,14 +146,18 @@ class LinkServer:
             side = "caller" if isinstance(error, LinkRefused) else "member"
             _log.warning("link_refused", by=side, source=source, caller=name, reason=str(error))
         elif not was_open:
-            self._log_stranger(error, source)
+            self._log_stranger(error, source, name)
 
-    def _log_stranger(self, error: LinkError, source: str) -> None:
+    def _log_stranger(self, error: LinkError, source: str, name: str) -> None:
         now = asyncio.get_running_loop().time()
         if now < self._log_at:
             self._unlogged += 1
             return
         _log.warning(
-            "caller_refused", source=source, reason=str(error), others_unlogged=self._unlogged
+            "caller_refused",
+            source=source,
+            caller=name,
+            reason=str(error),
+            others_unlogged=self._unlogged,
         )
         self._log_at, self._unlogged = now + LOG_SECONDS, 0

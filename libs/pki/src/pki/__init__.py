@@ -6,5 +6,6 @@ process speaks TLS 1.3 with nobody for whom the authority does not vouch.
 - `identities`: the names, and how a certificate carries a name.
 - `authority`: makes an authority's certificate and the certificates under it (RFC 5280).
 - `folder`: the files of an authority, and the three steps of its rotation.
+- `secret_files`: who may read, write or replace the file of a key.
 - `contexts`: what a process needs of these files to listen and to connect, read again on a change.
 """

@@ -13,6 +13,7 @@ from pathlib import Path
 from pki.authority import certificates_in, dns_names_of
 from pki.errors import PkiError
 from pki.identities import ProcessIdentity, identity_of
+from pki.secret_files import secret_content
 
 LOOK_SECONDS = 1.0  # the files are looked at no more often
 DAY_SECONDS = 86_400
@@ -76,6 +77,7 @@ class PkiContexts:
 
     def server(self) -> ssl.SSLContext:
         """Return the context for a listener; each handshake is made with what the files hold."""
+        self.look()
         return self._loaded.server
 
     def client(self) -> ssl.SSLContext:
@@ -92,11 +94,20 @@ class PkiContexts:
         try:
             stamps = self._files.stamps
             if stamps != self._stamps:
-                self._loaded = _load(self._files, self._chosen)
+                self._loaded = self._read_anew()
                 self._stamps = stamps
             self.problem = ""
         except PkiError as error:
             self.problem = str(error)
+
+    def _read_anew(self) -> _Loaded:
+        loaded = _load(self._files, self._chosen)
+        if loaded.identity != self.identity:
+            raise PkiError(
+                f"{self._files.certificate} is the certificate of {loaded.identity}, and this is "
+                f"{self.identity}"
+            )
+        return loaded
 
     def _chosen(
         self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext
@@ -117,9 +128,11 @@ def peer_identity(certificate: Mapping[str, object] | None) -> ProcessIdentity:
 
 
 def _load(files: PkiFiles, chosen: object) -> _Loaded:
+    secret_content(files.key)  # nobody else may know or replace the key
     certificates = certificates_in(_content(files.certificate))
     trusted = certificates_in(_content(files.trusted))
     server = _context(files, ssl.PROTOCOL_TLS_SERVER)
+    server.num_tickets = 0  # sessions are not resumed: each connection proves both ends anew
     server.sni_callback = chosen  # type: ignore[assignment]  # it is called for every handshake
     return _Loaded(
         server=server,

@@ -30,9 +30,11 @@ from pki.authority import (
     dns_names_of,
     hosts_of,
 )
+from pki.contexts import PkiFiles
 from pki.errors import PkiError
 from pki.identities import ProcessIdentity, identity_of
 
+RENEW_DAYS = 30  # what ends sooner is issued anew
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
 
@@ -79,6 +81,11 @@ class PkiFolder:
         """Return the file of a process's certificate; the key is beside the certificate."""
         return self.path / f"{identity.name or identity.kind}.pem"
 
+    def files(self, identity: ProcessIdentity) -> PkiFiles:
+        """Return the files that a process needs."""
+        path = self.certificate_path(identity)
+        return PkiFiles(path, path.with_suffix(".key"), self.trusted_path)
+
     def make(self, name: str, days: int = AUTHORITY_DAYS) -> None:
         """Make an authority; raise PkiError if the folder has one."""
         made = Authority.make(name, days).as_issued
@@ -98,6 +105,16 @@ class PkiFolder:
         if identity.name == "ca":
             raise PkiError("a member cannot be called ca: the authority's files are")
         return self._write_issued(identity, self._authority().issue(identity, hosts, days))
+
+    def keep(
+        self, identity: ProcessIdentity, hosts: tuple[str, ...] = (), days: int = ISSUED_DAYS
+    ) -> PkiFiles:
+        """Return the files of a process, issued anew if they are missing or about to expire."""
+        path = self.certificate_path(identity)
+        is_kept = path.exists() and path.with_suffix(".key").exists()
+        if not is_kept or _ends_soon(certificates_in(_read(path))[0]):
+            self.issue(identity, hosts, days)
+        return self.files(identity)
 
     @property
     def next_step(self) -> RotationStep:
@@ -165,6 +182,11 @@ class PkiFolder:
         _write(path.with_suffix(".key"), issued.key)
         _write(path, issued.certificate)
         return path
+
+
+def _ends_soon(certificate: x509.Certificate) -> bool:
+    left = certificate.not_valid_after_utc - dt.datetime.now(dt.UTC)
+    return left < dt.timedelta(days=RENEW_DAYS)
 
 
 def _shown(path: Path, certificate: x509.Certificate, identity: ProcessIdentity | None) -> Shown:

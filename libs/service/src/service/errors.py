@@ -1,7 +1,7 @@
 """What ends a process, or a call that a process serves.
 
 - Exit: ends the process with a status and one line.
-  - SecretUnusable: the file of a secret cannot be used; status EXIT_SETTINGS.
+  - SecretUnusable: the file of a secret or a certificate cannot be used; status EXIT_SETTINGS.
   - AddressInUse: an address cannot be listened on; status EXIT_ADDRESS.
 - CallRefused: ends a call with a refusal, which its caller gets.
 - UnparsableRequest: bytes that are no message of the called method; the caller gets INVALID_FIELD.
@@ -23,7 +23,7 @@ class Exit(Exception):  # noqa: N818 - an end, not an error
 
 
 class SecretUnusable(Exit):
-    """The file of a secret cannot be read, is empty, or is open to others."""
+    """The file of a secret or a certificate cannot be read or used, or is open to others."""
 
     def __init__(self, message: str) -> None:
         """Say which file, and what is wrong with the file."""

@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import socket
-import stat
 import sys
 import warnings
 from collections.abc import Callable, Coroutine
@@ -13,16 +12,18 @@ from typing import Any, TypeVar
 
 import grpc.aio
 import uvloop
+from pki.contexts import PkiContexts
+from pki.errors import PkiError
+from pki.identities import ProcessIdentity
+from pki.secret_files import secret_content
 from pydantic import ValidationError
 from wire.tls import ServerTls, TlsFiles
 
 from service import logs
 from service.errors import EXIT_SETTINGS, AddressInUse, Exit, SecretUnusable
-from service.settings import ServiceSettings, refusals
+from service.settings import ServiceSettings, TlsSettings, refusals
 
 UMASK = 0o077
-OTHERS = stat.S_IWGRP | stat.S_IRWXO  # what nobody may do with the file of a secret
-WRITERS = stat.S_IWGRP | stat.S_IWOTH
 Settings = TypeVar("Settings", bound=ServiceSettings)
 
 
@@ -47,7 +48,8 @@ def run(
     # A stream that is opened as the process ends has a receiver that gRPC never awaits. Its warning
     # would be the last line, where the reason for the end belongs.
     warnings.filterwarnings("ignore", "coroutine '_MessageReceiver", RuntimeWarning)
-    logs.configure(name_of(config) if name_of else service, config.log_level, config.log_format)
+    name = name_of(config) if name_of else service
+    logs.configure(name, config.log_level, config.log_format, config.log_file)
     try:
         uvloop.run(work(config))
     except Exit as end:
@@ -58,38 +60,27 @@ def run(
 
 
 def secret_in(path: Path) -> str:
-    """Return the secret that a file holds; raise SecretUnusable.
-
-    The file belongs to this process's user or to root, and nobody else reads or writes it. The
-    file's group may read it, since a Secret of Kubernetes is root's, and is read by the group of
-    the pod (`fsGroup`). Nobody else writes to the folders of the file, before and after symbolic
-    links. A sticky folder is safe, since the file in it cannot be replaced.
-    """
+    """Return the secret that a file holds; raise SecretUnusable (see `pki.secret_files`)."""
     try:
-        with path.open() as file:
-            status = os.fstat(file.fileno())
-            secret = file.read().strip()
-        folders = {folder: folder.stat() for folder in (path.parent, path.resolve().parent)}
-    except (OSError, UnicodeDecodeError) as error:
+        return secret_content(path).decode().strip()
+    except PkiError as error:
+        raise SecretUnusable(str(error)) from error
+    except UnicodeDecodeError as error:
         raise SecretUnusable(f"a key cannot be read: {path}: {error}") from error
-    if not secret:
-        raise SecretUnusable(f"the key {path} is empty")
-    if status.st_uid not in {0, os.geteuid()}:
-        raise SecretUnusable(f"the key {path} belongs to user {status.st_uid}; make it your own")
-    if status.st_mode & OTHERS:
+
+
+def contexts_of(config: TlsSettings, identity: ProcessIdentity) -> PkiContexts:
+    """Return the TLS contexts of a process that is `identity`; raise SecretUnusable."""
+    try:
+        contexts = PkiContexts(config.tls_files)
+    except PkiError as error:
+        raise SecretUnusable(str(error)) from error
+    if contexts.identity != identity:
         raise SecretUnusable(
-            f"the key {path} of mode {stat.S_IMODE(status.st_mode):04o} is open to others; "
-            "`chmod 600` it, and make another key if others may have read this one"
+            f"{config.tls_certificate_file} is the certificate of {contexts.identity}, and this "
+            f"is {identity}"
         )
-    for folder, found in folders.items():
-        is_others = found.st_mode & WRITERS or found.st_uid not in {0, os.geteuid()}
-        if is_others and not found.st_mode & stat.S_ISVTX:
-            raise SecretUnusable(
-                f"others may replace the key {path}: its folder {folder} is of mode "
-                f"{stat.S_IMODE(found.st_mode):04o} and belongs to user {found.st_uid}; "
-                "`chmod 700` it, and make it your own"
-            )
-    return secret
+    return contexts
 
 
 def server_tls_in(files: TlsFiles) -> ServerTls:

@@ -3,11 +3,14 @@
 Settings are read once, from the environment: each is `INVENTORY_` and its name in capitals.
 """
 
+from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
+from pki.contexts import PkiFiles
 from pydantic import AfterValidator, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from wire.addresses import is_address, is_name
+from wire.tls import TlsFiles
 
 
 def _address(value: str) -> str:
@@ -53,6 +56,25 @@ class ServiceSettings(BaseSettings):
     metrics_listen: OptionalAddress = ""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
+    log_file: Path | None = None  # to which stderr is redirected, for this process to rotate
+
+
+class TlsSettings(ServiceSettings):
+    """The settings of a service with a certificate; each file is read again when it changes."""
+
+    tls_certificate_file: Path  # says who this process is
+    tls_key_file: Path  # the key of the certificate
+    tls_trusted_file: Path  # the authorities that vouch for the other processes
+
+    @property
+    def tls_files(self) -> PkiFiles:
+        """The three files."""
+        return PkiFiles(self.tls_certificate_file, self.tls_key_file, self.tls_trusted_file)
+
+    @property
+    def grpc_tls_files(self) -> TlsFiles:
+        """The same, as ends of gRPC take them."""
+        return TlsFiles(self.tls_trusted_file, self.tls_certificate_file, self.tls_key_file)
 
 
 def refusals(service: str, error: ValidationError) -> str:

@@ -10,7 +10,8 @@ import sys
 import structlog
 from grpc_health.v1 import health
 from inventory.v1 import assistant_pb2_grpc
-from inventory_client import AsyncInventory
+from inventory_client import AsyncInventory, ClientCertificate
+from pki.identities import Kind, ProcessIdentity
 from service import metrics, process, reflection
 from service.faults import Faults
 from service.probes import Probes
@@ -29,8 +30,14 @@ _log = structlog.get_logger()
 
 async def _run(config: AssistantConfig) -> None:
     """Serve until SIGTERM or SIGINT."""
+    process.contexts_of(config, ProcessIdentity(Kind.ASSISTANT))
+    gateway = ProcessIdentity(Kind.GATEWAY).dns_name
     inventory = AsyncInventory(
-        config.assistant_gateway, timeout=READ_SECONDS_MAX, ignore_proxy=True
+        config.assistant_gateway,
+        timeout=READ_SECONDS_MAX,
+        ignore_proxy=True,
+        ca_file=config.tls_trusted_file,
+        certificate=ClientCertificate(config.tls_certificate_file, config.tls_key_file, gateway),
     )
     faults = Faults()
     server = make_server(faults)

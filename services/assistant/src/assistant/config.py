@@ -1,10 +1,10 @@
 """Settings of the assistant, read once from the environment; nonsense is refused at the start."""
 
-from service.settings import Address, ServiceSettings
+from service.settings import Address, TlsSettings
 
 
-class AssistantConfig(ServiceSettings):
+class AssistantConfig(TlsSettings):
     """The assistant's settings."""
 
     assistant_listen: Address  # for the gateway
-    assistant_gateway: Address
+    assistant_gateway: Address  # its internal port

@@ -9,6 +9,7 @@ import gc
 import sys
 
 import structlog
+from pki.identities import Kind, ProcessIdentity
 from service import metrics, process
 from service.faults import Faults
 from service.tasks import until_first
@@ -21,6 +22,7 @@ from gateway.router import Router, RouterSettings
 from gateway.runtime.accounts import Accounts
 from gateway.runtime.api import Api
 from gateway.runtime.assistant import Assistant
+from gateway.runtime.auditing import send_audit
 from gateway.runtime.driver import Driver
 from gateway.runtime.gate import TokenGate
 from gateway.runtime.links import MemberLinks
@@ -42,7 +44,8 @@ _log = structlog.get_logger()
 async def _run(config: GatewayConfig) -> None:
     """Serve until SIGTERM or SIGINT."""
     token_key = TokenKeyFile(config.token_key_file)
-    links = MemberLinks(config.members, process.secret_in(config.cluster_key_file))
+    contexts = process.contexts_of(config, ProcessIdentity(Kind.GATEWAY))
+    links = MemberLinks(config.members, contexts)
     router = Router(RouterSettings(members=tuple(config.members)), links)
     driver = Driver(router)
     passwords = Passwords(token_key.ring)
@@ -60,6 +63,8 @@ async def _run(config: GatewayConfig) -> None:
     if tls is None and not is_loopback(config.gateway_listen):
         _log.warning("clients_by_plain_text", address=config.gateway_listen, advice=PLAIN_TEXT)
     ports = {config.gateway_listen: tls}
+    if config.gateway_internal_listen:
+        ports[config.gateway_internal_listen] = process.server_tls_in(config.grpc_tls_files)
     server = GatewayServer(ports, api, assistant, faults, config.gateway_leave_seconds)
     metrics.serve(
         config.metrics_listen,
@@ -79,6 +84,7 @@ async def _run(config: GatewayConfig) -> None:
         server.publish_health(router),
         links.run(router, driver.schedule_pump),
         token_key.follow(),
+        send_audit(gate.audit, driver),
     )
     driver.stop()
     links.close()

@@ -4,16 +4,16 @@ from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
-from service.settings import Address, Members, OptionalAddress, ServiceSettings, by_name
+from service.settings import Address, Members, OptionalAddress, TlsSettings, by_name
 from wire.tls import TlsFiles
 
 
-class GatewayConfig(ServiceSettings):
+class GatewayConfig(TlsSettings):
     """One gateway's settings."""
 
     gateway_listen: Address  # for clients
+    gateway_internal_listen: OptionalAddress = ""  # for processes of the cluster, by mutual TLS
     gateway_members: Members
-    cluster_key_file: Path  # the secret that members and gateways share
     token_key_file: Path  # signs tokens; the same for all gateways
     gateway_assistant: OptionalAddress = ""
     # Of clients' TLS; read again when they change. None: clients speak plain text.

@@ -9,6 +9,8 @@ import socket
 import sys
 
 import structlog
+from pki.contexts import PkiContexts
+from pki.identities import Kind, ProcessIdentity
 from service import metrics, process
 from service.faults import Faults
 from service.probes import Probes
@@ -37,12 +39,12 @@ class Service:
     - A finding is logged when it appears and when it is gone.
     """
 
-    def __init__(self, config: HealthConfig, key: str) -> None:
+    def __init__(self, config: HealthConfig, contexts: PkiContexts) -> None:
         """Open the channels; nothing is asked yet."""
         self._config = config
         counts = CanaryCounts()
-        self._canaries = Canaries(config.health_gateway, config.health_key_file, counts)
-        self._watch = Watch(config, key, self._canaries)
+        self._canaries = Canaries(config.health_gateway, config, counts)
+        self._watch = Watch(config, contexts, self._canaries)
         counts.registry.register(HealthCollector(lambda: self._watch.facts))
         self._registry = counts.registry
         self._faults = Faults()
@@ -103,9 +105,9 @@ class Service:
 
 
 async def _run(config: HealthConfig) -> None:
-    key = process.secret_in(config.health_key_file)
+    contexts = process.contexts_of(config, ProcessIdentity(Kind.HEALTH))
     with bound(config.health_http_listen) as http:
-        await Service(config, key).run(http)
+        await Service(config, contexts).run(http)
 
 
 def main() -> int:

@@ -3,15 +3,17 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import structlog
-from inventory_client import AsyncInventory, InventoryError, KeyFile
+from inventory_client import AsyncInventory, ClientCertificate, InventoryError, MachineCertificate
+from pki.identities import Kind, ProcessIdentity
+from service.settings import TlsSettings
 
 from cluster_health.facts import Canary
 from cluster_health.metrics import CanaryCounts
 
 USERNAME = "health"
+GATEWAY_NAME = ProcessIdentity(Kind.GATEWAY).dns_name
 CANARY_SECONDS = 2.0
 CALL_SECONDS_MAX = 3.0
 LEARN_SECONDS = 5.0
@@ -26,10 +28,18 @@ class Canaries:
     - `addresses` are the members' as the gateway last had them, by name.
     """
 
-    def __init__(self, gateway: str, key_file: Path, counts: CanaryCounts) -> None:
-        """Try as the machine user `health`, whose key is in this file."""
-        auth = KeyFile(USERNAME, key_file)
-        self._inventory = AsyncInventory(gateway, auth, CALL_SECONDS_MAX, ignore_proxy=True)
+    def __init__(self, gateway: str, settings: TlsSettings, counts: CanaryCounts) -> None:
+        """Try as the machine user `health`, which the certificate of these settings names."""
+        self._inventory = AsyncInventory(
+            gateway,
+            MachineCertificate(USERNAME),
+            CALL_SECONDS_MAX,
+            ignore_proxy=True,
+            ca_file=settings.tls_trusted_file,
+            certificate=ClientCertificate(
+                settings.tls_certificate_file, settings.tls_key_file, GATEWAY_NAME
+            ),
+        )
         self._counts = counts
         self.writes: Canary | None = None
         self.reads: Canary | None = None

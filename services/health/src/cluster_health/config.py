@@ -1,20 +1,17 @@
 """Settings of the health service, read once from the environment; nonsense is refused at start."""
 
-from pathlib import Path
-
 from pydantic import NonNegativeInt
-from service.settings import Address, Members, OptionalAddress, ServiceSettings, by_name
+from service.settings import Address, Members, OptionalAddress, TlsSettings, by_name
 
 
-class HealthConfig(ServiceSettings):
+class HealthConfig(TlsSettings):
     """The health service's settings."""
 
     health_listen: Address  # of gRPC
     health_http_listen: Address
     health_members: Members  # the first members; the gateway names later ones
-    health_gateway: Address
+    health_gateway: Address  # its internal port
     health_assistant: OptionalAddress = ""
-    health_key_file: Path  # the password of the machine user `health`, which members know too
     health_replicas: NonNegativeInt | None = None  # how many members there should be; 0: paused
     health_pods: str = ""  # a name that resolves to an address for each member that was started
 

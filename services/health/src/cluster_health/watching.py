@@ -10,13 +10,15 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from inventory.raft.v1 import forward_pb2, link_pb2
+from inventory_client.calls import SharedChannel
 from link.asking import LinkAsker
 from link.errors import LinkError, LinkLate
 from link.hello import Introduction
+from pki.contexts import PkiContexts
 from service.probes import READINESS
-from wire.channels import straight_channel
+from wire.tls import ClientTls
 
-from cluster_health.canaries import Canaries
+from cluster_health.canaries import GATEWAY_NAME, Canaries
 from cluster_health.config import HealthConfig
 from cluster_health.facts import LEADER, Facts, KnownMembership, Member, lead_of, membership_of
 
@@ -39,12 +41,12 @@ class Watch:
     - The leaders of the newest TERMS_MAX terms are remembered over rounds.
     """
 
-    def __init__(self, config: HealthConfig, key: str, canaries: Canaries) -> None:
-        """Ask nobody yet. `key`: the secret by which members let the health service ask them."""
+    def __init__(self, config: HealthConfig, contexts: PkiContexts, canaries: Canaries) -> None:
+        """Ask nobody yet. `contexts`: the certificate by which members let themselves be asked."""
         self._config = config
-        self._key = key
+        self._contexts = contexts
         self._canaries = canaries
-        self._channels: dict[str, grpc.aio.Channel] = {}  # by address
+        self._channels: dict[str, SharedChannel] = {}  # by address
         self._askers: dict[tuple[str, str], LinkAsker] = {}  # by a member's name and address
         self._before: dict[str, Member | bool] = {}  # the last round's answers, by address
         self._led: dict[int, frozenset[str]] = {}
@@ -104,15 +106,19 @@ class Watch:
         for channel in self._channels.values():
             await channel.close()
 
-    def _channel(self, address: str) -> grpc.aio.Channel:
+    def _channel(self, address: str) -> SharedChannel:
+        """Return the channel to the gateway, by mutual TLS, or to the assistant."""
         if address not in self._channels:
-            self._channels[address] = straight_channel(address)
+            is_gateway = address == self._config.health_gateway
+            files = self._config.grpc_tls_files
+            tls = ClientTls(files, GATEWAY_NAME) if is_gateway else None
+            self._channels[address] = SharedChannel(address, tls, ignore_proxy=True)
         return self._channels[address]
 
     def _asker(self, name: str, address: str) -> LinkAsker:
         if (name, address) not in self._askers:
             opening = Introduction(
-                key=self._key,
+                contexts=self._contexts,
                 purpose=link_pb2.PURPOSE_WATCH,
                 caller=link_pb2.Caller(name="health"),
                 recipient=name,
@@ -134,7 +140,7 @@ class Watch:
         return answer.get_member.member
 
     async def _serves(self, address: str) -> bool:
-        stub = health_pb2_grpc.HealthStub(self._channel(address))
+        stub = health_pb2_grpc.HealthStub(await self._channel(address).open())
         request = health_pb2.HealthCheckRequest(service=READINESS)
         try:
             answer = await stub.Check(request, timeout=ANSWER_SECONDS_MAX)  # type: ignore[attr-defined]  # the stubs leave it out

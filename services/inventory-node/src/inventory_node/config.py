@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
-from service.settings import Address, Members, OptionalAddress, ServiceSettings, by_name
+from service.settings import Address, Members, OptionalAddress, TlsSettings, by_name
 
 from inventory_node.runtime.failpoints import Failpoints
 from inventory_node.wal.format import SECTOR_BYTES
@@ -16,7 +16,7 @@ def _folder(value: object) -> object:
     return value
 
 
-class NodeConfig(ServiceSettings):
+class NodeConfig(TlsSettings):
     """One node's settings."""
 
     node_name: str  # this member's name, a DNS label
@@ -34,8 +34,6 @@ class NodeConfig(ServiceSettings):
     # between two checkpoints, at which members compare their states; none without a change
     node_checkpoint_seconds: Annotated[float, Field(ge=1, le=86_400)] = 300
     data_dir: Annotated[Path, BeforeValidator(_folder)]  # used by this member alone
-    cluster_key_file: Path  # the secret that members and gateways share
-    watch_key_file: Path | None = None  # the key of clients that may only see this member
     bootstrap_file: Path | None = None  # the first state: currency, users, items
     # The size of a file of the log, from the next file on; whole sectors.
     raft_segment_bytes: Annotated[

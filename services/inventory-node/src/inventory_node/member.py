@@ -9,9 +9,12 @@ from collections.abc import Collection
 
 from inventory.raft.v1 import peer_pb2
 from inventory.v1 import cluster_pb2
+from pki.errors import PkiError
+from pki.identities import Kind, ProcessIdentity
 from service import metrics
+from service.errors import SecretUnusable
 from service.faults import Faults
-from service.process import on_stop, secret_in
+from service.process import contexts_of, on_stop
 from service.tasks import until_first
 
 from inventory_node.config import NodeConfig
@@ -37,7 +40,7 @@ from inventory_node.runtime.peers import Local, Peers
 from inventory_node.runtime.probes import MemberProbes
 from inventory_node.runtime.questions import MemberAnswers
 from inventory_node.runtime.relay import Relays
-from inventory_node.runtime.server import Gate, MemberServer, ProbeServer
+from inventory_node.runtime.server import MemberServer, ProbeServer
 from inventory_node.runtime.snapshot import quarantined
 from inventory_node.runtime.startup import POLL_SECONDS, Startup
 from inventory_node.runtime.store import SqliteStore
@@ -79,9 +82,14 @@ class SelfDescription:
     - No description is given before the log is read: the member might seem to be empty.
     """
 
-    def __init__(self, identity: Identity) -> None:
-        """Begin with the settings' identity; the id is 0 until it is drawn or read."""
+    def __init__(self, identity: Identity, founding: str) -> None:
+        """Begin with the settings' identity, without a cluster's id.
+
+        The member's id is 0 until it is drawn or read, for a member that is none of the first.
+        """
         self.identity = identity
+        self._founding = founding
+        self._cluster_id = ""  # on the disk
         self._is_read = False  # the content of the disk is known
         self._is_bootstrapped = False
         self._term = 0  # the term before the node runs
@@ -89,6 +97,7 @@ class SelfDescription:
     def read(self, recovered: Recovered) -> None:
         """Take the content of the disk, long before this member is open."""
         self._is_read = True
+        self._cluster_id = recovered.identity.cluster_id if recovered.identity is not None else ""
         self._is_bootstrapped = recovered.identity is not None
         self._term = recovered.hard_state.term
 
@@ -106,7 +115,8 @@ class SelfDescription:
         if not self._is_read:
             return None
         return peer_pb2.DescribeResponse(
-            cluster_id=self.identity.cluster_id,
+            cluster_id=self._cluster_id,
+            founding=self._founding,
             member_id=self.identity.member_id,
             name=self.identity.name,
             bootstrapped=self._is_bootstrapped,
@@ -140,17 +150,16 @@ class MemberProcess:
     """One member from its start to its stop: identity, server, node."""
 
     def __init__(self, config: NodeConfig) -> None:
-        """Read the key; nothing is opened yet."""
+        """Read the certificate; nothing is opened yet."""
         self._config = config
         self._counts = NodeCounts()
         self._hooks = hooks_of(self._counts.timings, config.failpoints)
-        watch_key = secret_in(config.watch_key_file) if config.watch_key_file else ""
-        self._gate = Gate(secret_in(config.cluster_key_file), watch_key)
+        self._contexts = contexts_of(config, identity_in(config))
         names = list(config.members)
-        cluster_id = bootstrap.cluster_id_of(self._gate.key.encode(), names)
-        self._ids = {name: bootstrap.member_id_of(cluster_id, name) for name in names}
+        founding = bootstrap.founding_of(names)
+        self._ids = {name: bootstrap.member_id_of(founding, name) for name in names}
         own_id = self._ids.get(config.node_name, 0)
-        self._description = SelfDescription(Identity(cluster_id, own_id, config.node_name))
+        self._description = SelfDescription(Identity("", own_id, config.node_name), founding)
         self._node: Node | None = None
         self._watcher: MemberWatcher | None = None
         self._volume: VolumeWatch | None = None
@@ -191,22 +200,24 @@ class MemberProcess:
             if name != config.node_name
         }
         loop = Loop()
-        cluster_id = identity.cluster_id
         contact = Contact(config.node_name, config.address)
-        own = Local(cluster_id, identity.member_id, contact, self._gate.key)
+        own = Local("", identity.member_id, contact, self._contexts)
         network_peers = Peers(own, peers, loop.post, self._hooks)
         self._volume = VolumeWatch(config.data_dir)
         gateways = Gateways(loop.post)
-        peer_api = PeerApi(own, loop.post, self._known, network_peers.connect_caller)
+        peer_api = PeerApi(
+            own, loop.post, self._known, network_peers.connect_caller, network_peers.name_of
+        )
         membership = MembershipService(loop.post)
         answers = MemberAnswers(
-            cluster_id,
+            own,
             lambda: self._description.response(self._node, network_peers.reached),
             self.view,
             membership,
+            network_peers.name_of,
         )
         relays = Relays(own, network_peers.address_of)
-        server = MemberServer(own, self._gate, gateways, peer_api, answers, relays)
+        server = MemberServer(own, gateways, peer_api, answers, relays)
         probes = MemberProbes()
         await probes.mark_alive()
         await server.listen(config.node_listen)
@@ -215,22 +226,26 @@ class MemberProcess:
         on_stop(lambda: self._stop(loop))
         network = MemberTransport(network_peers, gateways, peer_api, membership)
 
+        def know(recovered: Recovered) -> None:
+            self._description.read(recovered)
+            own.cluster_id = recovered.identity.cluster_id if recovered.identity else ""
+
         startup = Startup(
             DataDirectory(config.data_dir, config.raft_segment_bytes),
             identity,
             self._ids,
             network_peers,
             is_ending=lambda: self._stop_signal.has_come,
-            know=self._description.read,
+            know=know,
         )
 
         async def live() -> None:
             recovered = await startup.open(config.address)
             self._description.take_over(recovered)
-            if own.member_id != self._identity.member_id:
-                own.member_id = self._identity.member_id
-                network_peers.introduce()
-            leaving = DepartureRequests(Departure(cluster_id), membership, network_peers)
+            own.member_id = self._identity.member_id
+            network_peers.introduce()
+            departure = Departure(own.cluster_id)
+            leaving = DepartureRequests(departure, membership, network_peers)
             await until_first(
                 self._live(recovered, network_peers, network, loop, probes),
                 self._leave(leaving, loop),
@@ -333,11 +348,12 @@ class MemberProcess:
 
     async def _watch(self, node: Node, peers: Peers, probes: MemberProbes) -> None:
         """Allow elections once all members have bootstrapped, and report the member's health."""
+        founding = bootstrap.founding_of(self._ids)
         # With a term, this member asks no peer, so a peer that hangs causes no delay.
         while not node.view().term:
             described = await peers.describe()
             for peer in filter(None, described):
-                bootstrap.check_peer(self._identity, peer)
+                bootstrap.check_peer(self._identity, founding, peer)
             if bootstrap.is_complete(0, described):
                 break
             await _pause()
@@ -345,6 +361,14 @@ class MemberProcess:
         while True:
             await probes.show(self.view(), ending=self._stop_signal.has_come)
             await asyncio.sleep(SHOW_SECONDS)
+
+
+def identity_in(config: NodeConfig) -> ProcessIdentity:
+    """Return whom this member's certificate must name; raise SecretUnusable."""
+    try:
+        return ProcessIdentity(Kind.MEMBER, config.node_name)
+    except PkiError as error:
+        raise SecretUnusable(str(error)) from error
 
 
 async def _pause() -> None:

@@ -129,11 +129,12 @@ class LogDisk(Protocol):
         """Return a whole file. At start only."""
         ...
 
-    def run(self, operations: Sequence[DiskOperation], ticket: int) -> None:
-        """Do operations in order, off the loop; then `DiskDone(ticket)` or `DiskFailed(ticket, …)`.
+    def submit(self, operations: Sequence[DiskOperation], ticket: int) -> None:
+        """Take a job. Its operations are done in order, off the loop.
 
-        Instead `DiskFull(ticket)`, if the first operation creates a file and there is no space for
-        the file. The same job may be given again after `DiskFull`, and not before.
+        It ends in one event: `DiskDone(ticket)`, `DiskFailed(ticket, …)`, or `DiskFull(ticket)`,
+        if the first operation creates a file and there is no space for the file. The same job may
+        be given again after `DiskFull`, and not before.
         """
         ...
 

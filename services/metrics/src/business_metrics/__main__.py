@@ -8,7 +8,8 @@ import asyncio
 import sys
 
 import structlog
-from inventory_client import Inventory, KeyFile
+from inventory_client import ClientCertificate, Inventory, MachineCertificate
+from pki.identities import Kind, ProcessIdentity
 from service import metrics, process
 from service.faults import Faults
 from service.probes import Probes
@@ -26,10 +27,15 @@ async def _run(config: MetricsConfig) -> None:
     stopped = asyncio.Event()
     process.on_stop(stopped.set)
     # A wrong path is said at the start, not at the first scrape.
-    process.secret_in(config.metrics_key_file)
-    auth = KeyFile(USERNAME, config.metrics_key_file)
+    process.contexts_of(config, ProcessIdentity(Kind.METRICS))
+    gateway = ProcessIdentity(Kind.GATEWAY).dns_name
     with Inventory(
-        config.metrics_gateway, auth, timeout=CALL_SECONDS_MAX, ignore_proxy=True
+        config.metrics_gateway,
+        MachineCertificate(USERNAME),
+        timeout=CALL_SECONDS_MAX,
+        ignore_proxy=True,
+        ca_file=config.tls_trusted_file,
+        certificate=ClientCertificate(config.tls_certificate_file, config.tls_key_file, gateway),
     ) as inventory:
         reader = Reader(inventory)
         faults = Faults()

@@ -6,15 +6,20 @@ import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
 import uuid_utils
 from inventory.v1 import assistant_pb2, auth_pb2, inventory_pb2
+from pki.contexts import PkiFiles
+from pki.folder import PkiFolder
+from pki.identities import Kind, ProcessIdentity
 from wire.channels import CLIENT_OPTIONS, authorization, status_of
 from wire.errors import reason_of
 
+from attacks.gateways import FloodingGateway, flood
 from attacks.http2 import RawConnection, connect_all, prefixed
 
 LOGIN = "/inventory.v1.AuthService/Login"
@@ -43,10 +48,16 @@ class Settings:
     count: int = 1  # of streams, calls at once or connections, as the attack has it
     size: int = 15 * MIB
     names: int = 1
+    member: str = ""  # its name and its address, of an attack on a member
+    pki: str = ""  # the folder of the cluster's certificates
 
     def deadline(self) -> float:
         """Return when the attack ends, on the monotonic clock."""
         return time.monotonic() + self.seconds
+
+    def gateway_files(self) -> PkiFiles:
+        """Return where the gateways' certificate is."""
+        return PkiFolder(Path(self.pki)).files(ProcessIdentity(Kind.GATEWAY))
 
     def channel(self) -> grpc.aio.Channel:
         """Open a connection of its own."""
@@ -269,6 +280,15 @@ async def guesses(settings: Settings) -> Counts:
     return await _calls(settings, LOGIN, messages())
 
 
+async def gateway_flood(settings: Settings) -> Counts:
+    """Be a gateway that sends a leader orders without end."""
+    counts: Counts = Counter()
+    name, _, address = settings.member.partition("=")
+    user = FloodingGateway(settings.token, settings.item, counts)
+    await flood(name, address, settings.gateway_files(), user, settings.deadline())
+    return counts
+
+
 PROGRAMS: dict[str, Program] = {
     one.__name__: one
     for one in (
@@ -280,6 +300,7 @@ PROGRAMS: dict[str, Program] = {
         deaf_to_lists,
         submit_flood,
         unary_flood,
+        gateway_flood,
         users_without_a_token,
         guesses,
     )

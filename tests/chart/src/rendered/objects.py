@@ -49,6 +49,14 @@ class Pod:
         return {port["name"]: port["containerPort"] for port in ports}
 
 
+def keys_of(found: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the Secret with the keys, beside those with certificates."""
+    [secret] = [
+        one for one in of_kind(found, "Secret") if one["metadata"]["name"].endswith("-keys")
+    ]
+    return secret
+
+
 def pods(found: Iterable[Mapping[str, Any]]) -> list[Pod]:
     """Return every pod: bare pods, and pods of templates, of Jobs and of CronJobs."""
     made = []

@@ -11,34 +11,36 @@ from link.errors import LinkError
 from link.frames import FrameKind
 from link.hello import Introduction, parsed
 from link.purposes import Purpose
+from pki.contexts import PkiContexts, PkiFiles
 
 SECONDS_MAX = 5.0
 
 
-def opening(name: str, key: str, purpose: Purpose.ValueType) -> Introduction:
-    """Return what a caller says to the member `name`."""
-    caller = link_pb2.Caller(name="a test")
-    return Introduction(key=key, purpose=purpose, caller=caller, recipient=name)
+def opening(name: str, files: PkiFiles, purpose: Purpose.ValueType) -> Introduction:
+    """Return what a caller with a certificate says to the member `name`."""
+    contexts = PkiContexts(files)
+    caller = link_pb2.Caller(name=contexts.identity.name or "a test")
+    return Introduction(contexts=contexts, purpose=purpose, caller=caller, recipient=name)
 
 
 def question_answered(
     name: str,
     address: str,
-    key: str,
+    files: PkiFiles,
     question: LinkQuestion,
     purpose: Purpose.ValueType = link_pb2.PURPOSE_QUESTION,
 ) -> LinkAnswer | None:
     """Ask a member; return its answer, None if it gives none."""
     try:
-        return asyncio.run(_asked(name, address, key, question, purpose))
+        return asyncio.run(_asked(name, address, files, question, purpose))
     except LinkError:
         return None
 
 
 async def _asked(
-    name: str, address: str, key: str, question: LinkQuestion, purpose: Purpose.ValueType
+    name: str, address: str, files: PkiFiles, question: LinkQuestion, purpose: Purpose.ValueType
 ) -> LinkAnswer:
-    asker = LinkAsker(address, lambda: opening(name, key, purpose))
+    asker = LinkAsker(address, lambda: opening(name, files, purpose))
     try:
         return await asker.ask(question, SECONDS_MAX)
     finally:
@@ -77,17 +79,17 @@ class OneRequest:
 
 
 def forward(
-    name: str, address: str, key: str, request: forward_pb2.ForwardRequest
+    name: str, address: str, files: PkiFiles, request: forward_pb2.ForwardRequest
 ) -> forward_pb2.Reply | None:
     """Send one request on a link of its own; return its reply, None if none came."""
-    return asyncio.run(_forwarded(name, address, key, request))
+    return asyncio.run(_forwarded(name, address, files, request))
 
 
 async def _forwarded(
-    name: str, address: str, key: str, request: forward_pb2.ForwardRequest
+    name: str, address: str, files: PkiFiles, request: forward_pb2.ForwardRequest
 ) -> forward_pb2.Reply | None:
     user = OneRequest(request)
-    introduction = opening(name, key, link_pb2.PURPOSE_GATEWAY)
+    introduction = opening(name, files, link_pb2.PURPOSE_GATEWAY)
     try:
         link, _ = await dial(address, introduction, user, SECONDS_MAX)
     except LinkError:

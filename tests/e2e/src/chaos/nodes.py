@@ -14,13 +14,15 @@ from typing import Any, Self, TextIO
 
 from inventory.raft.v1 import forward_pb2, link_pb2, log_pb2, membership_pb2
 from inventory.v1 import cluster_pb2, inventory_pb2
-from inventory_node.core.membership.bootstrap import cluster_id_of
+from inventory_cli.up.layout import tls_settings
+from pki.contexts import PkiFiles
+from pki.folder import PkiFolder
+from pki.identities import parse_identity
 
 from chaos.callers import forward, question_answered
 from chaos.ports import free_port
 
 NAMES = ("node-0", "node-1", "node-2")
-KEY = "the cluster's secret"
 STOCK = 1_000
 SEAT = 1  # the session that `Nodes.seat` starts
 VOTER = cluster_pb2.MEMBER_STANDING_VOTER
@@ -37,13 +39,15 @@ class Nodes:
     """A cluster of processes; each on its own folder below `folder`."""
 
     def __init__(self, folder: Path) -> None:
-        """Choose addresses, and write the key and the first state."""
+        """Choose addresses, and write the certificates and the first state."""
         self.is_seated = False
         self.folder = folder
         self.addresses = {name: f"127.0.0.1:{free_port()}" for name in NAMES}
         self.probe_addresses = {name: f"127.0.0.1:{free_port()}" for name in NAMES}
-        (folder / "cluster.key").touch(0o600)
-        (folder / "cluster.key").write_text(KEY)
+        self.pki = PkiFolder(folder / "pki")
+        self.pki.make("tests")
+        for name in (*NAMES, "gateway"):
+            self.pki.issue(parse_identity(name))
         (folder / "bootstrap.json").write_text(json.dumps(FIRST_STATE))
         self.processes: dict[str, subprocess.Popen[str]] = {}
 
@@ -62,6 +66,11 @@ class Nodes:
             process.kill()
             process.wait()
 
+    @property
+    def gateway(self) -> PkiFiles:
+        """The certificate of a gateway."""
+        return self.pki.files(parse_identity("gateway"))
+
     def start(self, name: str, **change: str) -> subprocess.Popen[str]:
         """Start a member; its log goes to a file."""
         with self.log(name).open("a") as log:
@@ -77,8 +86,8 @@ class Nodes:
             "INVENTORY_NODE_HEALTH_LISTEN": self.probe_addresses.get(name, ""),
             "INVENTORY_NODE_MEMBERS": ",".join(f"{n}={self.addresses[n]}" for n in NAMES),
             "INVENTORY_DATA_DIR": str(self.folder / name),
-            "INVENTORY_CLUSTER_KEY_FILE": str(self.folder / "cluster.key"),
             "INVENTORY_BOOTSTRAP_FILE": str(self.folder / "bootstrap.json"),
+            **tls_settings(self.pki.keep(parse_identity(name))),
         }
         return subprocess.Popen(
             [sys.executable, "-m", "inventory_node"],
@@ -119,11 +128,8 @@ class Nodes:
                 view = self.view(name)
                 if view is None or view.role != cluster_pb2.MEMBER_ROLE_LEADER:
                     continue
-                request = membership_pb2.ChangeRequest(
-                    cluster_id=cluster_id_of(KEY.encode(), NAMES), **change
-                )
-                question = link_pb2.LinkQuestion(change=request)
-                said = question_answered(name, self.addresses[name], KEY, question)
+                question = link_pb2.LinkQuestion(change=membership_pb2.ChangeRequest(**change))
+                said = question_answered(name, self.addresses[name], self.gateway, question)
                 answer.CopyFrom(said.change if said is not None else answer)
                 if answer.HasField("done"):
                     return answer
@@ -137,6 +143,14 @@ class Nodes:
     def said(self, name: str) -> str:
         """Return what a member has logged since its first start."""
         return self.log(name).read_text()
+
+    def until_said(self, name: str, text: str) -> None:
+        """Wait until a member has logged a text."""
+        deadline = time.monotonic() + SECONDS_MAX
+        while text not in self.said(name):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{name} does not say {text!r}:\n{self.said(name)}")
+            time.sleep(POLL_SECONDS)
 
     def kill(self, name: str) -> None:
         """SIGKILL a member."""
@@ -166,7 +180,7 @@ class Nodes:
     def view(self, name: str) -> cluster_pb2.Member | None:
         """Return how a member describes itself; None if it does not answer."""
         question = link_pb2.LinkQuestion(get_member=forward_pb2.GetMemberRequest())
-        said = question_answered(name, self.addresses[name], KEY, question)
+        said = question_answered(name, self.addresses[name], self.gateway, question)
         return said.get_member.member if said is not None else None
 
     def leader(self, *, besides: str = "") -> str:
@@ -197,7 +211,7 @@ class Nodes:
     def ask_leader(self, request: forward_pb2.ForwardRequest) -> forward_pb2.Reply | None:
         """Send one request to the leader; return its reply, None if none came."""
         name = self.leader()
-        return forward(name, self.addresses[name], KEY, request)
+        return forward(name, self.addresses[name], self.gateway, request)
 
     def order(self, request_id: str) -> inventory_pb2.OrderItemResponse:
         """Order one unit of the first item; send the same request until a leader answers it."""

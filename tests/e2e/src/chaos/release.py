@@ -100,7 +100,7 @@ class Release:
         """Connect as the admin whose password the chart generated."""
         self.close()
         secret: Any = self.core.read_namespaced_secret(f"{NAME}-keys", self.namespace)
-        self._watcher = Inventory(self.address, timeout=20)
+        self._watcher = Inventory(self.address, timeout=20, insecure=True)
         self._watcher.login("admin", b64decode(secret.data["admin.password"]).decode())
 
     def close(self) -> None:

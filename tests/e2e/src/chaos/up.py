@@ -10,8 +10,11 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self
 
-from inventory_cli.up.layout import Layout
+from inventory_cli.up.layout import INTERNAL, Layout
 from inventory_cli.up.ports import ROWS
+from inventory_client import ClientCertificate, Inventory, MachineCertificate
+from pki.contexts import PkiFiles
+from pki.identities import Kind, ProcessIdentity, parse_identity
 
 from chaos.ports import free_port
 from chaos.watched import POLL_SECONDS, NotSettled, Watched
@@ -26,8 +29,37 @@ PROXIES = dict.fromkeys((*PROXY_NAMES, *map(str.upper, PROXY_NAMES)), PROXY) | {
 }  # fmt: skip
 ANY_PORTS = {  # beside other systems of this machine
     f"INVENTORY_UP_{name}_PORT": "0"
-    for name in ("HEALTH", "HEALTH_GRPC", "ASSISTANT", "MEMBERS", "METRICS")
+    for name in ("INTERNAL", "HEALTH", "HEALTH_GRPC", "ASSISTANT", "MEMBERS", "METRICS")
 }
+
+
+def internal_address(data: Path) -> str:
+    """Return the address of the gateway's internal port, by the data directory."""
+    return f"127.0.0.1:{Layout(data).kept_ports()[INTERNAL]}"
+
+
+def machine_client(
+    data: Path,
+    process: str,
+    username: str,
+    files: PkiFiles | None = None,
+    timeout: float = SECONDS_MAX,
+) -> Inventory:
+    """Return a client of the internal port with a process's certificate, or with `files`.
+
+    It logs in as this user.
+    """
+    pki = Layout(data).pki
+    own = files or pki.files(parse_identity(process))
+    return Inventory(
+        internal_address(data),
+        MachineCertificate(username),
+        timeout=timeout,
+        ca_file=pki.trusted_path,
+        certificate=ClientCertificate(
+            own.certificate, own.key, ProcessIdentity(Kind.GATEWAY).dns_name
+        ),
+    )
 
 
 class Up(Watched):

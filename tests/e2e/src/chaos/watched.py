@@ -36,7 +36,7 @@ class Watched:
 
     def connect(self, address: str, password: str) -> None:
         """Connect as the admin user of the first start."""
-        self._watcher = Inventory(address)
+        self._watcher = Inventory(address, insecure=True)
         self._watcher.login("admin", password)
 
     def disconnect(self) -> None:

@@ -221,7 +221,9 @@ async def logged_in(  # noqa: PLR0913, PLR0917  # each is a fact of the run
         clients = []
         for number, (name, password) in enumerate([*customers, keeper]):
             inventory = await stack.enter_async_context(
-                AsyncInventory(address, timeout=DEADLINE_SECONDS, unary=number % 2 == 0)
+                AsyncInventory(
+                    address, timeout=DEADLINE_SECONDS, unary=number % 2 == 0, insecure=True
+                )
             )
             await inventory.login(name, password)
             clients.append(ShopClient(number, inventory, recorder, shop, seed + number))

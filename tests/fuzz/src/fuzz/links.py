@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import pkitest
 from gateway.router import Router, RouterSettings
 from gateway.runtime.links import LeaderSession
 from inventory.raft.v1 import forward_pb2, link_pb2, log_pb2, peer_pb2
@@ -13,20 +14,14 @@ from inventory_node.runtime.peer_api import PeerApi, PeerSession
 from inventory_node.runtime.peers import Local
 from link.errors import FrameError, LinkError
 from link.frames import BYTES_MAX, HEADER_BYTES, MAGIC, FrameDecoder, FrameEncoder, FrameKind
-from link.hello import (
-    NONCE_BYTES,
-    CallerHello,
-    Introduction,
-    MemberHello,
-    Reception,
-    proof_of,
-)
+from link.hello import CallerHello, Introduction, MemberHello, Reception
+from link.tls import TlsEnd
+from pki.identities import parse_identity
 
 from fuzz.target import FuzzTarget
 
-KEY = "a key of the cluster"
 CLUSTER, NAME = "cluster", "node-0"
-NONCE = bytes(range(NONCE_BYTES))
+OWN, PEER = parse_identity("node-0"), parse_identity("node-1")
 CALLER = link_pb2.Caller(member_id=2, name="node-1", address="127.0.0.1:7401")
 KNOWN = Known(term=5, last_index=100, is_leader=True)
 KINDS = frozenset(FrameKind)
@@ -59,67 +54,94 @@ def _seed_frames() -> list[bytes]:
 
 def _introduction() -> Introduction:
     return Introduction(
-        key=KEY, purpose=link_pb2.PURPOSE_PEER, caller=CALLER, recipient=NAME, cluster_id=CLUSTER
+        contexts=pkitest.contexts("node-1"),
+        purpose=link_pb2.PURPOSE_PEER,
+        caller=CALLER,
+        recipient=NAME,
+        cluster_id=CLUSTER,
     )
 
 
 def _reception() -> Reception:
-    return Reception(cluster_id=CLUSTER, name=NAME, keys=lambda _: (KEY,))
+    return Reception(contexts=pkitest.contexts(NAME), cluster_id=lambda: CLUSTER, name=NAME)
 
 
-def _judge_member_hello(data: bytes) -> None:
-    """Take a hello of a caller who has the key, whatever the hello says."""
-    member = MemberHello(_reception(), NONCE)
+def _judge_handshake(data: bytes) -> None:
+    """Take the beginning of a caller's TLS, whoever it is: nobody without a certificate gets in."""
+    end = TlsEnd(pkitest.contexts(NAME).server(), is_server=True)
     try:
-        _, challenge = member.receive(FrameKind.HELLO, data)
-        proof = proof_of(KEY, b"inventory link: by the caller", [data, challenge])
-        member.receive(FrameKind.PROOF, link_pb2.LinkProof(proof=proof).SerializeToString())
-    except LinkError:
-        return
-    if member.hello.recipient != NAME or not member.has_proof:
-        raise AssertionError("another member's caller was let in")
-
-
-def _judge_caller_hello(data: bytes) -> None:
-    """Take a member's two frames, or its refusal."""
-    caller = CallerHello(_introduction(), NONCE)
-    length, rest = (data[0], data[1:]) if data else (0, b"")
-    try:
-        if length % 3 == 0:
-            caller.receive(FrameKind.REFUSED, rest)
-        caller.receive(FrameKind.CHALLENGE, rest[:length])
-        caller.receive(FrameKind.ACCEPTED, rest[length:])
+        for at in range(0, len(data), PIECE_BYTES):
+            end.receive(data[at : at + PIECE_BYTES])
+            end.take()
     except LinkError as error:
         if not str(error).isprintable():
             raise AssertionError("a refusal cannot be printed") from error
         return
-    raise AssertionError("a member without the key was believed")
+    if end.is_complete:
+        raise AssertionError("a caller without a certificate was let in")
+
+
+def _seed_handshakes() -> list[bytes]:
+    end = TlsEnd(pkitest.contexts("node-1").client(), is_server=False)
+    end.begin()
+    return [end.take()]
+
+
+def _judge_member_hello(data: bytes) -> None:
+    """Take a hello of a member, whatever the hello says."""
+    member = MemberHello(_reception())
+    try:
+        member.receive(data, PEER)
+    except LinkError:
+        return
+    hello = member.hello
+    if (hello.recipient, hello.caller.name) != (NAME, PEER.name):
+        raise AssertionError("another member's caller was let in, or one by another's name")
+
+
+def _judge_caller_hello(data: bytes) -> None:
+    """Take a member's answer."""
+    caller = CallerHello(_introduction())
+    kind = FrameKind.REFUSED if data[:1] == b"\0" else FrameKind.ACCEPTED
+    try:
+        caller.receive(kind, data[1:])
+    except LinkError as error:
+        if not str(error).isprintable():
+            raise AssertionError("a refusal cannot be printed") from error
+        return
+    if kind is FrameKind.REFUSED or caller.cluster_id not in {"", CLUSTER}:
+        raise AssertionError("a link is open that was refused, or to another cluster")
 
 
 def _seed_caller_hellos() -> list[bytes]:
-    caller, member = CallerHello(_introduction(), NONCE), MemberHello(_reception(), NONCE)
-    _, challenge = member.receive(*caller.begin())
-    proof = caller.receive(FrameKind.CHALLENGE, challenge)
-    assert proof is not None
-    _, accepted = member.receive(*proof)
-    refusal = link_pb2.LinkRefusal(reason=link_pb2.LinkRefusal.REASON_KEY, sentence="wrong key")
-    return [
-        bytes([len(challenge)]) + challenge + accepted[:-1],
-        b"\0" + refusal.SerializeToString(),
-    ]
+    _, hello = CallerHello(_introduction()).begin(OWN)
+    _, accepted = MemberHello(_reception()).receive(hello, PEER)
+    refusal = link_pb2.LinkRefusal(
+        reason=link_pb2.LinkRefusal.REASON_CERTIFICATE, sentence="not for this"
+    )
+    return [b"\1" + accepted, b"\0" + refusal.SerializeToString()]
 
 
 def _local() -> Local:
-    return Local(CLUSTER, 1, Contact(NAME, "127.0.0.1:7400"), KEY)
+    return Local(CLUSTER, 1, Contact(NAME, "127.0.0.1:7400"), pkitest.contexts(NAME))
 
 
 def _drop(_event: object) -> None:
     pass
 
 
+def _api() -> PeerApi:
+    names = {1: NAME, 2: PEER.name}
+    return PeerApi(_local(), _drop, lambda: KNOWN, _drop, lambda member: names.get(member, ""))
+
+
+def _hello() -> link_pb2.LinkHello:
+    return link_pb2.LinkHello(cluster_id=CLUSTER, caller=CALLER)
+
+
 def _judge_peer(data: bytes) -> None:
     try:
-        PeerSession(CALLER, _local(), _drop, lambda: KNOWN).received(FrameKind.PEER, data)
+        PeerSession(_hello(), _api()).received(FrameKind.PEER, data)
     except FrameError:
         return
 
@@ -138,8 +160,7 @@ def _seed_peers() -> list[bytes]:
 
 
 def _judge_chunk(data: bytes) -> None:
-    api = PeerApi(_local(), _drop, lambda: KNOWN, _drop)
-    session = api.snapshot_session(CALLER)
+    session = _api().snapshot_session(_hello())
     try:
         session.received(FrameKind.CHUNK, data)
     except FrameError:
@@ -214,8 +235,9 @@ TARGETS = (
     FuzzTarget(
         name="member_hellos",
         judge=_judge_member_hello,
-        seeds=lambda: [CallerHello(_introduction(), NONCE).begin()[1]],
+        seeds=lambda: [CallerHello(_introduction()).begin(OWN)[1]],
     ),
+    FuzzTarget(name="handshakes", judge=_judge_handshake, seeds=_seed_handshakes),
     FuzzTarget(name="caller_hellos", judge=_judge_caller_hello, seeds=_seed_caller_hellos),
     FuzzTarget(name="peer_messages", judge=_judge_peer, seeds=_seed_peers),
     FuzzTarget(name="snapshot_chunks", judge=_judge_chunk, seeds=_seed_chunks),

@@ -54,7 +54,7 @@ def _judge_segment(data: bytes) -> None:
         found = recover(disk, segment_bytes=SEGMENT_BYTES)
     except (LogDamaged, LogForeign):
         return
-    disk.run(found.repair, 1)
+    disk.submit(found.repair, 1)
     disk.drain()
     if _content(recover(disk, segment_bytes=SEGMENT_BYTES)) != _content(found):
         raise AssertionError("a log that was repaired reads otherwise")
@@ -65,12 +65,12 @@ def _log() -> bytes:
     """Return the segment of a small log."""
     disk = SimDisk(lambda _: None)
     log = recover(disk, segment_bytes=SEGMENT_BYTES).log
-    disk.run(log.bootstrap(IDENTITY, VOTERS), 1)
+    disk.submit(log.bootstrap(IDENTITY, VOTERS), 1)
     for hard_state, entry in (
         (HardState(1, 8), Entry(1, 1, EntryKind.COMMAND, b"one")),
         (None, Entry(2, 1, EntryKind.COMMAND, bytes(700))),
     ):
-        disk.run(log.append(hard_state, None, [entry]), 1)
+        disk.submit(log.append(hard_state, None, [entry]), 1)
     disk.drain()
     return disk.read(segment_name(1))
 
@@ -80,7 +80,7 @@ def _header_bytes() -> int:
     """Return where the first batch of the small log begins: its header, and one empty batch."""
     disk = SimDisk(lambda _: None)
     log = recover(disk, segment_bytes=SEGMENT_BYTES).log
-    disk.run(log.bootstrap(IDENTITY, VOTERS), 1)
+    disk.submit(log.bootstrap(IDENTITY, VOTERS), 1)
     disk.drain()
     return len(disk.read(segment_name(1)).rstrip(b"\0")) // 512 * 512 + 512
 
@@ -206,7 +206,9 @@ SETTINGS = {
     "INVENTORY_NODE_LISTEN": "127.0.0.1:7400",
     "INVENTORY_NODE_MEMBERS": "node-0=127.0.0.1:7400,node-1=127.0.0.1:7401",
     "INVENTORY_DATA_DIR": "/data",
-    "INVENTORY_CLUSTER_KEY_FILE": "/keys/cluster",
+    "INVENTORY_TLS_CERTIFICATE_FILE": "/pki/node-0.pem",
+    "INVENTORY_TLS_KEY_FILE": "/pki/node-0.key",
+    "INVENTORY_TLS_TRUSTED_FILE": "/pki/ca.pem",
 }
 MORE_SETTINGS = ("INVENTORY_FAILPOINTS", "INVENTORY_RAFT_SEGMENT_BYTES", "INVENTORY_LOG_LEVEL")
 

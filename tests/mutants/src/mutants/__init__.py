@@ -10,6 +10,11 @@ simulator, a unit test.
 first seed on, and says how long that took. A run that catches a mutant must find nothing
 without the mutant: that is checked too.
 
+The list is for what `tests/mutation` does not make: effects in the wrong order, missing syncs,
+steps of a protocol, checks that are left out as a whole, and mechanisms that are replaced.
+
+A script or a unit test that catches a mutant is better than a seed: a seed moves with what is sent.
+
 Caveats: a bug that only makes the product slow, or that the rest of the product makes harmless, is
 no mutant. A catch shows that this bug is found, not that every bug like it would be.
 """

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import sys
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Protocol
 
+import hypothesis
 import pytest
 from raft import ProtocolViolation
 from rafttest import PropertyViolation
@@ -91,6 +93,31 @@ class NodeSeed:
         return map(NodeSeed, islice(count(1), NODE_SEEDS_MAX))
 
 
+def mistake_in(text: str) -> str:
+    """Return the message of an error that a mutant made by itself; empty if there is none.
+
+    A mutant whose function does not take the arguments of the function that it replaces is caught
+    by everything, and shows nothing.
+    """
+    found = re.search(r"TypeError: \w+\.<locals>.*", text)
+    return f" {found[0]}" if found else ""
+
+
+@contextlib.contextmanager
+def quick_examples() -> Iterator[None]:
+    """Let hypothesis draw the same examples each time, and not look for the smallest that fails."""
+    before = hypothesis.settings.get_current_profile_name()
+    phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
+    hypothesis.settings.register_profile(
+        "mutants", derandomize=True, database=None, deadline=None, phases=phases
+    )
+    hypothesis.settings.load_profile("mutants")
+    try:
+        yield
+    finally:
+        hypothesis.settings.load_profile(before)
+
+
 class _Outcomes:
     """A plugin of pytest that keeps which tests failed."""
 
@@ -98,9 +125,9 @@ class _Outcomes:
         self.failed: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep a failure."""
+        """Keep a failure, and the mistake of a mutant that caused it."""
         if report.failed:
-            self.failed.append(report.nodeid)
+            self.failed.append(report.nodeid + mistake_in(report.longreprtext))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +145,10 @@ class UnitTests:
             if getattr(module, "__file__", None) == path:
                 del sys.modules[name]
         options = ["-q", "-x", "--no-header", "--no-summary", "-p", "no:cacheprovider"]
+        # This module imports hypothesis, whose assertions pytest would like to rewrite first.
+        options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
         chosen = ["-k", self.name] if self.name else []
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.StringIO()), quick_examples():
             status = pytest.main([*options, *chosen, path], plugins=[outcomes])
         if status not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
             raise ValueError(f"{self} does not run: {status}")
@@ -165,7 +194,10 @@ class Mutant:
     def _run_planted(self, catch: Catch) -> str:
         with pytest.MonkeyPatch.context() as patch:
             self.plant(patch)
-            return catch.run()
+            found = catch.run()
+        if mistake := mistake_in(found):
+            raise ValueError(f"{self.name} does not fit the product:{mistake}")
+        return found
 
 
 @cache

@@ -13,8 +13,6 @@ from raft import (
     replication,
     transfer,
 )
-from raft.backlog import Backlog
-from raft.configurations import Configurations
 from raft.log import RaftLog
 from raft.membership import Change
 from raft.messages import (
@@ -22,7 +20,6 @@ from raft.messages import (
     AppendRequest,
     Configuration,
     Entry,
-    HardState,
     InstallSnapshot,
     Message,
     ReadRequest,
@@ -33,9 +30,11 @@ from raft.messages import (
 from raft.node import RawNode
 from raft.progress import Progress
 from raft.ready import Mark, RaftRole, ReadState
-from raft.state import LeaderState, MemberState, ReadRound
+from raft.state import MemberState
 
-from mutants.catching import CoreSeed, GoldenScript, Mutant, NodeSeed
+from mutants.catching import CoreSeed, GoldenScript, Mutant, UnitTests
+
+PAPER_TESTS = "libs/raft/tests/test_paper.py"
 
 
 def counts_unsynced_self(patch: pytest.MonkeyPatch) -> None:
@@ -71,28 +70,6 @@ def replies_to_votes_before_the_sync(patch: pytest.MonkeyPatch) -> None:
         state.owed.at_once.append(state.owed.after_sync.pop())
 
     patch.setattr(election, "vote_requested", vote_requested)
-
-
-def forgets_its_vote(patch: pytest.MonkeyPatch) -> None:
-    """Vote for whoever asks, as often as asked."""
-
-    def vote_requested(state: MemberState, message: VoteRequest) -> None:
-        granted = message.term == state.term and state.log.is_up_to_date(
-            message.last_index, message.last_term
-        )
-        if granted and state.role is RaftRole.FOLLOWER:
-            state.hard_state = HardState(state.term, message.sender)
-            state.hard_state_synced = False
-        state.owed.after_sync.append(
-            VoteReply(state.id, message.sender, state.term, granted=granted)
-        )
-
-    patch.setattr(election, "vote_requested", vote_requested)
-
-
-def votes_for_a_shorter_log(patch: pytest.MonkeyPatch) -> None:
-    """Vote without the election restriction (§5.4.1)."""
-    patch.setattr(RaftLog, "is_up_to_date", lambda *_: True)
 
 
 def keeps_what_conflicts(patch: pytest.MonkeyPatch) -> None:
@@ -170,11 +147,6 @@ def acknowledges_before_the_sync(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(replication, "append_requested", append_requested)
 
 
-def leads_with_a_minority(patch: pytest.MonkeyPatch) -> None:
-    """Half of the voters and none more are taken for a majority."""
-    patch.setattr(quorum, "size", lambda voters: max(1, len(voters) // 2))
-
-
 def counts_refused_votes(patch: pytest.MonkeyPatch) -> None:
     """Votes are counted, not read."""
     rule = election.vote_replied
@@ -211,11 +183,6 @@ def takes_promises_for_votes(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(election, "campaign", campaign)
 
 
-def begins_a_term_with_nothing(patch: pytest.MonkeyPatch) -> None:
-    """Wait for the first command of a term to commit what earlier ones left (§8)."""
-    patch.setattr(replication, "append_noop", lambda _: None)
-
-
 def asks_before_it_takes_over(patch: pytest.MonkeyPatch) -> None:
     """Let a successor ask for votes that nobody promises while a leader is heard."""
     rule = election.campaign
@@ -238,11 +205,6 @@ def hands_over_an_incomplete_log(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(transfer, "advance", advance)
 
 
-def hands_over_for_ever(patch: pytest.MonkeyPatch) -> None:
-    """Wait for a successor without a deadline."""
-    patch.setattr(transfer, "tick", lambda _: None)
-
-
 def reads_for_others_without_a_round(patch: pytest.MonkeyPatch) -> None:
     """Tell a follower the commit index at once."""
 
@@ -251,21 +213,6 @@ def reads_for_others_without_a_round(patch: pytest.MonkeyPatch) -> None:
         reads.reply(state, message.sender, message.context, index)
 
     patch.setattr(reads, "requested", requested)
-
-
-def reads_before_its_first_commit(patch: pytest.MonkeyPatch) -> None:
-    """Take the commit index that a follower had for that of a leader."""
-
-    def begin_round(state: MemberState, asker: int, context: int) -> bool:
-        state.waiting_reads.round_number += 1
-        heard = {state.id}
-        state.waiting_reads.rounds.append(
-            ReadRound(state.waiting_reads.round_number, asker, context, state.commit_index, heard)
-        )
-        replication.send_heartbeats(state)
-        return True
-
-    patch.setattr(reads, "begin_round", begin_round)
 
 
 def reuses_a_read_context(patch: pytest.MonkeyPatch) -> None:
@@ -277,16 +224,6 @@ def reuses_a_read_context(patch: pytest.MonkeyPatch) -> None:
         return rule(state, context)
 
     patch.setattr(reads, "forward", forward)
-
-
-def waits_for_another_leaders_answer(patch: pytest.MonkeyPatch) -> None:
-    """Keep the reads that were forwarded when leader and term change."""
-    patch.setattr(MemberState, "drop_reads", lambda state: state.waiting_reads.rounds.clear())
-
-
-def waits_for_a_lost_answer(patch: pytest.MonkeyPatch) -> None:
-    """Let forwarded reads wait without a deadline."""
-    patch.setattr(reads, "tick", lambda _: None)
 
 
 def decide_without(patch: pytest.MonkeyPatch, *reasons: str) -> None:
@@ -322,11 +259,6 @@ def removes_what_the_quorum_needs(patch: pytest.MonkeyPatch) -> None:
     decide_without(patch, "no majority")
 
 
-def keeps_a_configuration_that_was_cut_off(patch: pytest.MonkeyPatch) -> None:
-    """Go by an entry that another leader's has replaced."""
-    patch.setattr(Configurations, "truncate", lambda *_: None)
-
-
 def forgets_configurations_at_a_restart(patch: pytest.MonkeyPatch) -> None:
     """Go by the base's configuration, not by the entries behind it."""
     rule = RaftLog.__init__
@@ -336,16 +268,6 @@ def forgets_configurations_at_a_restart(patch: pytest.MonkeyPatch) -> None:
         self.configurations.replace(self.base_index, self.configurations.at(self.base_index))
 
     patch.setattr(RaftLog, "__init__", init)
-
-
-def takes_a_snapshot_without_its_configuration(patch: pytest.MonkeyPatch) -> None:
-    """Install a state and go by the members of before."""
-    rule = RaftLog.replace
-
-    def replaced(self: RaftLog, index: int, term: int, _: Configuration) -> None:
-        rule(self, index, term, self.configurations.current)
-
-    patch.setattr(RaftLog, "replace", replaced)
 
 
 def goes_by_what_is_committed(patch: pytest.MonkeyPatch) -> None:
@@ -368,11 +290,6 @@ def commits_by_those_who_have_no_vote(patch: pytest.MonkeyPatch) -> None:
             state.commit(index)
 
     patch.setattr(replication, "advance_commit", advance_commit)
-
-
-def leads_after_its_removal(patch: pytest.MonkeyPatch) -> None:
-    """Stay in office without a vote."""
-    patch.setattr(membership, "retire", lambda _: None)
 
 
 def campaigns_after_its_removal(patch: pytest.MonkeyPatch) -> None:
@@ -400,31 +317,6 @@ def tells_nobody_of_their_removal(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(membership, "begin", begin)
 
 
-def tells_of_removals_for_ever(patch: pytest.MonkeyPatch) -> None:
-    """Send heartbeats to whoever was ever removed."""
-    patch.setattr(membership, "release", lambda _: None)
-
-
-def takes_more_than_it_commits(patch: pytest.MonkeyPatch) -> None:
-    """Count nothing of what waits to be committed."""
-    patch.setattr(Backlog, "count", lambda *_: None)
-
-
-def never_counts_commits(patch: pytest.MonkeyPatch) -> None:
-    """Take what was committed for what waits."""
-    patch.setattr(Backlog, "settle", lambda self, _: self.size)
-
-
-def floods_a_follower(patch: pytest.MonkeyPatch) -> None:
-    """Count nothing of what is under way."""
-    rule = Progress.sent
-
-    def sent(self: Progress, last_index: int, _: int) -> None:
-        rule(self, last_index, 0)
-
-    patch.setattr(Progress, "sent", sent)
-
-
 def takes_a_sync_for_what_came_after(patch: pytest.MonkeyPatch) -> None:
     """Count entries as synced that replaced the ones whose sync has ended."""
 
@@ -443,85 +335,29 @@ def takes_a_sync_for_what_came_after(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(RawNode, "persisted", persisted)
 
 
-def keeps_the_index_of_a_removal_that_was_taken_back(patch: pytest.MonkeyPatch) -> None:
-    """Step down after the first commit of every later lead."""
-    rule = LeaderState.clear
-
-    def clear(self: LeaderState) -> None:
-        leaves_at = self.leaves_at
-        rule(self)
-        self.leaves_at = leaves_at
-
-    patch.setattr(LeaderState, "clear", clear)
-
-
-def hands_over_to_learners(patch: pytest.MonkeyPatch) -> None:
-    """Hand the lead over to somebody who cannot lead."""
-
-    def chosen(state: MemberState) -> int:
-        held = {
-            peer: progress.match
-            for peer, progress in state.leading.progress.items()
-            if progress.is_present
-        }
-        return max(held, key=lambda peer: (held[peer], -peer), default=0)
-
-    patch.setattr(transfer, "most_caught_up", chosen)
-
-
 MUTANTS = (
     Mutant(counts_unsynced_self, CoreSeed(1)),
-    Mutant(counts_unsynced_self, NodeSeed(1)),
     Mutant(commits_older_terms_by_counting, CoreSeed(0)),
     Mutant(replies_to_votes_before_the_sync, CoreSeed(0)),
-    Mutant(forgets_its_vote, CoreSeed(1)),
-    Mutant(votes_for_a_shorter_log, CoreSeed(0)),
     Mutant(keeps_what_conflicts, CoreSeed(0)),
     Mutant(cuts_without_a_conflict, CoreSeed(0)),
     Mutant(reads_without_a_round, CoreSeed(13)),
-    Mutant(reads_without_a_round, NodeSeed(3)),
     Mutant(keeps_the_tail_behind_a_snapshot, CoreSeed(55)),
     Mutant(hears_older_terms, CoreSeed(1)),
     Mutant(acknowledges_before_the_sync, CoreSeed(0)),
-    Mutant(leads_with_a_minority, CoreSeed(0)),
     Mutant(counts_refused_votes, CoreSeed(0)),
     Mutant(takes_promises_for_votes, CoreSeed(0)),
-    Mutant(begins_a_term_with_nothing, CoreSeed(0)),
     Mutant(leads_with_an_old_transfer, CoreSeed(1)),
     Mutant(reads_for_others_without_a_round, CoreSeed(0)),
-    Mutant(reads_before_its_first_commit, CoreSeed(1)),
     Mutant(reuses_a_read_context, CoreSeed(0)),
-    Mutant(changes_while_another_is_open, CoreSeed(2)),
-    Mutant(changes_before_its_first_commit, CoreSeed(0)),
-    Mutant(keeps_a_configuration_that_was_cut_off, CoreSeed(0)),
-    Mutant(forgets_configurations_at_a_restart, CoreSeed(0)),
-    Mutant(takes_a_snapshot_without_its_configuration, CoreSeed(2)),
     Mutant(goes_by_what_is_committed, CoreSeed(0)),
-    Mutant(commits_by_those_who_have_no_vote, CoreSeed(2)),
-    Mutant(never_counts_commits, CoreSeed(0)),
-    Mutant(takes_a_sync_for_what_came_after, NodeSeed(129)),
+    Mutant(takes_a_sync_for_what_came_after, UnitTests(PAPER_TESTS, "late_sync")),
     Mutant(asks_before_it_takes_over, GoldenScript("a_leader_hands_over")),
     Mutant(hands_over_an_incomplete_log, GoldenScript("a_leader_hands_over")),
-    Mutant(hands_over_for_ever, GoldenScript("a_transfer_that_fails_ends")),
-    Mutant(
-        reads_before_its_first_commit,
-        GoldenScript("a_followers_read_waits_for_the_leaders_first_commit"),
-    ),
-    Mutant(
-        waits_for_another_leaders_answer,
-        GoldenScript("a_followers_read_is_dropped_when_nobody_answers"),
-    ),
-    Mutant(
-        waits_for_a_lost_answer, GoldenScript("a_followers_read_is_dropped_when_nobody_answers")
-    ),
     Mutant(changes_while_another_is_open, GoldenScript("a_change_waits_for_the_one_before")),
     Mutant(
         changes_before_its_first_commit,
         GoldenScript("a_change_waits_for_the_first_commit_of_a_term"),
-    ),
-    Mutant(
-        keeps_a_configuration_that_was_cut_off,
-        GoldenScript("a_configuration_is_taken_back_with_its_entry"),
     ),
     Mutant(
         forgets_configurations_at_a_restart,
@@ -536,17 +372,10 @@ MUTANTS = (
         removes_what_the_quorum_needs,
         GoldenScript("a_change_that_would_lose_the_quorum_is_refused"),
     ),
-    Mutant(leads_after_its_removal, GoldenScript("a_leader_that_removes_itself_steps_down")),
     Mutant(campaigns_after_its_removal, GoldenScript("a_removed_member_stops_campaigning")),
     Mutant(
         gives_up_before_its_removal,
         GoldenScript("a_voter_whose_removal_is_not_committed_campaigns"),
     ),
     Mutant(tells_nobody_of_their_removal, GoldenScript("a_removed_member_stops_campaigning")),
-    Mutant(tells_of_removals_for_ever, GoldenScript("a_removed_member_stops_campaigning")),
-    Mutant(takes_more_than_it_commits, GoldenScript("a_leader_that_is_overloaded_takes_nothing")),
-    Mutant(never_counts_commits, GoldenScript("a_leader_that_is_overloaded_takes_nothing")),
-    Mutant(floods_a_follower, GoldenScript("bytes_under_way_to_a_follower_are_bounded")),
-    Mutant(keeps_the_index_of_a_removal_that_was_taken_back, CoreSeed(7)),
-    Mutant(hands_over_to_learners, CoreSeed(18)),
 )

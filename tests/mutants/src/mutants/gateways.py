@@ -4,29 +4,12 @@ from typing import Any
 
 import pytest
 from gateway.leader_view import LeaderView
-from gateway.pending_requests import PendingRequests
-from gateway.requests import Request
 from gateway.router import Router
 from inventory.raft.v1 import forward_pb2
 
 from mutants.catching import Mutant, UnitTests
 
 TESTS = "services/gateway/tests/test_router.py"
-
-
-def leaves_requests_with_a_left_leader(patch: pytest.MonkeyPatch) -> None:
-    """Wait for a member that may be stopped, while another leads."""
-    patch.setattr(Router, "_take_back", lambda *_: None)
-
-
-def follows_an_older_term(patch: pytest.MonkeyPatch) -> None:
-    """Follow the view that came last, whatever its term."""
-
-    def follow(self: LeaderView, view: forward_pb2.Leadership) -> bool:
-        self.term, self.leader = view.term, view.leader
-        return True
-
-    patch.setattr(LeaderView, "_follow", follow)
 
 
 def waits_for_a_candidate(patch: pytest.MonkeyPatch) -> None:
@@ -77,25 +60,9 @@ def asks_who_does_not_lead_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Router, "_retry", retry)
 
 
-def takes_without_a_bound(patch: pytest.MonkeyPatch) -> None:
-    """Fill memory while nobody leads."""
-    rule = PendingRequests.admit
-
-    def admit(self: PendingRequests, *arguments: Any) -> Request:  # noqa: ANN401 - passed on
-        kept, self._requests = self._requests, {}
-        request = rule(self, *arguments)
-        self._requests = kept | self._requests
-        return request
-
-    patch.setattr(PendingRequests, "admit", admit)
-
-
 MUTANTS = (
-    Mutant(leaves_requests_with_a_left_leader, UnitTests(TESTS, "moves_everything_unanswered")),
-    Mutant(follows_an_older_term, UnitTests(TESTS, "earlier_term_is_not_followed")),
     Mutant(waits_for_a_candidate, UnitTests(TESTS, "a_candidate_that_nobody_hears")),
     Mutant(hears_a_retry_of_a_left_leader, UnitTests(TESTS, "retry_of_a_left_leader")),
     Mutant(takes_an_unknown_fate_for_an_answer, UnitTests(TESTS, "unknown_fate_is_sent_again")),
     Mutant(asks_who_does_not_lead_again, UnitTests(TESTS, "does_not_lead_is_not_asked_again")),
-    Mutant(takes_without_a_bound, UnitTests(TESTS, "refuses_at_once")),
 )

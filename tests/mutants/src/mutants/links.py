@@ -1,14 +1,21 @@
-"""Links with bugs: frames cut, doubled, overtaken, of another link, of another cluster."""
+"""Links with bugs: frames cut, doubled, overtaken; certificates that are not looked at."""
+
+import ssl
+from functools import partial
 
 import pytest
 from inventory_node.core import claims
 from inventory_node.core.claims import Known
 from inventory_node.runtime.gateways import Gateways, GatewaySession
-from inventory_node.runtime.peer_api import PeerSession
-from link import connection, hello
+from inventory_node.runtime.peer_api import PeerApi, PeerSession
+from inventory_node.runtime.questions import MemberAnswers
+from link import connection, hello, outgoing, tls
 from link.admission import UnprovenCallers
-from link.frames import HEADER_BYTES, FrameDecoder, FrameEncoder, FrameKind
+from link.frames import HEADER_BYTES, FrameDecoder, FrameKind
 from link.hello import CallerHello, MemberHello
+from pki import contexts
+from pki.contexts import PkiContexts
+from pki.identities import Kind, ProcessIdentity
 from raft.messages import AppendRequest, Message
 
 from mutants.catching import Mutant, NodeSeed, UnitTests
@@ -17,6 +24,7 @@ FRAMES = "libs/link/tests/test_frames.py"
 ADMISSION = "libs/link/tests/test_admission.py"
 HELLO = "libs/link/tests/test_hello.py"
 LINKS = "libs/link/tests/test_links.py"
+GATEWAY = ProcessIdentity(Kind.GATEWAY)
 NETWORK = "services/inventory-node/tests/test_node_network.py"
 
 
@@ -52,13 +60,6 @@ def counts_no_frames(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("link.frames._CHECKED", Uncounted())
 
 
-def takes_frames_of_an_earlier_link(patch: pytest.MonkeyPatch) -> None:
-    """Let the sums of all links begin alike."""
-    patch.setattr(FrameDecoder, "reseed", lambda *_: None)
-    patch.setattr(FrameEncoder, "reseed", lambda *_: None)
-    patch.setattr(hello, "seed_of", lambda _: 0)
-
-
 def buffers_what_it_will_refuse(patch: pytest.MonkeyPatch) -> None:
     """Look at a length when all of its bytes are there."""
     rule = FrameDecoder.next_frame
@@ -78,33 +79,51 @@ def lets_another_cluster_in(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(MemberHello, "_check_recipient", lambda _: None)
 
 
-def proves_without_the_nonces(patch: pytest.MonkeyPatch) -> None:
-    """Accept a proof that was made for an earlier link."""
-    rule = hello.proof_of
-    patch.setattr(hello, "proof_of", lambda key, way, said: rule(key, way, said[:0]))
+def lets_every_certificate_do_everything(patch: pytest.MonkeyPatch) -> None:
+    """Let a gateway speak raft, and a member speak for another."""
+    patch.setattr(MemberHello, "_check_caller", lambda *_: None)
 
 
-def believes_a_member_without_the_key(patch: pytest.MonkeyPatch) -> None:
-    """Speak to whoever says that it accepts."""
-    rule = CallerHello.receive
+def speaks_to_whoever_answers(patch: pytest.MonkeyPatch) -> None:
+    """Take any process of the cluster for the member that was called."""
+    rule = CallerHello.begin
 
-    def receive(
-        self: CallerHello, kind: FrameKind, payload: bytes
-    ) -> tuple[FrameKind, bytes] | None:
-        return None if kind is FrameKind.ACCEPTED else rule(self, kind, payload)
+    def begin(self: CallerHello, peer: ProcessIdentity) -> tuple[FrameKind, bytes]:
+        del peer
+        return rule(self, ProcessIdentity(Kind.MEMBER, self._own.recipient))
 
-    patch.setattr(CallerHello, "receive", receive)
+    patch.setattr(CallerHello, "begin", begin)
 
 
-def says_its_name_to_strangers(patch: pytest.MonkeyPatch) -> None:
-    """Tell a caller without the key which member it is."""
-    rule = MemberHello._challenge
+def asks_for_no_certificate(patch: pytest.MonkeyPatch) -> None:
+    """Let whoever has no certificate, or one of another authority, begin a hello."""
 
-    def challenge(self: MemberHello) -> tuple[FrameKind, bytes]:
-        kind, payload = rule(self)
-        return kind, payload + b"\x1a\x06" + self._own.name.encode()
+    def server(self: PkiContexts) -> ssl.SSLContext:
+        context = contexts._context(self._files, ssl.PROTOCOL_TLS_SERVER)
+        context.verify_mode = ssl.CERT_NONE
+        return context
 
-    patch.setattr(MemberHello, "_challenge", challenge)
+    patch.setattr(PkiContexts, "server", server)
+
+
+def lets_a_handshake_grow(patch: pytest.MonkeyPatch) -> None:
+    """Read a handshake of any length."""
+    patch.setattr(tls, "HANDSHAKE_BYTES_MAX", 1 << 40)
+
+
+def carries_on_what_it_carries(patch: pytest.MonkeyPatch) -> None:
+    """Let a relayed link be for a further relay."""
+    patch.setattr(hello, "NOT_CARRIED", frozenset())
+
+
+def takes_any_id_for_a_caller_s(patch: pytest.MonkeyPatch) -> None:
+    """Let a member's certificate speak under another member's id."""
+    patch.setattr(PeerApi, "check_caller", lambda *_: None)
+
+
+def changes_members_for_a_member(patch: pytest.MonkeyPatch) -> None:
+    """Let any member remove any other."""
+    patch.setattr(MemberAnswers, "answers_for", lambda self, _: partial(self._answer, peer=GATEWAY))
 
 
 def lets_a_flood_keep_callers_out(patch: pytest.MonkeyPatch) -> None:
@@ -127,14 +146,14 @@ def waits_for_a_silent_end(patch: pytest.MonkeyPatch) -> None:
 
 def gathers_without_a_bound(patch: pytest.MonkeyPatch) -> None:
     """Fill memory for an end that does not read."""
-    rule = connection.OutgoingFrames.add
+    rule = outgoing.OutgoingFrames.add
 
-    def add(self: connection.OutgoingFrames, kind: FrameKind, payload: bytes) -> None:
+    def add(self: outgoing.OutgoingFrames, kind: FrameKind, payload: bytes) -> None:
         kept, self._frames, self._bytes = self._frames, [], 0
         rule(self, kind, payload)
         self._frames = kept + self._frames
 
-    patch.setattr(connection.OutgoingFrames, "add", add)
+    patch.setattr(outgoing.OutgoingFrames, "add", add)
 
 
 def answers_an_old_connection(patch: pytest.MonkeyPatch) -> None:
@@ -168,12 +187,15 @@ MUTANTS = (
     Mutant(passes_a_frame_that_is_cut, UnitTests(FRAMES, "cut_into_pieces")),
     Mutant(does_not_look_at_the_sum, UnitTests(FRAMES, "changed_stream")),
     Mutant(counts_no_frames, UnitTests(FRAMES, "doubled_overtaken_or_missing")),
-    Mutant(takes_frames_of_an_earlier_link, UnitTests(HELLO, "know_each_other_afterwards")),
     Mutant(buffers_what_it_will_refuse, UnitTests(FRAMES, "above_the_bound")),
     Mutant(lets_another_cluster_in, UnitTests(HELLO, "does_not_belong_here")),
-    Mutant(proves_without_the_nonces, UnitTests(HELLO, "passed_on_opens_no_other")),
-    Mutant(believes_a_member_without_the_key, UnitTests(HELLO, "without_the_key_is_not_believed")),
-    Mutant(says_its_name_to_strangers, UnitTests(HELLO, "stranger_learns_nothing")),
+    Mutant(lets_every_certificate_do_everything, UnitTests(HELLO, "of_its_table_alone")),
+    Mutant(speaks_to_whoever_answers, UnitTests(HELLO, "says_nothing_to_another_process")),
+    Mutant(asks_for_no_certificate, UnitTests(NETWORK, "every_caller_proves_itself")),
+    Mutant(lets_a_handshake_grow, UnitTests(LINKS, "handshake_without_end")),
+    Mutant(carries_on_what_it_carries, UnitTests(HELLO, "no_further_relay")),
+    Mutant(takes_any_id_for_a_caller_s, UnitTests(NETWORK, "no_other_member_s_id")),
+    Mutant(changes_members_for_a_member, UnitTests(NETWORK, "changes_of_itself_alone")),
     Mutant(lets_a_flood_keep_callers_out, UnitTests(ADMISSION, "makes_room")),
     Mutant(waits_for_a_silent_end, UnitTests(LINKS, "about_two_seconds")),
     Mutant(gathers_without_a_bound, UnitTests(LINKS, "wait_within_bounds")),

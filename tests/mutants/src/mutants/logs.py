@@ -10,9 +10,10 @@ from inventory_node.wal.format import SegmentHeader
 from inventory_node.wal.segment import Segment, plan_segment, read_segment
 from raft.messages import Entry, HardState, SnapshotMeta
 
-from mutants.catching import Mutant, NodeSeed
+from mutants.catching import Mutant, NodeSeed, UnitTests
 
 LOG = "inventory_node.wal.log"
+LOG_TESTS = "services/inventory-node/tests/test_wal_log.py"
 
 
 def writes_no_vote(patch: pytest.MonkeyPatch) -> None:
@@ -70,8 +71,8 @@ def removes_newer_files_first(patch: pytest.MonkeyPatch) -> None:
     """Leave a gap: what is oldest stays until there is nothing newer to be removed."""
     rule = WriteAheadLog.cut
 
-    def cut(self: WriteAheadLog, index: int) -> tuple[DiskOperation, ...]:
-        removals = [one for one in rule(self, index) if isinstance(one, RemoveFile)]
+    def cut(self: WriteAheadLog, index: int, keeps: int = 1) -> tuple[DiskOperation, ...]:
+        removals = [one for one in rule(self, index, keeps) if isinstance(one, RemoveFile)]
         kept = self.__dict__.setdefault("kept", []) + removals
         self.__dict__["kept"] = kept[:1]
         return tuple(one for removal in kept[1:] for one in (removal, SyncFolder()))
@@ -83,8 +84,8 @@ def cuts_one_file_too_many(patch: pytest.MonkeyPatch) -> None:
     """Remove a file that holds entries above the index."""
     rule = WriteAheadLog.cut
 
-    def cut(self: WriteAheadLog, index: int) -> tuple[DiskOperation, ...]:
-        operations = rule(self, index)
+    def cut(self: WriteAheadLog, index: int, keeps: int = 1) -> tuple[DiskOperation, ...]:
+        operations = rule(self, index, keeps)
         if operations and len(self._segments) > 1:
             operations += (RemoveFile(self._segments.pop(0).name), SyncFolder())
         return operations
@@ -129,11 +130,13 @@ def forgets_the_last_batch(patch: pytest.MonkeyPatch) -> None:
 MUTANTS = (
     Mutant(writes_no_vote, NodeSeed(1)),
     Mutant(syncs_no_batch, NodeSeed(1)),
-    Mutant(syncs_no_folder_after_a_rename, NodeSeed(4)),
-    Mutant(names_a_file_before_its_header_is_synced, NodeSeed(26)),
-    Mutant(removes_newer_files_first, NodeSeed(1)),
-    Mutant(cuts_one_file_too_many, NodeSeed(68)),
-    Mutant(leaves_the_rest_of_a_torn_batch, NodeSeed(26)),
+    Mutant(syncs_no_folder_after_a_rename, UnitTests(LOG_TESTS, "before_it_has_its_name")),
+    Mutant(
+        names_a_file_before_its_header_is_synced, UnitTests(LOG_TESTS, "before_it_has_its_name")
+    ),
+    Mutant(removes_newer_files_first, UnitTests(LOG_TESTS, "cut_removes_whole_old_segments")),
+    Mutant(cuts_one_file_too_many, UnitTests(LOG_TESTS, "cut_removes_whole_old_segments")),
+    Mutant(leaves_the_rest_of_a_torn_batch, UnitTests(LOG_TESTS, "recovery_is_the_model")),
     Mutant(takes_what_it_reads_for_synced, NodeSeed(1)),
     Mutant(forgets_the_last_batch, NodeSeed(1)),
 )

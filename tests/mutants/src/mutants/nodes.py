@@ -39,6 +39,10 @@ READING_TESTS = "services/inventory-node/tests/test_core_read_index.py"
 JOURNAL_TESTS = "services/inventory-node/tests/test_core_log_writer.py"
 SPACE_TESTS = "services/inventory-node/tests/test_core_disk_space.py"
 SURVEY_TESTS = "services/inventory-node/tests/test_core_survey_rounds.py"
+FLUSHER_TESTS = "services/inventory-node/tests/test_core_flusher.py"
+PROPOSAL_TESTS = "services/inventory-node/tests/test_core_proposals.py"
+STAMP_TESTS = "services/inventory-node/tests/test_core_timestamps.py"
+WRITING_TESTS = "services/inventory-node/tests/test_core_writing.py"
 CATCHING_UP_TESTS = "services/inventory-node/tests/test_core_snapshot_retention.py"
 
 
@@ -105,8 +109,8 @@ def cuts_what_is_not_durable(patch: pytest.MonkeyPatch) -> None:
     """Give up the log below what is applied, not below what is flushed, and keep no tail."""
     rule = LogTail.release
 
-    def release(self: LogTail, _: int, pinned_index: int | None) -> int:
-        return rule(self, 1 << 62, pinned_index)
+    def release(self: LogTail, durable_index: int, pinned_index: int | None) -> int:
+        return rule(self, max(durable_index, 1 << 62), pinned_index)
 
     patch.setattr(LogTail, "release", release)
     patch.setattr(LogTail, "_is_long", lambda _: True)
@@ -150,11 +154,6 @@ def sends_a_snapshot_without_its_members(patch: pytest.MonkeyPatch) -> None:
             rule(self, event, raft)  # type: ignore[arg-type]
 
     patch.setattr(Outgoing, "copied", copied)
-
-
-def takes_any_chunk(patch: pytest.MonkeyPatch) -> None:
-    """Take the chunks of two streams for one."""
-    patch.setattr(Incoming, "_refusal", lambda *_: "")
 
 
 def reads_before_it_applied(patch: pytest.MonkeyPatch) -> None:
@@ -312,32 +311,33 @@ def elects_before_all_have_begun(patch: pytest.MonkeyPatch) -> None:
 MUTANTS = (
     Mutant(answers_before_the_sync, NodeSeed(1)),
     Mutant(answers_with_the_batch_before, NodeSeed(1)),
-    Mutant(counts_a_batch_before_its_sync, NodeSeed(5)),
-    Mutant(goes_on_after_a_failed_sync, NodeSeed(12)),
+    Mutant(counts_a_batch_before_its_sync, UnitTests(JOURNAL_TESTS, "holds_what_the_last_ready")),
+    Mutant(goes_on_after_a_failed_sync, UnitTests(WRITING_TESTS, "database_halts")),
     Mutant(votes_from_an_empty_disk, NodeSeed(3)),
-    Mutant(cuts_what_is_not_durable, NodeSeed(28)),
-    Mutant(calls_a_flush_durable_when_it_begins, NodeSeed(43)),
-    Mutant(switches_before_the_log_says_so, UnitTests(SNAPSHOT_TESTS, "")),
-    Mutant(answers_a_snapshot_before_it_serves_it, NodeSeed(4)),
+    Mutant(cuts_what_is_not_durable, UnitTests(FLUSHER_TESTS, "above_the_durable_index")),
+    Mutant(calls_a_flush_durable_when_it_begins, UnitTests(SPACE_TESTS, "flush_without_space")),
+    Mutant(switches_before_the_log_says_so, UnitTests(SNAPSHOT_TESTS, "record_is_synced")),
+    Mutant(answers_a_snapshot_before_it_serves_it, UnitTests(SNAPSHOT_TESTS, "is_brought_up")),
     Mutant(sends_a_snapshot_without_its_members, NodeSeed(1)),
-    Mutant(takes_any_chunk, UnitTests(SNAPSHOT_TESTS, "that_does_not_follow")),
     Mutant(reads_before_it_applied, NodeSeed(1)),
-    Mutant(joins_a_round_that_has_begun, NodeSeed(16)),
+    Mutant(joins_a_round_that_has_begun, UnitTests(READING_TESTS, "does_not_join_a_round")),
     Mutant(reads_what_it_has, NodeSeed(1)),
     Mutant(has_caught_up_once_it_meets_a_leader, UnitTests(READING_TESTS, "has_first_to_apply")),
     Mutant(lets_everybody_go, UnitTests(MEMBERSHIP_TESTS, "one_at_a_time")),
     Mutant(takes_any_answer_for_a_removal, NodeSeed(1)),
     Mutant(takes_a_leave_for_a_removal, UnitTests(JOIN_TESTS, "those_that_differ")),
     Mutant(leaves_those_that_do_not_reach_one_another, UnitTests(DRAIN_TESTS, "serves_on")),
-    Mutant(stamps_by_its_own_clock, NodeSeed(2)),
+    Mutant(stamps_by_its_own_clock, UnitTests(STAMP_TESTS, "never_go_back")),
     Mutant(stamps_before_it_has_read_the_snapshot, UnitTests(SNAPSHOT_TESTS, "still_to_switch")),
     Mutant(believes_a_clock_that_leaps, UnitTests(SURVEY_TESTS, "leaps")),
     Mutant(leads_on_without_space, UnitTests(SPACE_TESTS, "TestWhoLeads")),
     Mutant(waits_for_a_checkpoint_without_space, UnitTests(SPACE_TESTS, "checkpoint")),
     Mutant(makes_room_by_the_last_segment, UnitTests(JOURNAL_TESTS, "last_segment")),
     Mutant(makes_room_before_a_snapshot_is_recorded, UnitTests(JOURNAL_TESTS, "recorded")),
-    Mutant(forgets_a_peer_that_catches_up, UnitTests(CATCHING_UP_TESTS, "")),
-    Mutant(answers_whoever_waits_at_an_index, NodeSeed(10)),
-    Mutant(begins_beside_peers_that_hold_data, UnitTests(BOOTSTRAP_TESTS, "")),
-    Mutant(elects_before_all_have_begun, UnitTests(BOOTSTRAP_TESTS, "")),
+    Mutant(forgets_a_peer_that_catches_up, UnitTests(CATCHING_UP_TESTS, "log_is_kept_until")),
+    Mutant(answers_whoever_waits_at_an_index, UnitTests(PROPOSAL_TESTS, "entry_of_another_term")),
+    Mutant(
+        begins_beside_peers_that_hold_data, UnitTests(BOOTSTRAP_TESTS, "an_empty_member_begins")
+    ),
+    Mutant(elects_before_all_have_begun, UnitTests(BOOTSTRAP_TESTS, "elections_begin_when")),
 )

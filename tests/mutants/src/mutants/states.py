@@ -20,12 +20,6 @@ from mutants.catching import Mutant, NodeSeed, UnitTests
 FOLDER_TESTS = "services/inventory-node/tests/test_store_folder.py"
 
 
-def runs_a_retry_again(patch: pytest.MonkeyPatch) -> None:
-    """Remember no request."""
-    patch.setattr(RequestTable, "find", lambda *_: None)
-    patch.setattr(RequestTable, "remember", lambda *_, **__: None)
-
-
 def keeps_requests_in_memory_alone(patch: pytest.MonkeyPatch) -> None:
     """Leave what became of requests out of the database, so that a restart forgets it."""
     rule = RequestTable.take
@@ -101,17 +95,6 @@ def sells_what_is_not_there(patch: pytest.MonkeyPatch) -> None:
     patch.setitem(commands._RULES, "order_item", order_item)
 
 
-def writes_no_movement(patch: pytest.MonkeyPatch) -> None:
-    """Change a level without a line in the ledger."""
-    rule = StateCache.move
-
-    def move(self: StateCache, *arguments: Any) -> None:  # noqa: ANN401 - passed on as they are
-        rule(self, *arguments)
-        self._unwritten.movements.pop()
-
-    patch.setattr(StateCache, "move", move)
-
-
 def gives_a_number_twice(patch: pytest.MonkeyPatch) -> None:
     """Begin to count orders anew at a restart."""
     rule = StateCache.__init__
@@ -129,14 +112,12 @@ def installs_what_it_did_not_verify(patch: pytest.MonkeyPatch) -> None:
 
 
 MUTANTS = (
-    Mutant(runs_a_retry_again, NodeSeed(1)),
     Mutant(keeps_requests_in_memory_alone, NodeSeed(1)),
     Mutant(leaves_requests_out_of_snapshots, NodeSeed(1)),
     Mutant(writes_the_applied_index_later, NodeSeed(1)),
     Mutant(writes_one_level_of_many, NodeSeed(1)),
     Mutant(decides_by_what_it_has_in_memory, NodeSeed(1)),
     Mutant(sells_what_is_not_there, NodeSeed(1)),
-    Mutant(writes_no_movement, NodeSeed(1)),
     Mutant(gives_a_number_twice, NodeSeed(1)),
-    Mutant(installs_what_it_did_not_verify, UnitTests(FOLDER_TESTS, "")),
+    Mutant(installs_what_it_did_not_verify, UnitTests(FOLDER_TESTS, "other_bytes")),
 )

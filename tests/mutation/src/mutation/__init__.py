@@ -8,7 +8,7 @@ thought of. It applies the operators of mutmut, and two of its own, to each expr
 - `trials` runs the tests on each change, in forked processes. What a target caches is forgotten
   before each test, so that each test reaches all that it depends on.
 - `ledger` keeps what was found in `.mutation/`, and joins it with `equivalent.toml`.
-- `branches` measures which branches no test takes.
+- `branches` measures which branches no test takes, and compares them with `untaken.toml`.
 
 Caveats. What is raised is not changed: tests look at the class of an exception, and the sentence of
 an exception is prose. Annotations, decorators and docstrings are not changed either. A verdict on a

@@ -1,4 +1,4 @@
-"""What a node counts, against what it counts.
+"""Compares the numbers that a node keeps with fresh counts of what the numbers stand for.
 
 `contradictions` holds after each event of a node, of which the simulator looks at every seventh;
 `remainders` holds once nothing is in flight.
@@ -18,7 +18,10 @@ from rafttest import bookkeeping
 
 
 def contradictions(node: Node) -> list[str]:
-    """Return each disagreement between two parts of a node's state; empty if there is none."""
+    """Return each disagreement between two parts of a node's state; empty if there is none.
+
+    The caller passes a node between two events: within an event, parts may disagree.
+    """
     write, replies = node._write, node._replies
     found = [
         *bookkeeping.contradictions(node._raft),
@@ -44,8 +47,8 @@ def contradictions(node: Node) -> list[str]:
 
 def _of_proposals(proposals: Proposals) -> Iterator[str]:
     size = sum(len(waiting.command) for waiting in proposals._waiting)
-    if proposals._waiting_bytes != size:
-        yield f"{proposals._waiting_bytes} bytes of commands are counted, {size} wait"
+    if proposals._waiting.size != size:
+        yield f"{proposals._waiting.size} bytes of commands are counted, {size} wait"
     if len(proposals._proposed) > proposals._settings.batches_in_flight_max:
         yield f"{len(proposals._proposed)} entries are in flight"
 
@@ -109,11 +112,14 @@ def _of_snapshots(snapshots: SnapshotTransfers, write: WritePath) -> Iterator[st
 
 
 def remainders(node: Node) -> list[str]:
-    """Return what a node still counts although nothing is in flight; empty if it is nothing."""
+    """Return what a node still counts; empty if it counts nothing.
+
+    The caller passes a node with nothing in flight: no question, no proposal, no job.
+    """
     write, incoming = node._write, node._snapshots.incoming
     counted = {
         "commands waiting": len(write.proposals._waiting),
-        "bytes waiting": write.proposals._waiting_bytes,
+        "bytes waiting": write.proposals._waiting.size,
         "entries in flight": len(write.proposals._proposed),
         "questions": node._reads._open,
         "frames": len(node._replies._frames) + len(node._replies._frame_bytes),

@@ -59,7 +59,7 @@ class AppliedLog:
         self._hashes: dict[int, str] = {}  # of states, by index
 
     def jumped(self, member: int, applied_index: int) -> None:
-        """See a member go on from a state: its own, or a snapshot's."""
+        """Take note that a member continues from a state: its own at a start, or a snapshot's."""
         if applied_index not in self.chain:
             raise SafetyViolation(
                 f"member {member} has a state at {applied_index}, which nobody applied"
@@ -90,7 +90,7 @@ class AppliedLog:
                 self._configured(entry.term, decode_configuration(entry.payload))
 
     def _configured(self, term: int, after: Configuration) -> None:
-        """Count what a change of the members came to."""
+        """Count what a committed change of the members did."""
         before, self.configuration = self.configuration, after
         members = before.voters | before.learners
         if term != self._first[0]:
@@ -103,14 +103,14 @@ class AppliedLog:
         self._coverage["members removed"] += bool(members - after.voters - after.learners)
 
     def set_aside(self, member: int) -> None:
-        """See a member set its data aside."""
+        """Require that whoever sets its data aside takes no part, by all that was applied."""
         known = self.configuration
         if member in known.voters | known.learners:
             raise SafetyViolation(f"member {member} sets its data aside, and takes part: {known}")
         self._coverage["data set aside"] += 1
 
     def hashed(self, member: int, index: int, sha256: str) -> None:
-        """See the hash of a member's state at an index."""
+        """Require that a member's state at an index has the hash of every other member's."""
         if index in self._hashes:
             self._coverage["checkpoints compared"] += 1
         if self._hashes.setdefault(index, sha256) != sha256:
@@ -146,7 +146,7 @@ class Checks:
     def started(
         self, member: int, durable: Durable, entries: Iterable[Entry], applied_index: int
     ) -> None:
-        """See what a member goes on from."""
+        """Require that a start finds everything that was synced on the member's disk."""
         before = self.durable.get(member)
         forgotten = before.forgotten_by(durable) if before is not None else ""
         if forgotten:
@@ -161,11 +161,11 @@ class Checks:
         self._leads.pop(member, None)
 
     def repaired(self, member: int, durable: Durable) -> None:
-        """See that what a start found is synced: before, it may have been in memory alone."""
+        """Take note that the repair is done: what the start found is on disk from here on."""
         self.durable[member] = durable
 
     def appended(self, member: int, previous_term: int, entries: Iterable[Entry]) -> None:
-        """See entries on their way to a member's disk (log matching, by induction)."""
+        """Require log matching, by induction, of entries that a member gives its disk."""
         for entry in entries:
             found = previous_term, checksum_of(entry)
             known = self._entries.setdefault((entry.index, entry.term), found)
@@ -186,13 +186,13 @@ class Checks:
         self.applied_log.applied(member, entry, outcomes)
 
     def balanced(self, node: Node) -> None:
-        """See what a node counts, after an event."""
+        """Require that a node's numbers agree after an event (`sim.bookkeeping`)."""
         found = contradictions(node)
         if found:
             raise SafetyViolation(f"books: member {node._raft.id}: {'; '.join(found)}")
 
     def settled(self, node: RawNode) -> None:
-        """See what a member takes itself for, after an event."""
+        """Require election safety and the commit rules of a member's role after an event."""
         member, is_leader = node.id, node.role is RaftRole.LEADER
         if is_leader and self._leads.get(member) != node.term:
             self._elected(node)
@@ -235,7 +235,7 @@ class Checks:
             )
 
     def left(self, message: PeerMessage) -> None:
-        """See a message leave (durable promises)."""
+        """Require that a promise which leaves is on the sender's disk (durable promises)."""
         durable = self.durable[message.sender]
         match message:
             case VoteReply(granted=True):

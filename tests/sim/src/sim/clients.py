@@ -63,11 +63,11 @@ class ClientOperation:
 
     @property
     def is_order(self) -> bool:
-        """Whether it is an order."""
+        """Whether the operation is an order."""
         return self.kind in {"order_item", "place_order"}
 
     def settle(self, read: inventory_pb2.Outcome, status: status_pb2.Status | None) -> None:
-        """Keep what it came to."""
+        """Keep the outcome. The client calls this once, when the outcome is known."""
         kind = read.WhichOneof("result")
         levels: Changes
         if status is not None:
@@ -102,7 +102,7 @@ class Read:
 
     @property
     def kind(self) -> str:
-        """Return how fresh it was to be."""
+        """Return how fresh the read was to be."""
         if self.is_linearizable:
             return "linearizable"
         return "bounded" if self.floor else "stale"
@@ -111,7 +111,7 @@ class Read:
 class Horizon:
     """What clients share: the items, and the newest revision that any of them was told of.
 
-    What begins later must show that revision.
+    A linearizable read that begins later must show that revision, or a later one.
     """
 
     def __init__(self, items: int) -> None:
@@ -121,7 +121,7 @@ class Horizon:
         self._known: list[tuple[int, int]] = [(0, 0)]  # (time, revision)s, ascending
 
     def seen(self, revision: int, now_us: int) -> None:
-        """Note that a client was told of a revision."""
+        """Take note that a client was told of a revision."""
         if revision > self.revision:
             self.revision = revision
             self._known.append((now_us, revision))
@@ -132,7 +132,10 @@ class Horizon:
 
 
 class Gateway(Protocol):
-    """Where clients send their requests."""
+    """Where clients send their requests.
+
+    A gateway calls `client.told` or `told` at most once for each request.
+    """
 
     def mutate(self, client: "SimClient", mutation: bytes, deadline_ms: int) -> None:
         """Have a mutation applied; `client.told` is called with its outcome, or an error."""
@@ -146,26 +149,29 @@ class Gateway(Protocol):
 
 
 class Judge(Protocol):
-    """Who looks at what clients are told: the ledger."""
+    """Who judges what clients are told: the ledger.
+
+    A judge raises SafetyViolation for an answer that cannot be right.
+    """
 
     def told(self, user_id: int, operation: ClientOperation, outcome: bytes) -> None:
-        """See an outcome that is kept."""
+        """Judge an outcome that a client was told."""
         ...
 
     def levels_told(self, read: Read) -> None:
-        """See a read."""
+        """Judge the levels that a read has shown."""
         ...
 
 
 class Habits(NamedTuple):
-    """What a client does unlike the others."""
+    """What distinguishes one client from the others."""
 
     only_reads: bool = False
     gives_up: bool = False  # now and then, and leaves an outcome unknown
 
 
 class SimClient:
-    """Someone who orders, looks, and now and then restocks; or looks alone.
+    """A client that orders, reads, and now and then restocks; or only reads.
 
     - One operation at a time; an unknown outcome is asked for again until it is known, but
       for one whose habit is to give up.
@@ -302,7 +308,7 @@ class SimClient:
         self._gateway.mutate(self, operation.mutation, DEADLINE_MS)
 
     def told(self, outcome: bytes, error: status_pb2.Status | None) -> None:
-        """Take the result of an attempt: an outcome, or an error that came from no outcome."""
+        """Take the result of an attempt from the gateway: an outcome, or an error without one."""
         operation = self.history[-1]
         read = inventory_pb2.Outcome.FromString(outcome)
         is_error = read.WhichOneof("result") == "error"

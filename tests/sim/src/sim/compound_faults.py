@@ -1,6 +1,7 @@
-"""Troubles that only together bring something about, in some of the faults of a kind.
+"""Second faults that go with some of the first: some happenings need two faults at once.
 
-Which of them do is drawn apart, so that a fault's other details stay as they are.
+Whether a fault gets a second one is drawn by a generator of its own. So the other details of the
+first fault do not depend on it.
 """
 
 from collections.abc import Callable
@@ -19,15 +20,22 @@ Ending = Callable[[], None]
 
 
 class CompoundFaults:
-    """What goes with a fault, and what ends both."""
+    """Begins second faults.
+
+    - Each method returns what ends the second fault, or the first and the second fault. The fault
+      injector owes the call.
+    """
 
     def __init__(self, world: SimWorld, operators: Operators) -> None:
-        """Strike `world`."""
+        """Work on `world`; `operators` ask for changes."""
         self._world = world
         self._operators = operators
 
     def compound(self, fault: SimFault, process: SimProcess, ending: Ending) -> Ending:
-        """Return what ends a fault and what goes with it."""
+        """Begin what goes with a fault, if anything does; return what ends both.
+
+        `ending` ends the fault that has begun.
+        """
         random = Random(f"{fault.draw} compound")
         if random.getrandbits(1):
             return ending
@@ -49,7 +57,7 @@ class CompoundFaults:
         return over
 
     def _cut_short(self, leader: SimProcess, random: Random) -> Ending:
-        """Let nobody hear of a leader's removal of itself; later it is to lead again."""
+        """Cut off a leader that removes itself, and later ask it to lead again."""
         others = [name for name in self._world.processes if name != leader.name]
         cuts = self._cut([leader.name], others)
 
@@ -61,7 +69,7 @@ class CompoundFaults:
         return over
 
     def _hold_flushes(self, process: SimProcess, random: Random, ending: Ending) -> Ending:
-        """Let a flush go on until after its member has fallen behind, and is sent a snapshot."""
+        """Let a member's flush hang until the member is behind the log and gets a snapshot."""
         troubles = process.host.troubles
         troubles.flushes_hang += 1
 
@@ -72,7 +80,7 @@ class CompoundFaults:
         return over
 
     def split_pair(self, fault: SimFault) -> Ending | None:
-        """Leave a leader with one follower, whose disk hangs on into the next term; or not."""
+        """Leave a leader with one follower, whose disk hangs until the next term; None: do not."""
         random = Random(f"{fault.draw} compound")
         leader = self._world.leader()
         if leader is None or not random.randrange(4):

@@ -37,7 +37,7 @@ class Inode:
 
 @dataclass(slots=True)
 class Job:
-    """Operations given by one `run`, and how many of them are done."""
+    """Operations given by one `submit`, and how many of them are done."""
 
     operations: tuple[DiskOperation, ...]
     ticket: int
@@ -47,8 +47,10 @@ class Job:
 class SimDisk:
     """The `LogDisk` port over memory.
 
-    - Nothing happens to the files before `step` or `drain`.
+    - The files change in `step` and `drain` alone: the world calls them, and so says when.
     - What was synced survives every crash.
+    - Jobs are done in the order of `submit`; each ends in one call of `done`, `full` or `failed`,
+      or is lost with the process.
     """
 
     def __init__(
@@ -81,7 +83,7 @@ class SimDisk:
         """Return a whole file."""
         return bytes(self._folder[name].seen)
 
-    def run(self, operations: Sequence[DiskOperation], ticket: int) -> None:
+    def submit(self, operations: Sequence[DiskOperation], ticket: int) -> None:
         """Queue a job."""
         self._jobs.append(Job(tuple(operations), ticket))
 
@@ -116,7 +118,7 @@ class SimDisk:
         return operation
 
     def drain(self) -> None:
-        """Do everything that waits."""
+        """Do every job that waits."""
         while self._jobs:
             self.step()
 
@@ -210,7 +212,7 @@ class SimDisk:
         return True
 
     def wipe(self) -> None:
-        """Be another disk: empty, and well."""
+        """Become another disk: empty, and without faults."""
         self._jobs.clear()
         self.is_full = self.is_failing = False
         self._folder.clear()

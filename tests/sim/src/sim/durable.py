@@ -1,4 +1,4 @@
-"""What a member has on disk for certain, as its disk saw it synced."""
+"""What a member certainly has on its disk: the batches whose sync has ended."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +10,7 @@ from raft.messages import Entry, HardState, SnapshotMeta
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """One batch of the log, as planned."""
+    """One batch of the log, as the log planned it."""
 
     hard_state: HardState | None
     install: SnapshotMeta | None
@@ -54,13 +54,13 @@ class Durable:
 
     @classmethod
     def found(cls, recovered: Recovered) -> "Durable":
-        """Take what a start found."""
+        """Start from what a start of the member has found."""
         terms = {entry.index: entry.term for entry in recovered.entries}
         last_index = recovered.base_index + len(terms)
         return cls(recovered.hard_state, recovered.base_index, terms, last_index)
 
     def take(self, written: Written) -> bool:
-        """See a batch synced; tell whether it replaced something."""
+        """Take a batch whose sync has ended; tell whether it replaced entries."""
         self.pending = None
         self.hard_state = written.hard_state or self.hard_state
         if written.install is not None:

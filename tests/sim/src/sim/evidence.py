@@ -1,4 +1,4 @@
-"""What is seen of a run: its trace, what must hold, and how often things happened."""
+"""What a run shows: its trace, the checks, and how often things happened."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,11 @@ from sim.trace import Trace
 
 
 class Evidence:
-    """All that a run is judged by."""
+    """All that a run is judged by.
+
+    Each part of the world reports here what it does, at once and once. A report raises
+    SafetyViolation where the run has broken a property; nothing catches that before `sim.run`.
+    """
 
     def __init__(
         self,

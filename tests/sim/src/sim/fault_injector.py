@@ -1,4 +1,4 @@
-"""Lets the faults of a plan begin, and end."""
+"""Begins and ends the faults of a plan."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -39,13 +39,15 @@ Beginning = Callable[[FaultKind, SimProcess, Random], Ending | None]
 
 
 def nothing() -> None:
-    """End what has no end, or ends by itself."""
+    """Do nothing: the end of a fault that has no end, or that ends by itself."""
 
 
 class FaultInjector:
-    """What goes wrong: each method begins a fault and returns what ends it.
+    """Begins each fault of a plan in its time, and ends the fault.
 
-    - A fault's details depend on its own draw alone.
+    - A fault's details depend on its own draw alone, so that a plan can be shortened.
+    - A fault that begins is ended once: by its time, or by whoever heals the world after `leave`.
+    - A fault counts in the coverage only if it had an effect.
     """
 
     def __init__(self, world: SimWorld, operators: Operators) -> None:
@@ -75,7 +77,7 @@ class FaultInjector:
         world.timeline.after(fault.lasts_us, lambda: self._end(fault))
 
     def leave(self) -> None:
-        """Let nothing more begin, and what has begun be as it is, until somebody heals it."""
+        """Begin and end no more faults. What has begun stays until recovery heals it."""
         self._is_over = True
         self._endings.clear()
         self._world.streams.flips = 0
@@ -88,14 +90,14 @@ class FaultInjector:
             ending()
 
     def _whom(self, fault: SimFault) -> SimProcess:
-        """Return whom a fault concerns: by number, or whoever leads."""
+        """Return the process that a fault strikes: the leader, or the process of a number."""
         leader = self._world.leader()
         if not fault.member and leader is not None:
             return leader
         return self._world.process(fault.member or 1)
 
     def _strike(self, fault: SimFault, process: SimProcess, random: Random) -> Ending | None:
-        """Begin; None where there is nothing to strike."""
+        """Begin a fault; return what ends it, None if it has no effect."""
         kind = fault.kind
         if kind in (FaultKind.TRANSFER, FaultKind.REMOVE, FaultKind.ADD):
             asked = self._operators.act(kind, process, random)
@@ -110,7 +112,7 @@ class FaultInjector:
         return self._compound_faults.compound(fault, process, ending) if ending else None
 
     def _ail(self, kind: FaultKind, process: SimProcess, random: Random) -> Ending | None:
-        """Begin what concerns one process."""
+        """Begin a fault of one process; see `_strike`."""
         begin: Beginning
         match kind:
             case FaultKind.POWER | FaultKind.KILL | FaultKind.BLACKOUT:
@@ -168,7 +170,7 @@ class FaultInjector:
         return over
 
     def _set_trap(self, troubles: Troubles, random: Random) -> None:
-        """Let the power go at some operation of the disk; some traps stay until they are met."""
+        """Let the power fail at a drawn operation of the disk; some traps outlast the fault."""
         troubles.crash_behind = random.choice(("", "write", "write", "folder", "install"))
         if not troubles.crash_behind:
             troubles.crash_after = random.randrange(CRASH_OPERATIONS_MAX)
@@ -200,7 +202,7 @@ class FaultInjector:
         return partial(self._mend, cuts)
 
     def _strand(self, _: FaultKind, process: SimProcess, random: Random) -> Ending:
-        """Leave a gateway to a member that may not know that it leads no longer."""
+        """Cut off a member together with a gateway: the member may still think that it leads."""
         peers, gateways = self._world.names()
         aside = {process.name, random.choice(gateways)}
         others = [name for name in (*peers, *gateways) if name not in aside]
@@ -253,9 +255,9 @@ class FaultInjector:
         return over
 
     def _fill(self, _: FaultKind, process: SimProcess, random: Random) -> Ending:
-        """Leave a member no space, or all too little for a snapshot: volumes are alike.
+        """Leave one member no space, or all members too little for a snapshot: volumes are alike.
 
-        Where it is all but the leader, a snapshot is made, and nobody takes it.
+        Sometimes the leader is spared: it makes a snapshot, and nobody has space to take it.
         """
         if random.getrandbits(1):
             process.fill(is_full=True)

@@ -20,7 +20,7 @@ LEADER = 0  # in the place of a member: whoever leads when the fault begins
 
 
 class FaultKind(enum.Enum):
-    """What can happen to a member, or to all."""
+    """What can go wrong for one member, or for all."""
 
     POWER = "power"  # it loses power: unsynced sectors may be lost
     CRASH = "crash"  # the same, between two operations of its disk
@@ -60,7 +60,7 @@ DISK_LOSSES = (FaultKind.LOST_DISK, FaultKind.LOG_FLIP)  # for frail members onl
 
 @dataclass(frozen=True, slots=True)
 class SimFault:
-    """One trouble; member `LEADER` is whoever leads at that time."""
+    """One fault; member `LEADER` is whoever leads at that time."""
 
     at_us: int
     lasts_us: int

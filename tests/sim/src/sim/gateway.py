@@ -34,7 +34,8 @@ class SimSession:
 class GatewayProcess:
     """One gateway.
 
-    - At most one link to a member is open; a session's number is never used again, by nobody.
+    - At most one link to a member is open. The number of a session is given once in a run.
+    - Each request of a client is told once: an answer, or an error after its deadline.
     """
 
     def __init__(
@@ -107,7 +108,7 @@ class GatewayProcess:
         return self.world.timeline.now_us // 1000
 
     def frame(self, member: str, session: int, response: forward_pb2.ForwardResponse) -> None:
-        """Carry a member's frame over the session's link, if that is one of this gateway's."""
+        """Carry a member's frame over the link of a session; drop it if the link has ended."""
         found = self._sessions.get(member)
         if found is not None and found.number == session:
             if self._members[member].role is not RaftRole.LEADER:
@@ -116,7 +117,7 @@ class GatewayProcess:
             found.link.to_client(lambda: self._hear(member, response))
 
     def member_ended(self, member: str) -> None:
-        """See a member's process end: its link is reset."""
+        """Reset the link to a member whose process has ended. The world owes the call."""
         session = self._sessions.get(member)
         if session is not None:
             session.link.server.open = False
@@ -161,7 +162,7 @@ class GatewayProcess:
     # The gateway's events, and its one port.
 
     def remainders(self) -> list[str]:
-        """Return what is kept of requests that have ended."""
+        """Return what the gateway still keeps of requests that have ended."""
         return remainders(self._core)
 
     def _tick(self) -> None:
@@ -177,7 +178,7 @@ class GatewayProcess:
         self._core.pump()
 
     def meet(self, members: Mapping[str, str], known: Collection[str]) -> None:
-        """Have links to members that joined later; a member that left keeps its link a while."""
+        """Open links to members that joined later; a link to a member that left stays a while."""
         for member in sorted(members):
             if member not in self._wanted:
                 self._wanted.add(member)

@@ -218,9 +218,25 @@ def end_sessions(request_id: str, user_id: int, session_id: int) -> log_pb2.Admi
     return log_pb2.Administration(request_id=request_id, end_sessions=end)
 
 
-def administrate(user_id: int, epoch: int, what: log_pb2.Administration) -> Command:
+def record_audit(request_id: str, kind: str, actor_id: int, count: int) -> log_pb2.Administration:
+    """Return two events that a gateway saw."""
+    recorded = log_pb2.RecordAudit()
+    recorded.events.add(
+        kind=kind, outcome="OK", actor_id=actor_id, event_count=count, source="192.0.2.1"
+    )
+    recorded.events.add(
+        kind=kind, outcome="INVALID_CREDENTIALS", actor="nobody \u00d6", event_count=1
+    )
+    return log_pb2.Administration(request_id=request_id, record_audit=recorded)
+
+
+def administrate(
+    user_id: int, epoch: int, what: log_pb2.Administration, source: str = ""
+) -> Command:
     """Return a user's command that administrates."""
-    return Command(user_id=user_id, epoch=epoch, session_id=user_id, administration=what)
+    return Command(
+        user_id=user_id, epoch=epoch, session_id=user_id, administration=what, source=source
+    )
 
 
 def probe(user_id: int, epoch: int) -> Command:
@@ -278,6 +294,7 @@ administrations = often(
     (2, st.builds(change_role, request_ids, _somebody, _roles)),
     (2, st.builds(delete_user, request_ids, _somebody)),
     (1, st.builds(upgrade_hash, request_ids, _hashes)),
+    (2, st.builds(record_audit, request_ids, st.just("login"), _somebody, st.integers(1, 3))),
     (1, st.builds(checkpoint, request_ids)),
 )
 _seats = (CUSTOMER, ADMIN, SECOND_CUSTOMER, 6, 7)
@@ -307,7 +324,7 @@ _who = st.sampled_from((0, 0, 0, ADMIN, ADMIN, CUSTOMER, 6))
 commands = often(
     (24, st.builds(by, st.just(ADMIN), mutations)),
     (8, st.builds(by, users, mutations, epochs)),
-    (10, st.builds(administrate, _who, epochs, administrations)),
+    (10, st.builds(administrate, _who, epochs, administrations, st.sampled_from(("", "::1")))),
     (8, st.builds(administrate, _who, epochs, sittings)),
     (1, st.builds(probe, users, epochs)),
     (1, st.just(first_state())),

@@ -16,7 +16,10 @@ RELAPSE_OPERATIONS_MAX = 5  # of the disk, from a start until the power goes aga
 
 @dataclass(slots=True, kw_only=True)
 class Troubles:
-    """What is wrong with a member's machine."""
+    """What is wrong with a member's machine.
+
+    The fault injector sets the fields; the ports of the process obey them at each operation.
+    """
 
     disk_factor: int = 1  # how much slower its disk is
     disk_hangs: int = 0  # how many faults make it hang
@@ -30,35 +33,35 @@ class Troubles:
     store_fails: bool = False  # the next transaction fails
 
     def disarm(self) -> None:
-        """Let the power stay."""
+        """Take away what would let the power fail."""
         self.crash_after = None
         self.crash_behind = ""
         self.relapses = 0
         self.power_returns = False
 
     def heal(self) -> None:
-        """Let all be over, but for what is damaged for good."""
+        """End every fault of the machine; what is damaged for good stays damaged."""
         self.disarm()
         self.disk_factor = 1
         self.disk_hangs = self.flushes_hang = self.shortages = 0
         self.store_fails = False
 
     def end_hung_flush(self) -> None:
-        """Let the database be written, unless all was well before."""
+        """End one hung flush; do nothing if all was healed before."""
         self.flushes_hang = max(0, self.flushes_hang - 1)
 
     def end_hung_disk(self) -> None:
-        """Let the disk go on, unless all was well before."""
+        """End one hang of the disk; do nothing if all was healed before."""
         self.disk_hangs = max(0, self.disk_hangs - 1)
 
     def relapse(self, random: Random) -> None:
-        """See a start: the power may go again within what it does first."""
+        """Take note of a start: the power may fail again amid its first operations."""
         if self.relapses:
             self.relapses -= 1
             self.crash_after = random.randrange(RELAPSE_OPERATIONS_MAX)
 
     def count_operation(self) -> bool:
-        """Count an operation of the disk; return whether the power goes before it."""
+        """Count an operation of the disk; return whether the power fails before it."""
         if self.crash_after is None:
             return False
         self.crash_after -= 1
@@ -68,7 +71,7 @@ class Troubles:
         return True
 
     def tears(self, operation: DiskOperation | None) -> bool:
-        """Tell whether the power goes right after this operation, before its sync."""
+        """Tell whether the power fails right after this operation, before its sync."""
         match operation:
             case WriteAt(data=data) if len(data) > SECTOR_BYTES:
                 found = "write"
@@ -79,7 +82,7 @@ class Troubles:
         return self.trips(found)
 
     def trips(self, found: str) -> bool:
-        """Tell whether the power goes behind this, and let that happen once."""
+        """Tell whether the power fails after such an operation; tell it once."""
         if self.crash_behind != found:
             return False
         self.crash_behind = ""
@@ -89,7 +92,8 @@ class Troubles:
 class Host:
     """A machine, which outlives every process on it.
 
-    - Its disk finishes an operation, and the process hears of it when it fetches `finished`.
+    - A job of the disk that ends goes into `finished`. Whoever steps the disk owes the process the
+      event, and takes it from there.
     """
 
     def __init__(self, folder: Path, random: Random, senses: Senses) -> None:
@@ -106,7 +110,7 @@ class Host:
         )
 
     def heal(self) -> None:
-        """Let all be well, but for what is damaged for good."""
+        """End every fault of machine and disk; what is damaged for good stays damaged."""
         self.troubles.heal()
         self.disk.is_failing = False
         self.senses.drift(1000)

@@ -75,7 +75,7 @@ class Ledger:
         return levels[bisect_right(levels, revision, key=lambda pair: pair[0]) - 1][1]
 
     def applied(self, entry: Entry, outcomes: Sequence[Applied]) -> None:
-        """See an entry that nobody applied before."""
+        """Judge an entry and its outcomes; the caller passes each entry once, in order."""
         self.last_index = entry.index
         if entry.kind is not EntryKind.COMMAND:
             return
@@ -117,7 +117,7 @@ class Ledger:
             self._orders.add(order_id)
 
     def told(self, user_id: int, operation: ClientOperation, outcome: bytes) -> None:
-        """See a client being told an outcome that is kept (acknowledged operations survive)."""
+        """Require that an outcome which a client is told is one that was applied."""
         if self.outcomes.get((user_id, operation.request_id)) != outcome:
             raise SafetyViolation(
                 f"a client was told {outcome!r} of {operation.request_id}, which came to "
@@ -130,7 +130,7 @@ class Ledger:
             )
 
     def levels_told(self, read: Read) -> None:
-        """See a client being told levels: those of one revision, and no older than it asked for."""
+        """Require that the levels of a read are those of one revision, not older than asked."""
         shown = {item: self.level(item, read.revision) for item in read.levels}
         if read.revision > self.last_index or read.revision < read.floor or shown != read.levels:
             raise SafetyViolation(

@@ -36,10 +36,10 @@ PRICES_MINOR = (1_250, 1, 99_999)
 
 
 class EmptyRecords:
-    """Records of nothing, for a machine that is never flushed."""
+    """The `Records` port without a record, for a machine that is never flushed."""
 
     def header(self) -> Header:
-        """Return what stands before the first entry."""
+        """Return the header of an empty state."""
         return Header()
 
     def item(self, _item_id: int) -> ItemRecord | None:
@@ -160,7 +160,7 @@ class Hand:
     applied: list[Applied] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Begin where the database stands."""
+        """Continue from the index of the database."""
         self.machine = WatchedMachine(self.records)
 
     def apply(self, *commands: log_pb2.Command) -> list[Applied]:
@@ -184,7 +184,7 @@ class Hand:
             self.machine._sessions.add(session)
 
     def flush(self, database: Database) -> None:
-        """Write what was applied, and let the machine know."""
+        """Write what was applied to the database, and tell the machine that it is written."""
         changes = self.machine.take_changes()
         if changes is not None:
             database.flush(changes)

@@ -24,6 +24,7 @@ from inventory_node.core.events import (
     Tick,
     arrival,
 )
+from inventory_node.core.membership.bootstrap import founding_of
 from inventory_node.core.node import Node, NodeSettings, Ports
 from inventory_node.machine import Applied
 from inventory_node.ports import Contact, PeerMessage, SnapshotHeader
@@ -35,6 +36,8 @@ from sim.store import SimStore
 from sim.watched_machine import WatchedMachine
 
 GATEWAY = 7  # the session that a test speaks on unless it says otherwise
+# The id of a cluster whose first members are the three of a cluster by default.
+CLUSTER_ID = founding_of(("node-1", "node-2", "node-3")) + "0123456789abcdef"
 CUSTOMER = 1  # the user id of the first state's customer
 SEGMENT_BYTES = 1 << 14
 ROUNDS_MAX = 10_000
@@ -184,7 +187,7 @@ class HandMember:
         settings = self.settings
         log = wal.recover(self.disk, segment_bytes=SEGMENT_BYTES).log
         identity = wal.Identity(settings.cluster_id, settings.member_id, settings.name)
-        self.disk.run(log.bootstrap(identity, Configuration(frozenset(settings.members))), 0)
+        self.disk.submit(log.bootstrap(identity, Configuration(frozenset(settings.members))), 0)
         self.disk.drain()
         self.inbox.clear()
 
@@ -276,7 +279,7 @@ class ManualCluster:
             settings = NodeSettings(
                 name=name,
                 member_id=number,
-                cluster_id="cluster",
+                cluster_id=CLUSTER_ID,
                 members=names,
                 initialize=first_state().SerializeToString(),
             )
@@ -377,7 +380,7 @@ def first_state() -> log_pb2.Administration:
     """Return an Initialize with one customer (user 1), one producer (2) and one item (1)."""
     administration = log_pb2.Administration(request_id="initialize")
     initialize = administration.initialize
-    initialize.cluster_id = "cluster"
+    initialize.cluster_id = CLUSTER_ID
     initialize.currency.code = "INR"
     initialize.currency.minor_digits = 2
     initialize.users.add(name="Gayathri", role=auth_pb2.ROLE_CUSTOMER)

@@ -32,7 +32,7 @@ Responses = Sequence[membership_pb2.ChangeResponse]
 
 
 def address_of(process: ProcessHandle) -> str:
-    """Return where a member is found."""
+    """Return the address of a member."""
     return f"{process.name}:1"
 
 
@@ -42,7 +42,7 @@ def identity_of(process: ProcessHandle) -> Identity:
 
 
 def later(process: ProcessHandle, delay_us: int, action: Callable[[], None]) -> None:
-    """Do something in this life of a process, and not while it is paused."""
+    """Do something in this life of a process; wait while the process is paused."""
 
     def act() -> None:
         if process.life.paused:
@@ -58,7 +58,7 @@ def ask_all(
     request: membership_pb2.ChangeRequest,
     take: Callable[[Responses], None],
 ) -> None:
-    """Ask every other member; hand in what is answered in time, as soon as all have answered."""
+    """Ask every other member; hand in the answers that came in time, at once if all have come."""
     world = process.world
     responses: list[membership_pb2.ChangeResponse] = []
     expected = world.count_others(process)
@@ -85,7 +85,7 @@ class DataQuestions:
     def __init__(
         self, process: ProcessHandle, recovered: Recovered, decide: Callable[[DataVerdict], None]
     ) -> None:
-        """`decide` is called once, with what becomes of the data."""
+        """Call `decide` once, with what becomes of the data."""
         self._process = process
         self._decide = decide
         is_first = process.name in process.founders.values()
@@ -122,7 +122,7 @@ class StandingQuestions:
         self._watch = StandingWatch(identity_of(process), address_of(process), auto=True)
 
     def start(self) -> None:
-        """Ask after a while, and again and again."""
+        """Ask after a while, and again at intervals, until the life of the process ends."""
         self._process.later(JOIN_US, self._ask)
 
     def _ask(self) -> None:
@@ -145,7 +145,7 @@ class DepartureQuestions:
     """Asks what `Departure` wants to know, until a process may stop or has no time left for it."""
 
     def __init__(self, process: ProcessHandle, stop: Callable[[], None]) -> None:
-        """`stop` is called once."""
+        """Call `stop` once, when the process may stop or its time has ended."""
         self._process = process
         self._stop = stop
         self._departure = Departure(process.settings.cluster_id)
@@ -156,7 +156,7 @@ class DepartureQuestions:
         return self._process.world.reached(self._process)
 
     def start(self) -> None:
-        """Make a try."""
+        """Ask for the first step of a departure."""
         world, node = self._process.world, self._process.life.node
         if node is None:
             return
@@ -167,7 +167,7 @@ class DepartureQuestions:
             self._follow(self._departure.attempt(node.view(), self._reached))
 
     def _follow(self, step: DepartureStep) -> None:
-        """Do what one step asks, and hand in what comes back."""
+        """Do what one step of the departure asks for, and hand in the answer."""
         process, departure = self._process, self._departure
         world = process.world
         match step:

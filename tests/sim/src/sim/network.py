@@ -1,4 +1,4 @@
-"""What lies between processes: delays, losses, partitions; streams that break, and come back.
+"""The network between processes: delays, losses, partitions, and links that break.
 
 Members' messages are carried as datagrams that may be lost, doubled and overtaken: consensus must
 stand that, although the real streams keep order. Links between gateway and members keep order and
@@ -60,7 +60,7 @@ class SimNetwork:
         self._newest: dict[tuple[str, str], int] = {}  # of the datagrams that arrived
 
     def cut(self, senders: Iterable[str], recipients: Iterable[str]) -> Cut:
-        """Let nothing pass from any of `senders` to any of `recipients` until it is mended."""
+        """Cut each direction from `senders` to `recipients`; whoever cuts owes the `mend`."""
         recipients = tuple(recipients)
         made = frozenset((a, b) for a in senders for b in recipients if a != b)
         self._cut.update(made)
@@ -71,7 +71,7 @@ class SimNetwork:
         self._cut.subtract(cut)
 
     def storm(self, conditions: NetworkConditions) -> None:
-        """Let the weather be as bad as this until it is over."""
+        """Add a storm with these conditions; whoever begins a storm owes the `calm`."""
         self._storms.append(conditions)
         self._weather()
 
@@ -81,7 +81,7 @@ class SimNetwork:
         self._weather()
 
     def _weather(self) -> None:
-        """Let the conditions be the worst of all storms."""
+        """Set the conditions to the worst of all storms."""
         all_of_it = [self._usual, *self._storms]
         names = [field.name for field in fields(NetworkConditions)]
         worst = {name: max(getattr(one, name) for one in all_of_it) for name in names}
@@ -94,7 +94,7 @@ class SimNetwork:
         self._weather()
 
     def heal_among(self, names: Collection[str]) -> None:
-        """End every storm, and what keeps these from each other; others stay cut off."""
+        """End every storm, and every cut between these names; other cuts stay."""
         for sender, recipient in list(self._cut):
             if sender in names and recipient in names:
                 del self._cut[sender, recipient]
@@ -102,7 +102,7 @@ class SimNetwork:
         self._weather()
 
     def passes(self, sender: str, recipient: str) -> bool:
-        """Tell whether that direction is open."""
+        """Tell whether the direction from one name to another is open."""
         return self._cut[sender, recipient] <= 0
 
     def delay_us(self) -> int:
@@ -141,7 +141,7 @@ class SimNetwork:
 
 @dataclass(slots=True)
 class End:
-    """One end of a link: who it is, and what it hears."""
+    """One end of a link: the name of the process, and what the link calls there."""
 
     name: str
     closed: Callable[[], None]
@@ -186,7 +186,7 @@ class SimLink:
         self._timeline.after(at - self._timeline.now_us, arrives)
 
     def break_after(self, delay_us: int) -> None:
-        """Let both ends find out."""
+        """Close the link after a delay; both ends hear of it."""
         for end in (self.client, self.server):
             self._timeline.after(delay_us, partial(self._close, end))
 

@@ -1,4 +1,4 @@
-"""Those who hand the lead over, add members and remove them, and care for removed ones."""
+"""Operators of the cluster: they transfer leadership, add and remove members."""
 
 from random import Random
 
@@ -15,19 +15,19 @@ TICKETS = 1 << 40  # numbers apart from those of members that ask
 
 
 class Operators:
-    """They ask the leader, and hear what became of it.
+    """Ask the leader for changes, and hear what became of each.
 
-    - Voters with safe disks stay more than the frail members that there are or may be again, so
-      that they are a majority without them.
+    - Voters with safe disks stay more than the frail members that there are or may be again. So
+      voters with safe disks are a majority by themselves.
     """
 
     def __init__(self, world: SimWorld) -> None:
-        """`care` begins to look after removed members."""
+        """Work on `world`; `care` begins to look after removed members."""
         self._world = world
         self._last_ticket = TICKETS
 
     def act(self, kind: FaultKind, process: SimProcess, random: Random) -> bool:
-        """Ask for something; tell whether it was asked for."""
+        """Ask for the change that a fault names; tell whether anything was asked for."""
         if kind is FaultKind.ADD:
             return self._add_member()
         leader = self._world.leader()
@@ -52,7 +52,7 @@ class Operators:
             self._ask(leader, request)
 
     def _add_member(self) -> bool:
-        """Start a member that never was, and joins by itself."""
+        """Start a spare process; its member joins by itself."""
         spare = [one for one in self._world.processes.values() if not one.alive and one.is_spare]
         if not spare:
             return False
@@ -78,7 +78,7 @@ class Operators:
         leader.deliver(ChangeAsked(self._last_ticket, request))
 
     def care(self) -> None:
-        """Start removed members again: they find out, set their data aside and join anew."""
+        """Start removed members again: each finds out, sets its data aside and joins anew."""
         for process in self._world.running():
             if process.life.removed:
                 process.end(power=False)

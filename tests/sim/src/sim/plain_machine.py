@@ -8,10 +8,11 @@ Caveat: the bounds of a message are not checked here either, since nothing out o
 log.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from uuid import UUID
 
 from google.protobuf.message import Message
@@ -22,7 +23,13 @@ from inventory.v1 import auth_pb2, inventory_pb2
 from inventory_node.machine import AdminOutcome, Applied, MutationOutcome, RefusedCommand
 from inventory_node.machine import request_table as limits
 from inventory_node.machine.changes import Movement
-from inventory_node.machine.records import ItemRecord, Remembered, SessionRecord, UserRecord
+from inventory_node.machine.records import (
+    AuditRow,
+    ItemRecord,
+    Remembered,
+    SessionRecord,
+    UserRecord,
+)
 from raft.messages import Entry, EntryKind
 from wire import errors
 
@@ -58,7 +65,7 @@ class RefusedPlainly(Exception):  # noqa: N818 - what became of a command is its
 
 
 def second_of_id(request_id: str) -> int:
-    """Return the second that an id carries, 0 when it carries none: a UUIDv7 as it is written."""
+    """Return the second of a UUIDv7 in its written form; 0 for an id without a time."""
     try:
         found = UUID(request_id)
     except ValueError:
@@ -70,7 +77,7 @@ def second_of_id(request_id: str) -> int:
 
 @dataclass(slots=True)
 class PlainPeriod:
-    """Requests of one user; those that are forgotten leave the newest time in their ids."""
+    """Requests of one user in one period; a forgotten period leaves the newest time of its ids."""
 
     number: int
     user_id: int
@@ -91,7 +98,7 @@ def slots_of(outcome: bytes) -> int:
 
 @dataclass(slots=True)
 class PlainRequests:
-    """What is remembered, of all users, in the order in which the periods began."""
+    """The memory of requests, of all users, in the order in which the periods began."""
 
     periods: list[PlainPeriod] = field(default_factory=list)
     next_number: int = 1
@@ -101,7 +108,7 @@ class PlainRequests:
         return sum(one.slots for one in self.periods if user_id in {None, one.user_id})
 
     def forget(self, stamp_ms: int) -> None:
-        """Forget some of what is too old, and then what is too much."""
+        """Forget periods: first those that are too old, then those above the bounds."""
         oldest_begin = stamp_ms // 1_000 - limits.PERIOD_SECONDS - limits.KEPT_SECONDS - 10
         aged = [one for one in self.periods if one.begin <= oldest_begin]
         for one in aged[: limits.FORGOTTEN_PER_ENTRY_MAX]:
@@ -114,7 +121,7 @@ class PlainRequests:
                 self._forget(max(oldest, key=lambda one: (kept[one.number], -one.number)))
 
     def _forget(self, period: PlainPeriod) -> None:
-        """Forget a period; it alone tells from then on what its user has forgotten."""
+        """Forget the requests of a period; its newest time stays, as the user's floor."""
         before = [
             one
             for one in self.periods
@@ -376,7 +383,7 @@ class PlainStock:
 
 @dataclass(slots=True)
 class PlainUsers:
-    """Who there is, by id from 1 on."""
+    """The users, by id from 1 on."""
 
     known: list[UserRecord] = field(default_factory=list)
 
@@ -529,6 +536,7 @@ class PlainMachine:
     users: PlainUsers = field(default_factory=PlainUsers)
     sessions: PlainSessions = field(default_factory=PlainSessions)
     requests: PlainRequests = field(default_factory=PlainRequests)
+    audit: list[AuditRow] = field(default_factory=list)
 
     def apply(self, entry: Entry) -> list[Applied]:
         """Apply an entry."""
@@ -590,6 +598,7 @@ class PlainMachine:
         if known is not None:
             return again(known)
         applied = self._administered(request, command.user_id)
+        self._record(command, applied)
         self.requests.keep(whose, request.request_id, raw, applied, now)
         return applied
 
@@ -608,6 +617,8 @@ class PlainMachine:
         if command.user_id:
             user = self.users.user(command)
             is_machine = user.role == auth_pb2.ROLE_MACHINE
+            if request.HasField("record_audit"):
+                require_role(user, "the gateway itself")
             sets_own = request.set_password.user_id == user.id and not is_machine
             ends_own = request.end_sessions.user_id == user.id
             if not (sets_own or ends_own or request.HasField("upgrade_hash")):
@@ -630,6 +641,8 @@ class PlainMachine:
                 wanted = request.set_password.must_change_password
                 user.must_change_password = wanted and by != user.id
                 user.epoch += 1
+            case "record_audit":
+                return admin(revision=self.applied_index)
             case "upgrade_hash":
                 user = self.users.by_id(by)
                 if user.password_hash == request.upgrade_hash.replaced_hash:
@@ -637,6 +650,52 @@ class PlainMachine:
             case _:
                 user = self._changed_user(request)
         return admin(revision=self.applied_index, user=shown_user(user))
+
+    def _record(self, command: log_pb2.Command, applied: AdminOutcome) -> None:
+        """Add to the audit log what an administration leaves there."""
+        request, subject_id = command.administration, 0
+        kind = request.WhichOneof("operation") or ""
+        events = list(request.record_audit.events)
+        if kind not in {"record_audit", "upgrade_hash"}:
+            subject_id = log_pb2.AdministrationOutcome.FromString(applied.outcome).user.id
+            detail = {
+                "create_user": f"{ROLES.get(request.create_user.user.role)} "
+                f"{request.create_user.user.name}",
+                "rename_user": request.rename_user.name,
+                "change_role": ROLES.get(request.change_role.role, ""),
+            }.get(kind, "")
+            events = [
+                log_pb2.AuditEvent(
+                    kind=kind,
+                    outcome="OK",
+                    actor_id=command.user_id,
+                    detail=detail,
+                    source=command.source,
+                    request_id=request.request_id,
+                    event_count=1,
+                )
+            ]
+        for event in events:
+            known = 0 < event.actor_id <= len(self.users.known)
+            name = self.users.known[event.actor_id - 1].name if known else ""
+            before = self.audit[-1].hash if self.audit else ""
+            row = AuditRow(
+                len(self.audit) + 1,
+                self.stamp_ms,
+                self.applied_index,
+                event.kind,
+                event.outcome,
+                event.actor_id,
+                event.actor or name,
+                subject_id,
+                event.detail,
+                event.source,
+                event.request_id,
+                event.event_count,
+                before,
+                "",
+            )
+            self.audit.append(row._replace(hash=chained(row)))
 
     def _changed_user(self, request: log_pb2.Administration) -> UserRecord:
         """Do what concerns who a user is, and whether and as what the user may log in."""
@@ -704,6 +763,13 @@ class PlainMachine:
             for item in request.items:
                 self.stock.added(item, 0)
         return admin(revision=self.applied_index, initialized=is_first)
+
+
+def chained(row: AuditRow) -> str:
+    """Return the hash of a record of the audit log."""
+    fields = {key: value for key, value in row._asdict().items() if not key.endswith("hash")}
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return sha256(bytes.fromhex(row.previous_hash) + text.encode()).hexdigest()
 
 
 def is_admin(user: UserRecord) -> bool:

@@ -1,4 +1,7 @@
-"""The ports of one life of a process, kept in virtual time."""
+"""The ports of one life of a process, in virtual time.
+
+Each port owes its node the event that ends a job, once; or none, where the life ended before.
+"""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -33,7 +36,7 @@ class DiskPort:
     """The `LogDisk` port: operations take their time one by one, and the power may go between."""
 
     def __init__(self, process: ProcessHandle, durable: Durable) -> None:
-        """Note what is synced in `durable`; it is, once the repair, the first job, is done."""
+        """Keep in `durable` what is synced, from the end of the repair, the first job, on."""
         self._process = process
         self._durable = durable
         self._is_repaired = False
@@ -47,17 +50,17 @@ class DiskPort:
         """Return a whole file."""
         return self._process.host.disk.read(name)
 
-    def run(self, operations: Sequence[DiskOperation], ticket: int) -> None:
+    def submit(self, operations: Sequence[DiskOperation], ticket: int) -> None:
         """Queue a job."""
         process = self._process
         self._plan(operations, ticket)
         idle = not process.host.disk.busy
-        process.host.disk.run(operations, ticket)
+        process.host.disk.submit(operations, ticket)
         if idle:
             self._later()
 
     def _plan(self, operations: Sequence[DiskOperation], ticket: int) -> None:
-        """Note what a job is for; one that found no space may come again under another ticket."""
+        """Keep what a job is for. A job that found no space may come again under another ticket."""
         process, log = self._process, self._process.life.log
         if log is not None and log.written is not None:
             self._written[ticket] = operations, log.written
@@ -108,7 +111,7 @@ class DiskPort:
         self._process.end(power=True, restart=self._process.host.troubles.power_returns)
 
     def _synced(self, ticket: int) -> bool:
-        """See a job done; tell whether the power goes before anybody hears of it."""
+        """Take note of a job's end; tell whether the power fails before the node hears of it."""
         if not self._is_repaired:
             self._is_repaired = True
             self._process.world.evidence.checks.repaired(self._process.id, self._durable)
@@ -139,7 +142,7 @@ class StorePort:
         self._store = store
 
     def _job(self, thread: Thread) -> None:
-        """Let a job that was given to a thread be done in time."""
+        """Have a thread's newest job done when its time comes."""
         process = self._process
         delay_us = process.random.randrange(*STORE_US)
         if thread.writes:
@@ -209,7 +212,7 @@ class TransportPort:
     """The `Transport` port."""
 
     def __init__(self, process: ProcessHandle) -> None:
-        """Know the founders; others are known when they are met, or heard."""
+        """Know the founders. Other members become known by `meet`, or by a message of theirs."""
         self._process = process
 
     def send(self, messages: Sequence[PeerMessage]) -> None:
@@ -231,7 +234,7 @@ class TransportPort:
         self._process.world.reply(self._process.name, session, sent)
 
     def meet(self, contacts: Mapping[int, Contact]) -> None:
-        """Everybody can be found by id in this world."""
+        """Do nothing: every member is found by its id in this world."""
 
     def answer_change(self, ticket: int, response: membership_pb2.ChangeResponse) -> None:
         """Answer whoever asked for a change."""

@@ -1,7 +1,7 @@
-"""A member's process: a whole node on simulated ports, that can be killed, paused and started.
+"""A member's process: a whole node on simulated ports, which can be killed, paused and started.
 
-A pod, so to say: it has a name for good, and a disk. Who it is as a member stands on the disk; with
-another disk it is another member.
+The process keeps its name for good, as a pod does. Its id as a member stands on its disk: with
+another disk the process is another member.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -63,7 +63,8 @@ class SimProcess:
     """One member's process, disk and database.
 
     - Nothing that belongs to an earlier life reaches a later one.
-    - A paused process handles nothing; what arrives meanwhile waits, in order.
+    - A paused process handles nothing; events that arrive meanwhile wait, in order.
+    - After each event, the checks see the node before it handles the next.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class SimProcess:
     def _bootstrap(self) -> None:
         log = wal.recover(self.host.disk, segment_bytes=SEGMENT_BYTES).log
         identity = wal.Identity(self.settings.cluster_id, self.id, self.name)
-        self.host.disk.run(log.bootstrap(identity, Configuration(frozenset(self.founders))), 0)
+        self.host.disk.submit(log.bootstrap(identity, Configuration(frozenset(self.founders))), 0)
         self.host.disk.drain()
         self.host.finished.clear()
 
@@ -118,7 +119,7 @@ class SimProcess:
 
     @property
     def is_spare(self) -> bool:
-        """Whether it is none of the founders, and never ran."""
+        """Whether the process is no founder and never ran."""
         return not self.has_run and self.id not in self.founders
 
     @property
@@ -130,7 +131,7 @@ class SimProcess:
         return self._last_configuration
 
     def fill(self, *, is_full: bool) -> None:
-        """Let the disk have no space, or have it again."""
+        """Take the space of the disk away, or give it back."""
         self.host.disk.is_full = is_full
         if self.life.store is not None:
             self.life.store.is_full = is_full
@@ -142,13 +143,13 @@ class SimProcess:
 
     @property
     def role(self) -> RaftRole:
-        """Return what the member takes itself for; a process that is gone follows."""
+        """Return the role of the member; of a process that does not run, follower."""
         return self.life.node._raft.role if self.life.node is not None else RaftRole.FOLLOWER
 
     def start(self) -> None:
-        """Run the node on what disk and database hold; a damaged log is given up instead.
+        """Run the node on what disk and database hold; give a damaged log up instead.
 
-        Data that are not of use any more are set aside first: the others are asked.
+        The process first asks the other members about its data, and sets useless data aside.
         """
         self._note("start")
         try:
@@ -172,7 +173,7 @@ class SimProcess:
         return WatchedLog(SEGMENT_BYTES).recover(self.host.disk)
 
     def _open(self, recovered: wal.Recovered, verdict: DataVerdict) -> None:
-        """Go on from the data of before, or from none."""
+        """Continue from the data of before, or from none."""
         if verdict is DataVerdict.SET_ASIDE:
             self.world.evidence.applied_log.set_aside(self.id)
             self.replace_disk()
@@ -237,7 +238,7 @@ class SimProcess:
         self.world.ended(self, restart=restart)
 
     def replace_disk(self) -> None:
-        """Be another member, on an empty disk; the process must have ended."""
+        """Become another member, on an empty disk. The process must have ended."""
         self._note("empty disk")
         self.host.disk.wipe()
         self.host.troubles.log_flipped = False
@@ -247,7 +248,10 @@ class SimProcess:
         self._bootstrap()
 
     def stop(self) -> None:
-        """Ask the process to end, as SIGTERM does: at once while it starts, or the second time."""
+        """Ask the process to end, as SIGTERM does.
+
+        A process that starts ends at once, and so does one that is asked a second time.
+        """
         stop = partial(self.deliver, StopRequested())
         if self.life.is_stopping or self.life.node is None:
             stop()
@@ -256,7 +260,7 @@ class SimProcess:
         self.life.is_stopping = True
 
     def heal(self) -> None:
-        """Run, on a machine with which all is well."""
+        """Run, on a machine without faults."""
         self.host.heal()
         self.fill(is_full=False)
         if self.alive and self.life.is_stopping:
@@ -272,13 +276,13 @@ class SimProcess:
         self.life.paused = True
 
     def resume(self) -> None:
-        """Handle what waited, and go on."""
+        """Handle the events that waited, and continue."""
         self._note("resumed")
         self.life.paused = False
         self._handle_waiting()
 
     def _handle_waiting(self) -> None:
-        """Handle what waited while the process was paused, or opened its data."""
+        """Handle the events that waited while the process was paused or opened its data."""
         while self.life.waiting and self._is_awake:
             self._handle(self.life.waiting.popleft())
 
@@ -315,7 +319,7 @@ class SimProcess:
             self.later(TURN_US, lambda: self.deliver(Continue()))
 
     def _halt(self, event: Event, halted: Halted) -> None:
-        """End as the node wants it, which it may only where disk or database failed."""
+        """End as the node wants to; a node may halt only after its disk or database has failed."""
         self._note(f"halted: {halted}")
         if not isinstance(event, DiskFailed | StoreFailed):
             raise SafetyViolation(f"{self.name} halted: {halted}") from halted
@@ -323,7 +327,7 @@ class SimProcess:
         self.end(power=False, restart=True)
 
     def _report(self, event: Event) -> None:
-        """Tell the checks of what an event says by itself."""
+        """Report to the checks what an event itself shows."""
         match event:
             case Installed() if self.life.store is not None:
                 self.world.evidence.applied_log.jumped(

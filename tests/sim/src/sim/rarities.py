@@ -1,4 +1,4 @@
-"""Happenings that show in no single event of a node: what a node is before an event, and after."""
+"""Happenings that no single event shows: a node before an event is compared with the node after."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ MANY = 2  # commands of one frame
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glance:
-    """What a node is at one moment."""
+    """What a node is between two events."""
 
     configuration: Configuration
     configuration_index: int
@@ -30,7 +30,7 @@ class Glance:
 
 
 def glance(node: Node) -> Glance:
-    """Look at a node."""
+    """Take the facts about a node that `Rarities` compares."""
     raft, write = node._raft, node._write
     known = raft._state.log.configurations
     batch = write.log_writer._queue[-1] if write.log_writer._queue else None
@@ -50,7 +50,10 @@ def glance(node: Node) -> Glance:
 
 
 class Rarities:
-    """Counts what one member's process runs into, in one life of the process."""
+    """Counts the happenings of one member's process, in one life of the process.
+
+    The process calls `begin` once, and `seen` after each event that the node has handled.
+    """
 
     def __init__(self, coverage: Coverage) -> None:
         """Start with nothing seen."""
@@ -96,7 +99,7 @@ class Rarities:
 
 
 def _is_replaced(before: Glance, after: Glance) -> bool:
-    """Tell whether an entry that waited for the disk gave way to another."""
+    """Tell whether an entry that waited for the disk was replaced by another."""
     old, batch = before.entry, after.batch
     if old is None or batch is None or batch is not before.batch or not batch.entries:
         return False

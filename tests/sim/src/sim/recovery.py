@@ -40,7 +40,7 @@ CHECKPOINT_TICKS = 40  # between two tries
 
 
 class Others(enum.Enum):
-    """What becomes of those outside of the quorum, while it has to work without them."""
+    """What becomes of the members outside of the quorum, while the quorum works without them."""
 
     APART = "apart"
     DEAF = "deaf"  # they are heard, and may try to disturb
@@ -110,7 +110,7 @@ def _are_quorum(
 def _leave_alone(
     world: SimWorld, members: Sequence[SimProcess], others: Others, random: Random
 ) -> None:
-    """Heal these; leave the others as they are: dead, paused, hung, full, cut from each other."""
+    """Heal the members of the quorum; leave the others dead, paused, hung, full or cut off."""
     names = {*(process.name for process in members), *GATEWAYS}
     inside, outside = sorted(names), sorted(world.processes.keys() - names)
     world.network.heal_among(names)
@@ -130,7 +130,7 @@ def _leave_alone(
 
 
 def _sicken(leader: SimProcess, random: Random) -> None:
-    """Let a leader have a machine with which it cannot lead."""
+    """Give a leader a machine with which it cannot lead."""
     if random.getrandbits(1):
         leader.host.troubles.disk_hangs += 1
     else:
@@ -141,7 +141,7 @@ def _sicken(leader: SimProcess, random: Random) -> None:
 def _work_again(
     world: SimWorld, members: Sequence[SimProcess], leaders: Sequence[SimProcess]
 ) -> None:
-    """Wait until one of `leaders` leads, all are answered, a write is committed, all is applied."""
+    """Wait until one of `leaders` leads, every client is answered, and a write is applied."""
     whom = sorted(process.name for process in members)
     world.run_until(
         lambda: any(process.role is RaftRole.LEADER for process in leaders),
@@ -162,7 +162,7 @@ def _work_again(
 
 
 def probe(world: SimWorld, client: SimClient, whom: Sequence[str]) -> None:
-    """Require a committed write, of a kind that nothing refuses."""
+    """Require that a probe is committed, which no rule refuses."""
     client.mutate(RESTOCK)
     world.run_until(lambda: client.idle, PROBE_TICKS_MAX, f"{whom} commit a write")
     if not client.history[-1].acknowledged:
@@ -170,7 +170,7 @@ def probe(world: SimWorld, client: SimClient, whom: Sequence[str]) -> None:
 
 
 def are_level(members: Sequence[SimProcess]) -> bool:
-    """Tell whether one leads, and all hold and have applied what it holds."""
+    """Tell whether one member leads, and all have applied everything that the leader holds."""
     nodes = [process.raft for process in members if process.raft is not None]
     leaders = [node for node in nodes if node.role is RaftRole.LEADER]
     if len(leaders) != 1 or len(nodes) < len(members):

@@ -1,4 +1,4 @@
-"""What a gateway's router counts, against what it counts.
+"""Compares the numbers that a gateway's router keeps with fresh counts.
 
 `contradictions` holds after every call of a router, `remainders` once every request has ended and
 the longest deadline has passed.

@@ -1,4 +1,4 @@
-"""What a member perceives and shows: its clocks, its chance, and what it reports of itself."""
+"""The ports by which a member perceives and reports: clocks, random numbers, the observer."""
 
 from collections.abc import Callable, Sequence
 from random import Random
@@ -17,13 +17,13 @@ EPOCH_MS = 1_700_000_000_000
 class Senses:
     """The `Clock`, `Random` and `Observer` ports.
 
-    - Time as it passes never goes back, whatever becomes of the wall clock.
+    - The steady clock never goes back, whatever becomes of the wall clock.
     """
 
     def __init__(
         self, evidence: Evidence, random: Random, name: str, own_id: Callable[[], int]
     ) -> None:
-        """Begin with a clock that is right; `own_id` returns the member's id, which may change."""
+        """Begin with a correct clock; `own_id` returns the member's id, which may change."""
         self._evidence = evidence
         self._random = random
         self._name = name
@@ -39,7 +39,7 @@ class Senses:
         self._rate_per_mille = rate_per_mille
 
     def real_us(self, own_us: int) -> int:
-        """Return how long it takes until so much has passed by the own clock."""
+        """Return how long in virtual time so much time of the member's own clock takes."""
         return own_us * 1000 // self._rate_per_mille
 
     def _now_us(self) -> int:

@@ -47,7 +47,7 @@ Job = Callable[[], Event | None]
 
 
 class Thread(enum.Enum):
-    """Who does a job: those of one do not wait for another's."""
+    """Who does a job: jobs of one thread do not wait for jobs of another."""
 
     FLUSHER = "flusher"
     READER = "reader"
@@ -64,15 +64,15 @@ class SimStore:
     """One member's database, below a folder of its own; `Store` and `Records`.
 
     - Jobs of one thread are done in the order in which they were given.
-    - One that writes to the database or switches it is given when none before it waits: what a
-      flush has taken belongs to the state that it was taken of.
-    - While `is_full`, flushes, copies and chunks find no space, and an install waits for it; while
-      `is_short`, copies and chunks alone find none.
+    - A job that writes to the database, or switches it, is given only when no such job waits. So
+      the changes of a flush belong to the state that they were taken from.
+    - While `is_full`, flushes, copies and chunks find no space, and an install waits for space;
+      while `is_short`, only copies and chunks find none.
     - A staged snapshot is served only after `install`, or when a start names its index.
     """
 
     def __init__(self, folder: Path, installed_index: int) -> None:
-        """Open the state that the log names; finish a switch that a crash cut short."""
+        """Open the state that the log names; finish a switch that a crash has interrupted."""
         self._folder = folder
         self._pins: list[Pinned] = []
         self._jobs: deque[tuple[Thread, Job]] = deque()
@@ -106,7 +106,7 @@ class SimStore:
         return None
 
     def close(self) -> None:
-        """End the process: what waits is lost."""
+        """End the process: jobs that wait are lost."""
         self._jobs.clear()
         for pinned in self._pins:
             pinned.close()
@@ -214,7 +214,7 @@ class SimStore:
         self._write(job)
 
     def check_balance(self) -> None:
-        """Raise SafetyViolation where the tables contradict each other."""
+        """Raise SafetyViolation if the tables contradict each other."""
         check_balance(self._database)
 
     def header(self) -> Header:

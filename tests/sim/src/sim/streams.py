@@ -22,7 +22,7 @@ RESUMED_TIMES = 2  # by another stream, which goes on where the peer says
 
 
 class StreamRoute(NamedTuple):
-    """From whom a snapshot goes to whom; either may be another member by the time it arrives."""
+    """The sender and the recipient of a snapshot; each may be another member on arrival."""
 
     sender: ProcessHandle
     life: Life  # of the sender
@@ -49,7 +49,7 @@ class SnapshotStream:
 class SnapshotStreams:
     """All snapshots under way.
 
-    - A stream ends once, with `SnapshotSent` at its sender, whatever happens to its peer.
+    - Each stream owes its sender one `SnapshotSent`, whatever happens to the peer.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class SnapshotStreams:
         self._send(stream)
 
     def answer(self, member: ProcessHandle, answer: ChunkAnswer) -> None:
-        """Bring a recipient's answer to the sender of the stream."""
+        """Carry a recipient's answer to the sender of the stream."""
         stream = self._streams.get((answer.sender, member.id))
         if stream is None or stream.header.meta.index != answer.index:
             return

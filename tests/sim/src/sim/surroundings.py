@@ -1,7 +1,7 @@
-"""What a member's process, its ports and the world reach of each other.
+"""What a member's process, its ports and the world owe each other.
 
-A process runs on ports, and a port serves a process. The world has processes, and a process reaches
-the world. Each of them knows the others by what is here alone.
+A process runs on ports, and a port serves a process. The world has processes, and a process calls
+the world. Each of them knows the others only by the protocols of this module.
 """
 
 from collections import deque
@@ -29,7 +29,7 @@ from sim.timeline import Timeline
 
 @dataclass(frozen=True, slots=True)
 class ChunkAnswer:
-    """What a member says to the sender of a snapshot's chunk."""
+    """A member's answer to the sender of a snapshot's chunk."""
 
     sender: int  # of the chunk
     index: int  # of the snapshot
@@ -40,7 +40,7 @@ class ChunkAnswer:
 
 @dataclass(slots=True, kw_only=True)
 class Life:
-    """One run of a member's process; what is under way for an earlier one goes nowhere."""
+    """One run of a member's process. Whatever was under way for an earlier life is dropped."""
 
     over: bool = False
     paused: bool = False
@@ -57,7 +57,10 @@ class Life:
 
 
 class ProcessSurroundings(Protocol):
-    """What a process reaches of the world; `sim.world` is it."""
+    """What a process calls of the world; `sim.world` implements it.
+
+    A message or a frame may arrive late, twice or never; an answer comes at most once.
+    """
 
     timeline: Timeline
     network: SimNetwork
@@ -65,21 +68,21 @@ class ProcessSurroundings(Protocol):
     numbers: Numbers
 
     def carry(self, sender: "ProcessHandle", message: PeerMessage) -> None:
-        """Bring a message to a member."""
+        """Carry a message to a member."""
         ...
 
     def reply(self, member: str, session: int, response: forward_pb2.ForwardResponse) -> None:
-        """Bring a frame to a gateway."""
+        """Carry a frame to a gateway."""
         ...
 
     def stream_snapshot(
         self, sender: "ProcessHandle", peer: int, term: int, header: SnapshotHeader, path: str
     ) -> None:
-        """Bring a file to a member, in chunks."""
+        """Stream a file to a member, in chunks."""
         ...
 
     def answer_chunk(self, member: "ProcessHandle", answer: ChunkAnswer) -> None:
-        """Bring the answer to a chunk to who sent it."""
+        """Carry the answer to a chunk to the sender of the chunk."""
         ...
 
     def ask_change(
@@ -92,7 +95,7 @@ class ProcessSurroundings(Protocol):
         ...
 
     def ended(self, process: "ProcessHandle", *, restart: bool) -> None:
-        """See the end of a process; with `restart` somebody has to start it again."""
+        """Take note of the end of a process; with `restart` the world owes it a start."""
         ...
 
     def ask_self(
@@ -109,7 +112,7 @@ class ProcessSurroundings(Protocol):
         ...
 
     def describe(self, members: Iterable[int]) -> list[Described | None]:
-        """Return what these say of themselves; None for one that does not run."""
+        """Return what these members say of themselves; None for one that does not run."""
         ...
 
     def count_others(self, process: "ProcessHandle") -> int:
@@ -118,9 +121,9 @@ class ProcessSurroundings(Protocol):
 
 
 class ProcessHandle(Protocol):
-    """What a process's ports, the members' requests and the world reach of a process.
+    """What its ports, the members' requests and the world call of a process.
 
-    `sim.process.SimProcess` is it.
+    `sim.process.SimProcess` implements it.
     """
 
     settings: NodeSettings
@@ -151,17 +154,17 @@ class ProcessHandle(Protocol):
         ...
 
     def start(self) -> None:
-        """Run the node on what disk and database hold."""
+        """Run the node on the data of its disk and its database."""
         ...
 
     def end(self, *, power: bool, restart: bool = False) -> None:
-        """End the process at once, and with `power` the machine that it runs on."""
+        """End the process at once; with `power`, its machine too: unsynced data may be lost."""
         ...
 
     def deliver(self, event: Event) -> None:
-        """Give the node an event, unless there is no process to take it."""
+        """Give the node an event; drop the event if the process does not run."""
         ...
 
     def later(self, delay_us: int, action: Callable[[], None]) -> None:
-        """Do something in this life, or not at all."""
+        """Do something after a delay; drop it if this life of the process has ended."""
         ...

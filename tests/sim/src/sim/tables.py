@@ -1,4 +1,4 @@
-"""A member's database as records, and what its tables owe each other and the machine's memory.
+"""A member's database as records; its tables agree with each other and with the memory.
 
 The statements here name every column, so that a column that the product writes and reads at another
 one's place shows. `imbalances` compares the tables of one database with each other: levels,
@@ -15,6 +15,7 @@ from inventory.v1 import auth_pb2
 from inventory_node.machine import Machine, request_table
 from inventory_node.machine.changes import Movement
 from inventory_node.machine.records import (
+    AuditRow,
     Header,
     ItemRecord,
     PeriodRow,
@@ -25,6 +26,7 @@ from inventory_node.machine.records import (
 from inventory_node.machine.request_table import second_of, slots_of
 from inventory_node.machine.sessions import SESSIONS_MAX
 from inventory_node.runtime.sqlite import Database
+from wire import audit
 from wire.text import folded
 
 from sim.violation import SafetyViolation
@@ -46,6 +48,7 @@ _EMPTYING = "".join(
         "sales",
         "requests",
         "request_periods",
+        "audit",
     )
 )
 
@@ -63,6 +66,7 @@ class Tables:
     sales: Mapping[tuple[int, int], int]  # units, by item and hour
     requests: Mapping[tuple[int, str], Remembered]  # by period and request id
     periods: Mapping[int, PeriodRow]
+    audit: Sequence[AuditRow]
 
 
 def tables_of(database: Database) -> Tables:
@@ -96,6 +100,7 @@ def tables_of(database: Database) -> Tables:
             one[:2]: one._replace(administration=bool(one.administration)) for one in requests
         },
         periods={row[0]: PeriodRow(*row) for row in rows(PeriodRow._fields, "request_periods")},
+        audit=[AuditRow(*row) for row in rows(AuditRow._fields, "audit")],
     )
 
 
@@ -105,11 +110,15 @@ def empty(database: Database) -> None:
 
 
 def imbalances(tables: Tables) -> Iterator[str]:
-    """Yield what the tables of one database contradict each other in."""
+    """Yield each contradiction between tables of one database."""
     yield from _unlike("header", asdict(tables.header) | _counters(tables), asdict(tables.header))
     yield from _unlike("levels and statistics", _items(tables), tables.items)
     yield from _unlike("sales", _sales(tables.ledger), tables.sales)
     yield from _lines(tables)
+    problem = audit.problem_of(row._asdict() for row in tables.audit)
+    ends = (tables.audit[-1].id + 1, tables.audit[-1].hash) if tables.audit else (1, "")
+    if problem or ends != (tables.header.next_audit_id, tables.header.audit_hash):
+        yield f"the audit log ends with {ends}: {problem}"
     folds = {item.id: folded(item.name) for item in tables.items.values()}
     yield from _unlike("folded names", folds, tables.folded_names)
     yield from _periods(tables)
@@ -131,7 +140,7 @@ def _sessions(tables: Tables) -> Iterator[str]:
 
 
 def _periods(tables: Tables) -> Iterator[str]:
-    """Yield what the periods of requests contradict in each other, or in the requests."""
+    """Yield each contradiction between periods of requests, or between periods and requests."""
     slots: dict[int, int] = defaultdict(int)
     for one in tables.requests.values():
         slots[one.period] += slots_of(one.outcome)
@@ -158,7 +167,7 @@ def _periods(tables: Tables) -> Iterator[str]:
 
 
 def _lines(tables: Tables) -> Iterator[str]:
-    """Yield what a line of the ledger contradicts in those before it, or in the users."""
+    """Yield each contradiction of a line of the ledger to the lines before it, or to the users."""
     levels: dict[int, int] = defaultdict(int)
     before: Movement | None = None
     for line in tables.ledger:
@@ -231,7 +240,7 @@ def _unlike(what: str, expected: Mapping[Any, Any], found: Mapping[Any, Any]) ->
 
 
 def strangers(machine: Machine, tables: Tables) -> Iterator[str]:
-    """Yield what the memory of a machine, of which all is flushed, holds unlike the tables."""
+    """Yield each difference between tables and the memory of a machine with nothing unflushed."""
     cache, requests = machine._cache, machine._requests
     header = tables.header
     counters = {
@@ -248,6 +257,8 @@ def strangers(machine: Machine, tables: Tables) -> Iterator[str]:
         "next_period": requests.next_period,
         "orders": cache.orders,
         "next_session_id": machine._sessions.next_id,
+        "next_audit_id": machine._audit.next_id,
+        "audit_hash": machine._audit.last_hash,
     }
     yield from _unlike("header in memory", counters, asdict(header))
     for item_id, item in cache._items.items():
@@ -270,7 +281,7 @@ def strangers(machine: Machine, tables: Tables) -> Iterator[str]:
 
 
 def _requests(machine: Machine, tables: Tables) -> Iterator[str]:
-    """Yield what the memory of requests holds unlike the tables, or finds otherwise."""
+    """Yield each difference between tables and the memory of requests, by content and by key."""
     requests = machine._requests
     held = [one for share in requests._shares.values() for one in share.records.values()]
     for one in held:
@@ -327,7 +338,7 @@ def _session_points(machine: Machine, tables: Tables) -> Iterator[str]:
 
 
 def _points(machine: Machine, tables: Tables) -> Iterator[str]:
-    """Yield what the machine's records find otherwise than the tables."""
+    """Yield each difference between tables and what the machine's records find by key."""
     records = machine._records
     for item_id in range(len(tables.items) + 2):
         if records.item(item_id) != tables.items.get(item_id):
@@ -348,7 +359,7 @@ def _points(machine: Machine, tables: Tables) -> Iterator[str]:
 
 
 def check_balance(database: Database) -> Tables:
-    """Raise on tables that contradict each other; return them."""
+    """Raise SafetyViolation if tables contradict each other; return the tables."""
     tables = tables_of(database)
     for problem in imbalances(tables):
         raise SafetyViolation(f"the books of {tables.header.applied_index} disagree: {problem}")

@@ -1,4 +1,4 @@
-"""Virtual time: what is to happen, in the order in which it is due."""
+"""Virtual time: actions, in the order in which they are due."""
 
 import heapq
 from collections.abc import Callable
@@ -19,12 +19,12 @@ class Timeline:
         self._due: list[tuple[int, int, Callable[[], None]]] = []
 
     def after(self, delay_us: int, action: Callable[[], None]) -> None:
-        """Run `action` that many microseconds from here."""
+        """Run `action` once, that many microseconds from the present."""
         self._given += 1
         heapq.heappush(self._due, (self.now_us + max(0, delay_us), self._given, action))
 
     def step(self) -> bool:
-        """Run what is due next; False when there is nothing."""
+        """Run the action that is due next; return False if there is none."""
         if not self._due:
             return False
         self.now_us, _, action = heapq.heappop(self._due)
@@ -32,7 +32,7 @@ class Timeline:
         return True
 
     def run_until(self, time_us: int) -> None:
-        """Run everything that is due up to `time_us`, and let that time come."""
+        """Run every action that is due up to `time_us`, and set the time to `time_us`."""
         while self._due and self._due[0][0] <= time_us:
             self.step()
         self.now_us = max(self.now_us, time_us)

@@ -49,7 +49,7 @@ NO_PASSWORD = "$argon2id$none"  # noqa: S105 - a hash that no password has
 
 
 class SimWorld:
-    """One run. It is what the processes reach of each other (`sim.surroundings`)."""
+    """One run. The world is what the processes call of each other (`sim.surroundings`)."""
 
     def __init__(self, plan: Plan, folder: Path, *, keep_trace: bool = False) -> None:
         """Databases live below `folder`."""
@@ -81,7 +81,7 @@ class SimWorld:
         return {number: f"node-{number}" for number in range(1, self.plan.founders + 1)}
 
     def _random(self, what: str) -> Random:
-        """Return chance of its own, so that one part's draws do not move another's."""
+        """Return a generator of its own, so that one part's draws do not move another's."""
         return Random(f"{self.plan.seed} {what}")
 
     def _make_process(self, number: int, folder: Path) -> SimProcess:
@@ -116,7 +116,7 @@ class SimWorld:
         return self.processes[f"node-{number}"]
 
     def by_id(self, member: int) -> SimProcess | None:
-        """Return the process that is a member; None when it has another disk since."""
+        """Return the process of a member; None if the process has another disk since."""
         return next((one for one in self.processes.values() if one.id == member), None)
 
     def running(self) -> list[SimProcess]:
@@ -132,7 +132,7 @@ class SimWorld:
         return any(self.process(number) is process for number in self.plan.frail)
 
     def safe_voters(self, configuration: Configuration) -> frozenset[int]:
-        """Return the voters whose disks are never lost, and are the ones that they voted with."""
+        """Return the voters whose disks are never lost: they keep every promise."""
         safe = {one.id for one in self.processes.values() if not self.is_frail(one)}
         return configuration.voters & safe
 
@@ -148,7 +148,7 @@ class SimWorld:
     # Time.
 
     def run_until(self, holds: Callable[[], bool], ticks_max: int, what: str) -> None:
-        """Let time pass until something holds; LivenessViolation when that takes too long."""
+        """Let time pass until something holds; raise LivenessViolation if that takes too long."""
         for _ in range(ticks_max):
             if holds():
                 return
@@ -170,7 +170,7 @@ class SimWorld:
     # What processes reach of the world.
 
     def carry(self, sender: ProcessHandle, message: PeerMessage) -> None:
-        """Bring a message to a member, if it is still the one by the time it arrives."""
+        """Carry a message to a member; drop it if the process is another member by then."""
         process = self.by_id(message.recipient)
         if process is None:
             return
@@ -184,18 +184,18 @@ class SimWorld:
         self.network.send(sender.name, process.name, arrive)
 
     def reply(self, member: str, session: int, response: forward_pb2.ForwardResponse) -> None:
-        """Bring a frame to the gateway whose session it is."""
+        """Carry a frame to the gateway that has the session."""
         for gateway in self.gateways:
             gateway.frame(member, session, response)
 
     def stream_snapshot(
         self, sender: ProcessHandle, peer: int, term: int, header: SnapshotHeader, path: str
     ) -> None:
-        """Bring a file to a member, in chunks."""
+        """Stream a file to a member, in chunks."""
         self.streams.begin((sender, self.by_id(peer)), peer, term, header, path)
 
     def answer_chunk(self, member: ProcessHandle, answer: ChunkAnswer) -> None:
-        """Bring the answer to a chunk to who sent it."""
+        """Carry the answer to a chunk to the sender of the chunk."""
         self.streams.answer(member, answer)
 
     def ask_change(
@@ -241,7 +241,7 @@ class SimWorld:
         )
 
     def describe(self, members: Iterable[int]) -> list[Described | None]:
-        """Return what these say of themselves; None for one that does not run."""
+        """Return what these members say of themselves; None for one that does not run."""
         return [self._describe(self.by_id(member)) for member in sorted(members)]
 
     def _describe(self, process: ProcessHandle | None) -> Described | None:
@@ -252,6 +252,7 @@ class SimWorld:
             name=process.name,
             says=process.name,
             cluster_id=CLUSTER_ID,
+            founding="",
             member_id=process.id,
             bootstrapped=True,
             term=raft.term,
@@ -272,7 +273,7 @@ class SimWorld:
 
 
 def settings_of(member: int, name: str, founders: dict[int, str]) -> NodeSettings:
-    """Return a member's settings: bounds so small that a run meets them."""
+    """Return a member's settings, with bounds so small that a run reaches them."""
     return NodeSettings(
         name=name,
         member_id=member,

@@ -15,7 +15,7 @@ import typer
 from inventory_cli.errors import UpError
 from inventory_cli.terminal import say
 from inventory_cli.up import places, ports
-from inventory_cli.up.layout import PROCESSES, Currency, Layout, environments, path_of
+from inventory_cli.up.layout import INTERNAL, PROCESSES, Currency, Layout, environments, path_of
 from inventory_cli.up.pids import PidFiles
 from inventory_cli.up.processes import Child, Children
 from inventory_cli.up.readiness import Readiness
@@ -44,6 +44,9 @@ def up(
         bool, typer.Option("--demo", help="Begin with demo users and items (first start only).")
     ] = False,
     port: Annotated[int, _port(ports.GATEWAY, "The gateway's.")] = ports.GATEWAY.first,
+    internal_port: Annotated[
+        int, _port(ports.INTERNAL_ROW, "The gateway's for the other processes.")
+    ] = ports.INTERNAL_ROW.first,
     health_port: Annotated[int, _port(ports.HEALTH, "The health page's.")] = ports.HEALTH.first,
     health_grpc_port: Annotated[
         int, _port(ports.HEALTH_GRPC, "Of health by gRPC.")
@@ -62,6 +65,9 @@ def up(
         Path,
         typer.Option(envvar="INVENTORY_UP_DATA", help="Where everything is kept.", parser=path_of),
     ] = Path(".inventory"),
+    tls: Annotated[
+        bool, typer.Option("--tls", help="Serve clients by TLS; the start names the CA file.")
+    ] = False,
     restart: Annotated[
         bool, typer.Option(help="Start a process that died again, after 3 s.")
     ] = True,
@@ -71,6 +77,7 @@ def up(
     layout = Layout(data.absolute())
     firsts = {
         ports.GATEWAY: port,
+        ports.INTERNAL_ROW: internal_port,
         ports.HEALTH: health_port,
         ports.HEALTH_GRPC: health_grpc_port,
         ports.ASSISTANT: assistant_port,
@@ -81,7 +88,7 @@ def up(
         lock = layout.lock()
         with lock:
             found = ports.claim(firsts, layout.kept_ports())
-            settings = _prepare(layout, found, currency, demo=demo)
+            settings = _prepare(layout, found, currency, demo=demo, tls=tls)
             children = [
                 Child(
                     name=name,
@@ -91,14 +98,14 @@ def up(
                 )
                 for name in PROCESSES
             ]
-            _run(layout, found, Children(children, restart=restart))
+            _run(layout, found, Children(children, restart=restart), tls=tls)
     except UpError as error:
         say(f"inventory up: {error}", err=True)
         raise typer.Exit(1) from error
 
 
 def _prepare(
-    layout: Layout, found: Mapping[str, int], currency: str, *, demo: bool
+    layout: Layout, found: Mapping[str, int], currency: str, *, demo: bool, tls: bool
 ) -> dict[str, dict[str, str]]:
     """Make what is missing below the data directory; return every process's settings."""
     try:
@@ -106,10 +113,10 @@ def _prepare(
         layout.keep_ports(found)
     except OSError as error:
         raise UpError(f"the data directory {layout.data} cannot be written: {error}") from error
-    return environments(layout, found)
+    return environments(layout, found, tls=tls)
 
 
-def _run(layout: Layout, found: Mapping[str, int], children: Children) -> None:
+def _run(layout: Layout, found: Mapping[str, int], children: Children, *, tls: bool) -> None:
     """Run the system until a signal ends it."""
     stopped = threading.Event()
 
@@ -124,8 +131,9 @@ def _run(layout: Layout, found: Mapping[str, int], children: Children) -> None:
     ):  # nohup ignores SIGHUP, so that the system goes on
         signal.signal(signal.SIGHUP, stop)
     address = f"127.0.0.1:{found['gateway']}"
-    ready = f"ready: try `inventory --address {address} {places.login_command(layout)}`"
-    poller = StatusPoller(address, layout.secret("health.key"))
+    trusting = f" --ca-file {layout.pki.trusted_path}" if tls else ""
+    ready = f"ready: try `inventory --address {address}{trusting} {places.login_command(layout)}`"
+    poller = StatusPoller(f"127.0.0.1:{found[INTERNAL]}", layout)
     heading = f"inventory at {address}, data in {layout.data}"
     view = LiveView(children, heading) if sys.stdout.isatty() else LineView(children, heading)
     pids = PidFiles(layout)

@@ -1,9 +1,9 @@
 """The files below the data directory, and what the first start makes there.
 
-DATA/keys holds secrets, each in a file of mode 0600: `cluster.key` (members and gateway),
-`token.key` (signs tokens), `admin.password`, and the keys of the machine users `health` and
-`metrics`. DATA/bootstrap.json is the first state. DATA/node-N belongs to one member. DATA/run holds
-logs, process ids, and the ports of the last start.
+DATA/keys holds secrets, each in a file of mode 0600: `token.key` (signs tokens) and
+`admin.password`. DATA/pki holds the authority of this
+cluster, and each process's certificate and key. DATA/bootstrap.json is the first state. DATA/node-N
+belongs to one member. DATA/run holds logs, process ids, and the ports of the last start.
 """
 
 import fcntl
@@ -19,6 +19,10 @@ import argon2
 import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from pki.contexts import PkiFiles
+from pki.errors import PkiError
+from pki.folder import PkiFolder
+from pki.identities import parse_identity
 from wire.money import digits_of, is_currency
 
 from inventory_cli.errors import UpError
@@ -26,6 +30,8 @@ from inventory_cli.errors import UpError
 MEMBERS = ("node-0", "node-1", "node-2")
 PROCESSES = (*MEMBERS, "gateway", "assistant", "metrics", "health")
 PAGE = "health/page"
+INTERNAL = "gateway/internal"  # the gateway's port for the processes of the cluster
+HOSTS = ("127.0.0.1", "localhost")
 MACHINES = ("health", "metrics")
 KIB_PER_HASH = 19_456
 PASSES_PER_HASH = 2
@@ -83,6 +89,11 @@ class Layout:
     def run(self) -> Path:
         """Logs, process ids and ports."""
         return self.data / "run"
+
+    @property
+    def pki(self) -> PkiFolder:
+        """The authority, and every process's certificate."""
+        return PkiFolder(self.data / "pki")
 
     @property
     def bootstrap(self) -> Path:
@@ -146,7 +157,11 @@ class Layout:
         )
 
     def prepare(self, currency: str, *, demo: bool) -> bool:
-        """Make folders, keys and first state if missing; return whether this is the first start."""
+        """Make folders, keys, certificates and first state if missing.
+
+        Returns whether this is the first start. Certificates that are about to expire are issued
+        anew. Raises OSError or UpError.
+        """
         for folder in (self.keys, self.run):
             folder.mkdir(mode=0o700, exist_ok=True)
         first = not self.bootstrap.exists()
@@ -154,13 +169,22 @@ class Layout:
             self._make_keys()
             content = json.dumps(first_state(self.secret, currency, demo=demo), indent=2)
             write_private(self.bootstrap, content)
+        self._keep_certificates()
         return first
+
+    def _keep_certificates(self) -> None:
+        try:
+            if not self.pki.trusted_path.exists():
+                self.pki.make("inventory up")
+            for name in PROCESSES:
+                self.pki.keep(parse_identity(name), HOSTS)
+        except PkiError as error:
+            raise UpError(f"the certificates cannot be kept: {error}") from error
 
     def _make_keys(self) -> None:
         if not (self.keys / "token.key").exists():
             write_private(self.keys / "token.key", signing_key())
-        names = ["cluster.key", "admin.password"]
-        for name in names + [f"{machine}.key" for machine in MACHINES]:
+        for name in ("admin.password",):
             if not (self.keys / name).exists():
                 write_private(self.keys / name, secrets.token_urlsafe(32) + "\n")
 
@@ -193,7 +217,6 @@ def first_state(secret: Callable[[str], str], currency: str, *, demo: bool) -> d
     """
     users = list(DEMO_USERS) if demo else []
     users.append(("admin", secret("admin.password"), "admin"))
-    users += [(name, secret(f"{name}.key"), "machine") for name in MACHINES]
     for name, password, _ in users:
         if not password:
             raise UpError(f"the password of {name} is empty")
@@ -205,6 +228,15 @@ def first_state(secret: Callable[[str], str], currency: str, *, demo: bool) -> d
         "users": [
             {"name": name, "role": role, "password_hash": hasher.hash(password)}
             for name, password, role in users
+        ]
+        # Nobody knows their passwords: the gateway knows them by their certificates.
+        + [
+            {
+                "name": name,
+                "role": "machine",
+                "password_hash": hasher.hash(secrets.token_urlsafe(32)),
+            }
+            for name in MACHINES
         ],
         "items": [
             {
@@ -245,47 +277,61 @@ def metrics_of(process: str) -> str:
     return f"{process}/metrics"
 
 
-def environments(layout: Layout, ports: Mapping[str, int]) -> dict[str, dict[str, str]]:
-    """Return the settings of every process, by its name."""
-    gateway = f"127.0.0.1:{ports['gateway']}"
+def tls_settings(files: PkiFiles) -> dict[str, str]:
+    """Return the settings by which a process finds its certificate."""
+    return {
+        "INVENTORY_TLS_CERTIFICATE_FILE": str(files.certificate),
+        "INVENTORY_TLS_KEY_FILE": str(files.key),
+        "INVENTORY_TLS_TRUSTED_FILE": str(files.trusted),
+    }
+
+
+def environments(
+    layout: Layout, ports: Mapping[str, int], *, tls: bool = False
+) -> dict[str, dict[str, str]]:
+    """Return the settings of every process, by its name.
+
+    `tls`: whether the gateway speaks TLS to clients.
+    """
+    internal = f"127.0.0.1:{ports[INTERNAL]}"
     members = ",".join(f"{name}=127.0.0.1:{ports[name]}" for name in MEMBERS)
-    cluster_key = str(layout.keys / "cluster.key")
     made = {
         name: {
             "INVENTORY_NODE_NAME": name,
             "INVENTORY_NODE_LISTEN": f"127.0.0.1:{ports[name]}",
             "INVENTORY_NODE_MEMBERS": members,
             "INVENTORY_DATA_DIR": str(layout.data / name),
-            "INVENTORY_CLUSTER_KEY_FILE": cluster_key,
-            "INVENTORY_WATCH_KEY_FILE": str(layout.keys / "health.key"),
             "INVENTORY_BOOTSTRAP_FILE": str(layout.bootstrap),
         }
         for name in MEMBERS
     }
     made["gateway"] = {
-        "INVENTORY_GATEWAY_LISTEN": gateway,
+        "INVENTORY_GATEWAY_LISTEN": f"127.0.0.1:{ports['gateway']}",
+        "INVENTORY_GATEWAY_INTERNAL_LISTEN": internal,
         "INVENTORY_GATEWAY_MEMBERS": members,
-        "INVENTORY_CLUSTER_KEY_FILE": cluster_key,
         "INVENTORY_TOKEN_KEY_FILE": str(layout.keys / "token.key"),
         "INVENTORY_GATEWAY_ASSISTANT": f"127.0.0.1:{ports['assistant']}",
     }
+    if tls:
+        own = layout.pki.files(parse_identity("gateway"))
+        made["gateway"]["INVENTORY_GATEWAY_TLS_CERTIFICATE_FILE"] = str(own.certificate)
+        made["gateway"]["INVENTORY_GATEWAY_TLS_KEY_FILE"] = str(own.key)
     made["assistant"] = {
         "INVENTORY_ASSISTANT_LISTEN": f"127.0.0.1:{ports['assistant']}",
-        "INVENTORY_ASSISTANT_GATEWAY": gateway,
+        "INVENTORY_ASSISTANT_GATEWAY": internal,
     }
     made["metrics"] = {
-        "INVENTORY_METRICS_GATEWAY": gateway,
-        "INVENTORY_METRICS_KEY_FILE": str(layout.keys / "metrics.key"),
+        "INVENTORY_METRICS_GATEWAY": internal,
     }
     made["health"] = {
         "INVENTORY_HEALTH_LISTEN": f"127.0.0.1:{ports['health']}",
         "INVENTORY_HEALTH_HTTP_LISTEN": f"127.0.0.1:{ports[PAGE]}",
         "INVENTORY_HEALTH_MEMBERS": members,
-        "INVENTORY_HEALTH_GATEWAY": gateway,
+        "INVENTORY_HEALTH_GATEWAY": internal,
         "INVENTORY_HEALTH_ASSISTANT": f"127.0.0.1:{ports['assistant']}",
-        "INVENTORY_HEALTH_KEY_FILE": str(layout.keys / "health.key"),
         "INVENTORY_HEALTH_REPLICAS": str(len(MEMBERS)),
     }
     for name, settings in made.items():
         settings["INVENTORY_METRICS_LISTEN"] = f"127.0.0.1:{ports[metrics_of(name)]}"
+        settings.update(tls_settings(layout.pki.files(parse_identity(name))))
     return made

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from inventory_cli.errors import UpError
-from inventory_cli.up.layout import MEMBERS, PAGE, PROCESSES, metrics_of
+from inventory_cli.up.layout import INTERNAL, MEMBERS, PAGE, PROCESSES, metrics_of
 
 PORT_MAX = 65_535
 
@@ -26,6 +26,7 @@ class PortRow:
 GATEWAY = PortRow("--port", 50_051, ("gateway",))
 HEALTH = PortRow("--health-port", 18_080, (PAGE,))
 HEALTH_GRPC = PortRow("--health-grpc-port", 18_081, ("health",))
+INTERNAL_ROW = PortRow("--internal-port", 18_083, (INTERNAL,))
 ASSISTANT = PortRow("--assistant-port", 18_082, ("assistant",))
 NODES = PortRow("--members-port", 18_090, MEMBERS)
 METRICS = PortRow(
@@ -33,7 +34,7 @@ METRICS = PortRow(
     19_090,
     tuple(metrics_of(name) for name in ("metrics", *(p for p in PROCESSES if p != "metrics"))),
 )
-ROWS = (GATEWAY, HEALTH, HEALTH_GRPC, ASSISTANT, NODES, METRICS)
+ROWS = (GATEWAY, INTERNAL_ROW, HEALTH, HEALTH_GRPC, ASSISTANT, NODES, METRICS)
 
 
 def claim(firsts: Mapping[PortRow, int], kept: Mapping[str, int]) -> dict[str, int]:

@@ -43,7 +43,7 @@ class Child:
             # A session of its own: Ctrl-C reaches the supervisor alone, which stops all in order.
             self.process = subprocess.Popen(  # noqa: S603  # our own modules
                 [sys.executable, "-m", module],
-                env=os.environ | self.environment,
+                env=os.environ | self.environment | self._rotated,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -52,6 +52,11 @@ class Child:
             )
         self.died_at = None
         self.starts += 1
+
+    @property
+    def _rotated(self) -> dict[str, str]:
+        """The setting by which the process rotates its log, if it has one."""
+        return {} if self.unlogged else {"INVENTORY_LOG_FILE": str(self.log)}
 
     def _open_log(self) -> BinaryIO:
         """Return the opened log; /dev/null if the log cannot be opened."""

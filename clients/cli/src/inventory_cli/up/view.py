@@ -6,7 +6,14 @@ import sys
 import threading
 from collections.abc import Iterable, Sequence
 
-from inventory_client import Inventory, InventoryError, Status, Unauthenticated
+from inventory_client import (
+    ClientCertificate,
+    Inventory,
+    InventoryError,
+    MachineCertificate,
+    Status,
+)
+from pki.identities import Kind, ProcessIdentity
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
@@ -16,7 +23,7 @@ from inventory_cli.errors import OutputLost
 from inventory_cli.output import shown
 from inventory_cli.streams import resume
 from inventory_cli.terminal import say
-from inventory_cli.up.layout import MEMBERS
+from inventory_cli.up.layout import MEMBERS, Layout
 from inventory_cli.up.processes import Children
 
 NOTES_SHOWN = 8
@@ -28,10 +35,10 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 class StatusPoller:
     """Asks the gateway for the members' status, in a thread of its own."""
 
-    def __init__(self, address: str, key: str) -> None:
-        """Ask as the machine user `health`, whose key this is."""
+    def __init__(self, address: str, layout: Layout) -> None:
+        """Ask as the machine user `health`, with the certificate of the health service."""
         self._address = address
-        self._key = key
+        self._files = layout.pki.files(ProcessIdentity(Kind.HEALTH))
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="inventory-status", daemon=True)
         self.status: Status | None = None
@@ -51,17 +58,19 @@ class StatusPoller:
             self._thread.join()
 
     def _run(self) -> None:
-        is_known = False
-        with Inventory(self._address, timeout=ASK_SECONDS_MAX) as inventory:
+        gateway = ProcessIdentity(Kind.GATEWAY).dns_name
+        with Inventory(
+            self._address,
+            MachineCertificate("health"),
+            timeout=ASK_SECONDS_MAX,
+            ca_file=self._files.trusted,
+            certificate=ClientCertificate(self._files.certificate, self._files.key, gateway),
+        ) as inventory:
             while not self._end.wait(ASK_PAUSE_SECONDS):
                 try:
-                    if not is_known:
-                        inventory.login("health", self._key)
-                    is_known = True
                     self.status = inventory.status()
                 except InventoryError as error:
                     self.status, self.trouble = None, str(error)
-                    is_known = is_known and not isinstance(error, Unauthenticated)
 
 
 def members_table(children: Children, status: Status | None) -> Table:

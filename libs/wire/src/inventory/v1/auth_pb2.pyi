@@ -933,5 +933,151 @@ class JsonWebKey(_message.Message):
 
 Global___JsonWebKey: _TypeAlias = JsonWebKey  # noqa: Y015
 
+@_typing.final
+class ListAuditRecordsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    ACTOR_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    BEGIN_MS_FIELD_NUMBER: _builtins.int
+    END_MS_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    page_token: _builtins.str
+    order_by: _builtins.str
+    """`id` or `id desc`, which is also what an empty one means."""
+    actor_id: _builtins.int
+    """Only what this user did; 0: whoever did it."""
+    kind: _builtins.str
+    """Only records of this kind; empty: of any."""
+    begin_ms: _builtins.int
+    """Only from this time on, in milliseconds since 1970."""
+    end_ms: _builtins.int
+    """Only before this time; 0: without an end."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        order_by: _builtins.str = ...,
+        actor_id: _builtins.int = ...,
+        kind: _builtins.str = ...,
+        begin_ms: _builtins.int = ...,
+        end_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor_id", b"actor_id", "begin_ms", b"begin_ms", "end_ms", b"end_ms", "kind", b"kind", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAuditRecordsRequest: _TypeAlias = ListAuditRecordsRequest  # noqa: Y015
+
+@_typing.final
+class ListAuditRecordsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    revision: _builtins.int
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___AuditRecord]: ...
+    def __init__(
+        self,
+        *,
+        records: _abc.Iterable[Global___AuditRecord] | None = ...,
+        next_page_token: _builtins.str = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "records", b"records", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAuditRecordsResponse: _TypeAlias = ListAuditRecordsResponse  # noqa: Y015
+
+@_typing.final
+class AuditRecord(_message.Message):
+    """What was done, or refused, that concerns who may do what. Records are numbered without a gap; of
+    more than 100,000 the oldest are gone.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    ACTOR_ID_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    EVENT_COUNT_FIELD_NUMBER: _builtins.int
+    PREVIOUS_HASH_FIELD_NUMBER: _builtins.int
+    HASH_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    revision: _builtins.int
+    """the log position that made the record"""
+    kind: _builtins.str
+    """What it is about: `login`, `authority`, the administration's name such as `create_user`, or the
+    change of the members such as `remove_member`; `left_out`: events that were too many.
+    """
+    outcome: _builtins.str
+    """`OK`, or the reason of the refusal"""
+    actor_id: _builtins.int
+    """the user who did it; 0: the inventory itself, or nobody who is known"""
+    actor: _builtins.str
+    """the user's name at that time; of a log-in, the name that was given"""
+    subject_id: _builtins.int
+    """the user whom it concerns, 0: none"""
+    detail: _builtins.str
+    """the name, role, member or call that it is about"""
+    source: _builtins.str
+    """the address it came from, as far as a gateway knows"""
+    request_id: _builtins.str
+    event_count: _builtins.int
+    """of how many like events"""
+    previous_hash: _builtins.str
+    """SHA-256, in hexadecimal, of the record before; empty before the first."""
+    hash: _builtins.str
+    """SHA-256 of that hash and of this record, see docs/adr/0019."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """of the inventory"""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        revision: _builtins.int = ...,
+        kind: _builtins.str = ...,
+        outcome: _builtins.str = ...,
+        actor_id: _builtins.int = ...,
+        actor: _builtins.str = ...,
+        subject_id: _builtins.int = ...,
+        detail: _builtins.str = ...,
+        source: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        event_count: _builtins.int = ...,
+        previous_hash: _builtins.str = ...,
+        hash: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "actor_id", b"actor_id", "detail", b"detail", "event_count", b"event_count", "hash", b"hash", "id", b"id", "kind", b"kind", "outcome", b"outcome", "previous_hash", b"previous_hash", "request_id", b"request_id", "revision", b"revision", "source", b"source", "subject_id", b"subject_id", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AuditRecord: _TypeAlias = AuditRecord  # noqa: Y015
+
 ACCESS_FIELD_NUMBER: _builtins.int
 access: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Access]

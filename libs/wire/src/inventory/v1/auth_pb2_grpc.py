@@ -110,6 +110,11 @@ class AuthServiceStub:
                 request_serializer=inventory_dot_v1_dot_auth__pb2.GetJsonWebKeySetRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_auth__pb2.GetJsonWebKeySetResponse.FromString,
                 _registered_method=True)
+        self.ListAuditRecords = channel.unary_unary(
+                '/inventory.v1.AuthService/ListAuditRecords',
+                request_serializer=inventory_dot_v1_dot_auth__pb2.ListAuditRecordsRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_auth__pb2.ListAuditRecordsResponse.FromString,
+                _registered_method=True)
 
 
 class AuthServiceServicer:
@@ -236,6 +241,13 @@ class AuthServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAuditRecords(self, request, context):
+        """Returns the records of the audit log, newest first unless `order_by` is `id`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuthServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -313,6 +325,11 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     servicer.GetJsonWebKeySet,
                     request_deserializer=inventory_dot_v1_dot_auth__pb2.GetJsonWebKeySetRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_auth__pb2.GetJsonWebKeySetResponse.SerializeToString,
+            ),
+            'ListAuditRecords': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditRecords,
+                    request_deserializer=inventory_dot_v1_dot_auth__pb2.ListAuditRecordsRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_auth__pb2.ListAuditRecordsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -721,6 +738,33 @@ class AuthService:
             '/inventory.v1.AuthService/GetJsonWebKeySet',
             inventory_dot_v1_dot_auth__pb2.GetJsonWebKeySetRequest.SerializeToString,
             inventory_dot_v1_dot_auth__pb2.GetJsonWebKeySetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAuditRecords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.AuthService/ListAuditRecords',
+            inventory_dot_v1_dot_auth__pb2.ListAuditRecordsRequest.SerializeToString,
+            inventory_dot_v1_dot_auth__pb2.ListAuditRecordsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -88,6 +88,8 @@ class AuthServiceStub:
     """
     GetJsonWebKeySet: _grpc.UnaryUnaryMultiCallable[_auth_pb2.GetJsonWebKeySetRequest, _auth_pb2.GetJsonWebKeySetResponse]
     """Returns the public keys that verify access tokens, as a JSON Web Key Set (RFC 7517)."""
+    ListAuditRecords: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ListAuditRecordsRequest, _auth_pb2.ListAuditRecordsResponse]
+    """Returns the records of the audit log, newest first unless `order_by` is `id`."""
 
 @_typing.type_check_only
 class AuthServiceAsyncStub(AuthServiceStub):
@@ -149,6 +151,8 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """
     GetJsonWebKeySet: _aio.UnaryUnaryMultiCallable[_auth_pb2.GetJsonWebKeySetRequest, _auth_pb2.GetJsonWebKeySetResponse]  # type: ignore[assignment]
     """Returns the public keys that verify access tokens, as a JSON Web Key Set (RFC 7517)."""
+    ListAuditRecords: _aio.UnaryUnaryMultiCallable[_auth_pb2.ListAuditRecordsRequest, _auth_pb2.ListAuditRecordsResponse]  # type: ignore[assignment]
+    """Returns the records of the audit log, newest first unless `order_by` is `id`."""
 
 class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     """Who may do what. Roles are looked up when a command is applied, never taken from a request."""
@@ -297,5 +301,13 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.GetJsonWebKeySetResponse, _abc.Awaitable[_auth_pb2.GetJsonWebKeySetResponse]]:
         """Returns the public keys that verify access tokens, as a JSON Web Key Set (RFC 7517)."""
+
+    @_abc_1.abstractmethod
+    def ListAuditRecords(
+        self,
+        request: _auth_pb2.ListAuditRecordsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.ListAuditRecordsResponse, _abc.Awaitable[_auth_pb2.ListAuditRecordsResponse]]:
+        """Returns the records of the audit log, newest first unless `order_by` is `id`."""
 
 def add_AuthServiceServicer_to_server(servicer: AuthServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

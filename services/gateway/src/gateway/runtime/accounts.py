@@ -10,6 +10,7 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from inventory.raft.v1 import forward_pb2, log_pb2, raw_pb2
 from inventory.v1 import auth_pb2
+from pki.identities import Kind
 from wire import bounds, errors
 from wire.text import folded
 
@@ -24,6 +25,7 @@ from gateway.runtime.parsing import Behavior, parse_within_bounds
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Hashed = TypeVar("Hashed")
+MACHINES = frozenset({Kind.HEALTH, Kind.METRICS})  # machine users that are known by certificate
 
 _log = structlog.get_logger()
 
@@ -81,6 +83,18 @@ class Accounts:
             self._logins.fail(attempt)
             raise RequestRefused(errors.invalid_credentials())
         self._logins.succeed(attempt, now_ms())
+        return credential
+
+    async def vouched(self, kind: Kind, name: str, context: Context) -> forward_pb2.Credential:
+        """Return the credential of the machine user that a certificate names.
+
+        Raises RequestRefused for any other name, and for processes that are no machine user.
+        """
+        if kind not in MACHINES or name != kind:
+            raise RequestRefused(errors.invalid_credentials())
+        credential = await self._credential(name, context)
+        if credential.user.role != auth_pb2.ROLE_MACHINE:  # nobody's, too
+            raise RequestRefused(errors.invalid_credentials())
         return credential
 
     async def _begun(self, name: str, source: str) -> Attempt:
@@ -245,6 +259,7 @@ class Accounts:
             epoch=principal.epoch,
             session_id=principal.session_id,
             administration=administration.SerializeToString(deterministic=True),
+            source=self._gate.source(context),
         )
         return await self.administration_outcome(command, context, whose_turn)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 import grpc
@@ -14,6 +15,7 @@ from wire.channels import abort, accept
 from wire.errors import Reason
 from wire.operations import MUTATIONS, QUERIES, Operation
 
+from gateway.audit import OK
 from gateway.auth import Principal
 from gateway.errors import RequestRefused
 from gateway.runtime.accounts import Accounts
@@ -84,45 +86,65 @@ class Api:
         """Return the handlers of all services but the assistant's."""
         inventory, auth = self._operations(INVENTORY), self._operations(AUTH)
         inventory["Submit"] = grpc.stream_stream_rpc_method_handler(self._submit)
+        administrations: dict[str, Behavior] = {
+            "CreateUser": self._accounts.create_user,
+            "SetPassword": self._accounts.set_password,
+            "RenameUser": self._accounts.rename_user,
+        } | {
+            method.name: self._accounts.change(kind, method)
+            for kind, method in CHANGES_OF_USERS.items()
+        }
+        # The outcome of `EndSessions` is no user.
+        administrations |= {"Logout": self._sessions.logout, "EndSessions": self._sessions.end}
+        auth |= {name: self._unary(name, one) for name, one in administrations.items()}
         auth["Login"] = unary(self._sessions.login)
         auth["RefreshToken"] = unary(self._sessions.refresh)
-        auth["Logout"] = unary(self._sessions.logout)
         auth["GetJsonWebKeySet"] = unary(self._sessions.get_json_web_key_set)
-        auth["CreateUser"] = unary(self._accounts.create_user)
-        auth["SetPassword"] = unary(self._accounts.set_password)
-        auth["RenameUser"] = unary(self._accounts.rename_user)
-        for kind, method in CHANGES_OF_USERS.items():
-            auth[method.name] = unary(self._accounts.change(kind, method))
-        auth["EndSessions"] = unary(self._sessions.end)  # whose outcome is no user
-        cluster = {
-            "GetStatus": unary(self._get_status),
-            "Checkpoint": unary(self._checkpoint),
-            "Probe": unary(self._probe),
-            "AddMember": unary(self._change(cluster_pb2.AddMemberRequest, self._members.add)),
-            "PromoteMember": unary(
-                self._change(cluster_pb2.PromoteMemberRequest, self._members.promote)
+        members = self._members
+        behaviors: dict[str, Behavior] = {
+            "GetStatus": self._get_status,
+            "Checkpoint": self._checkpoint,
+            "Probe": self._probe,
+            "AddMember": self._change("add_member", cluster_pb2.AddMemberRequest, members.add),
+            "PromoteMember": self._change(
+                "promote_member", cluster_pb2.PromoteMemberRequest, members.promote
             ),
-            "RemoveMember": unary(
-                self._change(cluster_pb2.RemoveMemberRequest, self._members.remove)
+            "RemoveMember": self._change(
+                "remove_member", cluster_pb2.RemoveMemberRequest, members.remove
             ),
-            "TransferLeadership": unary(
-                self._change(cluster_pb2.TransferLeadershipRequest, self._members.transfer)
+            "TransferLeadership": self._change(
+                "transfer_leadership", cluster_pb2.TransferLeadershipRequest, members.transfer
             ),
         }
+        cluster = {name: self._unary(name, one) for name, one in behaviors.items()}
         return [
             grpc.method_handlers_generic_handler(service, methods)
             for service, methods in ((INVENTORY, inventory), (AUTH, auth), (CLUSTER, cluster))
         ]
 
+    def _unary(self, call: str, behavior: Behavior) -> "grpc.RpcMethodHandler[bytes, bytes]":
+        """Make a handler whose refusals for want of authority are recorded."""
+
+        async def audited(raw: bytes, context: Context) -> bytes:
+            try:
+                return await behavior(raw, context)
+            except RequestRefused as refused:
+                self.gate.note_refusal(call, context, refused.status)
+                raise
+
+        return unary(audited)
+
     def _operations(self, service: str) -> "dict[str, grpc.RpcMethodHandler[Any, Any]]":
         """Return the handlers of a service's mutations and queries, by method."""
         handlers = {
-            mutation.method: unary(self._mutation(mutation.kind))
+            mutation.method: self._unary(mutation.method, self._mutation(mutation.kind))
             for mutation in MUTATIONS.values()
             if mutation.service == service
         }
         return handlers | {
-            query.method: self._paged(query) if _is_list(query) else unary(self._query(query))
+            query.method: self._paged(query)
+            if _is_list(query)
+            else self._unary(query.method, self._query(query))
             for query in QUERIES.values()
             if query.service == service
         }
@@ -185,6 +207,7 @@ class Api:
                 async with self.gate.shares.of(user_id).pages:
                     await context.write(await ask(raw, context))  # waits for who does not read
             except RequestRefused as refused:
+                self.gate.note_refusal(operation.method, context, refused.status)
                 await abort(context, refused.status)
 
         return grpc.unary_stream_rpc_method_handler(handle)
@@ -194,7 +217,12 @@ class Api:
             principal = self.gate.principal(context)
             with self.gate.shares.stream(principal.user_id) as share:
                 await accept(context)
-                await Submission(self._driver, principal, share).run(requests, context)
+                await Submission(
+                    self._driver,
+                    principal,
+                    share,
+                    partial(self.gate.note_refusal, "Submit", context),
+                ).run(requests, context)
         except RequestRefused as refused:
             await abort(context, refused.status)
 
@@ -228,11 +256,13 @@ class Api:
             raise RequestRefused(unanswered) from None
         return cluster_pb2.ProbeResponse(revision=outcome.revision).SerializeToString()
 
-    def _change(self, message: type[Parsed], change: Changing[Parsed]) -> Behavior:
+    def _change(self, kind: str, message: type[Parsed], change: Changing[Parsed]) -> Behavior:
         async def behavior(raw: bytes, context: Context) -> bytes:
             principal = self.gate.principal(context)
             request = parse_within_bounds(message, raw)
             answer = await change(request, principal, deadline_ms(context.time_remaining()))
+            name = getattr(request, "name", "")
+            self.gate.note(kind, OK, context, actor_id=principal.user_id, detail=name)
             return answer.SerializeToString()
 
         return behavior

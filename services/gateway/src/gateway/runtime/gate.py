@@ -5,10 +5,15 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import grpc.aio  # noqa: TC002 - named by a string
+from google.rpc import status_pb2
+from pki.errors import PkiError
+from pki.identities import Kind, identity_of
 from service.intake import SlowRefusals
 from wire import errors
 from wire.channels import bearer
+from wire.errors import Reason
 
+from gateway.audit import AuditBuffer, Seen
 from gateway.auth import Principal, Tokens
 from gateway.errors import RequestRefused, TokenRefused
 from gateway.shares import Shares
@@ -21,7 +26,21 @@ OPEN = frozenset(
     f"/inventory.v1.AuthService/{method}"
     for method in ("Login", "RefreshToken", "GetJsonWebKeySet")
 )
+AUTHORITY = frozenset({Reason.ROLE_NOT_ALLOWED, Reason.PASSWORD_CHANGE_NEEDED})
+LOGIN = "/inventory.v1.AuthService/Login"
 SUBMIT = "/inventory.v1.InventoryService/Submit"
+
+
+def peer_kind(context: Context) -> Kind | None:
+    """Return the kind of process that the caller's certificate names; None for all others.
+
+    Only the internal port asks for certificates, and takes those of the cluster's authority alone.
+    """
+    names = context.auth_context().get("x509_subject_alternative_name", ())
+    try:
+        return identity_of(name.decode(errors="replace") for name in names).kind
+    except PkiError:
+        return None
 
 
 class TokenGate:
@@ -37,6 +56,7 @@ class TokenGate:
         self.shares = shares
         self.refusals = SlowRefusals()
         self.refused_count = 0  # for want of a valid token
+        self.audit = AuditBuffer()
 
     def source(self, context: Context) -> str:
         """Return where a call comes from."""
@@ -51,6 +71,17 @@ class TokenGate:
         except TokenRefused as refused:
             self.refused_count += 1
             raise RequestRefused(errors.token_invalid(str(refused))) from None
+
+    def note(self, kind: str, outcome: str, context: Context, **fields: Any) -> None:  # noqa: ANN401 - of Seen
+        """Have an event recorded."""
+        self.audit.note(Seen(kind=kind, outcome=outcome, source=self.source(context), **fields))
+
+    def note_refusal(self, call: str, context: Context, status: status_pb2.Status) -> None:
+        """Have a refusal recorded if it is one for want of authority."""
+        reason = errors.reason_of(status)
+        if reason in AUTHORITY:
+            user_id = self.principal(context).user_id
+            self.note("authority", str(reason), context, actor_id=user_id, detail=call)
 
     @contextmanager
     def admitted(self, method: str, context: Context) -> Iterator[None]:

@@ -12,12 +12,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import structlog
 from inventory.raft.v1 import forward_pb2, link_pb2, membership_pb2
 from link.asking import LinkAsker, Questions
+from link.carrying import dial_through
 from link.connection import Link
 from link.dialing import dial
 from link.errors import FrameError, LinkError
 from link.frames import FrameKind
 from link.hello import Introduction, parsed
 from link.purposes import Purpose
+from pki.contexts import PkiContexts
 from service.tasks import until_first
 from wire.addresses import is_address, is_name
 
@@ -32,11 +34,11 @@ _log = structlog.get_logger()
 
 
 def introduction(
-    key: str, purpose: Purpose.ValueType, recipient: str, relay_to: str = ""
+    contexts: PkiContexts, purpose: Purpose.ValueType, recipient: str, relay_to: str = ""
 ) -> Introduction:
     """Return what this gateway says as it calls the member `recipient`."""
     return Introduction(
-        key=key,
+        contexts=contexts,
         purpose=purpose,
         caller=link_pb2.Caller(name=platform.node()),
         recipient=recipient,
@@ -106,13 +108,15 @@ class LeaderSession:
 class MemberLink:
     """One member: the link for requests, kept open, and questions."""
 
-    def __init__(self, name: str, address: str, key: str) -> None:
+    def __init__(self, name: str, address: str, contexts: PkiContexts) -> None:
         """Open nothing before `run`."""
         self.name = name
         self.address = address
-        self._key = key
+        self._contexts = contexts
         self._session: LeaderSession | None = None
-        self._asker = LinkAsker(address, lambda: introduction(key, link_pb2.PURPOSE_QUESTION, name))
+        self._asker = LinkAsker(
+            address, lambda: introduction(contexts, link_pb2.PURPOSE_QUESTION, name)
+        )
         self._detours = 0  # tried since the member was last reached straight
 
     @property
@@ -151,7 +155,7 @@ class MemberLink:
         self._session = LeaderSession(self.name, "", router, schedule_pump)
         seconds = STRAIGHT_SECONDS_MAX if detours else CONNECT_SECONDS_MAX
         try:
-            own = introduction(self._key, link_pb2.PURPOSE_GATEWAY, self.name)
+            own = introduction(self._contexts, link_pb2.PURPOSE_GATEWAY, self.name)
             link, _ = await dial(self.address, own, self._session, seconds)
         except LinkError:
             if not detours:
@@ -163,14 +167,15 @@ class MemberLink:
         by = detours[self._detours % len(detours)]
         self._detours += 1
         self._session = LeaderSession(self.name, by.name, router, schedule_pump)
-        relay = introduction(self._key, link_pb2.PURPOSE_RELAY, by.name, self.name)
-        link, _ = await dial(by.address, relay, self._session, CONNECT_SECONDS_MAX)
+        relay = introduction(self._contexts, link_pb2.PURPOSE_RELAY, by.name, self.name)
+        own = introduction(self._contexts, link_pb2.PURPOSE_GATEWAY, self.name)
+        link = await dial_through(by.address, relay, own, self._session, CONNECT_SECONDS_MAX)
         await until_first(wait_for_end(link), self._wait_for_straight())
 
     async def _wait_for_straight(self) -> None:
         """Return once the member can be reached straight."""
         while True:
-            question = introduction(self._key, link_pb2.PURPOSE_QUESTION, self.name)
+            question = introduction(self._contexts, link_pb2.PURPOSE_QUESTION, self.name)
             try:
                 link, _ = await dial(self.address, question, Questions(), CONNECT_SECONDS_MAX)
             except LinkError:
@@ -215,10 +220,12 @@ class MemberLinks:
     - When a member moves to another address, a link to that address replaces its link.
     """
 
-    def __init__(self, members: Mapping[str, str], key: str) -> None:
+    def __init__(self, members: Mapping[str, str], contexts: PkiContexts) -> None:
         """Open nothing before `run`."""
-        self.key = key
-        self.links = {name: MemberLink(name, address, key) for name, address in members.items()}
+        self.contexts = contexts
+        self.links = {
+            name: MemberLink(name, address, contexts) for name, address in members.items()
+        }
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._begin: Callable[[MemberLink], None] = lambda _: None
 
@@ -247,7 +254,7 @@ class MemberLinks:
                 continue
             if held is not None:
                 self._end(name)
-            self.links[name] = MemberLink(name, address, self.key)
+            self.links[name] = MemberLink(name, address, self.contexts)
             self._begin(self.links[name])
         for name in self.links.keys() - set(known):
             self._end(name)

@@ -10,7 +10,7 @@ from typing import Any
 from inventory.raft.v1 import forward_pb2, link_pb2, membership_pb2, peer_pb2
 from inventory.v1 import auth_pb2, cluster_pb2
 from link.asking import LinkAsker
-from link.errors import LinkError, LinkRefused, Reason
+from link.errors import HelloRefused, LinkError, LinkRefused, Reason
 from wire import errors
 
 from gateway.auth import Principal
@@ -97,17 +97,17 @@ class Members:
     async def _describe(self, name: str, address: str) -> peer_pb2.DescribeResponse:
         """Ask the member at an address who it is; raise RequestRefused.
 
-        Whatever listens there learns no secret, and the caller learns nothing about it unless it
-        proves that it is a member of this cluster.
+        Whatever listens there is told nothing, and the caller learns nothing about it, unless its
+        certificate proves that it is a member of this cluster.
         """
-        key = self._links.key
-        asker = LinkAsker(address, lambda: introduction(key, link_pb2.PURPOSE_QUESTION, name))
+        contexts = self._links.contexts
+        asker = LinkAsker(address, lambda: introduction(contexts, link_pb2.PURPOSE_QUESTION, name))
         question = link_pb2.LinkQuestion(describe=peer_pb2.DescribeRequest())
         problem = f"no member answers at {address}"
         try:
             async with self._describing:
                 answer = await asker.ask(question, DESCRIBE_SECONDS_MAX)
-        except LinkRefused as refusal:
+        except (LinkRefused, HelloRefused) as refusal:
             is_member = refusal.reason == Reason.REASON_RECIPIENT
             problem = str(refusal) if is_member else problem
             raise RequestRefused(errors.change_refused(problem)) from refusal

@@ -10,21 +10,24 @@ from uuid import uuid4
 import grpc.aio  # noqa: TC002 - named by a string
 from inventory.raft.v1 import forward_pb2, log_pb2
 from inventory.v1 import auth_pb2
+from pki.identities import Kind
 from wire import errors
 from wire.errors import Reason, reason_of
 from wire.text import folded
 
+from gateway.audit import OK
 from gateway.auth import ALGORITHM, CLUSTER, Tokens
 from gateway.errors import RequestRefused
 from gateway.refresh_tokens import RefreshToken, fresh_secrets, refresh_token_in
 from gateway.runtime.accounts import Accounts
 from gateway.runtime.driver import Driver, deadline_ms
-from gateway.runtime.gate import TokenGate
+from gateway.runtime.gate import TokenGate, peer_kind
 from gateway.runtime.parsing import parse, parse_within_bounds
 from gateway.signing_keys import KeyRing
 
 JWKS_PATH = "/.well-known/jwks.json"
 SOURCE_CHARACTERS_MAX = 64
+REFUSED_LOGINS = frozenset({Reason.INVALID_CREDENTIALS, Reason.LOGIN_LIMITED})
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -49,9 +52,8 @@ class SessionCalls:
     async def login(self, raw: bytes, context: Context) -> bytes:
         """Log a user in."""
         request = parse_within_bounds(auth_pb2.LoginRequest, raw)
-        credential = await self._accounts.proven(
-            folded(request.username), request.password, context
-        )
+        kind = peer_kind(context)
+        credential = await self._credential(request, kind, context)
         user, secrets = credential.user, fresh_secrets()
         administration = log_pb2.Administration(
             request_id=str(uuid4()),  # without a time: this gateway's clock may be ahead
@@ -67,7 +69,9 @@ class SessionCalls:
         outcome = await self._accounts.administer(administration, CLUSTER, context, user.id)
         session_id = outcome.session.session.id
         token, expires = self._tokens.make(user.id, outcome.session.epoch, session_id)
-        await self._accounts.upgrade(credential, session_id, request.password, context)
+        self._gate.note("login", OK, context, actor_id=user.id, actor=user.name)
+        if kind is None:
+            await self._accounts.upgrade(credential, session_id, request.password, context)
         response = auth_pb2.LoginResponse(
             token=token,
             user=user,
@@ -76,6 +80,24 @@ class SessionCalls:
         )
         response.expire_time.FromSeconds(expires)
         return response.SerializeToString()
+
+    async def _credential(
+        self, request: auth_pb2.LoginRequest, kind: Kind | None, context: Context
+    ) -> forward_pb2.Credential:
+        """Return the credential of who logs in; `kind`: whom a certificate names, if one does.
+
+        Raises RequestRefused.
+        """
+        name = folded(request.username)
+        try:
+            if kind is not None:
+                return await self._accounts.vouched(kind, name, context)
+            return await self._accounts.proven(name, request.password, context)
+        except RequestRefused as refused:
+            reason = reason_of(refused.status)
+            if reason in REFUSED_LOGINS:
+                self._gate.note("login", str(reason), context, actor=request.username)
+            raise
 
     async def refresh(self, raw: bytes, context: Context) -> bytes:
         """Exchange a refresh token."""
@@ -157,6 +179,13 @@ class SessionCalls:
         request = parse_within_bounds(auth_pb2.EndSessionsRequest, raw)
         administration = log_pb2.Administration(request_id=request.request_id, end_sessions=request)
         outcome = await self._accounts.administer(administration, principal, context)
+        self._gate.note(
+            "end_sessions",
+            OK,
+            context,
+            actor_id=principal.user_id,
+            detail=f"of user {request.user_id}",
+        )
         response = auth_pb2.EndSessionsResponse(
             count=outcome.ended_sessions, revision=outcome.revision
         )

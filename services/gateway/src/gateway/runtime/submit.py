@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -39,8 +39,15 @@ class Submission:
       members look at epoch and session of each mutation, and the server ends each stream in time.
     """
 
-    def __init__(self, driver: Driver, principal: Principal, share: Share) -> None:
-        """Speak for one user, who has `share` of the gateway."""
+    def __init__(
+        self,
+        driver: Driver,
+        principal: Principal,
+        share: Share,
+        note_refusal: Callable[[status_pb2.Status], None] = lambda _: None,
+    ) -> None:
+        """Speak for one user, who has `share` of the gateway; each refusal is noted."""
+        self._note_refusal = note_refusal
         self._driver = driver
         self._principal = principal
         self._share = share
@@ -127,6 +134,7 @@ class Submission:
         return bounds.check_timeout(timeout_ms) or bounds.check_mutation(mutation)
 
     def _refuse(self, correlation_id: int, status: status_pb2.Status) -> None:
+        self._note_refusal(status)
         outcome = inventory_pb2.Outcome(error=status).SerializeToString()
         self._results.append((correlation_id, outcome))
         self._has_results.set()

@@ -7,8 +7,9 @@ machine has applied the read index. Reads that need the database wait together f
 covers the read index.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from typing import NamedTuple
 
 from inventory.raft.v1 import forward_pb2
@@ -24,6 +25,8 @@ from inventory_node.core.write.flusher import Flusher
 from inventory_node.machine import Machine, MutationOutcome
 from inventory_node.ports import Clock, Store
 
+KEPT_PART = 8  # one in so many open questions is of another gateway than the one with the most
+
 
 class Asked(NamedTuple):
     """A question, and the address of the gateway that waits for the answer."""
@@ -37,6 +40,17 @@ class Confirmed(NamedTuple):
 
     read_index: int
     questions: list[Asked]
+
+
+def in_turns(questions: list[Asked]) -> list[Asked]:
+    """Return questions so that the gateways take turns, one question each."""
+    lines: dict[int, list[Asked]] = {}
+    for asked in questions:
+        lines.setdefault(asked.asker.session, []).append(asked)
+    if len(lines) <= 1:
+        return questions
+    turns = zip_longest(*lines.values())
+    return [asked for turn in turns for asked in turn if asked is not None]
 
 
 class QuorumRounds:
@@ -161,7 +175,9 @@ class ReadQueue:
       confirmed the read index in a round that began after the question arrived.
     - A bounded question is answered from a state at or past an earlier round's read index. That
       round is no older than the question allows, by this member's own steady clock.
-    - Every offered question is answered exactly once, and the number of open questions is bounded.
+    - Every offered question is answered exactly once, and the number of open questions is bounded,
+      in total and of one gateway.
+    - The database gets the questions of the gateways in turns.
     """
 
     def __init__(
@@ -176,6 +192,7 @@ class ReadQueue:
         self._stale: list[Asked] = []
         self._confirmed: deque[Confirmed] = deque()
         self._open = 0  # questions taken and not answered
+        self._open_by_session: Counter[int] = Counter()
 
     @property
     def caught_up(self) -> bool:
@@ -187,7 +204,7 @@ class ReadQueue:
         """Check and queue the questions of a frame; answer at once where queueing fails."""
         for question in questions:
             asker = ReplyAddress(session, question.id)
-            if self._open >= self._settings.questions_waiting_max:
+            if self._is_full(session):
                 self._replies.retry(asker, forward_pb2.RETRY_OVERLOADED)
                 continue
             options = question.read_options
@@ -196,7 +213,21 @@ class ReadQueue:
                 self._replies.refuse(asker, problem)
                 continue
             self._open += 1
+            self._open_by_session[session] += 1
             self._queue(Asked(asker, question))
+
+    def _is_full(self, session: int) -> bool:
+        """Tell whether no question of a gateway may be taken; some are kept for the others."""
+        most = self._settings.questions_waiting_max
+        return self._open >= most or self._open_by_session[session] >= most - most // KEPT_PART
+
+    def _close(self, askers: Iterable[ReplyAddress]) -> None:
+        """Count questions that are answered."""
+        for asker in askers:
+            self._open -= 1
+            self._open_by_session[asker.session] -= 1
+            if not self._open_by_session[asker.session]:
+                del self._open_by_session[asker.session]
 
     def _queue(self, asked: Asked) -> None:
         """Queue a question by its consistency."""
@@ -250,7 +281,7 @@ class ReadQueue:
         self._send_away(self._stale)
         self._stale = []
         for asker in self._store_reads.clear_asked():
-            self._open -= 1
+            self._close([asker])
             self._replies.retry(asker, forward_pb2.RETRY_NOT_LEADER)
 
     def answer_applied(self, flusher: Flusher) -> None:
@@ -266,7 +297,7 @@ class ReadQueue:
 
     def _answer(self, index: int, questions: list[Asked], flusher: Flusher) -> None:
         """Answer from memory, or let the store answer once the store holds `index`."""
-        for_store = [asked for asked in questions if not self._answer_from_memory(asked)]
+        for_store = in_turns([one for one in questions if not self._answer_from_memory(one)])
         if for_store:
             self._store_reads.ask_at(index, for_store, flusher)
 
@@ -285,7 +316,7 @@ class ReadQueue:
                 self._send_away(questions)
 
     def _refuse(self, questions: Sequence[Asked]) -> None:
-        self._open -= len(questions)
+        self._close(asked.asker for asked in questions)
         for asked in questions:
             self._replies.refuse(asked.asker, errors.disk_full(self._settings.name))
 
@@ -295,7 +326,7 @@ class ReadQueue:
             asker = self._store_reads.pop(answer.ticket)
             if asker is None:
                 continue
-            self._open -= 1
+            self._close([asker])
             if answer.error:
                 self._replies.refuse_raw(asker, answer.error)
             else:
@@ -305,7 +336,7 @@ class ReadQueue:
         answer = self._machine.answer(asked.question)
         if answer is None:
             return False
-        self._open -= 1
+        self._close([asked.asker])
         if isinstance(answer, MutationOutcome):
             self._replies.answer(asked.asker, answer.outcome)
         else:
@@ -313,6 +344,6 @@ class ReadQueue:
         return True
 
     def _send_away(self, questions: list[Asked]) -> None:
-        self._open -= len(questions)
+        self._close(asked.asker for asked in questions)
         for asked in questions:
             self._replies.retry(asked.asker, forward_pb2.RETRY_NOT_LEADER)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from inventory_node.machine.records import Header, PeriodRow, Remembered
+from inventory_node.machine.records import AuditRow, Header, PeriodRow, Remembered
 
 
 class Level(NamedTuple):
@@ -57,3 +57,5 @@ class Changes:
     requests: list[Remembered] = field(default_factory=list)
     forgotten_periods: list[int] = field(default_factory=list)  # with their requests
     periods: list[PeriodRow] = field(default_factory=list)
+    audit: list[AuditRow] = field(default_factory=list)
+    audit_first: int = 1  # the id of the oldest record that is kept

@@ -20,6 +20,7 @@ from inventory_node.machine import (
     stock,
     users,
 )
+from inventory_node.machine.audit import AuditLog, Cause
 from inventory_node.machine.changes import Changes
 from inventory_node.machine.records import Header, Records, UserRecord
 from inventory_node.machine.request_table import RequestTable
@@ -86,6 +87,7 @@ class Machine:
         header = self._cache.header
         self._requests = RequestTable(self._records, header.next_period)
         self._sessions = SessionTable(self._records, header.next_session_id)
+        self._audit = AuditLog(header.next_audit_id, header.audit_hash)
         self._applied_index = header.applied_index
         self._applied_term = header.applied_term
         self._taken_index = header.applied_index
@@ -152,7 +154,7 @@ class Machine:
             return self._mutation(command.user_id, command.epoch, command.mutation)
         if command.HasField("probe"):
             return self._probe(command.user_id, command.epoch)
-        return self._administration(command.user_id, command.epoch, command.administration)
+        return self._administration(command)
 
     def _mutation(self, user_id: int, epoch: int, raw: bytes) -> Applied:
         mutation = inventory_pb2.Mutation.FromString(raw)
@@ -207,16 +209,17 @@ class Machine:
             return _refused(errors.request_id_in_future(request_id, second, now))
         return None
 
-    def _administration(self, user_id: int, epoch: int, raw: bytes) -> Applied:
-        request = log_pb2.Administration.FromString(raw)
+    def _administration(self, command: raw_pb2.RawCommand) -> Applied:
+        user_id = command.user_id
+        request = log_pb2.Administration.FromString(command.administration)
         if request.WhichOneof("operation") == "initialize":
             return self._initialize(user_id, request.initialize)
-        refused = self._administration_refusal(user_id, epoch, request)
+        refused = self._administration_refusal(user_id, command.epoch, request)
         if refused is not None:
             return _refused(refused)
         # What speaks for a user who is not logged in yet is remembered among that user's requests.
         whose = request.start_session.user_id or request.refresh_session.user_id or user_id
-        return self._once(whose, request, raw)
+        return self._once(whose, request, command)
 
     def _administration_refusal(
         self, user_id: int, epoch: int, request: log_pb2.Administration
@@ -236,14 +239,17 @@ class Machine:
             case _:
                 return users.check_administration(self._cache, user_id, epoch, request)
 
-    def _once(self, user_id: int, request: log_pb2.Administration, raw: bytes) -> Applied:
-        """Administrate, or return the outcome that the request had before."""
+    def _once(
+        self, user_id: int, request: log_pb2.Administration, command: raw_pb2.RawCommand
+    ) -> Applied:
+        """Administrate, or return the outcome that the user's request had before."""
+        raw = command.administration
         second = request_table.second_of(request.request_id)
         known = self._remembered(second, user_id, request.request_id, raw)
         if known is not None:
             return known
         self._context.user_id = user_id
-        outcome = self._administer(request)
+        outcome = self._administer(request, command.source)
         if isinstance(outcome, status_pb2.Status):
             return _refused(outcome)
         kept = outcome.SerializeToString()
@@ -259,10 +265,14 @@ class Machine:
         return AdminOutcome(kept, checkpoint=request.HasField("checkpoint"))
 
     def _administer(
-        self, request: log_pb2.Administration
+        self, request: log_pb2.Administration, source: str
     ) -> log_pb2.AdministrationOutcome | status_pb2.Status:
         kind = request.WhichOneof("operation")
+        if kind == "record_audit":
+            self._audit.reported(request.record_audit, self._name_of, self._context)
+            return log_pb2.AdministrationOutcome(revision=self._applied_index)
         if kind == "checkpoint":
+            self._audit.administered(self._cause(request, source), request, None, self._context)
             return log_pb2.AdministrationOutcome(
                 checkpoint_index=self._applied_index, revision=self._applied_index
             )
@@ -274,6 +284,8 @@ class Machine:
         user = rule(self._cache, getattr(request, kind or ""), self._context)
         if isinstance(user, status_pb2.Status):
             return user
+        if kind != "upgrade_hash":  # part of a log-in
+            self._audit.administered(self._cause(request, source), request, user, self._context)
         return log_pb2.AdministrationOutcome(user=users.message(user), revision=self._applied_index)
 
     def _administer_sessions(
@@ -298,6 +310,14 @@ class Machine:
             return found
         outcome.session.CopyFrom(found)
         return outcome
+
+    def _cause(self, request: log_pb2.Administration, source: str) -> Cause:
+        actor_id = self._context.user_id
+        return Cause(actor_id, self._name_of(actor_id), source, request.request_id)
+
+    def _name_of(self, user_id: int) -> str:
+        user = self._cache.user(user_id)
+        return user.name if user is not None else ""
 
     def _initialize(self, user_id: int, request: log_pb2.Initialize) -> Applied:
         if user_id != users.CLUSTER:
@@ -331,8 +351,11 @@ class Machine:
                 next_period=self._requests.next_period,
                 orders=cache.orders,
                 next_session_id=self._sessions.next_id,
+                next_audit_id=self._audit.next_id,
+                audit_hash=self._audit.last_hash,
             )
         )
+        self._audit.take(changes)
         cache.take(changes)
         self._sessions.take(changes)
         self._requests.take(changes)

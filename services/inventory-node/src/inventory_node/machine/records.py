@@ -28,6 +28,8 @@ class Header(StatePosition):
     next_period: int = 1  # of the request table
     orders: int = 0  # how many orders were placed
     next_session_id: int = 1
+    next_audit_id: int = 1
+    audit_hash: str = ""  # of the last record of the audit log, in hexadecimal
 
 
 @dataclass(slots=True, kw_only=True)
@@ -88,6 +90,25 @@ class Remembered(NamedTuple):
     digest: bytes  # of the mutation's bytes
     outcome: bytes  # the outcome as it was returned
     administration: bool  # an AdministrationOutcome, not an Outcome
+
+
+class AuditRow(NamedTuple):
+    """A record of the audit log; see inventory.v1.AuditRecord."""
+
+    id: int
+    time_ms: int
+    revision: int
+    kind: str
+    outcome: str
+    actor_id: int
+    actor: str
+    subject_id: int
+    detail: str
+    source: str
+    request_id: str
+    event_count: int
+    previous_hash: str
+    hash: str
 
 
 class PeriodRow(NamedTuple):

@@ -97,7 +97,7 @@ class DataDirectory:
         """Run a plan of the log and wait for the plan, before there is a node."""
         done: SimpleQueue[events.Event] = SimpleQueue()
         disk = self._disk(done.put)
-        disk.run(operations, 0)
+        disk.submit(operations, 0)
         disk.close()
         match done.get():
             case events.DiskDone():

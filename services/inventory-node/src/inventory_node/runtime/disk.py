@@ -69,7 +69,7 @@ class ThreadedDisk:
         """Return a whole file; raises OSError."""
         return (self._folder / name).read_bytes()
 
-    def run(self, operations: Sequence[DiskOperation], ticket: int) -> None:
+    def submit(self, operations: Sequence[DiskOperation], ticket: int) -> None:
         """Queue a job; `DiskDone` or `DiskFailed` follows."""
         self._hooks.before(Step.WAL_JOB)
         self._jobs.put((tuple(operations), ticket))

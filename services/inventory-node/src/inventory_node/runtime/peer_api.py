@@ -32,15 +32,14 @@ KnownNow = Callable[[], Known | None]  # None: the node does not run yet
 class PeerSession:
     """One peer's link for messages: a `LinkUser`.
 
-    - A message is this member's, and its sender is the peer that said hello.
+    - A message is this member's, and its sender is the peer that the certificate names: the link
+      has compared the names, and the sender's id is no other member's.
     """
 
-    def __init__(self, caller: link_pb2.Caller, own: Local, post: Post, known: KnownNow) -> None:
-        """Take messages of `caller`."""
-        self._caller = caller
-        self._own = own
-        self._post = post
-        self._known = known
+    def __init__(self, hello: link_pb2.LinkHello, api: "PeerApi") -> None:
+        """Take messages of the caller that said `hello`."""
+        self._hello = hello
+        self._api = api
 
     def opened(self, link: Link) -> None:
         """See `LinkUser.opened`."""
@@ -49,7 +48,7 @@ class PeerSession:
         """See `LinkUser.received`."""
         del kind  # the purpose allows PEER alone
         frame = parsed(peer_pb2.PeerFrame, payload)
-        known = self._known()
+        known = self._api.known()
         if known is None:
             return
         if len(frame.messages) + len(frame.surveys) + len(frame.survey_replies) > MESSAGES_MAX:
@@ -59,19 +58,20 @@ class PeerSession:
             surveys = tuple(surveys_of(frame))
         except CodecError as error:
             raise FrameError(str(error)) from error
+        self._api.check_caller(self._hello)
         for message in messages:
             self._check(message, problem_of(message, known))
         for survey in surveys:
             self._check(survey, survey_problem(survey, known))
         if messages:
-            self._post(events.PeerMessages(messages))
+            self._api.post(events.PeerMessages(messages))
         for survey in surveys:
-            self._post(events.Surveyed(survey))
+            self._api.post(events.Surveyed(survey))
 
     def _check(self, message: Message | Survey | SurveyReply, problem: str) -> None:
-        if message.recipient != self._own.member_id:
+        if message.recipient != self._api.own.member_id:
             raise FrameError("a message is for another member")
-        if message.sender != self._caller.member_id:
+        if message.sender != self._hello.caller.member_id:
             raise FrameError("a message is of another member than the caller")
         if problem:
             raise FrameError(f"a {type(message).__name__} cannot be true: {problem}")
@@ -91,9 +91,9 @@ class SnapshotSession:
       stored chunks.
     """
 
-    def __init__(self, caller: link_pb2.Caller, api: "PeerApi") -> None:
-        """Take chunks of `caller`."""
-        self._caller = caller
+    def __init__(self, hello: link_pb2.LinkHello, api: "PeerApi") -> None:
+        """Take chunks of the caller that said `hello`."""
+        self._hello = hello
         self._api = api
         self._link: Link | None = None
         self._late: asyncio.TimerHandle | None = None
@@ -120,7 +120,8 @@ class SnapshotSession:
         if self._key is not None:
             raise FrameError("a chunk came before the last was answered")
         chunk = parsed(peer_pb2.SnapshotChunk, payload)
-        problem = self._api.take(chunk, self._caller.member_id, self)
+        self._api.check_caller(self._hello)
+        problem = self._api.take(chunk, self._hello.caller.member_id, self)
         if problem:
             self.answer(Answer(problem=problem))
 
@@ -154,28 +155,50 @@ class PeerApi:
     """What a member does with its peers' messages and chunks."""
 
     def __init__(
-        self, own: Local, post: Post, known: KnownNow, heard: Callable[[link_pb2.Caller], None]
+        self,
+        own: Local,
+        post: Post,
+        known: KnownNow,
+        heard: Callable[[link_pb2.Caller], None],
+        name_of: Callable[[int], str],
     ) -> None:
-        """Take frames for one member; `heard` learns of each peer that calls."""
-        self._own = own
-        self._post = post
-        self._known = known
+        """Take frames for one member; `heard` learns of each peer that calls.
+
+        `name_of` returns the name of a member that takes part, by its id.
+        """
+        self.own = own
+        self.post = post
+        self.known = known
         self._heard = heard
+        self._name_of = name_of
         self._chunks: dict[tuple[int, int], SnapshotSession] = {}  # under way
 
-    def session(self, caller: link_pb2.Caller) -> PeerSession:
-        """Return the user of a peer's link for messages."""
-        self._heard(caller)
-        return PeerSession(caller, self._own, self._post, self._known)
+    def session(self, hello: link_pb2.LinkHello) -> PeerSession:
+        """Return the user of a peer's link for messages; raise FrameError."""
+        self.check_caller(hello)
+        self._heard(hello.caller)
+        return PeerSession(hello, self)
 
-    def snapshot_session(self, caller: link_pb2.Caller) -> SnapshotSession:
+    def snapshot_session(self, hello: link_pb2.LinkHello) -> SnapshotSession:
         """Return the user of a peer's link for a snapshot."""
-        return SnapshotSession(caller, self)
+        return SnapshotSession(hello, self)
+
+    def check_caller(self, hello: link_pb2.LinkHello) -> None:
+        """Refuse a caller with another member's id, or of another cluster; raise FrameError.
+
+        Either may come to be known after the hello.
+        """
+        caller = hello.caller
+        name = self._name_of(caller.member_id)
+        if name not in {"", caller.name}:
+            raise FrameError(f"{caller.name} calls with the id of {name}")
+        if hello.cluster_id and self.own.cluster_id not in {"", hello.cluster_id}:
+            raise FrameError(f"{caller.name} calls from another cluster")
 
     def take(self, chunk: peer_pb2.SnapshotChunk, caller_id: int, session: SnapshotSession) -> str:
         """Post a chunk, which is answered later; return a problem instead if there is one."""
-        known = self._known()
-        if chunk.recipient != self._own.member_id or chunk.sender != caller_id or known is None:
+        known = self.known()
+        if chunk.recipient != self.own.member_id or chunk.sender != caller_id or known is None:
             return "it is for another member"
         try:
             configuration = decode_configuration(chunk.meta.configuration)
@@ -192,7 +215,7 @@ class PeerApi:
             before.answer(Answer(problem="another link takes its place"))
         self._chunks[key] = session
         session.begin(key)
-        self._post(events.ChunkReceived(chunk.sender, chunk.term, header, chunk.offset, chunk.data))
+        self.post(events.ChunkReceived(chunk.sender, chunk.term, header, chunk.offset, chunk.data))
         return ""
 
     def forget(self, key: tuple[int, int], session: SnapshotSession) -> None:

@@ -16,10 +16,18 @@ from inventory.raft.v1 import link_pb2, membership_pb2, peer_pb2
 from link.asking import LinkAsker
 from link.connection import Link
 from link.dialing import dial
-from link.errors import FrameError, LinkError, LinkRefused, Reason
+from link.errors import (
+    FrameError,
+    HelloRefused,
+    LinkBroken,
+    LinkError,
+    LinkRefused,
+    Reason,
+)
 from link.frames import FrameKind
 from link.hello import Introduction
 from link.purposes import Purpose
+from pki.contexts import PkiContexts
 from raft.messages import Heartbeat
 
 from inventory_node.codec import add_to_frame, encode_configuration
@@ -34,12 +42,11 @@ CALLERS_MAX = 16  # callers that are in no configuration; more than a cluster ha
 FRAME_BYTES_MAX = 4 << 20
 CONNECT_SECONDS_MAX = 2.0
 RECONNECT_SECONDS = 0.1
-REFUSED_SECONDS = 1.0  # a wrong key does not become right by frequent tries
+REFUSED_SECONDS = 1.0  # a wrong certificate does not become right by frequent tries
 DESCRIBE_SECONDS_MAX = 1.0
 CHANGE_SECONDS_MAX = 2.0
 MISTAKES = {  # of the settings, and what to do about them
-    Reason.REASON_CLUSTER: "give every member the same cluster key and the same names in "
-    "INVENTORY_NODE_MEMBERS",
+    Reason.REASON_CLUSTER: "start every member on its own volume",
     Reason.REASON_RECIPIENT: "check the addresses in INVENTORY_NODE_MEMBERS",
 }
 
@@ -48,12 +55,17 @@ _log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Local:
-    """The own member, as the others know the member; the id is 0 until it is read or drawn."""
+    """The own member, as the others know the member."""
 
-    cluster_id: str
-    member_id: int
+    cluster_id: str  # empty until it is read or drawn
+    member_id: int  # 0 until it is read or drawn
     contact: Contact
-    key: str  # that members and gateways share
+    contexts: PkiContexts
+
+    @property
+    def ids(self) -> tuple[str, int]:
+        """The cluster's and the member's id."""
+        return self.cluster_id, self.member_id
 
     def introduction(
         self, purpose: Purpose.ValueType, recipient: str, relay_to: str = ""
@@ -61,7 +73,7 @@ class Local:
         """Return what the member says as it calls the member `recipient`."""
         name, address = self.contact.name, self.contact.address
         return Introduction(
-            key=self.key,
+            contexts=self.contexts,
             purpose=purpose,
             caller=link_pb2.Caller(member_id=self.member_id, name=name, address=address),
             recipient=recipient,
@@ -134,6 +146,7 @@ class Peer:
         )
         self._snapshots: set[SnapshotSender] = set()  # under way
         self._refusal = ""
+        self._introduced = ("", 0)  # the ids in the last hello
 
     @property
     def is_up(self) -> bool:
@@ -167,6 +180,7 @@ class Peer:
         """Keep a link open, for ever."""
         while True:
             introduction = self._own.introduction(link_pb2.PURPOSE_PEER, self.name)
+            self._introduced = (introduction.cluster_id, introduction.caller.member_id)
             try:
                 link, _ = await dial(self.address, introduction, self, CONNECT_SECONDS_MAX)
                 error = await asyncio.shield(link.ended)
@@ -176,7 +190,7 @@ class Peer:
 
     def _pause_after(self, error: LinkError) -> float:
         """Log once that the peer refuses; return how long to wait until the next try."""
-        if not isinstance(error, LinkRefused):
+        if isinstance(error, LinkBroken):
             return RECONNECT_SECONDS
         reason = str(error)
         if self._refusal != reason:
@@ -185,13 +199,16 @@ class Peer:
         return REFUSED_SECONDS
 
     def introduce(self) -> None:
-        """Say anew who this member is: its id is known, or is another one."""
-        if self._link is not None:
+        """Say anew who this member is if its ids are others than the peer was told."""
+        if self._link is not None and self._introduced != self._own.ids:
             self._link.close()
 
     def opened(self, link: Link) -> None:
         """See `LinkUser.opened`."""
         self._link = link
+        if self._introduced != self._own.ids:
+            link.close()
+            return
         self._queue.is_open = True
         self._refusal = ""
         _log.info("peer_found", peer=self.name)
@@ -213,17 +230,12 @@ class Peer:
     async def describe(self) -> Described | None:
         """Ask for the peer's description; None when the peer does not answer.
 
-        Raises BootstrapRefused when the peer has another key, or is another cluster's or another
-        member.
+        Raises BootstrapRefused when the peer is another cluster's, or another member.
         """
         question = link_pb2.LinkQuestion(describe=peer_pb2.DescribeRequest())
         try:
             answer = await self._asker.ask(question, DESCRIBE_SECONDS_MAX)
-        except LinkRefused as refusal:
-            if refusal.reason == Reason.REASON_KEY:
-                raise BootstrapRefused(
-                    f"{self.name} has another cluster key; give every member the same one"
-                ) from refusal
+        except (LinkRefused, HelloRefused) as refusal:
             if refusal.reason in MISTAKES:
                 raise BootstrapRefused(f"{refusal}; {MISTAKES[refusal.reason]}") from refusal
             return None
@@ -236,6 +248,7 @@ class Peer:
             name=self.name,
             says=said.name,
             cluster_id=said.cluster_id,
+            founding=said.founding,
             member_id=said.member_id,
             bootstrapped=said.bootstrapped,
             term=said.term,
@@ -344,7 +357,12 @@ class Peers:
     def meet(self, contacts: Mapping[int, Contact]) -> None:
         """See `Transport.meet`."""
         for member, contact in contacts.items():
-            self._callers.pop(member, None)
+            caller = self._callers.pop(member, None)
+            if caller is not None and (caller.name, caller.address) != (
+                contact.name,
+                contact.address,
+            ):  # it called under an id that is another member's
+                self._disconnect(member)
             if member not in self._peers:
                 self._later.add(member)
                 self._connect(member, contact)
@@ -483,6 +501,13 @@ class Peers:
 
     def _all(self) -> Iterable[Peer]:
         return list(self._peers.values())
+
+    def name_of(self, member: int) -> str:
+        """Return the name of this member or of a peer in a configuration; empty for no member."""
+        if member == self._own.member_id:
+            return self._own.contact.name if member else ""
+        known = self._peers.get(member) if member not in self._callers else None
+        return known.name if known is not None else ""
 
     def address_of(self, name: str) -> str:
         """Return the address of a peer by its name, one that is reached if possible; or empty."""

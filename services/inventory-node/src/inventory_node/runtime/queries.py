@@ -10,8 +10,14 @@ from wire import errors, money
 from wire.text import folded
 
 from inventory_node.errors import QueryRefused
-from inventory_node.machine import sessions, stock, users
-from inventory_node.machine.records import Header, ItemRecord, SessionRecord, UserRecord
+from inventory_node.machine import audit, sessions, stock, users
+from inventory_node.machine.records import (
+    AuditRow,
+    Header,
+    ItemRecord,
+    SessionRecord,
+    UserRecord,
+)
 from inventory_node.machine.state_cache import HOUR_MS
 from inventory_node.runtime.pages import Row, Select, page_of
 
@@ -98,6 +104,8 @@ class Queries:
                 return self._get_inventory_stats(request)
             case "list_users":
                 return self._list_users(request)
+            case "list_audit_records":
+                return self._list_audit_records(request)
             case _:
                 raise QueryRefused(errors.invalid_field("query", "is answered elsewhere"))
 
@@ -292,4 +300,22 @@ class Queries:
         condition = "1" if request.show_deleted else "delete_ms = 0"
         rows = page.rows(self._select, USER_COLUMNS, "users", condition, [])
         page.fill(response, response.users, rows, lambda row: users.message(to_user(row)))
+        return response
+
+    def _list_audit_records(
+        self, request: auth_pb2.ListAuditRecordsRequest
+    ) -> auth_pb2.ListAuditRecordsResponse:
+        page = page_of(request, {"id": "id"}, request.order_by or "id desc")
+        given = {
+            "actor_id = ?": request.actor_id,
+            "kind = ?": request.kind,
+            "time_ms >= ?": request.begin_ms,
+            "time_ms < ?": request.end_ms,
+        }
+        wanted = {condition: value for condition, value in given.items() if value}
+        condition = " AND ".join(wanted) or "1"
+        response = auth_pb2.ListAuditRecordsResponse(revision=self._header.applied_index)
+        columns = ", ".join(AuditRow._fields)
+        rows = page.rows(self._select, columns, "audit", condition, list(wanted.values()))
+        page.fill(response, response.records, rows, lambda row: audit.message(AuditRow._make(row)))
         return response

@@ -1,10 +1,9 @@
 """Relay: carries a gateway's link on to a member that the gateway cannot reach itself.
 
 If only the way between two machines is cut, every member is alive and the leader leads, but the
-gateway reaches no leader. Any member that the gateway reaches can relay the link. The relaying
-member has said hello on both sides, and takes no part in the exchange: it passes the payloads of
-frames on as they are. To the leader, the relaying member acts as the gateway. To the gateway, the
-relaying member acts as the leader.
+gateway reaches no leader. Any member that the gateway reaches can relay the link. The gateway and
+the leader speak TLS inside the relayed bytes (`link.carrying`). So the relaying member can neither
+read what they say nor speak as either of them.
 """
 
 import asyncio
@@ -19,6 +18,7 @@ from link.frames import FrameKind
 from inventory_node.runtime.peers import Local
 
 CONNECT_SECONDS_MAX = 2.0
+WAITING_BYTES_MAX = 32 << 10  # the beginning of a handshake has far fewer
 RELAYS_MAX = 64  # at a time; more than there are gateways
 
 
@@ -26,6 +26,7 @@ class RelayEnd:
     """One of a relay's two links: a `LinkUser`. What comes here leaves at the other end.
 
     - When one link ends, the other ends.
+    - What comes before the other link is open waits for it, `WAITING_BYTES_MAX` bytes at most.
     """
 
     def __init__(self, on_opened: Callable[[], object]) -> None:
@@ -34,22 +35,34 @@ class RelayEnd:
         self.link: Link | None = None
         self.is_over = False
         self._on_opened = on_opened
+        self._waiting = b""
 
     def opened(self, link: Link) -> None:
         """See `LinkUser.opened`."""
         self.link = link
         if self.other is not None and self.other.is_over:
             link.close()
-        else:
-            self._on_opened()
+            return
+        if self.other is not None and self.other._waiting:  # noqa: SLF001 - the same class
+            self.send(self.other._waiting)  # noqa: SLF001 - the same class
+            self.other._waiting = b""  # noqa: SLF001 - the same class
+        self._on_opened()
 
     def received(self, kind: FrameKind, payload: bytes) -> None:
         """See `LinkUser.received`."""
-        to = self.other.link if self.other is not None else None
-        if to is None:
-            raise FrameError("a request came before the leader spoke")
-        to.send(kind, payload)
-        to.flush()
+        del kind  # both purposes allow CARRIED alone
+        if self.other is not None and self.other.link is not None:
+            self.other.send(payload)
+            return
+        self._waiting += payload
+        if len(self._waiting) > WAITING_BYTES_MAX:
+            raise FrameError("too many bytes came before the member was reached")
+
+    def send(self, payload: bytes) -> None:
+        """Let bytes leave here."""
+        if self.link is not None:
+            self.link.send(FrameKind.CARRIED, payload)
+            self.link.flush()
 
     def writable(self) -> None:
         """See `LinkUser.writable`."""
@@ -104,7 +117,7 @@ class Relays:
     async def _connect(self, name: str, address: str, near: RelayEnd, far: RelayEnd) -> None:
         """Reach the member, and wait until the relay ends."""
         self._count += 1
-        introduction = self._own.introduction(link_pb2.PURPOSE_GATEWAY, name)
+        introduction = self._own.introduction(link_pb2.PURPOSE_CARRIED, name)
         try:
             link, _ = await dial(address, introduction, far, CONNECT_SECONDS_MAX)
             await asyncio.shield(link.ended)

@@ -15,7 +15,9 @@ CREATE TABLE header (
   admins INTEGER NOT NULL,
   next_period INTEGER NOT NULL,
   orders INTEGER NOT NULL,
-  next_session_id INTEGER NOT NULL
+  next_session_id INTEGER NOT NULL,
+  next_audit_id INTEGER NOT NULL,
+  audit_hash TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE users (
@@ -108,6 +110,27 @@ CREATE TABLE request_periods (
   newest_second INTEGER NOT NULL,  -- in the ids; 0: no id has a time
   slots INTEGER NOT NULL  -- 0: the requests are forgotten, and newest_second is the user's floor
 ) STRICT;
+
+-- The audit log; each hash covers the record and the hash before it (docs/adr/0019).
+CREATE TABLE audit (
+  id INTEGER PRIMARY KEY,
+  time_ms INTEGER NOT NULL,
+  revision INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  outcome TEXT NOT NULL,
+  actor_id INTEGER NOT NULL,
+  actor TEXT NOT NULL,
+  subject_id INTEGER NOT NULL,
+  detail TEXT NOT NULL,
+  source TEXT NOT NULL,
+  request_id TEXT NOT NULL,
+  event_count INTEGER NOT NULL,
+  previous_hash TEXT NOT NULL,
+  hash TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX audit_by_actor ON audit (actor_id, id);
+CREATE INDEX audit_by_kind ON audit (kind, id);
 
 -- What made the columns that are no part of the state.
 CREATE TABLE derived (

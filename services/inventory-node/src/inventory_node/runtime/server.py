@@ -1,16 +1,15 @@
 """The member's two ports: for the links of members, gateways and watchers, and for gRPC health."""
 
-from collections.abc import Sequence
+from collections.abc import Callable  # noqa: TC003 - for the types
 
 import grpc.aio  # noqa: TC002 - for the types
 from grpc_health.v1 import health_pb2_grpc
 from inventory.raft.v1 import link_pb2
 from link.asking import Answers
 from link.connection import LinkUser
-from link.errors import HelloRefused, Reason
 from link.hello import Reception
 from link.listening import LinkServer
-from link.purposes import Purpose
+from pki.identities import ProcessIdentity
 from service.errors import AddressInUse
 from service.faults import Faults
 from service.process import listen_on
@@ -26,31 +25,12 @@ from inventory_node.runtime.relay import Relays
 STOP_SECONDS = 0.2  # for calls under way
 
 
-class Gate:
-    """The keys that admit callers.
-
-    - The watch key admits to watching, and the cluster's key to everything else.
-    """
-
-    def __init__(self, key: str, watch_key: str = "") -> None:
-        """Admit callers with these keys; nobody may watch with an empty `watch_key`."""
-        self.key = key
-        self._watch_key = watch_key
-
-    def keys(self, purpose: Purpose.ValueType) -> Sequence[str]:
-        """Return the keys that admit a caller for a purpose."""
-        if purpose == link_pb2.PURPOSE_WATCH:
-            return (self._watch_key,) if self._watch_key else ()
-        return (self.key,)
-
-
 class MemberServer:
     """The links of this member's callers, by their purposes."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - one for each purpose
+    def __init__(
         self,
         own: Local,
-        gate: Gate,
         gateways: Gateways,
         peer_api: PeerApi,
         answers: MemberAnswers,
@@ -61,7 +41,9 @@ class MemberServer:
         self._peer_api = peer_api
         self._answers = answers
         self._relays = relays
-        reception = Reception(cluster_id=own.cluster_id, name=own.contact.name, keys=gate.keys)
+        reception = Reception(
+            contexts=own.contexts, cluster_id=lambda: own.cluster_id, name=own.contact.name
+        )
         self._server = LinkServer(reception, self._admit)
 
     async def listen(self, address: str) -> int:
@@ -75,23 +57,18 @@ class MemberServer:
         """End all links."""
         self._server.close()
 
-    def _admit(self, hello: link_pb2.LinkHello) -> LinkUser:
-        """Return the user of a link; raise HelloRefused."""
-        match hello.purpose:
-            case link_pb2.PURPOSE_PEER:
-                return self._peer_api.session(hello.caller)
-            case link_pb2.PURPOSE_SNAPSHOT:
-                return self._peer_api.snapshot_session(hello.caller)
-            case link_pb2.PURPOSE_GATEWAY:
-                return self._gateways.session()
-            case link_pb2.PURPOSE_RELAY:
-                return self._relays.carry(hello)
-            case link_pb2.PURPOSE_QUESTION:
-                return Answers(self._answers.answer)
-            case link_pb2.PURPOSE_WATCH:
-                return Answers(self._answers.answer_watcher)
-            case _:
-                raise HelloRefused(Reason.REASON_PURPOSE, "nothing is served for this purpose")
+    def _admit(self, hello: link_pb2.LinkHello, peer: ProcessIdentity) -> LinkUser:
+        """Return the user of a link of `peer`; raise HelloRefused."""
+        users: dict[int, Callable[[], LinkUser]] = {
+            link_pb2.PURPOSE_PEER: lambda: self._peer_api.session(hello),
+            link_pb2.PURPOSE_SNAPSHOT: lambda: self._peer_api.snapshot_session(hello),
+            link_pb2.PURPOSE_GATEWAY: self._gateways.session,
+            link_pb2.PURPOSE_RELAY: lambda: self._relays.carry(hello),
+            link_pb2.PURPOSE_CARRIED: lambda: self._server.carried(str(peer)),
+            link_pb2.PURPOSE_QUESTION: lambda: Answers(self._answers.answers_for(peer)),
+            link_pb2.PURPOSE_WATCH: lambda: Answers(self._answers.answer_watcher),
+        }
+        return users[hello.purpose]()
 
 
 class ProbeServer:

@@ -51,6 +51,7 @@ HASHED = {  # every table of the state, by its primary key
     "sales": "item_id, hour",
     "requests": "period, request_id",
     "request_periods": "number",
+    "audit": "id",
 }
 NOT_HASHED = {("items", "folded_name")}  # each member derives this column for itself
 _HEADER_FIELDS = tuple(field.name for field in fields(Header))  # in the order of the columns
@@ -174,7 +175,7 @@ class Database:
     def _write(self, changes: Changes) -> None:
         run = self._writer.executemany
         header = changes.header
-        run(f"REPLACE INTO header VALUES (1{', ?' * 13})", [astuple(header)])
+        run(f"REPLACE INTO header VALUES (1{', ?' * 15})", [astuple(header)])
         items = [(*item, folded(str(item[1]))) for item in changes.items]
         run(f"REPLACE INTO items VALUES (?{', ?' * 13})", items)
         run(
@@ -196,6 +197,8 @@ class Database:
         run("DELETE FROM requests WHERE period = ?", forgotten)
         run("DELETE FROM request_periods WHERE number = ?", forgotten)
         run(f"REPLACE INTO request_periods VALUES (?{', ?' * 4})", changes.periods)
+        run(f"INSERT INTO audit VALUES (?{', ?' * 13})", changes.audit)
+        run("DELETE FROM audit WHERE id < ?", [(changes.audit_first,)])
 
     def header(self) -> Header:
         """Return the scalars as last flushed."""

@@ -71,7 +71,12 @@ class Startup:
             self._directory.check_no_state()
             recovered = await self._create_log(recovered)
         if recovered.identity is not None:
-            bootstrap.check_identity(recovered.identity, self._own, self._directory.folder)
+            bootstrap.check_identity(
+                recovered.identity,
+                self._own.name,
+                bootstrap.founding_of(self._first),
+                self._directory.folder,
+            )
         return recovered
 
     def _read(self) -> Recovered:
@@ -103,16 +108,16 @@ class Startup:
 
     async def _create_log(self, empty: Recovered) -> Recovered:
         """Write the first bytes of the log."""
-        own = self._own
-        if await self._may_begin() is Beginning.JOIN:
-            own = Identity(own.cluster_id, bootstrap.drawn_id(self._first.values()), own.name)
-            _log.info("joins", member_id=own.member_id)
+        own = await self._begun()
         self._directory.begin_log(empty, own, Configuration(frozenset(self._first.values())))
         _log.info("bootstrapped", cluster_id=own.cluster_id)
         return self._read()
 
-    async def _may_begin(self) -> Beginning:
-        """Ask until this member may begin; log the silent members once for each change."""
+    async def _begun(self) -> Identity:
+        """Ask until this member may begin; log the silent members once for each change.
+
+        Returns the identity with which the member begins.
+        """
         first_start = bootstrap.FirstStart(self._own, self._first)
         told: tuple[str, ...] = ()
         while (decided := first_start.hear(await self._peers.describe())) is Beginning.WAIT:
@@ -122,4 +127,7 @@ class Startup:
                 told = first_start.silent
                 _log.info("waiting_for_members", names=list(told))
             await asyncio.sleep(POLL_SECONDS)  # a peer cannot announce a change
-        return decided
+        own = first_start.identity(decided)
+        if decided is Beginning.JOIN:
+            _log.info("joins", member_id=own.member_id)
+        return own

@@ -29,7 +29,7 @@ from inventory.v1 import inventory_pb2 as inventory_dot_v1_dot_inventory__pb2
 from inventory.v1 import options_pb2 as inventory_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1finventory/raft/v1/forward.proto\x12\x11inventory.raft.v1\x1a\x17google/rpc/status.proto\x1a\x17inventory/v1/auth.proto\x1a\x1ainventory/v1/cluster.proto\x1a\x1cinventory/v1/inventory.proto\x1a\x1ainventory/v1/options.proto\"\x12\n\x10GetMemberRequest\"M\n\x11GetMemberResponse\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12$\n\x06member\x18\x02 \x01(\x0b\x32\x14.inventory.v1.Member\"p\n\x0e\x46orwardRequest\x12.\n\tproposals\x18\x01 \x03(\x0b\x32\x1b.inventory.raft.v1.Proposal\x12.\n\tquestions\x18\x02 \x03(\x0b\x32\x1b.inventory.raft.v1.Question\"\'\n\x08Proposal\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0f\n\x07\x63ommand\x18\x02 \x01(\x0c\"\xa4\x01\n\x08Question\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0f\n\x07user_id\x18\x02 \x01(\x03\x12\r\n\x05\x65poch\x18\x03 \x01(\r\x12\'\n\x05query\x18\x04 \x01(\x0b\x32\x18.inventory.raft.v1.Query\x12/\n\x0cread_options\x18\x05 \x01(\x0b\x32\x19.inventory.v1.ReadOptions\x12\x12\n\nsession_id\x18\x06 \x01(\x03\"\xd1\x05\n\x05Query\x12\x39\n\rget_all_items\x18\x01 \x01(\x0b\x32 .inventory.v1.GetAllItemsRequestH\x00\x12\x30\n\x08get_item\x18\x02 \x01(\x0b\x32\x1c.inventory.v1.GetItemRequestH\x00\x12\x32\n\tget_order\x18\x03 \x01(\x0b\x32\x1d.inventory.v1.GetOrderRequestH\x00\x12\x36\n\x0blist_orders\x18\x04 \x01(\x0b\x32\x1f.inventory.v1.ListOrdersRequestH\x00\x12;\n\x0eget_item_stats\x18\x05 \x01(\x0b\x32!.inventory.v1.GetItemStatsRequestH\x00\x12=\n\x0flist_item_stats\x18\x06 \x01(\x0b\x32\".inventory.v1.ListItemStatsRequestH\x00\x12\x45\n\x13get_inventory_stats\x18\x07 \x01(\x0b\x32&.inventory.v1.GetInventoryStatsRequestH\x00\x12?\n\x10get_current_user\x18\x08 \x01(\x0b\x32#.inventory.v1.GetCurrentUserRequestH\x00\x12\x34\n\nlist_users\x18\t \x01(\x0b\x32\x1e.inventory.v1.ListUsersRequestH\x00\x12:\n\rlist_sessions\x18\r \x01(\x0b\x32!.inventory.v1.ListSessionsRequestH\x00\x12\x34\n\x0bget_session\x18\x0e \x01(\x0b\x32\x1d.inventory.raft.v1.GetSessionH\x00\x12:\n\x0eget_credential\x18\x0f \x01(\x0b\x32 .inventory.raft.v1.GetCredentialH\x00\x42\x07\n\x05query\"/\n\rGetCredential\x12\x1e\n\x0b\x66olded_name\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05(\x80\x02`\x01\"T\n\nCredential\x12 \n\x04user\x18\x01 \x01(\x0b\x32\x12.inventory.v1.User\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12\x15\n\rpassword_hash\x18\x03 \x01(\t\"1\n\nGetSession\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12\x12\n\nsession_id\x18\x02 \x01(\x03\":\n\x0eSessionSecrets\x12\x13\n\x0b\x66\x61mily_hash\x18\x01 \x01(\x0c\x12\x13\n\x0bsecret_hash\x18\x02 \x01(\x0c\"o\n\x0f\x46orwardResponse\x12\x31\n\nleadership\x18\x01 \x01(\x0b\x32\x1d.inventory.raft.v1.Leadership\x12)\n\x07replies\x18\x02 \x03(\x0b\x32\x18.inventory.raft.v1.Reply\"W\n\nLeadership\x12\x0c\n\x04term\x18\x01 \x01(\x04\x12\x0e\n\x06leader\x18\x02 \x01(\t\x12+\n\x07members\x18\x03 \x03(\x0b\x32\x1a.inventory.raft.v1.Located\"(\n\x07Located\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\"\xac\x01\n\x05Reply\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x11\n\x07outcome\x18\x02 \x01(\x0cH\x00\x12\x18\n\x0e\x61\x64ministration\x18\x03 \x01(\x0cH\x00\x12\x10\n\x06\x61nswer\x18\x04 \x01(\x0cH\x00\x12#\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x12)\n\x05retry\x18\x06 \x01(\x0e\x32\x18.inventory.raft.v1.RetryH\x00\x42\x08\n\x06result*]\n\x05Retry\x12\x15\n\x11RETRY_UNSPECIFIED\x10\x00\x12\x14\n\x10RETRY_NOT_LEADER\x10\x01\x12\x14\n\x10RETRY_OVERLOADED\x10\x02\x12\x11\n\rRETRY_UNKNOWN\x10\x03\x42{\n\x11inventory.raft.v1B\x0c\x46orwardProtoP\x01Z\x18inventory/raft/v1;raftv1\xaa\x02\x11Inventory.Raft.V1\xca\x02\x11Inventory\\Raft\\V1\xea\x02\x13Inventory::Raft::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1finventory/raft/v1/forward.proto\x12\x11inventory.raft.v1\x1a\x17google/rpc/status.proto\x1a\x17inventory/v1/auth.proto\x1a\x1ainventory/v1/cluster.proto\x1a\x1cinventory/v1/inventory.proto\x1a\x1ainventory/v1/options.proto\"\x12\n\x10GetMemberRequest\"M\n\x11GetMemberResponse\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12$\n\x06member\x18\x02 \x01(\x0b\x32\x14.inventory.v1.Member\"p\n\x0e\x46orwardRequest\x12.\n\tproposals\x18\x01 \x03(\x0b\x32\x1b.inventory.raft.v1.Proposal\x12.\n\tquestions\x18\x02 \x03(\x0b\x32\x1b.inventory.raft.v1.Question\"\'\n\x08Proposal\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0f\n\x07\x63ommand\x18\x02 \x01(\x0c\"\xa4\x01\n\x08Question\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0f\n\x07user_id\x18\x02 \x01(\x03\x12\r\n\x05\x65poch\x18\x03 \x01(\r\x12\'\n\x05query\x18\x04 \x01(\x0b\x32\x18.inventory.raft.v1.Query\x12/\n\x0cread_options\x18\x05 \x01(\x0b\x32\x19.inventory.v1.ReadOptions\x12\x12\n\nsession_id\x18\x06 \x01(\x03\"\x96\x06\n\x05Query\x12\x39\n\rget_all_items\x18\x01 \x01(\x0b\x32 .inventory.v1.GetAllItemsRequestH\x00\x12\x30\n\x08get_item\x18\x02 \x01(\x0b\x32\x1c.inventory.v1.GetItemRequestH\x00\x12\x32\n\tget_order\x18\x03 \x01(\x0b\x32\x1d.inventory.v1.GetOrderRequestH\x00\x12\x36\n\x0blist_orders\x18\x04 \x01(\x0b\x32\x1f.inventory.v1.ListOrdersRequestH\x00\x12;\n\x0eget_item_stats\x18\x05 \x01(\x0b\x32!.inventory.v1.GetItemStatsRequestH\x00\x12=\n\x0flist_item_stats\x18\x06 \x01(\x0b\x32\".inventory.v1.ListItemStatsRequestH\x00\x12\x45\n\x13get_inventory_stats\x18\x07 \x01(\x0b\x32&.inventory.v1.GetInventoryStatsRequestH\x00\x12?\n\x10get_current_user\x18\x08 \x01(\x0b\x32#.inventory.v1.GetCurrentUserRequestH\x00\x12\x34\n\nlist_users\x18\t \x01(\x0b\x32\x1e.inventory.v1.ListUsersRequestH\x00\x12:\n\rlist_sessions\x18\r \x01(\x0b\x32!.inventory.v1.ListSessionsRequestH\x00\x12\x34\n\x0bget_session\x18\x0e \x01(\x0b\x32\x1d.inventory.raft.v1.GetSessionH\x00\x12\x43\n\x12list_audit_records\x18\n \x01(\x0b\x32%.inventory.v1.ListAuditRecordsRequestH\x00\x12:\n\x0eget_credential\x18\x0f \x01(\x0b\x32 .inventory.raft.v1.GetCredentialH\x00\x42\x07\n\x05query\"/\n\rGetCredential\x12\x1e\n\x0b\x66olded_name\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05(\x80\x02`\x01\"T\n\nCredential\x12 \n\x04user\x18\x01 \x01(\x0b\x32\x12.inventory.v1.User\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12\x15\n\rpassword_hash\x18\x03 \x01(\t\"1\n\nGetSession\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12\x12\n\nsession_id\x18\x02 \x01(\x03\":\n\x0eSessionSecrets\x12\x13\n\x0b\x66\x61mily_hash\x18\x01 \x01(\x0c\x12\x13\n\x0bsecret_hash\x18\x02 \x01(\x0c\"o\n\x0f\x46orwardResponse\x12\x31\n\nleadership\x18\x01 \x01(\x0b\x32\x1d.inventory.raft.v1.Leadership\x12)\n\x07replies\x18\x02 \x03(\x0b\x32\x18.inventory.raft.v1.Reply\"W\n\nLeadership\x12\x0c\n\x04term\x18\x01 \x01(\x04\x12\x0e\n\x06leader\x18\x02 \x01(\t\x12+\n\x07members\x18\x03 \x03(\x0b\x32\x1a.inventory.raft.v1.Located\"(\n\x07Located\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\"\xac\x01\n\x05Reply\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x11\n\x07outcome\x18\x02 \x01(\x0cH\x00\x12\x18\n\x0e\x61\x64ministration\x18\x03 \x01(\x0cH\x00\x12\x10\n\x06\x61nswer\x18\x04 \x01(\x0cH\x00\x12#\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x12)\n\x05retry\x18\x06 \x01(\x0e\x32\x18.inventory.raft.v1.RetryH\x00\x42\x08\n\x06result*]\n\x05Retry\x12\x15\n\x11RETRY_UNSPECIFIED\x10\x00\x12\x14\n\x10RETRY_NOT_LEADER\x10\x01\x12\x14\n\x10RETRY_OVERLOADED\x10\x02\x12\x11\n\rRETRY_UNKNOWN\x10\x03\x42{\n\x11inventory.raft.v1B\x0c\x46orwardProtoP\x01Z\x18inventory/raft/v1;raftv1\xaa\x02\x11Inventory.Raft.V1\xca\x02\x11Inventory\\Raft\\V1\xea\x02\x13Inventory::Raft::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,8 +39,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\021inventory.raft.v1B\014ForwardProtoP\001Z\030inventory/raft/v1;raftv1\252\002\021Inventory.Raft.V1\312\002\021Inventory\\Raft\\V1\352\002\023Inventory::Raft::V1'
   _globals['_GETCREDENTIAL'].fields_by_name['folded_name']._loaded_options = None
   _globals['_GETCREDENTIAL'].fields_by_name['folded_name']._serialized_options = b'\212\265\030\005(\200\002`\001'
-  _globals['_RETRY']._serialized_start=2000
-  _globals['_RETRY']._serialized_end=2093
+  _globals['_RETRY']._serialized_start=2069
+  _globals['_RETRY']._serialized_end=2162
   _globals['_GETMEMBERREQUEST']._serialized_start=190
   _globals['_GETMEMBERREQUEST']._serialized_end=208
   _globals['_GETMEMBERRESPONSE']._serialized_start=210
@@ -52,21 +52,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUESTION']._serialized_start=445
   _globals['_QUESTION']._serialized_end=609
   _globals['_QUERY']._serialized_start=612
-  _globals['_QUERY']._serialized_end=1333
-  _globals['_GETCREDENTIAL']._serialized_start=1335
-  _globals['_GETCREDENTIAL']._serialized_end=1382
-  _globals['_CREDENTIAL']._serialized_start=1384
-  _globals['_CREDENTIAL']._serialized_end=1468
-  _globals['_GETSESSION']._serialized_start=1470
-  _globals['_GETSESSION']._serialized_end=1519
-  _globals['_SESSIONSECRETS']._serialized_start=1521
-  _globals['_SESSIONSECRETS']._serialized_end=1579
-  _globals['_FORWARDRESPONSE']._serialized_start=1581
-  _globals['_FORWARDRESPONSE']._serialized_end=1692
-  _globals['_LEADERSHIP']._serialized_start=1694
-  _globals['_LEADERSHIP']._serialized_end=1781
-  _globals['_LOCATED']._serialized_start=1783
-  _globals['_LOCATED']._serialized_end=1823
-  _globals['_REPLY']._serialized_start=1826
-  _globals['_REPLY']._serialized_end=1998
+  _globals['_QUERY']._serialized_end=1402
+  _globals['_GETCREDENTIAL']._serialized_start=1404
+  _globals['_GETCREDENTIAL']._serialized_end=1451
+  _globals['_CREDENTIAL']._serialized_start=1453
+  _globals['_CREDENTIAL']._serialized_end=1537
+  _globals['_GETSESSION']._serialized_start=1539
+  _globals['_GETSESSION']._serialized_end=1588
+  _globals['_SESSIONSECRETS']._serialized_start=1590
+  _globals['_SESSIONSECRETS']._serialized_end=1648
+  _globals['_FORWARDRESPONSE']._serialized_start=1650
+  _globals['_FORWARDRESPONSE']._serialized_end=1761
+  _globals['_LEADERSHIP']._serialized_start=1763
+  _globals['_LEADERSHIP']._serialized_end=1850
+  _globals['_LOCATED']._serialized_start=1852
+  _globals['_LOCATED']._serialized_end=1892
+  _globals['_REPLY']._serialized_start=1895
+  _globals['_REPLY']._serialized_end=2067
 # @@protoc_insertion_point(module_scope)

@@ -194,6 +194,7 @@ class Query(_message.Message):
     LIST_USERS_FIELD_NUMBER: _builtins.int
     LIST_SESSIONS_FIELD_NUMBER: _builtins.int
     GET_SESSION_FIELD_NUMBER: _builtins.int
+    LIST_AUDIT_RECORDS_FIELD_NUMBER: _builtins.int
     GET_CREDENTIAL_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def get_all_items(self) -> _inventory_pb2.GetAllItemsRequest: ...
@@ -220,6 +221,8 @@ class Query(_message.Message):
         """the gateway's own, as user 0"""
 
     @_builtins.property
+    def list_audit_records(self) -> _auth_pb2.ListAuditRecordsRequest: ...
+    @_builtins.property
     def get_credential(self) -> Global___GetCredential:
         """the gateway's own, as user 0"""
 
@@ -237,13 +240,14 @@ class Query(_message.Message):
         list_users: _auth_pb2.ListUsersRequest | None = ...,
         list_sessions: _auth_pb2.ListSessionsRequest | None = ...,
         get_session: Global___GetSession | None = ...,
+        list_audit_records: _auth_pb2.ListAuditRecordsRequest | None = ...,
         get_credential: Global___GetCredential | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["get_all_items", b"get_all_items", "get_credential", b"get_credential", "get_current_user", b"get_current_user", "get_inventory_stats", b"get_inventory_stats", "get_item", b"get_item", "get_item_stats", b"get_item_stats", "get_order", b"get_order", "get_session", b"get_session", "list_item_stats", b"list_item_stats", "list_orders", b"list_orders", "list_sessions", b"list_sessions", "list_users", b"list_users", "query", b"query"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["get_all_items", b"get_all_items", "get_credential", b"get_credential", "get_current_user", b"get_current_user", "get_inventory_stats", b"get_inventory_stats", "get_item", b"get_item", "get_item_stats", b"get_item_stats", "get_order", b"get_order", "get_session", b"get_session", "list_audit_records", b"list_audit_records", "list_item_stats", b"list_item_stats", "list_orders", b"list_orders", "list_sessions", b"list_sessions", "list_users", b"list_users", "query", b"query"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["get_all_items", b"get_all_items", "get_credential", b"get_credential", "get_current_user", b"get_current_user", "get_inventory_stats", b"get_inventory_stats", "get_item", b"get_item", "get_item_stats", b"get_item_stats", "get_order", b"get_order", "get_session", b"get_session", "list_item_stats", b"list_item_stats", "list_orders", b"list_orders", "list_sessions", b"list_sessions", "list_users", b"list_users", "query", b"query"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["get_all_items", b"get_all_items", "get_credential", b"get_credential", "get_current_user", b"get_current_user", "get_inventory_stats", b"get_inventory_stats", "get_item", b"get_item", "get_item_stats", b"get_item_stats", "get_order", b"get_order", "get_session", b"get_session", "list_audit_records", b"list_audit_records", "list_item_stats", b"list_item_stats", "list_orders", b"list_orders", "list_sessions", b"list_sessions", "list_users", b"list_users", "query", b"query"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_query: _TypeAlias = _typing.Literal["get_all_items", "get_item", "get_order", "list_orders", "get_item_stats", "list_item_stats", "get_inventory_stats", "get_current_user", "list_users", "list_sessions", "get_session", "get_credential"]  # noqa: Y015
+    _WhichOneofReturnType_query: _TypeAlias = _typing.Literal["get_all_items", "get_item", "get_order", "list_orders", "get_item_stats", "list_item_stats", "get_inventory_stats", "get_current_user", "list_users", "list_sessions", "get_session", "list_audit_records", "get_credential"]  # noqa: Y015
     _WhichOneofArgType_query: _TypeAlias = _typing.Literal["query", b"query"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_query) -> _WhichOneofReturnType_query | None: ...
 

@@ -27,7 +27,7 @@ from inventory.raft.v1 import membership_pb2 as inventory_dot_raft_dot_v1_dot_me
 from inventory.raft.v1 import peer_pb2 as inventory_dot_raft_dot_v1_dot_peer__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cinventory/raft/v1/link.proto\x12\x11inventory.raft.v1\x1a\x1finventory/raft/v1/forward.proto\x1a\"inventory/raft/v1/membership.proto\x1a\x1cinventory/raft/v1/peer.proto\"\xd5\x01\n\tLinkHello\x12\x13\n\x0bversion_min\x18\x01 \x01(\r\x12\x13\n\x0bversion_max\x18\x02 \x01(\r\x12+\n\x07purpose\x18\x03 \x01(\x0e\x32\x1a.inventory.raft.v1.Purpose\x12\x12\n\ncluster_id\x18\x04 \x01(\t\x12)\n\x06\x63\x61ller\x18\x05 \x01(\x0b\x32\x19.inventory.raft.v1.Caller\x12\x11\n\trecipient\x18\x06 \x01(\t\x12\r\n\x05nonce\x18\x07 \x01(\x0c\x12\x10\n\x08relay_to\x18\x08 \x01(\t\":\n\x06\x43\x61ller\x12\x11\n\tmember_id\x18\x01 \x01(\x04\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\"/\n\rLinkChallenge\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\r\n\x05nonce\x18\x02 \x01(\x0c\"\x1a\n\tLinkProof\x12\r\n\x05proof\x18\x01 \x01(\x0c\".\n\x0cLinkAccepted\x12\x0f\n\x07welcome\x18\x01 \x01(\x0c\x12\r\n\x05proof\x18\x02 \x01(\x0c\"/\n\x0bLinkWelcome\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"\xfe\x01\n\x0bLinkRefusal\x12\x35\n\x06reason\x18\x01 \x01(\x0e\x32%.inventory.raft.v1.LinkRefusal.Reason\x12\x10\n\x08sentence\x18\x02 \x01(\t\"\xa5\x01\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x10\n\x0cREASON_FRAME\x10\x01\x12\x12\n\x0eREASON_VERSION\x10\x02\x12\x0e\n\nREASON_KEY\x10\x03\x12\x12\n\x0eREASON_CLUSTER\x10\x04\x12\x14\n\x10REASON_RECIPIENT\x10\x05\x12\x12\n\x0eREASON_PURPOSE\x10\x06\x12\x0f\n\x0bREASON_BUSY\x10\x07\"\xe1\x01\n\x0cLinkQuestion\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x12\n\ntimeout_ms\x18\x02 \x01(\r\x12\x36\n\x08\x64\x65scribe\x18\x03 \x01(\x0b\x32\".inventory.raft.v1.DescribeRequestH\x00\x12\x32\n\x06\x63hange\x18\x04 \x01(\x0b\x32 .inventory.raft.v1.ChangeRequestH\x00\x12\x39\n\nget_member\x18\x05 \x01(\x0b\x32#.inventory.raft.v1.GetMemberRequestH\x00\x42\n\n\x08question\"\xdf\x01\n\nLinkAnswer\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x37\n\x08\x64\x65scribe\x18\x02 \x01(\x0b\x32#.inventory.raft.v1.DescribeResponseH\x00\x12\x33\n\x06\x63hange\x18\x03 \x01(\x0b\x32!.inventory.raft.v1.ChangeResponseH\x00\x12:\n\nget_member\x18\x04 \x01(\x0b\x32$.inventory.raft.v1.GetMemberResponseH\x00\x12\x11\n\x07problem\x18\x05 \x01(\tH\x00\x42\x08\n\x06\x61nswer*\x9b\x01\n\x07Purpose\x12\x17\n\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x10\n\x0cPURPOSE_PEER\x10\x01\x12\x13\n\x0fPURPOSE_GATEWAY\x10\x02\x12\x11\n\rPURPOSE_RELAY\x10\x03\x12\x14\n\x10PURPOSE_SNAPSHOT\x10\x04\x12\x14\n\x10PURPOSE_QUESTION\x10\x05\x12\x11\n\rPURPOSE_WATCH\x10\x06\x42x\n\x11inventory.raft.v1B\tLinkProtoP\x01Z\x18inventory/raft/v1;raftv1\xaa\x02\x11Inventory.Raft.V1\xca\x02\x11Inventory\\Raft\\V1\xea\x02\x13Inventory::Raft::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cinventory/raft/v1/link.proto\x12\x11inventory.raft.v1\x1a\x1finventory/raft/v1/forward.proto\x1a\"inventory/raft/v1/membership.proto\x1a\x1cinventory/raft/v1/peer.proto\"\xc6\x01\n\tLinkHello\x12\x13\n\x0bversion_min\x18\x01 \x01(\r\x12\x13\n\x0bversion_max\x18\x02 \x01(\r\x12+\n\x07purpose\x18\x03 \x01(\x0e\x32\x1a.inventory.raft.v1.Purpose\x12\x12\n\ncluster_id\x18\x04 \x01(\t\x12)\n\x06\x63\x61ller\x18\x05 \x01(\x0b\x32\x19.inventory.raft.v1.Caller\x12\x11\n\trecipient\x18\x06 \x01(\t\x12\x10\n\x08relay_to\x18\x07 \x01(\t\":\n\x06\x43\x61ller\x12\x11\n\tmember_id\x18\x01 \x01(\x04\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\"A\n\x0cLinkAccepted\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x12\n\ncluster_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"\x86\x02\n\x0bLinkRefusal\x12\x35\n\x06reason\x18\x01 \x01(\x0e\x32%.inventory.raft.v1.LinkRefusal.Reason\x12\x10\n\x08sentence\x18\x02 \x01(\t\"\xad\x01\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x10\n\x0cREASON_FRAME\x10\x01\x12\x12\n\x0eREASON_VERSION\x10\x02\x12\x16\n\x12REASON_CERTIFICATE\x10\x03\x12\x12\n\x0eREASON_CLUSTER\x10\x04\x12\x14\n\x10REASON_RECIPIENT\x10\x05\x12\x12\n\x0eREASON_PURPOSE\x10\x06\x12\x0f\n\x0bREASON_BUSY\x10\x07\"\xe1\x01\n\x0cLinkQuestion\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x12\n\ntimeout_ms\x18\x02 \x01(\r\x12\x36\n\x08\x64\x65scribe\x18\x03 \x01(\x0b\x32\".inventory.raft.v1.DescribeRequestH\x00\x12\x32\n\x06\x63hange\x18\x04 \x01(\x0b\x32 .inventory.raft.v1.ChangeRequestH\x00\x12\x39\n\nget_member\x18\x05 \x01(\x0b\x32#.inventory.raft.v1.GetMemberRequestH\x00\x42\n\n\x08question\"\xdf\x01\n\nLinkAnswer\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x37\n\x08\x64\x65scribe\x18\x02 \x01(\x0b\x32#.inventory.raft.v1.DescribeResponseH\x00\x12\x33\n\x06\x63hange\x18\x03 \x01(\x0b\x32!.inventory.raft.v1.ChangeResponseH\x00\x12:\n\nget_member\x18\x04 \x01(\x0b\x32$.inventory.raft.v1.GetMemberResponseH\x00\x12\x11\n\x07problem\x18\x05 \x01(\tH\x00\x42\x08\n\x06\x61nswer*\xb0\x01\n\x07Purpose\x12\x17\n\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x10\n\x0cPURPOSE_PEER\x10\x01\x12\x13\n\x0fPURPOSE_GATEWAY\x10\x02\x12\x11\n\rPURPOSE_RELAY\x10\x03\x12\x14\n\x10PURPOSE_SNAPSHOT\x10\x04\x12\x14\n\x10PURPOSE_QUESTION\x10\x05\x12\x11\n\rPURPOSE_WATCH\x10\x06\x12\x13\n\x0fPURPOSE_CARRIED\x10\x07\x42x\n\x11inventory.raft.v1B\tLinkProtoP\x01Z\x18inventory/raft/v1;raftv1\xaa\x02\x11Inventory.Raft.V1\xca\x02\x11Inventory\\Raft\\V1\xea\x02\x13Inventory::Raft::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,26 +35,20 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'inventory.raft.v1.link_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\021inventory.raft.v1B\tLinkProtoP\001Z\030inventory/raft/v1;raftv1\252\002\021Inventory.Raft.V1\312\002\021Inventory\\Raft\\V1\352\002\023Inventory::Raft::V1'
-  _globals['_PURPOSE']._serialized_start=1312
-  _globals['_PURPOSE']._serialized_end=1467
+  _globals['_PURPOSE']._serialized_start=1198
+  _globals['_PURPOSE']._serialized_end=1374
   _globals['_LINKHELLO']._serialized_start=151
-  _globals['_LINKHELLO']._serialized_end=364
-  _globals['_CALLER']._serialized_start=366
-  _globals['_CALLER']._serialized_end=424
-  _globals['_LINKCHALLENGE']._serialized_start=426
-  _globals['_LINKCHALLENGE']._serialized_end=473
-  _globals['_LINKPROOF']._serialized_start=475
-  _globals['_LINKPROOF']._serialized_end=501
-  _globals['_LINKACCEPTED']._serialized_start=503
-  _globals['_LINKACCEPTED']._serialized_end=549
-  _globals['_LINKWELCOME']._serialized_start=551
-  _globals['_LINKWELCOME']._serialized_end=598
-  _globals['_LINKREFUSAL']._serialized_start=601
-  _globals['_LINKREFUSAL']._serialized_end=855
-  _globals['_LINKREFUSAL_REASON']._serialized_start=690
-  _globals['_LINKREFUSAL_REASON']._serialized_end=855
-  _globals['_LINKQUESTION']._serialized_start=858
-  _globals['_LINKQUESTION']._serialized_end=1083
-  _globals['_LINKANSWER']._serialized_start=1086
-  _globals['_LINKANSWER']._serialized_end=1309
+  _globals['_LINKHELLO']._serialized_end=349
+  _globals['_CALLER']._serialized_start=351
+  _globals['_CALLER']._serialized_end=409
+  _globals['_LINKACCEPTED']._serialized_start=411
+  _globals['_LINKACCEPTED']._serialized_end=476
+  _globals['_LINKREFUSAL']._serialized_start=479
+  _globals['_LINKREFUSAL']._serialized_end=741
+  _globals['_LINKREFUSAL_REASON']._serialized_start=568
+  _globals['_LINKREFUSAL_REASON']._serialized_end=741
+  _globals['_LINKQUESTION']._serialized_start=744
+  _globals['_LINKQUESTION']._serialized_end=969
+  _globals['_LINKANSWER']._serialized_start=972
+  _globals['_LINKANSWER']._serialized_end=1195
 # @@protoc_insertion_point(module_scope)

@@ -32,16 +32,18 @@ class _PurposeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Purpose.Value
     PURPOSE_GATEWAY: _Purpose.ValueType  # 2
     """a gateway's requests: ForwardRequest, and ForwardResponse back"""
     PURPOSE_RELAY: _Purpose.ValueType  # 3
-    """the same, carried on to another member"""
+    """bytes of a link to another member, to be carried on"""
     PURPOSE_SNAPSHOT: _Purpose.ValueType  # 4
     """one snapshot: SnapshotChunk, and SnapshotAnswer back"""
     PURPOSE_QUESTION: _Purpose.ValueType  # 5
     """LinkQuestion, and LinkAnswer back"""
     PURPOSE_WATCH: _Purpose.ValueType  # 6
-    """the same, by a key that allows get_member alone"""
+    """the same, for get_member alone"""
+    PURPOSE_CARRIED: _Purpose.ValueType  # 7
+    """bytes of a link to this member, which another member carries"""
 
 class Purpose(_Purpose, metaclass=_PurposeEnumTypeWrapper):
-    """How a link begins: caller and member say who they are, and prove that they hold the same key. The
+    """How a link begins: caller and member say what they want. Who they are, their certificates say. The
     payloads of a link's frames; `link` (libs/link) specifies the frames and their order.
     """
 
@@ -51,13 +53,15 @@ PURPOSE_PEER: Purpose.ValueType  # 1
 PURPOSE_GATEWAY: Purpose.ValueType  # 2
 """a gateway's requests: ForwardRequest, and ForwardResponse back"""
 PURPOSE_RELAY: Purpose.ValueType  # 3
-"""the same, carried on to another member"""
+"""bytes of a link to another member, to be carried on"""
 PURPOSE_SNAPSHOT: Purpose.ValueType  # 4
 """one snapshot: SnapshotChunk, and SnapshotAnswer back"""
 PURPOSE_QUESTION: Purpose.ValueType  # 5
 """LinkQuestion, and LinkAnswer back"""
 PURPOSE_WATCH: Purpose.ValueType  # 6
-"""the same, by a key that allows get_member alone"""
+"""the same, for get_member alone"""
+PURPOSE_CARRIED: Purpose.ValueType  # 7
+"""bytes of a link to this member, which another member carries"""
 Global___Purpose: _TypeAlias = Purpose  # noqa: Y015
 
 @_typing.final
@@ -72,7 +76,6 @@ class LinkHello(_message.Message):
     CLUSTER_ID_FIELD_NUMBER: _builtins.int
     CALLER_FIELD_NUMBER: _builtins.int
     RECIPIENT_FIELD_NUMBER: _builtins.int
-    NONCE_FIELD_NUMBER: _builtins.int
     RELAY_TO_FIELD_NUMBER: _builtins.int
     version_min: _builtins.int
     """of the protocol: the range that the caller speaks"""
@@ -82,8 +85,6 @@ class LinkHello(_message.Message):
     """empty: the caller does not know it"""
     recipient: _builtins.str
     """the name of the member that the caller wants"""
-    nonce: _builtins.bytes
-    """16 random bytes"""
     relay_to: _builtins.str
     """of a relay: the name of the member to carry on to"""
     @_builtins.property
@@ -97,12 +98,11 @@ class LinkHello(_message.Message):
         cluster_id: _builtins.str = ...,
         caller: Global___Caller | None = ...,
         recipient: _builtins.str = ...,
-        nonce: _builtins.bytes = ...,
         relay_to: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "cluster_id", b"cluster_id", "nonce", b"nonce", "purpose", b"purpose", "recipient", b"recipient", "relay_to", b"relay_to", "version_max", b"version_max", "version_min", b"version_min"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "cluster_id", b"cluster_id", "purpose", b"purpose", "recipient", b"recipient", "relay_to", b"relay_to", "version_max", b"version_max", "version_min", b"version_min"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -138,100 +138,33 @@ class Caller(_message.Message):
 Global___Caller: _TypeAlias = Caller  # noqa: Y015
 
 @_typing.final
-class LinkChallenge(_message.Message):
-    """Second, from the member: which says nothing about itself before the caller has proved itself."""
+class LinkAccepted(_message.Message):
+    """Second, from the member: the link is open."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     VERSION_FIELD_NUMBER: _builtins.int
-    NONCE_FIELD_NUMBER: _builtins.int
-    version: _builtins.int
-    """chosen from both ranges"""
-    nonce: _builtins.bytes
-    """16 random bytes"""
-    def __init__(
-        self,
-        *,
-        version: _builtins.int = ...,
-        nonce: _builtins.bytes = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["nonce", b"nonce", "version", b"version"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___LinkChallenge: _TypeAlias = LinkChallenge  # noqa: Y015
-
-@_typing.final
-class LinkProof(_message.Message):
-    """Third, from the caller."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    PROOF_FIELD_NUMBER: _builtins.int
-    proof: _builtins.bytes
-    """HMAC-SHA256 over the hello and the challenge"""
-    def __init__(
-        self,
-        *,
-        proof: _builtins.bytes = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["proof", b"proof"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___LinkProof: _TypeAlias = LinkProof  # noqa: Y015
-
-@_typing.final
-class LinkAccepted(_message.Message):
-    """Fourth, from the member: the link is open."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    WELCOME_FIELD_NUMBER: _builtins.int
-    PROOF_FIELD_NUMBER: _builtins.int
-    welcome: _builtins.bytes
-    """a LinkWelcome"""
-    proof: _builtins.bytes
-    """HMAC-SHA256 over the hello, the challenge and the welcome"""
-    def __init__(
-        self,
-        *,
-        welcome: _builtins.bytes = ...,
-        proof: _builtins.bytes = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["proof", b"proof", "welcome", b"welcome"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___LinkAccepted: _TypeAlias = LinkAccepted  # noqa: Y015
-
-@_typing.final
-class LinkWelcome(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
-
     CLUSTER_ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """chosen from both ranges"""
     cluster_id: _builtins.str
+    """empty: the member has not begun yet"""
     name: _builtins.str
     def __init__(
         self,
         *,
+        version: _builtins.int = ...,
         cluster_id: _builtins.str = ...,
         name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster_id", b"cluster_id", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster_id", b"cluster_id", "name", b"name", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___LinkWelcome: _TypeAlias = LinkWelcome  # noqa: Y015
+Global___LinkAccepted: _TypeAlias = LinkAccepted  # noqa: Y015
 
 @_typing.final
 class LinkRefusal(_message.Message):
@@ -250,8 +183,8 @@ class LinkRefusal(_message.Message):
         """bytes that are no frame, or a frame that cannot be"""
         REASON_VERSION: LinkRefusal._Reason.ValueType  # 2
         """no version in common"""
-        REASON_KEY: LinkRefusal._Reason.ValueType  # 3
-        """another key"""
+        REASON_CERTIFICATE: LinkRefusal._Reason.ValueType  # 3
+        """the certificate does not allow this"""
         REASON_CLUSTER: LinkRefusal._Reason.ValueType  # 4
         """another cluster"""
         REASON_RECIPIENT: LinkRefusal._Reason.ValueType  # 5
@@ -267,8 +200,8 @@ class LinkRefusal(_message.Message):
     """bytes that are no frame, or a frame that cannot be"""
     REASON_VERSION: LinkRefusal.Reason.ValueType  # 2
     """no version in common"""
-    REASON_KEY: LinkRefusal.Reason.ValueType  # 3
-    """another key"""
+    REASON_CERTIFICATE: LinkRefusal.Reason.ValueType  # 3
+    """the certificate does not allow this"""
     REASON_CLUSTER: LinkRefusal.Reason.ValueType  # 4
     """another cluster"""
     REASON_RECIPIENT: LinkRefusal.Reason.ValueType  # 5

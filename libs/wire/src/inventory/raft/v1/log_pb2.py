@@ -28,7 +28,7 @@ from inventory.v1 import inventory_pb2 as inventory_dot_v1_dot_inventory__pb2
 from inventory.v1 import options_pb2 as inventory_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1binventory/raft/v1/log.proto\x12\x11inventory.raft.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x17inventory/v1/auth.proto\x1a\x1cinventory/v1/inventory.proto\x1a\x1ainventory/v1/options.proto\"d\n\x05\x42\x61tch\x12\x10\n\x08stamp_ms\x18\x01 \x01(\x03\x12\x15\n\rrules_version\x18\x02 \x01(\r\x12\x32\n\x08\x63ommands\x18\x03 \x03(\x0b\x32\x1a.inventory.raft.v1.CommandB\x04\x90\xb5\x18\x01\"\xdf\x01\n\x07\x43ommand\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12*\n\x08mutation\x18\x03 \x01(\x0b\x32\x16.inventory.v1.MutationH\x00\x12;\n\x0e\x61\x64ministration\x18\x04 \x01(\x0b\x32!.inventory.raft.v1.AdministrationH\x00\x12)\n\x05probe\x18\x05 \x01(\x0b\x32\x18.inventory.raft.v1.ProbeH\x00\x12\x12\n\nsession_id\x18\x06 \x01(\x03\x42\x0c\n\x04kind\x12\x04\x88\xb5\x18\x01\"\x07\n\x05Probe\"\x95\x06\n\x0e\x41\x64ministration\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x30\x01\x38@\x12\x33\n\ninitialize\x18\x02 \x01(\x0b\x32\x1d.inventory.raft.v1.InitializeH\x00\x12\x34\n\x0b\x63reate_user\x18\x03 \x01(\x0b\x32\x1d.inventory.raft.v1.CreateUserH\x00\x12\x36\n\x0cset_password\x18\x04 \x01(\x0b\x32\x1e.inventory.raft.v1.SetPasswordH\x00\x12\x38\n\x0c\x64isable_user\x18\x05 \x01(\x0b\x32 .inventory.v1.DisableUserRequestH\x00\x12\x33\n\ncheckpoint\x18\x06 \x01(\x0b\x32\x1d.inventory.raft.v1.CheckpointH\x00\x12\x36\n\x0b\x65nable_user\x18\x07 \x01(\x0b\x32\x1f.inventory.v1.EnableUserRequestH\x00\x12\x34\n\x0brename_user\x18\x08 \x01(\x0b\x32\x1d.inventory.raft.v1.RenameUserH\x00\x12\x36\n\x0b\x63hange_role\x18\t \x01(\x0b\x32\x1f.inventory.v1.ChangeRoleRequestH\x00\x12\x36\n\x0b\x64\x65lete_user\x18\n \x01(\x0b\x32\x1f.inventory.v1.DeleteUserRequestH\x00\x12\x36\n\x0cupgrade_hash\x18\x0b \x01(\x0b\x32\x1e.inventory.raft.v1.UpgradeHashH\x00\x12\x38\n\rstart_session\x18\r \x01(\x0b\x32\x1f.inventory.raft.v1.StartSessionH\x00\x12<\n\x0frefresh_session\x18\x0e \x01(\x0b\x32!.inventory.raft.v1.RefreshSessionH\x00\x12\x38\n\x0c\x65nd_sessions\x18\x0f \x01(\x0b\x32 .inventory.v1.EndSessionsRequestH\x00\x42\x0b\n\toperation\"\xcb\x01\n\nInitialize\x12\x1e\n\ncluster_id\x18\x01 \x01(\tB\n\x8a\xb5\x18\x06 \x01(@`\x01\x12\x33\n\x08\x63urrency\x18\x02 \x01(\x0b\x32\x1b.inventory.raft.v1.CurrencyB\x04\xe2\x41\x01\x02\x12)\n\x05users\x18\x03 \x03(\x0b\x32\x1a.inventory.raft.v1.NewUser\x12=\n\x05items\x18\x04 \x03(\x0b\x32\x1c.inventory.v1.AddItemRequestB\x10\x8a\xb5\x18\x0cZ\nrequest_id\".\n\x08\x43urrency\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x14\n\x0cminor_digits\x18\x02 \x01(\r\"\xb1\x01\n\x07NewUser\x12\x18\n\x04name\x18\x01 \x01(\tB\n\x8a\xb5\x18\x06 \x01(@`\x03\x12(\n\x04role\x18\x02 \x01(\x0e\x32\x12.inventory.v1.RoleB\x06\x8a\xb5\x18\x02\x08\x01\x12\"\n\rpassword_hash\x18\x03 \x01(\tB\x0b\x8a\xb5\x18\x07 \x01(\x80\x04`\x01\x12 \n\x0b\x66olded_name\x18\x04 \x01(\tB\x0b\x8a\xb5\x18\x07 \x01(\x80\x02`\x01\x12\x1c\n\x14must_change_password\x18\x05 \x01(\x08\"<\n\nCreateUser\x12.\n\x04user\x18\x01 \x01(\x0b\x32\x1a.inventory.raft.v1.NewUserB\x04\xe2\x41\x01\x02\"h\n\x0bSetPassword\x12\x17\n\x07user_id\x18\x01 \x01(\x03\x42\x06\x8a\xb5\x18\x02\x08\x01\x12\"\n\rpassword_hash\x18\x02 \x01(\tB\x0b\x8a\xb5\x18\x07 \x01(\x80\x04`\x01\x12\x1c\n\x14must_change_password\x18\x03 \x01(\x08\"a\n\nRenameUser\x12\x17\n\x07user_id\x18\x01 \x01(\x03\x42\x06\x8a\xb5\x18\x02\x08\x01\x12\x18\n\x04name\x18\x02 \x01(\tB\n\x8a\xb5\x18\x06 \x01(@`\x03\x12 \n\x0b\x66olded_name\x18\x03 \x01(\tB\x0b\x8a\xb5\x18\x07 \x01(\x80\x02`\x01\"U\n\x0bUpgradeHash\x12\"\n\rreplaced_hash\x18\x01 \x01(\tB\x0b\x8a\xb5\x18\x07 \x01(\x80\x04`\x01\x12\"\n\rpassword_hash\x18\x02 \x01(\tB\x0b\x8a\xb5\x18\x07 \x01(\x80\x04`\x01\"\x0c\n\nCheckpoint\"\xa7\x01\n\x0cStartSession\x12\x17\n\x07user_id\x18\x01 \x01(\x03\x42\x06\x8a\xb5\x18\x02\x08\x01\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12\x17\n\x05label\x18\x03 \x01(\tB\x08\x8a\xb5\x18\x04(@`\x01\x12\x18\n\x06source\x18\x04 \x01(\tB\x08\x8a\xb5\x18\x04(@`\x01\x12\x1d\n\x0b\x66\x61mily_hash\x18\x05 \x01(\x0c\x42\x08\x8a\xb5\x18\x04\x30 8 \x12\x1d\n\x0bsecret_hash\x18\x06 \x01(\x0c\x42\x08\x8a\xb5\x18\x04\x30 8 \"\xa7\x01\n\x0eRefreshSession\x12\x17\n\x07user_id\x18\x01 \x01(\x03\x42\x06\x8a\xb5\x18\x02\x08\x01\x12\x1a\n\nsession_id\x18\x02 \x01(\x03\x42\x06\x8a\xb5\x18\x02\x08\x01\x12\x1d\n\x0b\x66\x61mily_hash\x18\x03 \x01(\x0c\x42\x08\x8a\xb5\x18\x04\x30 8 \x12\x1d\n\x0bsecret_hash\x18\x04 \x01(\x0c\x42\x08\x8a\xb5\x18\x04\x30 8 \x12\"\n\x10next_secret_hash\x18\x05 \x01(\x0c\x42\x08\x8a\xb5\x18\x04\x30 8 \"K\n\x0eSessionOutcome\x12*\n\x07session\x18\x01 \x01(\x0b\x32\x19.inventory.v1.UserSession\x12\r\n\x05\x65poch\x18\x02 \x01(\r\"_\n\rConfiguration\x12\x0e\n\x06voters\x18\x01 \x03(\x04\x12\x10\n\x08learners\x18\x02 \x03(\x04\x12,\n\x08\x63ontacts\x18\x03 \x03(\x0b\x32\x1a.inventory.raft.v1.Contact\"+\n\x07\x43ontact\x12\x11\n\tmember_id\x18\x01 \x01(\x04\x12\r\n\x05label\x18\x02 \x01(\t\"\xda\x01\n\x15\x41\x64ministrationOutcome\x12\"\n\x04user\x18\x01 \x01(\x0b\x32\x12.inventory.v1.UserH\x00\x12\x1a\n\x10\x63heckpoint_index\x18\x02 \x01(\x04H\x00\x12\x15\n\x0binitialized\x18\x03 \x01(\x08H\x00\x12\x34\n\x07session\x18\r \x01(\x0b\x32!.inventory.raft.v1.SessionOutcomeH\x00\x12\x18\n\x0e\x65nded_sessions\x18\x0e \x01(\rH\x00\x12\x10\n\x08revision\x18\x04 \x01(\x03\x42\x08\n\x06resultBw\n\x11inventory.raft.v1B\x08LogProtoP\x01Z\x18inventory/raft/v1;raftv1\xaa\x02\x11Inventory.Raft.V1\xca\x02\x11Inventory\\Raft\\V1\xea\x02\x13Inventory::Raft::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1binventory/raft/v1/log.proto\x12\x11inventory.raft.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x17inventory/v1/auth.proto\x1a\x1cinventory/v1/inventory.proto\x1a\x1ainventory/v1/options.proto\"d\n\x05\x42\x61tch\x12\x10\n\x08stamp_ms\x18\x01 \x01(\x03\x12\x15\n\rrules_version\x18\x02 \x01(\r\x12\x32\n\x08\x63ommands\x18\x03 \x03(\x0b\x32\x1a.inventory.raft.v1.CommandB\x04\x90\xb5\x18\x01\"\xef\x01\n\x07\x43ommand\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12*\n\x08mutation\x18\x03 \x01(\x0b\x32\x16.inventory.v1.MutationH\x00\x12;\n\x0e\x61\x64ministration\x18\x04 \x01(\x0b\x32!.inventory.raft.v1.AdministrationH\x00\x12)\n\x05probe\x18\x05 \x01(\x0b\x32\x18.inventory.raft.v1.ProbeH\x00\x12\x12\n\nsession_id\x18\x06 \x01(\x03\x12\x0e\n\x06source\x18\x07 \x01(\tB\x0c\n\x04kind\x12\x04\x88\xb5\x18\x01\"\x07\n\x05Probe\"\xcd\x06\n\x0e\x41\x64ministration\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x30\x01\x38@\x12\x33\n\ninitialize\x18\x02 \x01(\x0b\x32\x1d.inventory.raft.v1.InitializeH\x00\x12\x34\n\x0b\x63reate_user\x18\x03 \x01(\x0b\x32\x1d.inventory.raft.v1.CreateUserH\x00\x12\x36\n\x0cset_password\x18\x04 \x01(\x0b\x32\x1e.inventory.raft.v1.SetPasswordH\x00\x12\x38\n\x0c\x64isable_user\x18\x05 \x01(\x0b\x32 .inventory.v1.DisableUserRequestH\x00\x12\x33\n\ncheckpoint\x18\x06 \x01(\x0b\x32\x1d.inventory.raft.v1.CheckpointH\x00\x12\x36\n\x0b\x65nable_user\x18\x07 \x01(\x0b\x32\x1f.inventory.v1.EnableUserRequestH\x00\x12\x34\n\x0brename_user\x18\x08 \x01(\x0b\x32\x1d.inventory.raft.v1.RenameUserH\x00\x12\x36\n\x0b\x63hange_role\x18\t \x01(\x0b\x32\x1f.inventory.v1.ChangeRoleRequestH\x00\x12\x36\n\x0b\x64\x65lete_user\x18\n \x01(\x0b\x32\x1f.inventory.v1.DeleteUserRequestH\x00\x12\x36\n\x0cupgrade_hash\x18\x0b \x01(\x0b\x32\x1e.inventory.raft.v1.UpgradeHashH\x00\x12\x38\n\rstart_session\x18\r \x01(\x0b\x32\x1f.inventory.raft.v1.StartSessionH\x00\x12<\n\x0frefresh_session\x18\x0e \x01(\x0b\x32!.inventory.raft.v1.RefreshSessionH\x00\x12\x38\n\x0c\x65nd_sessions\x18\x0f \x01(\x0b\x32 .inventory.v1.EndSessionsRequestH\x00\x12\x36\n\x0crecord_audit\x18\x0c \x01(\x0b\x32\x1e.inventory.raft.v1.RecordAuditH\x00\x42\x0b\n\toperation\"\xcb\x01\n\nInitialize\x12\x1e\n\ncluster_id\x18\x01 \x01(\tB\n\x8a\xb5\x18\x06 \x01(@`\x01\x12\x33\n\x08\x63urrency\x18\x02 \x01(\x0b\x32\x1b.inventory.raft.v1.CurrencyB\x04\xe2\x41\x01\x02\x12)\n\x05users\x18\x03 \x03(\x0b\x32\x1a.inventory.raft.v1.NewUser\x12=\n\x05items\x18\x04 \x03(\x0b\x32\x1c.inventory.v1.AddItemRequestB\x10\x8a\xb5\x18\x0cZ\nrequest_id\".\n\x08\x43urrency\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x14\n\x0cminor_digits\x18\x02 \x01(\r\"\xb1\x01\n\x07NewUser\x12\x18\n\x04name\x18\x01 \x01(\tB\n\x8a\xb5\x18\x06 \x01(@`\x03\x12(\n\x04role\x18\x02 \x01(\x0e\x32\x12.inventory.v1.RoleB\x06\x8a\xb5\x18\x02\x08\x01\x12\"\n\rpassword_hash\x18\x03 \x01(\tB\x0b\x8a\xb5\x18\x07 \x01(\x80\x04`\x01\x12 \n\x0b\x66olded_name\x18\x04 \x01(\tB\x0b\x8a\xb5\x18\x07 \x01(\x80\x02`\x01\x12\x1c\n\x14must_change_password\x18\x05 \x01(\x08\"<\n\nCreateUser\x12.\n\x04user\x18\x01 \x01(\x0b\x32\x1a.inventory.raft.v1.NewUserB\x04\xe2\x41\x01\x02\"h\n\x0bSetPassword\x12\x17\n\x07user_id\x18\x01 \x01(\x03\x42\x06\x8a\xb5\x18\x02\x08\x01\x12\"\n\rpassword_hash\x18\x02 \x01(\tB\x0b\x8a\xb5\x18\x07 \x01(\x80\x04`\x01\x12\x1c\n\x14must_change_password\x18\x03 \x01(\x08\"a\n\nRenameUser\x12\x17\n\x07user_id\x18\x01 \x01(\x03\x42\x06\x8a\xb5\x18\x02\x08\x01\x12\x18\n\x04name\x18\x02 \x01(\tB\n\x8a\xb5\x18\x06 \x01(@`\x03\x12 \n\x0b\x66olded_name\x18\x03 \x01(\tB\x0b\x8a\xb5\x18\x07 \x01(\x80\x02`\x01\"U\n\x0bUpgradeHash\x12\"\n\rreplaced_hash\x18\x01 \x01(\tB\x0b\x8a\xb5\x18\x07 \x01(\x80\x04`\x01\x12\"\n\rpassword_hash\x18\x02 \x01(\tB\x0b\x8a\xb5\x18\x07 \x01(\x80\x04`\x01\"F\n\x0bRecordAudit\x12\x37\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1d.inventory.raft.v1.AuditEventB\x08\x8a\xb5\x18\x04@\x01HA\"\xe6\x01\n\nAuditEvent\x12\x18\n\x04kind\x18\x01 \x01(\tB\n\x8a\xb5\x18\x06 \x01( `\x01\x12\x1b\n\x07outcome\x18\x02 \x01(\tB\n\x8a\xb5\x18\x06 \x01( `\x01\x12\x18\n\x08\x61\x63tor_id\x18\x03 \x01(\x03\x42\x06\x8a\xb5\x18\x02\x08\x00\x12\x17\n\x05\x61\x63tor\x18\x04 \x01(\tB\x08\x8a\xb5\x18\x04(@`\x01\x12\x19\n\x06\x64\x65tail\x18\x05 \x01(\tB\t\x8a\xb5\x18\x05(\x80\x01`\x01\x12\x18\n\x06source\x18\x06 \x01(\tB\x08\x8a\xb5\x18\x04(@`\x01\x12\x1c\n\nrequest_id\x18\x07 \x01(\tB\x08\x8a\xb5\x18\x04(@`\x01\x12\x1b\n\x0b\x65vent_count\x18\x08 \x01(\x03\x42\x06\x8a\xb5\x18\x02\x08\x01\"\x0c\n\nCheckpoint\"\xa7\x01\n\x0cStartSession\x12\x17\n\x07user_id\x18\x01 \x01(\x03\x42\x06\x8a\xb5\x18\x02\x08\x01\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12\x17\n\x05label\x18\x03 \x01(\tB\x08\x8a\xb5\x18\x04(@`\x01\x12\x18\n\x06source\x18\x04 \x01(\tB\x08\x8a\xb5\x18\x04(@`\x01\x12\x1d\n\x0b\x66\x61mily_hash\x18\x05 \x01(\x0c\x42\x08\x8a\xb5\x18\x04\x30 8 \x12\x1d\n\x0bsecret_hash\x18\x06 \x01(\x0c\x42\x08\x8a\xb5\x18\x04\x30 8 \"\xa7\x01\n\x0eRefreshSession\x12\x17\n\x07user_id\x18\x01 \x01(\x03\x42\x06\x8a\xb5\x18\x02\x08\x01\x12\x1a\n\nsession_id\x18\x02 \x01(\x03\x42\x06\x8a\xb5\x18\x02\x08\x01\x12\x1d\n\x0b\x66\x61mily_hash\x18\x03 \x01(\x0c\x42\x08\x8a\xb5\x18\x04\x30 8 \x12\x1d\n\x0bsecret_hash\x18\x04 \x01(\x0c\x42\x08\x8a\xb5\x18\x04\x30 8 \x12\"\n\x10next_secret_hash\x18\x05 \x01(\x0c\x42\x08\x8a\xb5\x18\x04\x30 8 \"K\n\x0eSessionOutcome\x12*\n\x07session\x18\x01 \x01(\x0b\x32\x19.inventory.v1.UserSession\x12\r\n\x05\x65poch\x18\x02 \x01(\r\"_\n\rConfiguration\x12\x0e\n\x06voters\x18\x01 \x03(\x04\x12\x10\n\x08learners\x18\x02 \x03(\x04\x12,\n\x08\x63ontacts\x18\x03 \x03(\x0b\x32\x1a.inventory.raft.v1.Contact\"+\n\x07\x43ontact\x12\x11\n\tmember_id\x18\x01 \x01(\x04\x12\r\n\x05label\x18\x02 \x01(\t\"\xda\x01\n\x15\x41\x64ministrationOutcome\x12\"\n\x04user\x18\x01 \x01(\x0b\x32\x12.inventory.v1.UserH\x00\x12\x1a\n\x10\x63heckpoint_index\x18\x02 \x01(\x04H\x00\x12\x15\n\x0binitialized\x18\x03 \x01(\x08H\x00\x12\x34\n\x07session\x18\r \x01(\x0b\x32!.inventory.raft.v1.SessionOutcomeH\x00\x12\x18\n\x0e\x65nded_sessions\x18\x0e \x01(\rH\x00\x12\x10\n\x08revision\x18\x04 \x01(\x03\x42\x08\n\x06resultBw\n\x11inventory.raft.v1B\x08LogProtoP\x01Z\x18inventory/raft/v1;raftv1\xaa\x02\x11Inventory.Raft.V1\xca\x02\x11Inventory\\Raft\\V1\xea\x02\x13Inventory::Raft::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -72,6 +72,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPGRADEHASH'].fields_by_name['replaced_hash']._serialized_options = b'\212\265\030\007 \001(\200\004`\001'
   _globals['_UPGRADEHASH'].fields_by_name['password_hash']._loaded_options = None
   _globals['_UPGRADEHASH'].fields_by_name['password_hash']._serialized_options = b'\212\265\030\007 \001(\200\004`\001'
+  _globals['_RECORDAUDIT'].fields_by_name['events']._loaded_options = None
+  _globals['_RECORDAUDIT'].fields_by_name['events']._serialized_options = b'\212\265\030\004@\001HA'
+  _globals['_AUDITEVENT'].fields_by_name['kind']._loaded_options = None
+  _globals['_AUDITEVENT'].fields_by_name['kind']._serialized_options = b'\212\265\030\006 \001( `\001'
+  _globals['_AUDITEVENT'].fields_by_name['outcome']._loaded_options = None
+  _globals['_AUDITEVENT'].fields_by_name['outcome']._serialized_options = b'\212\265\030\006 \001( `\001'
+  _globals['_AUDITEVENT'].fields_by_name['actor_id']._loaded_options = None
+  _globals['_AUDITEVENT'].fields_by_name['actor_id']._serialized_options = b'\212\265\030\002\010\000'
+  _globals['_AUDITEVENT'].fields_by_name['actor']._loaded_options = None
+  _globals['_AUDITEVENT'].fields_by_name['actor']._serialized_options = b'\212\265\030\004(@`\001'
+  _globals['_AUDITEVENT'].fields_by_name['detail']._loaded_options = None
+  _globals['_AUDITEVENT'].fields_by_name['detail']._serialized_options = b'\212\265\030\005(\200\001`\001'
+  _globals['_AUDITEVENT'].fields_by_name['source']._loaded_options = None
+  _globals['_AUDITEVENT'].fields_by_name['source']._serialized_options = b'\212\265\030\004(@`\001'
+  _globals['_AUDITEVENT'].fields_by_name['request_id']._loaded_options = None
+  _globals['_AUDITEVENT'].fields_by_name['request_id']._serialized_options = b'\212\265\030\004(@`\001'
+  _globals['_AUDITEVENT'].fields_by_name['event_count']._loaded_options = None
+  _globals['_AUDITEVENT'].fields_by_name['event_count']._serialized_options = b'\212\265\030\002\010\001'
   _globals['_STARTSESSION'].fields_by_name['user_id']._loaded_options = None
   _globals['_STARTSESSION'].fields_by_name['user_id']._serialized_options = b'\212\265\030\002\010\001'
   _globals['_STARTSESSION'].fields_by_name['label']._loaded_options = None
@@ -95,37 +113,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BATCH']._serialized_start=166
   _globals['_BATCH']._serialized_end=266
   _globals['_COMMAND']._serialized_start=269
-  _globals['_COMMAND']._serialized_end=492
-  _globals['_PROBE']._serialized_start=494
-  _globals['_PROBE']._serialized_end=501
-  _globals['_ADMINISTRATION']._serialized_start=504
-  _globals['_ADMINISTRATION']._serialized_end=1293
-  _globals['_INITIALIZE']._serialized_start=1296
-  _globals['_INITIALIZE']._serialized_end=1499
-  _globals['_CURRENCY']._serialized_start=1501
-  _globals['_CURRENCY']._serialized_end=1547
-  _globals['_NEWUSER']._serialized_start=1550
-  _globals['_NEWUSER']._serialized_end=1727
-  _globals['_CREATEUSER']._serialized_start=1729
-  _globals['_CREATEUSER']._serialized_end=1789
-  _globals['_SETPASSWORD']._serialized_start=1791
-  _globals['_SETPASSWORD']._serialized_end=1895
-  _globals['_RENAMEUSER']._serialized_start=1897
-  _globals['_RENAMEUSER']._serialized_end=1994
-  _globals['_UPGRADEHASH']._serialized_start=1996
-  _globals['_UPGRADEHASH']._serialized_end=2081
-  _globals['_CHECKPOINT']._serialized_start=2083
-  _globals['_CHECKPOINT']._serialized_end=2095
-  _globals['_STARTSESSION']._serialized_start=2098
-  _globals['_STARTSESSION']._serialized_end=2265
-  _globals['_REFRESHSESSION']._serialized_start=2268
-  _globals['_REFRESHSESSION']._serialized_end=2435
-  _globals['_SESSIONOUTCOME']._serialized_start=2437
-  _globals['_SESSIONOUTCOME']._serialized_end=2512
-  _globals['_CONFIGURATION']._serialized_start=2514
-  _globals['_CONFIGURATION']._serialized_end=2609
-  _globals['_CONTACT']._serialized_start=2611
-  _globals['_CONTACT']._serialized_end=2654
-  _globals['_ADMINISTRATIONOUTCOME']._serialized_start=2657
-  _globals['_ADMINISTRATIONOUTCOME']._serialized_end=2875
+  _globals['_COMMAND']._serialized_end=508
+  _globals['_PROBE']._serialized_start=510
+  _globals['_PROBE']._serialized_end=517
+  _globals['_ADMINISTRATION']._serialized_start=520
+  _globals['_ADMINISTRATION']._serialized_end=1365
+  _globals['_INITIALIZE']._serialized_start=1368
+  _globals['_INITIALIZE']._serialized_end=1571
+  _globals['_CURRENCY']._serialized_start=1573
+  _globals['_CURRENCY']._serialized_end=1619
+  _globals['_NEWUSER']._serialized_start=1622
+  _globals['_NEWUSER']._serialized_end=1799
+  _globals['_CREATEUSER']._serialized_start=1801
+  _globals['_CREATEUSER']._serialized_end=1861
+  _globals['_SETPASSWORD']._serialized_start=1863
+  _globals['_SETPASSWORD']._serialized_end=1967
+  _globals['_RENAMEUSER']._serialized_start=1969
+  _globals['_RENAMEUSER']._serialized_end=2066
+  _globals['_UPGRADEHASH']._serialized_start=2068
+  _globals['_UPGRADEHASH']._serialized_end=2153
+  _globals['_RECORDAUDIT']._serialized_start=2155
+  _globals['_RECORDAUDIT']._serialized_end=2225
+  _globals['_AUDITEVENT']._serialized_start=2228
+  _globals['_AUDITEVENT']._serialized_end=2458
+  _globals['_CHECKPOINT']._serialized_start=2460
+  _globals['_CHECKPOINT']._serialized_end=2472
+  _globals['_STARTSESSION']._serialized_start=2475
+  _globals['_STARTSESSION']._serialized_end=2642
+  _globals['_REFRESHSESSION']._serialized_start=2645
+  _globals['_REFRESHSESSION']._serialized_end=2812
+  _globals['_SESSIONOUTCOME']._serialized_start=2814
+  _globals['_SESSIONOUTCOME']._serialized_end=2889
+  _globals['_CONFIGURATION']._serialized_start=2891
+  _globals['_CONFIGURATION']._serialized_end=2986
+  _globals['_CONTACT']._serialized_start=2988
+  _globals['_CONTACT']._serialized_end=3031
+  _globals['_ADMINISTRATIONOUTCOME']._serialized_start=3034
+  _globals['_ADMINISTRATIONOUTCOME']._serialized_end=3252
 # @@protoc_insertion_point(module_scope)

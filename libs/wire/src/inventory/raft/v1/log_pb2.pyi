@@ -60,12 +60,17 @@ class Command(_message.Message):
     ADMINISTRATION_FIELD_NUMBER: _builtins.int
     PROBE_FIELD_NUMBER: _builtins.int
     SESSION_ID_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
     user_id: _builtins.int
     """0: the cluster itself"""
     epoch: _builtins.int
     """of the token that vouched for the user"""
     session_id: _builtins.int
     """that the token belongs to; 0: of user 0"""
+    source: _builtins.str
+    """Of an administration: the address it came from, for the audit log. Beside the administration,
+    so that a retry from elsewhere is the same request.
+    """
     @_builtins.property
     def mutation(self) -> _inventory_pb2.Mutation: ...
     @_builtins.property
@@ -81,10 +86,11 @@ class Command(_message.Message):
         administration: Global___Administration | None = ...,
         probe: Global___Probe | None = ...,
         session_id: _builtins.int = ...,
+        source: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["administration", b"administration", "kind", b"kind", "mutation", b"mutation", "probe", b"probe"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["administration", b"administration", "epoch", b"epoch", "kind", b"kind", "mutation", b"mutation", "probe", b"probe", "session_id", b"session_id", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["administration", b"administration", "epoch", b"epoch", "kind", b"kind", "mutation", b"mutation", "probe", b"probe", "session_id", b"session_id", "source", b"source", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["mutation", "administration", "probe"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
@@ -127,6 +133,7 @@ class Administration(_message.Message):
     START_SESSION_FIELD_NUMBER: _builtins.int
     REFRESH_SESSION_FIELD_NUMBER: _builtins.int
     END_SESSIONS_FIELD_NUMBER: _builtins.int
+    RECORD_AUDIT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     @_builtins.property
     def initialize(self) -> Global___Initialize: ...
@@ -154,6 +161,10 @@ class Administration(_message.Message):
     def refresh_session(self) -> Global___RefreshSession: ...
     @_builtins.property
     def end_sessions(self) -> _auth_pb2.EndSessionsRequest: ...
+    @_builtins.property
+    def record_audit(self) -> Global___RecordAudit:
+        """the gateways' own, as user 0"""
+
     def __init__(
         self,
         *,
@@ -171,12 +182,13 @@ class Administration(_message.Message):
         start_session: Global___StartSession | None = ...,
         refresh_session: Global___RefreshSession | None = ...,
         end_sessions: _auth_pb2.EndSessionsRequest | None = ...,
+        record_audit: Global___RecordAudit | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["change_role", b"change_role", "checkpoint", b"checkpoint", "create_user", b"create_user", "delete_user", b"delete_user", "disable_user", b"disable_user", "enable_user", b"enable_user", "end_sessions", b"end_sessions", "initialize", b"initialize", "operation", b"operation", "refresh_session", b"refresh_session", "rename_user", b"rename_user", "set_password", b"set_password", "start_session", b"start_session", "upgrade_hash", b"upgrade_hash"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change_role", b"change_role", "checkpoint", b"checkpoint", "create_user", b"create_user", "delete_user", b"delete_user", "disable_user", b"disable_user", "enable_user", b"enable_user", "end_sessions", b"end_sessions", "initialize", b"initialize", "operation", b"operation", "record_audit", b"record_audit", "refresh_session", b"refresh_session", "rename_user", b"rename_user", "set_password", b"set_password", "start_session", b"start_session", "upgrade_hash", b"upgrade_hash"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_role", b"change_role", "checkpoint", b"checkpoint", "create_user", b"create_user", "delete_user", b"delete_user", "disable_user", b"disable_user", "enable_user", b"enable_user", "end_sessions", b"end_sessions", "initialize", b"initialize", "operation", b"operation", "refresh_session", b"refresh_session", "rename_user", b"rename_user", "request_id", b"request_id", "set_password", b"set_password", "start_session", b"start_session", "upgrade_hash", b"upgrade_hash"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_role", b"change_role", "checkpoint", b"checkpoint", "create_user", b"create_user", "delete_user", b"delete_user", "disable_user", b"disable_user", "enable_user", b"enable_user", "end_sessions", b"end_sessions", "initialize", b"initialize", "operation", b"operation", "record_audit", b"record_audit", "refresh_session", b"refresh_session", "rename_user", b"rename_user", "request_id", b"request_id", "set_password", b"set_password", "start_session", b"start_session", "upgrade_hash", b"upgrade_hash"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["initialize", "create_user", "set_password", "disable_user", "checkpoint", "enable_user", "rename_user", "change_role", "delete_user", "upgrade_hash", "start_session", "refresh_session", "end_sessions"]  # noqa: Y015
+    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["initialize", "create_user", "set_password", "disable_user", "checkpoint", "enable_user", "rename_user", "change_role", "delete_user", "upgrade_hash", "start_session", "refresh_session", "end_sessions", "record_audit"]  # noqa: Y015
     _WhichOneofArgType_operation: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_operation) -> _WhichOneofReturnType_operation | None: ...
 
@@ -371,6 +383,70 @@ class UpgradeHash(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpgradeHash: _TypeAlias = UpgradeHash  # noqa: Y015
+
+@_typing.final
+class RecordAudit(_message.Message):
+    """Events that a gateway saw and the log did not, for the audit log."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___AuditEvent]: ...
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[Global___AuditEvent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordAudit: _TypeAlias = RecordAudit  # noqa: Y015
+
+@_typing.final
+class AuditEvent(_message.Message):
+    """The fields are those of inventory.v1.AuditRecord."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    ACTOR_ID_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    EVENT_COUNT_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    outcome: _builtins.str
+    actor_id: _builtins.int
+    actor: _builtins.str
+    detail: _builtins.str
+    source: _builtins.str
+    request_id: _builtins.str
+    event_count: _builtins.int
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        outcome: _builtins.str = ...,
+        actor_id: _builtins.int = ...,
+        actor: _builtins.str = ...,
+        detail: _builtins.str = ...,
+        source: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        event_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "actor_id", b"actor_id", "detail", b"detail", "event_count", b"event_count", "kind", b"kind", "outcome", b"outcome", "request_id", b"request_id", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AuditEvent: _TypeAlias = AuditEvent  # noqa: Y015
 
 @_typing.final
 class Checkpoint(_message.Message):

@@ -621,13 +621,17 @@ class DescribeResponse(_message.Message):
     TERM_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     REACH_FIELD_NUMBER: _builtins.int
+    FOUNDING_FIELD_NUMBER: _builtins.int
     cluster_id: _builtins.str
+    """empty before the first start is complete"""
     member_id: _builtins.int
     bootstrapped: _builtins.bool
     """identity and first configuration are on disk"""
     term: _builtins.int
     """0 until its first election"""
     name: _builtins.str
+    founding: _builtins.str
+    """a checksum of the first members' names in its settings"""
     @_builtins.property
     def reach(self) -> Global___Reach:
         """a member of an earlier version does not say"""
@@ -641,10 +645,11 @@ class DescribeResponse(_message.Message):
         term: _builtins.int = ...,
         name: _builtins.str = ...,
         reach: Global___Reach | None = ...,
+        founding: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["reach", b"reach"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bootstrapped", b"bootstrapped", "cluster_id", b"cluster_id", "member_id", b"member_id", "name", b"name", "reach", b"reach", "term", b"term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bootstrapped", b"bootstrapped", "cluster_id", b"cluster_id", "founding", b"founding", "member_id", b"member_id", "name", b"name", "reach", b"reach", "term", b"term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -229,12 +229,14 @@ class RawCommand(_message.Message):
     ADMINISTRATION_FIELD_NUMBER: _builtins.int
     PROBE_FIELD_NUMBER: _builtins.int
     SESSION_ID_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
     user_id: _builtins.int
     epoch: _builtins.int
     mutation: _builtins.bytes
     administration: _builtins.bytes
     probe: _builtins.bytes
     session_id: _builtins.int
+    source: _builtins.str
     def __init__(
         self,
         *,
@@ -244,10 +246,11 @@ class RawCommand(_message.Message):
         administration: _builtins.bytes = ...,
         probe: _builtins.bytes = ...,
         session_id: _builtins.int = ...,
+        source: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["administration", b"administration", "kind", b"kind", "mutation", b"mutation", "probe", b"probe"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["administration", b"administration", "epoch", b"epoch", "kind", b"kind", "mutation", b"mutation", "probe", b"probe", "session_id", b"session_id", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["administration", b"administration", "epoch", b"epoch", "kind", b"kind", "mutation", b"mutation", "probe", b"probe", "session_id", b"session_id", "source", b"source", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["mutation", "administration", "probe"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015

@@ -2,6 +2,7 @@
 
 - `write_path` puts the parts together, and has the work that concerns several parts.
 - `proposals` checks commands, batches commands into entries and answers the waiting gateways.
+- `command_lines` has the commands that wait, in a line for each gateway.
 - `timestamps` draws the stamp of an entry.
 - `log_writer` gives the disk one job at a time.
 - `applier` applies committed entries to the machine, a bounded number a turn.

@@ -157,12 +157,12 @@ class LogWriter:
         """
         if operations := self._removals(keeps=2):
             self._makes_room = True
-            self._disk.run(operations, self._job.interrupt())
+            self._disk.submit(operations, self._job.interrupt())
 
     def _run(self, batch: LogBatch, operations: Sequence[DiskOperation]) -> None:
         self._operations = operations
         self._outstanding = batch
-        self._disk.run(operations, self._job.begin())
+        self._disk.submit(operations, self._job.begin())
 
     def done(self, ticket: int) -> LogBatch | None:
         """Return the batch that is synced; None if `ticket` does not end the outstanding job."""
@@ -170,7 +170,7 @@ class LogWriter:
             return None
         if self._makes_room:
             self._makes_room = False
-            self._disk.run(self._operations, self._job.interrupt())
+            self._disk.submit(self._operations, self._job.interrupt())
             return None
         batch, self._outstanding = self._outstanding, None
         self._operations = ()
@@ -182,7 +182,7 @@ class LogWriter:
         """Age the outstanding job; retry a job that found no space once its backoff is over."""
         self._job.tick()
         if self._job.is_retry_due:
-            self._disk.run(self._operations, self._job.ticket)
+            self._disk.submit(self._operations, self._job.ticket)
 
     def hangs(self, ticks_max: int) -> bool:
         """Tell whether the outstanding job takes longer than `ticks_max`."""

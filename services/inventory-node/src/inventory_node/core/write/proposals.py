@@ -1,8 +1,6 @@
 """From gateways' commands to entries of the log, and from applied entries back to the gateways."""
 
-from collections import deque
 from collections.abc import Iterable, Sequence
-from itertools import islice
 from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -15,16 +13,10 @@ from wire import bounds, errors
 
 from inventory_node.core.replies import Replies, ReplyAddress
 from inventory_node.core.settings import NodeSettings
+from inventory_node.core.write.command_lines import CommandLines, WaitingCommand
 from inventory_node.core.write.timestamps import TimestampOracle
 from inventory_node.errors import Halted
 from inventory_node.machine import RULES_VERSION, Applied, Machine
-
-
-class WaitingCommand(NamedTuple):
-    """A command that is checked and not yet proposed."""
-
-    asker: ReplyAddress | None  # None: the node's own command
-    command: bytes
 
 
 class Proposed(NamedTuple):
@@ -40,7 +32,8 @@ class Proposals:
     - An address gets an outcome only when the entry of its own (index, term) is applied here.
     - Every offered command is answered exactly once.
     - Commands waiting, bytes waiting and entries in flight are bounded.
-    - Commands are proposed in the order in which they came.
+    - The commands of one gateway are proposed in the order in which they came; the gateways take
+      turns. A gateway with more waiting than another makes room for that other's commands.
     - The cluster's own commands are never turned away: no gateway would offer them again.
     """
 
@@ -51,8 +44,7 @@ class Proposals:
         self._settings = settings
         self._replies = replies
         self._timestamps = timestamps
-        self._waiting: deque[WaitingCommand] = deque()
-        self._waiting_bytes = 0
+        self._waiting = CommandLines()
         self._proposed: dict[int, Proposed] = {}
         self._own_term = 0  # in which this leader offered a command of its own
 
@@ -61,14 +53,15 @@ class Proposals:
         for proposal in proposals:
             asker = ReplyAddress(session, proposal.id)
             command = proposal.command
-            if self._is_full(len(command)):
+            waiting = WaitingCommand(asker, command)
+            if not self._has_room(waiting):
                 self._replies.retry(asker, forward_pb2.RETRY_OVERLOADED)
                 continue
             problem = self._check(command)
             if problem is not None:
                 self._replies.refuse(asker, problem)
                 continue
-            self._queue(WaitingCommand(asker, command))
+            self._waiting.append(waiting)
 
     def initialize(self, raft: RawNode, machine: Machine, applied_term: int) -> None:
         """Propose the first state, once a term, if an entry of the own term finds no state."""
@@ -82,7 +75,7 @@ class Proposals:
 
     def offer_own(self, command: bytes) -> None:
         """Queue a command of the cluster itself; no gateway waits for its outcome."""
-        self._queue(WaitingCommand(None, command))
+        self._waiting.append(WaitingCommand(None, command))
 
     def decline(
         self,
@@ -96,25 +89,26 @@ class Proposals:
 
     def turn_away(self) -> None:
         """Refuse the waiting commands of gateways: this member has no space for commands."""
-        waiting, self._waiting = self._waiting, deque()
-        self._waiting_bytes = 0
-        for one in waiting:
+        for one in self._waiting.clear():
             if one.asker is None:
-                self._queue(one)
+                self._waiting.append(one)
             else:
                 self._replies.refuse(one.asker, errors.disk_full(self._settings.name))
 
     def propose(self, raft: RawNode) -> None:
         """Propose the waiting commands, in as few entries as the bounds allow."""
-        room = self._settings.batches_in_flight_max - len(self._proposed)
+        settings = self._settings
+        room = settings.batches_in_flight_max - len(self._proposed)
         if not self._waiting or room <= 0 or (stamp_ms := self._timestamps.next_ms()) is None:
             return
         batches: list[list[WaitingCommand]] = []
         while self._waiting and len(batches) < room:
-            batches.append(self._next_batch())
+            batches.append(
+                self._waiting.take(settings.batch_commands_max, settings.batch_bytes_max)
+            )
         accepted = raft.propose([_payload(stamp_ms, batch) for batch in batches])
         if isinstance(accepted, Overloaded):
-            self._put_back(batches)
+            self._waiting.put_back([one for batch in batches for one in batch])
             return
         if not isinstance(accepted, Accepted):
             for batch in batches:
@@ -148,18 +142,22 @@ class Proposals:
                 del self._proposed[index]
                 self._retry(proposed.askers, forward_pb2.RETRY_UNKNOWN)
         if not own_term:
-            self._retry((item.asker for item in self._waiting), forward_pb2.RETRY_NOT_LEADER)
-            self._waiting.clear()
-            self._waiting_bytes = 0
+            waiting = self._waiting.clear()
+            self._retry((item.asker for item in waiting), forward_pb2.RETRY_NOT_LEADER)
 
-    def _queue(self, waiting: WaitingCommand) -> None:
-        self._waiting.append(waiting)
-        self._waiting_bytes += len(waiting.command)
+    def _has_room(self, waiting: WaitingCommand) -> bool:
+        """Tell whether a command may wait; put off commands of gateways with more, if need be."""
+        while self._is_full(len(waiting.command)):
+            put_off = self._waiting.make_room(waiting)
+            if put_off is None:
+                return False
+            self._retry((put_off.asker,), forward_pb2.RETRY_OVERLOADED)
+        return True
 
     def _is_full(self, size: int) -> bool:
         return (
             len(self._waiting) >= self._settings.commands_waiting_max
-            or self._waiting_bytes + size > self._settings.bytes_waiting_max
+            or self._waiting.size + size > self._settings.bytes_waiting_max
         )
 
     def _check(self, command: bytes) -> status_pb2.Status | None:
@@ -181,23 +179,6 @@ class Proposals:
                 return None
             case None:
                 return errors.invalid_field("command", "holds nothing that is known here")
-
-    def _next_batch(self) -> list[WaitingCommand]:
-        """Take the commands of one entry from the front; a single command always fits."""
-        count, size = 0, 0
-        for waiting in islice(self._waiting, self._settings.batch_commands_max):
-            if count and size + len(waiting.command) > self._settings.batch_bytes_max:
-                break
-            count += 1
-            size += len(waiting.command)
-        self._waiting_bytes -= size
-        return [self._waiting.popleft() for _ in range(count)]
-
-    def _put_back(self, batches: Iterable[Sequence[WaitingCommand]]) -> None:
-        """Put batches back at the front of the queue, until commits make room."""
-        waiting = [one for batch in batches for one in batch]
-        self._waiting.extendleft(reversed(waiting))
-        self._waiting_bytes += sum(len(one.command) for one in waiting)
 
     def _retry(
         self, askers: Iterable[ReplyAddress | None], retry: forward_pb2.Retry.ValueType
