@@ -214,7 +214,11 @@ def fields_of_requests() -> list[FieldDescriptor]:
     return list(found.values())
 
 
-UNBOUNDED = {  # what may be any value of its type, or never enters
+UNBOUNDED = {
+    "inventory.v1.CreateUserRequest.must_change_password",  # a bool has two values
+    "inventory.v1.SetPasswordRequest.must_change_password",
+    "inventory.v1.ListUsersRequest.show_deleted",
+    # what may be any value of its type, or never enters
     "inventory.v1.Item.quantity",  # of an update: ignored
     "inventory.v1.ItemFilter.quantity_min",
     "inventory.v1.ItemFilter.quantity_max",

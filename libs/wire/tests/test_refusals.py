@@ -123,7 +123,7 @@ SENTENCES: list[tuple[type[Message], str, str, str]] = [
         auth_pb2.CreateUserRequest,
         'request_id: "a" username: "ann" password: "password" role: 99',
         "role",
-        "must be one of customer, producer, admin, machine",
+        "must be one of customer, producer, admin, machine, viewer",
     ),
     (
         auth_pb2.CreateUserRequest,

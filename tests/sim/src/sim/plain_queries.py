@@ -114,6 +114,7 @@ def inventory_stats(
     return found
 
 
-def users(plain: PlainMachine) -> list[auth_pb2.User]:
+def users(plain: PlainMachine, *, show_deleted: bool = False) -> list[auth_pb2.User]:
     """Return the users, by id."""
-    return [shown_user(user) for user in plain.users.known]
+    known = plain.users.known
+    return [shown_user(user) for user in known if show_deleted or not user.delete_ms]

@@ -19,6 +19,7 @@ ANSWERS: dict[str, type[Message]] = {
     "list_item_stats": inventory_pb2.ListItemStatsResponse,
     "get_inventory_stats": inventory_pb2.GetInventoryStatsResponse,
     "list_users": auth_pb2.ListUsersResponse,
+    "list_audit_records": auth_pb2.ListAuditRecordsResponse,
 }
 
 
