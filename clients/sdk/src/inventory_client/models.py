@@ -228,7 +228,7 @@ class AuditRecord:
     event_count: int = 0
     # SHA-256, in hexadecimal, of the record before; empty before the first.
     previous_hash: str = ""
-    # SHA-256 of that hash and of this record, see docs/adr/0017.
+    # SHA-256 of that hash and of this record, see docs/adr/0019.
     hash: str = ""
 
     @classmethod

@@ -1048,7 +1048,7 @@ class AuditRecord(_message.Message):
     previous_hash: _builtins.str
     """SHA-256, in hexadecimal, of the record before; empty before the first."""
     hash: _builtins.str
-    """SHA-256 of that hash and of this record, see docs/adr/0017."""
+    """SHA-256 of that hash and of this record, see docs/adr/0019."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """of the inventory"""

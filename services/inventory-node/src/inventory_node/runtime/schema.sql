@@ -111,7 +111,7 @@ CREATE TABLE request_periods (
   slots INTEGER NOT NULL  -- 0: the requests are forgotten, and newest_second is the user's floor
 ) STRICT;
 
--- The audit log; each hash covers the record and the hash before it (docs/adr/0017).
+-- The audit log; each hash covers the record and the hash before it (docs/adr/0019).
 CREATE TABLE audit (
   id INTEGER PRIMARY KEY,
   time_ms INTEGER NOT NULL,
