@@ -65,6 +65,42 @@ def test_the_log_behind_the_state_counts_from_the_start() -> None:
     assert timestamps.next_ms() == NOW_MS + 9
 
 
+def test_a_clock_that_is_behind_does_not_stop_the_log() -> None:
+    """The log's time goes on by the steady clock while another clock has reached it."""
+    timestamps, clock = oracle()
+    clock.wrong_ms = -90_000
+    clock.ms += 1_000
+    assert timestamps.next_ms() == NOW_MS, "nobody else says so"
+    timestamps.clock_skew.measured(2, clock.elapsed_ms(), clock.ms)
+    clock.ms += 3_000
+    assert timestamps.next_ms() == NOW_MS + 3_000
+    timestamps.note([command(NOW_MS + 3_500)])
+    clock.ms += 1_000
+    assert timestamps.next_ms() == NOW_MS + 4_500
+    timestamps.clock_skew.measured(2, clock.elapsed_ms(), NOW_MS + 4_600)
+    clock.ms += 10
+    assert timestamps.next_ms() == NOW_MS + 4_510
+    timestamps.note([command(NOW_MS + 4_800)])
+    clock.ms += 300
+    assert timestamps.next_ms() == NOW_MS + 4_910, "not past what the witness has reached"
+
+
+def test_a_witness_does_not_drive_the_log() -> None:
+    """Another clock that is ahead moves no stamp faster than time goes, nor one that is behind."""
+    timestamps, clock = oracle()
+    timestamps.clock_skew.found(0)
+    timestamps.clock_skew.measured(2, clock.elapsed_ms(), NOW_MS + 60_000)
+    clock.ms += 2_000
+    assert timestamps.next_ms() == NOW_MS + 2_000
+    timestamps, clock = oracle(NOW_MS + 60_000)
+    timestamps.clock_skew.measured(2, clock.elapsed_ms(), NOW_MS)
+    clock.ms += 2_000
+    assert timestamps.next_ms() == NOW_MS + 60_000, "a log that is ahead of all clocks waits"
+    timestamps.clock_skew.measured(2, clock.elapsed_ms(), NOW_MS + 90_000)
+    clock.ms += 10_001
+    assert timestamps.next_ms() == NOW_MS + 60_000, "what was measured long ago counts no more"
+
+
 def test_a_leap_needs_a_trusted_clock() -> None:
     """Past the log's time by more than allowed; none is drawn by halves."""
     timestamps, clock = oracle()

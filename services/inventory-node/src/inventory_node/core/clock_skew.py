@@ -54,6 +54,12 @@ class ClockSkew:
         if 0 <= round_trip_ms <= ROUND_TRIP_MS_MAX:
             self._others[member] = (clock_ms + round_trip_ms // 2 - arrived_ms, arrived_ms)
 
+    def witness_ms(self) -> int:
+        """Return the latest time on another member's clock, as measured lately; 0 if none was."""
+        elapsed_ms = self._clock.elapsed_ms()
+        since_ms = elapsed_ms - MEASURED_MS_MAX
+        return max((ms + elapsed_ms for ms, at in self._others.values() if at >= since_ms), default=0)
+
     def skews_ms(self, own_id: int, voters: Iterable[int]) -> Mapping[int, int]:
         """Return how far each lately measured member is ahead of the voters' time.
 

@@ -4,6 +4,10 @@ The log's time never goes back. A stamp that is days ahead would let request ids
 forgotten, long after the clock is right again. So a stamp leaps only by a clock that a majority's
 clocks agree with. A member learns of the agreement within a second of following a leader, or of
 leading.
+
+A leader whose clock is behind would stop the log's time, and after some seconds refuse every new
+request id as one of the future. So the log's time goes on by the leader's steady clock as long as
+another member's clock has reached it: two witnesses against one clock.
 """
 
 from collections.abc import Iterable
@@ -40,6 +44,7 @@ class TimestampOracle:
         self._last_ms = snapshot_ms
         self._unread: Entry | None = None
         self._held = False
+        self._noted_ms = clock.elapsed_ms()  # when the latest stamp was drawn or arrived
         self.note(entries)
 
     def note(self, entries: Iterable[Entry]) -> None:
@@ -47,6 +52,7 @@ class TimestampOracle:
         for entry in entries:
             if entry.kind is EntryKind.COMMAND:
                 self._unread = entry
+                self._noted_ms = self._clock.elapsed_ms()
 
     def hold(self) -> None:
         """Draw no stamp until the snapshot is installed: its state holds the log's time."""
@@ -56,6 +62,7 @@ class TimestampOracle:
         """Take the time of the state that replaced the old state."""
         self._held = False
         self._last_ms = max(self._last_ms, stamp_ms)
+        self._noted_ms = self._clock.elapsed_ms()
 
     def next_ms(self) -> int | None:
         """Return the next entry's stamp, milliseconds since 1970; None if none may be drawn."""
@@ -63,7 +70,10 @@ class TimestampOracle:
         leaps = now_ms - last_ms > self._settings.clock_leap_ms_max
         if self._held or (leaps and not self.clock_skew.is_trusted):
             return None
-        self._last_ms = max(last_ms, now_ms)
+        elapsed_ms = self._clock.elapsed_ms()
+        steady_ms = last_ms + elapsed_ms - self._noted_ms
+        self._last_ms = max(last_ms, now_ms, min(steady_ms, self.clock_skew.witness_ms()))
+        self._noted_ms = elapsed_ms
         return self._last_ms
 
     def _read_ms(self) -> int:
