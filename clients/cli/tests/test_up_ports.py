@@ -25,7 +25,7 @@ def taken() -> Iterator[int]:
 def test_every_port_has_a_fixed_default_of_its_own() -> None:
     """The same address at every start, for bookmarks and scrapers."""
     ports = [row.first + place for row in ROWS for place in range(len(row.names))]
-    assert len(set(ports)) == len(ports) == 14
+    assert len(set(ports)) == len(ports) == 15
     assert GATEWAY.first == 50_051
     assert HEALTH.first == 18_080
     assert METRICS.names[0] == "metrics/metrics"
@@ -66,7 +66,7 @@ def test_a_port_that_is_given_twice_is_refused() -> None:
 def test_free_ports_stay_where_they_were() -> None:
     """Port 0 takes any port. The next start takes the same ports, unless they are taken."""
     first = claim(ANY, {})
-    assert len(set(first.values())) == 14
+    assert len(set(first.values())) == 15
     assert claim(ANY, first) == first
     with socket.socket() as other:
         other.bind(("127.0.0.1", first["assistant"]))

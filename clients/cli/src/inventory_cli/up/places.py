@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 
-from inventory_cli.up.layout import DEMO_USERS, PAGE, PROCESSES, Layout, metrics_of
+from inventory_cli.up.layout import DEMO_USERS, INTERNAL, PAGE, PROCESSES, Layout, metrics_of
 
 LABEL_WIDTH = 12
 ADDRESS_WIDTH = 24
@@ -17,6 +17,7 @@ def lines(layout: Layout, ports: Mapping[str, int]) -> list[str]:
         address = f"127.0.0.1:{ports[name]}" if name in ports else ""
         said.append(_row(name, address, metrics))
     said += [
+        _row("internal", f"127.0.0.1:{ports[INTERNAL]}"),
         _row("health page", f"http://127.0.0.1:{ports[PAGE]}/"),
         _row("data", str(layout.data)),
         _row("logs", str(layout.run)),
