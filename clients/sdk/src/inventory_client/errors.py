@@ -114,6 +114,8 @@ LOG_REASONS = frozenset(
         Reason.REQUEST_ID_REUSED,
         Reason.REQUEST_ID_IN_FUTURE,
         Reason.USER_EXISTS,
+        Reason.USER_DELETED,
+        Reason.SESSION_NOT_FOUND,
         Reason.LAST_ADMIN,
     }
 )
@@ -138,8 +140,8 @@ def is_final(status: status_pb2.Status) -> bool:
     request id, so a user who may no longer do something is not told of earlier attempts. A gateway,
     or a member with a full queue or volume, refuses an attempt before the attempt reaches the log,
     and knows nothing of earlier attempts. So the rules' reasons are listed, and no other reason is
-    final: neither authority's (ROLE_NOT_ALLOWED, TOKEN_INVALID), nor a gateway's or a member's
-    (INVALID_FIELD), nor a later version's, nor a proxy's refusal.
+    final: neither authority's (ROLE_NOT_ALLOWED, TOKEN_INVALID, PASSWORD_CHANGE_NEEDED), nor a
+    gateway's or a member's (INVALID_FIELD, SESSION_ENDED), nor a later version's, nor a proxy's refusal.
     """
     return reason_of(status) in LOG_REASONS
 
