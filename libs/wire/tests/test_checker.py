@@ -54,7 +54,8 @@ def rule(field: str, problem: str) -> str:
 @pytest.mark.parametrize(
     "field",
     [
-        {"type": FIELD.TYPE_BYTES, "bounds": {"max_bytes": 5}},
+        {"type": FIELD.TYPE_BYTES, "bounds": {"max_characters": 5}},
+        {"type": FIELD.TYPE_BYTES, "bounds": {"min_bytes": 5}},
         {"type": FIELD.TYPE_BYTES, "bounds": {"min": 5}},
         {"type": FIELD.TYPE_STRING, "bounds": {"min": 5}},
         {"type": FIELD.TYPE_STRING, "bounds": {"min_characters": 5}},
@@ -120,6 +121,25 @@ def test_a_text_that_may_be_absent_is_bounded() -> None:
     text = kind_of(type=FIELD.TYPE_STRING, proto3_optional=True, bounds={"max_characters": 5})
     assert problem_of(text, made="x" * 5) is None
     assert problem_of(text, made="x" * 6) == rule("made", "must have up to 5 characters")
+
+
+@pytest.mark.parametrize(
+    ("bounds", "within", "beyond", "problem"),
+    [
+        ({"max_bytes": 5}, [b"", b"\xff" * 5], [b"\xff" * 6], "must have up to 5 bytes"),
+        ({"min_bytes": 2, "max_bytes": 5}, [b"\xff" * 2, b"\xff" * 5], [b"", b"\xff", b"\xff" * 6],
+         "must have 2 to 5 bytes"),
+        ({"min_bytes": 5, "max_bytes": 5}, [b"\xff" * 5], [b"", b"\xff" * 4, b"\xff" * 6],
+         "must have 5 bytes"),
+    ],
+)  # fmt: skip
+def test_bytes_are_bounded(
+    bounds: Any, within: list[bytes], beyond: list[bytes], problem: str  # noqa: ANN401 - a case
+) -> None:  # fmt: skip
+    """By how many there are, which need not be text."""
+    kind = kind_of(type=FIELD.TYPE_BYTES, bounds=bounds)
+    assert {problem_of(kind, made=value) for value in within} == {None}
+    assert {problem_of(kind, made=value) for value in beyond} == {rule("made", problem)}
 
 
 def test_a_list_of_numbers_is_bounded() -> None:

@@ -65,6 +65,7 @@ def log_in(members: LoginMembers, password: str = PASSWORD) -> auth_pb2.LoginRes
         time_remaining=lambda: None,
         invocation_metadata=list,
         peer=lambda: "ipv4:192.0.2.1:1",
+        auth_context=dict,
     )
     request = auth_pb2.LoginRequest(username="Ann", password=password)
     try:

@@ -66,7 +66,10 @@ class Bench:
         peer = f"ipv4:{source or f'10.0.{network}.{host}'}:1"
         raw = auth_pb2.LoginRequest(username=name, password="guess").SerializeToString()  # noqa: S106 - of nobody
         context: Any = SimpleNamespace(
-            time_remaining=lambda: None, peer=lambda: peer, invocation_metadata=tuple
+            time_remaining=lambda: None,
+            peer=lambda: peer,
+            invocation_metadata=tuple,
+            auth_context=dict,
         )
         try:
             await self.sessions.login(raw, context)

@@ -141,7 +141,8 @@ def is_final(status: status_pb2.Status) -> bool:
     or a member with a full queue or volume, refuses an attempt before the attempt reaches the log,
     and knows nothing of earlier attempts. So the rules' reasons are listed, and no other reason is
     final: neither authority's (ROLE_NOT_ALLOWED, TOKEN_INVALID, PASSWORD_CHANGE_NEEDED), nor a
-    gateway's or a member's (INVALID_FIELD, SESSION_ENDED), nor a later version's, nor a proxy's refusal.
+    gateway's or a member's (INVALID_FIELD, SESSION_ENDED), nor a later version's, nor a
+    proxy's refusal.
     """
     return reason_of(status) in LOG_REASONS
 

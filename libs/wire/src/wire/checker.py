@@ -134,7 +134,7 @@ def _text(field: str, bounds: options_pb2.Bounds) -> Iterator[Rule]:
 
 def _bytes(field: str, bounds: options_pb2.Bounds) -> Rule:
     least, most = bounds.min_bytes, bounds.max_bytes
-    wanted = f"{most}" if least == most else f"{least} to {most}"
+    wanted = f"{most}" if least == most else f"{f'{least} to' if least else 'up to'} {most}"
     return Rule(field, f"{least} <= len(value) <= {most}", f"must have {wanted} bytes")
 
 
