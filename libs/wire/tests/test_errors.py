@@ -10,7 +10,8 @@ from wire.errors import CODES, Reason, details_of, reason_of, refusal, retry_ms_
 EXAMPLES: dict[str, object] = {
     "name": "node-9", "member": "node-9",
     "item_id": 3, "order_id": 4, "user_id": 5, "session_id": 6,
-    "requested": 9, "available": 2, "expected": "USD", "actual": "EUR", "quantity": 7, "most": 6, "digits": 2, "request_id": "a", "username": "Ann",
+    "requested": 9, "available": 2, "expected": "USD", "actual": "EUR",
+    "quantity": 7, "most": 6, "digits": 2, "request_id": "a", "username": "Ann",
     "field": "name", "problem": "is bad", "role": "customer", "needed": "admin",
     "made": 1_000, "now": 91_000,
     "error_id": "0badcafe", "reachable": True, "is_stale_ok": False, "may_be_stale": True,
