@@ -39,15 +39,16 @@ class Nodes:
     """A cluster of processes; each on its own folder below `folder`."""
 
     def __init__(self, folder: Path) -> None:
-        """Choose addresses, and write the certificates and the first state."""
+        """Choose addresses, and write the first state and the certificates that are missing."""
         self.is_seated = False
         self.folder = folder
         self.addresses = {name: f"127.0.0.1:{free_port()}" for name in NAMES}
         self.probe_addresses = {name: f"127.0.0.1:{free_port()}" for name in NAMES}
         self.pki = PkiFolder(folder / "pki")
-        self.pki.make("tests")
+        if not self.pki.trusted_path.exists():
+            self.pki.make("tests")
         for name in (*NAMES, "gateway"):
-            self.pki.issue(parse_identity(name))
+            self.pki.keep(parse_identity(name))
         (folder / "bootstrap.json").write_text(json.dumps(FIRST_STATE))
         self.processes: dict[str, subprocess.Popen[str]] = {}
 
