@@ -99,7 +99,7 @@ def test_a_gateway_refuses_nonsense_in_one_line(
     gateway_settings: dict[str, str], name: str, value: str, said: str
 ) -> None:
     """Exit status 2, and which setting."""
-    folder = Path(gateway_settings["INVENTORY_CLUSTER_KEY_FILE"]).parent
+    folder = Path(gateway_settings["INVENTORY_TOKEN_KEY_FILE"]).parent
     given = {name: value.format(folder=folder)}
     status, errors = Service("gateway", gateway_settings | given).ended()
     assert status == 2
@@ -314,15 +314,26 @@ def metrics_port() -> int:
 
 @pytest.fixture
 def assistant(request: pytest.FixtureRequest, metrics_port: int) -> Iterator[str]:
-    """Run an assistant for the gateway at `request.param`; yield its address."""
+    """Run an assistant for the gateway at `request.param`; yield its address.
+
+    Without a parameter the gateway is the system's, and the certificate is of its authority.
+    """
     address = f"127.0.0.1:{free_port()}"
-    gateway = getattr(request, "param", None) or request.getfixturevalue("system").address
+    identity = parse_identity("assistant")
+    gateway = getattr(request, "param", None)
+    if gateway:
+        files = pkitest.folder().keep(identity)
+    else:
+        system: Up = request.getfixturevalue("system")
+        gateway = internal_address(system.data)
+        files = Layout(system.data).pki.files(identity)
     running = Service(
         "assistant",
         {
             "INVENTORY_ASSISTANT_LISTEN": address,
             "INVENTORY_ASSISTANT_GATEWAY": gateway,
             "INVENTORY_METRICS_LISTEN": f"127.0.0.1:{metrics_port}",
+            **tls_settings(files),
         },
     )
     try:
