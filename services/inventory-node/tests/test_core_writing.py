@@ -10,6 +10,7 @@ from inventory_node.core.events import ChangeAsked, DiskFailed, StopRequested, S
 from inventory_node.core.node import NodeSettings
 from inventory_node.errors import Halted
 from raft.messages import AppendRequest, Entry, EntryKind
+from sim import histories
 from sim.manual_cluster import HandMember, ManualCluster, get_item, order
 
 
@@ -78,17 +79,24 @@ class TestNoOutcomeBeforeAMajorityHasSynced:
         leader.ask(log_pb2.Command(administration=made))
         cluster.settle()
         [created] = leader.replies().values()
-        outcome = log_pb2.AdministrationOutcome.FromString(created.administration)
+        health = log_pb2.AdministrationOutcome.FromString(created.administration).user
+        login = histories.start_session("b", health.id, 1, "secret")
+        leader.ask(log_pb2.Command(administration=login), first_id=2)
+        cluster.settle()
+        outcome = log_pb2.AdministrationOutcome.FromString(leader.replies()[2].administration)
         cluster[2].disk_held = cluster[3].disk_held = True
         probe = log_pb2.Command(
-            user_id=outcome.user.id, epoch=1, session_id=outcome.user.id, probe=log_pb2.Probe()
+            user_id=health.id,
+            epoch=1,
+            session_id=outcome.session.session.id,
+            probe=log_pb2.Probe(),
         )
-        leader.ask(probe, first_id=2)
+        leader.ask(probe, first_id=3)
         cluster.settle()
-        assert 2 not in leader.replies()
+        assert 3 not in leader.replies()
         cluster[3].disk_held = False
         cluster.settle()
-        reply = leader.replies()[2]
+        reply = leader.replies()[3]
         outcome = log_pb2.AdministrationOutcome.FromString(reply.administration)
         assert outcome.revision == leader.node.view().applied_index
 

@@ -6,7 +6,7 @@ import pytest
 from google.rpc import status_pb2
 from inventory.raft.v1 import forward_pb2, log_pb2
 from inventory.v1 import auth_pb2, inventory_pb2
-from inventory_node.machine import AdminOutcome, Machine, MutationOutcome, RefusedCommand
+from inventory_node.machine import AdminOutcome, MutationOutcome, RefusedCommand
 from inventory_node.machine.users import check_query
 from sim import histories
 from sim.machines import (
@@ -23,6 +23,7 @@ from sim.machines import (
     started,
 )
 from sim.tables import check_flushed
+from sim.watched_machine import WatchedMachine
 from wire.errors import Reason, reason_of
 from wire.text import folded
 
@@ -147,6 +148,7 @@ def test_the_last_admin_is_neither_disabled_nor_deleted_nor_demoted(change: Admi
     hand = started()
     assert administer(hand, ADMIN, change) is Reason.LAST_ADMIN
     changed(hand, histories.create("b", "root", auth_pb2.ROLE_ADMIN))
+    hand.seat(6)
     changed(hand, histories.disable("c", 6))
     change.request_id = "d"
     assert administer(hand, ADMIN, change) is Reason.LAST_ADMIN
@@ -160,6 +162,7 @@ def test_users_are_changed_by_admins_alone() -> None:
     """Not even one's own name, role or state."""
     hand = started()
     viewer = changed(hand, histories.create("a", "viewer", VIEWER)).id
+    hand.seat(viewer)
     for user_id in (CUSTOMER, PRODUCER, WATCHER, viewer):
         for number, change in enumerate(
             (
@@ -178,12 +181,13 @@ def test_a_viewer_reads_items_and_totals_and_nobodys_orders() -> None:
     """It changes nothing but its own password."""
     hand = started()
     viewer = changed(hand, histories.create("a", "viewer", VIEWER)).id
+    hand.seat(viewer)
     user = hand.machine._cache.user(viewer)
     assert user is not None
     kinds = {field.name for field in forward_pb2.Query.DESCRIPTOR.fields}
     assert {kind for kind in kinds if check_query(user, kind) is None} == {
         "get_current_user", "get_item", "get_all_items", "get_item_stats", "list_item_stats",
-        "get_inventory_stats",
+        "get_inventory_stats", "list_sessions",
     }  # fmt: skip
     assert ordered(hand, "b", viewer) is Reason.ROLE_NOT_ALLOWED
     assert isinstance(administer(hand, viewer, histories.set_password("c", viewer)), auth_pb2.User)
@@ -194,6 +198,7 @@ def test_who_must_change_the_password_may_do_nothing_else() -> None:
     hand = started()
     create = histories.create("a", "new", auth_pb2.ROLE_ADMIN, must_change=True)
     new = changed(hand, create).id
+    hand.seat(new)
     assert ordered(hand, "b", new) is Reason.PASSWORD_CHANGE_NEEDED
     for administration in (histories.checkpoint("c"), histories.set_password("d", CUSTOMER)):
         assert administer(hand, new, administration) is Reason.PASSWORD_CHANGE_NEEDED
@@ -235,7 +240,7 @@ def test_names_that_change_hands_are_flushed_and_found(tmp_path: Path) -> None:
     """Two users swap names between two flushes, and a third takes a deleted user's."""
     database = open_database(tmp_path / "state.db")
     try:
-        machine = Machine(database)
+        machine = WatchedMachine(database)
         hand = started()
         log = [
             *(entry(1, 1, first_state()),),

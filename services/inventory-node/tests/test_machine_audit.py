@@ -23,6 +23,7 @@ from sim.machines import (
     started,
 )
 from sim.tables import check_flushed, tables_of
+from sim.watched_machine import WatchedMachine
 from wire.audit import problem_of
 from wire.errors import Reason, reason_of
 
@@ -158,7 +159,7 @@ def test_records_are_asked_for_by_actor_kind_and_time(
     """Page after page, each behind the last; by admins alone."""
     database = open_database(tmp_path / "state.db")
     try:
-        machine = Machine(database)
+        machine = WatchedMachine(database)
         machine.apply(entry(1, START_MS, first_state()))
         report = log_pb2.Command(administration=histories.record_audit("b", "login", CUSTOMER, 1))
         report.administration.record_audit.events[1].actor_id = 0
@@ -176,7 +177,7 @@ def test_records_are_asked_for_by_actor_kind_and_time(
             query.list_audit_records.MergeFrom(
                 auth_pb2.ListAuditRecordsRequest(page_size=1, page_token=token, **fields)  # type: ignore[arg-type]  # checked by protobuf
             )
-            question = forward_pb2.Question(user_id=ADMIN, epoch=1, query=query)
+            question = forward_pb2.Question(user_id=ADMIN, epoch=1, session_id=ADMIN, query=query)
             [answer] = database.answer([(1, question)])
             page = auth_pb2.ListAuditRecordsResponse.FromString(answer.response)
             found += [one.id for one in page.records]
@@ -184,7 +185,7 @@ def test_records_are_asked_for_by_actor_kind_and_time(
             if not token:
                 break
         assert found == ids
-        question.user_id = CUSTOMER
+        question.user_id = question.session_id = CUSTOMER
         [answer] = database.answer([(1, question)])
         status = status_pb2.Status.FromString(answer.error)
         assert reason_of(status) is Reason.ROLE_NOT_ALLOWED

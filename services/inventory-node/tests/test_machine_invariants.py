@@ -159,9 +159,11 @@ def test_before_its_first_command_a_cluster_has_nothing(database: Database) -> N
     header = asdict(changes.header)
     assert {name for name, value in header.items() if value == 1} == {
         "applied_index", "applied_term", "next_item_id", "next_user_id", "next_ledger_id",
-        "next_period", "next_session_id",
+        "next_period", "next_session_id", "next_audit_id",
     }  # fmt: skip
-    assert {name for name, value in header.items() if value == ""} == {"cluster_id", "currency"}
+    assert {name for name, value in header.items() if value == ""} == {
+        "cluster_id", "currency", "audit_hash",
+    }  # fmt: skip
     assert {value for value in header.values() if value not in (1, "")} == {0}
 
 

@@ -108,7 +108,9 @@ def test_each_role_makes_its_mutations_and_no_others(
 def test_a_role_cannot_be_taken_from_a_request() -> None:
     """The predecessor believed the role that a request carried; here no field could carry one."""
     fields = {field.name for field in log_pb2.Command.DESCRIPTOR.fields}
-    assert fields == {"user_id", "epoch", "session_id", "mutation", "administration", "probe"}
+    assert fields == {
+        "user_id", "epoch", "session_id", "mutation", "administration", "probe", "source",
+    }  # fmt: skip
     for kind in inventory_pb2.Mutation.DESCRIPTOR.fields:
         assert kind.message_type is not None
         assert "role" not in {field.name for field in kind.message_type.fields}

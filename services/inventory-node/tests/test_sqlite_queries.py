@@ -265,6 +265,7 @@ class TestStats:
         hand = asker.hand
         for number, (days, units) in enumerate(((31, 1), (29, 2), (6, 4), (0, 8))):
             hand.stamp_ms = START_MS + (31 - days) * DAY_MS
+            hand.seat(CUSTOMER, WATCHER)  # idle for 30 days, a session ends
             hand.mutate(CUSTOMER, order(f"a{number}", 1, units))
         stats = asker.ask("get_item_stats", WATCHER, item_id=1).stats
         assert stats.units_sold_last_day == 8

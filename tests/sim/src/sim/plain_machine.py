@@ -475,7 +475,7 @@ class PlainSessions:
         self, user: UserRecord | None, asked: log_pb2.StartSession, now_ms: int
     ) -> SessionRecord:
         """Start a session; forget those of the user that ended, and the oldest of too many."""
-        if user is None or user.disabled or asked.epoch != user.epoch:
+        if user is None or user.disabled or user.delete_ms or asked.epoch != user.epoch:
             raise RefusedPlainly(errors.invalid_credentials())
         going = sorted(self.going(user, now_ms), key=lambda one: (one.refresh_ms, one.id))
         while len(going) >= SESSIONS_MAX:
@@ -500,7 +500,7 @@ class PlainSessions:
         self, user: UserRecord | None, asked: log_pb2.RefreshSession, now_ms: int
     ) -> SessionRecord:
         """Return the session that a refresh token is of; raise RefusedPlainly."""
-        if user is not None and not user.disabled:
+        if user is not None and not user.disabled and not user.delete_ms:
             for one in self.going(user, now_ms):
                 if (one.id, one.family_hash) == (asked.session_id, asked.family_hash):
                     return one
@@ -656,7 +656,9 @@ class PlainMachine:
         request, subject_id = command.administration, 0
         kind = request.WhichOneof("operation") or ""
         events = list(request.record_audit.events)
-        if kind not in {"record_audit", "upgrade_hash"}:
+        if kind in {"start_session", "refresh_session", "end_sessions", "upgrade_hash"}:
+            return  # gateways report log-ins and log-outs
+        if kind != "record_audit":
             subject_id = log_pb2.AdministrationOutcome.FromString(applied.outcome).user.id
             detail = {
                 "create_user": f"{ROLES.get(request.create_user.user.role)} "

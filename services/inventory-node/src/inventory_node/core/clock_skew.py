@@ -58,7 +58,9 @@ class ClockSkew:
         """Return the latest time on another member's clock, as measured lately; 0 if none was."""
         elapsed_ms = self._clock.elapsed_ms()
         since_ms = elapsed_ms - MEASURED_MS_MAX
-        return max((ms + elapsed_ms for ms, at in self._others.values() if at >= since_ms), default=0)
+        return max(
+            (ms + elapsed_ms for ms, at in self._others.values() if at >= since_ms), default=0
+        )
 
     def skews_ms(self, own_id: int, voters: Iterable[int]) -> Mapping[int, int]:
         """Return how far each lately measured member is ahead of the voters' time.

@@ -214,30 +214,14 @@ class Machine:
         request = log_pb2.Administration.FromString(command.administration)
         if request.WhichOneof("operation") == "initialize":
             return self._initialize(user_id, request.initialize)
-        refused = self._administration_refusal(user_id, command.epoch, request)
+        refused = sessions.check_administration(
+            self._sessions, self._cache, command, request, self._stamp_ms
+        )
         if refused is not None:
             return _refused(refused)
         # What speaks for a user who is not logged in yet is remembered among that user's requests.
         whose = request.start_session.user_id or request.refresh_session.user_id or user_id
         return self._once(whose, request, command)
-
-    def _administration_refusal(
-        self, user_id: int, epoch: int, request: log_pb2.Administration
-    ) -> status_pb2.Status | None:
-        """Return why a user may not administrate so, or None."""
-        match request.WhichOneof("operation"):
-            case "start_session" | "refresh_session" if user_id != users.CLUSTER:
-                return errors.role_not_allowed("user", "the gateway itself")
-            case "refresh_session":
-                asked = request.refresh_session
-                user = self._cache.user(asked.user_id)
-                found = sessions.of_family(self._sessions, user, asked, self._stamp_ms)
-                return errors.session_ended() if found is None else None
-            case "end_sessions" if request.end_sessions.user_id == user_id:
-                holder = users.holder(self._cache.user(user_id), epoch)
-                return None if isinstance(holder, UserRecord) else holder
-            case _:
-                return users.check_administration(self._cache, user_id, epoch, request)
 
     def _once(
         self, user_id: int, request: log_pb2.Administration, command: raw_pb2.RawCommand
@@ -276,8 +260,8 @@ class Machine:
             return log_pb2.AdministrationOutcome(
                 checkpoint_index=self._applied_index, revision=self._applied_index
             )
-        if kind in ("start_session", "refresh_session", "end_sessions"):
-            return self._administer_sessions(request)
+        if kind in sessions.ADMINISTRATIONS:
+            return sessions.administer(self._sessions, self._cache, request, self._context)
         rule = administration.RULES.get(kind or "")
         if rule is None:
             return errors.invalid_field("administration", "holds no operation known here")
@@ -287,29 +271,6 @@ class Machine:
         if kind != "upgrade_hash":  # part of a log-in
             self._audit.administered(self._cause(request, source), request, user, self._context)
         return log_pb2.AdministrationOutcome(user=users.message(user), revision=self._applied_index)
-
-    def _administer_sessions(
-        self, request: log_pb2.Administration
-    ) -> log_pb2.AdministrationOutcome | status_pb2.Status:
-        table, now_ms = self._sessions, self._stamp_ms
-        outcome = log_pb2.AdministrationOutcome(revision=self._applied_index)
-        if request.HasField("end_sessions"):
-            user = self._cache.user(request.end_sessions.user_id)
-            count = sessions.end(table, user, request.end_sessions, now_ms)
-            if isinstance(count, status_pb2.Status):
-                return count
-            outcome.ended_sessions = count
-            return outcome
-        found: log_pb2.SessionOutcome | status_pb2.Status
-        if request.HasField("start_session"):
-            user = self._cache.user(request.start_session.user_id)
-            found = sessions.start(table, user, request.start_session, now_ms)
-        else:
-            found = sessions.refresh(table, request.refresh_session, now_ms)
-        if isinstance(found, status_pb2.Status):
-            return found
-        outcome.session.CopyFrom(found)
-        return outcome
 
     def _cause(self, request: log_pb2.Administration, source: str) -> Cause:
         actor_id = self._context.user_id

@@ -18,15 +18,19 @@ from hmac import compare_digest
 from operator import attrgetter
 
 from google.rpc import status_pb2
-from inventory.raft.v1 import log_pb2
+from inventory.raft.v1 import log_pb2, raw_pb2
 from inventory.v1 import auth_pb2
 from wire import errors
 
+from inventory_node.machine import users
 from inventory_node.machine.changes import Changes
 from inventory_node.machine.records import Records, SessionRecord, UserRecord
+from inventory_node.machine.state_cache import StateCache
+from inventory_node.machine.stock import Context
 
 SESSIONS_MAX = 32  # of a user
 IDLE_MS_MAX = 30 * 24 * 3_600_000  # since the last refresh, by the log's time
+ADMINISTRATIONS = frozenset({"start_session", "refresh_session", "end_sessions"})
 USERS_MAX = 100_000  # whose sessions are in memory after a flush
 
 _session_row = attrgetter(*(field.name for field in fields(SessionRecord)))
@@ -117,11 +121,58 @@ class SessionTable:
             self._users = {key: one for key, one in self._users.items() if key in kept}
 
 
+def check_administration(
+    table: SessionTable,
+    cache: StateCache,
+    command: raw_pb2.RawCommand,
+    request: log_pb2.Administration,
+    stamp_ms: int,
+) -> status_pb2.Status | None:
+    """Return why a user may not administrate, or None; users end their own sessions."""
+    user_id = command.user_id
+    match request.WhichOneof("operation"):
+        case "start_session" | "refresh_session" if user_id != users.CLUSTER:
+            return errors.role_not_allowed("user", "the gateway itself")
+        case "refresh_session":
+            asked = request.refresh_session
+            found = of_family(table, cache.user(asked.user_id), asked, stamp_ms)
+            return errors.session_ended() if found is None else None
+        case "end_sessions" if request.end_sessions.user_id == user_id:
+            holder = users.holder(cache.user(user_id), command.epoch)
+            return None if isinstance(holder, UserRecord) else holder
+        case _:
+            return users.check_administration(cache, user_id, command.epoch, request)
+
+
+def administer(
+    table: SessionTable, cache: StateCache, request: log_pb2.Administration, context: Context
+) -> log_pb2.AdministrationOutcome | status_pb2.Status:
+    """Start, refresh or end sessions, as one of ADMINISTRATIONS asks."""
+    outcome = log_pb2.AdministrationOutcome(revision=context.revision)
+    if request.HasField("end_sessions"):
+        user = cache.user(request.end_sessions.user_id)
+        count = end(table, user, request.end_sessions, context.stamp_ms)
+        if isinstance(count, status_pb2.Status):
+            return count
+        outcome.ended_sessions = count
+        return outcome
+    found: log_pb2.SessionOutcome | status_pb2.Status
+    if request.HasField("start_session"):
+        user = cache.user(request.start_session.user_id)
+        found = start(table, user, request.start_session, context.stamp_ms)
+    else:
+        found = refresh(table, request.refresh_session, context.stamp_ms)
+    if isinstance(found, status_pb2.Status):
+        return found
+    outcome.session.CopyFrom(found)
+    return outcome
+
+
 def start(
     table: SessionTable, user: UserRecord | None, request: log_pb2.StartSession, stamp_ms: int
 ) -> log_pb2.SessionOutcome | status_pb2.Status:
     """Start a session; one more than a user may have ends the one refreshed longest ago."""
-    if user is None or user.disabled or user.epoch != request.epoch:
+    if user is None or user.disabled or user.delete_ms or user.epoch != request.epoch:
         return errors.invalid_credentials()  # the password was another one, or nobody's, since
     going = table.living(user, stamp_ms)
     kept = {one.id for one in sorted(going, key=_age)[-(SESSIONS_MAX - 1) :]}
@@ -145,7 +196,7 @@ def going(
     table: SessionTable, user: UserRecord | None, session_id: int, stamp_ms: int
 ) -> SessionRecord | None:
     """Return a user's session; None where it has ended, or is another's."""
-    if user is None or user.disabled:
+    if user is None or user.disabled or user.delete_ms:
         return None
     session = table.of(user.id).get(session_id)
     if session is None or session.epoch != user.epoch:
@@ -188,6 +239,8 @@ def end(
     """End one session of a user, or all; return how many."""
     if user is None:
         return errors.user_not_found(request.user_id)
+    if user.delete_ms:
+        return errors.user_deleted(request.user_id)
     going = table.living(user, stamp_ms)
     if request.session_id:
         going = [one for one in going if one.id == request.session_id]
