@@ -31,6 +31,7 @@ ORDER_ITEM = "/inventory.v1.InventoryService/OrderItem"
 SUBMIT = "/inventory.v1.InventoryService/Submit"
 MIB = 1 << 20
 WAIT_SECONDS = 0.02
+ANSWER_SECONDS_MAX = 15  # for a call's answer after the attack, on a machine that does other work
 FORWARDED = "x-forwarded-for"
 ELSEWHERE = "203.0.113.9"
 EVE = "Eve and her password"
@@ -79,7 +80,10 @@ def _called(error: grpc.aio.AioRpcError) -> str:
 async def _calls(
     settings: Settings, method: str, messages: Iterator[bytes], token: str = ""
 ) -> Counts:
-    """Call a method, `count` calls at once, until the time is over; count how the calls end."""
+    """Call a method, `count` calls at once, until the time is over; count how the calls end.
+
+    Each of the `count` calls once at least: a busy machine may take the whole time to connect them.
+    """
     counts: Counts = Counter()
     until = settings.deadline()
     metadata = (*(authorization(token) if token else ()), (FORWARDED, ELSEWHERE))
@@ -88,12 +92,16 @@ async def _calls(
         async with settings.channel() as channel:
             call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
             call = channel.unary_unary(method)
-            while (left := until - time.monotonic()) > 0:
+            while True:
+                left = max(0.0, until - time.monotonic())
+                timeout = left + ANSWER_SECONDS_MAX
                 try:
-                    await call(next(messages), timeout=left + 1, metadata=metadata)
+                    await call(next(messages), timeout=timeout, metadata=metadata)
                     counts["answered"] += 1
                 except grpc.aio.AioRpcError as error:
                     counts[_called(error)] += 1
+                if time.monotonic() >= until:
+                    break
 
     async with asyncio.TaskGroup() as group:
         for _ in range(settings.count):
