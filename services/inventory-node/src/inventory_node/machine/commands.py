@@ -7,7 +7,7 @@ from typing import Any
 
 from google.rpc import status_pb2
 from inventory.raft.v1 import forward_pb2, log_pb2, raw_pb2
-from inventory.v1 import auth_pb2, inventory_pb2
+from inventory.v1 import inventory_pb2
 from raft.messages import Entry, EntryKind
 from wire import errors
 
@@ -15,6 +15,7 @@ from inventory_node.errors import StateInvariantViolation
 from inventory_node.machine import (
     administration,
     orders,
+    questions,
     request_table,
     sessions,
     stock,
@@ -22,7 +23,7 @@ from inventory_node.machine import (
 )
 from inventory_node.machine.audit import AuditLog, Cause
 from inventory_node.machine.changes import Changes
-from inventory_node.machine.records import Header, Records, UserRecord
+from inventory_node.machine.records import Header, Records
 from inventory_node.machine.request_table import RequestTable
 from inventory_node.machine.sessions import SessionTable
 from inventory_node.machine.state_cache import StateCache
@@ -331,81 +332,15 @@ class Machine:
 
     def answer(self, question: forward_pb2.Question) -> MutationOutcome | RefusedCommand | None:
         """Answer a question by id from memory; None for a question that needs the database."""
-        kind = question.query.WhichOneof("query")
         if not self._cluster_id:
             return _refused(errors.not_initialized())
-        if kind == "get_credential":
-            return self._credential(question)
-        if kind == "get_session":
-            return self._secrets(question)
-        if kind in ("get_item", "get_current_user", "list_sessions"):
-            return self._by_id(kind, question)
-        return None
-
-    def _by_id(self, kind: str, question: forward_pb2.Question) -> MutationOutcome | RefusedCommand:
-        user = users.holder(self._cache.user(question.user_id), question.epoch)
-        if not isinstance(user, UserRecord):
-            return _refused(user)
-        refused = self._sessions.check(
-            user.id, question.session_id, self._stamp_ms
-        ) or users.check_query(user, kind)
-        if refused is not None:
-            return _refused(refused)
-        if kind == "list_sessions":
-            return self._list_sessions(user, question)
-        if kind == "get_current_user":
-            response = auth_pb2.GetCurrentUserResponse(
-                user=users.message(user), revision=self._applied_index
-            )
-            return MutationOutcome(response.SerializeToString())
-        self._cache.before_reading()
-        item_id = question.query.get_item.item_id
-        item = self._cache.item(item_id)
-        if item is None:
-            return _refused(errors.item_not_found(item_id))
-        shown = stock.message(item, self._context.currency, self._context.digits)
-        found = inventory_pb2.GetItemResponse(item=shown, revision=self._applied_index)
-        return MutationOutcome(found.SerializeToString())
-
-    def _list_sessions(
-        self, asker: UserRecord, question: forward_pb2.Question
-    ) -> MutationOutcome | RefusedCommand:
-        user_id = question.query.list_sessions.user_id or asker.id
-        if user_id != asker.id:
-            refused = users.check_role(asker, users.ADMINS)
-            if refused is not None:
-                return _refused(refused)
-        user = self._cache.user(user_id)
-        if user is None:
-            return _refused(errors.user_not_found(user_id))
-        response = auth_pb2.ListSessionsResponse(
-            sessions=map(sessions.message, self._sessions.living(user, self._stamp_ms)),
-            current_session_id=question.session_id,
-            revision=self._applied_index,
+        state = questions.State(
+            self._cache, self._sessions, self._context, self._stamp_ms, self._applied_index
         )
-        return MutationOutcome(response.SerializeToString())
-
-    def _secrets(self, question: forward_pb2.Question) -> MutationOutcome | RefusedCommand:
-        if question.user_id != users.CLUSTER:
-            return _refused(errors.role_not_allowed("user", "the gateway itself"))
-        asked = question.query.get_session
-        user = self._cache.user(asked.user_id)
-        session = sessions.going(self._sessions, user, asked.session_id, self._stamp_ms)
-        found = forward_pb2.SessionSecrets()
-        if session is not None:
-            found.family_hash, found.secret_hash = session.family_hash, session.secret_hash
-        return MutationOutcome(found.SerializeToString())
-
-    def _credential(self, question: forward_pb2.Question) -> MutationOutcome | RefusedCommand:
-        if question.user_id != users.CLUSTER:
-            return _refused(errors.role_not_allowed("user", "the gateway itself"))
-        user = self._cache.user_by_name(question.query.get_credential.folded_name)
-        if user is None or user.disabled:
-            return MutationOutcome(forward_pb2.Credential().SerializeToString())
-        credential = forward_pb2.Credential(
-            user=users.message(user), epoch=user.epoch, password_hash=user.password_hash
-        )
-        return MutationOutcome(credential.SerializeToString())
+        found = questions.answer(state, question)
+        if isinstance(found, status_pb2.Status):
+            return _refused(found)
+        return MutationOutcome(found.SerializeToString()) if found is not None else None
 
 
 def _digest(raw: bytes) -> bytes:
