@@ -360,7 +360,7 @@ def test_an_assistant_asks_as_its_caller(system: Up, assistant: str, metrics_por
         with Inventory(system.address) as client:
             client.login(name, password)
             answers.append(ask(assistant, client.token or "", "sales").text)
-    assert "for producers and admins" in answers[0]
+    assert "for producers, viewers and admins" in answers[0]
     assert "sold, revenue" in answers[1]
     with pytest.raises(grpc.RpcError) as caught:
         ask(assistant, "no token", "list all items")
