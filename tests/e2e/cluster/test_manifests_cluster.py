@@ -2,6 +2,9 @@
 
 import os
 import re
+import shutil
+import sys
+from pathlib import Path
 
 import pytest
 from chaos.release import NAME, SECONDS_MAX, Release, missing, run, wait_until_no_namespace
@@ -26,7 +29,8 @@ def test_the_documents_commands_install_it_without_helm() -> None:
     release.namespace = NAME
     wait_until_no_namespace(release, NAME)
     try:
-        run("sh", "-euc", block)
+        programs = Path(sys.executable).parent  # where `inventory` is
+        run("sh", "-euc", block, environment={"PATH": f"{programs}:{os.environ['PATH']}"})
         for what in ("statefulset/inventory-node", "deployment/inventory-gateway"):
             limit = f"--timeout={SECONDS_MAX}s"
             run("kubectl", "rollout", "status", limit, "--namespace", NAME, what, seconds=130)
@@ -38,3 +42,4 @@ def test_the_documents_commands_install_it_without_helm() -> None:
         release.close()
     finally:
         release.core.delete_namespace(NAME)
+        shutil.rmtree(ROOT / "pki", ignore_errors=True)
