@@ -27,8 +27,8 @@ from sim.process import SimProcess
 from sim.violation import LivenessViolation, SafetyViolation
 from sim.world import ADMIN, EVENTS_MIN, GATEWAYS, START_LEVELS, SimWorld
 
-# Each is some four times what the longest of some hundred seeds took.
 CLOCK_BEHIND_MS_MAX = 8_000  # request ids may be 10 s ahead of the log; clocks drift, too
+# Each limit of ticks is some four times what the longest of some hundred seeds took.
 ELECT_TICKS_MAX = 160
 ANSWERS_TICKS_MAX = 300
 PROBE_TICKS_MAX = 440
