@@ -84,6 +84,21 @@ def test_a_measurement_counts_for_ten_seconds() -> None:
     assert measured.skews(1, 2) == {}
 
 
+def test_the_witness_is_the_latest_of_the_other_clocks() -> None:
+    """It goes on with the steady clock, for ten seconds from the measurement."""
+    measured = Measured()
+    assert measured.skew.witness_ms() == 0
+    measured.measure(2, -90_000)
+    measured.measure(3, 70)
+    measured.measure(4, 40)
+    measured.clock.ms += 10_000
+    assert measured.skew.witness_ms() == measured.clock.now_ms() + 70
+    measured.clock.wrong_ms -= 90_000
+    assert measured.skew.witness_ms() == measured.clock.now_ms() + 90_070, "its own clock is none"
+    measured.clock.ms += 1
+    assert measured.skew.witness_ms() == 0
+
+
 def test_another_leader_measures_anew() -> None:
     """What this member measured in an earlier term is forgotten."""
     measured = Measured()
